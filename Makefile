@@ -1,0 +1,31 @@
+# pancseg: `make demo` shows it working, `make test` proves it. Everything lives in $(VENV).
+VENV ?= .venv
+PYTHON ?= python3
+PIP_FLAGS ?=
+PYTEST_FLAGS ?=
+BIN := $(VENV)/bin
+
+.PHONY: help demo check test clean
+
+help:  ## Show this list.
+	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/installed  ## Install everything, run the main job on an embedded cohort.
+	$(BIN)/pancseg demo --out pancseg-demo
+
+check: $(VENV)/installed  ## Lint, types, import contracts.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(VENV)/installed  ## Run the tests.
+	$(BIN)/pytest $(PYTEST_FLAGS)
+
+clean:  ## Remove the environment and the demo's files.
+	rm -rf $(VENV) pancseg-demo
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	touch $@

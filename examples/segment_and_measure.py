@@ -1,0 +1,16 @@
+"""One scan, from file to features, in plain Python.
+
+Usage: python examples/segment_and_measure.py SCAN [WEIGHTS]
+"""
+
+import sys
+
+from pancseg import features, scans, segmentation
+
+scan = scans.read(sys.argv[1])
+segmenter = segmentation.load(*sys.argv[2:])
+mask = segmenter.segment(scan)
+scans.write(mask, "pancreas.nii.gz")
+row = features.extract(scan, mask, "pyradiomics_default")
+for name in ("original_shape_MeshVolume", "original_firstorder_Median"):
+    print(f"{name}: {row[name]:.1f}")

@@ -1,0 +1,68 @@
+"""The demo's cohort: synthetic CTs with known pancreases, and how well the masks match them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from pancseg import scans
+from pancseg.cohort import Outcome
+from pancseg.phantom import make_phantom
+from pancseg.pipeline import table
+from pancseg.segmentation.overlap import dice
+
+_ORIENTATIONS = ("LPS", "RAS", "LAS", "RPI")
+"""Scans come in all orientations; so do these."""
+
+_COLUMNS = ["patient_id", "qc_status", "qc_volume_ml", "original_shape_Sphericity"]
+_COLUMNS += ["original_firstorder_Median", "original_glcm_JointEntropy"]
+
+
+def make_cohort(folder: Path, patients: int) -> Path:
+    """Write ``scans/``, ``truth/`` and ``manifest.csv`` of synthetic patients 1, 2 and so on.
+
+    Every second patient has a tumour.
+
+    Returns:
+        The manifest's path.
+    """
+    for name in ("scans", "truth"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    manifest = folder / "manifest.csv"
+    with manifest.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["patient_id", "image"])
+        for seed in range(1, patients + 1):
+            phantom = make_phantom(seed, orientation=_ORIENTATIONS[seed % 4], tumour=seed % 2 == 0)
+            name = f"phantom_{seed:02}"
+            scans.write(phantom.image, folder / "scans" / f"{name}.nii.gz")
+            scans.write(phantom.mask, folder / "truth" / f"{name}.nii.gz")
+            writer.writerow([name, f"scans/{name}.nii.gz"])
+    return manifest
+
+
+def dice_of(outcome: Outcome, folder: Path) -> float:
+    """Return the Dice of one patient's mask against the truth; 0 where there is no mask."""
+    name = f"{outcome.case.name}.nii.gz"
+    if outcome.status != "pass":
+        return 0.0
+    found, truth = (scans.read(folder / place / name) for place in ("masks", "truth"))
+    return dice(scans.array(found) > 0, scans.array(truth) > 0)
+
+
+def summary(outcomes: Sequence[Outcome], folder: Path) -> str:
+    """Return the table's head, the Dice of each patient, and where the files are."""
+    frame = table(outcomes)
+    head = frame[[c for c in _COLUMNS if c in frame]].round(3).to_string(index=False)
+    agreement = [f"{o.case.name} {dice_of(o, folder):.2f}" for o in outcomes]
+    return "\n".join(
+        [
+            "",
+            f"The first of {len(frame.columns)} columns:",
+            head,
+            "",
+            f"Dice against the known pancreas: {', '.join(agreement)}",
+            f"CTs {folder / 'scans'}, masks {folder / 'masks'}, truth {folder / 'truth'}",
+        ]
+    )

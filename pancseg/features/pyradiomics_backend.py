@@ -1,0 +1,84 @@
+"""The one door to pyradiomics: region and parameters in, pyradiomics's own numbers out."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pykwalify.core
+import radiomics
+import SimpleITK as sitk
+from pykwalify.errors import PyKwalifyException
+from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+from pancseg.scans import UnusableCase
+
+VERSION: str = radiomics.__version__
+
+_REFUSALS = {
+    "mask only contains": "too_small",
+    "mask has too few": "too_small",
+    "Size of the ROI": "too_small",
+    "No labels found": "too_small",
+    "Label (": "too_small",
+    "Resegmentation excluded": "resegmented",
+}
+"""How pyradiomics's own refusals begin, and the reason code of each."""
+
+
+def compute(scan: sitk.Image, region: sitk.Image, parameters: dict[str, Any]) -> dict[str, float]:
+    """Return pyradiomics's features of one region, under pyradiomics's names.
+
+    Args:
+        scan: the volume, HU.
+        region: uint8, 1 inside; on the scan's grid unless the parameters say ``correctMask``.
+        parameters: a pyradiomics parameter file as a dictionary.
+
+    Raises:
+        UnusableCase: ``too_small`` or ``resegmented``, when pyradiomics refuses the region.
+        ValueError: the parameters are not valid.
+    """
+    extractor = _extractor(parameters)
+    with _quiet():
+        try:
+            result = extractor.execute(scan, region, label=1)
+        except ValueError as error:
+            message = " ".join(str(error).split())
+            for beginning, code in _REFUSALS.items():
+                if message.startswith(beginning):
+                    raise UnusableCase(code, f"no features from this mask: {message}") from error
+            raise
+    return {name: float(value) for name, value in result.items()}
+
+
+def check(parameters: dict[str, Any]) -> None:
+    """Raise ValueError when pyradiomics would not accept these parameters."""
+    _extractor(parameters)
+
+
+def _extractor(parameters: dict[str, Any]) -> RadiomicsFeatureExtractor:
+    with _quiet():
+        try:
+            extractor = RadiomicsFeatureExtractor(copy.deepcopy(parameters))
+        except PyKwalifyException as error:
+            reason = " ".join(str(error.msg).split())
+            raise ValueError(f"pyradiomics does not accept these settings: {reason}") from error
+    extractor.addProvenance(False)
+    return extractor
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence pyradiomics's and its validator's loggers for one call."""
+    loggers = [radiomics.logger, pykwalify.core.log]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,141 @@
+"""Weights, network name, preprocessing and provenance in one safetensors file (never pickle)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pancseg.segmentation.networks import NETWORKS
+
+DEFAULT = "monet_nih"
+_KEY = "pancseg"
+
+
+class Preprocessing(BaseModel):
+    """How a scan becomes the slices that the network was trained on.
+
+    Attributes:
+        window_hu: HU clipped to this window, then scaled to 0..1.
+        size: rows and columns of the square slice.
+        orientation: axis directions of the slices; rows to posterior, columns to left.
+        smallest_field_mm: side of the square field of view that a slice at least shows; a smaller
+            scan is padded with air, so that a body is never enlarged beyond this.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window_hu: tuple[float, float]
+    size: PositiveInt = Field(multiple_of=4)
+    orientation: Literal["LPS"] = "LPS"
+    smallest_field_mm: PositiveFloat = 320.0
+
+
+class _Header(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: str
+    preprocessing: Preprocessing
+    provenance: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network and all that is needed to use it honestly.
+
+    Attributes:
+        network: a key of ``NETWORKS``.
+        preprocessing: how to prepare a scan.
+        provenance: ``data``, ``licence``, ``attribution``, ``intended_use`` of the training.
+        weights: the network's state dict, on the CPU.
+        name: the shipped name or the file's stem.
+        sha256: hash of the file's bytes; empty for a checkpoint that was never saved.
+    """
+
+    network: str
+    preprocessing: Preprocessing
+    provenance: dict[str, str]
+    weights: dict[str, Tensor]
+    name: str = ""
+    sha256: str = ""
+
+    def build(self) -> nn.Module:
+        """Return the network with these weights, in evaluation mode."""
+        network = NETWORKS[self.network]()
+        network.load_state_dict(self.weights)
+        return network.eval()
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint; the file appears whole or not at all."""
+        header = _Header(
+            network=self.network, preprocessing=self.preprocessing, provenance=self.provenance
+        )
+        partial = path.with_name(f".{path.name}.partial")
+        save_file(self.weights, partial, metadata={_KEY: header.model_dump_json()})
+        os.replace(partial, path)
+
+
+def shipped_names() -> list[str]:
+    """Return the names of the checkpoints that come with pancseg."""
+    folder = files("pancseg.segmentation") / "weights"
+    return sorted(
+        entry.name.removesuffix(".safetensors")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".safetensors")
+    )
+
+
+def load_checkpoint(name_or_path: str | Path = DEFAULT) -> Checkpoint:
+    """Load a shipped checkpoint by name, or any pancseg checkpoint by path.
+
+    Raises:
+        FileNotFoundError: neither a shipped name nor a file.
+        ValueError: not a pancseg checkpoint (says what is wrong).
+    """
+    name = str(name_or_path)
+    if name in shipped_names():
+        resource = files("pancseg.segmentation") / "weights" / f"{name}.safetensors"
+        with as_file(resource) as path:
+            return _read(path)
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no checkpoint {name!r}; shipped are {', '.join(shipped_names())}, or give a file"
+        )
+    return _read(path)
+
+
+def _read(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        header = _Header.model_validate(json.loads(metadata[_KEY]))
+    except (SafetensorError, KeyError, ValidationError, json.JSONDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path.name} is not a pancseg checkpoint ({reason})") from error
+    if header.network not in NETWORKS:
+        raise ValueError(f"{path.name}: unknown network {header.network!r}")
+    expected = {k: v.shape for k, v in NETWORKS[header.network]().state_dict().items()}
+    if expected != {k: v.shape for k, v in weights.items()}:
+        raise ValueError(f"{path.name}: the weights do not fit network {header.network!r}")
+    if not all(torch.isfinite(w).all() for w in weights.values()):
+        raise ValueError(f"{path.name}: the weights contain values that are not finite")
+    return Checkpoint(
+        network=header.network,
+        preprocessing=header.preprocessing,
+        provenance=header.provenance,
+        weights=weights,
+        name=path.stem,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )

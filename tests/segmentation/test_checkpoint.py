@@ -1,0 +1,79 @@
+"""A checkpoint carries all it needs, safely; what is not one is refused."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import torch
+
+from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, shipped_names
+
+PROVENANCE = {"data", "licence", "attribution", "intended_use"}
+
+
+@pytest.fixture(scope="module")
+def phantom_checkpoint() -> Checkpoint:
+    return load_checkpoint("monet_phantom")
+
+
+def test_saving_and_loading_changes_nothing(tmp_path: Path, phantom_checkpoint: Checkpoint) -> None:
+    path = tmp_path / "copy.safetensors"
+    phantom_checkpoint.save(path)
+    again = load_checkpoint(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["copy.safetensors"]
+    assert again.preprocessing == phantom_checkpoint.preprocessing
+    assert again.provenance == phantom_checkpoint.provenance
+    assert again.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    for key, weight in phantom_checkpoint.weights.items():
+        assert torch.equal(again.weights[key], weight)
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_shipped_weights_are_small_and_say_where_they_come_from(name: str) -> None:
+    file = files("pancseg.segmentation") / "weights" / f"{name}.safetensors"
+    assert len(file.read_bytes()) <= 2_000_000
+    checkpoint = load_checkpoint(name)
+    assert set(checkpoint.provenance) == PROVENANCE
+    assert all(checkpoint.provenance.values())
+    assert checkpoint.build().training is False
+    card = (files("pancseg.segmentation") / "weights" / f"{name}.md").read_text(encoding="utf-8")
+    assert checkpoint.sha256 in card
+    assert checkpoint.provenance["licence"] in card
+
+
+def test_what_is_not_a_checkpoint_is_refused(
+    tmp_path: Path, phantom_checkpoint: Checkpoint
+) -> None:
+    from safetensors.torch import save_file
+
+    with pytest.raises(FileNotFoundError, match="monet_nih, monet_phantom"):
+        load_checkpoint("monet_mars")
+    pickle = tmp_path / "model.pt"
+    torch.save(phantom_checkpoint.weights, pickle)
+    foreign = tmp_path / "foreign.safetensors"
+    save_file(phantom_checkpoint.weights, foreign)
+    for path in (pickle, foreign):
+        with pytest.raises(ValueError, match="not a pancseg checkpoint"):
+            load_checkpoint(path)
+
+
+def test_weights_that_do_not_fit_are_refused(
+    tmp_path: Path, phantom_checkpoint: Checkpoint
+) -> None:
+    broken = tmp_path / "broken.safetensors"
+    weights = dict(phantom_checkpoint.weights)
+    first = next(iter(weights))
+    replace(phantom_checkpoint, weights={**weights, first: torch.zeros(2, 2)}).save(broken)
+    with pytest.raises(ValueError, match="do not fit"):
+        load_checkpoint(broken)
+    nan = torch.full_like(weights[first], float("nan"))
+    replace(phantom_checkpoint, weights={**weights, first: nan}).save(broken)
+    with pytest.raises(ValueError, match="not finite"):
+        load_checkpoint(broken)
+    replace(phantom_checkpoint, network="unknown").save(broken)
+    with pytest.raises(ValueError, match="unknown network"):
+        load_checkpoint(broken)

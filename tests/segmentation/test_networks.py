@@ -1,0 +1,58 @@
+"""Contract of every network in NETWORKS, and the published parameter counts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pancseg.segmentation.networks import NETWORKS, parameter_count
+
+PUBLISHED = {"monet": (403_556, 401_666)}
+"""arXiv 2009.00872: all parameters as Keras counts them, and the trainable ones among them."""
+
+
+def test_every_network_has_a_published_count() -> None:
+    assert set(PUBLISHED) == set(NETWORKS)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_parameters_are_counted_as_published(name: str) -> None:
+    network = NETWORKS[name]()
+    trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    assert (parameter_count(network), trainable) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("shape", [(2, 1, 32, 32), (1, 1, 48, 64)])
+def test_logits_have_the_input_shape(name: str, shape: tuple[int, ...]) -> None:
+    network = NETWORKS[name]().eval()
+    assert network(torch.rand(shape)).shape == shape
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_reach_every_parameter(name: str) -> None:
+    network = NETWORKS[name]().train()
+    network(torch.rand(2, 1, 32, 32)).square().sum().backward()
+    silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_evaluation_is_deterministic_and_training_drops_channels(name: str) -> None:
+    network, x = NETWORKS[name]().eval(), torch.rand(1, 1, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(network(x), network(x))
+        network.train()
+        assert not torch.equal(network(x), network(x))
+
+
+def test_monet_connects_its_dilated_blocks_as_described() -> None:
+    """c1 = b4(x); c2 = b3(x + c1); c3 = b2(c2); out = b1(c2 + c3), without dropout."""
+    from pancseg.segmentation.networks.monet import RDDC
+
+    block, x = RDDC(3).eval(), torch.rand(1, 3, 24, 24)
+    b4, b3, b2, b1 = block.blocks
+    assert [b[0].dilation for b in (b4, b3, b2, b1)] == [(4, 4), (3, 3), (2, 2), (1, 1)]
+    with torch.no_grad():
+        c2 = b3(x + b4(x))
+        torch.testing.assert_close(block(x), b1(c2 + b2(c2)))

@@ -1,0 +1,62 @@
+"""Slices to the network's grid and back: exact for 512×512, and back on any grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pancseg.segmentation.checkpoint import Preprocessing
+from pancseg.segmentation.preprocess import SliceGrid
+
+SETTINGS = Preprocessing(window_hu=(0, 240), size=64)
+SHAPES = st.tuples(st.integers(2, 200), st.integers(2, 200))
+SPACINGS = st.tuples(st.floats(0.3, 6.0), st.floats(0.3, 6.0))
+
+
+def test_twice_the_size_becomes_the_mean_of_blocks_after_the_window() -> None:
+    rng = np.random.default_rng(0)
+    hu = rng.integers(-1000, 1000, (2, 128, 128)).astype(np.int16)
+    grid = SliceGrid.for_slices((128, 128), (3.0, 3.0), SETTINGS)
+    expected = np.clip(hu, 0, 240).reshape(2, 64, 2, 64, 2).mean(axis=(2, 4)) / 240
+    np.testing.assert_allclose(grid.to_network(hu), expected, atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SHAPES, SPACINGS)
+def test_a_blob_comes_back_to_its_place(
+    shape: tuple[int, int], spacing_mm: tuple[float, float]
+) -> None:
+    """A smooth blob goes down and up; its centre of mass stays within half a network pixel."""
+    grid = SliceGrid.for_slices(shape, spacing_mm, SETTINGS)
+    sides = np.array(shape) * np.array(spacing_mm)
+    pixel_mm = max(*sides, SETTINGS.smallest_field_mm) / SETTINGS.size
+    if min(sides) < 12 * pixel_mm:
+        return  # too small a strip for a blob of several network pixels
+    y, x = (np.arange(n) * s for n, s in zip(shape, spacing_mm, strict=True))
+    centre = 0.45 * sides
+    width = 2.5 * pixel_mm
+    blob = np.exp(-((y[:, None] - centre[0]) ** 2 + (x[None] - centre[1]) ** 2) / (2 * width**2))
+    back = grid.to_scan(grid.to_network(240 * blob[None]))[0]
+    assert back.shape == shape
+    found = [(back.sum(1) * y).sum() / back.sum(), (back.sum(0) * x).sum() / back.sum()]
+    true = [(blob.sum(1) * y).sum() / blob.sum(), (blob.sum(0) * x).sum() / blob.sum()]
+    np.testing.assert_allclose(found, true, atol=0.5 * pixel_mm)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SHAPES, SPACINGS)
+def test_constant_probability_stays_constant(
+    shape: tuple[int, int], spacing_mm: tuple[float, float]
+) -> None:
+    grid = SliceGrid.for_slices(shape, spacing_mm, SETTINGS)
+    np.testing.assert_allclose(grid.to_scan(np.full((1, 64, 64), 0.7, np.float32)), 0.7, rtol=1e-5)
+
+
+def test_a_small_scan_is_padded_with_air_not_enlarged() -> None:
+    grid = SliceGrid.for_slices((64, 64), (2.5, 2.5), SETTINGS)  # 160 mm in a field of 320 mm
+    network = grid.to_network(np.full((1, 64, 64), 240))[0]
+    assert network[0].max() == 0
+    assert network[32, 32] == pytest.approx(1)
+    assert (network > 0.5).mean() == pytest.approx(0.25, abs=0.02)

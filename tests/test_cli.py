@@ -1,0 +1,126 @@
+"""The command line is a thin translation: options, messages, exit codes; and it starts at once."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import typer
+from conftest import ROOT
+from typer.testing import CliRunner
+
+from pancseg import __version__, scans
+from pancseg.cli import app
+from pancseg.phantom import Phantom
+
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def call(*arguments: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("statement", ["import pancseg", "import pancseg.cli"])
+def test_importing_is_light(statement: str) -> None:
+    heavy = "{'torch', 'radiomics', 'SimpleITK', 'pandas', 'numpy', 'scipy', 'sklearn'}"
+    code = f"import sys; {statement}; found = {heavy} & set(sys.modules); assert not found, found"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]])
+def test_help_imports_neither_torch_nor_radiomics(arguments: list[str]) -> None:
+    code = (
+        "import sys; from pancseg.cli import app\n"
+        f"try: app({arguments!r})\nexcept SystemExit: pass\n"
+        "found = {'torch', 'radiomics', 'SimpleITK', 'pandas'} & set(sys.modules)\n"
+        "assert not found, found"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_version_is_printed() -> None:
+    assert call("--version") == (0, f"pancseg {__version__}\n", "")
+
+
+def test_every_command_and_option_is_documented() -> None:
+    text = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    for name, command in COMMANDS.items():
+        assert f"`pancseg {name}" in text
+        assert command.help
+        for parameter in command.params:
+            long_names = [o for o in parameter.opts if o.startswith("--")]
+            assert all(f"`{o}" in text for o in long_names), (name, long_names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "gone", "--out", "o"], "cohort: there is no such file or folder"),
+        (["extract", "SCAN", "--out", "o", "--config", "nope"], "no settings 'nope'"),
+        (["run", "SCAN", "--out", "o", "--weights", "nope"], "no checkpoint 'nope'"),
+        (["extract", "SCAN", "--out", "o", "--masks", "gone"], "no such mask file"),
+    ],
+)
+def test_usage_errors_are_one_line_and_exit_2(
+    arguments: list[str], message: str, tmp_path: Path, phantom: Phantom
+) -> None:
+    scans.write(phantom.image, tmp_path / "scan.nii.gz")
+    filled = [str(tmp_path / "scan.nii.gz") if a == "SCAN" else a for a in arguments]
+    code, out, err = call(*filled)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "o").exists()
+
+
+def test_extract_reports_each_case_and_exits_1_when_one_is_unusable(
+    tmp_path: Path, phantom: Phantom
+) -> None:
+    scans.write(phantom.image, tmp_path / "a.nii.gz")
+    scans.write(phantom.mask, tmp_path / "m.nii.gz")
+    (tmp_path / "cohort.csv").write_text(
+        "patient_id,image,mask,mask_label\nA,a.nii.gz,m.nii.gz,\nB,a.nii.gz,m.nii.gz,5\n"
+    )
+    options = ["--out", tmp_path / "o", "--config", "pyradiomics_default"]
+    code, out, err = call("extract", tmp_path / "cohort.csv", *options)
+    assert code == 1
+    assert re.search(r"^\[1/2\] A: pass, \d+\.\d mL$", out, re.M)
+    assert "2 rows in" in out
+    assert "1 usable, 1 not" in out
+    assert err == "[2/2] B: fail (no_label): the mask has no label 5; it has 1\n"
+    code, out, _ = call("extract", tmp_path / "cohort.csv", *options, "--quiet")
+    assert (code, out) == (1, "")
+    frame = pd.read_csv(tmp_path / "o" / "features.csv")
+    assert frame["qc_status"].tolist() == ["pass", "fail"]
+
+
+def test_an_output_that_cannot_be_written_is_one_line_and_exit_2(
+    tmp_path: Path, phantom: Phantom
+) -> None:
+    scans.write(phantom.image, tmp_path / "a.nii.gz")
+    scans.write(phantom.mask, tmp_path / "m.nii.gz")
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = call(
+        "extract", tmp_path / "a.nii.gz", "--masks", tmp_path / "m.nii.gz",
+        "--out", tmp_path / "file" / "o", "--config", "pyradiomics_default",
+    )  # fmt: skip
+    assert code == 2
+    assert err.startswith("pancseg: the output cannot be written")
+
+
+def test_demo_shows_the_table_and_finds_the_pancreas(tmp_path: Path) -> None:
+    code, out, err = call("demo", "--out", tmp_path / "demo", "--patients", "2")
+    assert (code, err) == (0, "")
+    scores = [float(s) for s in re.findall(r"phantom_\d\d (\d\.\d\d)", out)]
+    assert len(scores) == 2
+    assert min(scores) >= 0.80
+    frame = pd.read_csv(tmp_path / "demo" / "features.csv")
+    assert frame["patient_id"].tolist() == ["phantom_01", "phantom_02"]
+    assert frame.shape == (2, 8 + 386)

@@ -1,0 +1,127 @@
+"""A cohort is read whole or refused with all its problems; every case has one outcome."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pancseg.cohort import Case, CohortError, Value, read_cohort, run_cases
+from pancseg.scans import UnusableCase
+
+
+def problems_of(path: Path, masks: Path | None = None) -> list[str]:
+    with pytest.raises(CohortError) as caught:
+        read_cohort(path, masks)
+    return caught.value.problems
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).write_bytes(b"")
+
+
+def test_a_manifest_is_read_relative_to_itself(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz", "m.nii.gz")
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(
+        "\ufeffpatient_id;image;mask;mask_label;scan_id;roi\r\n"
+        "P1;a.nii.gz;m.nii.gz;7;;\r\nP1;a.nii.gz;;;follow-up;tumour\r\n;;;;;\r\n",
+        encoding="utf-8",
+    )
+    first, second = read_cohort(manifest)
+    assert first == Case("P1", tmp_path / "a.nii.gz", tmp_path / "m.nii.gz", 7)
+    assert (second.scan_id, second.roi, second.mask) == ("follow-up", "tumour", None)
+    assert (first.name, second.name) == ("P1", "P1_follow-up_tumour")
+
+
+def test_all_problems_of_a_manifest_come_at_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz")
+    (tmp_path / "m.csv").write_text(
+        "patient_id,image,mask,mask_label\n"
+        "P1,a.nii.gz,,\nP1,a.nii.gz,,\nP2,gone.nii.gz,gone2.nii.gz,x\n,a.nii.gz,,\nA/B,,,\n"
+    )
+    text = "\n".join(problems_of(tmp_path / "m.csv"))
+    for expected in (
+        "'P1' is there twice",
+        "row 4 (P2): the image does not exist",
+        "row 4 (P2): the mask does not exist",
+        "row 4 (P2): mask_label 'x'",
+        "row 5 (no id): patient_id is empty",
+        "row 6 (A/B): image is empty",
+        "row 6 (A/B): patient_id cannot be a file name",
+    ):
+        assert expected in text
+    assert "gone.nii.gz" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("patient_id,image,age\n", "unknown column 'age'"),
+        ("patient,image\n", "no column 'patient_id'"),
+        ("patient_id,image\n", "no rows"),
+        ("patient_id,image\nP1,a,b,c\n", "more cells"),
+        ("", "no column 'patient_id'"),
+    ],
+)
+def test_malformed_manifests_are_refused(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "m.csv").write_text(text)
+    assert any(expected in problem for problem in problems_of(tmp_path / "m.csv"))
+
+
+def test_a_folder_has_a_patient_per_volume_and_per_subfolder(tmp_path: Path) -> None:
+    touch(tmp_path, "b.nii.gz", "a.nrrd", ".hidden.nii.gz", "readme.txt")
+    (tmp_path / "c").mkdir()
+    assert [case.patient_id for case in read_cohort(tmp_path)] == ["a", "b", "c"]
+
+
+def test_a_single_scan_and_a_folder_of_loose_files_are_one_patient(tmp_path: Path) -> None:
+    (tmp_path / "ct").mkdir()
+    touch(tmp_path / "ct", "IM0001", "IM0002")
+    assert [c.patient_id for c in read_cohort(tmp_path / "ct")] == ["ct"]
+    touch(tmp_path, "x.nii.gz")
+    assert [c.patient_id for c in read_cohort(tmp_path / "x.nii.gz")] == ["x"]
+
+
+def test_unusable_cohorts_are_refused(tmp_path: Path) -> None:
+    assert problems_of(tmp_path) == ["the folder is empty"]
+    assert problems_of(tmp_path / "gone") == ["there is no such file or folder"]
+    touch(tmp_path, "a.nii.gz", "a.nrrd")
+    assert "'a' is there twice" in problems_of(tmp_path)[0]
+
+
+def test_masks_are_found_by_the_names_of_cases(tmp_path: Path) -> None:
+    scans_, masks = tmp_path / "ct", tmp_path / "masks"
+    scans_.mkdir()
+    masks.mkdir()
+    touch(scans_, "a.nii.gz", "b.nii.gz")
+    assert "named after a case, as 'a.nii.gz'" in problems_of(scans_, masks)[0]
+    touch(masks, "b.nrrd")
+    assert [case.mask for case in read_cohort(scans_, masks)] == [None, masks / "b.nrrd"]
+    assert "one mask file for 2 scans" in problems_of(scans_, masks / "b.nrrd")[0]
+    single = read_cohort(scans_ / "a.nii.gz", masks / "b.nrrd")
+    assert single[0].mask == masks / "b.nrrd"
+
+
+def test_one_case_costs_only_itself() -> None:
+    def work(case: Case) -> dict[str, Value]:
+        if case.patient_id == "bad":
+            raise UnusableCase("empty_mask", "none of 8 voxels")
+        if case.patient_id == "bug":
+            raise ZeroDivisionError
+        return {"x": 1.0}
+
+    cases = [Case(name, Path("x")) for name in ("a", "bad", "bug", "b")]
+    outcomes = list(run_cases(cases, work))
+    assert [o.status for o in outcomes] == ["pass", "fail", "error", "pass"]
+    assert [o.reason for o in outcomes] == ["", "empty_mask", "ZeroDivisionError", ""]
+    assert [o.case.patient_id for o in outcomes] == ["a", "bad", "bug", "b"]
+
+
+def test_a_full_disk_stops_the_run() -> None:
+    def work(case: Case) -> dict[str, Value]:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        list(run_cases([Case("a", Path("x"))], work))

@@ -1,0 +1,52 @@
+"""The README's code runs; the examples run."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from pancseg import scans, segmentation
+from pancseg.phantom import Phantom
+
+
+def test_readme_block_runs(
+    tmp_path: Path,
+    phantom: Phantom,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Eight lines, as printed; only the weights are the phantom's, since the scan is one."""
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
+    assert len([line for line in block.splitlines() if line.strip()]) <= 8
+    monkeypatch.chdir(tmp_path)
+    scans.write(phantom.image, "scan.nii.gz")
+    load = segmentation.load
+    monkeypatch.setattr(segmentation, "load", lambda: load("monet_phantom", threads=2))
+    exec(compile(block, "README.md", "exec"), {})
+    assert capsys.readouterr().out == "386 features\n"
+    assert scans.read("pancreas.nii.gz").GetSize() == phantom.image.GetSize()
+
+
+def test_example_runs(
+    tmp_path: Path,
+    phantom: Phantom,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scans.write(phantom.image, "scan.nii.gz")
+    script = ROOT / "examples" / "segment_and_measure.py"
+    monkeypatch.setattr(sys, "argv", [str(script), "scan.nii.gz", "monet_phantom"])
+    runpy.run_path(str(script))
+    assert "original_shape_MeshVolume" in capsys.readouterr().out
+
+
+def test_every_example_is_listed() -> None:
+    text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    for path in (ROOT / "examples").glob("*.py"):
+        assert f"`{path.name}`" in text

@@ -1,0 +1,36 @@
+"""The wheel holds what an installed pancseg needs beside its code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from conftest import ROOT
+
+
+def test_the_wheel_carries_presets_weights_and_recipes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "site")
+    for expected in (
+        "pancseg/py.typed",
+        "pancseg/segmentation/weights/monet_nih.safetensors",
+        "pancseg/segmentation/weights/monet_nih.md",
+        "pancseg/training/recipes/monet_nih.yaml",
+        "pancseg/radiomics_cfg/pancreas_ct.yaml",
+    ):
+        assert expected in names
+    code = "from pancseg.settings import preset_folder, load_feature_settings as load\n"
+    code += "print(preset_folder(), load('pancreas_ct').name)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "site", capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == [
+        str(tmp_path / "site" / "pancseg" / "radiomics_cfg"),
+        "pancreas_ct",
+    ]

@@ -1,0 +1,186 @@
+"""The whole way on a cohort with every kind of bad input: one row each, the rest done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import SimpleITK as sitk
+
+from pancseg import pipeline, scans, segmentation
+from pancseg.cohort import Case, Outcome, read_cohort
+from pancseg.phantom import Phantom
+from pancseg.settings import load_feature_settings
+
+
+def make_bad_cohort(folder: Path, phantom: Phantom) -> Path:
+    """Write a manifest in which only the first and the last patient are usable."""
+    image, mask = phantom.image, sitk.Cast(phantom.mask != 0, sitk.sitkUInt8)
+    scans.write(image, folder / "good.nii.gz")
+    scans.write(mask, folder / "mask.nii.gz")
+    scans.write(mask * 0, folder / "empty.nii.gz")
+    scans.write(mask[:, :, :-3], folder / "other_grid.nii.gz")
+    whole = (folder / "good.nii.gz").read_bytes()
+    (folder / "truncated.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.nii.gz").write_text("not an image")
+    floats = sitk.Cast(image, sitk.sitkFloat32)
+    floats[3, 3, 3] = float("nan")
+    special = {
+        "nan": floats,
+        "flat": image[:, :, 5],
+        "slice": image[:, :, 5:6],
+        "four": sitk.JoinSeries([image, image]),
+        "rgb": sitk.Compose(*[sitk.Cast(image, sitk.sitkUInt8)] * 3),
+    }
+    for name, volume in special.items():
+        sitk.WriteImage(volume, str(folder / f"{name}.nii.gz"))
+    (folder / "nothing").mkdir()
+    rows = [
+        "patient_id,image,mask,mask_label",
+        "good,good.nii.gz,mask.nii.gz,",
+        "text,text.nii.gz,,",
+        "truncated,truncated.nii.gz,,",
+        "flat,flat.nii.gz,,",
+        "four,four.nii.gz,,",
+        "rgb,rgb.nii.gz,,",
+        "nan,nan.nii.gz,,",
+        "slice,slice.nii.gz,,",
+        "folder,nothing,,",
+        "empty,good.nii.gz,empty.nii.gz,",
+        "label,good.nii.gz,mask.nii.gz,9",
+        "grid,good.nii.gz,other_grid.nii.gz,",
+        "badmask,good.nii.gz,text.nii.gz,",
+        "segmented,good.nii.gz,,",
+    ]
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    return folder / "manifest.csv"
+
+
+REASONS = {
+    "good": "",
+    "text": "unreadable",
+    "truncated": "unreadable",
+    "flat": "not_3d",
+    "four": "not_3d",
+    "rgb": "not_scalar",
+    "nan": "not_hu",
+    "slice": "one_slice",
+    "folder": "unreadable",
+    "empty": "empty_mask",
+    "label": "no_label",
+    "grid": "geometry",
+    "badmask": "unreadable",
+    "segmented": "",
+}
+
+
+@pytest.fixture(scope="module")
+def bad_run(
+    tmp_path_factory: pytest.TempPathFactory, phantom: Phantom
+) -> tuple[Path, list[Outcome]]:
+    folder = tmp_path_factory.mktemp("bad")
+    cases = read_cohort(make_bad_cohort(folder, phantom))
+    segmenter = segmentation.load("monet_phantom", threads=2)
+    told: list[Outcome] = []
+    settings = load_feature_settings("pyradiomics_default")
+    outcomes = pipeline.run_cohort(cases, folder / "out", settings, told.append, segmenter)
+    assert told == outcomes
+    return folder / "out", outcomes
+
+
+def test_every_patient_has_one_row_with_its_reason(bad_run: tuple[Path, list[Outcome]]) -> None:
+    frame = pd.read_csv(bad_run[0] / "features.csv", keep_default_na=False)
+    assert dict(zip(frame["patient_id"], frame["qc_reasons"], strict=True)) == REASONS
+    assert list(frame["patient_id"]) == list(REASONS)
+    features = frame.filter(like="original_")
+    assert features.shape[1] == 107
+    usable = frame["qc_status"] == "pass"
+    assert (frame["qc_status"][~usable] == "fail").all()
+    assert (features[~usable] == "").all(axis=None)
+    assert (features[usable] != "").all(axis=None)
+
+
+def test_every_refusal_is_one_line_without_a_path(bad_run: tuple[Path, list[Outcome]]) -> None:
+    out, outcomes = bad_run
+    for outcome in outcomes:
+        assert "\n" not in outcome.fact
+        assert bool(outcome.fact) == (outcome.status != "pass")
+        assert str(out.parent) not in outcome.fact
+        assert ".nii" not in outcome.fact
+
+
+def test_the_table_starts_with_ids_and_verdict_and_is_plain_csv(
+    bad_run: tuple[Path, list[Outcome]],
+) -> None:
+    content = (bad_run[0] / "features.csv").read_bytes()
+    header = content.split(b"\n")[0].decode()
+    assert header.startswith(
+        "patient_id,scan_id,roi,qc_status,qc_reasons,qc_mask_source,qc_volume_ml,qc_grid_mm,"
+    )
+    assert b"\r" not in content
+    assert str(bad_run[0].parent).encode() not in content
+
+
+def test_masks_lie_on_the_scans_grid_and_nothing_is_half_written(
+    bad_run: tuple[Path, list[Outcome]], phantom: Phantom
+) -> None:
+    out = bad_run[0]
+    files = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
+    assert files == ["features.csv", "masks/segmented.nii.gz", "provenance.json"]
+    mask = scans.read(out / "masks" / "segmented.nii.gz")
+    assert scans.grid_difference_mm(mask, phantom.image) < 1e-3
+    assert np.unique(scans.array(mask)).tolist() == [0, 1]
+
+
+def test_provenance_tells_what_made_the_table(bad_run: tuple[Path, list[Outcome]]) -> None:
+    text = (bad_run[0] / "provenance.json").read_text()
+    record = json.loads(text)
+    assert record["command"].startswith("pancseg run COHORT")
+    assert len(record["weights"]["sha256"]) == 64
+    assert record["features"]["parameters"]["setting"]["binWidth"] == 25
+    assert {"pancseg", "torch", "pyradiomics-bhklab", "SimpleITK"} <= set(record["versions"])
+    assert str(bad_run[0].parent) not in text
+
+
+def test_the_same_run_again_gives_the_same_bytes(
+    bad_run: tuple[Path, list[Outcome]], tmp_path: Path
+) -> None:
+    good = [outcome.case for outcome in bad_run[1] if outcome.status == "pass"]
+    segmenter = segmentation.load("monet_phantom", threads=2)
+    settings = load_feature_settings("pyradiomics_default")
+    tables = []
+    for order in (good, good[::-1]):
+        pipeline.run_cohort(order, tmp_path, settings, lambda _: None, segmenter)
+        lines = (tmp_path / "features.csv").read_bytes().split(b"\n")
+        tables.append(sorted(lines))
+    assert tables[0] == tables[1]
+    whole = (bad_run[0] / "features.csv").read_bytes().split(b"\n")
+    assert set(tables[0]) <= set(whole)
+
+
+def test_a_scan_without_mask_fails_when_nothing_segments(tmp_path: Path, phantom: Phantom) -> None:
+    scans.write(phantom.image, tmp_path / "a.nii.gz")
+    settings = load_feature_settings("pyradiomics_default")
+    case = Case("a", tmp_path / "a.nii.gz")
+    (outcome,) = pipeline.run_cohort([case], tmp_path / "out", settings, lambda _: None)
+    assert (outcome.status, outcome.reason) == ("fail", "no_mask")
+
+
+def test_corrected_masks_are_picked_up_between_the_stages(tmp_path: Path, phantom: Phantom) -> None:
+    """Segment, let somebody edit the mask, extract: the features are those of the edited mask."""
+    (tmp_path / "ct").mkdir()
+    scans.write(phantom.image, tmp_path / "ct" / "a.nii.gz")
+    segmenter = segmentation.load("monet_phantom", threads=2)
+    pipeline.segment_cohort(
+        read_cohort(tmp_path / "ct"), tmp_path / "out", segmenter, lambda _: None
+    )
+    assert pd.read_csv(tmp_path / "out" / "masks.csv")["qc_status"].tolist() == ["pass"]
+    scans.write(phantom.mask, tmp_path / "out" / "masks" / "a.nii.gz")
+    settings = load_feature_settings("pyradiomics_default")
+    cases = read_cohort(tmp_path / "ct", tmp_path / "out" / "masks")
+    (outcome,) = pipeline.run_cohort(cases, tmp_path / "out2", settings, lambda _: None)
+    assert outcome.values["qc_volume_ml"] == pytest.approx(pipeline.volume_ml(phantom.mask))
+    assert outcome.values["qc_mask_source"] == "given"

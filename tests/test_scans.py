@@ -1,0 +1,198 @@
+"""Reading keeps voxels and geometry, refuses what is not one volume; grids are compared in mm."""
+
+from __future__ import annotations
+
+import gzip
+from itertools import permutations, product
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from pancseg import scans
+from pancseg.scans import READERS, UnusableCase
+
+ORIENTATIONS = [
+    "".join(a[i] for a, i in zip(order, signs, strict=True))
+    for order in permutations(("LR", "PA", "SI"))
+    for signs in product((0, 1), repeat=3)
+]
+
+
+def refusal(path: Path, **options: str) -> UnusableCase:
+    with pytest.raises(UnusableCase) as caught:
+        scans.read(path, **options)
+    assert str(path) not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_every_format_keeps_voxels_and_geometry(
+    suffix: str, tmp_path: Path, block: sitk.Image
+) -> None:
+    path = tmp_path / f"scan{suffix}"
+    if suffix == ".nhdr" or suffix == ".mhd":
+        sitk.WriteImage(block, str(path))  # two files: not something that scans.write makes
+    else:
+        scans.write(block, path)
+    back = scans.read(path)
+    np.testing.assert_array_equal(scans.array(back), scans.array(block))
+    assert scans.grid_difference_mm(block, back) < 1e-3
+    assert back.GetPixelID() == block.GetPixelID()
+
+
+def test_writing_leaves_no_partial_file(tmp_path: Path, block: sitk.Image) -> None:
+    scans.write(block, tmp_path / "scan.nii.gz")
+    with pytest.raises(OSError, match="cannot write"):
+        scans.write(block, tmp_path / "missing" / "scan.nii.gz")
+    assert [p.name for p in tmp_path.iterdir()] == ["scan.nii.gz"]
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_truncated_files_are_refused(
+    suffix: str, share: float, tmp_path: Path, block: sitk.Image
+) -> None:
+    path = tmp_path / f"scan{suffix}"
+    scans.write(block, path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    assert refusal(path).code == "unreadable"
+
+
+def test_a_short_payload_in_a_whole_gzip_is_refused(tmp_path: Path, block: sitk.Image) -> None:
+    path = tmp_path / "scan.nii.gz"
+    scans.write(block, path)
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-100]))
+    assert "100 bytes missing" in refusal(path).fact
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_text_under_a_volume_name_is_refused(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"scan{suffix}"
+    path.write_text("patient moved, scan again on Monday\n" * 20)
+    assert refusal(path).code == "unreadable"
+
+
+def test_what_is_not_one_scalar_volume_is_refused(tmp_path: Path, block: sitk.Image) -> None:
+    floats = sitk.Cast(block, sitk.sitkFloat32)
+    floats[0, 0, 0] = float("nan")
+    cases = {
+        "not_3d": [sitk.JoinSeries([block, block]), sitk.GetImageFromArray(np.zeros((9, 9)))],
+        "not_scalar": [sitk.Compose(block, block, block)],
+        "one_slice": [block[:, :, :1]],
+        "not_hu": [floats],
+    }
+    for code, images in cases.items():
+        for image in images:
+            path = tmp_path / "bad.nii.gz"
+            sitk.WriteImage(image, str(path))
+            error = refusal(path)
+            assert error.code == code
+            assert any(character.isdigit() for character in error.fact)
+
+
+def test_four_axes_with_one_volume_are_one_volume(tmp_path: Path, block: sitk.Image) -> None:
+    sitk.WriteImage(sitk.JoinSeries([block]), str(tmp_path / "scan.nii.gz"))
+    assert scans.read(tmp_path / "scan.nii.gz").GetSize() == block.GetSize()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(ORIENTATIONS), st.sampled_from(ORIENTATIONS))
+def test_orienting_there_and_back_moves_nothing(first: str, second: str) -> None:
+    rng = np.random.default_rng(1)
+    image = sitk.GetImageFromArray(rng.integers(0, 9, (3, 4, 5)).astype(np.uint8))
+    image.SetSpacing((1.0, 2.0, 3.0))
+    a = scans.orient(image, first)
+    b = scans.orient(a, second)
+    assert (scans.axes_of(a), scans.axes_of(b)) == (first, second)
+    assert scans.grid_difference_mm(a, b) < 1e-9
+    np.testing.assert_array_equal(scans.array(scans.on_grid_of(a, b)), scans.array(a))
+
+
+def test_header_rounding_is_mended_and_a_real_difference_refused(block: sitk.Image) -> None:
+    noisy = sitk.Image(block)
+    noisy.SetOrigin([v + 0.01 for v in block.GetOrigin()])
+    assert scans.on_grid_of(block, noisy).GetOrigin() == block.GetOrigin()
+    for change in ("SetOrigin", "SetSpacing"):
+        moved = sitk.Image(block)
+        getattr(moved, change)([v + 0.5 for v in getattr(block, change.replace("Set", "Get"))()])
+        with pytest.raises(UnusableCase, match="different grids") as caught:
+            scans.on_grid_of(block, moved)
+        assert caught.value.code == "geometry"
+    with pytest.raises(UnusableCase, match="8×7×6 voxels"):
+        scans.on_grid_of(block, block[:-1])
+
+
+def write_series(folder: Path, positions_mm: list[float], uid: str) -> None:
+    """Write a synthetic CT series, slices in shuffled file order."""
+    folder.mkdir(exist_ok=True)
+    for number, z in enumerate(positions_mm):
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID = pydicom.uid.CTImageStorage
+        meta.MediaStorageSOPInstanceUID = generate_uid()
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+        ds.SOPClassUID, ds.SOPInstanceUID = meta.MediaStorageSOPClassUID, generate_uid()
+        ds.SeriesInstanceUID, ds.StudyInstanceUID = uid, uid + ".1"
+        ds.Modality, ds.PatientName, ds.InstanceNumber = "CT", "Doe^Jane", number + 1
+        ds.ImagePositionPatient, ds.ImageOrientationPatient = [-10, -20, z], [1, 0, 0, 0, 1, 0]
+        ds.PixelSpacing, ds.SliceThickness = [0.7, 0.7], 2.0
+        ds.Rows, ds.Columns, ds.BitsAllocated, ds.BitsStored, ds.HighBit = 6, 5, 16, 16, 15
+        ds.SamplesPerPixel, ds.PixelRepresentation = 1, 1
+        ds.PhotometricInterpretation = "MONOCHROME2"
+        ds.RescaleSlope, ds.RescaleIntercept = 1, -1024
+        ds.PixelData = np.full((6, 5), int(z) + 1024, np.int16).tobytes()
+        ds.save_as(folder / f"{uid[-3:]}-{(number * 7) % 10}.dcm", enforce_file_format=True)
+
+
+def test_a_dicom_folder_is_one_series_in_space_order(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", [2.0 * i for i in range(5)], "1.2.826.111")
+    image = scans.read(tmp_path / "ct")
+    assert image.GetSize() == (5, 6, 5)
+    assert image.GetSpacing() == pytest.approx((0.7, 0.7, 2.0))
+    assert scans.array(image)[:, 0, 0].tolist() == [0, 2, 4, 6, 8]
+
+
+def test_several_series_are_listed_and_one_can_be_chosen(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", [0.0, 2.0, 4.0], "1.2.826.10333111")
+    write_series(tmp_path / "ct", [0.0, 2.0, 4.0, 6.0], "1.2.826.10333222")
+    error = refusal(tmp_path / "ct")
+    assert error.code == "several_series"
+    assert "…10333111 (3 slices)" in error.fact
+    assert "…10333222 (4 slices)" in error.fact
+    assert scans.read(tmp_path / "ct", series_uid="222").GetSize()[2] == 4
+    assert refusal(tmp_path / "ct", series_uid="999").code == "no_series"
+
+
+@pytest.mark.parametrize("positions", [[0.0, 2.0, 6.0, 8.0], [0.0, 2.0, 2.0, 4.0]])
+def test_missing_and_doubled_slices_are_refused(tmp_path: Path, positions: list[float]) -> None:
+    write_series(tmp_path / "ct", positions, "1.2.826.333")
+    assert refusal(tmp_path / "ct").code == "uneven_slices"
+
+
+def test_folders_without_dicom_are_refused(tmp_path: Path) -> None:
+    assert "0 entries" in refusal(tmp_path).fact
+    (tmp_path / "notes.txt").write_text("nothing here")
+    assert refusal(tmp_path).code == "unreadable"
+    assert refusal(tmp_path / "missing.nii.gz").code == "unreadable"
+    assert ".nii.gz" in refusal(tmp_path / "notes.txt").fact
+
+
+def test_a_real_mask_with_opposite_y_is_reordered(data: Path) -> None:
+    ct = scans.read(data / "totalseg" / "example_ct_dicom")
+    mask = scans.read(data / "totalseg" / "example_seg_dicom.nii.gz")
+    assert scans.axes_of(ct) != scans.axes_of(mask)
+    ordered = scans.on_grid_of(ct, mask)
+    assert ordered.GetDirection() == ct.GetDirection()
+    inside = scans.array(ordered) == 7
+    assert inside.sum() == 1327
+    wrong_way = scans.array(ct)[:, ::-1][inside]
+    assert scans.array(ct)[inside].std() < 0.5 * wrong_way.std()

@@ -1,0 +1,46 @@
+"""Settings: presets by name, files by path, unknown keys refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pancseg import features
+from pancseg.settings import load_feature_settings, preset_folder, preset_names
+
+
+def test_presets_are_there_and_valid_for_pyradiomics() -> None:
+    assert {"pancreas_ct", "pyradiomics_default"} <= set(preset_names())
+    for name in preset_names():
+        settings = load_feature_settings(name)
+        assert settings.name == name
+        features.check(settings.parameters)
+        assert f"`{name}`" in (preset_folder() / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pancseg: {backnd: x}", "backnd"),
+        ("pancseg: {thick_slices: {above_mm: -1, spacing_mm: [2, 2, 2]}}", "greater than 0"),
+        ("- a list", "a mapping is expected"),
+        ("a: [", "not YAML"),
+        ("", "a mapping is expected"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_feature_settings(tmp_path / "mine.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_preset_lists_the_known_ones() -> None:
+    with pytest.raises(FileNotFoundError, match="pancreas_ct, pyradiomics_default"):
+        load_feature_settings("pancreas_mri")
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_feature_settings().name = "other"

@@ -1,0 +1,104 @@
+"""Training learns, goes on where it stopped, and writes a checkpoint that segments."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from pancseg.segmentation.checkpoint import load_checkpoint
+from pancseg.training.loop import train
+from pancseg.training.recipe import Recipe, load_recipe
+from pancseg.training.slices import read_slices
+
+PROVENANCE = {"data": "a", "licence": "b", "attribution": "c", "intended_use": "d"}
+
+
+def recipe(**changes: object) -> Recipe:
+    base: dict[str, object] = {
+        "slices": [{"index": "index.csv", "folder": ".", "grey_hu": [0, 255], "flip_y": True}],
+        "window_hu": [0, 255],
+        "size": 32,
+        "crop": 32,
+        "batch_size": 4,
+        "epochs": 1,
+        "learning_rate": 0.01,
+        "head_start": 0,
+        "provenance": PROVENANCE,
+    }
+    return Recipe.model_validate({**base, **changes})
+
+
+@pytest.fixture
+def slice_set(tmp_path: Path) -> Path:
+    """Indexed slices of 6 patients: a bright square (the organ) on a dim body, upside down."""
+    folder = tmp_path / "slices"
+    rng = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    rows = []
+    for number in range(24):
+        image, mask = np.zeros((64, 64)), np.zeros((64, 64))
+        image[8:56, 8:56] = 90
+        y, x = rng.integers(14, 34, 2)
+        image[y : y + 16, x : x + 16], mask[y : y + 16, x : x + 16] = 200, 255
+        file = f"s{number:02}.png"
+        for kind, pixels in (("images", image), ("masks", mask)):
+            Image.fromarray(pixels[::-1].astype(np.uint8)).save(folder / kind / file)
+        rows.append(
+            {"file": file, "patient": number % 6, "split": "val" if number % 6 == 5 else "train"}
+        )
+    with (folder / "index.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+def test_slices_come_upright_and_windowed(slice_set: Path) -> None:
+    slices = read_slices(recipe(), slice_set)
+    assert len(slices) == 24
+    first = slices[0]
+    assert (first.image.shape, first.image.dtype) == ((32, 32), np.uint8)
+    assert first.image[first.mask].mean() > 185
+    upside_down = read_slices(
+        recipe(slices=[{"index": "index.csv", "folder": ".", "grey_hu": [0, 255]}]), slice_set
+    )
+    np.testing.assert_array_equal(upside_down[0].image, first.image[::-1])
+
+
+def test_a_patient_in_both_splits_is_refused(slice_set: Path) -> None:
+    index = slice_set / "index.csv"
+    index.write_text(index.read_text().replace("s05.png,5,val", "s05.png,0,val"))
+    with pytest.raises(ValueError, match="patients in both splits: 0"):
+        read_slices(recipe(), slice_set)
+
+
+def test_training_learns_and_goes_on_where_it_stopped(slice_set: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(recipe(epochs=1), slice_set, run)
+    train(recipe(epochs=9), slice_set, run)
+    log = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+    losses = [float(row["train_loss"]) for row in log]
+    assert len(losses) == 9
+    assert losses[-1] < 0.85 * losses[0]
+    best = json.loads((run / "best.json").read_text())
+    assert set(best["val_dice_per_patient"]) == {"5"}
+    checkpoint = load_checkpoint(run / "best.safetensors")
+    assert checkpoint.provenance == PROVENANCE
+    assert checkpoint.preprocessing.size == 32
+    assert sorted(p.name for p in run.iterdir()) == [
+        "best.json", "best.safetensors", "last.ckpt", "metrics.csv", "recipe.yaml",
+    ]  # fmt: skip
+
+
+def test_shipped_recipes_are_valid_and_unknown_keys_refused() -> None:
+    for name in ("monet_nih", "monet_phantom"):
+        assert load_recipe(name).network == "monet"
+    with pytest.raises(ValidationError, match="epoch_count"):
+        recipe(epoch_count=3)
