@@ -61,7 +61,9 @@ def read(path: str | Path, *, series_uid: str | None = None) -> sitk.Image:
         with _quiet_itk():
             image = _read_dicom(path, series_uid) if path.is_dir() else _reader_for(path)(path)
     except OSError as error:
-        raise UnusableCase("unreadable", f"the image cannot be reached: {error.strerror}") from error
+        raise UnusableCase(
+            "unreadable", f"the image cannot be reached: {error.strerror}"
+        ) from error
     return _one_volume(image)
 
 

@@ -28,7 +28,11 @@ def test_the_wheel_carries_presets_weights_and_recipes(tmp_path: Path) -> None:
     code = "from pancseg.settings import preset_folder, load_feature_settings as load\n"
     code += "print(preset_folder(), load('pancreas_ct').name)"
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path / "site", capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=tmp_path / "site",
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert result.stdout.split() == [
         str(tmp_path / "site" / "pancseg" / "radiomics_cfg"),

@@ -78,7 +78,7 @@ class Recipe(_Frozen):
     learning_rate: float = Field(5e-4, gt=0)
     seed: int = 2009
     init_from: str | None = None
-    head_start: float = Field(3.0, ge=0)
+    head_start: float = Field(6.0, ge=0)
     augmentation: Augmentation = Augmentation()
     provenance: Provenance
 
