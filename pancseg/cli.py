@@ -6,6 +6,7 @@ the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 import pancseg
-from pancseg.console import log_to_terminal, output_errors, progress, summary
+from pancseg.console import log_to_terminal, output_errors, progress, say, summary
 
 if TYPE_CHECKING:
-    from pancseg.cohort import Case, Outcome
+    from pancseg.case import Case
+    from pancseg.cohort import Outcome
     from pancseg.segmentation import Segmenter
     from pancseg.settings import FeatureSettings
 
@@ -95,7 +97,7 @@ def segment(
 ) -> None:
     """Delineate the pancreas: COHORT → OUT/masks and OUT/masks.csv."""
     with _usage_errors(verbose):
-        cases = _cases(cohort, None, None)
+        cases = _cases(cohort, out, None, None)
         segmenter = _segmenter(weights, threads)
     from pancseg.pipeline import segment_cohort
 
@@ -117,9 +119,9 @@ def extract(
 ) -> None:
     """Compute features of existing masks: COHORT + masks → OUT/features.csv."""
     with _usage_errors(verbose):
-        cases = _cases(cohort, masks, label)
+        cases = _cases(cohort, out, masks, label)
         settings = _settings(config)
-        _limit_itk(threads)
+        _limit_threads(threads)
     outcomes = _run(cases, out, settings, None, quiet)
     _finish(outcomes, out / "features.csv", quiet)
 
@@ -141,7 +143,7 @@ def run(
     A case that comes with a mask keeps it.
     """
     with _usage_errors(verbose):
-        cases = _cases(cohort, masks, label)
+        cases = _cases(cohort, out, masks, label)
         settings = _settings(config)
         segmenter = _segmenter(weights, threads)
     outcomes = _run(cases, out, settings, segmenter, quiet)
@@ -150,7 +152,7 @@ def run(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make or renew.")] = Path(
         "pancseg-demo"
     ),
     patients: Annotated[int, typer.Option(min=1, help="Number of synthetic patients.")] = 4,
@@ -167,12 +169,12 @@ def demo(
     with _usage_errors(verbose):
         settings = _settings("pancreas_ct")
         segmenter = _segmenter("monet_phantom", threads)
-    with output_errors():
-        manifest = synthetic.make_cohort(out, patients)
-    cases = _cases(manifest, None, None)
+        with output_errors():
+            manifest = synthetic.make_cohort(out, patients)
+    cases = _cases(manifest, out, None, None)
     outcomes = _run(cases, out, settings, segmenter, quiet)
     if not quiet:
-        print(synthetic.summary(outcomes, out))
+        say(synthetic.summary(outcomes, out), sys.stdout)
     _finish(outcomes, out / "features.csv", quiet)
 
 
@@ -189,12 +191,12 @@ def _run(
         return run_cohort(cases, out, settings, report, segmenter)
 
 
-def _cases(cohort: Path, masks: Path | None, label: int | None) -> list[Case]:
+def _cases(cohort: Path, out: Path, masks: Path | None, label: int | None) -> list[Case]:
     from dataclasses import replace
 
     from pancseg.cohort import read_cohort
 
-    cases = read_cohort(cohort, masks)
+    cases = read_cohort(cohort, masks, leave_out=[out])
     return [replace(c, mask_label=c.mask_label or label) for c in cases]
 
 
@@ -203,29 +205,31 @@ def _settings(config: str) -> FeatureSettings:
     from pancseg.settings import load_feature_settings
 
     settings = load_feature_settings(config)
-    features.check(settings.parameters)
+    features.check(settings)
     return settings
 
 
 def _segmenter(weights: str, threads: int | None) -> Segmenter:
     from pancseg import segmentation
 
-    _limit_itk(threads)
+    _limit_threads(threads)
     return segmentation.load(weights, threads=threads)
 
 
-def _limit_itk(threads: int | None) -> None:
+def _limit_threads(threads: int | None) -> None:
     import SimpleITK as sitk
+    import threadpoolctl
 
     if threads:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+        threadpoolctl.threadpool_limits(threads)
 
 
 def _finish(outcomes: Sequence[Outcome], path: Path, quiet: bool) -> None:
     """Print the summary and leave with exit code 1 when some case is not usable."""
-    unusable = sum(outcome.status != "pass" for outcome in outcomes)
+    unusable = sum(not outcome.usable for outcome in outcomes)
     if not quiet:
-        print(summary(outcomes, path))
+        say(summary(outcomes, path), sys.stdout)
     if unusable:
         raise typer.Exit(1)
 
@@ -233,7 +237,7 @@ def _finish(outcomes: Sequence[Outcome], path: Path, quiet: bool) -> None:
 @contextmanager
 def _usage_errors(verbose: bool) -> Iterator[None]:
     """Turn what the user can mend before the work begins into clear lines and exit code 2."""
-    from pancseg.cohort import CohortError
+    from pancseg.case import CohortError
 
     if verbose:
         log_to_terminal()
@@ -241,11 +245,13 @@ def _usage_errors(verbose: bool) -> Iterator[None]:
         yield
     except CohortError as error:
         _refuse([f"cohort: {problem}" for problem in error.problems])
-    except (FileNotFoundError, ValueError) as error:
-        _refuse([str(error)])
+    except (OSError, ValueError) as error:
+        logging.getLogger(__name__).debug("refused", exc_info=True)
+        reason = error.strerror if isinstance(error, OSError) else None
+        _refuse([f"a file cannot be reached: {reason}" if reason else str(error)])
 
 
 def _refuse(lines: Sequence[str]) -> NoReturn:
     for line in lines:
-        print(f"pancseg: {line}", file=sys.stderr)
+        say(f"pancseg: {line}", sys.stderr)
     raise typer.Exit(2)

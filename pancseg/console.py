@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
@@ -46,24 +47,39 @@ def progress(count: int, quiet: bool) -> Iterator[Callable[[Outcome], None]]:
             bar.advance(task)
             bad = outcome.status != "pass"
             if bad or not quiet:
-                line = f"[{done}/{count}] {_line(outcome)}"
-                print(line, file=sys.stderr if bad else sys.stdout, flush=True)
+                say(f"[{done}/{count}] {_line(outcome)}", sys.stderr if bad else sys.stdout)
 
-        yield report
+        try:
+            yield report
+        except KeyboardInterrupt:
+            say(f"pancseg: interrupted after {done} of {count}; finished rows are kept", sys.stderr)
+            raise typer.Exit(130) from None
+
+
+def say(line: str, stream: TextIO) -> None:
+    """Print a line; a reader that went away, or cannot show a letter, does not stop the run."""
+    try:
+        print(line, file=stream, flush=True)
+    except UnicodeEncodeError:
+        print(line.encode("ascii", "replace").decode(), file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _line(outcome: Outcome) -> str:
     name = outcome.case.name
+    volume = f"{outcome.values['qc_volume_ml']:.1f} mL" if outcome.usable else ""
     if outcome.status == "pass":
-        return f"{name}: pass, {outcome.values['qc_volume_ml']:.1f} mL"
+        return f"{name}: pass, {volume}"
     return f"{name}: {outcome.status} ({outcome.reason}): {outcome.fact}"
 
 
 def summary(outcomes: Sequence[Outcome], path: Path) -> str:
     """Return the closing lines: how many rows, what became of them and why, and where they are."""
     reasons = Counter(o.reason for o in outcomes if o.status != "pass")
-    usable = len(outcomes) - sum(reasons.values())
-    lines = [f"{len(outcomes)} rows in {path}: {usable} usable, {sum(reasons.values())} not"]
+    usable = sum(o.usable for o in outcomes)
+    rows = "1 row" if len(outcomes) == 1 else f"{len(outcomes)} rows"
+    lines = [f"{rows} in {path}: {usable} usable, {len(outcomes) - usable} not"]
     lines += [f"  {reason}: {count}" for reason, count in reasons.most_common()]
     return "\n".join(lines)
 

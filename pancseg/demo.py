@@ -15,6 +15,8 @@ from pancseg.segmentation.overlap import dice
 _ORIENTATIONS = ("LPS", "RAS", "LAS", "RPI")
 """Scans come in all orientations; so do these."""
 
+_MARK, _MARK_TEXT = "README.txt", "Made by `pancseg demo`: synthetic patients, safe to delete.\n"
+
 _COLUMNS = ["patient_id", "qc_status", "qc_volume_ml", "original_shape_Sphericity"]
 _COLUMNS += ["original_firstorder_Median", "original_glcm_JointEntropy"]
 
@@ -26,7 +28,14 @@ def make_cohort(folder: Path, patients: int) -> Path:
 
     Returns:
         The manifest's path.
+
+    Raises:
+        ValueError: the folder holds something that no demo made.
     """
+    if folder.exists() and any(folder.iterdir()) and not _is_demo(folder):
+        raise ValueError(f"{folder} holds other files; choose an empty or new folder by --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _MARK).write_text(_MARK_TEXT, encoding="utf-8")
     for name in ("scans", "truth"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     manifest = folder / "manifest.csv"
@@ -40,6 +49,11 @@ def make_cohort(folder: Path, patients: int) -> Path:
             scans.write(phantom.mask, folder / "truth" / f"{name}.nii.gz")
             writer.writerow([name, f"scans/{name}.nii.gz"])
     return manifest
+
+
+def _is_demo(folder: Path) -> bool:
+    mark = folder / _MARK
+    return mark.is_file() and mark.read_text(encoding="utf-8", errors="replace") == _MARK_TEXT
 
 
 def dice_of(outcome: Outcome, folder: Path) -> float:

@@ -36,11 +36,12 @@ def inspect(path: Path) -> Payload:
 
     Raises:
         ValueError: neither NIfTI-1 nor NIfTI-2, or a gzip stream that is damaged or cut off.
+        OSError: the file cannot be reached.
     """
     try:
         with _open(path) as stream:
             return _inspect(stream)
-    except (OSError, EOFError, zlib.error, struct.error) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error, struct.error) as error:
         raise ValueError(str(error)) from error
 
 
@@ -56,6 +57,8 @@ def _inspect(stream: BinaryIO) -> Payload:
             whole = block[: len(block) - len(block) % np.dtype(kind).itemsize]
             numbers = np.frombuffer(whole, dtype=order + kind)
             not_finite += int(np.count_nonzero(~np.isfinite(numbers)))
+    while stream.read(_BLOCK_BYTES):
+        pass  # to the end: only there gzip compares its checksum
     return Payload(missing, not_finite)
 
 

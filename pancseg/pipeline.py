@@ -20,16 +20,29 @@ import SimpleITK as sitk
 
 import pancseg
 from pancseg import features, scans
-from pancseg.cohort import Case, Outcome, Value, run_cases
-from pancseg.features.extract import parameters_for, region_of
+from pancseg.case import DEFAULT_ROI, Case
+from pancseg.cohort import Outcome, Value, run_cases
+from pancseg.features.extract import region_of
 from pancseg.features.names import safe_names
-from pancseg.scans import UnusableCase
+from pancseg.masks import MaskFolder
 from pancseg.settings import FeatureSettings
+from pancseg.unusable import UnusableCase
 
 if TYPE_CHECKING:
     from pancseg.segmentation import Segmenter
 
 Report = Callable[[Outcome], None]
+_FIRST_COLUMNS = (
+    "patient_id",
+    "scan_id",
+    "roi",
+    "qc_status",
+    "qc_reasons",
+    "qc_mask_source",
+    "qc_mask_label",
+    "qc_volume_ml",
+    "qc_grid_mm",
+)
 _PACKAGES = ("SimpleITK", "numpy", "pandas", "pyradiomics-bhklab", "torch")
 
 
@@ -47,13 +60,14 @@ def segment_cohort(
     Returns:
         One outcome per case, in the order of the cases.
     """
+    provenance = _provenance("segment", segmenter, None)
+    stage = _Segmentation(segmenter, out, provenance)
 
     def work(case: Case) -> dict[str, Value]:
-        scan = scans.read(case.image, series_uid=case.series_uid)
-        mask = _segmented(case, scan, segmenter, out)
+        _, mask = stage.run(case)
         return {"qc_mask_source": segmenter.checkpoint.name, "qc_volume_ml": volume_ml(mask)}
 
-    return _run(cases, work, out / "masks.csv", report, _provenance("segment", segmenter, None))
+    return _run(cases, work, out / "masks.csv", report, provenance)
 
 
 def run_cohort(
@@ -68,29 +82,29 @@ def run_cohort(
     Without a segmenter a case without a mask fails with ``no_mask``. Arguments and result as for
     :func:`segment_cohort`.
     """
+    provenance = _provenance("run" if segmenter else "extract", segmenter, settings)
+    stage = _Segmentation(segmenter, out, provenance) if segmenter else None
 
     def work(case: Case) -> dict[str, Value]:
-        scan = scans.read(case.image, series_uid=case.series_uid)
         if case.mask:
-            mask, label, source = _own_mask(case.mask), case.mask_label, "given"
-        elif segmenter:
-            mask, label = _segmented(case, scan, segmenter, out), 1
-            source = segmenter.checkpoint.name
+            scan = scans.read(case.image, series_uid=case.series_uid)
+            label = case.mask_label if case.mask_label is not None else settings.label
+            (mask, labels), source = region_of(_own_mask(case.mask), label), "given"
+        elif stage:
+            scan, mask = stage.run(case)
+            labels, source = (1,), stage.source
         else:
             raise UnusableCase("no_mask", "there is no mask for this scan; segment it first")
-        region = region_of(mask, label if label is not None else settings.label)
-        found = features.extract(scan, region, settings, label=1)
+        found = features.extract(scan, mask, settings, label=1)
         return {
             "qc_mask_source": source,
-            "qc_volume_ml": volume_ml(region),
+            "qc_mask_label": "+".join(map(str, labels)),
+            "qc_volume_ml": volume_ml(mask),
             "qc_grid_mm": _grid_mm(scan, settings),
             **found,
         }
 
-    command = "run" if segmenter else "extract"
-    return _run(
-        cases, work, out / "features.csv", report, _provenance(command, segmenter, settings)
-    )
+    return _run(cases, work, out / "features.csv", report, provenance)
 
 
 def volume_ml(mask: sitk.Image) -> float:
@@ -107,26 +121,35 @@ def table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     rows: list[dict[str, Value]] = []
     for outcome in outcomes:
         case = outcome.case
-        rows.append(
-            {
-                "patient_id": case.patient_id,
-                "scan_id": case.scan_id,
-                "roi": case.roi,
-                "qc_status": outcome.status,
-                "qc_reasons": outcome.reason,
-                **outcome.values,
-            }
-        )
-    frame = pd.DataFrame(rows)
+        ids: list[Value] = [case.patient_id, case.scan_id, case.roi]
+        ids += [outcome.status, outcome.reason]
+        rows.append({**dict(zip(_FIRST_COLUMNS, ids, strict=False)), **outcome.values})
+    names = dict.fromkeys([*_FIRST_COLUMNS, *(name for row in rows for name in row)])
+    frame = pd.DataFrame(rows, columns=list(names))
     return frame.rename(columns=safe_names(frame.columns))
 
 
-def _segmented(case: Case, scan: sitk.Image, segmenter: Segmenter, out: Path) -> sitk.Image:
-    mask = segmenter.segment(scan)
-    folder = out / "masks"
-    folder.mkdir(parents=True, exist_ok=True)
-    scans.write(mask, folder / f"{case.name}.nii.gz")
-    return mask
+class _Segmentation:
+    """The stage that fills ``OUT/masks``, with a note beside the masks of what made them."""
+
+    def __init__(self, segmenter: Segmenter, out: Path, provenance: dict[str, Any]) -> None:
+        self.source = segmenter.checkpoint.name
+        self._segmenter = segmenter
+        self._masks = MaskFolder(out / "masks")
+        record = {key: value for key, value in provenance.items() if key != "features"}
+        _write_whole(out / "masks" / "provenance.json", json.dumps(record, indent=2) + "\n")
+
+    def run(self, case: Case) -> tuple[sitk.Image, sitk.Image]:
+        """Return the scan and its mask, which is written too."""
+        if case.roi != DEFAULT_ROI:
+            raise UnusableCase(
+                "no_mask", f"no mask for {case.roi!r}: the network makes {DEFAULT_ROI!r} only"
+            )
+        self._masks.clear(case.name)
+        scan = scans.read(case.image, series_uid=case.series_uid)
+        mask = self._segmenter.segment(scan)
+        self._masks.write(mask, case.name)
+        return scan, mask
 
 
 def _own_mask(path: Path) -> sitk.Image:
@@ -138,9 +161,9 @@ def _own_mask(path: Path) -> sitk.Image:
 
 def _grid_mm(scan: sitk.Image, settings: FeatureSettings) -> str:
     """Return the voxel size (x y z) that features are computed on, in mm."""
-    setting = parameters_for(scan, settings).get("setting") or {}
-    spacing = setting.get("resampledPixelSpacing") or scan.GetSpacing()
-    return " ".join(f"{s:.4g}" for s in spacing)
+    own = scan.GetSpacing()
+    wanted = settings.resampled_mm(scans.slice_spacing_mm(scan)) or own
+    return " ".join(f"{w or o:.4g}" for w, o in zip(wanted, own, strict=True))  # 0 keeps its own
 
 
 def _run(
@@ -151,13 +174,14 @@ def _run(
     provenance: dict[str, Any],
 ) -> list[Outcome]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    outcomes = []
-    for outcome in run_cases(cases, work):
-        outcomes.append(outcome)
-        report(outcome)
-    text = table(outcomes).to_csv(index=False, lineterminator="\n", float_format="%.17g")
-    _write_whole(path, text)
     _write_whole(path.parent / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in run_cases(cases, work):
+            outcomes.append(outcome)
+            report(outcome)
+    finally:  # stopped half-way, the finished rows are kept
+        _write_whole(path, table(outcomes).to_csv(index=False, lineterminator="\n"))
     return outcomes
 
 

@@ -7,7 +7,8 @@ pancreases, networks or features.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -17,29 +18,14 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from pancseg import nifti
+from pancseg import dicom, nifti
+from pancseg.unusable import UnusableCase
 
 CANONICAL = "LPS"
 """Columns grow to the patient's left, rows to posterior, slices to superior (DICOM's axes)."""
 
 SAME_GRID_VOXELS = 0.1
 """Two grids are one when no corner is farther apart than this share of the smallest voxel side."""
-
-
-class UnusableCase(Exception):
-    """This patient cannot be used, for a stated reason; the rest of the cohort can.
-
-    The only exception that a cohort run turns into a row.
-
-    Attributes:
-        code: short reason for ``qc_reasons``, for example ``empty_mask``.
-        fact: what is wrong, with numbers, and the remedy. Never a path or a patient's identity.
-    """
-
-    def __init__(self, code: str, fact: str) -> None:
-        super().__init__(fact)
-        self.code = code
-        self.fact = fact
 
 
 def read(path: str | Path, *, series_uid: str | None = None) -> sitk.Image:
@@ -59,24 +45,28 @@ def read(path: str | Path, *, series_uid: str | None = None) -> sitk.Image:
     path = Path(path)
     try:
         with _quiet_itk():
-            image = _read_dicom(path, series_uid) if path.is_dir() else _reader_for(path)(path)
+            image = (
+                dicom.read_series(path, series_uid) if path.is_dir() else _reader_for(path)(path)
+            )
     except OSError as error:
-        raise UnusableCase(
-            "unreadable", f"the image cannot be reached: {error.strerror}"
-        ) from error
+        reason = error.strerror or type(error).__name__
+        raise UnusableCase("unreadable", f"the image cannot be reached: {reason}") from error
     return _one_volume(image)
 
 
 def write(image: sitk.Image, path: str | Path) -> None:
-    """Write a volume, compressed; the file appears whole or not at all.
+    """Write a volume to one file, compressed; it appears whole or not at all.
 
     Raises:
+        ValueError: the suffix is not one of a single-file format.
         OSError: the file cannot be written (disk full, no permission).
     """
     path = Path(path)
+    if suffix_of(path) in ("", ".nhdr", ".mhd"):
+        raise ValueError(f"cannot write {path.suffix or 'a file without suffix'}; use .nii.gz")
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
-        with _quiet_itk():
+        with _quiet_itk(), _quiet_library():
             sitk.WriteImage(image, str(partial), useCompression=True)
         os.replace(partial, path)
     except RuntimeError as error:
@@ -96,13 +86,19 @@ def orient(image: sitk.Image, axes: str = CANONICAL) -> sitk.Image:
 
     Oblique scans keep their obliqueness: the nearest axes are chosen and nothing is resampled.
     """
-    return sitk.DICOMOrient(image, axes)
+    return image if axes_of(image) == axes else sitk.DICOMOrient(image, axes)
 
 
 def axes_of(image: sitk.Image) -> str:
     """Return the three-letter code of the directions that the axes grow to, for example LPS."""
     code: str = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
     return code
+
+
+def slice_spacing_mm(image: sitk.Image) -> float:
+    """Return the distance of voxels along the patient's long axis, whatever the axes' order."""
+    direction = np.abs(np.reshape(image.GetDirection(), (3, 3)))
+    return float(image.GetSpacing()[int(direction[2].argmax())])
 
 
 def grid_difference_mm(first: sitk.Image, second: sitk.Image) -> float:
@@ -200,9 +196,7 @@ def _one_volume(image: sitk.Image) -> sitk.Image:
 
 
 def _not_finite(count: int) -> UnusableCase:
-    return UnusableCase(
-        "not_hu", f"{count} voxels are not finite (NaN or infinity); export the scan in HU again"
-    )
+    return UnusableCase("not_hu", f"{count} voxels not finite (NaN or infinity); export it again")
 
 
 def _describe(image: sitk.Image) -> str:
@@ -226,8 +220,13 @@ def _matching_axes(a: sitk.Image, b: sitk.Image) -> tuple[list[int], list[bool]]
 def _read_file(image_io: str) -> Callable[[Path], sitk.Image]:
     def read_as(path: Path) -> sitk.Image:
         try:
-            return sitk.ReadImage(str(path), imageIO=image_io)
+            with _quiet_library():
+                return sitk.ReadImage(str(path), imageIO=image_io)
         except RuntimeError as error:
+            if "orthonormal" in str(error):
+                raise UnusableCase(
+                    "geometry", "the file's axes are not at right angles (sheared); resample it"
+                ) from error
             kind = image_io.removesuffix("ImageIO")
             raise UnusableCase(
                 "unreadable", f"the file cannot be read as {kind} (damaged or truncated?)"
@@ -252,62 +251,6 @@ def _read_nifti(path: Path) -> sitk.Image:
     return _read_file("NiftiImageIO")(path)
 
 
-def _read_dicom(folder: Path, series_uid: str | None) -> sitk.Image:
-    try:
-        uids = sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)))
-    except RuntimeError:
-        uids = []
-    if not uids:
-        inside = sum(1 for _ in folder.iterdir()) if os.access(folder, os.R_OK) else 0
-        raise UnusableCase(
-            "unreadable",
-            f"no DICOM series in the folder ({inside} entries); give the series' own folder",
-        )
-    files = {uid: sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid) for uid in uids}
-    chosen = [uid for uid in uids if series_uid is None or uid.endswith(series_uid)]
-    if len(chosen) != 1:
-        listing = ", ".join(f"…{uid[-8:]} ({len(files[uid])} slices)" for uid in uids)
-        problem = "none fits series_uid" if not chosen else "name one by series_uid"
-        raise UnusableCase(
-            "several_series" if chosen else "no_series",
-            f"{len(uids)} DICOM series in the folder: {listing}; {problem} (its ending is enough)",
-        )
-    return _read_series(files[chosen[0]])
-
-
-def _read_series(files: Sequence[str]) -> sitk.Image:
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(files)
-    reader.MetaDataDictionaryArrayUpdateOn()
-    try:
-        image = reader.Execute() if len(files) > 1 else sitk.ReadImage(files[0])
-    except RuntimeError as error:
-        raise UnusableCase(
-            "unreadable",
-            f"the DICOM series of {len(files)} files cannot be read (damaged, or unequal slices?)",
-        ) from error
-    if len(files) > 1:
-        _check_even_slices(reader, len(files))
-    return image
-
-
-def _check_even_slices(reader: sitk.ImageSeriesReader, count: int) -> None:
-    """Refuse a series with missing, doubled or unevenly spaced slices (more than 1 % off)."""
-    tag = "0020|0032"
-    if not all(reader.HasMetaDataKey(i, tag) for i in range(count)):
-        return
-    points = np.array(
-        [[float(v) for v in reader.GetMetaData(i, tag).split("\\")] for i in range(count)]
-    )
-    gaps = np.linalg.norm(np.diff(points, axis=0), axis=1)
-    if gaps.max() - gaps.min() > 0.01 * np.median(gaps) + 0.01:
-        raise UnusableCase(
-            "uneven_slices",
-            f"the slices are not evenly spaced ({gaps.min():.2f} to {gaps.max():.2f} mm apart); "
-            "is one missing or are there two series in one?",
-        )
-
-
 def _reader_for(path: Path) -> Callable[[Path], sitk.Image]:
     if not path.is_file():
         raise UnusableCase("unreadable", "the image file does not exist or cannot be reached")
@@ -316,6 +259,20 @@ def _reader_for(path: Path) -> Callable[[Path], sitk.Image]:
             "unreadable", f"not a volume file; known are {', '.join(READERS)} and DICOM folders"
         )
     return READERS[suffix]
+
+
+@contextmanager
+def _quiet_library() -> Iterator[None]:
+    """Keep what C++ libraries write to standard error by themselves off the terminal."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextmanager

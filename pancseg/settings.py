@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
@@ -39,7 +39,7 @@ class FeatureSettings(_Frozen):
     """
 
     name: str
-    backend: Literal["pyradiomics"] = "pyradiomics"
+    backend: str = "pyradiomics"
     parameters: dict[str, Any]
     thick_slices: ThickSlices | None = None
 
@@ -60,7 +60,7 @@ class FeatureSettings(_Frozen):
 class _Additions(_Frozen):
     """The ``pancseg`` key of a settings file: everything that pyradiomics does not know."""
 
-    backend: Literal["pyradiomics"] = "pyradiomics"
+    backend: str = "pyradiomics"
     thick_slices: ThickSlices | None = None
 
 

@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 from pancseg import __version__, scans
 from pancseg.cli import app
 from pancseg.phantom import Phantom
+from pancseg.segmentation.checkpoint import DEFAULT as DEFAULT_WEIGHTS
+from pancseg.settings import DEFAULT_PRESET
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
@@ -45,6 +47,12 @@ def test_help_imports_neither_torch_nor_radiomics(arguments: list[str]) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_defaults_are_those_of_the_library() -> None:
+    defaults = {p.name: p.default for c in COMMANDS.values() for p in c.params}
+    assert defaults["weights"] == DEFAULT_WEIGHTS
+    assert defaults["config"] == DEFAULT_PRESET
+
+
 def test_version_is_printed() -> None:
     assert call("--version") == (0, f"pancseg {__version__}\n", "")
 
@@ -69,8 +77,13 @@ def test_every_command_and_option_is_documented() -> None:
     ],
 )
 def test_usage_errors_are_one_line_and_exit_2(
-    arguments: list[str], message: str, tmp_path: Path, phantom: Phantom
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    phantom: Phantom,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     scans.write(phantom.image, tmp_path / "scan.nii.gz")
     filled = [str(tmp_path / "scan.nii.gz") if a == "SCAN" else a for a in arguments]
     code, out, err = call(*filled)
@@ -123,4 +136,5 @@ def test_demo_shows_the_table_and_finds_the_pancreas(tmp_path: Path) -> None:
     assert min(scores) >= 0.80
     frame = pd.read_csv(tmp_path / "demo" / "features.csv")
     assert frame["patient_id"].tolist() == ["phantom_01", "phantom_02"]
-    assert frame.shape == (2, 8 + 386)
+    assert frame.shape == (2, 9 + 386)
+    assert call("demo", "--out", tmp_path)[0] == 2  # somebody else's files are there

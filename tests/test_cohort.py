@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pancseg.cohort import Case, CohortError, Value, read_cohort, run_cases
-from pancseg.scans import UnusableCase
+from pancseg.case import Case, CohortError
+from pancseg.cohort import Value, read_cohort, run_cases
+from pancseg.unusable import UnusableCase
 
 
 def problems_of(path: Path, masks: Path | None = None) -> list[str]:
@@ -38,18 +39,19 @@ def test_a_manifest_is_read_relative_to_itself(tmp_path: Path) -> None:
 def test_all_problems_of_a_manifest_come_at_once(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii.gz")
     (tmp_path / "m.csv").write_text(
-        "patient_id,image,mask,mask_label\n"
-        "P1,a.nii.gz,,\nP1,a.nii.gz,,\nP2,gone.nii.gz,gone2.nii.gz,x\n,a.nii.gz,,\nA/B,,,\n"
+        "patient_id,image,mask,mask_label,age\n"
+        "P1,a.nii.gz,,\nP1,a.nii.gz,,\nP2,gone.nii.gz,gone2.nii.gz,x\n\n,a.nii.gz,,\nA/B,,,\n"
     )
     text = "\n".join(problems_of(tmp_path / "m.csv"))
     for expected in (
+        "unknown column 'age'",
         "'P1' is there twice",
-        "row 4 (P2): the image does not exist",
-        "row 4 (P2): the mask does not exist",
-        "row 4 (P2): mask_label 'x'",
-        "row 5 (no id): patient_id is empty",
-        "row 6 (A/B): image is empty",
-        "row 6 (A/B): patient_id cannot be a file name",
+        "line 4 (P2): the image does not exist",
+        "line 4 (P2): the mask does not exist",
+        "line 4 (P2): mask_label 'x'",
+        "line 6 (no id): patient_id is empty",
+        "line 7 (A/B): image is empty",
+        "line 7 (A/B): patient_id cannot be a file name",
     ):
         assert expected in text
     assert "gone.nii.gz" not in text
@@ -96,12 +98,44 @@ def test_masks_are_found_by_the_names_of_cases(tmp_path: Path) -> None:
     scans_.mkdir()
     masks.mkdir()
     touch(scans_, "a.nii.gz", "b.nii.gz")
-    assert "named after a case, as 'a.nii.gz'" in problems_of(scans_, masks)[0]
-    touch(masks, "b.nrrd")
+    assert problems_of(scans_, masks) == ["the folder of masks holds no mask"]
+    touch(masks, "B.nrrd", "c.nii.gz")
+    assert "1 of 2 masks fit no case ('c')" in problems_of(scans_, masks)[0]
+    (masks / "c.nii.gz").unlink()
+    (masks / "B.nrrd").rename(masks / "b.nrrd")
     assert [case.mask for case in read_cohort(scans_, masks)] == [None, masks / "b.nrrd"]
     assert "one mask file for 2 scans" in problems_of(scans_, masks / "b.nrrd")[0]
     single = read_cohort(scans_ / "a.nii.gz", masks / "b.nrrd")
     assert single[0].mask == masks / "b.nrrd"
+
+
+def test_a_folder_of_patients_with_one_scan_deeper_finds_it(tmp_path: Path) -> None:
+    for place in ("p1/study/series", "p2", "out"):
+        (tmp_path / place).mkdir(parents=True)
+    touch(tmp_path / "p1/study/series", "IM1", "IM2")
+    touch(tmp_path / "p2", "ct.nii.gz")
+    first, second = read_cohort(tmp_path, leave_out=[tmp_path / "out"])
+    assert (first.patient_id, first.image) == ("p1", tmp_path / "p1/study/series")
+    assert (second.patient_id, second.image) == ("p2", tmp_path / "p2/ct.nii.gz")
+
+
+def test_dicom_beside_a_subfolder_is_the_scan(tmp_path: Path) -> None:
+    (tmp_path / "IM1").write_bytes(b"\0" * 128 + b"DICM")
+    (tmp_path / "reports").mkdir()
+    assert [case.image for case in read_cohort(tmp_path)] == [tmp_path]
+    touch(tmp_path, "ct.nii.gz")
+    assert "side by side" in problems_of(tmp_path)[0]
+
+
+def test_a_table_in_another_format_is_not_a_patient(tmp_path: Path) -> None:
+    touch(tmp_path, "cohort.xlsx")
+    assert "save a table as CSV" in problems_of(tmp_path / "cohort.xlsx")[0]
+
+
+def test_values_that_are_not_numbers_are_a_warning() -> None:
+    (outcome,) = run_cases([Case("a", Path("x"))], lambda _: {"x": 1.0, "y": float("nan")})
+    assert (outcome.status, outcome.reason) == ("warn", "missing_values")
+    assert outcome.fact == "1 values could not be computed: y"
 
 
 def test_one_case_costs_only_itself() -> None:

@@ -11,7 +11,8 @@ import pytest
 import SimpleITK as sitk
 
 from pancseg import pipeline, scans, segmentation
-from pancseg.cohort import Case, Outcome, read_cohort
+from pancseg.case import Case
+from pancseg.cohort import Outcome, read_cohort
 from pancseg.phantom import Phantom
 from pancseg.settings import load_feature_settings
 
@@ -38,6 +39,8 @@ def make_bad_cohort(folder: Path, phantom: Phantom) -> Path:
     for name, volume in special.items():
         sitk.WriteImage(volume, str(folder / f"{name}.nii.gz"))
     (folder / "nothing").mkdir()
+    (folder / "notes").mkdir()
+    (folder / "notes" / "IM0001").write_text("not DICOM")
     rows = [
         "patient_id,image,mask,mask_label",
         "good,good.nii.gz,mask.nii.gz,",
@@ -49,6 +52,7 @@ def make_bad_cohort(folder: Path, phantom: Phantom) -> Path:
         "nan,nan.nii.gz,,",
         "slice,slice.nii.gz,,",
         "folder,nothing,,",
+        "notes,notes,,",
         "empty,good.nii.gz,empty.nii.gz,",
         "label,good.nii.gz,mask.nii.gz,9",
         "grid,good.nii.gz,other_grid.nii.gz,",
@@ -69,6 +73,7 @@ REASONS = {
     "nan": "not_hu",
     "slice": "one_slice",
     "folder": "unreadable",
+    "notes": "unreadable",
     "empty": "empty_mask",
     "label": "no_label",
     "grid": "geometry",
@@ -118,7 +123,8 @@ def test_the_table_starts_with_ids_and_verdict_and_is_plain_csv(
     content = (bad_run[0] / "features.csv").read_bytes()
     header = content.split(b"\n")[0].decode()
     assert header.startswith(
-        "patient_id,scan_id,roi,qc_status,qc_reasons,qc_mask_source,qc_volume_ml,qc_grid_mm,"
+        "patient_id,scan_id,roi,qc_status,qc_reasons,"
+        "qc_mask_source,qc_mask_label,qc_volume_ml,qc_grid_mm,"
     )
     assert b"\r" not in content
     assert str(bad_run[0].parent).encode() not in content
@@ -129,7 +135,13 @@ def test_masks_lie_on_the_scans_grid_and_nothing_is_half_written(
 ) -> None:
     out = bad_run[0]
     files = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
-    assert files == ["features.csv", "masks/segmented.nii.gz", "provenance.json"]
+    assert files == [
+        "features.csv",
+        "masks/provenance.json",
+        "masks/segmented.nii.gz",
+        "masks/sha256.txt",
+        "provenance.json",
+    ]
     mask = scans.read(out / "masks" / "segmented.nii.gz")
     assert scans.grid_difference_mm(mask, phantom.image) < 1e-3
     assert np.unique(scans.array(mask)).tolist() == [0, 1]
@@ -159,6 +171,63 @@ def test_the_same_run_again_gives_the_same_bytes(
     assert tables[0] == tables[1]
     whole = (bad_run[0] / "features.csv").read_bytes().split(b"\n")
     assert set(tables[0]) <= set(whole)
+
+
+def test_a_corrected_mask_is_never_overwritten(tmp_path: Path, phantom: Phantom) -> None:
+    scans.write(phantom.image, tmp_path / "a.nii.gz")
+    segmenter = segmentation.load("monet_phantom", threads=2)
+
+    def again() -> Outcome:
+        cases = [Case("a", tmp_path / "a.nii.gz")]
+        return pipeline.segment_cohort(cases, tmp_path / "out", segmenter, lambda _: None)[0]
+
+    mask = tmp_path / "out" / "masks" / "a.nii.gz"
+    assert again().status == "pass"
+    assert again().status == "pass"  # its own mask is replaced
+    scans.write(phantom.mask, mask)
+    edited = mask.read_bytes()
+    assert (again().status, again().reason) == ("fail", "mask_exists")
+    assert mask.read_bytes() == edited
+
+
+def test_a_mask_of_an_earlier_run_goes_when_the_scan_fails(
+    tmp_path: Path, phantom: Phantom
+) -> None:
+    segmenter = segmentation.load("monet_phantom", threads=2)
+    cases = [Case("a", tmp_path / "a.nii.gz")]
+    scans.write(phantom.image, cases[0].image)
+    pipeline.segment_cohort(cases, tmp_path / "out", segmenter, lambda _: None)
+    cases[0].image.write_text("damaged")
+    (outcome,) = pipeline.segment_cohort(cases, tmp_path / "out", segmenter, lambda _: None)
+    assert outcome.reason == "unreadable"
+    assert not (tmp_path / "out" / "masks" / "a.nii.gz").exists()
+
+
+def test_the_network_does_not_stand_in_for_another_region(tmp_path: Path, phantom: Phantom) -> None:
+    scans.write(phantom.image, tmp_path / "a.nii.gz")
+    segmenter = segmentation.load("monet_phantom", threads=2)
+    case = Case("a", tmp_path / "a.nii.gz", roi="tumour")
+    settings = load_feature_settings("pyradiomics_default")
+    (outcome,) = pipeline.run_cohort([case], tmp_path / "out", settings, lambda _: None, segmenter)
+    assert (outcome.status, outcome.reason) == ("fail", "no_mask")
+
+
+def test_finished_rows_are_kept_when_a_run_is_stopped(tmp_path: Path, phantom: Phantom) -> None:
+    scans.write(phantom.image, tmp_path / "a.nii.gz")
+    scans.write(phantom.mask, tmp_path / "m.nii.gz")
+    cases = [Case(name, tmp_path / "a.nii.gz", tmp_path / "m.nii.gz") for name in "abc"]
+    told: list[Outcome] = []
+
+    def stop(outcome: Outcome) -> None:
+        told.append(outcome)
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    settings = load_feature_settings("pyradiomics_default")
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run_cohort(cases, tmp_path / "out", settings, stop)
+    frame = pd.read_csv(tmp_path / "out" / "features.csv")
+    assert frame["patient_id"].tolist() == ["a", "b"]
 
 
 def test_a_scan_without_mask_fails_when_nothing_segments(tmp_path: Path, phantom: Phantom) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import struct
+import zlib
 from itertools import permutations, product
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from pancseg import scans
-from pancseg.scans import READERS, UnusableCase
+from pancseg.scans import READERS
+from pancseg.unusable import UnusableCase
 
 ORIENTATIONS = [
     "".join(a[i] for a, i in zip(order, signs, strict=True))
@@ -131,7 +134,7 @@ def test_header_rounding_is_mended_and_a_real_difference_refused(block: sitk.Ima
         scans.on_grid_of(block, block[:-1])
 
 
-def write_series(folder: Path, positions_mm: list[float], uid: str) -> None:
+def write_series(folder: Path, positions_mm: list[float], uid: str, shear: float = 0.0) -> None:
     """Write a synthetic CT series, slices in shuffled file order."""
     folder.mkdir(exist_ok=True)
     for number, z in enumerate(positions_mm):
@@ -143,7 +146,8 @@ def write_series(folder: Path, positions_mm: list[float], uid: str) -> None:
         ds.SOPClassUID, ds.SOPInstanceUID = meta.MediaStorageSOPClassUID, generate_uid()
         ds.SeriesInstanceUID, ds.StudyInstanceUID = uid, uid + ".1"
         ds.Modality, ds.PatientName, ds.InstanceNumber = "CT", "Doe^Jane", number + 1
-        ds.ImagePositionPatient, ds.ImageOrientationPatient = [-10, -20, z], [1, 0, 0, 0, 1, 0]
+        ds.ImagePositionPatient = [-10, -20 + shear * z, z]
+        ds.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
         ds.PixelSpacing, ds.SliceThickness = [0.7, 0.7], 2.0
         ds.Rows, ds.Columns, ds.BitsAllocated, ds.BitsStored, ds.HighBit = 6, 5, 16, 16, 15
         ds.SamplesPerPixel, ds.PixelRepresentation = 1, 1
@@ -166,8 +170,8 @@ def test_several_series_are_listed_and_one_can_be_chosen(tmp_path: Path) -> None
     write_series(tmp_path / "ct", [0.0, 2.0, 4.0, 6.0], "1.2.826.10333222")
     error = refusal(tmp_path / "ct")
     assert error.code == "several_series"
-    assert "…10333111 (3 slices)" in error.fact
-    assert "…10333222 (4 slices)" in error.fact
+    assert "…10333111 (5×6×3)" in error.fact
+    assert "…10333222 (5×6×4)" in error.fact
     assert scans.read(tmp_path / "ct", series_uid="222").GetSize()[2] == 4
     assert refusal(tmp_path / "ct", series_uid="999").code == "no_series"
 
@@ -178,8 +182,53 @@ def test_missing_and_doubled_slices_are_refused(tmp_path: Path, positions: list[
     assert refusal(tmp_path / "ct").code == "uneven_slices"
 
 
+def test_a_tilted_gantry_is_refused(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", [2.0 * i for i in range(5)], "1.2.826.444", shear=0.36)
+    error = refusal(tmp_path / "ct")
+    assert error.code == "tilted"
+    assert "2.9 mm" in error.fact
+
+
+def test_a_damaged_slice_is_not_passed_over(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", [2.0 * i for i in range(5)], "1.2.826.555")
+    first = next((tmp_path / "ct").iterdir())
+    first.write_bytes(first.read_bytes()[:200])
+    assert refusal(tmp_path / "ct").fact == "1 of 5 DICOM files in the folder are damaged"
+
+
+def test_a_flipped_bit_in_a_gzip_is_noticed(tmp_path: Path, block: sitk.Image) -> None:
+    path = tmp_path / "scan.nii.gz"
+    stored = zlib.compressobj(level=0, wbits=31)  # stored, not packed: any bit may flip unseen
+    scans.write(block, tmp_path / "plain.nii")
+    content = bytearray(stored.compress((tmp_path / "plain.nii").read_bytes()) + stored.flush())
+    path.write_bytes(content)
+    assert scans.read(path).GetSize() == block.GetSize()
+    content[-100] ^= 64
+    path.write_bytes(content)
+    assert refusal(path).code == "unreadable"
+
+
+def test_sheared_axes_are_named(tmp_path: Path, block: sitk.Image) -> None:
+    scans.write(block, tmp_path / "scan.nii")
+    content = bytearray((tmp_path / "scan.nii").read_bytes())
+    content[252:254] = (0).to_bytes(2, "little")  # no quaternion, and
+    content[254:256] = (1).to_bytes(2, "little")  # an sform with a sheared z axis
+    content[280:328] = struct.pack("<12f", 1, 0, 0.4, 0, 0, 1, 0, 0, 0, 0, 1, 0)
+    (tmp_path / "scan.nii").write_bytes(content)
+    assert refusal(tmp_path / "scan.nii").code == "geometry"
+
+
+def test_a_file_without_permission_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/home/secret/x.nii.gz")
+
+    (tmp_path / "x.nii.gz").write_bytes(b"")
+    monkeypatch.setattr("pancseg.nifti._open", denied)
+    assert refusal(tmp_path / "x.nii.gz").fact == "the image cannot be reached: Permission denied"
+
+
 def test_folders_without_dicom_are_refused(tmp_path: Path) -> None:
-    assert "0 entries" in refusal(tmp_path).fact
+    assert "0 files" in refusal(tmp_path).fact
     (tmp_path / "notes.txt").write_text("nothing here")
     assert refusal(tmp_path).code == "unreadable"
     assert refusal(tmp_path / "missing.nii.gz").code == "unreadable"

@@ -1,6 +1,5 @@
 """CT + mask → radiomics features. ``features.extract(scan, mask)`` returns one row."""
 
-from pancseg.features.extract import extract
-from pancseg.features.pyradiomics_backend import check
+from pancseg.features.extract import check, extract
 
 __all__ = ["check", "extract"]

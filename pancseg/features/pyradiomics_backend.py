@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,9 +15,9 @@ import SimpleITK as sitk
 from pykwalify.errors import PyKwalifyException
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 
-from pancseg.scans import UnusableCase
+from pancseg.unusable import UnusableCase
 
-VERSION: str = radiomics.__version__
+log = logging.getLogger(__name__)
 
 _REFUSALS = {
     "mask only contains": "too_small",
@@ -51,7 +52,10 @@ def compute(scan: sitk.Image, region: sitk.Image, parameters: dict[str, Any]) ->
                 if message.startswith(beginning):
                     raise UnusableCase(code, f"no features from this mask: {message}") from error
             raise
-    return {name: float(value) for name, value in result.items()}
+    values = {name: float(value) for name, value in result.items()}
+    if failed := [name for name, value in values.items() if not math.isfinite(value)]:
+        log.warning("pyradiomics could not compute %s", ", ".join(failed))
+    return values
 
 
 def check(parameters: dict[str, Any]) -> None:

@@ -58,7 +58,7 @@ class Checkpoint:
         preprocessing: how to prepare a scan.
         provenance: ``data``, ``licence``, ``attribution``, ``intended_use`` of the training.
         weights: the network's state dict, on the CPU.
-        name: the shipped name or the file's stem.
+        name: the shipped name, or ``custom``.
         sha256: hash of the file's bytes; empty for a checkpoint that was never saved.
     """
 
@@ -106,16 +106,16 @@ def load_checkpoint(name_or_path: str | Path = DEFAULT) -> Checkpoint:
     if name in shipped_names():
         resource = files("pancseg.segmentation") / "weights" / f"{name}.safetensors"
         with as_file(resource) as path:
-            return _read(path)
+            return _read(path, name)
     path = Path(name_or_path)
     if not path.is_file():
         raise FileNotFoundError(
             f"no checkpoint {name!r}; shipped are {', '.join(shipped_names())}, or give a file"
         )
-    return _read(path)
+    return _read(path, "custom")
 
 
-def _read(path: Path) -> Checkpoint:
+def _read(path: Path, name: str) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -136,6 +136,6 @@ def _read(path: Path) -> Checkpoint:
         preprocessing=header.preprocessing,
         provenance=header.provenance,
         weights=weights,
-        name=path.stem,
+        name=name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )

@@ -10,11 +10,11 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from pancseg import scans
-from pancseg.scans import UnusableCase
 from pancseg.segmentation.checkpoint import DEFAULT, Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import ENGINES
 from pancseg.segmentation.postprocess import one_organ
 from pancseg.segmentation.preprocess import SliceGrid
+from pancseg.unusable import UnusableCase
 
 THRESHOLD = 0.5
 SLICES_PER_BATCH = 8
@@ -27,15 +27,15 @@ class Segmenter:
         checkpoint: the weights in use, with their provenance.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, threads: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, threads: int, engine: str = "torch") -> None:
         self.checkpoint = checkpoint
-        self._probabilities = ENGINES["torch"](checkpoint, threads)
+        self._probabilities = ENGINES[engine](checkpoint, threads)
 
     def segment(self, scan: sitk.Image) -> sitk.Image:
         """Return the pancreas of one scan.
 
-        Slices go through the network a few at a time, so that beyond the scan only a byte per
-        voxel is held.
+        Slices go through the network a few at a time. Beyond the scan (and a copy of it where its
+        axes run otherwise) a few bytes per voxel are held, however many slices there are.
 
         Args:
             scan: a 3-D CT in HU, any orientation and spacing.
@@ -82,4 +82,11 @@ def load(weights: str | Path = DEFAULT, *, threads: int | None = None) -> Segmen
     Raises:
         FileNotFoundError, ValueError: as :func:`load_checkpoint`.
     """
-    return Segmenter(load_checkpoint(weights), threads=threads or os.cpu_count() or 1)
+    return Segmenter(load_checkpoint(weights), threads=threads or available_cores())
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from pancseg.training.augment import build_augmentation
 from pancseg.training.recipe import Recipe
 from pancseg.training.slices import LabelledSlice
 
 Item = tuple[Tensor, Tensor, str]
+
+
+class Shuffled(Sampler[int]):
+    """All indices in an order that depends on ``seed`` alone, read when an epoch begins."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self.seed = count, seed
+
+    def __len__(self) -> int:
+        """Return the number of indices."""
+        return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the indices in the seed's order."""
+        generator = torch.Generator().manual_seed(self.seed)
+        yield from torch.randperm(self._count, generator=generator).tolist()
 
 
 class SliceDataset(Dataset[Item]):
@@ -27,6 +43,11 @@ class SliceDataset(Dataset[Item]):
         self._transform = (
             build_augmentation(recipe.augmentation, recipe.crop, recipe.seed) if augment else None
         )
+
+    def reseed(self, seed: int) -> None:
+        """Start the random crops anew, so that an epoch does not depend on those before it."""
+        if self._transform is not None:
+            self._transform.set_random_state(seed)
 
     def __len__(self) -> int:
         """Return the number of slices."""

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, load_checkpoint
 from pancseg.segmentation.networks import NETWORKS
-from pancseg.training.dataset import Item, SliceDataset
+from pancseg.training.dataset import Item, Shuffled, SliceDataset
 from pancseg.training.recipe import Recipe
 from pancseg.training.slices import read_slices
 
@@ -83,6 +83,25 @@ class SliceSegmentation(LightningModule):
         }
 
 
+class SeedEachEpoch(Callback):
+    """Make an epoch's random numbers depend on the recipe's seed and its number alone.
+
+    So a run that was stopped and goes on sees the same crops, order and dropout as a whole one.
+    """
+
+    def __init__(self, seed: int, loader: DataLoader[Item]) -> None:
+        self._seed, self._loader = seed, loader
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Seed torch (dropout), the loader (order) and the dataset (crops)."""
+        seed = self._seed + 1_000_003 * module.current_epoch
+        torch.manual_seed(seed)
+        assert isinstance(self._loader.sampler, Shuffled)
+        assert isinstance(self._loader.dataset, SliceDataset)
+        self._loader.sampler.seed = seed
+        self._loader.dataset.reseed(seed % 2**32)
+
+
 class Record(Callback):
     """After each epoch: a line in ``metrics.csv``; the network when it is the best so far."""
 
@@ -115,7 +134,7 @@ class Record(Callback):
 def train(recipe: Recipe, data: Path, run: Path, *, threads: int = 2) -> Path:
     """Train a network and return the path of its best checkpoint.
 
-    Stopped anywhere, the same call goes on from the last whole epoch.
+    Stopped anywhere, the same call goes on from the last whole epoch as if never stopped.
 
     Args:
         recipe: what to train.
@@ -123,9 +142,13 @@ def train(recipe: Recipe, data: Path, run: Path, *, threads: int = 2) -> Path:
         run: the run folder; gets ``recipe.yaml``, ``metrics.csv``, ``last.ckpt``,
             ``best.safetensors`` and ``best.json`` (validation Dice per patient).
         threads: torch's CPU threads; the result depends on their number in the last bits.
+
+    Raises:
+        ValueError: the run folder belongs to another recipe, the slices are not usable, or the
+            loss stopped being finite.
     """
     run.mkdir(parents=True, exist_ok=True)
-    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    _keep_recipe(recipe, run / "recipe.yaml")
     torch.set_num_threads(threads)
     seed_everything(recipe.seed, verbose=False)
     slices = read_slices(recipe, data)
@@ -141,6 +164,7 @@ def train(recipe: Recipe, data: Path, run: Path, *, threads: int = 2) -> Path:
         max_epochs=recipe.epochs,
         precision="bf16-mixed",
         callbacks=[
+            SeedEachEpoch(recipe.seed, training),
             Record(run, recipe),
             ModelCheckpoint(dirpath=run, filename="last", enable_version_counter=False),
         ],
@@ -153,6 +177,14 @@ def train(recipe: Recipe, data: Path, run: Path, *, threads: int = 2) -> Path:
         warnings.filterwarnings("ignore", module="lightning")  # about its own internals
         trainer.fit(module, training, validation, ckpt_path=str(last) if last.exists() else None)
     return run / "best.safetensors"
+
+
+def _keep_recipe(recipe: Recipe, path: Path) -> None:
+    """Write the effective recipe; refuse to go on with another one than the run began with."""
+    text = yaml.safe_dump(recipe.model_dump(mode="json"))
+    if path.exists() and path.read_text() != text:
+        raise ValueError("the run folder was begun with another recipe; choose a new --out")
+    path.write_text(text)
 
 
 def _start_head(network: nn.Module, logits: float) -> None:
@@ -168,13 +200,12 @@ def _start_head(network: nn.Module, logits: float) -> None:
 
 
 def _loader(slices: list[Any], recipe: Recipe, *, augment: bool) -> DataLoader[Item]:
-    generator = torch.Generator().manual_seed(recipe.seed)
     return DataLoader(
         SliceDataset(slices, recipe, augment=augment),
         batch_size=recipe.batch_size,
-        shuffle=augment,
+        sampler=Shuffled(len(slices), recipe.seed) if augment else None,
         drop_last=augment,
-        generator=generator,
+        generator=torch.Generator(),  # of its own: it must not draw from torch's
     )
 
 

@@ -18,8 +18,8 @@ import yaml
 from pancseg import features, scans
 from pancseg.features.extract import BACKENDS, parameters_for, region_of
 from pancseg.phantom import Phantom
-from pancseg.scans import UnusableCase
 from pancseg.settings import load_feature_settings, preset_folder, preset_names
+from pancseg.unusable import UnusableCase
 
 PARAMETERS = {
     "filters": {
@@ -93,7 +93,7 @@ def baseline_cases(data: Path) -> list[tuple[str, str, pd.Series]]:
 
 
 def uses_whole_image(settings: dict[str, object]) -> bool:
-    """Whether a crop cannot give these numbers: its mean, or the resampling grid's start, differ."""
+    """Whether a crop gives other numbers: its mean or its resampling grid differ."""
     return bool(settings.get("normalize") or settings.get("resampledPixelSpacing"))
 
 
@@ -199,13 +199,30 @@ def test_a_reordered_mask_gives_the_same_numbers(phantom: Phantom) -> None:
     [
         ("empty_mask", "none of", lambda m: m * 0),
         ("no_label", "no label 9; it has 1", lambda m: m),
+        ("several_labels", "labels 1, 3; name one", lambda m: several(m)),
         ("not_labels", "fractions", lambda m: sitk.Cast(m, sitk.sitkFloat32) * 0.4),
     ],
 )
 def test_bad_regions_are_named(code: str, message: str, change, phantom: Phantom) -> None:
     with pytest.raises(UnusableCase, match=message) as caught:
-        region_of(change(phantom.mask), 9)
+        region_of(change(phantom.mask), None if code == "several_labels" else 9)
     assert caught.value.code == code
+
+
+def several(mask: sitk.Image) -> sitk.Image:
+    labels = scans.array(mask).copy()
+    labels[0, 0, 0] = 3
+    return scans.like(labels, mask)
+
+
+def test_without_a_label_pancreas_and_tumour_are_one_region(phantom: Phantom) -> None:
+    labels = scans.array(phantom.mask).copy()
+    half = labels.copy()
+    half[:, :, 64:] *= 2
+    for voxels, expected in ((half, (1, 2)), (labels * 255, (255,)), (labels * 0.99999994, (1,))):
+        region = region_of(scans.like(voxels, phantom.mask), None)
+        assert region.labels == expected
+        np.testing.assert_array_equal(scans.array(region.image), labels)
 
 
 def test_regions_too_small_for_pyradiomics_are_named(phantom: Phantom) -> None:
@@ -233,5 +250,8 @@ def test_pyradiomics_own_loggers_and_settings_stay_as_they_were(phantom: Phantom
 
 
 def test_settings_that_pyradiomics_does_not_know_are_refused() -> None:
+    settings = load_feature_settings("pyradiomics_default")
     with pytest.raises(ValueError, match=r"binWith"):
-        features.check({"setting": {"binWith": 25}})
+        features.check(settings.model_copy(update={"parameters": {"setting": {"binWith": 25}}}))
+    with pytest.raises(ValueError, match="unknown backend 'mirp'; known: pyradiomics"):
+        features.check(settings.model_copy(update={"backend": "mirp"}))

@@ -27,6 +27,7 @@ def test_saving_and_loading_changes_nothing(tmp_path: Path, phantom_checkpoint: 
     assert [p.name for p in tmp_path.iterdir()] == ["copy.safetensors"]
     assert again.preprocessing == phantom_checkpoint.preprocessing
     assert again.provenance == phantom_checkpoint.provenance
+    assert again.name == "custom"
     assert again.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     for key, weight in phantom_checkpoint.weights.items():
         assert torch.equal(again.weights[key], weight)

@@ -8,9 +8,9 @@ import SimpleITK as sitk
 
 from pancseg import scans, segmentation
 from pancseg.phantom import Phantom
-from pancseg.scans import UnusableCase
 from pancseg.segmentation import Segmenter
 from pancseg.segmentation.overlap import dice
+from pancseg.unusable import UnusableCase
 
 
 @pytest.fixture(scope="module")

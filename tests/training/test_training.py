@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
+from torch import Tensor
 
 from pancseg.segmentation.checkpoint import load_checkpoint
-from pancseg.training.loop import train
+from pancseg.training.dataset import SliceDataset
+from pancseg.training.loop import SliceSegmentation, train
 from pancseg.training.recipe import Recipe, load_recipe
 from pancseg.training.slices import read_slices
 
@@ -79,10 +81,9 @@ def test_a_patient_in_both_splits_is_refused(slice_set: Path) -> None:
         read_slices(recipe(), slice_set)
 
 
-def test_training_learns_and_goes_on_where_it_stopped(slice_set: Path, tmp_path: Path) -> None:
+def test_training_learns_and_leaves_a_checkpoint(slice_set: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train(recipe(epochs=1), slice_set, run)
-    train(recipe(epochs=9), slice_set, run)
+    train(recipe(epochs=9), slice_set, run, threads=1)
     log = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
     losses = [float(row["train_loss"]) for row in log]
     assert len(losses) == 9
@@ -95,6 +96,42 @@ def test_training_learns_and_goes_on_where_it_stopped(slice_set: Path, tmp_path:
     assert sorted(p.name for p in run.iterdir()) == [
         "best.json", "best.safetensors", "last.ckpt", "metrics.csv", "recipe.yaml",
     ]  # fmt: skip
+
+
+def test_a_killed_run_goes_on_as_if_never_stopped(
+    slice_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(recipe(epochs=3), slice_set, tmp_path / "whole", threads=1)
+
+    def killed(self: SliceSegmentation, batch: object, index: int) -> Tensor:
+        if self.current_epoch == 1 and index == 2:
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    step = SliceSegmentation.training_step
+    with monkeypatch.context() as patch:
+        patch.setattr(SliceSegmentation, "training_step", killed)
+        with pytest.raises(BaseException):  # noqa: B017, PT011 - whatever Lightning makes of it
+            train(recipe(epochs=3), slice_set, tmp_path / "cut", threads=1)
+    assert len((tmp_path / "cut" / "metrics.csv").read_text().splitlines()) == 2
+    train(recipe(epochs=3), slice_set, tmp_path / "cut", threads=1)
+    whole, cut = ((tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut"))
+    assert whole == cut
+
+
+def test_a_run_is_not_continued_with_another_recipe(slice_set: Path, tmp_path: Path) -> None:
+    train(recipe(), slice_set, tmp_path / "run", threads=1)
+    with pytest.raises(ValueError, match="another recipe"):
+        train(recipe(learning_rate=0.02), slice_set, tmp_path / "run", threads=1)
+
+
+def test_augmentation_moves_image_and_mask_together(slice_set: Path) -> None:
+    slices = read_slices(recipe(), slice_set)
+    dataset = SliceDataset(slices, recipe(), augment=True)
+    for number in range(len(slices)):
+        image, mask, _ = dataset[number]
+        if mask.any():
+            assert image[mask > 0.5].mean() > 1.3 * image[(mask < 0.5) & (image > 0.2)].mean()
 
 
 def test_shipped_recipes_are_valid_and_unknown_keys_refused() -> None:

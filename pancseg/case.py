@@ -1,0 +1,67 @@
+"""Owns what a case is: one region of one scan of one patient, one row of the table."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from pancseg import scans
+
+DEFAULT_ROI = "pancreas"
+
+
+class CohortError(ValueError):
+    """The cohort cannot be run as it is written.
+
+    Attributes:
+        problems: every problem found, one line each.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Case:
+    """One region of one scan of one patient: one row of the table.
+
+    Attributes:
+        patient_id: as in the manifest, or the file's or folder's name.
+        image: volume file or DICOM folder.
+        mask: the user's own mask, if there is one.
+        mask_label: which label of it; None takes the settings' label, or what the mask holds.
+        scan_id: tells scans of one patient apart.
+        roi: name of the region.
+        series_uid: which series of a DICOM folder (a unique ending is enough).
+    """
+
+    patient_id: str
+    image: Path
+    mask: Path | None = None
+    mask_label: int | None = None
+    scan_id: str = ""
+    roi: str = DEFAULT_ROI
+    series_uid: str | None = None
+
+    @property
+    def name(self) -> str:
+        """File-name stem of this case's mask: patient, scan and (unless default) region."""
+        region = "" if self.roi == DEFAULT_ROI else self.roi
+        return "_".join(part for part in (self.patient_id, self.scan_id, region) if part)
+
+    @property
+    def key(self) -> str:
+        """The name as file systems compare it: composed Unicode, upper and lower case alike."""
+        return name_key(self.name)
+
+
+def name_key(name: str) -> str:
+    """Return a name as file systems compare it."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def stem_of(path: Path) -> str:
+    """Return a volume file's name without its suffix; other names as they are."""
+    return path.name[: len(path.name) - len(scans.suffix_of(path))]

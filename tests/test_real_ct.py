@@ -1,0 +1,43 @@
+"""The main job on real CTs: a row, a mask on the scan's own grid, and a Dice that is known.
+
+The floors lie a little below what the shipped weights reach (see CHANGELOG.md, "Numbers").
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from pancseg import scans
+from pancseg.cli import app
+from pancseg.segmentation.overlap import dice
+
+CASES = {
+    "nih_p0006": ("nih_p0006_stack/ct.nii.gz", "nih_p0006_stack/mask.nii.gz", 1, 0.0),
+    "dicom": ("totalseg/example_ct_dicom", "totalseg/example_seg_dicom.nii.gz", 7, 0.0),
+    "small": ("totalseg/example_ct_sm.nii.gz", "totalseg/example_seg.nii.gz", 7, 0.0),
+}
+"""Scan, reference, label and the least Dice. nih_p0006 is of a training patient."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_run_on_a_real_ct(name: str, data: Path, tmp_path: Path) -> None:
+    image, reference, label, least = CASES[name]
+    result = CliRunner().invoke(app, ["run", str(data / image), "--out", str(tmp_path)])
+    assert (result.exit_code, result.stderr) == (0, "")
+    row = pd.read_csv(tmp_path / "features.csv").iloc[0]
+    assert row["qc_status"] == "pass"
+    assert row.filter(like="_glcm_").notna().all()
+    scan = scans.read(data / image)
+    (path,) = (tmp_path / "masks").iterdir()
+    mask = scans.read(path)
+    assert mask.GetSize() == scan.GetSize()
+    assert scans.axes_of(mask) == scans.axes_of(scan)
+    assert scans.grid_difference_mm(scan, mask) < 1e-3
+    truth = scans.on_grid_of(scan, scans.read(data / reference))
+    found = dice(scans.array(mask) > 0, scans.array(truth) == label)
+    print(f"{name}: Dice {found:.3f}")
+    assert found >= least
