@@ -9,7 +9,7 @@ from pancseg.phantom import make_phantom
 from pancseg.segmentation.checkpoint import Preprocessing
 from pancseg.segmentation.preprocess import SliceGrid
 from pancseg.training.recipe import PhantomSource, Recipe
-from pancseg.training.slices import LabelledSlice
+from pancseg.training.slices import LabelledSlice, on_network_grid
 
 
 def phantom_slices(source: PhantomSource, recipe: Recipe) -> list[LabelledSlice]:
@@ -32,7 +32,5 @@ def _slices_of(seed: int, split: str, count: int, recipe: Recipe) -> list[Labell
         Preprocessing(window_hu=recipe.window_hu, size=recipe.size),
     )
     chosen = np.linspace(0, len(image) - 1, count).round().astype(int)
-    pixels = np.rint(grid.to_network(image[chosen]) * 255).astype(np.uint8)
-    inside = (mask[chosen] > 0).astype(np.float32)
-    pancreas = (grid.down_y @ inside @ grid.down_x.T) >= 0.5
+    pixels, pancreas = on_network_grid(image[chosen], mask[chosen] > 0, grid)
     return [LabelledSlice(f"phantom-{seed}", split, pixels[i], pancreas[i]) for i in range(count)]

@@ -7,15 +7,18 @@ columns from the patient's right to left (LPS), HU clipped to the window. Knows 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from pancseg.segmentation.checkpoint import Preprocessing
+from pancseg.segmentation.preprocess import SliceGrid
 from pancseg.training.recipe import Recipe, SliceSource
 
 
@@ -26,6 +29,16 @@ class LabelledSlice:
     patient: str
     split: str
     image: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+
+
+class NativeSlice(NamedTuple):
+    """A slice as it is stored: HU and mask ``(y, x)``; ``part`` is the index's column, or empty."""
+
+    patient: str
+    split: str
+    part: str
+    hu: NDArray[np.float32]
     mask: NDArray[np.bool_]
 
 
@@ -52,36 +65,41 @@ def read_slices(recipe: Recipe, data: Path) -> list[LabelledSlice]:
     return slices
 
 
-def halve(pixels: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Average blocks of a square slice ``(y, x)`` down to ``size`` rows and columns."""
-    factor = pixels.shape[0] // size
-    if pixels.shape != (size * factor, size * factor):
-        raise ValueError(f"a slice of {pixels.shape} does not divide into {size}×{size}")
-    blocks = pixels.reshape(size, factor, size, factor)
-    mean: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
-    return mean
+def native_slices(source: SliceSource, data: Path) -> Iterator[NativeSlice]:
+    """Yield a source's slices at their own resolution, upright, in HU, one at a time."""
+    index = pd.read_csv(data / source.index)
+    offsets = _offsets(index, source, data)
+    for row, (scale, offset) in zip(_records(index), offsets, strict=True):
+        folder = data / source.folder.format(**row)
+        hu = _grey(folder / "images" / row["file"]) * scale + offset
+        mask = _grey(folder / "masks" / row["file"]) > 127
+        if source.flip_y:
+            hu, mask = hu[::-1], mask[::-1]
+        part = str(row.get("part", ""))
+        yield NativeSlice(_patient(row["patient"]), row["split"], part, hu, mask)
 
 
-def to_window(hu: NDArray[np.float32], window_hu: tuple[float, float]) -> NDArray[np.float32]:
-    """Clip HU to the window and scale it to 0..1."""
-    low, high = window_hu
-    return (np.clip(hu, low, high) - low) / (high - low)
+def grid_of(shape: tuple[int, ...], recipe: Recipe) -> SliceGrid:
+    """Return the maps to the network's grid for slices whose spacing is unknown (taken as 1 mm)."""
+    settings = Preprocessing(window_hu=recipe.window_hu, size=recipe.size, smallest_field_mm=1)
+    return SliceGrid.for_slices((shape[0], shape[1]), (1.0, 1.0), settings)
+
+
+def on_network_grid(
+    image_hu: NDArray[Any], mask: NDArray[Any], grid: SliceGrid
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return slices ``(n, y, x)`` as the network sees them, in 0..255, and their masks."""
+    pixels = np.rint(grid.to_network(image_hu) * 255).astype(np.uint8)
+    inside = (grid.down_y @ mask.astype(np.float32) @ grid.down_x.T) >= 0.5
+    return pixels, inside
 
 
 def _indexed(source: SliceSource, data: Path, recipe: Recipe) -> list[LabelledSlice]:
-    index = pd.read_csv(data / source.index)
-    offsets = _offsets(index, source, data)
     slices = []
-    for row, (scale, offset) in zip(_records(index), offsets, strict=True):
-        folder = data / source.folder.format(**row)
-        grey = _grey(folder / "images" / row["file"])
-        mask = (_grey(folder / "masks" / row["file"]) > 127).astype(np.float32)
-        image = halve(to_window(grey * scale + offset, recipe.window_hu), recipe.size)
-        image8 = np.rint(image * 255).astype(np.uint8)
-        mask_half = halve(mask, recipe.size) >= 0.5
-        if source.flip_y:
-            image8, mask_half = image8[::-1], mask_half[::-1]
-        slices.append(LabelledSlice(_patient(row["patient"]), row["split"], image8, mask_half))
+    for native in native_slices(source, data):
+        grid = grid_of(native.hu.shape, recipe)
+        pixels, inside = on_network_grid(native.hu[None], native.mask[None], grid)
+        slices.append(LabelledSlice(native.patient, native.split, pixels[0], inside[0]))
     return slices
 
 

@@ -17,6 +17,7 @@ from pancseg.training.dataset import SliceDataset
 from pancseg.training.loop import SliceSegmentation, train
 from pancseg.training.recipe import Recipe, load_recipe
 from pancseg.training.slices import read_slices
+from pancseg.training.validation import validate
 
 PROVENANCE = {"data": "a", "licence": "b", "attribution": "c", "intended_use": "d"}
 
@@ -132,6 +133,14 @@ def test_augmentation_moves_image_and_mask_together(slice_set: Path) -> None:
         image, mask, _ = dataset[number]
         if mask.any():
             assert image[mask > 0.5].mean() > 1.3 * image[(mask < 0.5) & (image > 0.2)].mean()
+
+
+def test_validation_scores_whole_slices(slice_set: Path, tmp_path: Path) -> None:
+    train(recipe(epochs=1), slice_set, tmp_path / "run", threads=1)
+    scores = validate(str(tmp_path / "run" / "best.safetensors"), recipe(), slice_set, threads=1)
+    assert set(scores) == {"5"}
+    assert (scores["5"].slices, scores["5"].empty) == (4, 0)
+    assert 0 <= scores["5"].dice <= 1
 
 
 def test_shipped_recipes_are_valid_and_unknown_keys_refused() -> None:
