@@ -73,7 +73,7 @@ def summary(outcomes: Sequence[Outcome], folder: Path) -> str:
     return "\n".join(
         [
             "",
-            f"The first of {len(frame.columns)} columns:",
+            f"Some of the {len(frame.columns)} columns:",
             head,
             "",
             f"Dice against the known pancreas: {', '.join(agreement)}",

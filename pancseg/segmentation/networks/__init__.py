@@ -10,9 +10,13 @@ from collections.abc import Callable
 from torch import nn
 
 from pancseg.segmentation.networks.monet import MoNet
+from pancseg.segmentation.networks.unet import attention_unet, unet, unet16
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "monet": MoNet,
+    "unet": unet,
+    "attention_unet": attention_unet,
+    "unet16": unet16,
 }
 
 
