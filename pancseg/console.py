@@ -52,7 +52,10 @@ def progress(count: int, quiet: bool) -> Iterator[Callable[[Outcome], None]]:
         try:
             yield report
         except KeyboardInterrupt:
-            say(f"pancseg: interrupted after {done} of {count}; finished rows are kept", sys.stderr)
+            say(
+                f"pancseg: interrupted after {done} of {count}; finished rows are in *.partial.csv",
+                sys.stderr,
+            )
             raise typer.Exit(130) from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,17 +37,17 @@ def make_cohort(folder: Path, patients: int) -> Path:
     (folder / _MARK).write_text(_MARK_TEXT, encoding="utf-8")
     for name in ("scans", "truth"):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    lines = ["patient_id,image"]
+    for seed in range(1, patients + 1):
+        phantom = make_phantom(seed, orientation=_ORIENTATIONS[seed % 4], tumour=seed % 2 == 0)
+        name = f"phantom_{seed:02}"
+        scans.write(phantom.image, folder / "scans" / f"{name}.nii.gz")
+        scans.write(phantom.mask, folder / "truth" / f"{name}.nii.gz")
+        lines.append(f"{name},scans/{name}.nii.gz")
     manifest = folder / "manifest.csv"
-    with manifest.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["patient_id", "image"])
-        for seed in range(1, patients + 1):
-            phantom = make_phantom(seed, orientation=_ORIENTATIONS[seed % 4], tumour=seed % 2 == 0)
-            name = f"phantom_{seed:02}"
-            scans.write(phantom.image, folder / "scans" / f"{name}.nii.gz")
-            scans.write(phantom.mask, folder / "truth" / f"{name}.nii.gz")
-            writer.writerow([name, f"scans/{name}.nii.gz"])
-    return manifest
+    partial = folder / ".manifest.csv.partial"
+    partial.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return partial.replace(manifest)
 
 
 def _is_demo(folder: Path) -> bool:
@@ -59,7 +58,7 @@ def _is_demo(folder: Path) -> bool:
 def dice_of(outcome: Outcome, folder: Path) -> float:
     """Return the Dice of one patient's mask against the truth; 0 where there is no mask."""
     name = f"{outcome.case.name}.nii.gz"
-    if outcome.status != "pass":
+    if not outcome.usable:
         return 0.0
     found, truth = (scans.read(folder / place / name) for place in ("masks", "truth"))
     return dice(scans.array(found) > 0, scans.array(truth) > 0)

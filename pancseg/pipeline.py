@@ -173,16 +173,27 @@ def _run(
     report: Report,
     provenance: dict[str, Any],
 ) -> list[Outcome]:
+    """Run all cases, then write their table; stopped half-way, write what is finished beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write_whole(path.parent / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+    partial = path.with_suffix(".partial.csv")
+    _write_whole(partial, "")  # says at once when nothing can be written here
     outcomes: list[Outcome] = []
     try:
         for outcome in run_cases(cases, work):
             outcomes.append(outcome)
             report(outcome)
-    finally:  # stopped half-way, the finished rows are kept
-        _write_whole(path, table(outcomes).to_csv(index=False, lineterminator="\n"))
+    except BaseException:
+        _write_whole(partial, _csv(outcomes))
+        raise
+    _write_whole(path, _csv(outcomes))
+    _write_whole(path.parent / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+    partial.unlink()
     return outcomes
+
+
+def _csv(outcomes: Sequence[Outcome]) -> str:
+    text: str = table(outcomes).to_csv(index=False, lineterminator="\n")
+    return text
 
 
 def _provenance(

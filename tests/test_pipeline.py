@@ -224,10 +224,14 @@ def test_finished_rows_are_kept_when_a_run_is_stopped(tmp_path: Path, phantom: P
             raise KeyboardInterrupt
 
     settings = load_feature_settings("pyradiomics_default")
+    pipeline.run_cohort(cases[:1], tmp_path / "out", settings, lambda _: None)
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
     with pytest.raises(KeyboardInterrupt):
         pipeline.run_cohort(cases, tmp_path / "out", settings, stop)
-    frame = pd.read_csv(tmp_path / "out" / "features.csv")
+    frame = pd.read_csv(tmp_path / "out" / "features.partial.csv")
     assert frame["patient_id"].tolist() == ["a", "b"]
+    for name, content in before.items():
+        assert (tmp_path / "out" / name).read_bytes() == content
 
 
 def test_a_scan_without_mask_fails_when_nothing_segments(tmp_path: Path, phantom: Phantom) -> None:
