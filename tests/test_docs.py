@@ -46,6 +46,15 @@ def test_example_runs(
     assert "original_shape_MeshVolume" in capsys.readouterr().out
 
 
+def test_walkthrough_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace = runpy.run_path(str(ROOT / "examples" / "cohort_walkthrough.py"))
+    assert namespace["usable"]["patient_id"].tolist() == ["phantom_01", "phantom_02"]
+    assert "phantom_02" in capsys.readouterr().out
+
+
 def test_every_example_is_listed() -> None:
     text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
     for path in (ROOT / "examples").glob("*.py"):
