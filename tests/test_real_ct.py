@@ -1,6 +1,7 @@
-"""The main job on real CTs: a row, a mask on the scan's own grid, and a Dice that is known.
+"""The main job on real CTs: a row, a mask on the scan's own grid, and a Dice that is told.
 
-The floors lie a little below what the shipped weights reach (see CHANGELOG.md, "Numbers").
+The first weights miss the pancreas in the second and third scan (see their model card): there only
+the way through is tested. ``pytest -s`` prints the Dice.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pancseg.cli import app
 from pancseg.segmentation.overlap import dice
 
 CASES = {
-    "nih_p0006": ("nih_p0006_stack/ct.nii.gz", "nih_p0006_stack/mask.nii.gz", 1, 0.0),
+    "nih_p0006": ("nih_p0006_stack/ct.nii.gz", "nih_p0006_stack/mask.nii.gz", 1, 0.80),
     "dicom": ("totalseg/example_ct_dicom", "totalseg/example_seg_dicom.nii.gz", 7, 0.0),
     "small": ("totalseg/example_ct_sm.nii.gz", "totalseg/example_seg.nii.gz", 7, 0.0),
 }
@@ -32,7 +33,7 @@ def test_run_on_a_real_ct(name: str, data: Path, tmp_path: Path) -> None:
     assert row["qc_status"] == "pass"
     assert row.filter(like="_glcm_").notna().all()
     scan = scans.read(data / image)
-    (path,) = (tmp_path / "masks").iterdir()
+    (path,) = (tmp_path / "masks").glob("*.nii.gz")
     mask = scans.read(path)
     assert mask.GetSize() == scan.GetSize()
     assert scans.axes_of(mask) == scans.axes_of(scan)
