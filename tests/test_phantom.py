@@ -152,5 +152,5 @@ def test_small_field_of_view_cuts_the_patient(patients: dict[int, Phantom]) -> N
 def test_bad_arguments_are_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_phantom(0, **arguments)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="seed"):
+    with pytest.raises(ValueError, match="non-negative"):
         make_phantom(-1)
