@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pancseg.unusable import UnusableCase
 
 Points = NDArray[np.float64]
+_CT_IMAGE = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.2(\.[12])?\0")  # CT SOP classes
 _POSITION, _ORIENTATION = "0020|0032", "0020|0037"
 
 
@@ -57,12 +59,23 @@ def read_series(folder: Path, series_uid: str | None) -> sitk.Image:
 
 
 def _check_all_read(entries: Sequence[Path], read: int) -> None:
-    """Refuse a folder in which some DICOM file was passed over as damaged."""
-    there = sum(is_dicom(entry) for entry in entries if entry.name != "DICOMDIR")
+    """Refuse a folder in which some CT slice was passed over as damaged.
+
+    Dose reports and other objects that lie beside a series are not slices and do not count.
+    """
+    there = sum(_is_ct_slice(entry) for entry in entries)
     if there > read:
         raise UnusableCase(
-            "unreadable", f"{there - read} of {there} DICOM files in the folder are damaged"
+            "unreadable", f"{there - read} of {there} CT slices in the folder are damaged"
         )
+
+
+def _is_ct_slice(path: Path) -> bool:
+    """Whether a file's header names a CT image as what is stored in it."""
+    if not is_dicom(path):
+        return False
+    with path.open("rb") as file:
+        return _CT_IMAGE.search(file.read(1024)) is not None
 
 
 def _size(files: Sequence[str]) -> str:

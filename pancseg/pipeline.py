@@ -95,7 +95,7 @@ def run_cohort(
             labels, source = (1,), stage.source
         else:
             raise UnusableCase("no_mask", "there is no mask for this scan; segment it first")
-        found = features.extract(scan, mask, settings, label=1)
+        found = features.measure(scan, mask, settings)
         return {
             "qc_mask_source": source,
             "qc_mask_label": "+".join(map(str, labels)),

@@ -193,7 +193,20 @@ def test_a_damaged_slice_is_not_passed_over(tmp_path: Path) -> None:
     write_series(tmp_path / "ct", [2.0 * i for i in range(5)], "1.2.826.555")
     first = next((tmp_path / "ct").iterdir())
     first.write_bytes(first.read_bytes()[:200])
-    assert refusal(tmp_path / "ct").fact == "1 of 5 DICOM files in the folder are damaged"
+    assert refusal(tmp_path / "ct").fact == "1 of 5 CT slices in the folder are damaged"
+
+
+def test_a_dose_report_beside_the_slices_is_no_slice(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", [2.0 * i for i in range(3)], "1.2.826.666")
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = pydicom.uid.XRayRadiationDoseSRStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    report = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    report.SOPClassUID, report.SOPInstanceUID = meta.MediaStorageSOPClassUID, generate_uid()
+    report.SeriesInstanceUID, report.Modality = "1.2.826.777", "SR"
+    report.save_as(tmp_path / "ct" / "dose.dcm", enforce_file_format=True)
+    assert scans.read(tmp_path / "ct").GetSize()[2] == 3
 
 
 def test_a_flipped_bit_in_a_gzip_is_noticed(tmp_path: Path, block: sitk.Image) -> None:

@@ -1,5 +1,5 @@
 """CT + mask → radiomics features. ``features.extract(scan, mask)`` returns one row."""
 
-from pancseg.features.extract import check, extract
+from pancseg.features.extract import check, extract, measure
 
-__all__ = ["check", "extract"]
+__all__ = ["check", "extract", "measure"]

@@ -50,6 +50,11 @@ def extract(
     if not isinstance(settings, FeatureSettings):
         settings = load_feature_settings(settings)
     region = region_of(mask, label if label is not None else settings.label).image
+    return measure(scan, region, settings)
+
+
+def measure(scan: sitk.Image, region: sitk.Image, settings: FeatureSettings) -> dict[str, float]:
+    """Compute the features of a region that :func:`region_of` made; as :func:`extract`."""
     parameters = parameters_for(scan, settings)
     if not (parameters.get("setting") or {}).get("correctMask"):
         region = scans.on_grid_of(scan, region)

@@ -54,7 +54,7 @@ def compute(scan: sitk.Image, region: sitk.Image, parameters: dict[str, Any]) ->
             raise
     values = {name: float(value) for name, value in result.items()}
     if failed := [name for name, value in values.items() if not math.isfinite(value)]:
-        log.warning("pyradiomics could not compute %s", ", ".join(failed))
+        log.info("pyradiomics could not compute %s", ", ".join(failed))
     return values
 
 

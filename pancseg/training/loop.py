@@ -22,7 +22,7 @@ from pancseg.training.dataset import Item, Shuffled, SliceDataset
 from pancseg.training.recipe import Recipe
 from pancseg.training.slices import read_slices
 
-BATCH = tuple[Tensor, Tensor, list[str]]
+Batch = tuple[Tensor, Tensor, list[str]]
 
 
 class SliceSegmentation(LightningModule):
@@ -41,7 +41,7 @@ class SliceSegmentation(LightningModule):
         self._loss = DiceCELoss(sigmoid=True, batch=True)
         self._recipe, self._steps = recipe, steps
 
-    def training_step(self, batch: BATCH, _: int) -> Tensor:
+    def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of one batch; a loss that is not finite stops the training."""
         image, mask, _patients = batch
         logits = self.network(image.to(memory_format=torch.channels_last)).float()
@@ -51,7 +51,7 @@ class SliceSegmentation(LightningModule):
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(image))
         return loss
 
-    def validation_step(self, batch: BATCH, _: int) -> None:
+    def validation_step(self, batch: Batch, _: int) -> None:
         """Add each slice's overlap and size to its patient's counts."""
         image, mask, patients = batch
         found = self.network(image.to(memory_format=torch.channels_last)).float() > 0
