@@ -19,9 +19,25 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress(count: int, quiet: bool) -> Iterator[Callable[[Outcome], None]]:
-    """Yield what is to be called with each outcome; it prints one line per case.
+    """Yield what is to be called with each outcome of a cohort; it prints one line per case."""
+    kept = "finished rows are in *.partial.csv"
+    with progress_lines(count, quiet, "patients", kept) as tell:
+        yield lambda outcome: tell(_line(outcome), outcome.status != "pass")
+
+
+@contextmanager
+def progress_lines(
+    count: int, quiet: bool, what: str, when_interrupted: str
+) -> Iterator[Callable[[str, bool], None]]:
+    """Yield what is to be called with each finished piece's line and whether it is a problem.
 
     Problems go to standard error, the rest to standard output. With ``quiet`` only problems.
+
+    Args:
+        count: how many pieces there are.
+        quiet: print problems only.
+        what: what is counted, beside the bar.
+        when_interrupted: what is left on disk when the user stops the run.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -39,23 +55,19 @@ def progress(count: int, quiet: bool) -> Iterator[Callable[[Outcome], None]]:
         disable=quiet or not screen.is_terminal,
     )
     with output_errors(), bar:
-        task = bar.add_task("patients", total=count)
+        task = bar.add_task(what, total=count)
 
-        def report(outcome: Outcome) -> None:
+        def tell(line: str, problem: bool) -> None:
             nonlocal done
             done += 1
             bar.advance(task)
-            bad = outcome.status != "pass"
-            if bad or not quiet:
-                say(f"[{done}/{count}] {_line(outcome)}", sys.stderr if bad else sys.stdout)
+            if problem or not quiet:
+                say(f"[{done}/{count}] {line}", sys.stderr if problem else sys.stdout)
 
         try:
-            yield report
+            yield tell
         except KeyboardInterrupt:
-            say(
-                f"pancseg: interrupted after {done} of {count}; finished rows are in *.partial.csv",
-                sys.stderr,
-            )
+            say(f"pancseg: interrupted after {done} of {count}; {when_interrupted}", sys.stderr)
             raise typer.Exit(130) from None
 
 

@@ -26,6 +26,7 @@ from pancseg.features.extract import region_of
 from pancseg.features.names import safe_names
 from pancseg.masks import MaskFolder
 from pancseg.settings import FeatureSettings
+from pancseg.stages import timed
 from pancseg.unusable import UnusableCase
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def run_cohort(
             labels, source = (1,), stage.source
         else:
             raise UnusableCase("no_mask", "there is no mask for this scan; segment it first")
-        found = features.measure(scan, mask, settings)
+        with timed("features"):
+            found = features.measure(scan, mask, settings)
         return {
             "qc_mask_source": source,
             "qc_mask_label": "+".join(map(str, labels)),
@@ -146,9 +148,11 @@ class _Segmentation:
                 "no_mask", f"no mask for {case.roi!r}: the network makes {DEFAULT_ROI!r} only"
             )
         self._masks.clear(case.name)
-        scan = scans.read(case.image, series_uid=case.series_uid)
+        with timed("read the scan"):
+            scan = scans.read(case.image, series_uid=case.series_uid)
         mask = self._segmenter.segment(scan)
-        self._masks.write(mask, case.name)
+        with timed("write the mask"):
+            self._masks.write(mask, case.name)
         return scan, mask
 
 
@@ -217,6 +221,9 @@ def _provenance(
             "preprocessing": checkpoint.preprocessing.model_dump(mode="json"),
             **checkpoint.provenance,
         }
+        record["inference"] = {"engine": segmenter.engine, "precision": segmenter.precision}
+        if segmenter.engine == "openvino":
+            record["versions"]["openvino"] = version("openvino")
     if settings:
         record["features"] = settings.model_dump(mode="json")
     return record
@@ -227,6 +234,7 @@ def _command(command: str, segmenter: Segmenter | None, settings: FeatureSetting
     words = ["pancseg", command, "COHORT", "--out", "OUT"]
     if segmenter:
         words += ["--weights", segmenter.checkpoint.name]
+        words += ["--engine", segmenter.engine, "--precision", segmenter.precision]
     if settings:
         words += ["--config", settings.name]
     return " ".join(words)

@@ -126,11 +126,18 @@ def grid_difference_mm(first: sitk.Image, second: sitk.Image) -> float:
     return max(distances)
 
 
-def on_grid_of(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
+def on_grid_of(
+    image: sitk.Image, mask: sitk.Image, names: tuple[str, str] = ("scan", "mask")
+) -> sitk.Image:
     """Return the mask in the image's voxel order, with exactly the image's geometry.
 
     A mask of the same space with other axes is re-ordered; header rounding (under a tenth of a
     voxel at every corner) is mended.
+
+    Args:
+        image: the grid.
+        mask: what is to lie on it.
+        names: what the message calls the two.
 
     Raises:
         UnusableCase: ``geometry``, when the grids differ.
@@ -140,13 +147,16 @@ def on_grid_of(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
         far = "" if np.isinf(difference) else f", corners {difference:.2f} mm apart"
         raise UnusableCase(
             "geometry",
-            f"image and mask are on different grids ({_describe(image)} against "
-            f"{_describe(mask)}{far}); resample the mask onto the scan",
+            f"{names[0]} and {names[1]} are on different grids ({_describe(image)} against "
+            f"{_describe(mask)}{far}); resample the {names[1]} onto the {names[0]}",
         )
     match = _matching_axes(image, mask)
     assert match is not None  # the difference would be infinite
     order, flips = match
-    ordered = sitk.Flip(sitk.PermuteAxes(mask, order), flips)
+    if order == [0, 1, 2] and not any(flips):
+        ordered = sitk.Image(mask)  # ITK would take a second to permute nothing
+    else:
+        ordered = sitk.Flip(sitk.PermuteAxes(mask, order), flips)
     ordered.CopyInformation(image)
     return ordered
 
@@ -154,6 +164,24 @@ def on_grid_of(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
 def array(image: sitk.Image) -> NDArray[Any]:
     """Return a read-only view of the voxels, ``(z, y, x)``; it keeps the image alive."""
     return np.asarray(_Voxels(image))
+
+
+def labels(mask: sitk.Image) -> NDArray[Any]:
+    """Return a mask's label values, ``(z, y, x)``; floats are fine if they are whole numbers.
+
+    Raises:
+        UnusableCase: ``not_labels``, for fractions such as probabilities.
+    """
+    voxels = array(mask)
+    if not np.issubdtype(voxels.dtype, np.floating):
+        return voxels
+    rounded: NDArray[Any] = np.rint(voxels)
+    if np.abs(voxels - rounded).max() > 1e-3:
+        low, high = voxels.min(), voxels.max()
+        raise UnusableCase(
+            "not_labels", f"the mask holds fractions ({low:.3g} to {high:.3g}); threshold it first"
+        )
+    return rounded
 
 
 class _Voxels:
@@ -217,11 +245,15 @@ def _matching_axes(a: sitk.Image, b: sitk.Image) -> tuple[list[int], list[bool]]
     return order, [bool(cosines[i, j] < 0) for i, j in enumerate(order)]
 
 
-def _read_file(image_io: str) -> Callable[[Path], sitk.Image]:
+def _read_file(image_io: str, voxels: NDArray[Any] | None = None) -> Callable[[Path], sitk.Image]:
+    """Return a reader by one of ITK's; with voxels, only the geometry is read."""
+
     def read_as(path: Path) -> sitk.Image:
         try:
             with _quiet_library():
-                return sitk.ReadImage(str(path), imageIO=image_io)
+                if voxels is None:
+                    return sitk.ReadImage(str(path), imageIO=image_io)
+                return _with_geometry_of(path, image_io, voxels)
         except RuntimeError as error:
             if "orthonormal" in str(error):
                 raise UnusableCase(
@@ -235,9 +267,21 @@ def _read_file(image_io: str) -> Callable[[Path], sitk.Image]:
     return read_as
 
 
+def _with_geometry_of(path: Path, image_io: str, voxels: NDArray[Any]) -> sitk.Image:
+    header = sitk.ImageFileReader()
+    header.SetImageIO(image_io)
+    header.SetFileName(str(path))
+    header.ReadImageInformation()
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing(header.GetSpacing())
+    image.SetOrigin(header.GetOrigin())
+    image.SetDirection(header.GetDirection())
+    return image
+
+
 def _read_nifti(path: Path) -> sitk.Image:
     try:
-        payload = nifti.inspect(path)
+        payload = nifti.read_through(path)
     except ValueError as error:
         raise UnusableCase(
             "unreadable", "the file is not a whole NIfTI file (damaged or truncated)"
@@ -248,7 +292,7 @@ def _read_nifti(path: Path) -> sitk.Image:
         )
     if payload.not_finite:
         raise _not_finite(payload.not_finite)
-    return _read_file("NiftiImageIO")(path)
+    return _read_file("NiftiImageIO", payload.voxels)(path)
 
 
 def _reader_for(path: Path) -> Callable[[Path], sitk.Image]:

@@ -19,7 +19,19 @@ from pancseg.phantom import Phantom
 from pancseg.segmentation.checkpoint import DEFAULT as DEFAULT_WEIGHTS
 from pancseg.settings import DEFAULT_PRESET
 
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+def commands(group: typer.core.TyperGroup, before: str = "") -> dict[str, typer.core.TyperCommand]:
+    """Return all commands by their whole names, those of groups included."""
+    found = {}
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        found.update(
+            commands(command, f"{before}{name} ") if inner else {f"{before}{name}": command}
+        )
+    return found
+
+
+COMMANDS = commands(typer.main.get_command(app))
 
 
 def call(*arguments: str | Path) -> tuple[int, str, str]:
@@ -74,6 +86,8 @@ def test_every_command_and_option_is_documented() -> None:
         (["extract", "SCAN", "--out", "o", "--config", "nope"], "no settings 'nope'"),
         (["run", "SCAN", "--out", "o", "--weights", "nope"], "no checkpoint 'nope'"),
         (["extract", "SCAN", "--out", "o", "--masks", "gone"], "no such mask file"),
+        (["segment", "SCAN", "--out", "o", "--engine", "abacus"], "unknown engine 'abacus'; known"),
+        (["run", "SCAN", "--out", "o", "--precision", "fp8"], "unknown precision 'fp8'; known"),
     ],
 )
 def test_usage_errors_are_one_line_and_exit_2(

@@ -258,3 +258,30 @@ def test_a_real_mask_with_opposite_y_is_reordered(data: Path) -> None:
     assert inside.sum() == 1327
     wrong_way = scans.array(ct)[:, ::-1][inside]
     assert scans.array(ct)[inside].std() < 0.5 * wrong_way.std()
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int8", "int16", "uint16", "int32", "uint32", "float32", "float64"]
+)
+def test_a_nifti_file_is_what_itk_reads(
+    suffix: str, dtype: str, block: sitk.Image, tmp_path: Path
+) -> None:
+    """Read once, voxels here and geometry by ITK: the same as by ITK alone, to the bit."""
+    voxels = np.abs(scans.array(block) % 100).astype(dtype)
+    path = tmp_path / f"a{suffix}"
+    sitk.WriteImage(scans.like(voxels, block), str(path))
+    found, expected = scans.read(path), sitk.ReadImage(str(path))
+    assert found.GetPixelID() == expected.GetPixelID()
+    np.testing.assert_array_equal(scans.array(found), voxels)
+    for geometry in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(found, geometry)() == getattr(expected, geometry)()
+
+
+def test_a_scale_in_a_nifti_header_is_applied(block: sitk.Image, tmp_path: Path) -> None:
+    path = tmp_path / "a.nii"
+    sitk.WriteImage(block, str(path))
+    content = bytearray(path.read_bytes())
+    content[112:120] = struct.pack("<ff", 2.0, -1000.0)
+    path.write_bytes(content)
+    np.testing.assert_allclose(scans.array(scans.read(path)), scans.array(block) * 2.0 - 1000)

@@ -11,7 +11,10 @@ from typing import Annotated
 import typer
 
 import pancseg
+from pancseg.cli import benchmark
 from pancseg.cli.cohort import demo, extract, run, segment
+from pancseg.cli.evaluate import evaluate
+from pancseg.cli.train import train
 
 app = typer.Typer(
     help="From portal-venous abdominal CT to pancreas masks to a table of radiomics features. "
@@ -39,5 +42,6 @@ def _main(
     pass
 
 
-for command in (segment, extract, run, demo):
+for command in (segment, extract, run, demo, evaluate, train):
     app.command()(command)
+app.add_typer(benchmark.app, name="benchmark")

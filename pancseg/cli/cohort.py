@@ -12,9 +12,11 @@ import typer
 from pancseg.cli.options import (
     Cohort,
     Config,
+    Engine,
     Label,
     Masks,
     Out,
+    Precision,
     Quiet,
     Threads,
     Verbose,
@@ -23,6 +25,7 @@ from pancseg.cli.options import (
 )
 from pancseg.cli.refusal import usage_errors
 from pancseg.console import output_errors, progress, say, summary
+from pancseg.stages import timed
 
 if TYPE_CHECKING:
     from pancseg.case import Case
@@ -35,6 +38,8 @@ def segment(
     cohort: Cohort,
     out: Out,
     weights: Weights = "monet_nih",
+    engine: Engine = "auto",
+    precision: Precision = "fp32",
     threads: Threads = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -42,7 +47,7 @@ def segment(
     """Delineate the pancreas: COHORT → OUT/masks and OUT/masks.csv."""
     with usage_errors(verbose):
         cases = _cases(cohort, out, None, None)
-        segmenter = _segmenter(weights, threads)
+        segmenter = _segmenter(weights, engine, precision, threads, quiet)
     from pancseg.pipeline import segment_cohort
 
     with progress(len(cases), quiet) as report:
@@ -76,6 +81,8 @@ def run(
     label: Label = None,
     config: Config = "pancreas_ct",
     weights: Weights = "monet_nih",
+    engine: Engine = "auto",
+    precision: Precision = "fp32",
     threads: Threads = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -87,7 +94,7 @@ def run(
     with usage_errors(verbose):
         cases = _cases(cohort, out, masks, label)
         settings = _settings(config)
-        segmenter = _segmenter(weights, threads)
+        segmenter = _segmenter(weights, engine, precision, threads, quiet)
     outcomes = _run(cases, out, settings, segmenter, quiet)
     _finish(outcomes, out / "features.csv", quiet)
 
@@ -97,6 +104,8 @@ def demo(
         "pancseg-demo"
     ),
     patients: Annotated[int, typer.Option(min=1, help="Number of synthetic patients.")] = 4,
+    engine: Engine = "auto",
+    precision: Precision = "fp32",
     threads: Threads = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -109,7 +118,7 @@ def demo(
 
     with usage_errors(verbose):
         settings = _settings("pancreas_ct")
-        segmenter = _segmenter("monet_phantom", threads)
+        segmenter = _segmenter("monet_phantom", engine, precision, threads, quiet)
         with output_errors():
             manifest = synthetic.make_cohort(out, patients)
     cases = _cases(manifest, out, None, None)
@@ -150,11 +159,19 @@ def _settings(config: str) -> FeatureSettings:
     return settings
 
 
-def _segmenter(weights: str, threads: int | None) -> Segmenter:
-    from pancseg import segmentation
+def _segmenter(
+    weights: str, engine: str, precision: str, threads: int | None, quiet: bool
+) -> Segmenter:
+    """Load the segmenter and say what will run it."""
+    with timed("import torch"):
+        from pancseg import segmentation
 
     limit_threads(threads)
-    return segmentation.load(weights, threads=threads)
+    segmenter = segmentation.load(weights, threads=threads, engine=engine, precision=precision)
+    if not quiet:
+        used = "1 thread" if segmenter.threads == 1 else f"{segmenter.threads} threads"
+        say(f"engine {segmenter.engine}, {segmenter.precision}, {used}", sys.stdout)
+    return segmenter
 
 
 def _finish(outcomes: Sequence[Outcome], path: Path, quiet: bool) -> None:

@@ -34,6 +34,15 @@ Config = Annotated[
     str, typer.Option(help="Feature settings: a preset or a pyradiomics parameter file.")
 ]
 Weights = Annotated[str, typer.Option(help="Network weights: a shipped name or a file.")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="What runs the network: auto, torch, openvino or cuda; auto takes the fastest there."
+    ),
+]
+Precision = Annotated[
+    str, typer.Option(help="Of the network's arithmetic: fp32, or bf16 where the hardware has it.")
+]
 Threads = Annotated[
     int | None,
     typer.Option(min=1, help="CPU threads; default: all cores.", show_default=False),

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from pancseg import scans
 from pancseg.features import pyradiomics_backend
@@ -82,7 +81,7 @@ def region_of(mask: sitk.Image, label: int | None) -> Region:
         UnusableCase: ``not_labels`` for fractional values, ``empty_mask``, ``no_label``, or
             ``several_labels`` where a label must be named.
     """
-    voxels = _whole_numbers(scans.array(mask))
+    voxels = scans.labels(mask)
     present = tuple(int(v) for v in np.unique(voxels[voxels != 0]))
     listed = ", ".join(map(str, present[:10])) + ", …" * (len(present) > 10)
     if not present:
@@ -96,20 +95,6 @@ def region_of(mask: sitk.Image, label: int | None) -> Region:
     inside = voxels != 0 if label is None else voxels == label
     labels = present if label is None else (label,)
     return Region(scans.like(inside.astype(np.uint8), mask), labels)
-
-
-def _whole_numbers(voxels: NDArray[Any]) -> NDArray[Any]:
-    """Return label values; a floating-point mask may hold whole numbers only."""
-    if not np.issubdtype(voxels.dtype, np.floating):
-        return voxels
-    rounded = np.rint(voxels)
-    if np.abs(voxels - rounded).max() > 1e-3:
-        low, high = voxels.min(), voxels.max()
-        raise UnusableCase(
-            "not_labels", f"the mask holds fractions ({low:.3g} to {high:.3g}); threshold it first"
-        )
-    whole: NDArray[Any] = rounded
-    return whole
 
 
 def parameters_for(scan: sitk.Image, settings: FeatureSettings) -> dict[str, Any]:

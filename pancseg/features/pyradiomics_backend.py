@@ -9,15 +9,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pykwalify.core
 import radiomics
 import SimpleITK as sitk
 from pykwalify.errors import PyKwalifyException
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 
+from pancseg import scans
 from pancseg.unusable import UnusableCase
 
 log = logging.getLogger(__name__)
+
+_LOCAL_SETTINGS = {
+    "additionalInfo",
+    "binCount",
+    "binWidth",
+    "distances",
+    "force2D",
+    "force2Ddimension",
+    "gldm_a",
+    "label",
+    "minimumROIDimensions",
+    "minimumROISize",
+    "resegmentMode",
+    "resegmentRange",
+    "resegmentShape",
+    "symmetricalGLCM",
+    "voxelArrayShift",
+    "weightingNorm",
+}
+"""Settings under which no voxel outside the region's box matters: no resampling, no normalising."""
 
 _REFUSALS = {
     "mask only contains": "too_small",
@@ -43,6 +65,8 @@ def compute(scan: sitk.Image, region: sitk.Image, parameters: dict[str, Any]) ->
         ValueError: the parameters are not valid.
     """
     extractor = _extractor(parameters)
+    if _is_local(parameters):
+        scan, region = _in_its_box(scan, region)
     with _quiet():
         try:
             result = extractor.execute(scan, region, label=1)
@@ -56,6 +80,25 @@ def compute(scan: sitk.Image, region: sitk.Image, parameters: dict[str, Any]) ->
     if failed := [name for name, value in values.items() if not math.isfinite(value)]:
         log.info("pyradiomics could not compute %s", ", ".join(failed))
     return values
+
+
+def _is_local(parameters: dict[str, Any]) -> bool:
+    """Return whether the features depend on nothing outside the region's bounding box."""
+    unfiltered = parameters.get("imageType") in ({"Original": {}}, {"Original": None})
+    return unfiltered and set(parameters.get("setting") or {}) <= _LOCAL_SETTINGS
+
+
+def _in_its_box(scan: sitk.Image, region: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
+    """Crop to the region's bounding box, as pyradiomics does itself after slower checks."""
+    inside = scans.array(region) != 0
+    start, size = [], []
+    for others in ((0, 1), (0, 2), (1, 2)):  # x, y, z of an array (z, y, x)
+        hit = np.flatnonzero(inside.any(axis=others))
+        if not hit.size:
+            return scan, region
+        start.append(int(hit[0]))
+        size.append(int(hit[-1] - hit[0]) + 1)
+    return sitk.RegionOfInterest(scan, size, start), sitk.RegionOfInterest(region, size, start)
 
 
 def check(parameters: dict[str, Any]) -> None:

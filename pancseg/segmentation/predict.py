@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from pancseg import scans
+from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import DEFAULT, Checkpoint, load_checkpoint
-from pancseg.segmentation.engines import ENGINES
+from pancseg.segmentation.engines import AUTO
 from pancseg.segmentation.postprocess import one_organ
 from pancseg.segmentation.preprocess import SliceGrid
+from pancseg.segmentation.search import LEAST_HEIGHT_MM, search, step_for
+from pancseg.stages import Stopwatch, timed
 from pancseg.unusable import UnusableCase
+
+log = logging.getLogger(__name__)
 
 THRESHOLD = 0.5
 SLICES_PER_BATCH = 8
@@ -25,11 +33,40 @@ class Segmenter:
 
     Attributes:
         checkpoint: the weights in use, with their provenance.
+        engine: what runs the network, a key of ``ENGINES``.
+        precision: of the network's arithmetic.
+        threads: CPU threads of the network.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, threads: int, engine: str = "torch") -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        threads: int,
+        engine: str = AUTO,
+        precision: str = "fp32",
+        least_height_mm: float = LEAST_HEIGHT_MM,
+    ) -> None:
+        """Load the network.
+
+        Args:
+            checkpoint: the weights.
+            threads: CPU threads of the network.
+            engine: a key of ``ENGINES``, or ``auto`` for the fastest that this machine has.
+            precision: of the network's arithmetic.
+            least_height_mm: components that are lower than this along the patient may be missed,
+                because not every slice is looked at; 0 looks at every slice.
+
+        Raises:
+            ValueError: unknown engine or precision, or this machine lacks what it needs.
+        """
         self.checkpoint = checkpoint
-        self._probabilities = ENGINES[engine](checkpoint, threads)
+        self.engine = engines.pick(engine)
+        self.precision = precision
+        self.threads = threads
+        self._least_height_mm = least_height_mm
+        with timed("load the network"):
+            self._probabilities = engines.build(checkpoint, threads, self.engine, precision)
 
     def segment(self, scan: sitk.Image) -> sitk.Image:
         """Return the pancreas of one scan.
@@ -48,7 +85,8 @@ class Segmenter:
         """
         oriented = scans.orient(scan, self.checkpoint.preprocessing.orientation)
         found = self._found(oriented)
-        organ = one_organ(found, float(np.prod(scan.GetSpacing())) / 1000)
+        with timed("keep one component"):
+            organ = one_organ(found, float(np.prod(scan.GetSpacing())) / 1000)
         if not organ.any():
             raise UnusableCase(
                 "no_pancreas",
@@ -61,28 +99,58 @@ class Segmenter:
     def _found(self, oriented: sitk.Image) -> NDArray[np.bool_]:
         """Return the voxels ``(z, y, x)`` that reach the threshold, before cleaning."""
         voxels = scans.array(oriented)
-        x_mm, y_mm, _ = oriented.GetSpacing()
+        x_mm, y_mm, z_mm = oriented.GetSpacing()
         shape = (voxels.shape[1], voxels.shape[2])
         grid = SliceGrid.for_slices(shape, (y_mm, x_mm), self.checkpoint.preprocessing)
         found = np.zeros(voxels.shape, dtype=bool)
-        for first in range(0, len(voxels), SLICES_PER_BATCH):
-            batch = slice(first, first + SLICES_PER_BATCH)
-            probabilities = self._probabilities(grid.to_network(voxels[batch]))
-            found[batch] = grid.to_scan(probabilities) >= THRESHOLD
+        watch = Stopwatch()
+
+        def look(wanted: Sequence[int]) -> list[bool]:
+            for first in range(0, len(wanted), SLICES_PER_BATCH):
+                batch = list(wanted[first : first + SLICES_PER_BATCH])
+                found[batch] = self._reaching(voxels[batch], grid, watch)
+            return [bool(found[i].any()) for i in wanted]
+
+        looked_at = search(len(voxels), step_for(z_mm, self._least_height_mm), look)
+        watch.tell()
+        log.debug("%d of %d slices went through the network", len(looked_at), len(voxels))
         return found
 
+    def _reaching(
+        self, slices_hu: NDArray[Any], grid: SliceGrid, watch: Stopwatch
+    ) -> NDArray[np.bool_]:
+        with watch.running("prepare slices"):
+            slices = grid.to_network(slices_hu)
+        with watch.running("network"):
+            probabilities = self._probabilities(slices)
+        with watch.running("resample back"):
+            return grid.reaching(probabilities, THRESHOLD)
 
-def load(weights: str | Path = DEFAULT, *, threads: int | None = None) -> Segmenter:
+
+def load(
+    weights: str | Path = DEFAULT,
+    *,
+    threads: int | None = None,
+    engine: str = AUTO,
+    precision: str = "fp32",
+) -> Segmenter:
     """Load a segmenter.
 
     Args:
         weights: name of a shipped checkpoint or path of a checkpoint file.
         threads: CPU threads of the network; all cores by default.
+        engine: what runs the network: ``auto`` takes a GPU, else OpenVINO, else torch.
+        precision: ``bf16`` is faster where the CPU or GPU has it, and changes some voxels.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`load_checkpoint`.
+        FileNotFoundError, ValueError: as :func:`load_checkpoint`; ValueError also when this
+            machine lacks what the engine or the precision needs.
     """
-    return Segmenter(load_checkpoint(weights), threads=threads or available_cores())
+    with timed("read the weights"):
+        checkpoint = load_checkpoint(weights)
+    return Segmenter(
+        checkpoint, threads=threads or available_cores(), engine=engine, precision=precision
+    )
 
 
 def available_cores() -> int:

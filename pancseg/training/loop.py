@@ -2,189 +2,235 @@
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from lightning.pytorch import LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from monai.losses import DiceCELoss
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    ModelCheckpoint,
+    RichProgressBar,
+)
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, load_checkpoint
+from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.networks import NETWORKS
-from pancseg.training.dataset import Item, Shuffled, SliceDataset
+from pancseg.training.data import TrainingData
+from pancseg.training.dataset import Item, Shuffled, TrainingSlices, WholeSlices
+from pancseg.training.losses import KnownLoss
 from pancseg.training.recipe import Recipe
-from pancseg.training.slices import read_slices
+from pancseg.training.record import Record, WholeFileIO
+from pancseg.training.run_folder import begin, note_environment
+from pancseg.training.slices import UNKNOWN, LabelledSlice
+from pancseg.training.statistics import recompute, typical
 
 Batch = tuple[Tensor, Tensor, list[str]]
 
 
-class SliceSegmentation(LightningModule):
-    """A network with its loss (Dice + cross-entropy over the batch) and optimiser (NAdam, cosine).
+@dataclass(frozen=True)
+class Hardware:
+    """Where and how to compute; Lightning's own flags. The result may depend on it in last bits.
 
-    After each validation ``patient_dice`` holds the hard Dice of each patient at 0.5, its slices
-    pooled; the mean over patients is logged as ``val_dice``.
+    Attributes:
+        threads: torch's CPU threads.
+        precision: Lightning's ``precision``; ``auto``: bfloat16 where the processor has it.
+        accelerator, devices, nodes: Lightning's.
+        workers: processes that prepare slices.
     """
 
-    def __init__(self, recipe: Recipe, steps: int) -> None:
+    threads: int = 2
+    precision: str = "auto"
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    nodes: int = 1
+    workers: int = 0
+
+
+class SliceSegmentation(LightningModule):
+    """A network with its loss and NAdam (the paper's Nesterov-Adam).
+
+    After each validation ``patient_dice`` holds the hard Dice of each patient at 0.5, its slices
+    pooled, at the network's resolution; the mean over patients is logged as ``val_dice``.
+    """
+
+    def __init__(self, recipe: Recipe, steps: int, val_patients: Sequence[str]) -> None:
         super().__init__()
         self.network = NETWORKS[recipe.network]()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.patient_dice: dict[str, float] = {}
-        self._counts: defaultdict[str, Tensor] = defaultdict(lambda: torch.zeros(2))
-        self._loss = DiceCELoss(sigmoid=True, batch=True)
+        self._patients = {patient: i for i, patient in enumerate(sorted(set(val_patients)))}
+        self._counts = torch.zeros(len(self._patients), 2, dtype=torch.float64)
+        self._loss = KnownLoss(recipe)
         self._recipe, self._steps = recipe, steps
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of one batch; a loss that is not finite stops the training."""
         image, mask, _patients = batch
-        logits = self.network(image.to(memory_format=torch.channels_last)).float()
-        loss: Tensor = self._loss(logits, mask)
+        loss: Tensor = self._loss(self._logits(image), mask)
         if not torch.isfinite(loss):
-            raise ValueError(f"the loss became {loss.item()} in epoch {self.current_epoch}")
+            raise ValueError(
+                f"the loss became {loss.item()} in epoch {self.current_epoch}; lower the "
+                "recipe's learning_rate, or train with --precision 32-true"
+            )
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(image))
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Add each slice's overlap and size to its patient's counts."""
         image, mask, patients = batch
-        found = self.network(image.to(memory_format=torch.channels_last)).float() > 0
-        for patient, f, m in zip(patients, found, mask > 0.5, strict=True):
-            self._counts[patient] += torch.tensor(
-                [2.0 * (f & m).sum().item(), float(f.sum().item() + m.sum().item())]
-            )
+        logits = self._logits(image)
+        self.log("val_loss", self._loss(logits, mask), batch_size=len(image), sync_dist=True)
+        found = (logits > 0) & (mask != UNKNOWN)
+        for patient, f, m in zip(patients, found, mask == 1, strict=True):
+            both, either = 2.0 * float((f & m).sum()), float(f.sum() + m.sum())
+            self._counts[self._patients[patient]] += torch.tensor([both, either])
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean Dice over patients."""
-        self.patient_dice = {
-            patient: round(float(c[0] / c[1].clamp(min=1)), 4)
-            for patient, c in sorted(self._counts.items())
-        }
-        self._counts.clear()
-        mean = sum(self.patient_dice.values()) / len(self.patient_dice)
-        self.log("val_dice", mean, batch_size=1)
+        """Log the mean Dice over patients, whichever device saw their slices."""
+        counts = self.trainer.strategy.reduce(self._counts.to(self.device), reduce_op="sum").cpu()
+        self._counts = torch.zeros_like(self._counts)
+        dice = counts[:, 0] / counts[:, 1].clamp(min=1.0)
+        self.patient_dice = {p: round(float(dice[i]), 4) for p, i in self._patients.items()}
+        self.log("val_dice", float(dice.mean()), batch_size=1)
 
     def configure_optimizers(self) -> Any:
-        """NAdam (the paper's Nesterov-Adam) with a cosine from the learning rate to 1 % of it."""
+        """NAdam, and the recipe's schedule."""
         rate = self._recipe.learning_rate
         optimizer = torch.optim.NAdam(self.parameters(), lr=rate)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            optimizer, T_max=self._steps, eta_min=rate / 100
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        schedulers = torch.optim.lr_scheduler
+        if self._recipe.schedule == "plateau":
+            plateau = schedulers.ReduceLROnPlateau(optimizer, factor=0.1, patience=1)
+            schedule = {"scheduler": plateau, "interval": "epoch", "monitor": "val_loss"}
+        else:
+            steps = max(self._steps, 4)  # torch's cycle needs two steps up and two down
+            cycle = schedulers.OneCycleLR(
+                optimizer, rate, steps, pct_start=max(0.2, 2 / steps), cycle_momentum=False
+            )
+            schedule = {"scheduler": cycle, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _logits(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.network(image.to(memory_format=torch.channels_last))
+        return logits.float()
 
 
 class SeedEachEpoch(Callback):
     """Make an epoch's random numbers depend on the recipe's seed and its number alone.
 
-    So a run that was stopped and goes on sees the same crops, order and dropout as a whole one.
+    So a run that was stopped and goes on sees the same windows, order and dropout as a whole one.
     """
 
-    def __init__(self, seed: int, loader: DataLoader[Item]) -> None:
-        self._seed, self._loader = seed, loader
+    def __init__(self, seed: int, order: Shuffled) -> None:
+        self._seed, self._order = seed, order
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Seed torch (dropout), the loader (order) and the dataset (crops)."""
-        seed = self._seed + 1_000_003 * module.current_epoch
-        torch.manual_seed(seed)
-        assert isinstance(self._loader.sampler, Shuffled)
-        assert isinstance(self._loader.dataset, SliceDataset)
-        self._loader.sampler.seed = seed
-        self._loader.dataset.reseed(seed % 2**32)
+        """Seed torch (dropout) and the order of the slices with their random changes."""
+        torch.manual_seed(self._seed + 1_000_003 * module.current_epoch)
+        self._order.epoch = module.current_epoch
 
 
-class Record(Callback):
-    """After each epoch: a line in ``metrics.csv``; the network when it is the best so far."""
+class Recompute(Callback):
+    """Measure BatchNorm's statistics anew before each validation."""
 
-    def __init__(self, run: Path, recipe: Recipe) -> None:
-        self._run, self._recipe = run, recipe
+    def __init__(self, slices: Sequence[LabelledSlice]) -> None:
+        self._slices = typical(slices)
 
-    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Write what this epoch brought."""
+    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Replace the running averages; training itself takes those of its batches."""
         assert isinstance(module, SliceSegmentation)
-        loss, dice = (float(trainer.callback_metrics[k]) for k in ("train_loss", "val_dice"))
-        self._add_line(module.current_epoch, f"{loss:.4f},{dice:.4f}")
-        best = self._run / "best.json"
-        if dice > (json.loads(best.read_text())["val_dice"] if best.exists() else -1.0):
-            report = {
-                "epoch": module.current_epoch,
-                "val_dice": round(dice, 4),
-                "val_dice_per_patient": module.patient_dice,
-            }
-            _export(module, self._recipe).save(self._run / "best.safetensors")
-            best.write_text(json.dumps(report, indent=2) + "\n")
-
-    def _add_line(self, epoch: int, values: str) -> None:
-        """Add an epoch; one that is done again after a kill replaces its first line."""
-        path = self._run / "metrics.csv"
-        lines = path.read_text().splitlines() if path.exists() else ["epoch,train_loss,val_dice"]
-        kept = [lines[0], *(line for line in lines[1:] if int(line.split(",")[0]) < epoch)]
-        path.write_text("\n".join([*kept, f"{epoch},{values}"]) + "\n")
+        with trainer.precision_plugin.forward_context():
+            recompute(module.network, self._slices, module.device)
 
 
-def train(recipe: Recipe, data: Path, run: Path, *, threads: int = 2) -> Path:
-    """Train a network and return the path of its best checkpoint.
+def train(
+    recipe: Recipe,
+    data: TrainingData,
+    run: Path,
+    *,
+    hardware: Hardware = Hardware(),
+    progress: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Train a network and return the path of the checkpoint to use, as the recipe's ``keep`` says.
 
     Stopped anywhere, the same call goes on from the last whole epoch as if never stopped.
 
     Args:
         recipe: what to train.
-        data: the folder that the recipe's slice sources are relative to.
-        run: the run folder; gets ``recipe.yaml``, ``metrics.csv``, ``last.ckpt``,
-            ``best.safetensors`` and ``best.json`` (validation Dice per patient).
-        threads: torch's CPU threads; the result depends on their number in the last bits.
+        data: the slices.
+        run: the run folder; gets ``recipe.yaml``, ``data.json``, ``split.json``,
+            ``environment.json``, ``metrics.csv``, ``curve.png``, ``last.ckpt`` (to go on from),
+            ``last.safetensors`` and ``last.json`` (the newest epoch's network and its validation
+            Dice per patient), ``best.safetensors`` and ``best.json`` (the epoch's with the highest
+            mean Dice).
+        hardware: where and how to compute.
+        progress: show a progress bar.
+        report: called with one line after each epoch.
 
     Raises:
-        ValueError: the run folder belongs to another recipe, the slices are not usable, or the
-            loss stopped being finite.
+        ValueError: the run folder belongs to another recipe or other data, the slices are not
+            usable, or the loss stopped being finite.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    _keep_recipe(recipe, run / "recipe.yaml")
-    torch.set_num_threads(threads)
+    order, training, validation = _loaders(recipe, data, hardware.workers)
+    begin(run, recipe, data)
+    precision = _precision(hardware.precision)
+    note_environment(run, {**asdict(hardware), "precision": precision})
+    torch.set_num_threads(hardware.threads)
     seed_everything(recipe.seed, verbose=False)
-    slices = read_slices(recipe, data)
-    training = _loader([s for s in slices if s.split == "train"], recipe, augment=True)
-    validation = _loader([s for s in slices if s.split == "val"], recipe, augment=False)
-    module = SliceSegmentation(recipe, steps=recipe.epochs * len(training))
+    module = SliceSegmentation(recipe, recipe.epochs * len(training), data.split.val)
     if recipe.init_from:
         module.network.load_state_dict(load_checkpoint(recipe.init_from).weights)
     elif recipe.head_start:
         _start_head(module.network, recipe.head_start)
+
+    def export(path: Path) -> None:
+        _export(module, recipe, data).save(path)
+
+    callbacks: list[Callback] = [
+        SeedEachEpoch(recipe.seed, order),
+        Record(run, export, report),
+        ModelCheckpoint(dirpath=run, filename="last", enable_version_counter=False),
+    ]
+    if recipe.batch_norm == "recomputed":
+        callbacks.append(Recompute([s for s in data.slices if s.split == "train"]))
+    if recipe.patience:
+        callbacks.append(EarlyStopping("val_loss", patience=recipe.patience))
+    if progress:
+        callbacks.append(RichProgressBar(leave=False))
     last = run / "last.ckpt"
-    trainer = Trainer(
-        max_epochs=recipe.epochs,
-        precision="bf16-mixed",
-        callbacks=[
-            SeedEachEpoch(recipe.seed, training),
-            Record(run, recipe),
-            ModelCheckpoint(dirpath=run, filename="last", enable_version_counter=False),
-        ],
-        logger=False,
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")  # about its own internals
+        trainer = Trainer(
+            max_epochs=recipe.epochs,
+            precision=precision,  # type: ignore[arg-type]
+            accelerator=hardware.accelerator,
+            devices=hardware.devices,
+            num_nodes=hardware.nodes,
+            callbacks=callbacks,
+            plugins=[WholeFileIO()],
+            logger=False,
+            num_sanity_val_steps=0,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+        )
         trainer.fit(module, training, validation, ckpt_path=str(last) if last.exists() else None)
-    return run / "best.safetensors"
+    return run / f"{recipe.keep}.safetensors"
 
 
-def _keep_recipe(recipe: Recipe, path: Path) -> None:
-    """Write the effective recipe; refuse to go on with another one than the run began with."""
-    text = yaml.safe_dump(recipe.model_dump(mode="json"))
-    if path.exists() and path.read_text() != text:
-        raise ValueError("the run folder was begun with another recipe; choose a new --out")
-    path.write_text(text)
+def _precision(wanted: str) -> str:
+    """Choose bfloat16 where hardware computes in it; where it is emulated it is 50 times slower."""
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16-mixed" if native else "32-true"
 
 
 def _start_head(network: nn.Module, logits: float) -> None:
@@ -199,20 +245,38 @@ def _start_head(network: nn.Module, logits: float) -> None:
         nn.init.constant_(last.bias, -logits)
 
 
-def _loader(slices: list[Any], recipe: Recipe, *, augment: bool) -> DataLoader[Item]:
-    return DataLoader(
-        SliceDataset(slices, recipe, augment=augment),
-        batch_size=recipe.batch_size,
-        sampler=Shuffled(len(slices), recipe.seed) if augment else None,
-        drop_last=augment,
-        generator=torch.Generator(),  # of its own: it must not draw from torch's
+def _loaders(
+    recipe: Recipe, data: TrainingData, workers: int
+) -> tuple[Shuffled, DataLoader[Item], DataLoader[Item]]:
+    """Return the order of the training slices, and the loaders of both splits."""
+    training = [s for s in data.slices if s.split == "train"]
+    validation = [s for s in data.slices if s.split == "val"]
+    for split, members in (("training", training), ("validation", validation)):
+        if not members:
+            raise ValueError(f"the {split} set is empty: no slice of the data belongs to it")
+    if both := {s.patient for s in training} & {s.patient for s in validation}:
+        raise ValueError(f"patients in both splits: {', '.join(sorted(both))}")
+    order = Shuffled([s.source for s in training], data.shares, recipe.seed)
+    if len(order) < recipe.batch_size:
+        raise ValueError(
+            f"{len(order)} training slices are fewer than one batch of {recipe.batch_size}"
+        )
+    common: dict[str, Any] = {
+        "batch_size": recipe.batch_size,
+        "num_workers": workers,
+        "generator": torch.Generator(),  # of its own: it must not draw from torch's
+    }
+    return (
+        order,
+        DataLoader(TrainingSlices(training, recipe), sampler=order, drop_last=True, **common),
+        DataLoader(WholeSlices(validation), **common),
     )
 
 
-def _export(module: SliceSegmentation, recipe: Recipe) -> Checkpoint:
+def _export(module: SliceSegmentation, recipe: Recipe, data: TrainingData) -> Checkpoint:
     return Checkpoint(
         network=recipe.network,
-        preprocessing=Preprocessing(window_hu=recipe.window_hu, size=recipe.size),
-        provenance=recipe.provenance.model_dump(),
+        preprocessing=data.preprocessing,
+        provenance=data.provenance,
         weights={k: v.detach().cpu().contiguous() for k, v in module.network.state_dict().items()},
     )

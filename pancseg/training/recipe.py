@@ -1,100 +1,112 @@
-"""Training recipes: one frozen settings object per YAML in ``recipes/``. Knows no torch."""
+"""Training recipes: one frozen settings object per YAML in ``recipes/``. Knows no data."""
 
 from __future__ import annotations
 
-from importlib.resources import files
-from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+
+from pancseg.segmentation.networks import NETWORKS
+from pancseg.training.yaml_settings import read_settings
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SliceSource(_Frozen):
-    """A folder of axial slices (``images/``, ``masks/``) with an ``index.csv``.
-
-    The index has one row per slice with at least ``file``, ``patient`` and ``split`` (train or
-    val). Masks are foreground above 127.
+class Augmentation(BaseModel):
+    """Random changes of a training slice. Geometry as in arXiv 2009.00872: rotation, zoom, shift.
 
     Attributes:
-        index: the index file, relative to the data folder.
-        folder: the folder that holds ``images`` and ``masks``; may contain ``{part}``, which is
-            taken from the index's column of that name.
-        grey_hu: HU of grey 0 and of grey 255; or ``"per_slice"`` when the index carries
-            ``hu_per_grey`` and ``mean_hu_in`` (HU per grey step, mean HU inside the mask).
-        flip_y: the slices show the spine at the top.
+        rotation_deg: rotation by up to this angle either way.
+        zoom: scale of rows and of columns, each on its own, by up to this share either way.
+        shift: shift by up to this share of the window's height and width.
+        intensity_scale: brightness times 1 ± this (chance 0.7).
+        intensity_shift: brightness plus or minus up to this, of a window of 0..1 (chance 0.5).
+        noise_std: Gaussian noise of up to this standard deviation (chance 0.5).
+        blur_sigma_px: Gaussian blur of up to this width in pixels (chance 0.3).
+        blank: chance that all but a random rectangle is blanked and left out of the loss, so that
+            slices that are known in a rectangle only do not stand out.
     """
 
-    index: str
-    folder: str
-    grey_hu: tuple[float, float] | Literal["per_slice"]
-    flip_y: bool = False
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rotation_deg: float = Field(10.0, ge=0)
+    zoom: float = Field(0.25, ge=0, lt=1)
+    shift: float = Field(0.2, ge=0, lt=1)
+    intensity_scale: float = Field(0.0, ge=0)
+    intensity_shift: float = Field(0.0, ge=0)
+    noise_std: float = Field(0.0, ge=0)
+    blur_sigma_px: float = Field(0.0, ge=0)
+    blank: float = Field(0.0, ge=0, le=1)
 
 
-class PhantomSource(_Frozen):
-    """Slices of synthetic abdomens (:mod:`pancseg.phantom`), one patient per seed."""
+class Recipe(BaseModel):
+    """Everything that decides the outcome of a training, data aside.
 
-    train_seeds: tuple[int, int]
-    val_seeds: tuple[int, int]
-    slices_per_patient: PositiveInt = 14
+    Attributes:
+        network: a key of ``NETWORKS``.
+        window_hu: HU clipped to this window, then scaled to 0..1. Slices that were stored with a
+            narrower one bring their own.
+        size: rows and columns of the network's slices.
+        crop: rows and columns of the window around the body that a training slice shows; none:
+            the whole slice.
+        z_range: of a CT, train and validate on ``all`` slices, or on those between the first and
+            the last that shows pancreas (``label``, as the paper's code).
+        empty_share: of a CT's slices without pancreas, this share is seen in an epoch, drawn anew
+            each time.
+        batch_size: slices a step.
+        epochs: at most so many.
+        loss: ``dice`` (the paper's), or ``dice_ce``: Dice plus ``ce_weight`` times cross-entropy.
+        schedule: ``plateau`` (the paper's): the learning rate falls to a tenth when the validation
+            loss has not improved for two epochs; ``one_cycle``: up over the first fifth of all
+            steps, then down along a cosine to nearly nothing.
+        patience: stop when the validation loss has not improved for so many epochs; none: never.
+        learning_rate: NAdam's, at its highest.
+        head_start: spread of the first logits, where the head ends in BatchNorm (0: as it comes).
+        batch_norm: the statistics that validation and use take: ``running`` averages of the
+            training (the paper's), or ``recomputed`` on whole training slices after each epoch.
+        keep: the network that a run leaves behind: that of the ``last`` epoch, or of the one with
+            the ``best`` validation Dice (then that Dice is no estimate for new patients).
+        init_from: begin with a checkpoint's weights: a shipped name or a file.
+        seed: fixes every random number.
+    """
 
-
-class Augmentation(_Frozen):
-    """Random changes of a slice. Geometry as in arXiv 2009.00872: rotation, zoom, shift."""
-
-    rotation_deg: float = 10.0
-    zoom: float = 0.25
-    shift: float = 0.2
-    intensity_scale: float = 0.2
-    intensity_shift: float = 0.08
-    noise_std: float = 0.04
-    blur_sigma_px: float = 1.0
-
-
-class Provenance(_Frozen):
-    """What the weights were made from: goes into the checkpoint, word for word."""
-
-    data: str
-    licence: str
-    attribution: str
-    intended_use: str
-
-
-class Recipe(_Frozen):
-    """Everything that decides the outcome of a training, data aside."""
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: str = "monet"
-    slices: tuple[SliceSource, ...] = ()
-    phantoms: PhantomSource | None = None
-    window_hu: tuple[float, float]
-    size: PositiveInt = 256
-    crop: PositiveInt = Field(192, multiple_of=4)
+    window_hu: tuple[float, float] = (-150.0, 200.0)
+    size: PositiveInt = Field(256, multiple_of=16)
+    crop: tuple[PositiveInt, PositiveInt] | None = None
+    z_range: Literal["all", "label"] = "all"
+    empty_share: float = Field(1.0, gt=0, le=1)
     batch_size: PositiveInt = 8
     epochs: PositiveInt
+    loss: Literal["dice", "dice_ce"] = "dice"
+    ce_weight: float = Field(0.5, gt=0)
+    schedule: Literal["plateau", "one_cycle"] = "plateau"
+    patience: PositiveInt | None = None
     learning_rate: float = Field(5e-4, gt=0)
-    seed: int = 2009
+    head_start: float = Field(0.0, ge=0)
+    batch_norm: Literal["running", "recomputed"] = "running"
+    keep: Literal["last", "best"] = "last"
     init_from: str | None = None
-    head_start: float = Field(6.0, ge=0)
+    seed: int = 2009
     augmentation: Augmentation = Augmentation()
-    provenance: Provenance
+
+    @field_validator("network")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in NETWORKS:
+            raise ValueError(f"no network {name!r}; known are {', '.join(NETWORKS)}")
+        return name
 
 
-def load_recipe(name_or_path: str) -> Recipe:
+def load_recipe(name_or_path: str, **changes: object) -> Recipe:
     """Read a shipped recipe by its name, or any YAML file by its path.
+
+    Args:
+        name_or_path: the recipe.
+        changes: values to take instead of the recipe's own.
 
     Raises:
         FileNotFoundError: neither a shipped recipe nor a file.
-        pydantic.ValidationError: an unknown key or a value out of range.
+        ValueError: not YAML, an unknown key or a value out of range.
     """
-    shipped = files("pancseg.training") / "recipes"
-    candidate = shipped / f"{name_or_path}.yaml"
-    text = (
-        candidate.read_text(encoding="utf-8")
-        if candidate.is_file()
-        else Path(name_or_path).read_text(encoding="utf-8")
-    )
-    return Recipe.model_validate(yaml.safe_load(text))
+    return read_settings(Recipe, name_or_path, "recipes", changes)

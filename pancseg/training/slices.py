@@ -1,4 +1,4 @@
-"""Slices to train on: indexed image folders or phantoms → uint8 arrays in one common frame.
+"""Stored slices to train on: indexed folders of pictures or phantoms → arrays in one common frame.
 
 The frame is that of :mod:`pancseg.segmentation.preprocess`: axial, rows from anterior to posterior,
 columns from the patient's right to left (LPS), HU clipped to the window. Knows no network.
@@ -19,114 +19,154 @@ from PIL import Image
 
 from pancseg.segmentation.checkpoint import Preprocessing
 from pancseg.segmentation.preprocess import SliceGrid
-from pancseg.training.recipe import Recipe, SliceSource
+from pancseg.training.slice_set import SliceSet, SliceSource
+
+UNKNOWN = 2
+"""Value of a mask where nobody knows what is there."""
 
 
 @dataclass(frozen=True)
 class LabelledSlice:
-    """One slice: ``image`` uint8 ``(y, x)``, window scaled to 0..255; ``mask`` bool ``(y, x)``."""
+    """One slice as the network sees it.
+
+    Attributes:
+        patient: cohort and number.
+        split: ``train`` or ``val``.
+        image: uint8 ``(y, x)``, the window scaled to 0..255.
+        mask: uint8 ``(y, x)``: 0, 1 (pancreas) or ``UNKNOWN``.
+        source: number of the source it came from.
+    """
 
     patient: str
     split: str
     image: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
+    mask: NDArray[np.uint8]
+    source: int = 0
 
 
 class NativeSlice(NamedTuple):
-    """A slice as it is stored: HU and mask ``(y, x)``; ``part`` is the index's column, or empty."""
+    """A slice as it is stored, upright: HU, mask and where both are known, ``(y, x)``."""
 
     patient: str
     split: str
-    part: str
     hu: NDArray[np.float32]
     mask: NDArray[np.bool_]
+    known: NDArray[np.bool_]
 
 
-def read_slices(recipe: Recipe, data: Path) -> list[LabelledSlice]:
-    """Read all slices of a recipe's sources, in the order of their index files.
+def read_slices(
+    slice_set: SliceSet, data: Path, preprocessing: Preprocessing
+) -> list[LabelledSlice]:
+    """Read all slices of a set, in the order of its sources and their index files.
 
     Raises:
-        ValueError: no slice in a split, or one patient in both splits.
+        ValueError: an index lacks a column, or image and mask differ in size.
         FileNotFoundError: an index, image or mask is not there.
     """
-    slices = [s for source in recipe.slices for s in _indexed(source, data, recipe)]
-    if recipe.phantoms is not None:
+    slices = []
+    for number, source in enumerate(slice_set.sources):
+        for native in native_slices(source, data):
+            if native.split == "val" and not source.in_validation:
+                continue
+            grid = grid_of(native.hu.shape, preprocessing)
+            image, mask = on_network_grid(native.hu, native.mask, native.known, grid)
+            slices.append(LabelledSlice(native.patient, native.split, image, mask, number))
+    if slice_set.phantoms is not None:
         from pancseg.training.phantoms import phantom_slices
 
-        slices += phantom_slices(recipe.phantoms, recipe)
-    patients = {
-        split: {s.patient for s in slices if s.split == split} for split in ("train", "val")
-    }
-    for split, members in patients.items():
-        if not members:
-            raise ValueError(f"no slice in the {split} split of {data}")
-    if both := patients["train"] & patients["val"]:
-        raise ValueError(f"patients in both splits: {', '.join(sorted(both))}")
+        slices += phantom_slices(slice_set.phantoms, preprocessing)
     return slices
 
 
 def native_slices(source: SliceSource, data: Path) -> Iterator[NativeSlice]:
     """Yield a source's slices at their own resolution, upright, in HU, one at a time."""
-    index = pd.read_csv(data / source.index)
-    offsets = _offsets(index, source, data)
-    for row, (scale, offset) in zip(_records(index), offsets, strict=True):
+    low, high = source.grey_hu
+    for row in _records(_index(source, data)):
         folder = data / source.folder.format(**row)
-        hu = _grey(folder / "images" / row["file"]) * scale + offset
+        hu = _grey(folder / "images" / row["file"]) * ((high - low) / 255) + low
         mask = _grey(folder / "masks" / row["file"]) > 127
+        if hu.shape != mask.shape:
+            raise ValueError(
+                f"{source.index}: image and mask of {row['file']} differ in size: "
+                f"{hu.shape[1]}×{hu.shape[0]} against {mask.shape[1]}×{mask.shape[0]}"
+            )
         if source.flip_y:
             hu, mask = hu[::-1], mask[::-1]
-        part = str(row.get("part", ""))
-        yield NativeSlice(_patient(row["patient"]), row["split"], part, hu, mask)
+        known = np.ones(mask.shape, dtype=bool)
+        if source.box is not None:
+            hu, mask, known = _placed(hu, mask, *_box(source, row))
+        patient = _patient(source.cohort, row["patient"])
+        yield NativeSlice(patient, row["split"], hu, mask, known)
 
 
-def grid_of(shape: tuple[int, ...], recipe: Recipe) -> SliceGrid:
+def grid_of(shape: tuple[int, ...], preprocessing: Preprocessing) -> SliceGrid:
     """Return the maps to the network's grid for slices whose spacing is unknown (taken as 1 mm)."""
-    settings = Preprocessing(window_hu=recipe.window_hu, size=recipe.size, smallest_field_mm=1)
+    settings = preprocessing.model_copy(update={"smallest_field_mm": 1.0})
     return SliceGrid.for_slices((shape[0], shape[1]), (1.0, 1.0), settings)
 
 
 def on_network_grid(
-    image_hu: NDArray[Any], mask: NDArray[Any], grid: SliceGrid
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return slices ``(n, y, x)`` as the network sees them, in 0..255, and their masks."""
-    pixels = np.rint(grid.to_network(image_hu) * 255).astype(np.uint8)
-    inside = (grid.down_y @ mask.astype(np.float32) @ grid.down_x.T) >= 0.5
-    return pixels, inside
+    image_hu: NDArray[Any], mask: NDArray[Any], known: NDArray[Any], grid: SliceGrid
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return a slice ``(y, x)`` as the network sees it, in 0..255, and its mask."""
+    image = np.rint(grid.to_network(image_hu[None])[0] * 255).astype(np.uint8)
+    inside = _share(mask, grid) >= 0.5
+    result = inside.astype(np.uint8)
+    if not known.all():
+        result[_share(~known, grid) > 0.01] = UNKNOWN
+        image[result == UNKNOWN] = 0
+    return image, result
 
 
-def _indexed(source: SliceSource, data: Path, recipe: Recipe) -> list[LabelledSlice]:
-    slices = []
-    for native in native_slices(source, data):
-        grid = grid_of(native.hu.shape, recipe)
-        pixels, inside = on_network_grid(native.hu[None], native.mask[None], grid)
-        slices.append(LabelledSlice(native.patient, native.split, pixels[0], inside[0]))
-    return slices
+def _share(mask: NDArray[Any], grid: SliceGrid) -> NDArray[np.float32]:
+    result: NDArray[np.float32] = grid.down_y @ mask.astype(np.float32) @ grid.down_x.T
+    return result
 
 
-def _offsets(index: pd.DataFrame, source: SliceSource, data: Path) -> list[tuple[float, float]]:
-    """Return (HU per grey, HU of grey 0) for each row.
-
-    With ``per_slice`` the mean HU inside the mask fixes the offset; slices without pancreas take
-    the median offset of their patient.
-    """
-    if source.grey_hu != "per_slice":
-        low, high = source.grey_hu
-        return [((high - low) / 255, low)] * len(index)
-    offsets = []
-    for row in _records(index):
-        folder = data / source.folder.format(**row)
-        inside = _grey(folder / "images" / row["file"])[_grey(folder / "masks" / row["file"]) > 127]
-        mean = float(inside.mean()) if inside.size else np.nan
-        offsets.append(row["mean_hu_in"] - mean * row["hu_per_grey"])
-    offset = pd.Series(offsets, index=index.index)
-    filled = offset.fillna(offset.groupby(index["patient"]).transform("median"))
-    return list(zip(index["hu_per_grey"].astype(float), filled.astype(float), strict=True))
+def _placed(
+    hu: NDArray[np.float32], mask: NDArray[np.bool_], box: tuple[int, int, int, int], frame: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Put a picture of a part of a slice at its place in the whole, enlarged or reduced to fit."""
+    x, y, width, height = box
+    here = (slice(y, y + height), slice(x, x + width))
+    whole_hu = np.zeros((frame, frame), np.float32)
+    whole_mask, known = np.zeros((2, frame, frame), bool)
+    if hu.shape != (height, width):
+        to_box = (width, height)
+        hu = np.asarray(Image.fromarray(hu).resize(to_box, Image.Resampling.BILINEAR))
+        share = Image.fromarray(mask.astype(np.float32)).resize(to_box, Image.Resampling.BILINEAR)
+        mask = np.asarray(share) >= 0.5
+    whole_hu[here], whole_mask[here], known[here] = hu, mask, True
+    return whole_hu, whole_mask, known
 
 
-def _patient(written: object) -> str:
-    """Return a patient's number, however the index writes it (2, 0002, PANCREAS_0002)."""
+def _box(source: SliceSource, row: dict[str, Any]) -> tuple[tuple[int, int, int, int], int]:
+    if source.box == "columns":
+        return (row["x0"], row["y0"], row["w"], row["h"]), row["frame"]
+    assert source.box is not None
+    return source.box, source.frame
+
+
+def _index(source: SliceSource, data: Path) -> pd.DataFrame:
+    index = pd.read_csv(data / source.index)
+    wanted = {"file", "patient", "split", *source.where}
+    if missing := sorted(wanted - set(index.columns)):
+        raise ValueError(f"{source.index} has no column {', '.join(missing)}")
+    for column, value in source.where.items():
+        index = index[index[column].map(_written) == value]
+    return index.reset_index(drop=True)
+
+
+def _written(value: object) -> str:
+    """Return a cell as it was written: pandas makes 0 a 0.0 where a column has gaps."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _patient(cohort: str, written: object) -> str:
+    """Return cohort and number, however the index writes it (2, 0002, PANCREAS_0002)."""
     number = re.search(r"\d+$", str(written))
-    return str(int(number[0])) if number else str(written)
+    name = str(int(number[0])) if number else str(written)
+    return f"{cohort}-{name}" if cohort else name
 
 
 def _records(index: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
-"""``python -m pancseg.training.validation WEIGHTS RECIPE --data DIR``: Dice on whole slices.
+"""``python -m pancseg.training.validation WEIGHTS --slices SET --data DIR``: Dice on stored slices.
 
-Whole validation slices only (no enlarged crops), at their own resolution, probabilities resampled
-back and thresholded as the segmenter does, without its 3-D cleaning.
+The val patients' slices at their own resolution, probabilities resampled back and thresholded as
+the segmenter does, without its 3-D cleaning. Pictures of a part of a slice (boxes) are scored
+inside it, apart from whole slices: a box around the organ leaves less to be mistaken.
 """
 
 from __future__ import annotations
@@ -13,65 +14,79 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import typer
 
+from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import load_checkpoint
-from pancseg.segmentation.engines import ENGINES
-from pancseg.segmentation.predict import THRESHOLD
-from pancseg.training.recipe import Recipe, load_recipe
-from pancseg.training.slices import grid_of, native_slices
+from pancseg.training.predictions import found_in
+from pancseg.training.slice_set import SliceSet, load_slice_set
+from pancseg.training.slices import native_slices
 
 
 class Score(NamedTuple):
-    """One validation patient.
+    """One validation patient's whole slices, or boxes.
 
     Attributes:
-        slices: whole slices with pancreas.
+        slices: slices with pancreas.
         dice: hard Dice over these slices pooled.
-        empty: whole slices without pancreas.
+        empty: slices without pancreas.
         false_alarms: those among them in which something was found.
+        false_pixels: what was found in them, at the slices' own resolution.
     """
 
     slices: int
     dice: float
     empty: int
     false_alarms: int
+    false_pixels: int
 
 
-def validate(weights: str, recipe: Recipe, data: Path, *, threads: int = 2) -> dict[str, Score]:
-    """Return a score for each validation patient of a recipe's slice sources."""
-    probabilities = ENGINES["torch"](load_checkpoint(weights), threads)
-    counts: defaultdict[str, list[int]] = defaultdict(lambda: [0] * 5)
-    for source in recipe.slices:
+def validate(
+    weights: str, slice_set: SliceSet, data: Path, *, threads: int = 2
+) -> dict[tuple[str, str], Score]:
+    """Return a score for each validation patient, keyed by ``whole`` or ``box`` and the patient."""
+    checkpoint = load_checkpoint(weights)
+    probabilities = engines.build(checkpoint, threads, engines.pick(), "fp32")
+    counts: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * 6)
+    for source in slice_set.sources:
         for native in native_slices(source, data):
-            if native.split != "val" or native.part == "center_crop":
+            if native.split != "val":
                 continue
-            grid = grid_of(native.hu.shape, recipe)
-            found = grid.to_scan(probabilities(grid.to_network(native.hu[None])))[0] >= THRESHOLD
-            count = counts[native.patient]
+            found = found_in(native, probabilities, checkpoint.preprocessing)
+            count = counts["whole" if source.box is None else "box", native.patient]
+            size = int(np.count_nonzero(found))
             if native.mask.any():
                 count[0] += 1
                 count[1] += 2 * int(np.count_nonzero(found & native.mask))
-                count[2] += int(np.count_nonzero(found)) + int(np.count_nonzero(native.mask))
+                count[2] += size + int(np.count_nonzero(native.mask))
             else:
                 count[3] += 1
-                count[4] += bool(found.any())
+                count[4] += size > 0
+                count[5] += size
     return {
-        patient: Score(n, overlap / max(total, 1), empty, alarms)
-        for patient, (n, overlap, total, empty, alarms) in sorted(counts.items())
+        key: Score(n, overlap / max(total, 1), *empties)
+        for key, (n, overlap, total, *empties) in sorted(counts.items(), reverse=True)
     }
 
 
 def main(
     weights: Annotated[str, typer.Argument(help="A shipped checkpoint's name or a file.")],
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name or a YAML file.")],
-    data: Annotated[Path, typer.Option(help="Folder that the recipe's sources are relative to.")],
+    slices: Annotated[str, typer.Option(help="A shipped slice set's name or a YAML file.")],
+    data: Annotated[Path, typer.Option(help="Folder that its sources are relative to.")],
 ) -> None:
     """Print the validation Dice per patient as a Markdown table."""
-    scores = validate(weights, load_recipe(recipe), data)
-    print("| patient | slices with pancreas | Dice | slices without | with a false alarm |")
-    print("|---|--:|--:|--:|--:|")
-    for patient, s in scores.items():
-        print(f"| {patient} | {s.slices} | {s.dice:.3f} | {s.empty} | {s.false_alarms} |")
-    print(f"\nMean Dice: {np.mean([s.dice for s in scores.values()]):.3f}")
+    scores = validate(weights, load_slice_set(slices), data)
+    print("| what | patient | slices with pancreas | Dice | slices without | with a false alarm |")
+    print("|---|---|--:|--:|--:|--:|")
+    for (what, patient), s in scores.items():
+        print(f"| {what} | {patient} | {s.slices} | {s.dice:.3f} | {s.empty} | {s.false_alarms} |")
+    for what in ("whole", "box"):
+        for cohort in sorted({p.partition("-")[0] for w, p in scores if w == what}):
+            dice = [
+                s.dice for (w, p), s in scores.items() if w == what and p.startswith(f"{cohort}-")
+            ]
+            spread = np.std(dice, ddof=1) if len(dice) > 1 else 0.0
+            print(
+                f"\n{what}, {cohort}: mean Dice {np.mean(dice):.3f} ± {spread:.3f}, N={len(dice)}"
+            )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import SimpleITK as sitk
 import yaml
 
 from pancseg import features, scans
+from pancseg.features import pyradiomics_backend
 from pancseg.features.extract import BACKENDS, parameters_for, region_of
 from pancseg.phantom import Phantom
 from pancseg.settings import load_feature_settings, preset_folder, preset_names
@@ -255,3 +256,33 @@ def test_settings_that_pyradiomics_does_not_know_are_refused() -> None:
         features.check(settings.model_copy(update={"parameters": {"setting": {"binWith": 25}}}))
     with pytest.raises(ValueError, match="unknown backend 'mirp'; known: pyradiomics"):
         features.check(settings.model_copy(update={"backend": "mirp"}))
+
+
+@pytest.mark.parametrize("tumour_only", [False, True])
+def test_cropping_first_changes_no_bit(
+    phantom: Phantom, tumour_only: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without filters and resampling the scan is cut to the region's box before pyradiomics."""
+    region = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
+    if tumour_only:
+        region[:, :, :12] = 0
+    cropped = features.extract(phantom.image, region, "pyradiomics_default")
+    monkeypatch.setattr(pyradiomics_backend, "_is_local", lambda _: False)
+    assert features.extract(phantom.image, region, "pyradiomics_default") == cropped
+
+
+@pytest.mark.parametrize(
+    ("change", "local"),
+    [
+        ({}, True),
+        ({"setting": {"binWidth": 10, "resegmentRange": [-10, 300]}}, True),
+        ({"setting": {"normalize": True}}, False),
+        ({"setting": {"resampledPixelSpacing": [1, 1, 1]}}, False),
+        ({"imageType": {"Original": {}, "Wavelet": {}}}, False),
+        ({"imageType": {"Original": {"binWidth": 5}}}, False),
+    ],
+)
+def test_cropping_is_for_settings_that_look_at_the_region_alone(
+    change: dict[str, object], local: bool
+) -> None:
+    assert pyradiomics_backend._is_local({"imageType": {"Original": {}}, **change}) is local

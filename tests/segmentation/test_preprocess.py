@@ -60,3 +60,34 @@ def test_a_small_scan_is_padded_with_air_not_enlarged() -> None:
     assert network[0].max() == 0
     assert network[32, 32] == pytest.approx(1)
     assert (network > 0.5).mean() == pytest.approx(0.25, abs=0.02)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SHAPES, SPACINGS)
+def test_two_taps_give_what_the_matrices_give(
+    shape: tuple[int, int], spacing_mm: tuple[float, float]
+) -> None:
+    grid = SliceGrid.for_slices(shape, spacing_mm, SETTINGS)
+    rng = np.random.default_rng(0)
+    hu = rng.integers(-1000, 1000, (2, *shape)).astype(np.int16)
+    scaled = np.clip(hu, 0, 240).astype(np.float32) / 240
+    expected = grid.down_y @ scaled @ grid.down_x.T
+    np.testing.assert_allclose(grid.to_network(hu), expected, atol=1e-6)
+    p = rng.random((2, 64, 64), dtype=np.float32)
+    np.testing.assert_allclose(grid.to_scan(p), grid.up_y @ p @ grid.up_x.T, atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SHAPES, SPACINGS, st.integers(0, 5), st.floats(0.3, 0.7))
+def test_what_reaches_a_threshold_is_found_without_resampling_it_all(
+    shape: tuple[int, int], spacing_mm: tuple[float, float], seed: int, threshold: float
+) -> None:
+    """Exactly, blob by blob, and with values at the threshold itself."""
+    grid = SliceGrid.for_slices(shape, spacing_mm, SETTINGS)
+    rng = np.random.default_rng(seed)
+    p = np.zeros((3, 64, 64), np.float32)
+    y, x = rng.integers(0, 56, 2)
+    p[1, y : y + 8, x : x + 8] = rng.random((8, 8))
+    p[2] = np.float32(threshold)
+    expected = grid.to_scan(p) >= np.float32(threshold)
+    np.testing.assert_array_equal(grid.reaching(p, float(np.float32(threshold))), expected)

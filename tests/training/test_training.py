@@ -4,37 +4,60 @@ from __future__ import annotations
 
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
+import torch
+import yaml
 from PIL import Image
-from pydantic import ValidationError
 from torch import Tensor
 
 from pancseg.segmentation.checkpoint import load_checkpoint
-from pancseg.training.dataset import SliceDataset
-from pancseg.training.loop import SliceSegmentation, train
-from pancseg.training.recipe import Recipe, load_recipe
-from pancseg.training.slices import read_slices
+from pancseg.segmentation.networks import NETWORKS
+from pancseg.training.augment import build_augmentation
+from pancseg.training.data import TrainingData, load_data
+from pancseg.training.dataset import Draw, Shuffled, TrainingSlices, WholeSlices
+from pancseg.training.loop import Hardware, SliceSegmentation, train
+from pancseg.training.losses import KnownLoss
+from pancseg.training.predictions import write_predictions
+from pancseg.training.recipe import Augmentation, Recipe, load_recipe
+from pancseg.training.slice_set import SliceSet, load_slice_set
+from pancseg.training.slices import UNKNOWN, native_slices
+from pancseg.training.statistics import recompute, typical
 from pancseg.training.validation import validate
+from pancseg.training.yaml_settings import shipped_names
 
 PROVENANCE = {"data": "a", "licence": "b", "attribution": "c", "intended_use": "d"}
+ONE_THREAD = Hardware(threads=1, precision="32-true", accelerator="cpu", devices=1)
 
 
 def recipe(**changes: object) -> Recipe:
     base: dict[str, object] = {
-        "slices": [{"index": "index.csv", "folder": ".", "grey_hu": [0, 255], "flip_y": True}],
-        "window_hu": [0, 255],
         "size": 32,
-        "crop": 32,
         "batch_size": 4,
         "epochs": 1,
         "learning_rate": 0.01,
-        "head_start": 0,
-        "provenance": PROVENANCE,
+        "loss": "dice_ce",
+        "schedule": "one_cycle",
     }
     return Recipe.model_validate({**base, **changes})
+
+
+def description(**changes: object) -> SliceSet:
+    source = {"index": "index.csv", "folder": ".", "grey_hu": [0, 255], "flip_y": True, **changes}
+    return SliceSet.model_validate(
+        {"window_hu": [0, 255], "provenance": PROVENANCE, "sources": [source]}
+    )
+
+
+def data_of(folder: Path, which: SliceSet | None = None) -> TrainingData:
+    """What a person gets who describes the slices in a YAML file."""
+    path = folder / "slices.yaml"
+    path.write_text(yaml.safe_dump((which or description()).model_dump(mode="json")))
+    return load_data(recipe(), folder, slices=str(path), cache=folder / "cache")
 
 
 @pytest.fixture
@@ -64,45 +87,93 @@ def slice_set(tmp_path: Path) -> Path:
 
 
 def test_slices_come_upright_and_windowed(slice_set: Path) -> None:
-    slices = read_slices(recipe(), slice_set)
+    slices = data_of(slice_set).slices
     assert len(slices) == 24
     first = slices[0]
     assert (first.image.shape, first.image.dtype) == ((32, 32), np.uint8)
-    assert first.image[first.mask].mean() > 185
-    upside_down = read_slices(
-        recipe(slices=[{"index": "index.csv", "folder": ".", "grey_hu": [0, 255]}]), slice_set
-    )
+    assert first.image[first.mask == 1].mean() > 185
+    upside_down = data_of(slice_set, description(flip_y=False)).slices
     np.testing.assert_array_equal(upside_down[0].image, first.image[::-1])
 
 
-def test_a_patient_in_both_splits_is_refused(slice_set: Path) -> None:
+def test_a_part_of_a_slice_lies_at_its_place_and_the_rest_is_unknown(slice_set: Path) -> None:
+    """A 64×64 picture as the box from (32, 16), 32 wide and 64 high, of a frame of 128×128."""
+    boxed = description(box=[32, 16, 32, 64], frame=128, flip_y=False)
+    mask = data_of(slice_set, boxed).slices[0].mask
+    known = mask != UNKNOWN
+    assert known[4:20, 8:16].all()
+    assert known.sum() == 16 * 8
+    native = next(native_slices(boxed.sources[0], slice_set))
+    assert native.hu.shape == (128, 128)
+    assert native.hu[~native.known].max() == 0
+    assert native.mask.sum() == pytest.approx(16 * 16 / 2, rel=0.05)  # half as wide
+
+
+def test_rows_are_chosen_by_column(slice_set: Path) -> None:
+    chosen = data_of(slice_set, description(where={"split": "val", "patient": "5"})).slices
+    assert {s.patient for s in chosen} == {"5"}
+    with pytest.raises(ValueError, match=r"index\.csv has no column part"):
+        data_of(slice_set, description(where={"part": "full"}))
+
+
+def test_a_patient_in_both_splits_is_refused(slice_set: Path, tmp_path: Path) -> None:
     index = slice_set / "index.csv"
     index.write_text(index.read_text().replace("s05.png,5,val", "s05.png,0,val"))
     with pytest.raises(ValueError, match="patients in both splits: 0"):
-        read_slices(recipe(), slice_set)
+        train(recipe(), data_of(slice_set), tmp_path / "run", hardware=ONE_THREAD)
+
+
+def test_an_empty_validation_set_is_refused(slice_set: Path, tmp_path: Path) -> None:
+    data = data_of(slice_set, description(in_validation=False))
+    with pytest.raises(ValueError, match="validation set is empty"):
+        train(recipe(), data, tmp_path / "run", hardware=ONE_THREAD)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(slice_set: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"loss became nan in epoch \d+; lower"):
+        train(recipe(learning_rate=1e30), data_of(slice_set), tmp_path, hardware=ONE_THREAD)
 
 
 def test_training_learns_and_leaves_a_checkpoint(slice_set: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    train(recipe(epochs=9), slice_set, run, threads=1)
+    run, lines = tmp_path / "run", list[str]()
+    data = data_of(slice_set)
+    weights = train(recipe(epochs=9), data, run, hardware=ONE_THREAD, report=lines.append)
     log = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
     losses = [float(row["train_loss"]) for row in log]
-    assert len(losses) == 9
+    assert len(losses) == len(lines) == 9
     assert losses[-1] < 0.85 * losses[0]
     best = json.loads((run / "best.json").read_text())
     assert set(best["val_dice_per_patient"]) == {"5"}
-    checkpoint = load_checkpoint(run / "best.safetensors")
+    assert weights == run / "last.safetensors"
+    checkpoint = load_checkpoint(weights)
     assert checkpoint.provenance == PROVENANCE
     assert checkpoint.preprocessing.size == 32
     assert sorted(p.name for p in run.iterdir()) == [
-        "best.json", "best.safetensors", "last.ckpt", "metrics.csv", "recipe.yaml",
+        "best.json", "best.safetensors", "curve.png", "data.json", "environment.json",
+        "last.ckpt", "last.json", "last.safetensors", "metrics.csv", "recipe.yaml", "split.json",
     ]  # fmt: skip
+    write_predictions(weights, data, slice_set, run, threads=1)
+    found, truth = (sitk.ReadImage(run / d / "5.nii.gz") for d in ("predictions", "references"))
+    assert found.GetSize() == truth.GetSize() == (64, 64, 4)
+    native = [
+        s.mask for s in native_slices(description().sources[0], slice_set) if s.split == "val"
+    ]
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(truth), np.stack(native))
+
+
+def test_same_seed_same_bytes(slice_set: Path, tmp_path: Path) -> None:
+    hashes = set()
+    for name in ("one", "two"):
+        weights = train(recipe(), data_of(slice_set), tmp_path / name, hardware=ONE_THREAD)
+        hashes.add(load_checkpoint(weights).sha256)
+    assert len(hashes) == 1
 
 
 def test_a_killed_run_goes_on_as_if_never_stopped(
     slice_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(recipe(epochs=3), slice_set, tmp_path / "whole", threads=1)
+    data, plan = data_of(slice_set), recipe(epochs=3, schedule="plateau")
+    whole = train(plan, data, tmp_path / "whole", hardware=ONE_THREAD)
 
     def killed(self: SliceSegmentation, batch: object, index: int) -> Tensor:
         if self.current_epoch == 1 and index == 2:
@@ -113,38 +184,154 @@ def test_a_killed_run_goes_on_as_if_never_stopped(
     with monkeypatch.context() as patch:
         patch.setattr(SliceSegmentation, "training_step", killed)
         with pytest.raises(BaseException):  # noqa: B017, PT011 - whatever Lightning makes of it
-            train(recipe(epochs=3), slice_set, tmp_path / "cut", threads=1)
+            train(plan, data, tmp_path / "cut", hardware=ONE_THREAD)
     assert len((tmp_path / "cut" / "metrics.csv").read_text().splitlines()) == 2
-    train(recipe(epochs=3), slice_set, tmp_path / "cut", threads=1)
-    whole, cut = ((tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut"))
-    assert whole == cut
+    cut = train(plan, data, tmp_path / "cut", hardware=ONE_THREAD)
+    texts = {(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut")}
+    assert len(texts) == 1
+    assert load_checkpoint(whole).sha256 == load_checkpoint(cut).sha256
 
 
-def test_a_run_is_not_continued_with_another_recipe(slice_set: Path, tmp_path: Path) -> None:
-    train(recipe(), slice_set, tmp_path / "run", threads=1)
+def test_a_run_goes_on_with_the_same_recipe_and_data_only(slice_set: Path, tmp_path: Path) -> None:
+    data = data_of(slice_set)
+    train(recipe(), data, tmp_path / "run", hardware=ONE_THREAD)
     with pytest.raises(ValueError, match="another recipe"):
-        train(recipe(learning_rate=0.02), slice_set, tmp_path / "run", threads=1)
+        train(recipe(learning_rate=0.02), data, tmp_path / "run", hardware=ONE_THREAD)
+    other = data_of(slice_set, description(flip_y=False))
+    with pytest.raises(ValueError, match="other data"):
+        train(recipe(), other, tmp_path / "run", hardware=ONE_THREAD)
+
+
+def test_plateau_divides_the_rate_by_ten(slice_set: Path, tmp_path: Path) -> None:
+    """The first epochs' loss of a rate of 1 does not improve: 1, 1, 1, then a tenth."""
+    stuck = recipe(epochs=6, schedule="plateau", loss="dice", learning_rate=1e-12)
+    train(stuck, data_of(slice_set), tmp_path, hardware=ONE_THREAD)
+    log = csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())
+    rates = [float(row["learning_rate"]) for row in log]
+    assert rates[0] == 1e-12
+    assert any(b == pytest.approx(a / 10) for a, b in pairwise(rates))
 
 
 def test_augmentation_moves_image_and_mask_together(slice_set: Path) -> None:
-    slices = read_slices(recipe(), slice_set)
-    dataset = SliceDataset(slices, recipe(), augment=True)
-    for number in range(len(slices)):
-        image, mask, _ = dataset[number]
-        if mask.any():
-            assert image[mask > 0.5].mean() > 1.3 * image[(mask < 0.5) & (image > 0.2)].mean()
+    slices = data_of(slice_set).slices
+    for crop in (None, (32, 32)):
+        dataset = TrainingSlices(slices, recipe(crop=crop))
+        for number in range(len(slices)):
+            image, mask, _ = dataset[Draw(number, seed=number)]
+            assert image.shape == mask.shape == (1, 32, 32)
+            if mask.any():
+                assert image[mask == 1].mean() > 1.3 * image[(mask == 0) & (image > 0.2)].mean()
 
 
-def test_validation_scores_whole_slices(slice_set: Path, tmp_path: Path) -> None:
-    train(recipe(epochs=1), slice_set, tmp_path / "run", threads=1)
-    scores = validate(str(tmp_path / "run" / "best.safetensors"), recipe(), slice_set, threads=1)
-    assert set(scores) == {"5"}
-    assert (scores["5"].slices, scores["5"].empty) == (4, 0)
-    assert 0 <= scores["5"].dice <= 1
+def test_zoom_changes_rows_and_columns(slice_set: Path) -> None:
+    """Each on its own, as in the paper's tool."""
+    settings = Augmentation(rotation_deg=0, shift=0, zoom=0.25)
+    transform = build_augmentation(settings, (64, 64))
+    square = torch.zeros(1, 64, 64)
+    square[:, 16:48, 16:48] = 1
+    sides = []
+    for seed in range(30):
+        transform.set_random_state(seed)
+        inside = torch.as_tensor(transform({"image": square, "mask": square})["mask"])[0] > 0
+        sides.append((int(inside.any(1).sum()), int(inside.any(0).sum())))
+    for axis in (0, 1):
+        lengths = [side[axis] for side in sides]
+        assert min(lengths) < 29
+        assert max(lengths) > 36
+        assert min(lengths) >= 24
+        assert max(lengths) <= 44
+    assert sum(a != b for a, b in sides) > 20
 
 
-def test_shipped_recipes_are_valid_and_unknown_keys_refused() -> None:
-    for name in ("monet_nih", "monet_phantom"):
-        assert load_recipe(name).network == "monet"
-    with pytest.raises(ValidationError, match="epoch_count"):
-        recipe(epoch_count=3)
+def test_a_blanked_slice_keeps_one_known_rectangle(slice_set: Path) -> None:
+    settings = Augmentation(rotation_deg=0, shift=0, zoom=0, blank=1)
+    transform = build_augmentation(settings, (64, 64))
+    transform.set_random_state(1)
+    changed = transform({"image": torch.ones(1, 64, 64), "mask": torch.zeros(1, 64, 64)})
+    image, known = changed["image"][0] > 0, changed["mask"][0] != UNKNOWN
+    assert torch.equal(image, known)
+    rows, columns = known.any(1).sum(), known.any(0).sum()
+    assert known.sum() == rows * columns
+    assert min(rows, columns) >= 24
+
+
+def test_an_epoch_sees_its_share_and_another_one_next(slice_set: Path) -> None:
+    order = Shuffled([0] * 10 + [1] * 10, [1.0, 0.3], seed=1)
+    epochs = []
+    for epoch in (0, 1, 0):
+        order.epoch = epoch
+        epochs.append(list(order))
+    assert len(order) == 13
+    assert epochs[0] == epochs[2] != epochs[1]
+    for draws in epochs:
+        assert sorted(d.number for d in draws)[:10] == list(range(10))
+        assert len({d.number for d in draws}) == 13
+
+
+def test_unknown_pixels_cost_nothing(slice_set: Path) -> None:
+    for loss in ("dice", "dice_ce"):
+        measure = KnownLoss(recipe(loss=loss))
+        logits = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+        mask = (logits > 0.5).float()
+        mask[:, :, :, 4:] = UNKNOWN
+        logits.requires_grad_()
+        measure(logits, mask).backward()
+        assert logits.grad is not None
+        assert logits.grad[..., 4:].abs().max() == 0
+        assert logits.grad[..., :4].abs().min() > 0
+
+
+def test_statistics_are_those_of_the_slices(slice_set: Path) -> None:
+    """The first BatchNorm's: mean and variance of its convolution over the typical slices."""
+    slices = typical(data_of(slice_set).slices)
+    assert len(slices) == 24
+    network = NETWORKS["monet"]().train()
+    momentum = network.encoder1[0][1].momentum
+    recompute(network, slices, torch.device("cpu"))
+    first, norm = network.encoder1[0][0], network.encoder1[0][1]
+    images = torch.stack([WholeSlices(slices)[i][0] for i in range(24)])
+    with torch.no_grad():
+        expected = first(images).mean((0, 2, 3))
+    torch.testing.assert_close(norm.running_mean, expected, rtol=1e-4, atol=1e-5)
+    assert norm.momentum == momentum
+    assert all(m.training for m in network.modules())
+
+
+def test_validation_scores_slices(slice_set: Path, tmp_path: Path) -> None:
+    weights = train(recipe(), data_of(slice_set), tmp_path / "run", hardware=ONE_THREAD)
+    scores = validate(str(weights), description(), slice_set, threads=1)
+    assert set(scores) == {("whole", "5")}
+    assert (scores["whole", "5"].slices, scores["whole", "5"].empty) == (4, 0)
+    assert 0 <= scores["whole", "5"].dice <= 1
+
+
+def test_shipped_recipes_and_slice_sets_are_valid() -> None:
+    networks = {name: load_recipe(name).network for name in shipped_names("recipes")}
+    assert networks == {
+        "attention_unet_paper": "attention_unet",
+        "monet": "monet",
+        "monet_paper": "monet",
+        "monet_phantom": "monet",
+        "unet16_paper": "unet16",
+        "unet_paper": "unet",
+    }
+    paper = load_recipe("monet_paper")
+    assert (paper.learning_rate, paper.schedule, paper.loss) == (5e-4, "plateau", "dice")
+    for name in shipped_names("slice_sets"):
+        assert load_slice_set(name).provenance.licence
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("epochs: 3\nepoch_count: 3", "epoch_count: Extra inputs"),
+        ("epochs: 3\nnetwork: resnet", "no network 'resnet'; known are monet"),
+        ("epochs: [", "is not YAML"),
+        ("3", "holds no settings"),
+    ],
+)
+def test_a_recipe_with_a_mistake_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=problem):
+        load_recipe(str(path))

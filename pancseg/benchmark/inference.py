@@ -1,0 +1,126 @@
+"""The paper's Table 1 on this machine: seconds for 150 slices of 256×256, per network and engine.
+
+Networks take turns, so that a slow minute of the machine does not fall on one of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from pancseg.segmentation import engines
+from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing
+from pancseg.segmentation.engines.as_written import as_written
+from pancseg.segmentation.engines.interface import Probabilities
+from pancseg.segmentation.networks import NETWORKS
+from pancseg.segmentation.predict import SLICES_PER_BATCH
+
+AS_WRITTEN = "as-written"
+"""Name of the reference: eager torch, channels first, nothing folded; not one of ``ENGINES``."""
+
+SIDE = 256
+_SEED = 0
+
+
+class Setup(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        network: a key of ``NETWORKS``.
+        engine: a key of ``ENGINES``, or ``as-written``.
+        precision: of the arithmetic.
+    """
+
+    network: str
+    engine: str
+    precision: str = "fp32"
+
+
+def plan(networks: Sequence[str], chosen: Sequence[str], precisions: Sequence[str]) -> list[Setup]:
+    """Return the rows to measure; MoNet as first written comes always, since ratios need it.
+
+    Raises:
+        ValueError: an unknown network, or an engine or precision that this machine lacks.
+    """
+    if unknown := [name for name in networks if name not in NETWORKS]:
+        raise ValueError(f"unknown network {unknown[0]!r}; known: {', '.join(NETWORKS)}")
+    setups = [Setup("monet", AS_WRITTEN)]
+    for engine in dict.fromkeys(e if e == AS_WRITTEN else engines.pick(e) for e in chosen):
+        for precision in dict.fromkeys(["fp32"] if engine == AS_WRITTEN else precisions):
+            if engine != AS_WRITTEN and (missing := engines.lacks(engine, precision)):
+                raise ValueError(f"engine {engine} with {precision} needs {missing}")
+            setups += [Setup(network, engine, precision) for network in networks]
+    return list(dict.fromkeys(setups))
+
+
+def untrained(network: str) -> Checkpoint:
+    """Return a network with its first random weights, always the same ones."""
+    with torch.random.fork_rng():
+        torch.manual_seed(_SEED)
+        weights = NETWORKS[network]().state_dict()
+    return Checkpoint(network, Preprocessing(window_hu=(0, 240), size=SIDE), {}, weights)
+
+
+def gflop_per_slice(network: str) -> float:
+    """Count the operations of one 256×256 slice in 10⁹, two per multiply-add."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        NETWORKS[network]().eval()(torch.zeros(1, 1, SIDE, SIDE))
+    return float(counter.get_total_flops()) / 1e9
+
+
+def measure(
+    setups: Sequence[Setup],
+    *,
+    repeats: int,
+    slices: int,
+    threads: int,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[Setup, list[float]]:
+    """Time all setups in turn, each round beginning with another one, after one warm-up each.
+
+    Args:
+        setups: what to time.
+        repeats: how many rounds.
+        slices: how many slices each time.
+        threads: CPU threads.
+        tell: called with one line for each time taken.
+
+    Returns:
+        Seconds of each round, per setup.
+    """
+    stack = np.random.default_rng(_SEED).random((slices, SIDE, SIDE), dtype=np.float32)
+    networks = {setup: _load(setup, threads) for setup in setups}
+    for network in networks.values():
+        _run(network, stack[:SLICES_PER_BATCH])
+    seconds: dict[Setup, list[float]] = {setup: [] for setup in setups}
+    for round_ in range(repeats):
+        for setup in _rotated(setups, round_):
+            torch.set_num_threads(threads)
+            spent = _run(networks[setup], stack)
+            seconds[setup].append(spent)
+            done = f"round {round_ + 1} of {repeats}"
+            tell(f"{done}: {setup.network}, {setup.engine} {setup.precision}: {spent:.2f} s")
+    return seconds
+
+
+def _load(setup: Setup, threads: int) -> Probabilities:
+    checkpoint = untrained(setup.network)
+    if setup.engine == AS_WRITTEN:
+        return as_written(checkpoint, threads)
+    return engines.build(checkpoint, threads, setup.engine, setup.precision)
+
+
+def _run(network: Probabilities, stack: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
+    start = time.perf_counter()
+    for first in range(0, len(stack), SLICES_PER_BATCH):
+        network(stack[first : first + SLICES_PER_BATCH])
+    return time.perf_counter() - start
+
+
+def _rotated(setups: Sequence[Setup], by: int) -> Iterator[Setup]:
+    return (setups[(i + by) % len(setups)] for i in range(len(setups)))

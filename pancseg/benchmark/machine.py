@@ -1,0 +1,52 @@
+"""Owns what a timing was measured on: the machine's make and versions, never its name."""
+
+from __future__ import annotations
+
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from pancseg.segmentation.engines.hardware import cpu_model
+from pancseg.segmentation.predict import available_cores
+
+_PACKAGES = ("torch", "openvino", "numpy", "SimpleITK", "pyradiomics-bhklab")
+_SIDE = 2048
+
+
+def machine(threads: int) -> dict[str, str | int]:
+    """Describe the machine, with the package versions that decide its speed."""
+    about: dict[str, str | int] = {
+        "cpu": cpu_model(),
+        "cores": available_cores(),
+        "threads": threads,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+    if torch.cuda.is_available():
+        about["gpu"] = torch.cuda.get_device_name()
+    for package in _PACKAGES:
+        try:
+            about[package] = version(package)
+        except PackageNotFoundError:
+            about[package] = "not installed"
+    return about
+
+
+def peak_gflops(engine: str, precision: str, threads: int, seconds: float = 2.0) -> float:
+    """Measure the best rate of square matrix products on what an engine runs on, in GFLOP/s.
+
+    torch's product of 2048×2048 matrices, two operations per multiply-add.
+    """
+    torch.set_num_threads(threads)
+    device = "cuda" if engine == "cuda" else "cpu"
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = (torch.ones(_SIDE, _SIDE, dtype=dtype, device=device) for _ in range(2))
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end or best == float("inf"):
+        start = time.perf_counter()
+        product = a @ b
+        float(product[0, 0])  # waits for a GPU
+        best = min(best, time.perf_counter() - start)
+    return 2 * _SIDE**3 / best / 1e9

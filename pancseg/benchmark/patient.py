@@ -1,0 +1,171 @@
+"""Whole patients through the command line: wall time stage by stage, and peak memory.
+
+Each measurement is a process of its own, so that imports count and memory is the command's alone.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pancseg import scans
+from pancseg.phantom import make_phantom
+
+REST = "start, other imports, tables"
+WEIGHTS = "monet_phantom"
+_STAGE = re.compile(r"^pancseg\.stages: (.+): (\d+\.\d+) s$", re.M)
+_POLL_S = 0.02
+
+
+class Job(NamedTuple):
+    """A command on a synthetic scan.
+
+    Attributes:
+        command: ``segment`` or ``run``.
+        slices: of the scan; 512×512 pixels of 0.75 mm each.
+        slice_mm: distance of the slices.
+        options: further options of the command.
+    """
+
+    command: str
+    slices: int
+    slice_mm: float
+    options: tuple[str, ...] = ()
+
+
+SEGMENT = Job("segment", 150, 2.0)
+WHOLE_PATIENT = Job("run", 280, 1.5, ("--config", "pyradiomics_default"))
+
+
+class Run(NamedTuple):
+    """One process.
+
+    Attributes:
+        seconds: wall time from start to end.
+        peak_mb: its largest resident memory, 10⁶ bytes; NaN where the system does not tell.
+        stages: wall seconds per stage, summing up to ``seconds``.
+    """
+
+    seconds: float
+    peak_mb: float
+    stages: dict[str, float]
+
+    @property
+    def beside_the_network(self) -> float:
+        """Share of the wall time that is not spent in the network."""
+        return 1 - self.stages.get("network", 0.0) / self.seconds
+
+
+def make_scan(job: Job, folder: Path) -> Path:
+    """Write the job's scan, a synthetic patient; this takes half a minute."""
+    path = folder / f"scan_{job.slices}.nii.gz"
+    size = (512, 512, job.slices)
+    scans.write(make_phantom(3, size=size, spacing_mm=(0.75, 0.75, job.slice_mm)).image, path)
+    return path
+
+
+def run_job(job: Job, scan: Path, options: Sequence[str] = ()) -> Run:
+    """Run a job's command in a new process.
+
+    Raises:
+        RuntimeError: the command failed.
+    """
+    with tempfile.TemporaryDirectory() as out:
+        words = ["-m", "pancseg", job.command, str(scan), "--out", out, "--weights", WEIGHTS]
+        return run_python([*words, *job.options, *options, "--verbose"])
+
+
+def memory_of_torch_mb() -> float:
+    """Return the peak memory of a process that imports torch and nothing else, 10⁶ bytes."""
+    return run_python(["-c", "import torch"]).peak_mb
+
+
+def run_python(arguments: Sequence[str]) -> Run:
+    """Run this Python with arguments, and read the stages off its log.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=log
+        )
+        peak_mb = float("nan")
+        while process.poll() is None:
+            peak_mb = _peak_mb(process.pid) or peak_mb
+            time.sleep(_POLL_S)
+        seconds = time.perf_counter() - start
+        log.seek(0)
+        said = log.read()
+    if process.returncode:
+        raise RuntimeError(f"the command ended with {process.returncode}: {said.strip()[-300:]}")
+    stages = {stage: float(spent) for stage, spent in _STAGE.findall(said)}
+    stages[REST] = seconds - sum(stages.values())
+    return Run(seconds, peak_mb, stages)
+
+
+def _peak_mb(pid: int) -> float:
+    """Return a process's largest resident memory so far, or 0 where the system does not tell."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0.0
+    found = re.search(r"^VmHWM:\s*(\d+) kB", text, re.M)
+    return int(found[1]) * 1024 / 1e6 if found else 0.0
+
+
+def middle(runs: Sequence[Run]) -> Run:
+    """Return the run with the median wall time (of an even number, the faster one)."""
+    return sorted(runs)[(len(runs) - 1) // 2]
+
+
+def measure(
+    job: Job, repeats: int, options: Sequence[str], tell: Callable[[str], None]
+) -> list[Run]:
+    """Make the job's scan, then run its command several times.
+
+    Args:
+        job: what to run.
+        repeats: how many times.
+        options: further options of the command line.
+        tell: called with one line per run.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        tell(f"making a scan of 512×512×{job.slices}")
+        scan = make_scan(job, Path(folder))
+        runs = []
+        for _ in range(repeats):
+            runs.append(run_job(job, scan, options))
+            tell(f"pancseg {job.command}: {runs[-1].seconds:.1f} s, {runs[-1].peak_mb:.0f} MB")
+    return runs
+
+
+def report(job: Job, runs: Sequence[Run], torch_mb: float) -> str:
+    """Return the stages of the middle run as Markdown, with what the marks ask for."""
+    shown = middle(runs)
+    lines = [
+        f"`pancseg {' '.join((job.command, *job.options))}`, 512×512×{job.slices}: median "
+        f"{statistics.median(r.seconds for r in runs):.1f} s of {len(runs)}",
+        "",
+        "| stage | seconds | share, % |",
+        "|---|--:|--:|",
+    ]
+    lines += [
+        f"| {stage} | {spent:.2f} | {100 * spent / shown.seconds:.0f} |"
+        for stage, spent in shown.stages.items()
+    ]
+    lines += [
+        f"| all | {shown.seconds:.2f} | 100 |",
+        "",
+        f"All but the network: {100 * shown.beside_the_network:.0f} %. Peak memory: "
+        f"{shown.peak_mb:.0f} MB, {shown.peak_mb - torch_mb:.0f} MB above importing torch.",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,151 @@
+"""The commands that measure speed: benchmark inference, benchmark patient."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pancseg.cli.options import Threads, Verbose, limit_threads
+from pancseg.cli.refusal import usage_errors
+from pancseg.console import output_errors, say
+
+app = typer.Typer(
+    help="Measure how long inference and whole patients take on this machine.",
+    no_args_is_help=True,
+)
+
+_Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Folder for the tables as files.", show_default=False),
+]
+_Repeats = Annotated[int, typer.Option(min=1, help="How many times each is measured.")]
+
+
+@app.command()
+def inference(
+    out: _Out = None,
+    repeats: _Repeats = 5,
+    slices: Annotated[int, typer.Option(min=1, help="Slices of 256×256 per time.")] = 150,
+    network: Annotated[
+        list[str], typer.Option(help="Once for each: monet, unet, attention_unet, unet16.")
+    ] = ["monet", "unet", "attention_unet", "unet16"],  # noqa: B006  typer copies it
+    engine: Annotated[
+        list[str],
+        typer.Option(help="Once for each: auto, torch, openvino, cuda, as-written (eager torch)."),
+    ] = ["auto"],  # noqa: B006
+    precision: Annotated[list[str], typer.Option(help="Once for each: fp32, bf16.")] = ["fp32"],  # noqa: B006
+    scan: Annotated[
+        list[Path],
+        typer.Option(
+            help="With bf16: count changed voxels of monet_nih's masks on these scans, not of "
+            "monet_phantom's on the demo's.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
+    threads: Threads = None,
+    verbose: Verbose = False,
+) -> None:
+    """The paper's Table 1 on this machine: the networks in turn, with MoNet as first written."""
+    with usage_errors(verbose):
+        from pancseg.benchmark import inference as timing
+        from pancseg.segmentation.predict import available_cores
+
+        setups = timing.plan(network, engine, precision)
+        limit_threads(threads)
+        used = threads or available_cores()
+    seconds = timing.measure(setups, repeats=repeats, slices=slices, threads=used, tell=_tell)
+    from pancseg.benchmark.machine import machine, peak_gflops
+    from pancseg.benchmark.table1 import markdown, times_frame
+
+    gflop = {name: timing.gflop_per_slice(name) for name in {s.network for s in setups}}
+    kinds = dict.fromkeys((s.engine, s.precision) for s in setups)
+    peak = {kind: peak_gflops(*kind, used) for kind in kinds}
+    frame = times_frame(seconds, slices, gflop, peak)
+    text = markdown(frame) + "".join(
+        f"\nMatrix-product peak, {e} {p}: {rate:.0f} GFLOP/s." for (e, p), rate in peak.items()
+    )
+    text += "\n" + _changed_voxels(list(kinds), scan, used)
+    say("\n" + text, sys.stdout)
+    if out:
+        rounds = [[*setup, *map(repr, spent)] for setup, spent in seconds.items()]
+        _write(out, "inference", text, machine(used), frame.to_csv(index=False))
+        _write_text(out / "inference_rounds.csv", "\n".join(",".join(r) for r in rounds) + "\n")
+
+
+@app.command()
+def patient(
+    out: _Out = None,
+    repeats: _Repeats = 3,
+    engine: Annotated[str, typer.Option(help="What runs the network.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    threads: Threads = None,
+    verbose: Verbose = False,
+) -> None:
+    """`pancseg segment` on 512×512×150 and `run` with 107 features on 512×512×280, by stages."""
+    with usage_errors(verbose):
+        from pancseg.benchmark import patient as timing
+        from pancseg.segmentation import engines
+        from pancseg.segmentation.predict import available_cores
+
+        if missing := engines.lacks(engines.pick(engine), precision):
+            raise ValueError(f"engine {engine} with {precision} needs {missing}")
+    used = threads or available_cores()
+    options = ["--engine", engine, "--precision", precision, "--threads", str(used)]
+    torch_mb = timing.memory_of_torch_mb()
+    text = ""
+    for job in (timing.SEGMENT, timing.WHOLE_PATIENT):
+        runs = timing.measure(job, repeats, options, _tell)
+        text += timing.report(job, runs, torch_mb) + "\n"
+    text += (
+        "TotalSegmentator publishes 77 s and 7.6 GB of memory for 512×512×280 on an RTX 3090, and "
+        "34 s in its 3 mm mode.\n"
+    )
+    say("\n" + text, sys.stdout)
+    if out:
+        from pancseg.benchmark.machine import machine
+
+        _write(out, "patient", text, machine(used))
+
+
+def _changed_voxels(kinds: list[tuple[str, str]], paths: list[Path], threads: int) -> str:
+    """Return one line per engine and precision other than fp32."""
+    from pancseg import scans
+    from pancseg.benchmark.changed import changed_by, demo_scans
+
+    lines = ""
+    for engine, precision in kinds:
+        if precision == "fp32":
+            continue
+        weights = "monet_nih" if paths else "monet_phantom"
+        images = map(scans.read, paths) if paths else demo_scans()
+        found = changed_by(precision, images, weights, engine, threads)
+        lines += (
+            f"\n{weights}, {engine} {precision}: {100 * found.share:.3f} % of the fp32 masks' "
+            f"voxels change ({found.changed} of {found.voxels}); lowest Dice between the two "
+            f"{found.least_dice:.4f}.\n"
+        )
+    return lines
+
+
+def _tell(line: str) -> None:
+    say(line, sys.stderr)
+
+
+def _write(
+    out: Path, name: str, text: str, about: dict[str, str | int], rows: str | None = None
+) -> None:
+    import json
+
+    _write_text(out / f"{name}.md", text)
+    _write_text(out / "machine.json", json.dumps(about, indent=2) + "\n")
+    if rows:
+        _write_text(out / f"{name}.csv", rows)
+
+
+def _write_text(path: Path, text: str) -> None:
+    with output_errors():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")

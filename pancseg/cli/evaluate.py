@@ -1,0 +1,125 @@
+"""The command that compares masks with reference masks: evaluate."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pancseg.cli.options import Label, Out, Quiet, Threads, Verbose, limit_threads
+from pancseg.cli.refusal import usage_errors
+from pancseg.console import progress_lines, say
+
+if TYPE_CHECKING:
+    from pancseg.evaluation.evaluate import Evaluation
+    from pancseg.evaluation.scores import Score
+
+_EXTRA = ("matplotlib", "monai")
+
+
+def evaluate(
+    prediction: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=FOLDER",
+            help="A model's name and its masks, named <case id>.nii.gz; once for each model.",
+            show_default=False,
+        ),
+    ],
+    reference: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="Reference masks, named <case id>.nii.gz.", show_default=False
+        ),
+    ],
+    out: Out,
+    label: Label = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Compare masks with reference masks: Dice, HD95, surface Dice, volume.
+
+    OUT gets measures per case, summaries with 95 % intervals, tests of all
+    pairs of models, the paper's Table 2 and a box plot. Cases missing on one
+    side are listed, and the exit code is 1.
+
+    Both masks empty: Dice 1, surface Dice 1, HD95 0. One of them empty:
+    Dice 0, surface Dice 0, HD95 missing.
+    """
+    with usage_errors(verbose):
+        predictions = _named_folders(prediction)
+        _check_extra()
+        from pancseg.evaluation.evaluate import evaluate as evaluate_pairs
+        from pancseg.evaluation.pairing import find_pairs
+
+        pairs = find_pairs(predictions, reference)
+        limit_threads(threads)
+    with progress_lines(len(pairs), quiet, "masks", "nothing was written") as tell:
+        found = evaluate_pairs(
+            pairs,
+            list(predictions),
+            out,
+            label=label,
+            report=lambda score: tell(_line(score), score.status != "pass"),
+        )
+    if not quiet:
+        say(_closing(found, out), sys.stdout)
+    if any(score.measures is None for score in found.scores):
+        raise typer.Exit(1)
+
+
+def _named_folders(options: Sequence[str]) -> dict[str, Path]:
+    """Split NAME=FOLDER; a name is letters, digits, blanks and ``_ . + -``."""
+    found: dict[str, Path] = {}
+    for option in options:
+        name, equals, folder = option.partition("=")
+        name = name.strip()
+        if not (equals and name and folder):
+            raise ValueError("--prediction wants NAME=FOLDER, for example --prediction MoNet=masks")
+        if not re.fullmatch(r"[^\W_][\w .+-]*", name):
+            raise ValueError(
+                f"--prediction: {name!r} is no plain name; use letters, digits, blanks, _ . + -"
+            )
+        if name.casefold() in (known.casefold() for known in found):
+            raise ValueError(f"--prediction: the name {name!r} is given twice; names must differ")
+        found[name] = Path(folder)
+    return found
+
+
+def _check_extra() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
+        raise ValueError(f"evaluate needs {' and '.join(missing)}: pip install 'pancseg[train]'")
+
+
+def _line(score: Score) -> str:
+    head = f"{score.case_id}, {score.model}: {score.status}"
+    if score.status != "pass" or score.measures is None:
+        return f"{head} ({score.reason}): {score.fact}"
+    m = score.measures
+    return (
+        f"{head}, Dice {m.dice:.3f}, HD95 {m.hd95_mm:.1f} mm, "
+        f"surface Dice {m.surface_dice_2mm:.3f}, volume {m.volume_error_percent:+.1f} %"
+    )
+
+
+def _closing(found: Evaluation, out: Path) -> str:
+    """Return Table 2 and how many masks were compared, why not the others, and where to read on."""
+    from collections import Counter
+
+    from pancseg.evaluation import markdown
+
+    reasons = Counter(s.reason for s in found.scores if s.measures is None)
+    compared = sum(s.measures is not None for s in found.scores)
+    where = out / "evaluation.md"
+    lines = ["", markdown.table_2(found.table_2)]
+    lines += [f"{compared} of {len(found.scores)} masks compared; report in {where}"]
+    lines += [f"  {reason}: {count}" for reason, count in reasons.most_common()]
+    return "\n".join(lines)

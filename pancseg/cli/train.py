@@ -1,0 +1,148 @@
+"""The command that trains a network: train."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pancseg.cli.options import Quiet, Threads, Verbose, limit_threads
+from pancseg.cli.refusal import usage_errors
+from pancseg.console import progress_lines, say
+
+_EXTRA = ("lightning", "matplotlib", "monai", "PIL")
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Argument(help="A shipped recipe's name (monet, monet_paper, …) or a YAML file.")
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="A Medical Segmentation Decathlon folder, a manifest CSV of CTs and masks, or, "
+            "with --slices, a folder of stored slices.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Run folder; the same one resumes.", show_default=False),
+    ],
+    slices: Annotated[
+        str | None,
+        typer.Option(
+            help="Description of the stored slices under --data: a shipped name (open, open_nih, "
+            "phantoms) or a YAML file.",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(
+            help='Split file {"train": [ids], "val": [ids]}; default: by sorted ids and the '
+            "recipe's seed, or as the slices' index says.",
+            show_default=False,
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the slice cache, to share between runs; default: OUT/cache.",
+            show_default=False,
+        ),
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(help="Train this network instead of the recipe's.", show_default=False),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Epochs instead of the recipe's.", show_default=False),
+    ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(help="Lightning's precision; auto: bfloat16 where the processor has it."),
+    ] = "auto",
+    accelerator: Annotated[str, typer.Option(help="Lightning's accelerator.")] = "auto",
+    devices: Annotated[str, typer.Option(help="Lightning's devices, such as 4.")] = "auto",
+    nodes: Annotated[int, typer.Option(min=1, help="Number of machines.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare slices.")] = 0,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train a network: RECIPE + data → OUT with weights, curves and the validation patients' masks.
+
+    Killed anywhere, the same command goes on from the last whole epoch. OUT/predictions and
+    OUT/references are what `pancseg evaluate` compares.
+    """
+    with usage_errors(verbose):
+        _check_extra()
+        from pancseg.segmentation.predict import available_cores
+        from pancseg.training.data import load_data, validation_patients
+        from pancseg.training.loop import Hardware
+        from pancseg.training.loop import train as fit
+        from pancseg.training.predictions import write_predictions
+        from pancseg.training.recipe import load_recipe
+
+        _quiet_lightning()
+        limit_threads(threads)
+        changes = {"network": network, "epochs": epochs}
+        plan = load_recipe(recipe, **{k: v for k, v in changes.items() if v is not None})
+        hardware = Hardware(
+            threads=threads or available_cores(),
+            precision=precision,
+            accelerator=accelerator,
+            devices=int(devices) if devices.isdecimal() else devices,
+            nodes=nodes,
+            workers=workers,
+        )
+
+        def tell(line: str) -> None:
+            if not quiet:
+                say(line, sys.stdout)
+
+        prepared = load_data(
+            plan,
+            data,
+            slices=slices,
+            cache=cache or out / "cache",
+            split_file=split,
+            report=lambda patient: tell(f"{patient}: slices ready"),
+        )
+        tell(prepared.summary())
+        bar = sys.stderr.isatty() and not quiet
+        try:
+            weights = fit(plan, prepared, out, hardware=hardware, progress=bar, report=tell)
+        except KeyboardInterrupt:
+            say("pancseg: interrupted; the same command goes on from the last epoch", sys.stderr)
+            raise typer.Exit(130) from None
+    count = len(validation_patients(prepared))
+    with progress_lines(count, quiet, "patients", "the same command goes on") as done:
+        write_predictions(
+            weights,
+            prepared,
+            data,
+            out,
+            threads=hardware.threads,
+            report=lambda patient: done(f"{patient}: masks written", False),
+        )
+    tell(f"weights in {weights}; validation masks in {out / 'predictions'}")
+
+
+def _check_extra() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
+        raise ValueError(f"train needs {' and '.join(missing)}: pip install 'pancseg[train]'")
+
+
+def _quiet_lightning() -> None:
+    """Lightning tells of its own business at INFO; a progress bar and our lines say enough."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)

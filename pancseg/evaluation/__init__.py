@@ -1,0 +1,1 @@
+"""Masks + reference masks → measures, statistics, tables and a plot: ``evaluate.evaluate``."""

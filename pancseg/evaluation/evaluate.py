@@ -1,0 +1,105 @@
+"""Knows the order: folders → pairs → scores → statistics → files in the output folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from pancseg.evaluation import markdown, tables
+from pancseg.evaluation.boxplot import dice_plot
+from pancseg.evaluation.page import page
+from pancseg.evaluation.pairing import Pair
+from pancseg.evaluation.scores import Score, score_pairs
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation found.
+
+    Attributes:
+        scores: one per model and case, by case and then by model.
+        cases: the same as a table, by model and then by case.
+        summary: one row per model and measure.
+        comparisons: one row per measure and pair of models.
+        table_2: the paper's table.
+    """
+
+    scores: list[Score]
+    cases: pd.DataFrame
+    summary: pd.DataFrame
+    comparisons: pd.DataFrame
+    table_2: pd.DataFrame
+
+
+def evaluate(
+    pairs: Sequence[Pair],
+    models: Sequence[str],
+    out: Path,
+    *,
+    label: int | None = None,
+    report: Callable[[Score], None] = lambda score: None,
+) -> Evaluation:
+    """Measure every pair of masks, compare the models, write tables, a report and a plot.
+
+    Args:
+        pairs: of :func:`pancseg.evaluation.pairing.find_pairs`.
+        models: their models' names, in the order in which they are to be listed and compared.
+        out: output folder, made if need be. It gets ``cases.csv``, ``summary.csv``,
+            ``comparisons.csv``, ``table2.csv``, ``table2.md``, ``evaluation.md`` and ``dice.png``,
+            each whole or not at all, after all cases are measured.
+        label: the region's label in all masks; without it, everything that is not zero.
+        report: called with each score as soon as it is there.
+
+    Returns:
+        The same tables.
+
+    Raises:
+        OSError: the output cannot be written.
+    """
+    _check_writable(out)
+    scores = []
+    for score in score_pairs(pairs, label):
+        scores.append(score)
+        report(score)
+    found = _tabulate(scores, models)
+    for name, content in _files(found, label).items():
+        _write_whole(out / name, content)
+    return found
+
+
+def _tabulate(scores: list[Score], models: Sequence[str]) -> Evaluation:
+    cases = tables.cases_table(scores, models)
+    summary = tables.summary_table(cases, models)
+    comparisons = tables.comparison_table(cases, models)
+    table_2 = tables.table_2(summary, comparisons, models)
+    return Evaluation(scores, cases, summary, comparisons, table_2)
+
+
+def _files(found: Evaluation, label: int | None) -> dict[str, bytes]:
+    dice = {str(m): own.to_numpy() for m, own in found.cases.groupby("model", sort=False)["dice"]}
+    texts = {
+        "cases.csv": tables.csv(found.cases),
+        "summary.csv": tables.csv(found.summary),
+        "comparisons.csv": tables.csv(found.comparisons),
+        "table2.csv": tables.csv(found.table_2),
+        "table2.md": markdown.table_2(found.table_2),
+        "evaluation.md": page(found.scores, found.summary, found.comparisons, found.table_2, label),
+    }
+    return {name: text.encode() for name, text in texts.items()} | {"dice.png": dice_plot(dice)}
+
+
+def _check_writable(folder: Path) -> None:
+    """Say before the work, not after it, that nothing can be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / ".evaluation.partial"
+    probe.write_bytes(b"")
+    probe.unlink()
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)

@@ -1,0 +1,109 @@
+"""Owns how tables read: Markdown for people, numbers rounded, missing ones a dash."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+DASH = "–"
+
+TITLES = {
+    "dice": "Dice",
+    "hd95_mm": "HD95, mm",
+    "surface_dice_2mm": "surface Dice, 2 mm",
+    "volume_error_ml": "volume error, mL",
+    "volume_error_percent": "volume error, %",
+    "absolute_volume_error_percent": "absolute volume error, %",
+}
+_DIGITS = {"dice": 3, "surface_dice_2mm": 3}
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """Return a Markdown table; the first ``left`` columns are text, the others numbers."""
+    rule = ["---"] * left + ["--:"] * (len(titles) - left)
+    return "\n".join(_line(cells) for cells in (titles, rule, *rows)) + "\n"
+
+
+def number(value: float, digits: int) -> str:
+    """Return a rounded number, or a dash when it is missing."""
+    if pd.isna(value):
+        return DASH
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def p_value(p: float) -> str:
+    """Return a p-value with three decimals; 1.000 and below 0.001 said as such."""
+    if pd.isna(p):
+        return DASH
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def mean_std(mean: float, std: float, digits: int) -> str:
+    """Return "mean ± std"; without a deviation (one case) the mean alone."""
+    if math.isnan(std):
+        return number(mean, digits)
+    return f"{number(mean, digits)} ± {number(std, digits)}"
+
+
+def summary(summary: pd.DataFrame) -> str:
+    """Return the summary of all models and measures."""
+    titles = ["measure", "model", "n", "without", "mean ± std", "median", "95 % interval of mean"]
+    rows = []
+    for row in summary.sort_values("measure", key=_place, kind="stable").to_dict("records"):
+        digits = _DIGITS.get(row["measure"], 1)
+        cells = [TITLES[row["measure"]], row["model"], str(row["n"]), str(row["n_missing"])]
+        cells += [mean_std(row["mean"], row["std"], digits), number(row["median"], digits)]
+        rows.append([*cells, _interval(row["ci_low"], row["ci_high"], digits)])
+    return table(titles, rows, left=2)
+
+
+def comparisons(comparisons: pd.DataFrame) -> str:
+    """Return all pairs of models: difference, interval and p-values, raw and by Holm."""
+    titles = ["measure", "models", "n", "difference", "95 % interval"]
+    tests = {"t_test_p": "t-test", "paired_t_p": "paired t", "wilcoxon_p": "Wilcoxon"}
+    titles += [title for name in tests.values() for title in (f"{name} p", "Holm")]
+    rows = []
+    for row in comparisons.to_dict("records"):
+        digits = _DIGITS.get(row["measure"], 1)
+        interval = _interval(row["difference_ci_low"], row["difference_ci_high"], digits)
+        cells = [TITLES[row["measure"]], f"{row['model_a']} − {row['model_b']}", str(row["n"])]
+        cells += [number(row["difference"], digits), interval]
+        cells += [p_value(row[name + end]) for name in tests for end in ("", "_holm")]
+        rows.append(cells)
+    return table(titles, rows, left=2)
+
+
+def table_2(table_2: pd.DataFrame) -> str:
+    """Return the paper's table; the published column stands only where a network has a value."""
+    compared = [name for name in table_2["compared_with"].unique() if name]
+    has_published = bool(table_2["published_dice_mean"].notna().any())
+    titles = ["network", "parameters", "n", "Dice, mean ± std"]
+    titles += ["as published (MSD, n = 85)"] * has_published
+    if compared:
+        titles += [f"{test} p against {compared[0]}" for test in ("t-test", "Wilcoxon–Holm")]
+    rows = []
+    for row in table_2.to_dict("records"):
+        parameters = DASH if pd.isna(row["parameters"]) else f"{row['parameters']:,}"
+        cells = [row["network"], parameters, str(row["n"])]
+        cells += [mean_std(row["dice_mean"], row["dice_std"], 2)]
+        if has_published:
+            cells += [mean_std(row["published_dice_mean"], row["published_dice_std"], 2)]
+        if compared:
+            cells += [p_value(row["t_test_p"]), p_value(row["wilcoxon_p_holm"])]
+        rows.append(cells)
+    return table(titles, rows)
+
+
+def _interval(low: float, high: float, digits: int) -> str:
+    return DASH if math.isnan(low) else f"{number(low, digits)} to {number(high, digits)}"
+
+
+def _place(measures: pd.Series[str]) -> pd.Series[int]:
+    """Return where each measure stands in ``TITLES``."""
+    return measures.map({measure: place for place, measure in enumerate(TITLES)})
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

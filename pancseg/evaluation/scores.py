@@ -1,0 +1,134 @@
+"""Owns what became of one case of one model: measures, or the reason why there are none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from pancseg import scans
+from pancseg.evaluation.metrics import Measures, measure
+from pancseg.evaluation.pairing import Pair
+from pancseg.unusable import UnusableCase
+
+log = logging.getLogger(__name__)
+
+_PANCREAS_AND_TUMOUR = {1, 2}
+
+
+class _Region(NamedTuple):
+    """What of a mask counts, and the label values it is made of."""
+
+    inside: NDArray[np.bool_]
+    labels: tuple[int, ...]
+
+
+_Reference = tuple[sitk.Image, _Region]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What became of one case of one model.
+
+    Attributes:
+        model: the model's name.
+        case_id: the masks' file name without suffix.
+        status: pass; warn (measured, but look at the reason: a mask is empty and the stated rule
+            was applied, or many labels were joined); fail (missing or unusable); error (a bug).
+        reason: code, empty when the case passed.
+        fact: one line on what is wrong, with the remedy.
+        measures: None when there are none.
+    """
+
+    model: str
+    case_id: str
+    status: Literal["pass", "warn", "fail", "error"]
+    reason: str = ""
+    fact: str = ""
+    measures: Measures | None = None
+
+
+def score_pairs(pairs: Iterable[Pair], label: int | None = None) -> Iterator[Score]:
+    """Measure each pair in order; a pair that cannot be measured costs only itself.
+
+    Args:
+        pairs: the cases of all models, those of one case side by side.
+        label: the region's label in all masks; without it, everything that is not zero.
+    """
+
+    @lru_cache(maxsize=1)
+    def read_reference(path: Path) -> _Reference:
+        image = _read(path, "reference")
+        return image, _region(image, label, "reference")
+
+    for pair in pairs:
+        try:
+            yield _score(pair, read_reference, label)
+        except UnusableCase as unusable:
+            log.debug("%s: %s against %s", pair.case_id, pair.prediction, pair.reference)
+            yield Score(pair.model, pair.case_id, "fail", unusable.code, unusable.fact)
+        except Exception as bug:  # reported as this case's error row
+            log.debug("%s: %s", pair.case_id, type(bug).__name__, exc_info=True)
+            fact = f"unexpected {type(bug).__name__}; run with --verbose for the traceback"
+            yield Score(pair.model, pair.case_id, "error", type(bug).__name__, fact)
+
+
+def _score(pair: Pair, read_reference: Callable[[Path], _Reference], label: int | None) -> Score:
+    if pair.prediction is None:
+        raise UnusableCase(
+            "no_prediction", f"{pair.model} has no mask of this case; predict it, or leave it out"
+        )
+    if pair.reference is None:
+        raise UnusableCase("no_reference", "the reference folder has no mask of this case; add it")
+    image, reference = read_reference(pair.reference)
+    mask = _read(pair.prediction, "prediction")
+    mask = scans.on_grid_of(image, mask, ("reference", "prediction"))
+    spacing_x, spacing_y, spacing_z = image.GetSpacing()
+    prediction = _region(mask, label, "prediction")
+    spacing_mm = (spacing_z, spacing_y, spacing_x)
+    measures = measure(prediction.inside, reference.inside, spacing_mm)
+    reason, fact = _remark(measures, prediction, reference)
+    status: Literal["pass", "warn"] = "warn" if reason else "pass"
+    return Score(pair.model, pair.case_id, status, reason, fact, measures)
+
+
+def _remark(measures: Measures, prediction: _Region, reference: _Region) -> tuple[str, str]:
+    """Return the reason for a warning and one line about it; both empty when there is none."""
+    rule = "see the rule for empty masks"
+    if measures.volume_ml == measures.reference_volume_ml == 0:
+        return "both_empty", f"neither prediction nor reference holds a voxel; {rule}"
+    if measures.volume_ml == 0:
+        volume = measures.reference_volume_ml
+        return "empty_prediction", f"no voxel, against {volume:.1f} mL of reference; {rule}"
+    if measures.reference_volume_ml == 0:
+        volume = measures.volume_ml
+        return "empty_reference", f"{volume:.1f} mL where the reference has no voxel; {rule}"
+    for which, region in (("reference", reference), ("prediction", prediction)):
+        if len(region.labels) > 1 and not set(region.labels) <= _PANCREAS_AND_TUMOUR:
+            listed = ", ".join(map(str, region.labels[:10])) + ", …" * (len(region.labels) > 10)
+            fact = f"the {which} has labels {listed}, all joined; name one with --label"
+            return "several_labels", fact
+    return "", ""
+
+
+def _read(path: Path, which: str) -> sitk.Image:
+    try:
+        return scans.read(path)
+    except UnusableCase as unusable:
+        raise UnusableCase(unusable.code, f"the {which}: {unusable.fact}") from unusable
+
+
+def _region(mask: sitk.Image, label: int | None, which: str) -> _Region:
+    try:
+        voxels: NDArray[Any] = scans.labels(mask)
+    except UnusableCase as unusable:
+        raise UnusableCase(unusable.code, f"the {which}: {unusable.fact}") from unusable
+    inside: NDArray[np.bool_] = voxels != 0 if label is None else voxels == label
+    return _Region(inside, tuple(int(value) for value in np.unique(voxels[inside])))

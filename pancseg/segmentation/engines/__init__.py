@@ -1,0 +1,82 @@
+"""Owns ``ENGINES``: what turns network slices into probabilities on this machine's hardware.
+
+An engine is a function that takes a checkpoint, a number of CPU threads and a precision, loads the
+network once, and returns a function from slices ``(n, H, W)`` float32 in 0..1 to probabilities of
+the same shape and type. In fp32 every engine agrees with the plain network to 1e-5.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import torch
+
+from pancseg.segmentation.checkpoint import Checkpoint
+from pancseg.segmentation.engines.cuda import cuda_engine
+from pancseg.segmentation.engines.hardware import cpu_has_bf16
+from pancseg.segmentation.engines.interface import PRECISIONS, Engine, Probabilities
+from pancseg.segmentation.engines.openvino_cpu import openvino_engine
+from pancseg.segmentation.engines.torch_cpu import torch_engine
+
+AUTO = "auto"
+
+ENGINES: dict[str, Engine] = {
+    "torch": torch_engine,
+    "openvino": openvino_engine,
+    "cuda": cuda_engine,
+}
+"""To add an engine: one file beside this one, one entry here, and one line in :func:`lacks` if it
+needs what not every machine has; the contract test compares it to the plain network."""
+
+
+def lacks(engine: str, precision: str = "fp32") -> str:
+    """Say what this machine lacks to run an engine with a precision; empty when nothing.
+
+    Raises:
+        ValueError: unknown engine or precision.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"unknown engine {engine!r}; known: {AUTO}, {', '.join(ENGINES)}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+    if engine == "openvino" and not find_spec("openvino"):
+        return "the package openvino (pip install 'pancseg[fast]')"
+    if engine == "cuda" and not torch.cuda.is_available():
+        return "a CUDA GPU that torch can use"
+    if precision == "bf16":
+        on_gpu = engine == "cuda"
+        if on_gpu and not torch.cuda.is_bf16_supported():
+            return "a GPU with bfloat16 arithmetic; use fp32"
+        if not on_gpu and not cpu_has_bf16():
+            return "a CPU with bfloat16 arithmetic (avx512_bf16 or amx_bf16); use fp32"
+    return ""
+
+
+def pick(engine: str = AUTO) -> str:
+    """Return the engine that a name stands for: ``auto`` is the GPU, else OpenVINO, else torch."""
+    if engine != AUTO:
+        return engine
+    return next(name for name in ("cuda", "openvino", "torch") if not lacks(name))
+
+
+def build(checkpoint: Checkpoint, threads: int, engine: str, precision: str) -> Probabilities:
+    """Load a network into an engine.
+
+    Raises:
+        ValueError: unknown engine or precision, or this machine lacks what it needs.
+    """
+    if missing := lacks(engine, precision):
+        raise ValueError(f"engine {engine} with {precision} needs {missing}")
+    return ENGINES[engine](checkpoint, threads, precision)
+
+
+__all__ = [
+    "AUTO",
+    "ENGINES",
+    "PRECISIONS",
+    "Engine",
+    "Probabilities",
+    "build",
+    "lacks",
+    "pick",
+]

@@ -1,0 +1,35 @@
+"""Owns what is asked of the CPU itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_NATIVE_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # x86, x86, Arm
+
+
+def cpu_has_bf16(flags: str | None = None) -> bool:
+    """Return whether the CPU computes in bfloat16 itself; emulated, it is far slower than fp32.
+
+    Args:
+        flags: the CPU's feature flags, parted by blanks; by default those that Linux reports.
+            Without a report the answer is no.
+    """
+    return bool(_NATIVE_BF16 & set((_reported() if flags is None else flags).split()))
+
+
+def cpu_model() -> str:
+    """Return the CPU's model name as Linux reports it, or ``unknown CPU``."""
+    return _field("model name") or "unknown CPU"
+
+
+def _reported() -> str:
+    return _field("flags") or _field("Features")
+
+
+def _field(name: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    pairs = (line.partition(":") for line in lines)
+    return next((value.strip() for key, _, value in pairs if key.strip() == name), "")

@@ -1,0 +1,153 @@
+"""The slice cache: CTs and masks brought to the network's grid once, then memory-mapped.
+
+One ``<patient>.npy`` per patient, uint8 ``(slices, 2, y, x)``: the window scaled to 0..255, and the
+mask (0, 1). A file appears whole or not at all, so that a stopped conversion goes on with the next
+patient; a source file that changed is converted again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from pancseg import scans
+from pancseg.case import CohortError
+from pancseg.segmentation.checkpoint import Preprocessing
+from pancseg.segmentation.preprocess import SliceGrid
+from pancseg.training.pairs import Pair
+from pancseg.unusable import UnusableCase
+
+SLICES_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class CachedPatient:
+    """One patient's slices, from head to foot as in LPS order (slices grow to superior).
+
+    Attributes:
+        patient: the id.
+        voxels: uint8 ``(slices, 2, y, x)``, read from disk when looked at.
+        labelled: bool ``(slices,)``: which of them show pancreas.
+        sha256: hash of the voxels.
+    """
+
+    patient: str
+    voxels: NDArray[np.uint8]
+    labelled: NDArray[np.bool_]
+    sha256: str
+
+
+def build_cache(
+    pairs: list[Pair],
+    folder: Path,
+    preprocessing: Preprocessing,
+    report: Callable[[str], None] = lambda patient: None,
+) -> list[CachedPatient]:
+    """Convert what is not there yet and return all patients, in the order of ``pairs``.
+
+    Args:
+        pairs: CTs and masks.
+        folder: where caches live; this one gets a folder of its own, named by the preprocessing.
+        preprocessing: window and grid.
+        report: called with each patient's id when it is ready.
+
+    Raises:
+        CohortError: CTs that cannot be read, or masks that do not match them; all of them at once.
+        OSError: the cache cannot be written.
+    """
+    settings = preprocessing.model_dump_json()
+    here = folder / f"slices-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
+    here.mkdir(parents=True, exist_ok=True)
+    (here / "preprocessing.json").write_text(settings + "\n", encoding="utf-8")
+    patients, problems = [], []
+    for pair in pairs:
+        try:
+            patients.append(_cached(pair, here, preprocessing))
+        except UnusableCase as unusable:
+            problems.append(f"{pair.patient}: {unusable.fact}")
+        report(pair.patient)
+    if problems:
+        raise CohortError(problems)
+    return patients
+
+
+def read_pair(pair: Pair, axes: str = scans.CANONICAL) -> tuple[sitk.Image, sitk.Image]:
+    """Read a CT and its mask (0, 1; labels merged), both with the given axes.
+
+    Raises:
+        UnusableCase: one cannot be read, or they are on different grids.
+    """
+    image = scans.read(pair.image)
+    mask = scans.on_grid_of(image, scans.read(pair.mask))
+    merged = scans.like((scans.labels(mask) != 0).astype(np.uint8), mask)
+    return scans.orient(image, axes), scans.orient(merged, axes)
+
+
+def _cached(pair: Pair, folder: Path, preprocessing: Preprocessing) -> CachedPatient:
+    voxels_path, about_path = (folder / f"{pair.patient}{s}" for s in (".npy", ".json"))
+    sources = {kind: _stamp(path) for kind, path in (("image", pair.image), ("mask", pair.mask))}
+    about = _about(about_path)
+    if about.get("sources") != sources or not voxels_path.exists():
+        about_path.unlink(missing_ok=True)
+        voxels = _converted(pair, preprocessing)
+        _write(voxels_path, lambda path: _save(path, voxels))
+        about = {
+            "sources": sources,
+            "sha256": hashlib.sha256(voxels.tobytes()).hexdigest(),
+            "labelled": voxels[:, 1].any(axis=(1, 2)).tolist(),
+        }
+        text = json.dumps(about) + "\n"
+        _write(about_path, lambda path: path.write_text(text, encoding="utf-8"))
+    mapped = np.load(voxels_path, mmap_mode="r")
+    return CachedPatient(pair.patient, mapped, np.array(about["labelled"]), about["sha256"])
+
+
+def _converted(pair: Pair, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    image, mask = read_pair(pair, preprocessing.orientation)
+    hu, inside = scans.array(image), scans.array(mask)
+    x_mm, y_mm, _ = image.GetSpacing()
+    grid = SliceGrid.for_slices((hu.shape[1], hu.shape[2]), (y_mm, x_mm), preprocessing)
+    result = np.empty((len(hu), 2, preprocessing.size, preprocessing.size), np.uint8)
+    for first in range(0, len(hu), SLICES_AT_ONCE):
+        part = slice(first, first + SLICES_AT_ONCE)
+        result[part, 0] = np.rint(grid.to_network(hu[part]) * 255)
+        result[part, 1] = (grid.down_y @ inside[part].astype(np.float32) @ grid.down_x.T) >= 0.5
+    return result
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _stamp(path: Path) -> list[int]:
+    """Return what changes when a file or a DICOM folder changes."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    stats = [file.stat() for file in files]
+    return [sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)]
+
+
+def _save(path: Path, voxels: NDArray[np.uint8]) -> None:
+    with path.open("wb") as file:
+        np.save(file, voxels)
+
+
+def _write(path: Path, write: Callable[[Path], Any]) -> None:
+    partial = path.with_name(f".{os.getpid()}-{path.name}.partial")
+    try:
+        write(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

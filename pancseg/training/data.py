@@ -1,0 +1,167 @@
+"""From what ``--data`` names to slices ready to train on, with their split and fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pancseg.segmentation.checkpoint import Preprocessing
+from pancseg.training.cache import CachedPatient, build_cache
+from pancseg.training.pairs import Pair, manifest_pairs, msd_pairs, msd_provenance
+from pancseg.training.recipe import Recipe
+from pancseg.training.slice_set import SliceSet, load_slice_set
+from pancseg.training.slices import LabelledSlice, read_slices
+from pancseg.training.split import Split, read_split, split_patients
+from pancseg.training.yaml_settings import shipped_names
+
+_OWN_PROVENANCE = {
+    "data": "CTs and masks of a manifest",
+    "licence": "as their owner says",
+    "attribution": "the owner of the data",
+    "intended_use": "Research and teaching. Not a medical device; not for clinical use.",
+}
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Slices ready to train on.
+
+    Attributes:
+        slices: all of them, both splits.
+        shares: for each source, the share of its training slices that an epoch sees.
+        preprocessing: what brought them to the network's grid.
+        provenance: ``data``, ``licence``, ``attribution``, ``intended_use``, for the checkpoint.
+        split: which patients train and which validate.
+        pairs: the validation patients' CTs and masks, where there are whole ones.
+        slice_set: the description of stored slices, where those are all there is.
+    """
+
+    slices: Sequence[LabelledSlice]
+    shares: Sequence[float]
+    preprocessing: Preprocessing
+    provenance: dict[str, str]
+    split: Split
+    pairs: Sequence[Pair] = ()
+    slice_set: SliceSet | None = None
+
+    def fingerprint(self) -> str:
+        """Return a hash of every slice, its patient and its split."""
+        digest = hashlib.sha256(self.preprocessing.model_dump_json().encode())
+        for item in self.slices:
+            digest.update(f"{item.patient}\0{item.split}\0{item.source}\0".encode())
+            digest.update(item.image.tobytes())
+            digest.update(item.mask.tobytes())
+        return digest.hexdigest()
+
+    def summary(self) -> str:
+        """Return one line: how many patients and slices train and validate."""
+        parts = []
+        for name, part in (("training", "train"), ("validation", "val")):
+            members = [s for s in self.slices if s.split == part]
+            patients = len({s.patient for s in members})
+            parts.append(f"{name}: {patients} patients, {len(members)} slices")
+        return "; ".join(parts)
+
+
+def validation_patients(data: TrainingData) -> list[str]:
+    """Return the validation patients of whom there are slices, sorted."""
+    return sorted({s.patient for s in data.slices if s.split == "val"})
+
+
+def load_data(
+    recipe: Recipe,
+    data: Path,
+    *,
+    slices: str | None = None,
+    cache: Path,
+    split_file: Path | None = None,
+    report: Callable[[str], None] = lambda patient: None,
+) -> TrainingData:
+    """Bring training data to the network's grid.
+
+    Args:
+        recipe: for the window, the size, the slices to take and the split's seed.
+        data: an MSD folder (with ``dataset.json``), a manifest CSV of CTs and masks, or the folder
+            that a slice set's sources are relative to.
+        slices: the description of a slice set: a shipped name or a YAML file. It brings its own
+            window and split.
+        cache: where the slice cache of CTs lives.
+        split_file: take this split instead of the recipe's or the slice set's.
+        report: called with each patient's id when its CT is converted.
+
+    Raises:
+        CohortError: the data are not usable; all problems at once.
+        ValueError, FileNotFoundError: as the readers of recipes, slice sets and splits.
+    """
+    if slices is not None:
+        return _from_slice_set(recipe, data, load_slice_set(slices), split_file)
+    if (data / "dataset.json").is_file():
+        pairs, provenance = msd_pairs(data), msd_provenance(data)
+    elif data.is_file():
+        pairs, provenance = manifest_pairs(data), _OWN_PROVENANCE
+    else:
+        known = ", ".join(shipped_names("slice_sets"))
+        raise ValueError(
+            "--data is neither an MSD folder (with dataset.json) nor a manifest CSV; for stored "
+            f"slices name their description with --slices (shipped: {known}, or a YAML file)"
+        )
+    names = [pair.patient for pair in pairs]
+    split = read_split(split_file, names) if split_file else split_patients(names, recipe.seed)
+    pairs = [pair for pair in pairs if split.part_of(pair.patient)]
+    preprocessing = Preprocessing(window_hu=recipe.window_hu, size=recipe.size)
+    patients = build_cache(pairs, cache, preprocessing, report)
+    return TrainingData(
+        slices=[s for p in patients for s in _slices_of(p, recipe, split)],
+        shares=(1.0, recipe.empty_share),
+        preprocessing=preprocessing,
+        provenance=provenance,
+        split=split,
+        pairs=[pair for pair in pairs if split.part_of(pair.patient) == "val"],
+    )
+
+
+def _slices_of(patient: CachedPatient, recipe: Recipe, split: Split) -> list[LabelledSlice]:
+    """Return a patient's slices as the recipe wants them; source 1 are those without pancreas."""
+    part = split.part_of(patient.patient)
+    assert part is not None
+    numbers = range(len(patient.voxels))
+    if recipe.z_range == "label":
+        shown = patient.labelled.nonzero()[0]
+        numbers = range(shown[0], shown[-1] + 1) if len(shown) else range(0)
+    return [
+        LabelledSlice(
+            patient.patient,
+            part,
+            patient.voxels[i, 0],
+            patient.voxels[i, 1],
+            source=0 if patient.labelled[i] else 1,
+        )
+        for i in numbers
+    ]
+
+
+def _from_slice_set(
+    recipe: Recipe, data: Path, slice_set: SliceSet, split_file: Path | None
+) -> TrainingData:
+    preprocessing = Preprocessing(window_hu=slice_set.window_hu, size=recipe.size)
+    slices = read_slices(slice_set, data, preprocessing)
+    if split_file:
+        split = read_split(split_file, {s.patient for s in slices})
+        parts = {s.patient: split.part_of(s.patient) for s in slices}
+        slices = [replace(s, split=part) for s in slices if (part := parts[s.patient])]
+    else:
+        members = {
+            part: tuple(sorted({s.patient for s in slices if s.split == part}))
+            for part in ("train", "val")
+        }
+        split = Split(**members)
+    return TrainingData(
+        slices=slices,
+        shares=[source.share for source in slice_set.sources] or [1.0],
+        preprocessing=preprocessing,
+        provenance=slice_set.provenance.model_dump(),
+        split=split,
+        slice_set=slice_set,
+    )

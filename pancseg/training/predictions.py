@@ -1,0 +1,109 @@
+"""The validation patients' masks at their own resolution, beside the truth: for ``evaluate``."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from pancseg import scans
+from pancseg.segmentation import engines
+from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, load_checkpoint
+from pancseg.segmentation.engines import Probabilities
+from pancseg.segmentation.predict import THRESHOLD, Segmenter
+from pancseg.training.cache import read_pair
+from pancseg.training.data import TrainingData, validation_patients
+from pancseg.training.pairs import Pair
+from pancseg.training.slice_set import SliceSet
+from pancseg.training.slices import NativeSlice, grid_of, native_slices
+from pancseg.unusable import UnusableCase
+
+Masks = tuple[str, tuple[sitk.Image, sitk.Image]]
+"""A patient, with truth and prediction."""
+
+
+def write_predictions(
+    weights: Path,
+    data: TrainingData,
+    source: Path,
+    run: Path,
+    *,
+    threads: int,
+    report: Callable[[str], None] = lambda patient: None,
+) -> None:
+    """Write ``predictions/<patient>.nii.gz`` and ``references/<patient>.nii.gz`` to the run folder.
+
+    Whole CTs go through the segmenter, cleaning included; a CT in which it finds nothing gets an
+    empty mask. Stored slices are put on top of each other, 1 mm apart: good for a Dice, while
+    volumes and distances mean nothing. What is there already for these weights is left alone.
+
+    Args:
+        weights: the checkpoint.
+        data: what it was trained on.
+        source: the folder that a slice set's sources are relative to.
+        run: the run folder.
+        threads: CPU threads of the network.
+        report: called with each patient's id when its masks are there.
+    """
+    predictions, references = run / "predictions", run / "references"
+    made_by = predictions / "weights.sha256"
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if not made_by.is_file() or made_by.read_text().strip() != digest:
+        for folder in (predictions, references):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+        made_by.write_text(digest + "\n")
+    checkpoint = load_checkpoint(weights)
+    todo = [p for p in validation_patients(data) if not (predictions / f"{p}.nii.gz").exists()]
+    masks = (
+        _of_stored_slices(data.slice_set, source, todo, checkpoint, threads)
+        if data.slice_set is not None
+        else _of_scans(data.pairs, todo, Segmenter(checkpoint, threads=threads))
+    )
+    for patient, both in masks:
+        for folder, mask in zip((references, predictions), both, strict=True):
+            scans.write(mask, folder / f"{patient}.nii.gz")
+        report(patient)
+
+
+def found_in(
+    native: NativeSlice, probabilities: Probabilities, preprocessing: Preprocessing
+) -> NDArray[np.bool_]:
+    """Return what a network finds in one stored slice, without 3-D cleaning, where it is known."""
+    grid = grid_of(native.hu.shape, preprocessing)
+    probability = grid.to_scan(probabilities(grid.to_network(native.hu[None])))[0]
+    found: NDArray[np.bool_] = (probability >= THRESHOLD) & native.known
+    return found
+
+
+def _of_scans(pairs: Sequence[Pair], todo: list[str], segmenter: Segmenter) -> Iterator[Masks]:
+    for pair in pairs:
+        if pair.patient in todo:
+            image, truth = read_pair(pair)
+            try:
+                found = segmenter.segment(image)
+            except UnusableCase:  # nothing found
+                found = scans.like(np.zeros(scans.array(image).shape, np.uint8), image)
+            yield pair.patient, (truth, found)
+
+
+def _of_stored_slices(
+    slice_set: SliceSet, source: Path, todo: list[str], checkpoint: Checkpoint, threads: int
+) -> Iterator[Masks]:
+    probabilities = engines.build(checkpoint, threads, engines.pick(), "fp32")
+    members: defaultdict[str, list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]]
+    members = defaultdict(list)
+    for part in slice_set.sources:
+        for native in native_slices(part, source) if part.in_validation else ():
+            if native.patient in todo:
+                found = found_in(native, probabilities, checkpoint.preprocessing)
+                members[native.patient].append((native.mask, found))
+    for patient, slices in members.items():
+        stacks = [np.stack(masks).astype(np.uint8) for masks in zip(*slices, strict=True)]
+        yield patient, (sitk.GetImageFromArray(stacks[0]), sitk.GetImageFromArray(stacks[1]))

@@ -1,0 +1,82 @@
+"""What a run leaves behind: a line per epoch, the learning curve, the newest and best networks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from pancseg.training.curve import draw_curve
+from pancseg.training.run_folder import write_text
+
+COLUMNS = ("epoch", "train_loss", "val_loss", "val_dice", "learning_rate")
+
+
+class WholeFileIO(TorchCheckpointIO):
+    """Writes a checkpoint under another name first: it appears whole or not at all."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Save; see Lightning's ``CheckpointIO``."""
+        partial = Path(f"{path}.partial")
+        super().save_checkpoint(checkpoint, partial, storage_options)
+        os.replace(partial, path)
+
+
+class Record(Callback):
+    """After each epoch: a line in ``metrics.csv``, ``last`` and, if it is so, ``best``.
+
+    Args:
+        run: the run folder.
+        export: writes the network to a path.
+        report: called with one line for a person to read.
+    """
+
+    def __init__(
+        self, run: Path, export: Callable[[Path], None], report: Callable[[str], None]
+    ) -> None:
+        self._run, self._export, self._report = run, export, report
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Write what this epoch brought."""
+        if not trainer.is_global_zero:
+            return
+        epoch = module.current_epoch
+        values = {k: float(trainer.callback_metrics[k]) for k in COLUMNS[1:-1]}
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self._add_line(epoch, [f"{v:.4f}" for v in values.values()], rate)
+        draw_curve(self._run / "metrics.csv", self._run / "curve.png")
+        report = {
+            "epoch": epoch,
+            "val_dice": round(values["val_dice"], 4),
+            "val_dice_per_patient": module.patient_dice,
+        }
+        self._keep("last", report)
+        if values["val_dice"] > self._best():
+            self._keep("best", report)
+        self._report(
+            f"epoch {epoch + 1}/{trainer.max_epochs}: loss {values['train_loss']:.3f}, validation "
+            f"loss {values['val_loss']:.3f}, Dice {values['val_dice']:.3f}, rate {rate:.2g}"
+        )
+
+    def _best(self) -> float:
+        path = self._run / "best.json"
+        return float(json.loads(path.read_text())["val_dice"]) if path.exists() else -1.0
+
+    def _keep(self, name: str, report: dict[str, Any]) -> None:
+        self._export(self._run / f"{name}.safetensors")
+        write_text(self._run / f"{name}.json", json.dumps(report, indent=2) + "\n")
+
+    def _add_line(self, epoch: int, values: list[str], rate: float) -> None:
+        """Add an epoch; one that is done again after a kill replaces its first line."""
+        path = self._run / "metrics.csv"
+        lines = path.read_text().splitlines() if path.exists() else [",".join(COLUMNS)]
+        kept = [lines[0], *(line for line in lines[1:] if int(line.split(",")[0]) < epoch)]
+        write_text(path, "\n".join([*kept, ",".join([str(epoch), *values, f"{rate:.3g}"])]) + "\n")

@@ -1,0 +1,67 @@
+"""The run folder: what a training was begun with, so that only the same one goes on in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import pancseg
+from pancseg.training.data import TrainingData
+from pancseg.training.recipe import Recipe
+
+PACKAGES = ("torch", "lightning", "monai", "numpy", "SimpleITK")
+
+
+def begin(run: Path, recipe: Recipe, data: TrainingData) -> None:
+    """Write the effective recipe, the split and the data's fingerprint, or compare them.
+
+    Raises:
+        ValueError: the folder was begun with another recipe or other data.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    about = {
+        "fingerprint": data.fingerprint(),
+        "patients": {"train": len(data.split.train), "val": len(data.split.val)},
+        "slices": {p: sum(s.split == p for s in data.slices) for p in ("train", "val")},
+        "window_hu": data.preprocessing.window_hu,
+    }
+    texts = {
+        "recipe": yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False),
+        "data": json.dumps(about, indent=1) + "\n",
+    }
+    files = {"recipe": run / "recipe.yaml", "data": run / "data.json"}
+    for what, path in files.items():
+        if path.exists() and path.read_text(encoding="utf-8") != texts[what]:
+            other = "another recipe" if what == "recipe" else "other data"
+            raise ValueError(f"the run folder was begun with {other}; choose a new --out")
+    for what, path in files.items():
+        write_text(path, texts[what])
+    data.split.write(run / "split.json")
+
+
+def note_environment(run: Path, settings: dict[str, Any]) -> None:
+    """Write ``environment.json``: what the newest start of this run computes with."""
+    about = {
+        "pancseg": pancseg.__version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "gpu": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        **settings,
+    }
+    write_text(run / "environment.json", json.dumps(about, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file; it appears whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

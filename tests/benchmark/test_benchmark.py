@@ -1,0 +1,121 @@
+"""The benchmarks measure what they say: small ones here, the whole ones by their commands."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from pancseg import scans
+from pancseg.benchmark import patient
+from pancseg.benchmark.changed import changed_by
+from pancseg.benchmark.inference import AS_WRITTEN, Setup, gflop_per_slice, measure, plan
+from pancseg.benchmark.machine import machine, peak_gflops
+from pancseg.benchmark.table1 import markdown, times_frame
+from pancseg.cli import app
+from pancseg.phantom import Phantom
+from pancseg.segmentation import engines
+from pancseg.segmentation.networks import NETWORKS
+
+
+@pytest.mark.parametrize(
+    ("network", "gflop"), [("monet", 9.5), ("unet", 96.2), ("attention_unet", 100.5), ("unet16", 6)]
+)
+def test_operations_of_a_slice_are_counted(network: str, gflop: float) -> None:
+    with torch.device("meta"):
+        assert set(NETWORKS) == {"monet", "unet", "attention_unet", "unet16"}
+    if network in ("monet", "unet16"):  # the others take a second each
+        assert gflop_per_slice(network) == pytest.approx(gflop, abs=0.06)
+
+
+def test_monet_as_written_is_always_measured_and_nothing_twice() -> None:
+    setups = plan(["monet", "unet"], ["torch", "auto", engines.pick()], ["fp32"])
+    assert setups[0] == Setup("monet", AS_WRITTEN)
+    assert len(set(setups)) == len(setups)
+    assert {s.engine for s in setups} == {AS_WRITTEN, "torch", engines.pick()}
+    with pytest.raises(ValueError, match="unknown network 'vnet'"):
+        plan(["vnet"], ["auto"], ["fp32"])
+    with pytest.raises(ValueError, match="unknown precision 'fp8'"):
+        plan(["monet"], ["torch"], ["fp8"])
+
+
+def test_each_setup_is_timed_once_a_round_and_the_order_turns() -> None:
+    setups = [Setup("monet", AS_WRITTEN), Setup("monet", "torch"), Setup("unet16", "torch")]
+    lines: list[str] = []
+    seconds = measure(setups, repeats=2, slices=1, threads=1, tell=lines.append)
+    assert [len(spent) for spent in seconds.values()] == [2, 2, 2]
+    assert all(s > 0 for spent in seconds.values() for s in spent)
+    assert [re.split("[:,] ?", line)[1:3] for line in lines] == [
+        *([s.network, f"{s.engine} fp32"] for s in setups),
+        *([s.network, f"{s.engine} fp32"] for s in [*setups[1:], setups[0]]),
+    ]
+
+
+def test_table_has_ratios_tests_and_the_papers_numbers() -> None:
+    seconds = {
+        Setup("monet", AS_WRITTEN): [40.0, 42.0],
+        Setup("monet", "torch"): [10.0, 10.5],
+        Setup("unet", "torch"): [70.0, 71.0],
+    }
+    peak = {(AS_WRITTEN, "fp32"): 200.0, ("torch", "fp32"): 200.0}
+    frame = times_frame(seconds, 150, {"monet": 9.5, "unet": 96.2}, peak)
+    unet = frame.iloc[2]
+    assert unet["ratio_to_monet"] == pytest.approx(70.5 / 10.25)
+    assert 0 < unet["t_test_p"] < 0.001
+    assert frame.iloc[1]["speedup_over_as_written"] == pytest.approx(41 / 10.25)
+    assert unet["gflops"] == pytest.approx(96.2 * 150 / 70.5)
+    assert unet["share_of_peak"] == pytest.approx(unet["gflops"] / 200)
+    assert unet["published_ratio_to_monet"] == pytest.approx(3.05, abs=0.005)
+    lines = markdown(frame).splitlines()
+    assert len(lines) == 5
+    assert "| unet | torch | fp32 | 70.50 ± 0.71 | 6.88 |" in lines[4]
+    assert np.isnan(frame.iloc[1]["t_test_p"])
+
+
+def test_peak_and_machine_are_measured_and_hold_no_name() -> None:
+    assert peak_gflops("torch", "fp32", 1, seconds=0.05) > 1
+    about = machine(1)
+    assert about["torch"] == torch.__version__
+    import platform
+
+    assert platform.node() not in json.dumps(about)
+
+
+def test_fp32_against_itself_changes_nothing(phantom: Phantom) -> None:
+    found = changed_by("fp32", [phantom.image], "monet_phantom", "auto", 2)
+    assert found.voxels > 100
+    assert (found.share, found.least_dice) == (0, 1)
+
+
+def test_inference_command_prints_and_writes_the_table(tmp_path: Path) -> None:
+    options = ["--network", "monet", "--repeats", "2", "--slices", "1", "--out", str(tmp_path)]
+    result = CliRunner().invoke(app, ["benchmark", "inference", *options])
+    assert result.exit_code == 0, result.output
+    assert "as-written" in result.stdout
+    frame = pd.read_csv(tmp_path / "inference.csv")
+    assert frame["engine"].tolist() == [AS_WRITTEN, engines.pick()]
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "inference.csv", "inference.md", "inference_rounds.csv", "machine.json",
+    }  # fmt: skip
+
+
+def test_a_run_is_measured_stage_by_stage(tmp_path: Path, phantom: Phantom) -> None:
+    """A small scan stands in for the large one."""
+    scans.write(phantom.image, tmp_path / "scan.nii.gz")
+    run = patient.run_job(patient.WHOLE_PATIENT, tmp_path / "scan.nii.gz", ["--threads", "2"])
+    expected = {"import torch", "read the scan", "prepare slices", "network", "resample back"}
+    assert {*expected, "write the mask", "features", patient.REST} <= set(run.stages)
+    assert sum(run.stages.values()) == pytest.approx(run.seconds)
+    assert all(spent >= 0 for spent in run.stages.values())
+    assert 0 < run.beside_the_network < 1
+    assert 100 < run.peak_mb < 5000
+    text = patient.report(patient.WHOLE_PATIENT, [run], 200.0)
+    assert "| network |" in text
+    with pytest.raises(RuntimeError, match="ended with 2"):
+        patient.run_job(patient.SEGMENT, tmp_path / "gone.nii.gz")

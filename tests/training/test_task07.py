@@ -1,0 +1,228 @@
+"""From a synthetic folder in Task07's exact layout to weights, masks and Table 2, by commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import yaml
+from typer.testing import CliRunner
+
+from pancseg import scans
+from pancseg.case import CohortError
+from pancseg.cli import app
+from pancseg.phantom import make_phantom
+from pancseg.segmentation.checkpoint import Preprocessing, load_checkpoint
+from pancseg.training.cache import build_cache
+from pancseg.training.data import load_data
+from pancseg.training.pairs import manifest_pairs, msd_pairs
+from pancseg.training.recipe import load_recipe
+from pancseg.training.split import read_split, split_patients
+
+SMALL = Preprocessing(window_hu=(-150, 200), size=64)
+RECIPE = {
+    "size": 64,
+    "batch_size": 4,
+    "epochs": 6,
+    "loss": "dice_ce",
+    "schedule": "one_cycle",
+    "learning_rate": 0.01,
+    "head_start": 6,
+    "batch_norm": "recomputed",
+    "z_range": "label",
+    "augmentation": {"shift": 0.05, "zoom": 0.1},
+}
+
+
+def write_task07(folder: Path, count: int) -> Path:
+    """Write phantoms as MSD writes Task07: labels 1 (pancreas) and 2 (tumour), files numbered."""
+    for name in ("imagesTr", "labelsTr", "imagesTs"):
+        (folder / name).mkdir(parents=True)
+    entries = []
+    for seed in range(1, count + 1):
+        phantom = make_phantom(
+            seed, size=(96, 96, 12), spacing_mm=(3.8, 3.8, 14.0), tumour=seed % 2 == 0
+        )
+        name = f"pancreas_{seed:03}.nii.gz"
+        scans.write(phantom.image, folder / "imagesTr" / name)
+        scans.write(phantom.mask, folder / "labelsTr" / name)
+        entries.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
+    about = {
+        "name": "PANCREAS",
+        "description": "Pancreas and cancer",
+        "reference": "Memorial Sloan Kettering Cancer Center ",
+        "licence": "CC-BY-SA 4.0",
+        "relase": "1.0 04/05/2018",
+        "tensorImageSize": "3D",
+        "modality": {"0": "CT"},
+        "labels": {"0": "background", "1": "pancreas", "2": "cancer"},
+        "numTraining": count,
+        "numTest": 0,
+        "training": entries,
+        "test": [],
+    }
+    (folder / "dataset.json").write_text(json.dumps(about))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def task07(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_task07(tmp_path_factory.mktemp("msd") / "Task07_Pancreas", 6)
+
+
+def command(task07: Path, out: Path) -> list[str]:
+    plan = out.parent / "small.yaml"
+    plan.write_text(yaml.safe_dump(RECIPE))
+    options = {"--data": task07, "--out": out, "--threads": 1, "--precision": "32-true"}
+    return ["train", str(plan), *(str(part) for pair in options.items() for part in pair)]
+
+
+def test_train_is_killed_goes_on_learns_and_is_evaluated(task07: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train = command(task07, out)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pancseg", *train],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    for _ in range(1200):
+        if (out / "last.ckpt").exists() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    begun = (out / "metrics.csv").read_text()
+    result = CliRunner().invoke(app, train)
+    assert result.exit_code == 0, result.output
+    metrics = (out / "metrics.csv").read_text()
+    assert metrics.startswith(begun.rsplit("\n", 2)[0])
+    assert len(metrics.splitlines()) == 7
+    losses = [float(line.split(",")[1]) for line in metrics.splitlines()[1:]]
+    assert losses[-1] < 0.8 * losses[0]
+    split = json.loads((out / "split.json").read_text())
+    assert (len(split["train"]), len(split["val"])) == (4, 2)
+    masks = sorted(path.name for path in (out / "predictions").glob("*.nii.gz"))
+    assert masks == [f"{patient}.nii.gz" for patient in split["val"]]
+    image = scans.read(task07 / "imagesTr" / masks[0])
+    assert scans.grid_difference_mm(image, scans.read(out / "predictions" / masks[0])) < 1e-3
+    assert load_checkpoint(out / "last.safetensors").provenance["licence"] == "CC-BY-SA 4.0"
+
+    told = ["--prediction", f"MoNet={out / 'predictions'}", "--reference", str(out / "references")]
+    result = CliRunner().invoke(app, ["evaluate", *told, "--out", str(tmp_path / "table")])
+    assert result.exit_code == 0, result.output
+    cases = (tmp_path / "table" / "cases.csv").read_text().splitlines()
+    assert len(cases) == 3
+    dice = [float(line.split(",")[cases[0].split(",").index("dice")]) for line in cases[1:]]
+    assert np.mean(dice) > 0.15  # of whole volumes, after six short epochs; by chance: 0.02
+
+
+def test_the_published_split_has_196_and_85_patients() -> None:
+    ids = [f"pancreas_{n:03}" for n in range(281)]
+    split = split_patients(reversed(ids), seed=2009)
+    assert (len(split.train), len(split.val)) == (196, 85)
+    assert not set(split.train) & set(split.val)
+    assert split == split_patients(ids, seed=2009) != split_patients(ids, seed=1)
+
+
+def test_a_split_file_is_held_against_the_data(tmp_path: Path) -> None:
+    path = tmp_path / "split.json"
+    split_patients("abcdef", seed=1).write(path)
+    assert read_split(path, "abcdefg") == split_patients("abcdef", seed=1)
+    with pytest.raises(ValueError, match=r"split\.json: f not among the patients"):
+        read_split(path, "abcde")
+    path.write_text('{"train": ["a"], "val": ["a"]}')
+    with pytest.raises(ValueError, match="a in both train and val"):
+        read_split(path, "ab")
+    path.write_text("train: a")
+    with pytest.raises(ValueError, match="is not a split file"):
+        read_split(path, "ab")
+
+
+def test_the_cache_is_made_once_and_renewed_for_a_changed_file(
+    task07: Path, tmp_path: Path
+) -> None:
+    pairs = msd_pairs(task07)[:2]
+    first = build_cache(pairs, tmp_path, SMALL)
+    assert isinstance(first[0].voxels, np.memmap)
+    assert first[0].voxels.shape == (12, 2, 64, 64)
+    assert first[1].voxels[:, 1].max() == 1  # pancreas and tumour are one
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+    build_cache(pairs, tmp_path, SMALL)
+    assert files == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+    os.utime(pairs[0].mask)
+    build_cache(pairs, tmp_path, SMALL)
+    changed = [path for path in files if path.stat().st_mtime_ns != files[path]]
+    assert [path.name for path in changed] == ["pancreas_001.npy"]
+    next(tmp_path.rglob("pancreas_002.json")).write_text("{")  # as if the disk had been full
+    assert build_cache(pairs, tmp_path, SMALL)[1].sha256 == first[1].sha256
+
+
+def test_slices_around_the_label_and_a_share_of_the_others(task07: Path, tmp_path: Path) -> None:
+    label, whole = (
+        load_data(load_recipe("monet_paper", size=64, z_range=z), task07, cache=tmp_path)
+        for z in ("label", "all")
+    )
+    assert len(whole.slices) == 6 * 12
+    assert 0 < len(label.slices) < len(whole.slices)
+    assert {s.source for s in whole.slices if not s.mask.any()} == {1}
+    assert label.fingerprint() != whole.fingerprint()
+
+
+def test_masks_that_do_not_fit_are_all_named(task07: Path, tmp_path: Path) -> None:
+    pairs = msd_pairs(task07)
+    other = make_phantom(1, size=(90, 96, 12), spacing_mm=(3.8, 3.8, 14.0)).mask
+    scans.write(other, tmp_path / "small.nii.gz")
+    text = "patient_id,image,mask\n"
+    for name, mask in (("one", tmp_path / "small.nii.gz"), ("two", pairs[1].mask)):
+        text += f"{name},{pairs[1].image},{mask}\n"
+    (tmp_path / "cut.nii.gz").write_bytes(pairs[2].mask.read_bytes()[:-200])
+    text += f"three,{pairs[2].image},{tmp_path / 'cut.nii.gz'}\n"
+    (tmp_path / "manifest.csv").write_text(text)
+    with pytest.raises(CohortError) as caught:
+        build_cache(manifest_pairs(tmp_path / "manifest.csv"), tmp_path / "cache", SMALL)
+    first, second = caught.value.problems
+    assert first.startswith("one: scan and mask are on different grids (96×96×12")
+    assert second.startswith("three: the file is not a whole NIfTI file")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["train", "nothing", "--data", "."], "shipped are attention_unet_paper, monet"),
+        (["train", "monet", "--data", "."], "neither an MSD folder"),
+        (["train", "monet", "--data", ".", "--slices", "x"], "shipped are open, open_nih"),
+        (["train", "monet", "--data", ".", "--network", "x"], "no network 'x'"),
+        (["train", "monet", "--data", ".", "--slices", "open_nih"], "a file cannot be reached"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, [*arguments, "--out", "run"])
+    assert result.exit_code == 2
+    assert problem in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_an_msd_folder_with_a_missing_file_names_it(tmp_path: Path) -> None:
+    folder = write_task07(tmp_path / "Task07_Pancreas", 2)
+    (folder / "labelsTr" / "pancreas_002.nii.gz").unlink()
+    with pytest.raises(CohortError, match="pancreas_002: the label that dataset"):
+        msd_pairs(folder)
+    (folder / "dataset.json").write_text('{"training": 3}')
+    with pytest.raises(CohortError, match=r"dataset\.json does not list"):
+        msd_pairs(folder)
+
+
+def test_labels_are_those_of_task07(task07: Path) -> None:
+    label = sitk.GetArrayFromImage(sitk.ReadImage(task07 / "labelsTr" / "pancreas_002.nii.gz"))
+    assert set(np.unique(label)) == {0, 1, 2}
