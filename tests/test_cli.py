@@ -143,8 +143,9 @@ def test_an_output_that_cannot_be_written_is_one_line_and_exit_2(
 
 
 def test_demo_shows_the_table_and_finds_the_pancreas(tmp_path: Path) -> None:
-    code, out, err = call("demo", "--out", tmp_path / "demo", "--patients", "4")
+    code, out, err = call("demo", "--out", tmp_path / "demo", "--patients", "4", "--threads", "2")
     assert (code, err) == (0, "")
+    assert re.match(r"engine (openvino|torch|cuda), fp32, 2 threads\n", out)
     scores = [float(s) for s in re.findall(r"phantom_\d\d (\d\.\d\d)", out)]
     assert len(scores) == 4
     assert min(scores) >= 0.80

@@ -251,6 +251,9 @@ def test_corrected_masks_are_picked_up_between_the_stages(tmp_path: Path, phanto
         read_cohort(tmp_path / "ct"), tmp_path / "out", segmenter, lambda _: None
     )
     assert pd.read_csv(tmp_path / "out" / "masks.csv")["qc_status"].tolist() == ["pass"]
+    made_by = json.loads((tmp_path / "out" / "masks" / "provenance.json").read_text())
+    assert made_by["inference"] == {"engine": segmenter.engine, "precision": "fp32"}
+    assert ("openvino" in made_by["versions"]) == (segmenter.engine == "openvino")
     scans.write(phantom.mask, tmp_path / "out" / "masks" / "a.nii.gz")
     settings = load_feature_settings("pyradiomics_default")
     cases = read_cohort(tmp_path / "ct", tmp_path / "out" / "masks")

@@ -84,7 +84,7 @@ class Segmenter:
             UnusableCase: ``no_pancreas``, when no voxel reaches a probability of 0.5.
         """
         oriented = scans.orient(scan, self.checkpoint.preprocessing.orientation)
-        found = self._found(oriented)
+        found = self.found(oriented)
         with timed("keep one component"):
             organ = one_organ(found, float(np.prod(scan.GetSpacing())) / 1000)
         if not organ.any():
@@ -96,8 +96,12 @@ class Segmenter:
         mask = scans.like(organ.astype(np.uint8), oriented)
         return scans.on_grid_of(scan, mask)
 
-    def _found(self, oriented: sitk.Image) -> NDArray[np.bool_]:
-        """Return the voxels ``(z, y, x)`` that reach the threshold, before cleaning."""
+    def found(self, oriented: sitk.Image) -> NDArray[np.bool_]:
+        """Return the voxels ``(z, y, x)`` that reach the threshold, before cleaning.
+
+        Args:
+            oriented: a scan with the axes that the checkpoint's preprocessing names.
+        """
         voxels = scans.array(oriented)
         x_mm, y_mm, z_mm = oriented.GetSpacing()
         shape = (voxels.shape[1], voxels.shape[2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 from pathlib import Path
 
@@ -21,17 +22,13 @@ from pancseg.benchmark.table1 import markdown, times_frame
 from pancseg.cli import app
 from pancseg.phantom import Phantom
 from pancseg.segmentation import engines
-from pancseg.segmentation.networks import NETWORKS
 
 
 @pytest.mark.parametrize(
     ("network", "gflop"), [("monet", 9.5), ("unet", 96.2), ("attention_unet", 100.5), ("unet16", 6)]
 )
 def test_operations_of_a_slice_are_counted(network: str, gflop: float) -> None:
-    with torch.device("meta"):
-        assert set(NETWORKS) == {"monet", "unet", "attention_unet", "unet16"}
-    if network in ("monet", "unet16"):  # the others take a second each
-        assert gflop_per_slice(network) == pytest.approx(gflop, abs=0.06)
+    assert gflop_per_slice(network) == pytest.approx(gflop, abs=0.06)
 
 
 def test_monet_as_written_is_always_measured_and_nothing_twice() -> None:
@@ -82,8 +79,6 @@ def test_peak_and_machine_are_measured_and_hold_no_name() -> None:
     assert peak_gflops("torch", "fp32", 1, seconds=0.05) > 1
     about = machine(1)
     assert about["torch"] == torch.__version__
-    import platform
-
     assert platform.node() not in json.dumps(about)
 
 

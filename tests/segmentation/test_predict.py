@@ -7,9 +7,13 @@ import pytest
 import SimpleITK as sitk
 
 from pancseg import scans, segmentation
-from pancseg.phantom import Phantom
+from pancseg.phantom import Phantom, make_phantom
 from pancseg.segmentation import Segmenter
+from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
+from pancseg.segmentation.engines import ENGINES
 from pancseg.segmentation.overlap import dice
+from pancseg.segmentation.postprocess import one_organ
+from pancseg.segmentation.preprocess import SliceGrid
 from pancseg.unusable import UnusableCase
 
 
@@ -52,3 +56,39 @@ def test_the_number_of_slices_at_a_time_does_not_matter(
     monkeypatch.setattr("pancseg.segmentation.predict.SLICES_PER_BATCH", 5)
     changed = scans.array(segmenter.segment(phantom.image)) != scans.array(upright)
     assert changed.mean() < 1e-5
+
+
+def plain_mask(image: sitk.Image, checkpoint: Checkpoint) -> np.ndarray:
+    """Every slice, by torch, the whole volume resampled by matrices."""
+    voxels = scans.array(image)
+    x_mm, y_mm, _ = image.GetSpacing()
+    grid = SliceGrid.for_slices(voxels.shape[1:], (y_mm, x_mm), checkpoint.preprocessing)
+    low, high = grid.window_hu
+    scaled = (np.clip(voxels.astype(np.float32), low, high) - low) / (high - low)
+    slices = (grid.down_y @ scaled @ grid.down_x.T).astype(np.float32)
+    torch_cpu = ENGINES["torch"](checkpoint, 2)
+    probabilities = np.concatenate([torch_cpu(part) for part in np.array_split(slices, 4)])
+    found = grid.up_y @ probabilities @ grid.up_x.T >= 0.5
+    return one_organ(found, float(np.prod(image.GetSpacing())) / 1000)
+
+
+def test_all_that_is_done_for_speed_leaves_the_mask_as_it_is(segmenter: Segmenter) -> None:
+    """Thin slices, so that most are skipped; voxels within 1e-5 of the threshold may differ."""
+    image = make_phantom(4, size=(128, 128, 36), spacing_mm=(2.8, 2.8, 2.5)).image
+    expected = plain_mask(image, segmenter.checkpoint)
+    found = scans.array(segmenter.segment(image)) > 0
+    assert expected.sum() > 1000
+    assert np.count_nonzero(found != expected) <= 1
+
+
+def test_few_slices_are_looked_at_and_all_on_request(
+    phantom: Phantom, caplog: pytest.LogCaptureFixture
+) -> None:
+    thin = sitk.Image(phantom.image)
+    thin.SetSpacing((2.8, 2.8, 1.0))  # a flat patient: what is found is flat as well
+    checkpoint = load_checkpoint("monet_phantom")
+    with caplog.at_level("DEBUG", logger="pancseg.segmentation"):
+        for height in (5.0, 0.0):
+            Segmenter(checkpoint, threads=2, least_height_mm=height).segment(thin)
+    few, every = (int(r.args[0]) for r in caplog.records if "slices went" in r.msg)
+    assert few < every == 24
