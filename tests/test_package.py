@@ -21,7 +21,8 @@ def test_the_wheel_carries_presets_weights_and_recipes(tmp_path: Path) -> None:
         "pancseg/py.typed",
         "pancseg/segmentation/weights/monet_nih.safetensors",
         "pancseg/segmentation/weights/monet_nih.md",
-        "pancseg/training/recipes/monet_nih.yaml",
+        "pancseg/training/recipes/monet.yaml",
+        "pancseg/training/slice_sets/open.yaml",
         "pancseg/radiomics_cfg/pancreas_ct.yaml",
     ):
         assert expected in names

@@ -118,7 +118,7 @@ def train(
         bar = sys.stderr.isatty() and not quiet
         try:
             weights = fit(plan, prepared, out, hardware=hardware, progress=bar, report=tell)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # Lightning makes the second of the first
             say("pancseg: interrupted; the same command goes on from the last epoch", sys.stderr)
             raise typer.Exit(130) from None
     count = len(validation_patients(prepared))
