@@ -43,8 +43,8 @@ def train(
     split: Annotated[
         Path | None,
         typer.Option(
-            help='Split file {"train": [ids], "val": [ids]}; default: by sorted ids and the '
-            "recipe's seed, or as the slices' index says.",
+            help="Split file: JSON with the patient ids of train and of val; default: by sorted "
+            "ids and the recipe's seed, or as the slices' index says.",
             show_default=False,
         ),
     ] = None,
