@@ -200,7 +200,7 @@ def test_masks_that_do_not_fit_are_all_named(task07: Path, tmp_path: Path) -> No
         (["train", "monet", "--data", "."], "neither an MSD folder"),
         (["train", "monet", "--data", ".", "--slices", "x"], "shipped are open, open_nih"),
         (["train", "monet", "--data", ".", "--network", "x"], "no network 'x'"),
-        (["train", "monet", "--data", ".", "--slices", "open_nih"], "a file cannot be reached"),
+        (["train", "monet", "--data", ".", "--slices", "open_nih"], "has no nih_pancreas_ct/"),
     ],
 )
 def test_bad_input_is_one_clear_line(
