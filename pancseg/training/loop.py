@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
+from pancseg.segmentation.engines.hardware import cpu_has_bf16
 from pancseg.segmentation.networks import NETWORKS
 from pancseg.training.data import TrainingData
 from pancseg.training.dataset import Item, Shuffled, TrainingSlices, WholeSlices
@@ -229,8 +230,7 @@ def _precision(wanted: str) -> str:
         return wanted
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16-mixed" if native else "32-true"
+    return "bf16-mixed" if cpu_has_bf16() else "32-true"
 
 
 def _start_head(network: nn.Module, logits: float) -> None:
