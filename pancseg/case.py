@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from pancseg import scans
+from pancseg.roi import Roi
 
 DEFAULT_ROI = "pancreas"
+_NAME = re.compile(r"[^.\x00-\x1f/\\:*?\"<>|][^\x00-\x1f/\\:*?\"<>|]*")
 
 
 class CohortError(ValueError):
@@ -31,7 +34,8 @@ class Case:
         patient_id: as in the manifest, or the file's or folder's name.
         image: volume file or DICOM folder.
         mask: the user's own mask, if there is one.
-        mask_label: which label of it; None takes the settings' label, or what the mask holds.
+        mask_label: which labels of its mask, or what around them (``pancseg.roi.parse_roi``);
+            None takes the settings' label, or what the mask holds.
         scan_id: tells scans of one patient apart.
         roi: name of the region.
         series_uid: which series of a DICOM folder (a unique ending is enough).
@@ -40,7 +44,7 @@ class Case:
     patient_id: str
     image: Path
     mask: Path | None = None
-    mask_label: int | None = None
+    mask_label: Roi | None = None
     scan_id: str = ""
     roi: str = DEFAULT_ROI
     series_uid: str | None = None
@@ -49,12 +53,22 @@ class Case:
     def name(self) -> str:
         """File-name stem of this case's mask: patient, scan and (unless default) region."""
         region = "" if self.roi == DEFAULT_ROI else self.roi
-        return "_".join(part for part in (self.patient_id, self.scan_id, region) if part)
+        return "_".join(part for part in (self.scan_name, region) if part)
+
+    @property
+    def scan_name(self) -> str:
+        """File-name stem of a mask for all regions of the scan: patient and scan."""
+        return "_".join(part for part in (self.patient_id, self.scan_id) if part)
 
     @property
     def key(self) -> str:
         """The name as file systems compare it: composed Unicode, upper and lower case alike."""
         return name_key(self.name)
+
+
+def is_name(text: str) -> bool:
+    """Return whether an id can be (part of) a file's name on every system."""
+    return bool(_NAME.fullmatch(text))
 
 
 def name_key(name: str) -> str:

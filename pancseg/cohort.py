@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 from pancseg import scans
-from pancseg.case import Case, CohortError, name_key, stem_of
+from pancseg.case import DEFAULT_ROI, Case, CohortError, name_key, stem_of
 from pancseg.dicom import is_dicom
 from pancseg.manifest import duplicates, read_manifest
 from pancseg.unusable import UnusableCase
@@ -22,6 +23,18 @@ log = logging.getLogger(__name__)
 
 Value = float | str
 Status = Literal["pass", "warn", "fail", "error"]
+
+
+class Found(NamedTuple):
+    """What was found in one case.
+
+    Attributes:
+        values: columns for the table; NaN where one has no value.
+        reasons: reason code → fact, for values that are missing.
+    """
+
+    values: dict[str, Value]
+    reasons: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ class Outcome:
         return self.status in ("pass", "warn")
 
 
-def run_cases(cases: Iterable[Case], work: Callable[[Case], dict[str, Value]]) -> Iterator[Outcome]:
+def run_cases(cases: Iterable[Case], work: Callable[[Case], Found]) -> Iterator[Outcome]:
     """Apply ``work`` to each case in order; a case that cannot be used costs only itself.
 
     ``UnusableCase`` becomes an outcome with status fail, values that are not numbers status warn.
@@ -70,11 +83,15 @@ def run_cases(cases: Iterable[Case], work: Callable[[Case], dict[str, Value]]) -
             yield Outcome(case, "error", type(bug).__name__, fact)
 
 
-def _judged(case: Case, values: dict[str, Value]) -> Outcome:
+def _judged(case: Case, found: Found) -> Outcome:
+    values = found.values
     missing = [k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)]
     if not missing:
         return Outcome(case, "pass", values=values)
     finite = {k: math.nan if k in missing else v for k, v in values.items()}
+    if found.reasons:
+        facts = "; ".join(found.reasons.values())
+        return Outcome(case, "warn", ";".join(found.reasons), facts, finite)
     fact = f"{len(missing)} values could not be computed: {', '.join(missing[:3])}"
     return Outcome(case, "warn", "missing_values", fact + ", …" * (len(missing) > 3), finite)
 
@@ -89,8 +106,9 @@ def read_cohort(
 
     Args:
         path: the manifest, folder or scan.
-        masks: a folder with masks named after the cases (``<id>.nii.gz``), or one mask file for a
-            single scan; for cases without a mask of their own.
+        masks: a folder with masks named after the cases (``<id>.nii.gz``; for regions that have
+            a label, ``<id>.nii.gz`` holds all of them unless there is ``<id>_<roi>.nii.gz``), or
+            one mask file for a single scan; for cases without a mask of their own.
         leave_out: folders inside ``path`` that hold no scans, such as the output.
 
     Raises:
@@ -155,9 +173,13 @@ def _scan_in(entry: Path) -> Path:
 def _with_masks(cases: list[Case], masks: Path) -> tuple[list[Case], list[str]]:
     """Give each case without a mask the one of its name; say which masks fit no case."""
     if masks.is_file():
-        if len(cases) != 1:
-            return cases, [f"one mask file for {len(cases)} scans; give a folder of masks"]
-        return [case if case.mask else replace(case, mask=masks) for case in cases], []
+        if (count := len({name_key(case.scan_name) for case in cases})) != 1:
+            return cases, [f"one mask file for {count} scans; give a folder of masks"]
+        named = [c.roi == DEFAULT_ROI or c.mask_label or len(cases) == 1 for c in cases]
+        return [
+            replace(case, mask=masks) if fits and not case.mask else case
+            for case, fits in zip(cases, named, strict=True)
+        ], []
     if not masks.is_dir():
         return cases, ["there is no such mask file or folder"]
     by_key: dict[str, Path] = {}
@@ -168,7 +190,8 @@ def _with_masks(cases: list[Case], masks: Path) -> tuple[list[Case], list[str]]:
             if key in by_key:
                 problems.append(f"the folder has two masks for {stem_of(path)!r}")
             by_key[key] = path
-    unused = sorted(stem_of(p) for k, p in by_key.items() if k not in {c.key for c in cases})
+    keys = [_mask_key(case, by_key) for case in cases]
+    unused = sorted(stem_of(p) for k, p in by_key.items() if k not in keys)
     if unused:
         shown = ", ".join(repr(name) for name in unused[:3]) + ", …" * (len(unused) > 3)
         problems.append(
@@ -177,5 +200,13 @@ def _with_masks(cases: list[Case], masks: Path) -> tuple[list[Case], list[str]]:
         )
     if not by_key:
         problems.append("the folder of masks holds no mask")
-    found = [c if c.mask else replace(c, mask=by_key.get(c.key)) for c in cases]
-    return found, problems
+    return [
+        case if case.mask else replace(case, mask=by_key.get(key))
+        for case, key in zip(cases, keys, strict=True)
+    ], problems
+
+
+def _mask_key(case: Case, masks: dict[str, Path]) -> str:
+    """Return the key of a case's mask: its own, or its scan's where the case names a label."""
+    whole = case.mask_label and case.key not in masks
+    return name_key(case.scan_name) if whole else case.key

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import re
 from pathlib import Path
 
-from pancseg.case import DEFAULT_ROI, Case, CohortError
+from pancseg.case import DEFAULT_ROI, Case, CohortError, is_name, name_key
+from pancseg.roi import parse_roi
 
 COLUMNS = ("patient_id", "image", "mask", "mask_label", "scan_id", "roi", "series_uid")
 REQUIRED = ("patient_id", "image")
-_NAME = re.compile(r"[^.\x00-\x1f/\\:*?\"<>|][^\x00-\x1f/\\:*?\"<>|]*")
 _LONGEST_NAME_BYTES = 200
 
 
@@ -44,7 +43,7 @@ def read_manifest(path: Path) -> list[Case]:
         cases.append(case)
     if not cases and not problems:
         problems.append("the manifest has no rows")
-    problems += duplicates(cases)
+    problems += duplicates(cases) + _scans_of_one_name(cases)
     if problems:
         raise CohortError(problems)
     return cases
@@ -58,6 +57,21 @@ def duplicates(cases: list[Case]) -> list[str]:
         if case.key in seen and case.patient_id:
             problems.append(f"{case.name!r} is there twice; every scan needs an id of its own")
         seen.add(case.key)
+    return problems
+
+
+def _scans_of_one_name(cases: list[Case]) -> list[str]:
+    """Name ids that stand for several scans: rows of one scan differ in their region only."""
+    first: dict[str, Case] = {}
+    problems = []
+    for case in cases:
+        other = first.setdefault(name_key(case.scan_name), case)
+        same = (other.image, other.series_uid) == (case.image, case.series_uid)
+        if not same and other.key != case.key and case.patient_id:
+            problems.append(
+                f"{case.name!r} has another image or series_uid than {other.name!r}; "
+                "give each scan of a patient a scan_id of its own"
+            )
     return problems
 
 
@@ -78,7 +92,7 @@ def _case_of(cells: dict[str, str], folder: Path) -> tuple[Case, list[str]]:
     wrong = []
     for column in ("patient_id", "scan_id", "roi"):
         text = cells.get(column, "")
-        if text and not _NAME.fullmatch(text):
+        if text and not is_name(text):
             wrong.append(f'{column} cannot be a file name (no / \\ : * ? " < > | or leading dot)')
     wrong += [f"{column} is empty" for column in REQUIRED if cells.get(column) == ""]
     paths: dict[str, Path | None] = {}
@@ -87,15 +101,16 @@ def _case_of(cells: dict[str, str], folder: Path) -> tuple[Case, list[str]]:
         paths[column] = folder / text if text else None
         if text and (problem := _unreachable(folder / text)):
             wrong.append(f"the {column} {problem}")
-    label = cells.get("mask_label", "")
-    if label and not (label.isdecimal() and int(label) > 0):
-        wrong.append(f"mask_label {label!r} is not a whole number above 0")
-        label = ""
+    label = None
+    try:
+        label = parse_roi(text) if (text := cells.get("mask_label", "")) else None
+    except ValueError as error:
+        wrong.append(f"mask_label {error}")
     case = Case(
         patient_id=cells.get("patient_id", ""),
         image=paths["image"] or folder,
         mask=paths["mask"],
-        mask_label=int(label) if label else None,
+        mask_label=label,
         scan_id=cells.get("scan_id", ""),
         roi=cells.get("roi", "") or DEFAULT_ROI,
         series_uid=cells.get("series_uid", "") or None,

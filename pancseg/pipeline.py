@@ -1,15 +1,16 @@
 """Knows the order: scan → mask → row → table. Stages meet on disk, in the output folder.
 
-``OUT/masks/<id>.nii.gz``, ``OUT/features.csv`` (or ``OUT/masks.csv`` after segmenting alone) and
-``OUT/provenance.json``.
+``OUT/masks/<id>.nii.gz``, ``OUT/features.csv`` with its codebook and description (or
+``OUT/masks.csv`` after segmenting alone) and ``OUT/provenance.json``.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,13 @@ import pandas as pd
 import SimpleITK as sitk
 
 import pancseg
-from pancseg import features, scans
+from pancseg import export, features, fingerprint, scans
 from pancseg.case import DEFAULT_ROI, Case
-from pancseg.cohort import Outcome, Value, run_cases
-from pancseg.features.extract import region_of
-from pancseg.features.names import safe_names
+from pancseg.cohort import Found, Outcome, Value, run_cases
+from pancseg.export import Field, Row, TableFormat
+from pancseg.features.expected import feature_names
+from pancseg.features.regions import region_of
+from pancseg.latest import Latest
 from pancseg.masks import MaskFolder
 from pancseg.settings import FeatureSettings
 from pancseg.stages import timed
@@ -33,17 +36,7 @@ if TYPE_CHECKING:
     from pancseg.segmentation import Segmenter
 
 Report = Callable[[Outcome], None]
-_FIRST_COLUMNS = (
-    "patient_id",
-    "scan_id",
-    "roi",
-    "qc_status",
-    "qc_reasons",
-    "qc_mask_source",
-    "qc_mask_label",
-    "qc_volume_ml",
-    "qc_grid_mm",
-)
+_PLAIN = TableFormat()
 _PACKAGES = ("SimpleITK", "numpy", "pandas", "pyradiomics-bhklab", "torch")
 
 
@@ -64,11 +57,19 @@ def segment_cohort(
     provenance = _provenance("segment", segmenter, None)
     stage = _Segmentation(segmenter, out, provenance)
 
-    def work(case: Case) -> dict[str, Value]:
-        _, mask = stage.run(case)
-        return {"qc_mask_source": segmenter.checkpoint.name, "qc_volume_ml": volume_ml(mask)}
+    def work(case: Case) -> Found:
+        if case.roi != DEFAULT_ROI:
+            raise _no_mask_for(case)
+        scan, mask = stage.run(case)
+        values: dict[str, Value] = {
+            "qc_mask_source": segmenter.checkpoint.name,
+            "qc_volume_ml": volume_ml(mask),
+            "image_sha256": fingerprint.of_image(scan),
+            "mask_sha256": fingerprint.of_image(mask),
+        }
+        return Found(values)
 
-    return _run(cases, work, out / "masks.csv", report, provenance)
+    return _run(cases, work, report, _Output(out / "masks.csv", provenance))
 
 
 def run_cohort(
@@ -77,36 +78,48 @@ def run_cohort(
     settings: FeatureSettings,
     report: Report,
     segmenter: Segmenter | None = None,
+    style: TableFormat = _PLAIN,
 ) -> list[Outcome]:
     """Make the feature table: from masks where a case has one, else by segmenting.
 
-    Without a segmenter a case without a mask fails with ``no_mask``. Arguments and result as for
-    :func:`segment_cohort`.
+    Without a segmenter a case without a mask fails with ``no_mask``. The regions of one scan are
+    best given one after the other: then it is read, and segmented, once. ``style`` is how the
+    table is written; other arguments and result as for :func:`segment_cohort`.
     """
     provenance = _provenance("run" if segmenter else "extract", segmenter, settings)
+    provenance["command"] = " ".join([provenance["command"], *style.words])
     stage = _Segmentation(segmenter, out, provenance) if segmenter else None
+    given = _Given()
+    scan_hash: Latest[str] = Latest()
 
-    def work(case: Case) -> dict[str, Value]:
+    def work(case: Case) -> Found:
         if case.mask:
-            scan = scans.read(case.image, series_uid=case.series_uid)
-            label = case.mask_label if case.mask_label is not None else settings.label
-            (mask, labels), source = region_of(_own_mask(case.mask), label), "given"
+            scan, mask = given.run(case, case.mask)
+            label, source = case.mask_label or settings.label, "given"
         elif stage:
+            if case.roi != DEFAULT_ROI and not case.mask_label:
+                raise _no_mask_for(case)
             scan, mask = stage.run(case)
-            labels, source = (1,), stage.source
+            label, source = case.mask_label, stage.source
         else:
             raise UnusableCase("no_mask", "there is no mask for this scan; segment it first")
+        region = region_of(mask, label, scan)
         with timed("features"):
-            found = features.measure(scan, mask, settings)
-        return {
+            found = features.measure(scan, region.image, settings)
+        scan_key = (case.image, case.series_uid)
+        values: dict[str, Value] = {
             "qc_mask_source": source,
-            "qc_mask_label": "+".join(map(str, labels)),
-            "qc_volume_ml": volume_ml(mask),
+            "qc_mask_label": region.made_of,
+            "qc_volume_ml": volume_ml(region.image),
             "qc_grid_mm": _grid_mm(scan, settings),
-            **found,
+            "image_sha256": scan_hash.get(scan_key, lambda: fingerprint.of_image(scan)),
+            "mask_sha256": fingerprint.of_image(region.image),
+            **found.values,
         }
+        return Found(values, found.reasons)
 
-    return _run(cases, work, out / "features.csv", report, provenance)
+    path = out / f"features.{style.kind}"
+    return _run(cases, work, report, _Output(path, provenance, settings, style))
 
 
 def volume_ml(mask: sitk.Image) -> float:
@@ -115,20 +128,54 @@ def volume_ml(mask: sitk.Image) -> float:
     return round(int(np.count_nonzero(scans.array(mask))) * voxel_ml, 3)
 
 
-def table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """Return one row per outcome; columns: ids, ``qc_*``, features under safe names.
+def table(outcomes: Sequence[Outcome], settings: FeatureSettings | None = None) -> pd.DataFrame:
+    """Return one row per outcome; columns: ids, ``qc_*``, hashes, features under safe names.
 
-    An unusable case has its reason and no values.
+    An unusable case has its reason and no values. With ``settings`` the features' columns are
+    there even when every case is unusable.
     """
-    rows: list[dict[str, Value]] = []
-    for outcome in outcomes:
-        case = outcome.case
-        ids: list[Value] = [case.patient_id, case.scan_id, case.roi]
-        ids += [outcome.status, outcome.reason]
-        rows.append({**dict(zip(_FIRST_COLUMNS, ids, strict=False)), **outcome.values})
-    names = dict.fromkeys([*_FIRST_COLUMNS, *(name for row in rows for name in row)])
-    frame = pd.DataFrame(rows, columns=list(names))
-    return frame.rename(columns=safe_names(frame.columns))
+    fields, rows = _fields_and_rows(outcomes, settings, "safe")
+    frame = pd.DataFrame(rows, columns=[field.original_name for field in fields])
+    return frame.set_axis([field.name for field in fields], axis=1)
+
+
+def _fields_and_rows(
+    outcomes: Sequence[Outcome], settings: FeatureSettings | None, naming: str
+) -> tuple[list[Field], list[Row]]:
+    rows: list[Row] = [_row(outcome, settings) for outcome in outcomes]
+    measured = any(outcome.usable for outcome in outcomes)
+    expected = [] if measured or settings is None else feature_names(settings)
+    return export.fields_of(rows, expected, settings, naming), rows
+
+
+def _row(outcome: Outcome, settings: FeatureSettings | None) -> dict[str, Value]:
+    case = outcome.case
+    row: dict[str, Value] = {
+        "patient_id": case.patient_id,
+        "scan_id": case.scan_id,
+        "roi": case.roi,
+        "qc_status": outcome.status,
+        "qc_reasons": outcome.reason,
+    }
+    if settings:
+        row["settings_sha256"] = fingerprint.of_settings(settings)
+    return row | outcome.values
+
+
+class _Given:
+    """The stage that takes masks as they are."""
+
+    def __init__(self) -> None:
+        self._scan: Latest[sitk.Image] = Latest()
+        self._mask: Latest[sitk.Image] = Latest()
+
+    def run(self, case: Case, mask: Path) -> tuple[sitk.Image, sitk.Image]:
+        """Return the scan and the label map."""
+        scan = self._scan.get(
+            (case.image, case.series_uid),
+            lambda: scans.read(case.image, series_uid=case.series_uid),
+        )
+        return scan, self._mask.get(mask, lambda: _own_mask(mask))
 
 
 class _Segmentation:
@@ -138,22 +185,30 @@ class _Segmentation:
         self.source = segmenter.checkpoint.name
         self._segmenter = segmenter
         self._masks = MaskFolder(out / "masks")
-        record = {key: value for key, value in provenance.items() if key != "features"}
-        _write_whole(out / "masks" / "provenance.json", json.dumps(record, indent=2) + "\n")
+        self._latest: Latest[tuple[sitk.Image, sitk.Image]] = Latest()
+        others = ("features", "settings_sha256")
+        record = {key: value for key, value in provenance.items() if key not in others}
+        content = (json.dumps(record, indent=2) + "\n").encode()
+        export.write_whole({out / "masks" / "provenance.json": content})
 
     def run(self, case: Case) -> tuple[sitk.Image, sitk.Image]:
-        """Return the scan and its mask, which is written too."""
-        if case.roi != DEFAULT_ROI:
-            raise UnusableCase(
-                "no_mask", f"no mask for {case.roi!r}: the network makes {DEFAULT_ROI!r} only"
-            )
-        self._masks.clear(case.name)
+        """Return the scan and its mask, which is written too: once for all regions of the scan."""
+        key = (case.image, case.series_uid, case.scan_name)
+        return self._latest.get(key, lambda: self._segment(case))
+
+    def _segment(self, case: Case) -> tuple[sitk.Image, sitk.Image]:
+        self._masks.clear(case.scan_name)
         with timed("read the scan"):
             scan = scans.read(case.image, series_uid=case.series_uid)
         mask = self._segmenter.segment(scan)
         with timed("write the mask"):
-            self._masks.write(mask, case.name)
+            self._masks.write(mask, case.scan_name)
         return scan, mask
+
+
+def _no_mask_for(case: Case) -> UnusableCase:
+    fact = f"no mask for {case.roi!r}: the network makes {DEFAULT_ROI!r} only"
+    return UnusableCase("no_mask", fact)
 
 
 def _own_mask(path: Path) -> sitk.Image:
@@ -170,34 +225,67 @@ def _grid_mm(scan: sitk.Image, settings: FeatureSettings) -> str:
     return " ".join(f"{w or o:.4g}" for w, o in zip(wanted, own, strict=True))  # 0 keeps its own
 
 
+@dataclass(frozen=True)
+class _Output:
+    """The table of a run, and what lies beside it.
+
+    Attributes:
+        path: of the table.
+        provenance: what made it.
+        settings: of its features; None for a table without features.
+        style: how it is written.
+    """
+
+    path: Path
+    provenance: dict[str, Any]
+    settings: FeatureSettings | None = None
+    style: TableFormat = _PLAIN
+
+    @property
+    def partial(self) -> Path:
+        """Where finished rows are kept when a run is stopped."""
+        return self.path.with_suffix(".partial.csv")
+
+    def write_partial(self, outcomes: Sequence[Outcome]) -> None:
+        """Write finished rows as plain CSV; without rows, try whether anything can be written."""
+        fields, rows = _fields_and_rows(outcomes, None, self.style.names)
+        content = export.table_bytes(fields, rows, _PLAIN) if outcomes else b""
+        export.write_whole({self.partial: content})
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write all files; time stamps are in the provenance only."""
+        fields, rows = _fields_and_rows(outcomes, self.settings, self.style.names)
+        record = self.provenance | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
+        provenance = (json.dumps(record, indent=2) + "\n").encode()
+        if self.settings:
+            beside = {"provenance.json": provenance}
+            export.write_table(self.path, fields, rows, self.style, beside)
+        else:
+            content = export.table_bytes(fields, rows, self.style)
+            beside_it = self.path.with_name("provenance.json")
+            export.write_whole({beside_it: provenance, self.path: content})
+        self.partial.unlink()
+
+
 def _run(
     cases: Sequence[Case],
-    work: Callable[[Case], dict[str, Value]],
-    path: Path,
+    work: Callable[[Case], Found],
     report: Report,
-    provenance: dict[str, Any],
+    output: _Output,
 ) -> list[Outcome]:
     """Run all cases, then write their table; stopped half-way, write what is finished beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.csv")
-    _write_whole(partial, "")  # says at once when nothing can be written here
+    output.path.parent.mkdir(parents=True, exist_ok=True)
+    output.write_partial([])  # says at once when nothing can be written here
     outcomes: list[Outcome] = []
     try:
         for outcome in run_cases(cases, work):
             outcomes.append(outcome)
             report(outcome)
     except BaseException:
-        _write_whole(partial, _csv(outcomes))
+        output.write_partial(outcomes)
         raise
-    _write_whole(path, _csv(outcomes))
-    _write_whole(path.parent / "provenance.json", json.dumps(provenance, indent=2) + "\n")
-    partial.unlink()
+    output.write(outcomes)
     return outcomes
-
-
-def _csv(outcomes: Sequence[Outcome]) -> str:
-    text: str = table(outcomes).to_csv(index=False, lineterminator="\n")
-    return text
 
 
 def _provenance(
@@ -226,6 +314,7 @@ def _provenance(
             record["versions"]["openvino"] = version("openvino")
     if settings:
         record["features"] = settings.model_dump(mode="json")
+        record["settings_sha256"] = fingerprint.of_settings(settings)
     return record
 
 
@@ -238,9 +327,3 @@ def _command(command: str, segmenter: Segmenter | None, settings: FeatureSetting
     if settings:
         words += ["--config", settings.name]
     return " ".join(words)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

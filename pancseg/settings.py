@@ -32,16 +32,19 @@ class FeatureSettings(_Frozen):
 
     Attributes:
         name: the preset's name, or ``custom``.
-        backend: a key of ``features.extract.BACKENDS``.
+        mode: a key of ``features.extract.BACKENDS``: ``ibsi`` or ``pyradiomics``.
         parameters: the pyradiomics parameter file as it stands (``imageType``, ``featureClass``,
             ``setting``, ``voxelSetting``).
         thick_slices: grid for thick slices; None means one grid for all.
+        ibsi: what only the mode ``ibsi`` understands: ``hu``, ``outlier_sigma``,
+            ``by_slice``, ``aggregation``.
     """
 
     name: str
-    backend: str = "pyradiomics"
+    mode: str = "pyradiomics"
     parameters: dict[str, Any]
     thick_slices: ThickSlices | None = None
+    ibsi: dict[str, Any] = {}
 
     @property
     def label(self) -> int | None:
@@ -60,8 +63,9 @@ class FeatureSettings(_Frozen):
 class _Additions(_Frozen):
     """The ``pancseg`` key of a settings file: everything that pyradiomics does not know."""
 
-    backend: str = "pyradiomics"
+    mode: str = "pyradiomics"
     thick_slices: ThickSlices | None = None
+    ibsi: dict[str, Any] = {}
 
 
 def preset_folder() -> Path:
@@ -79,8 +83,8 @@ def preset_names() -> list[str]:
 def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureSettings:
     """Load a preset by name, or any pyradiomics parameter file (YAML or JSON) by path.
 
-    A file may carry one more top-level key, ``pancseg``, with ``backend`` and ``thick_slices``;
-    without it the file is plain pyradiomics and gives pyradiomics's own numbers.
+    A file may carry one more top-level key, ``pancseg``, with ``mode``, ``thick_slices`` and
+    ``ibsi``; without it the file is plain pyradiomics and gives pyradiomics's own numbers.
 
     Raises:
         FileNotFoundError: neither a preset nor a file.
@@ -106,7 +110,8 @@ def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureS
         raise ValueError(f"{name}, key pancseg: {problems}") from error
     return FeatureSettings(
         name=name if is_preset else "custom",
-        backend=additions.backend,
+        mode=additions.mode,
         parameters=content,
         thick_slices=additions.thick_slices,
+        ibsi=additions.ibsi,
     )

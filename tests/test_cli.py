@@ -88,6 +88,8 @@ def test_every_command_and_option_is_documented() -> None:
         (["extract", "SCAN", "--out", "o", "--masks", "gone"], "no such mask file"),
         (["segment", "SCAN", "--out", "o", "--engine", "abacus"], "unknown engine 'abacus'; known"),
         (["run", "SCAN", "--out", "o", "--precision", "fp8"], "unknown precision 'fp8'; known"),
+        (["run", "SCAN", "--out", "o", "--format", "xlsx"], "unknown --format 'xlsx'; known"),
+        (["extract", "SCAN", "--out", "o", "--names", "short"], "unknown --names 'short'; known"),
     ],
 )
 def test_usage_errors_are_one_line_and_exit_2(
@@ -128,6 +130,19 @@ def test_extract_reports_each_case_and_exits_1_when_one_is_unusable(
     assert frame["qc_status"].tolist() == ["pass", "fail"]
 
 
+def test_extract_writes_the_table_as_the_options_say(tmp_path: Path, phantom: Phantom) -> None:
+    scans.write(phantom.image, tmp_path / "a.nii.gz")
+    scans.write(phantom.mask, tmp_path / "m.nii.gz")
+    options = ["--masks", tmp_path / "m.nii.gz", "--config", "pyradiomics_default", "--quiet"]
+    style = ["--names", "pyradiomics", "--excel", "--decimal-comma"]
+    code, _, _ = call("extract", tmp_path / "a.nii.gz", "--out", tmp_path / "o", *options, *style)
+    content = (tmp_path / "o" / "features.csv").read_text(encoding="utf-8")
+    assert code == 0
+    assert content.startswith("\ufeffpatient_id;scan_id;roi;")
+    record = (tmp_path / "o" / "provenance.json").read_text(encoding="utf-8")
+    assert "--config pyradiomics_default --names pyradiomics --excel --decimal-comma" in record
+
+
 def test_an_output_that_cannot_be_written_is_one_line_and_exit_2(
     tmp_path: Path, phantom: Phantom
 ) -> None:
@@ -151,5 +166,5 @@ def test_demo_shows_the_table_and_finds_the_pancreas(tmp_path: Path) -> None:
     assert min(scores) >= 0.80
     frame = pd.read_csv(tmp_path / "demo" / "features.csv")
     assert frame["patient_id"].tolist() == [f"phantom_0{i}" for i in range(1, 5)]
-    assert frame.shape == (4, 9 + 386)
+    assert frame.shape == (4, 12 + 386)
     assert call("demo", "--out", tmp_path)[0] == 2  # somebody else's files are there

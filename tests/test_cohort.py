@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pancseg.case import Case, CohortError
-from pancseg.cohort import Value, read_cohort, run_cases
+from pancseg.cohort import Found, read_cohort, run_cases
+from pancseg.roi import parse_roi
 from pancseg.unusable import UnusableCase
 
 
@@ -31,9 +32,34 @@ def test_a_manifest_is_read_relative_to_itself(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     first, second = read_cohort(manifest)
-    assert first == Case("P1", tmp_path / "a.nii.gz", tmp_path / "m.nii.gz", 7)
+    assert first == Case("P1", tmp_path / "a.nii.gz", tmp_path / "m.nii.gz", parse_roi("7"))
     assert (second.scan_id, second.roi, second.mask) == ("follow-up", "tumour", None)
     assert (first.name, second.name) == ("P1", "P1_follow-up_tumour")
+
+
+def test_a_manifest_has_rows_for_regions_of_one_scan(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz", "m.nii.gz")
+    (tmp_path / "m.csv").write_text(
+        "patient_id,image,mask,roi,mask_label\n"
+        'P1,a.nii.gz,m.nii.gz,,"1,2"\n'
+        "P1,a.nii.gz,m.nii.gz,tumour,2\n"
+        "P1,a.nii.gz,m.nii.gz,ring5,ring(1+2;5mm;-200..300HU)\n"
+    )
+    cases = read_cohort(tmp_path / "m.csv")
+    assert [case.name for case in cases] == ["P1", "P1_tumour", "P1_ring5"]
+    assert {case.scan_name for case in cases} == {"P1"}
+    labels = ["1,2", "2", "ring(1,2;5mm;-200..300HU)"]
+    assert [str(case.mask_label) for case in cases] == labels
+
+
+def test_rows_of_one_scan_have_one_image(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz", "b.nii.gz")
+    rows = "P1,a.nii.gz,,\nP1,b.nii.gz,tumour,\nP1,b.nii.gz,,later\n"
+    (tmp_path / "m.csv").write_text("patient_id,image,roi,scan_id\n" + rows)
+    assert problems_of(tmp_path / "m.csv") == [
+        "'P1_tumour' has another image or series_uid than 'P1'; "
+        "give each scan of a patient a scan_id of its own"
+    ]
 
 
 def test_all_problems_of_a_manifest_come_at_once(tmp_path: Path) -> None:
@@ -109,6 +135,23 @@ def test_masks_are_found_by_the_names_of_cases(tmp_path: Path) -> None:
     assert single[0].mask == masks / "b.nrrd"
 
 
+def test_regions_with_a_label_share_the_mask_of_their_scan(tmp_path: Path) -> None:
+    """A mask of their own goes first; without a label only that one will do."""
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    touch(tmp_path, "a.nii.gz")
+    touch(masks, "P1.nii.gz", "P1_own.nii.gz")
+    (tmp_path / "m.csv").write_text(
+        "patient_id,image,roi,mask_label\n"
+        "P1,a.nii.gz,,\nP1,a.nii.gz,tumour,2\nP1,a.nii.gz,own,1\nP1,a.nii.gz,other,\n"
+    )
+    whole, own = masks / "P1.nii.gz", masks / "P1_own.nii.gz"
+    assert [c.mask for c in read_cohort(tmp_path / "m.csv", masks)] == [whole, whole, own, None]
+    assert [c.mask for c in read_cohort(tmp_path / "m.csv", own)] == [own, own, own, None]
+    (tmp_path / "m.csv").write_text("patient_id,image,roi,mask_label\nP1,a.nii.gz,own,1\n")
+    assert "1 of 2 masks fit no case ('P1')" in problems_of(tmp_path / "m.csv", masks)[0]
+
+
 def test_a_folder_of_patients_with_one_scan_deeper_finds_it(tmp_path: Path) -> None:
     for place in ("p1/study/series", "p2", "out"):
         (tmp_path / place).mkdir(parents=True)
@@ -133,18 +176,22 @@ def test_a_table_in_another_format_is_not_a_patient(tmp_path: Path) -> None:
 
 
 def test_values_that_are_not_numbers_are_a_warning() -> None:
-    (outcome,) = run_cases([Case("a", Path("x"))], lambda _: {"x": 1.0, "y": float("nan")})
+    (outcome,) = run_cases([Case("a", Path("x"))], lambda _: Found({"x": 1.0, "y": float("nan")}))
     assert (outcome.status, outcome.reason) == ("warn", "missing_values")
     assert outcome.fact == "1 values could not be computed: y"
+    found = Found({"y": float("nan")}, {"one_slice": "texture has no value"})
+    (outcome,) = run_cases([Case("a", Path("x"))], lambda _: found)
+    assert (outcome.status, outcome.reason) == ("warn", "one_slice")
+    assert outcome.fact == "texture has no value"
 
 
 def test_one_case_costs_only_itself() -> None:
-    def work(case: Case) -> dict[str, Value]:
+    def work(case: Case) -> Found:
         if case.patient_id == "bad":
             raise UnusableCase("empty_mask", "none of 8 voxels")
         if case.patient_id == "bug":
             raise ZeroDivisionError
-        return {"x": 1.0}
+        return Found({"x": 1.0})
 
     cases = [Case(name, Path("x")) for name in ("a", "bad", "bug", "b")]
     outcomes = list(run_cases(cases, work))
@@ -154,7 +201,7 @@ def test_one_case_costs_only_itself() -> None:
 
 
 def test_a_full_disk_stops_the_run() -> None:
-    def work(case: Case) -> dict[str, Value]:
+    def work(case: Case) -> Found:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):

@@ -24,6 +24,7 @@ def test_the_wheel_carries_presets_weights_and_recipes(tmp_path: Path) -> None:
         "pancseg/training/recipes/monet.yaml",
         "pancseg/training/slice_sets/open.yaml",
         "pancseg/radiomics_cfg/pancreas_ct.yaml",
+        "pancseg/features/ibsi_codes.csv",
     ):
         assert expected in names
     code = "from pancseg.settings import preset_folder, load_feature_settings as load\n"

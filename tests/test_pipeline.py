@@ -125,6 +125,7 @@ def test_the_table_starts_with_ids_and_verdict_and_is_plain_csv(
     assert header.startswith(
         "patient_id,scan_id,roi,qc_status,qc_reasons,"
         "qc_mask_source,qc_mask_label,qc_volume_ml,qc_grid_mm,"
+        "image_sha256,mask_sha256,settings_sha256,original_"
     )
     assert b"\r" not in content
     assert str(bad_run[0].parent).encode() not in content
@@ -136,6 +137,8 @@ def test_masks_lie_on_the_scans_grid_and_nothing_is_half_written(
     out = bad_run[0]
     files = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
     assert files == [
+        "codebook.csv",
+        "datapackage.json",
         "features.csv",
         "masks/provenance.json",
         "masks/segmented.nii.gz",
@@ -153,7 +156,11 @@ def test_provenance_tells_what_made_the_table(bad_run: tuple[Path, list[Outcome]
     assert record["command"].startswith("pancseg run COHORT")
     assert len(record["weights"]["sha256"]) == 64
     assert record["features"]["parameters"]["setting"]["binWidth"] == 25
-    assert {"pancseg", "torch", "pyradiomics-bhklab", "SimpleITK"} <= set(record["versions"])
+    used = {"pancseg", "torch", "pyradiomics-bhklab", "SimpleITK", "numpy"}
+    assert used <= set(record["versions"])
+    frame = pd.read_csv(bad_run[0] / "features.csv")
+    assert set(frame["settings_sha256"]) == {record["settings_sha256"]}
+    assert frame["image_sha256"].notna().tolist() == (frame["qc_status"] == "pass").tolist()
     assert str(bad_run[0].parent) not in text
 
 

@@ -98,9 +98,9 @@ def run_python(arguments: Sequence[str]) -> Run:
         process = subprocess.Popen(
             [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=log
         )
-        peak_mb = float("nan")
+        highest_mb = float("nan")
         while process.poll() is None:
-            peak_mb = _peak_mb(process.pid) or peak_mb
+            highest_mb = peak_mb(process.pid) or highest_mb
             time.sleep(_POLL_S)
         seconds = time.perf_counter() - start
         log.seek(0)
@@ -109,10 +109,10 @@ def run_python(arguments: Sequence[str]) -> Run:
         raise RuntimeError(f"the command ended with {process.returncode}: {said.strip()[-300:]}")
     stages = {stage: float(spent) for stage, spent in _STAGE.findall(said)}
     stages[REST] = seconds - sum(stages.values())
-    return Run(seconds, peak_mb, stages)
+    return Run(seconds, highest_mb, stages)
 
 
-def _peak_mb(pid: int) -> float:
+def peak_mb(pid: int) -> float:
     """Return a process's largest resident memory so far, or 0 where the system does not tell."""
     try:
         text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ import pancseg
 from pancseg.cli import benchmark
 from pancseg.cli.cohort import demo, extract, run, segment
 from pancseg.cli.evaluate import evaluate
+from pancseg.cli.selftest import selftest
 from pancseg.cli.train import train
 
 app = typer.Typer(
@@ -42,6 +43,6 @@ def _main(
     pass
 
 
-for command in (segment, extract, run, demo, evaluate, train):
+for command in (segment, extract, run, demo, evaluate, train, selftest):
     app.command()(command)
 app.add_typer(benchmark.app, name="benchmark")

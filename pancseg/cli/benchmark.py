@@ -1,4 +1,4 @@
-"""The commands that measure speed: benchmark inference, benchmark patient."""
+"""The commands that measure speed: benchmark inference, patient, features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pancseg.cli.refusal import usage_errors
 from pancseg.console import output_errors, say
 
 app = typer.Typer(
-    help="Measure how long inference and whole patients take on this machine.",
+    help="Measure how long inference, whole patients and features take on this machine.",
     no_args_is_help=True,
 )
 
@@ -108,6 +108,26 @@ def patient(
         from pancseg.benchmark.machine import machine
 
         _write(out, "patient", text, machine(used))
+
+
+@app.command()
+def features(out: _Out = None, repeats: _Repeats = 3, verbose: Verbose = False) -> None:
+    """Features of one synthetic patient on one core: both modes against pyradiomics's extractor."""
+    import tempfile
+
+    with usage_errors(verbose):
+        from pancseg.benchmark import features as timing
+    with tempfile.TemporaryDirectory() as folder:
+        _tell("making a scan of 512×512×100")
+        volume_ml = timing.make_case(Path(folder))
+        found = {w: timing.measure(Path(folder), w, repeats, _tell) for w in timing.SETTINGS}
+    text = f"A pancreas of {volume_ml:.0f} mL in 512×512×100 voxels of 0.8×0.8×2.5 mm.\n\n"
+    text += "\n".join(timing.report(which, runs) for which, runs in found.items())
+    say("\n" + text, sys.stdout)
+    if out:
+        from pancseg.benchmark.machine import machine
+
+        _write(out, "features", text, machine(1))
 
 
 def _changed_voxels(kinds: list[tuple[str, str]], paths: list[Path], threads: int) -> str:

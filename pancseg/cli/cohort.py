@@ -12,12 +12,17 @@ import typer
 from pancseg.cli.options import (
     Cohort,
     Config,
+    DecimalComma,
     Engine,
+    Excel,
+    Format,
     Label,
     Masks,
+    Names,
     Out,
     Precision,
     Quiet,
+    Roi,
     Threads,
     Verbose,
     Weights,
@@ -30,6 +35,7 @@ from pancseg.stages import timed
 if TYPE_CHECKING:
     from pancseg.case import Case
     from pancseg.cohort import Outcome
+    from pancseg.export import TableFormat
     from pancseg.segmentation import Segmenter
     from pancseg.settings import FeatureSettings
 
@@ -45,8 +51,10 @@ def segment(
     verbose: Verbose = False,
 ) -> None:
     """Delineate the pancreas: COHORT → OUT/masks and OUT/masks.csv."""
+    from pancseg.rows import one_per_scan
+
     with usage_errors(verbose):
-        cases = _cases(cohort, out, None, None)
+        cases = one_per_scan(_cases(cohort, out))
         segmenter = _segmenter(weights, engine, precision, threads, quiet)
     from pancseg.pipeline import segment_cohort
 
@@ -60,18 +68,24 @@ def extract(
     out: Out,
     masks: Masks = None,
     label: Label = None,
+    roi: Roi = None,
     config: Config = "pancreas_ct",
+    names: Names = "safe",
+    format: Format = "csv",
+    excel: Excel = False,
+    decimal_comma: DecimalComma = False,
     threads: Threads = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Compute features of existing masks: COHORT + masks → OUT/features.csv."""
     with usage_errors(verbose):
-        cases = _cases(cohort, out, masks, label)
+        cases = _rows(cohort, out, masks, label, roi)
         settings = _settings(config)
+        style = _style(format, names, excel, decimal_comma)
         limit_threads(threads)
-    outcomes = _run(cases, out, settings, None, quiet)
-    _finish(outcomes, out / "features.csv", quiet)
+    outcomes = _run(cases, out, settings, None, quiet, style)
+    _finish(outcomes, out / f"features.{style.kind}", quiet)
 
 
 def run(
@@ -79,10 +93,15 @@ def run(
     out: Out,
     masks: Masks = None,
     label: Label = None,
+    roi: Roi = None,
     config: Config = "pancreas_ct",
     weights: Weights = "monet_nih",
     engine: Engine = "auto",
     precision: Precision = "fp32",
+    names: Names = "safe",
+    format: Format = "csv",
+    excel: Excel = False,
+    decimal_comma: DecimalComma = False,
     threads: Threads = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -92,11 +111,12 @@ def run(
     A case that comes with a mask keeps it.
     """
     with usage_errors(verbose):
-        cases = _cases(cohort, out, masks, label)
+        cases = _rows(cohort, out, masks, label, roi)
         settings = _settings(config)
+        style = _style(format, names, excel, decimal_comma)
         segmenter = _segmenter(weights, engine, precision, threads, quiet)
-    outcomes = _run(cases, out, settings, segmenter, quiet)
-    _finish(outcomes, out / "features.csv", quiet)
+    outcomes = _run(cases, out, settings, segmenter, quiet, style)
+    _finish(outcomes, out / f"features.{style.kind}", quiet)
 
 
 def demo(
@@ -121,8 +141,8 @@ def demo(
         segmenter = _segmenter("monet_phantom", engine, precision, threads, quiet)
         with output_errors():
             manifest = synthetic.make_cohort(out, patients)
-    cases = _cases(manifest, out, None, None)
-    outcomes = _run(cases, out, settings, segmenter, quiet)
+    cases = _cases(manifest, out)
+    outcomes = _run(cases, out, settings, segmenter, quiet, _style())
     if not quiet:
         say(synthetic.summary(outcomes, out), sys.stdout)
     _finish(outcomes, out / "features.csv", quiet)
@@ -134,20 +154,43 @@ def _run(
     settings: FeatureSettings,
     segmenter: Segmenter | None,
     quiet: bool,
+    style: TableFormat,
 ) -> list[Outcome]:
     from pancseg.pipeline import run_cohort
 
     with progress(len(cases), quiet) as report:
-        return run_cohort(cases, out, settings, report, segmenter)
+        return run_cohort(cases, out, settings, report, segmenter, style)
 
 
-def _cases(cohort: Path, out: Path, masks: Path | None, label: int | None) -> list[Case]:
-    from dataclasses import replace
+def _style(
+    kind: str = "csv", names: str = "safe", excel: bool = False, decimal_comma: bool = False
+) -> TableFormat:
+    from pancseg.export import TableFormat
 
+    return TableFormat(kind, names, excel, decimal_comma)
+
+
+def _cases(cohort: Path, out: Path, masks: Path | None = None) -> list[Case]:
     from pancseg.cohort import read_cohort
 
-    cases = read_cohort(cohort, masks, leave_out=[out])
-    return [replace(c, mask_label=c.mask_label or label) for c in cases]
+    return read_cohort(cohort, masks, leave_out=[out])
+
+
+def _rows(
+    cohort: Path, out: Path, masks: Path | None, label: int | None, roi: list[str] | None
+) -> list[Case]:
+    """Return the cohort's cases with the regions that the options name."""
+    from pancseg import rows
+
+    if label and roi:
+        raise ValueError(
+            f"--label and --roi both name regions; for label {label} write --roi NAME={label}"
+        )
+    regions = rows.named_regions(roi or [])
+    cases = _cases(cohort, out, masks)
+    if regions:
+        return rows.one_per_region(cases, regions)
+    return rows.with_label(cases, label) if label else cases
 
 
 def _settings(config: str) -> FeatureSettings:

@@ -30,8 +30,31 @@ Label = Annotated[
         show_default=False,
     ),
 ]
+Roi = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=EXPRESSION",
+        help="A row for this region of each scan; once for each, such as tumour=2, "
+        "'ring5=ring(1,2;5mm)'. Default: pancreas, tumour included.",
+        show_default=False,
+    ),
+]
 Config = Annotated[
     str, typer.Option(help="Feature settings: a preset or a pyradiomics parameter file.")
+]
+Names = Annotated[
+    str,
+    typer.Option(
+        help="Names of features in the table: safe (letters, digits and _ only) or pyradiomics."
+    ),
+]
+Format = Annotated[str, typer.Option(help="Of the table: csv, or parquet (needs pyarrow).")]
+Excel = Annotated[bool, typer.Option("--excel", help="Mark the CSV as UTF-8, as Excel needs it.")]
+DecimalComma = Annotated[
+    bool,
+    typer.Option(
+        "--decimal-comma", help="Write 0,5 and ; between cells, as Excel does in such countries."
+    ),
 ]
 Weights = Annotated[str, typer.Option(help="Network weights: a shipped name or a file.")]
 Engine = Annotated[

@@ -7,20 +7,34 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import SimpleITK as sitk
 
 from pancseg import scans
-from pancseg.features import pyradiomics_backend
+from pancseg.features import ibsi, pyradiomics_backend
+from pancseg.features.measured import Measured
+from pancseg.features.regions import region_of
 from pancseg.settings import DEFAULT_PRESET, FeatureSettings, load_feature_settings
-from pancseg.unusable import UnusableCase
 
-Backend = Callable[[sitk.Image, sitk.Image, dict[str, Any]], dict[str, float]]
+Parameters = dict[str, Any]
 
-BACKENDS: dict[str, Backend] = {"pyradiomics": pyradiomics_backend.compute}
+
+class Backend(NamedTuple):
+    """A way to compute features.
+
+    Attributes:
+        compute: scan, region on the scan's grid, pyradiomics's parameters, additions → features.
+        check: parameters, additions → ValueError if they make no sense to it.
+    """
+
+    compute: Callable[[sitk.Image, sitk.Image, Parameters, Parameters], Measured]
+    check: Callable[[Parameters, Parameters], None]
+
+
+BACKENDS: dict[str, Backend] = {
+    "ibsi": Backend(ibsi.compute_from, ibsi.check),
+    "pyradiomics": Backend(pyradiomics_backend.compute, pyradiomics_backend.check),
+}
 """To add a backend: one module beside this one, one entry here."""
-
-_PANCREAS_AND_TUMOUR = {1, 2}
 
 
 def extract(
@@ -28,7 +42,7 @@ def extract(
     mask: sitk.Image,
     settings: FeatureSettings | str | Path = DEFAULT_PRESET,
     *,
-    label: int | None = None,
+    label: int | str | None = None,
 ) -> dict[str, float]:
     """Compute the features of one region of one scan.
 
@@ -36,65 +50,34 @@ def extract(
         scan: a 3-D volume in HU.
         mask: labels in the same space; re-ordered when its axes run otherwise.
         settings: a preset's name, a pyradiomics parameter file, or loaded settings.
-        label: which label of the mask; by default the one that the settings name, or else the
-            only one there is, or 1 and 2 (pancreas and tumour) together.
+        label: which label of the mask, or an expression such as ``ring(1,2;5mm)``
+            (:func:`pancseg.roi.parse_roi`); by default the label that the settings name, or else
+            the only one there is, or 1 and 2 (pancreas and tumour) together.
 
     Returns:
-        pyradiomics's feature names and values, in pyradiomics's order.
+        pyradiomics's feature names and values, in pyradiomics's order; NaN where a feature has no
+        value in this region.
 
     Raises:
         UnusableCase: ``empty_mask``, ``no_label``, ``several_labels``, ``not_labels``,
-            ``geometry``, ``too_small`` or ``resegmented``.
+            ``empty_region``, ``geometry``, ``too_small`` or ``resegmented``.
+        ValueError: ``label`` is not an expression.
     """
     if not isinstance(settings, FeatureSettings):
         settings = load_feature_settings(settings)
-    region = region_of(mask, label if label is not None else settings.label).image
-    return measure(scan, region, settings)
+    region = region_of(mask, label if label is not None else settings.label, scan).image
+    return measure(scan, region, settings).values
 
 
-def measure(scan: sitk.Image, region: sitk.Image, settings: FeatureSettings) -> dict[str, float]:
-    """Compute the features of a region that :func:`region_of` made; as :func:`extract`."""
+def measure(scan: sitk.Image, region: sitk.Image, settings: FeatureSettings) -> Measured:
+    """Compute the features of a region that :func:`region_of` made, with reasons for empty ones.
+
+    Arguments and errors are those of :func:`extract`.
+    """
     parameters = parameters_for(scan, settings)
     if not (parameters.get("setting") or {}).get("correctMask"):
         region = scans.on_grid_of(scan, region)
-    return BACKENDS[settings.backend](scan, region, parameters)
-
-
-class Region(NamedTuple):
-    """One region of a label map.
-
-    Attributes:
-        image: uint8 mask, 1 inside.
-        labels: the label values it is made of.
-    """
-
-    image: sitk.Image
-    labels: tuple[int, ...]
-
-
-def region_of(mask: sitk.Image, label: int | None) -> Region:
-    """Return the region of a label; without a label, what the mask holds if that is clear.
-
-    Clear is a single label, or 1 and 2 (pancreas and tumour), which are joined.
-
-    Raises:
-        UnusableCase: ``not_labels`` for fractional values, ``empty_mask``, ``no_label``, or
-            ``several_labels`` where a label must be named.
-    """
-    voxels = scans.labels(mask)
-    present = tuple(int(v) for v in np.unique(voxels[voxels != 0]))
-    listed = ", ".join(map(str, present[:10])) + ", …" * (len(present) > 10)
-    if not present:
-        raise UnusableCase("empty_mask", f"none of the mask's {voxels.size} voxels is set")
-    if label is not None and label not in present:
-        raise UnusableCase("no_label", f"the mask has no label {label}; it has {listed}")
-    if label is None and len(present) > 1 and not set(present) <= _PANCREAS_AND_TUMOUR:
-        raise UnusableCase(
-            "several_labels", f"the mask has labels {listed}; name one by mask_label or --label"
-        )
-    inside = voxels != 0 if label is None else voxels == label
-    labels = present if label is None else (label,)
-    return Region(scans.like(inside.astype(np.uint8), mask), labels)
+    return BACKENDS[settings.mode].compute(scan, region, parameters, settings.ibsi)
 
 
 def parameters_for(scan: sitk.Image, settings: FeatureSettings) -> dict[str, Any]:
@@ -107,7 +90,7 @@ def parameters_for(scan: sitk.Image, settings: FeatureSettings) -> dict[str, Any
 
 
 def check(settings: FeatureSettings) -> None:
-    """Raise ValueError when these settings name an unknown backend or one does not accept them."""
-    if settings.backend not in BACKENDS:
-        raise ValueError(f"unknown backend {settings.backend!r}; known: {', '.join(BACKENDS)}")
-    pyradiomics_backend.check(settings.parameters)
+    """Raise ValueError when these settings name an unknown mode or do not suit theirs."""
+    if settings.mode not in BACKENDS:
+        raise ValueError(f"unknown mode {settings.mode!r}; known: {', '.join(BACKENDS)}")
+    BACKENDS[settings.mode].check(settings.parameters, settings.ibsi)

@@ -1,13 +1,32 @@
-"""Column names: feature names that R, SPSS and pandas take as they are."""
+"""Owns column names: feature names that R, SPSS and pandas take as they are."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
+NAMINGS = ("safe", "pyradiomics")
+
+
+def column_names(originals: Iterable[str], naming: str = "safe") -> dict[str, str]:
+    """Map feature names to column names, one to one.
+
+    Args:
+        originals: pyradiomics's names.
+        naming: ``safe`` as :func:`safe_names`, or ``pyradiomics``, which leaves them as they are.
+
+    Raises:
+        ValueError: another naming, or two names would become one.
+    """
+    if naming not in NAMINGS:
+        raise ValueError(f"unknown --names {naming!r}; known: {', '.join(NAMINGS)}")
+    return safe_names(originals) if naming == "safe" else {name: name for name in originals}
+
 
 def safe_names(originals: Iterable[str]) -> dict[str, str]:
     """Map feature names to names of letters, digits and ``_`` only, one to one.
+
+    A name that does not begin with a letter gets an ``x`` before it, because R would add one.
 
     >>> safe_names(["log-sigma-1-0-mm-3D_glcm_Idm"])
     {'log-sigma-1-0-mm-3D_glcm_Idm': 'log_sigma_1_0_mm_3D_glcm_Idm'}
@@ -15,10 +34,15 @@ def safe_names(originals: Iterable[str]) -> dict[str, str]:
     Raises:
         ValueError: two names would become one.
     """
-    names = {name: re.sub(r"[^A-Za-z0-9_]", "_", name) for name in originals}
+    names = {name: _safe(name) for name in originals}
     seen: dict[str, str] = {}
     for original, safe in names.items():
         if safe in seen:
             raise ValueError(f"{seen[safe]!r} and {original!r} would both be named {safe!r}")
         seen[safe] = original
     return names
+
+
+def _safe(name: str) -> str:
+    safe = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    return safe if re.match("[A-Za-z]", safe) else f"x{safe}"

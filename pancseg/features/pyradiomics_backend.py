@@ -1,4 +1,8 @@
-"""The one door to pyradiomics: region and parameters in, pyradiomics's own numbers out."""
+"""Mode ``pyradiomics``: any of its parameter files, its own numbers, in less time.
+
+What pyradiomics does is left to pyradiomics (checks, filters, formulas). It is only given less to
+do: the box around the region instead of the volume, and matrices that are counted once.
+"""
 
 from __future__ import annotations
 
@@ -13,33 +17,22 @@ import numpy as np
 import pykwalify.core
 import radiomics
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from pykwalify.errors import PyKwalifyException
+from radiomics import imageoperations
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 
 from pancseg import scans
+from pancseg.features import pyradiomics_classes as classes
+from pancseg.features.box import Box, box_of
+from pancseg.features.matrices import grey_levels
+from pancseg.features.measured import Measured
+from pancseg.features.neighbours import Neighbours, neighbours
+from pancseg.features.pyradiomics_reach import reached
+from pancseg.features.pyradiomics_shape import Shape
 from pancseg.unusable import UnusableCase
 
 log = logging.getLogger(__name__)
-
-_LOCAL_SETTINGS = {
-    "additionalInfo",
-    "binCount",
-    "binWidth",
-    "distances",
-    "force2D",
-    "force2Ddimension",
-    "gldm_a",
-    "label",
-    "minimumROIDimensions",
-    "minimumROISize",
-    "resegmentMode",
-    "resegmentRange",
-    "resegmentShape",
-    "symmetricalGLCM",
-    "voxelArrayShift",
-    "weightingNorm",
-}
-"""Settings under which no voxel outside the region's box matters: no resampling, no normalising."""
 
 _REFUSALS = {
     "mask only contains": "too_small",
@@ -51,22 +44,32 @@ _REFUSALS = {
 }
 """How pyradiomics's own refusals begin, and the reason code of each."""
 
+_NOT_COUNTED_HERE = {"weightingNorm": None, "distances": [1], "voxelArrayShift": 0}
+"""Settings that leave counting to pyradiomics when they are another than this."""
 
-def compute(scan: sitk.Image, region: sitk.Image, parameters: dict[str, Any]) -> dict[str, float]:
+SPLINE_REACH = 40
+"""Voxels after which a B-spline's memory is below a double's last digit (0.268 ** 40)."""
+
+
+def compute(
+    scan: sitk.Image,
+    region: sitk.Image,
+    parameters: dict[str, Any],
+    additions: dict[str, Any] | None = None,
+) -> Measured:
     """Return pyradiomics's features of one region, under pyradiomics's names.
 
     Args:
         scan: the volume, HU.
         region: uint8, 1 inside; on the scan's grid unless the parameters say ``correctMask``.
         parameters: a pyradiomics parameter file as a dictionary.
+        additions: none: there is nothing to add to pyradiomics's own.
 
     Raises:
         UnusableCase: ``too_small`` or ``resegmented``, when pyradiomics refuses the region.
         ValueError: the parameters are not valid.
     """
     extractor = _extractor(parameters)
-    if _is_local(parameters):
-        scan, region = _in_its_box(scan, region)
     with _quiet():
         try:
             result = extractor.execute(scan, region, label=1)
@@ -79,37 +82,135 @@ def compute(scan: sitk.Image, region: sitk.Image, parameters: dict[str, Any]) ->
     values = {name: float(value) for name, value in result.items()}
     if failed := [name for name, value in values.items() if not math.isfinite(value)]:
         log.info("pyradiomics could not compute %s", ", ".join(failed))
-    return values
+    return Measured(values, {})
 
 
-def _is_local(parameters: dict[str, Any]) -> bool:
-    """Return whether the features depend on nothing outside the region's bounding box."""
-    unfiltered = parameters.get("imageType") in ({"Original": {}}, {"Original": None})
-    return unfiltered and set(parameters.get("setting") or {}) <= _LOCAL_SETTINGS
-
-
-def _in_its_box(scan: sitk.Image, region: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
-    """Crop to the region's bounding box, as pyradiomics does itself after slower checks."""
-    inside = scans.array(region) != 0
-    start, size = [], []
-    for others in ((0, 1), (0, 2), (1, 2)):  # x, y, z of an array (z, y, x)
-        hit = np.flatnonzero(inside.any(axis=others))
-        if not hit.size:
-            return scan, region
-        start.append(int(hit[0]))
-        size.append(int(hit[-1] - hit[0]) + 1)
-    return sitk.RegionOfInterest(scan, size, start), sitk.RegionOfInterest(region, size, start)
-
-
-def check(parameters: dict[str, Any]) -> None:
+def check(parameters: dict[str, Any], additions: dict[str, Any] | None = None) -> None:
     """Raise ValueError when pyradiomics would not accept these parameters."""
+    if additions:
+        raise ValueError(f"{', '.join(additions)} needs the mode ibsi")
     _extractor(parameters)
 
 
-def _extractor(parameters: dict[str, Any]) -> RadiomicsFeatureExtractor:
+class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics is not typed
+    """pyradiomics's extractor, spared what changes no number."""
+
+    _around: tuple[NDArray[np.bool_], Neighbours] | None = None
+
+    def loadImage(  # noqa: N802
+        self,
+        image: sitk.Image,
+        mask: sitk.Image,
+        general_info: None = None,
+        **settings: Any,
+    ) -> tuple[sitk.Image, sitk.Image]:
+        """Return scan and mask as pyradiomics would, cut to where anything is looked at."""
+        box = box_of(scans.array(mask) != 0)
+        if box is None or settings.get("correctMask") or settings.get("preCrop"):
+            loaded: tuple[sitk.Image, sitk.Image]
+            loaded = super().loadImage(image, mask, general_info, **settings)
+            return loaded
+        if settings.get("normalize"):
+            image = imageoperations.normalizeImage(image, **settings)
+        if settings.get("interpolator") is None or settings.get("resampledPixelSpacing") is None:
+            shape, spacing = scans.array(mask).shape, image.GetSpacing()[::-1]
+            part = reached(self.enabledImagetypes, settings, box, shape, spacing)
+            return _cut(image, mask, part)
+        return _resampled(image, mask, box, settings)
+
+    def computeShape(  # noqa: N802
+        self, image: sitk.Image, mask: sitk.Image, box: NDArray[np.int64], **settings: Any
+    ) -> dict[str, float]:
+        """Return pyradiomics's shape features."""
+        if "shape2D" in self.enabledFeatures:
+            flat: dict[str, float] = super().computeShape(image, mask, box, **settings)
+            return flat
+        if "shape" not in self.enabledFeatures:
+            return {}
+        _, cropped = imageoperations.cropToTumorMask(image, mask, box)
+        shape = Shape(
+            scans.array(cropped) == 1, cropped.GetSpacing()[::-1], sample_covariance=False
+        )
+        values = classes.execute(shape, self.enabledFeatures["shape"])
+        return {f"original_shape_{name}": value for name, value in values.items()}
+
+    def computeFeatures(  # noqa: N802
+        self, image: sitk.Image, mask: sitk.Image, name: str, **settings: Any
+    ) -> dict[str, float]:
+        """Return pyradiomics's features of one (filtered) image, cropped to the region."""
+        inside = scans.array(mask) == 1
+        values = scans.array(image)[inside]
+        edges = imageoperations.getBinEdges(np.array([values.min(), values.max()]), **settings)
+        levels = np.digitize(values, edges)
+        others = any(settings.get(key, usual) != usual for key, usual in _NOT_COUNTED_HERE.items())
+        if others or levels.min() < 1:
+            slow: dict[str, float] = super().computeFeatures(image, mask, name, **settings)
+            return slow
+        plane = settings.get("force2Ddimension", 0) if settings.get("force2D") else None
+        found = classes.compute(
+            classes.Voxels(
+                intensities=values.astype(float),
+                levels=grey_levels(levels, self._neighbours(inside, plane)),
+                spacing_mm=image.GetSpacing(),
+            ),
+            classes.Texture(
+                symmetrical=settings.get("symmetricalGLCM", True),
+                gldm_tolerance=settings.get("gldm_a", 0),
+            ),
+            self.enabledFeatures,
+        )
+        return {f"{name}_{feature}": value for feature, value in found.items()}
+
+    def _neighbours(self, inside: NDArray[np.bool_], plane: int | None) -> Neighbours:
+        """Return the region's geometry, that of the last image if it is the same."""
+        if self._around is None or not np.array_equal(self._around[0], inside):
+            self._around = (inside, neighbours(inside, plane=plane))
+        return self._around[1]
+
+
+def _resampled(
+    image: sitk.Image, mask: sitk.Image, box: Box, settings: dict[str, Any]
+) -> tuple[sitk.Image, sitk.Image]:
+    """Resample as ``imageoperations.resampleImage``, reading no more of the scan than it needs."""
+    own = np.array(mask.GetSpacing())
+    wanted = np.array(settings["resampledPixelSpacing"], float)
+    wanted = np.where(wanted == 0, own, wanted)
+    start, size = np.array(box.start[::-1]), np.array(box.size[::-1])
+    wanted = np.where(size == 1, own, wanted)
+    margin = settings.get("padDistance", 5)
+    if np.allclose(image.GetSpacing(), wanted):
+        return _cut(image, mask, box.grown((margin,) * 3, scans.array(mask).shape))
+    ratio = own / wanted
+    last = np.ceil(np.array(mask.GetSize()) * ratio) - 1
+    lower = np.maximum(np.floor((start - 0.5) * ratio - margin), 0)
+    upper = np.minimum(np.ceil((start + size - 0.5) * ratio + margin), last)
+    origin = 0.5 * (wanted - own) / own + lower / ratio
+    resample = sitk.ResampleImageFilter()
+    resample.SetOutputSpacing(wanted)
+    resample.SetOutputDirection(mask.GetDirection())
+    resample.SetSize([int(n) for n in upper - lower + 1])
+    resample.SetOutputOrigin(mask.TransformContinuousIndexToPhysicalPoint(origin))
+    resample.SetInterpolator(sitk.sitkNearestNeighbor)
+    region = resample.Execute(mask)
+    interpolator = settings["interpolator"]
+    if isinstance(interpolator, str):
+        interpolator = getattr(sitk, interpolator)
+    if interpolator not in (sitk.sitkNearestNeighbor, sitk.sitkLinear):
+        reach = np.ceil((margin + 2) / ratio[::-1]).astype(int) + SPLINE_REACH
+        image, _ = _cut(image, image, box.grown(reach, scans.array(mask).shape))
+    resample.SetInterpolator(interpolator)
+    return resample.Execute(image), region
+
+
+def _cut(image: sitk.Image, mask: sitk.Image, box: Box) -> tuple[sitk.Image, sitk.Image]:
+    size, start = [int(n) for n in box.size[::-1]], [int(n) for n in box.start[::-1]]
+    return sitk.RegionOfInterest(image, size, start), sitk.RegionOfInterest(mask, size, start)
+
+
+def _extractor(parameters: dict[str, Any]) -> _Extractor:
     with _quiet():
         try:
-            extractor = RadiomicsFeatureExtractor(copy.deepcopy(parameters))
+            extractor = _Extractor(copy.deepcopy(parameters))
         except PyKwalifyException as error:
             reason = " ".join(str(error.msg).split())
             raise ValueError(f"pyradiomics does not accept these settings: {reason}") from error

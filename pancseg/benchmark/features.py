@@ -1,0 +1,168 @@
+"""Features of one synthetic patient in both modes, against pyradiomics's own extractor.
+
+Each measurement is a process of its own on one core, and tells its seconds of processor time and
+its peak memory. The three take turns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import SimpleITK as sitk
+
+from pancseg import scans
+from pancseg.benchmark.patient import peak_mb
+from pancseg.phantom import make_phantom
+
+SIZE, SPACING_MM = (512, 512, 100), (0.8, 0.8, 2.5)
+BASELINE = "radiomics.featureextractor"
+CONTENDERS = (BASELINE, "pyradiomics", "ibsi")
+"""pyradiomics's own extractor, then pancseg's modes."""
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_CLASSES = ("shape", "firstorder", "glcm", "glrlm", "glszm", "gldm", "ngtdm")
+RESAMPLED: dict[str, Any] = {
+    "setting": {"resampledPixelSpacing": [1, 1, 1], "binWidth": 25},
+    "imageType": {
+        "Original": {},
+        "LoG": {"sigma": [1.0, 2.0, 3.0, 4.0, 5.0]},
+        "Wavelet": {"wavelet": "coif1"},
+    },
+    "featureClass": dict.fromkeys(_CLASSES),
+}
+AS_IT_IS: dict[str, Any] = {**RESAMPLED, "setting": {"binWidth": 25}}
+SETTINGS = {"1 mm voxels": RESAMPLED, "the scan's own voxels": AS_IT_IS}
+
+
+class Measurement(NamedTuple):
+    """One process.
+
+    Attributes:
+        seconds: processor time of the features alone, imports and reading left out.
+        peak_mb: how far the process's largest memory rose above scan and imports, 10⁶ bytes.
+        values: the features by pyradiomics's names.
+    """
+
+    seconds: float
+    peak_mb: float
+    values: dict[str, float]
+
+
+def make_case(folder: Path) -> float:
+    """Write scan and mask of a synthetic patient; return the pancreas's volume in mL."""
+    phantom = make_phantom(3, size=SIZE, spacing_mm=SPACING_MM)
+    mask = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
+    scans.write(phantom.image, folder / "scan.nrrd")
+    scans.write(mask, folder / "mask.nrrd")
+    return float(np.count_nonzero(scans.array(mask)) * np.prod(SPACING_MM) / 1000)
+
+
+def measure(
+    folder: Path, which: str, repeats: int, tell: Callable[[str], None]
+) -> dict[str, list[Measurement]]:
+    """Measure all contenders in turn on the case in a folder; ``which`` is a key of ``SETTINGS``.
+
+    Raises:
+        RuntimeError: one of them failed.
+    """
+    found: dict[str, list[Measurement]] = {name: [] for name in CONTENDERS}
+    for _ in range(repeats):
+        for name in CONTENDERS:
+            found[name].append(_in_new_process(folder, name, which))
+            last = found[name][-1]
+            tell(f"{which}, {name}: {last.seconds:.2f} s, {last.peak_mb:.0f} MB")
+    return found
+
+
+def report(which: str, found: dict[str, list[Measurement]]) -> str:
+    """Return medians, ratios to pyradiomics's extractor and the largest difference as Markdown."""
+    base = found[BASELINE]
+    lines = [
+        f"{which}: {len(base[0].values)} features, N={len(base)}",
+        "",
+        "| | seconds | times as fast | memory above the scan, MB | largest relative difference |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for name, runs in found.items():
+        ratio = median(b.seconds / r.seconds for b, r in zip(base, runs, strict=True))
+        apart = (
+            "" if name == "ibsi" else f"{largest_difference(base[0].values, runs[0].values):.0e}"
+        )
+        lines.append(
+            f"| {name if name == BASELINE else f'mode {name}'} "
+            f"| {median(r.seconds for r in runs):.2f} | {ratio:.1f} "
+            f"| {median(r.peak_mb for r in runs):.0f} | {apart} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def largest_difference(expected: dict[str, float], found: dict[str, float]) -> float:
+    """Return the largest relative difference; infinite when not the same features are there."""
+    if list(expected) != list(found):
+        return float("inf")
+    pairs = np.array([(expected[name], found[name]) for name in expected])
+    return float((np.abs(np.diff(pairs)[:, 0]) / np.maximum(np.abs(pairs[:, 0]), 1e-12)).max())
+
+
+def _in_new_process(folder: Path, name: str, which: str) -> Measurement:
+    with tempfile.TemporaryDirectory() as out:
+        result = Path(out) / "result.json"
+        one_core = dict.fromkeys(_THREADS, "1")
+        words = ["-m", "pancseg.benchmark.features", str(folder), name, which, str(result)]
+        done = subprocess.run(
+            [sys.executable, *words], env={**os.environ, **one_core}, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError(f"{name} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        return Measurement(*json.loads(result.read_text(encoding="utf-8")))
+
+
+def _main(arguments: Sequence[str]) -> None:
+    """Measure one contender and write what was found: FOLDER NAME SETTINGS RESULT."""
+    import time
+
+    folder, name, which, result = Path(arguments[0]), *arguments[1:3], Path(arguments[3])
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    scan, mask = scans.read(folder / "scan.nrrd"), scans.read(folder / "mask.nrrd")
+    compute = _contender(name, SETTINGS[which])
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts from here
+    before = peak_mb(os.getpid())
+    start = time.process_time()
+    values = compute(scan, mask)
+    seconds = time.process_time() - start
+    risen = peak_mb(os.getpid()) - before
+    found = {k: float(v) for k, v in values.items()}
+    result.write_text(json.dumps([seconds, risen, found]), encoding="utf-8")
+
+
+def _contender(name: str, parameters: dict[str, Any]) -> Callable[[sitk.Image, sitk.Image], Any]:
+    if name == BASELINE:
+        import radiomics
+        from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+        radiomics.logger.setLevel("ERROR")
+        extractor = RadiomicsFeatureExtractor(parameters)
+
+        def compute(scan: sitk.Image, mask: sitk.Image) -> dict[str, float]:
+            found = extractor.execute(scan, mask, label=1)
+            return {k: v for k, v in found.items() if not k.startswith("diagnostics_")}
+
+        return compute
+    from pancseg import features
+    from pancseg.settings import FeatureSettings
+
+    settings = FeatureSettings(name="custom", mode=name, parameters=parameters)
+    return lambda scan, mask: features.measure(scan, mask, settings).values
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

@@ -1,0 +1,42 @@
+"""The command that proves the installed build: selftest."""
+
+from __future__ import annotations
+
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pancseg.cli.options import Verbose
+from pancseg.cli.refusal import usage_errors
+from pancseg.console import say
+
+
+def selftest(
+    ibsi_data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Copy of IBSI's data sets (github.com/theibsi/data_sets): its CT phantom too.",
+            show_default=False,
+        ),
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Compare this build's features with IBSI's reference values; exit code 1 if one disagrees."""
+    with usage_errors(verbose):
+        from pancseg import selftest as proof
+
+        scores = proof.digital_phantom()
+        if ibsi_data:
+            scores = chain(scores, proof.ct_phantom(ibsi_data))
+        agree, compared = 0, 0
+        for found in scores:
+            say(f"{found.agree:>4} of {found.compared}  {found.name}", sys.stdout)
+            for miss in found.misses:
+                say(f"             {miss}", sys.stdout)
+            agree, compared = agree + found.agree, compared + found.compared
+    say(f"{agree:>4} of {compared}  values agree with IBSI's reference values", sys.stdout)
+    if agree < compared:
+        raise typer.Exit(1)

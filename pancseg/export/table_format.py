@@ -1,0 +1,54 @@
+"""Owns how a table is written: which format, which names, for which program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from pancseg.features.names import NAMINGS
+
+KINDS = ("csv", "parquet")
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """How a feature table is written.
+
+    Attributes:
+        kind: ``csv`` or ``parquet`` (needs pyarrow).
+        names: ``safe``, or ``pyradiomics`` for the original feature names.
+        excel: begin with a byte order mark, by which Excel knows UTF-8.
+        decimal_comma: ``,`` in numbers and ``;`` between cells, as Excel expects them where
+            decimals have a comma.
+
+    Raises:
+        ValueError: an unknown choice, one that does not go with parquet, or no pyarrow.
+    """
+
+    kind: str = "csv"
+    names: str = "safe"
+    excel: bool = False
+    decimal_comma: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown --format {self.kind!r}; known: {', '.join(KINDS)}")
+        if self.names not in NAMINGS:
+            raise ValueError(f"unknown --names {self.names!r}; known: {', '.join(NAMINGS)}")
+        if self.kind == "parquet" and (self.excel or self.decimal_comma):
+            raise ValueError("--excel and --decimal-comma are for CSV; leave --format parquet away")
+        if self.kind == "parquet" and find_spec("pyarrow") is None:
+            raise ValueError("--format parquet needs pyarrow; pip install 'pancseg[parquet]'")
+
+    @property
+    def words(self) -> list[str]:
+        """The options of the command line that ask for this format."""
+        words = ["--names", self.names] if self.names != "safe" else []
+        words += ["--format", self.kind] if self.kind != "csv" else []
+        words += ["--excel"] * self.excel
+        return words + ["--decimal-comma"] * self.decimal_comma
+
+    @property
+    def delimiter(self) -> str:
+        """What stands between cells."""
+        return ";" if self.decimal_comma else ","

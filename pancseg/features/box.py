@@ -1,0 +1,48 @@
+"""The box around a region, in voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Box(NamedTuple):
+    """A part of a volume, axes (z, y, x).
+
+    Attributes:
+        start: its first voxel.
+        size: its voxels along each axis.
+    """
+
+    start: tuple[int, ...]
+    size: tuple[int, ...]
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """What to index an array with."""
+        return tuple(slice(a, a + n) for a, n in zip(self.start, self.size, strict=True))
+
+    def grown(self, margin: Sequence[int], shape: Sequence[int]) -> Box:
+        """Return the box with a margin on all sides, as far as the volume goes."""
+        low = [max(a - m, 0) for a, m in zip(self.start, margin, strict=True)]
+        ends = zip(self.start, self.size, margin, shape, strict=True)
+        high = [min(a + n + m, limit) for a, n, m, limit in ends]
+        return Box(tuple(low), tuple(b - a for a, b in zip(low, high, strict=True)))
+
+
+def box_of(inside: NDArray[Any]) -> Box | None:
+    """Return the box around all voxels of a (z, y, x) region, none for an empty one."""
+    start, size = [], []
+    along_z = inside.any(axis=(1, 2))
+    hit = np.flatnonzero(along_z)
+    if not hit.size:
+        return None
+    some: Any = inside[hit[0] : hit[-1] + 1].any(axis=0)
+    for line in (along_z, some.any(axis=1), some.any(axis=0)):
+        hit = np.flatnonzero(line)
+        start.append(int(hit[0]))
+        size.append(int(hit[-1] - hit[0]) + 1)
+    return Box(tuple(start), tuple(size))

@@ -1,0 +1,182 @@
+"""Owns what a feature column means: its name and the settings → its row in the codebook.
+
+Knows nothing about tables, files or values.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pancseg.features.ibsi_codes import Definition, definitions
+from pancseg.settings import FeatureSettings
+
+REFERENCE_VERIFIED = "reference-verified here"
+IBSI = "IBSI"
+NOT_IBSI = "not IBSI"
+
+VERIFIED_FILTERS = frozenset({"original"})
+"""Filters of mode ``ibsi`` whose features pancseg's tests compare with IBSI's reference values."""
+
+_STANDARD_FILTERS = frozenset({"original", "LoG", "wavelet"})
+"""What IBSI 1 and 2 define of the image types that pyradiomics knows."""
+
+_BINNED = frozenset({"glcm", "glrlm", "glszm", "gldm", "ngtdm"})
+_BIN_SETTINGS = frozenset({"binWidth", "binCount"})
+_BINNED_FIRST_ORDER = frozenset({"Entropy", "Uniformity"})
+
+
+class Filter(NamedTuple):
+    """What was done to the image before a feature was computed.
+
+    Attributes:
+        name: ``original``, ``LoG``, ``wavelet``, or the image type as pyradiomics names it.
+        parameters: in words; empty where there are none.
+        image_type: key of ``imageType`` in a parameter file.
+    """
+
+    name: str
+    parameters: str
+    image_type: str
+
+
+class Meaning(NamedTuple):
+    """A feature column's row in the codebook.
+
+    Attributes:
+        unit: ``mm``, ``mm²``, ``mm³``, ``1/mm``, ``HU``, ``HU²``, ``mm³·HU²`` or ``none``. What a
+            filter (or normalising) leaves is not HU: there it is ``a.u.``, arbitrary units.
+        family: pyradiomics's feature class.
+        filter: ``original``, ``LoG``, ``wavelet``, …
+        filter_parameters: such as ``sigma 1.0 mm``; empty where there are none.
+        binning: how intensities became grey levels; empty for features that need none.
+        mode: ``ibsi`` or ``pyradiomics``.
+        ibsi_code: four characters; empty without a counterpart.
+        ibsi_name: the reference manual's; empty without a counterpart.
+        ibsi_status: see :func:`ibsi_status`.
+        note: what differs from IBSI's definition, if anything.
+    """
+
+    unit: str
+    family: str
+    filter: str
+    filter_parameters: str
+    binning: str
+    mode: str
+    ibsi_code: str
+    ibsi_name: str
+    ibsi_status: str
+    note: str
+
+
+def meaning_of(name: str, settings: FeatureSettings) -> Meaning | None:
+    """Return what a feature column means; None when it is no feature of pyradiomics's.
+
+    Args:
+        name: ``<image>_<class>_<Feature>``, such as ``log-sigma-1-0-mm-3D_glcm_Idm``.
+        settings: what it was computed with.
+    """
+    image, _, rest = name.partition("_")
+    feature_class, _, feature = rest.partition("_")
+    definition = definitions().get((feature_class, feature))
+    if definition is None:
+        return None
+    applied = filter_of(image, settings)
+    setting = settings_for(applied.image_type, settings)
+    return Meaning(
+        unit=_unit(definition, applied, setting),
+        family=definition.feature_class,
+        filter=applied.name,
+        filter_parameters=applied.parameters,
+        binning=binning(definition, applied, settings),
+        mode=settings.mode,
+        ibsi_code=definition.ibsi_code,
+        ibsi_name=definition.ibsi_name,
+        ibsi_status=ibsi_status(definition, applied, settings),
+        note=definition.note,
+    )
+
+
+def filter_of(image: str, settings: FeatureSettings) -> Filter:
+    """Return the filter behind an image's name, such as ``wavelet-HHL`` or ``original``."""
+    kind, _, detail = image.partition("-")
+    if kind == "log":
+        sigma = detail.removeprefix("sigma-").removesuffix("-mm-3D").replace("-", ".")
+        return Filter("LoG", f"sigma {sigma} mm", "LoG")
+    if kind.rstrip("0123456789") == "wavelet":
+        wavelet = settings_for("Wavelet", settings).get("wavelet", "coif1")
+        level = kind.removeprefix("wavelet") or "1"
+        return Filter("wavelet", f"{wavelet} {detail}, level {level}", "Wavelet")
+    if kind == "lbp":
+        dimensions, _, order = detail.partition("-")
+        return Filter(f"lbp-{dimensions}", order, f"LBP{dimensions}")
+    names = {"squareroot": "SquareRoot"}
+    return Filter(image, "", names.get(image, image.capitalize()))
+
+
+def settings_for(image_type: str, settings: FeatureSettings) -> dict[str, Any]:
+    """Return the parameter file's ``setting`` with what ``imageType`` changes for one type.
+
+    In mode ibsi an image type's own bins replace the others; in pyradiomics ``binCount`` goes
+    before ``binWidth``, wherever each is written.
+    """
+    general = settings.parameters.get("setting") or {}
+    special = (settings.parameters.get("imageType") or {}).get(image_type) or {}
+    if settings.mode == "ibsi" and _BIN_SETTINGS & set(special):
+        general = {key: value for key, value in general.items() if key not in _BIN_SETTINGS}
+    return {**general, **special}
+
+
+def is_binned(definition: Definition) -> bool:
+    """Return whether a feature is computed from grey levels rather than intensities."""
+    if definition.feature_class == "firstorder":
+        return definition.feature in _BINNED_FIRST_ORDER
+    return definition.feature_class in _BINNED
+
+
+def binning(definition: Definition, applied: Filter, settings: FeatureSettings) -> str:
+    """Return in words how intensities became grey levels; empty for features that need none."""
+    if not is_binned(definition):
+        return ""
+    setting = settings_for(applied.image_type, settings)
+    if (count := setting.get("binCount")) is not None:
+        return f"{count} bins from the region's minimum to its maximum"
+    unit = _intensity_unit(applied, setting)
+    width = f"bins of {setting.get('binWidth', 25):g} {unit}"
+    if settings.mode != "ibsi":
+        return f"{width} from the multiple of the width at or below the region's minimum"
+    span = setting.get("resegmentRange")
+    absolute = setting.get("resegmentMode", "absolute") == "absolute"
+    if span and absolute and applied.name == "original":
+        return f"{width} from {min(span):g} {unit}, the re-segmentation minimum"
+    return f"{width} from the region's minimum"
+
+
+def ibsi_status(definition: Definition, applied: Filter, settings: FeatureSettings) -> str:
+    """Return how a column stands to IBSI.
+
+    * ``not IBSI``: the feature has no code; or its filter is none of IBSI's; or its intensities
+      were normalised; or, in mode pyradiomics, the value depends on what pyradiomics does its own
+      way: its resampling (every feature), its filters, its bins of fixed width.
+    * ``reference-verified here``: mode ibsi, texture in 3-D and averaged over directions, images
+      (``VERIFIED_FILTERS``) for which pancseg's tests compare the feature with IBSI's values.
+    * ``IBSI``: the definition is IBSI's, but no reference value confirms it here.
+    """
+    setting = settings_for(applied.image_type, settings)
+    if not definition.ibsi_code or applied.name not in _STANDARD_FILTERS:
+        return NOT_IBSI
+    if setting.get("normalize") and definition.feature_class != "shape":
+        return NOT_IBSI
+    if settings.mode == "ibsi":
+        usual = not setting.get("force2D") and settings.ibsi.get("aggregation") != "merged"
+        return REFERENCE_VERIFIED if usual and applied.name in VERIFIED_FILTERS else IBSI
+    resampled = bool(setting.get("resampledPixelSpacing") or settings.thick_slices)
+    own_bins = is_binned(definition) and setting.get("binCount") is None
+    return NOT_IBSI if resampled or own_bins or applied.name != "original" else IBSI
+
+
+def _unit(definition: Definition, applied: Filter, setting: dict[str, Any]) -> str:
+    return definition.unit.replace("HU", _intensity_unit(applied, setting))
+
+
+def _intensity_unit(applied: Filter, setting: dict[str, Any]) -> str:
+    return "HU" if applied.name == "original" and not setting.get("normalize") else "a.u."

@@ -1,0 +1,193 @@
+"""What mode ``ibsi`` understands of a settings file: pyradiomics's own words, read the IBSI way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pywt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from pancseg.features.grid import Interpolation
+from pancseg.features.pyradiomics_classes import CLASSES
+
+_INTERPOLATIONS: dict[str, Interpolation] = {"sitkLinear": "linear", "sitkBSpline": "cubic"}
+_KNOWN_CLASSES = ("shape", *CLASSES)
+
+Aggregation = Literal["average", "merged"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Binning(_Frozen):
+    """How intensities become grey levels: bins of one width, or a number of bins.
+
+    Attributes:
+        width: bin width; bins start at the lower end of the re-segmentation range, or, without one
+            and for filtered images, at the region's minimum (IBSI code Q3RU).
+        count: number of bins between the region's minimum and maximum (IBSI code K15C).
+    """
+
+    width: PositiveFloat | None = Field(None, alias="binWidth")
+    count: PositiveInt | None = Field(None, alias="binCount")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Binning:
+        if (self.width is None) == (self.count is None):
+            raise ValueError("give either binWidth or binCount")
+        return self
+
+
+class Filter(_Frozen):
+    """One filter with its own binning.
+
+    Attributes:
+        kind: which filter.
+        sigma_mm: of a Laplacian of Gaussian.
+        wavelet: PyWavelets's name.
+        binning: of the filtered images.
+    """
+
+    kind: Literal["Original", "LoG", "Wavelet"]
+    sigma_mm: tuple[PositiveFloat, ...] = ()
+    wavelet: str = "coif1"
+    binning: Binning
+
+    @field_validator("wavelet")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in pywt.wavelist(kind="discrete"):
+            raise ValueError(f"there is no wavelet {name!r}")
+        return name
+
+
+class IbsiSettings(_Frozen):
+    """All that decides a value in mode ``ibsi``.
+
+    Attributes:
+        spacing_mm: voxel size (x, y, z) to resample to, 0 keeps the scan's; none: no resampling.
+        interpolation: of the scan; masks are always interpolated linearly.
+        hu: the scan is in HU: refuse what cannot be, and round to whole HU after resampling.
+        range_hu: re-segmentation range, both ends included.
+        outlier_sigma: leave out what lies more than so many standard deviations from the mean
+            of what the range left.
+        planar: look for texture within axial slices only.
+        by_slice: take texture of each slice on its own and average (2D), instead of counting all
+            slices together (2.5D); with ``planar``.
+        aggregation: average features over directions, or merge the directions' matrices first.
+        gldm_tolerance: IBSI's coarseness parameter alpha of the NGLDM.
+        filters: the images to take features of.
+        classes: feature names by class, none for all of a class.
+    """
+
+    spacing_mm: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] | None = None
+    interpolation: Interpolation = "linear"
+    hu: bool = True
+    range_hu: tuple[float, float] | None = None
+    outlier_sigma: PositiveFloat | None = None
+    planar: bool = False
+    by_slice: bool = False
+    aggregation: Aggregation = "average"
+    gldm_tolerance: NonNegativeFloat = 0
+    filters: tuple[Filter, ...]
+    classes: dict[str, tuple[str, ...] | None]
+
+    @model_validator(mode="after")
+    def _sense(self) -> IbsiSettings:
+        if self.by_slice and not self.planar:
+            raise ValueError("by_slice needs force2D")
+        if self.range_hu and self.range_hu[0] >= self.range_hu[1]:
+            raise ValueError("resegmentRange must be a lower and a higher value")
+        if self.planar and any(each.kind == "Wavelet" for each in self.filters):
+            raise ValueError("wavelets are three-dimensional; leave them or force2D out")
+        return self
+
+
+_SETTING = {
+    "resampledPixelSpacing": "spacing_mm",
+    "resegmentRange": "range_hu",
+    "force2D": "planar",
+    "gldm_a": "gldm_tolerance",
+}
+"""pyradiomics's names of what is ours under another."""
+
+
+def read(parameters: Mapping[str, Any], additions: Mapping[str, Any]) -> IbsiSettings:
+    """Translate a parameter file.
+
+    Args:
+        parameters: ``setting``, ``imageType`` and ``featureClass`` as pyradiomics knows them.
+        additions: what pyradiomics has no word for: ``hu``, ``outlier_sigma``, ``by_slice``,
+            ``aggregation``.
+
+    Raises:
+        ValueError: an unknown word, or one that mode ``ibsi`` has no counterpart of.
+    """
+    setting = {k: v for k, v in (parameters.get("setting") or {}).items() if k != "label"}
+    binning = {k: setting.pop(k) for k in ("binWidth", "binCount") if setting.get(k) is not None}
+    values: dict[str, Any] = dict(additions)
+    if (interpolator := setting.pop("interpolator", None)) is not None:
+        if interpolator not in _INTERPOLATIONS:
+            raise ValueError(
+                f"interpolator {interpolator!r}: mode ibsi has {', '.join(_INTERPOLATIONS)}"
+            )
+        values["interpolation"] = _INTERPOLATIONS[interpolator]
+    for name, value in setting.items():
+        if name not in _SETTING:
+            raise ValueError(
+                f"mode ibsi has no setting {name!r}; it has interpolator, binWidth, binCount, "
+                f"{', '.join(_SETTING)}"
+            )
+        values[_SETTING[name]] = value
+    if unknown := set(parameters) - {"setting", "imageType", "featureClass"}:
+        raise ValueError(f"mode ibsi has no key {', '.join(sorted(map(str, unknown)))}")
+    values["filters"] = [
+        _filter(kind, own or {}, binning)
+        for kind, own in (parameters.get("imageType") or {"Original": {}}).items()
+    ]
+    values["classes"] = _classes(parameters.get("featureClass") or {})
+    try:
+        return IbsiSettings.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(
+            "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        ) from error
+
+
+def _filter(kind: str, own: Mapping[str, Any], binning: Mapping[str, Any]) -> dict[str, Any]:
+    if kind not in ("Original", "LoG", "Wavelet"):
+        raise ValueError(f"mode ibsi has no imageType {kind!r}; it has Original, LoG, Wavelet")
+    rest = dict(own)
+    mine = {k: rest.pop(k) for k in ("binWidth", "binCount") if rest.get(k) is not None}
+    found: dict[str, Any] = {"kind": kind, "binning": mine or dict(binning) or {"binWidth": 25}}
+    if kind == "LoG":
+        found["sigma_mm"] = rest.pop("sigma", ())
+        if not found["sigma_mm"]:
+            raise ValueError("imageType LoG needs sigma: widths in mm")
+    if kind == "Wavelet" and "wavelet" in rest:
+        found["wavelet"] = rest.pop("wavelet")
+    if rest:
+        raise ValueError(f"mode ibsi has no {', '.join(map(repr, rest))} for imageType {kind}")
+    return found
+
+
+def _classes(wanted: Mapping[str, Any]) -> dict[str, tuple[str, ...] | None]:
+    if unknown := [name for name in wanted if name not in _KNOWN_CLASSES]:
+        raise ValueError(
+            f"mode ibsi has no featureClass {unknown[0]!r}; it has {', '.join(_KNOWN_CLASSES)}"
+        )
+    return {
+        n: tuple(f) if f else None for n, f in (wanted or dict.fromkeys(_KNOWN_CLASSES)).items()
+    }

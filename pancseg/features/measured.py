@@ -1,0 +1,17 @@
+"""What a backend returns for one region."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Measured(NamedTuple):
+    """A region's features.
+
+    Attributes:
+        values: by pyradiomics's names, in its order; NaN where there is no value.
+        reasons: reason code → fact, for values that are missing.
+    """
+
+    values: dict[str, float]
+    reasons: dict[str, str]

@@ -1,0 +1,154 @@
+"""One label map → one region. Knows nothing about features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pancseg import scans
+from pancseg.roi import Labels, Ring, Roi, parse_roi
+from pancseg.unusable import UnusableCase
+
+_PANCREAS_AND_TUMOUR = {1, 2}
+_ROUNDING_MM = 1e-4
+"""Files keep spacings as float32; a voxel that lies on a ring's outer edge belongs to it."""
+
+_Box = tuple[slice, ...]
+
+
+class Region(NamedTuple):
+    """One region of a label map.
+
+    Attributes:
+        image: uint8 mask, 1 inside.
+        labels: the label values of the map that it is made of, or lies around.
+        made_of: the expression with these labels only: ``1+2``, ``ring(1,2;5mm)``.
+    """
+
+    image: sitk.Image
+    labels: tuple[int, ...]
+    made_of: str
+
+
+def region_of(
+    mask: sitk.Image, label: int | str | Roi | None, scan: sitk.Image | None = None
+) -> Region:
+    """Return the region of a label or an expression; without, what the mask holds if that is clear.
+
+    Clear is a single label, or 1 and 2 (pancreas and tumour), which are joined. Of the labels that
+    an expression names, one must be there; ``1,2`` in a patient without tumour is ``1``.
+
+    A ring holds the voxels whose centres are at most its width away from the nearest voxel centre
+    of its labels, in mm (1e-4 mm more are forgiven). It takes unlabelled voxels only: the map's
+    other labels are never part of it, and they do not block the way to what is behind them. It
+    ends where the scan ends.
+
+    Args:
+        mask: a label map.
+        label: a label, or an expression as :func:`pancseg.roi.parse_roi` reads it.
+        scan: volume in HU on the same grid, for rings that are clipped to a range of HU.
+
+    Returns:
+        The region in the mask's voxel order (a clipped ring: in the scan's).
+
+    Raises:
+        UnusableCase: ``not_labels`` for fractional values, ``empty_mask``, ``no_label``,
+            ``several_labels`` where a label must be named, ``empty_region`` for a ring without
+            voxels, ``geometry`` when a ring is clipped by a scan on another grid.
+        ValueError: not an expression; or a clipped ring without a scan.
+    """
+    roi = _parsed(label)
+    hu = roi.hu if isinstance(roi, Ring) else None
+    if hu and scan is None:
+        raise ValueError(f"'{roi}' is clipped by HU; give the scan too")
+    if hu and scan is not None:
+        mask = scans.on_grid_of(scan, mask)
+    voxels = scans.labels(mask)
+    labels = _present_labels(voxels, roi)
+    inside = np.zeros(voxels.shape, np.uint8)
+    labelled = _box(voxels != 0, (0, 0, 0))
+    inside[labelled] = np.isin(voxels[labelled], labels)
+    if not isinstance(roi, Ring):
+        return Region(scans.like(inside, mask), labels, "+".join(map(str, labels)))
+    ring = replace(roi, around=Labels(labels))
+    around = _ring(ring, inside, voxels, mask.GetSpacing()[::-1], scan)
+    return Region(scans.like(around, mask), labels, str(ring))
+
+
+def _parsed(label: int | str | Roi | None) -> Roi | None:
+    if label is None or isinstance(label, Labels | Ring):
+        return label
+    return parse_roi(label) if isinstance(label, str) else Labels((int(label),))
+
+
+def _present_labels(voxels: NDArray[Any], roi: Roi | None) -> tuple[int, ...]:
+    """Return the labels of a map that a region is made of, or refuse the map."""
+    present = tuple(int(v) for v in np.unique(voxels[voxels != 0]))
+    listed = ", ".join(map(str, present[:10])) + ", …" * (len(present) > 10)
+    if not present:
+        raise UnusableCase("empty_mask", f"none of the mask's {voxels.size} voxels is set")
+    if roi is None:
+        if len(present) > 1 and not set(present) <= _PANCREAS_AND_TUMOUR:
+            raise UnusableCase(
+                "several_labels",
+                f"the mask has labels {listed}; name one by mask_label, --label or --roi",
+            )
+        return present
+    wanted = roi.around if isinstance(roi, Ring) else roi
+    labels = wanted.among(present)
+    if not labels:
+        raise UnusableCase("no_label", f"the mask has no label {_either(wanted)}; it has {listed}")
+    return labels
+
+
+def _either(labels: Labels) -> str:
+    """Return labels as a message names those that are missing: ``2``, ``2 or 3``."""
+    if labels.included is None:
+        return f"other than {', '.join(map(str, labels.without))}"
+    return " or ".join(map(str, labels.among(labels.included)))
+
+
+def _ring(
+    ring: Ring,
+    inside: NDArray[np.uint8],
+    voxels: NDArray[Any],
+    spacing_mm: Sequence[float],
+    scan: sitk.Image | None,
+) -> NDArray[np.uint8]:
+    """Return a ring around ``inside``; arrays and spacing are (z, y, x), the scan has their grid.
+
+    Distances are computed in the labels' box and as much around it as the ring is wide.
+    """
+    margin = [int(ring.width_mm / side) + 1 for side in spacing_mm]
+    box = _box(inside, margin)
+    distance_mm = ndimage.distance_transform_edt(inside[box] == 0, sampling=spacing_mm)
+    near = (distance_mm > 0) & (distance_mm <= ring.width_mm + _ROUNDING_MM)
+    free = near & (voxels[box] == 0)
+    kept = free
+    if ring.hu and scan is not None:
+        hu = scans.array(scan)[box]
+        kept = free & (hu >= ring.hu[0]) & (hu <= ring.hu[1])
+    if not kept.any():
+        sides = "×".join(f"{side:.2f}" for side in spacing_mm[::-1])
+        counts = f"{near.sum()} voxels of {sides} mm lie in its width, {free.sum()} without a label"
+        none_left = ", none of them in its range of HU" if free.any() else ""
+        raise UnusableCase("empty_region", f"{ring} is empty: {counts}{none_left}; widen it")
+    around = np.zeros(inside.shape, np.uint8)
+    around[box] = kept
+    return around
+
+
+def _box(set_voxels: NDArray[Any], margin: Sequence[int]) -> _Box:
+    """Return the box of the voxels that are set, wider by a margin where the volume goes on."""
+    box = []
+    for axis, (size, more) in enumerate(zip(set_voxels.shape, margin, strict=True)):
+        others = tuple(a for a in range(set_voxels.ndim) if a != axis)
+        found = np.flatnonzero(set_voxels.any(axis=others))
+        box.append(slice(max(int(found[0]) - more, 0), min(int(found[-1]) + 1 + more, size)))
+    return tuple(box)

@@ -1,0 +1,123 @@
+"""Owns the language of regions: ``1,2``, ``all without 3``, ``ring(1,2;5mm)`` → frozen objects.
+
+::
+
+    region  = labels | "ring(" labels ";" number "mm" [";" number ".." number "HU"] ")"
+    labels  = ("all" | list) ["without" list]
+    list    = label {"," label}          "+" may stand for ","; a label is a whole number above 0
+
+Blanks, upper and lower case do not count. There is no ``1-3``: some would read it as a range, some
+as a difference. Knows nothing about images.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+EXAMPLES = "1,2 or all without 3 or ring(1,2;5mm) or ring(1,2;5mm;-200..300HU)"
+WIDEST_RING_MM = 100.0
+"""So that a ring never costs the distances of a whole volume."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Union of labels, minus others.
+
+    Attributes:
+        included: label values in rising order; None means all that are not zero.
+        without: label values that are left out, in rising order.
+    """
+
+    included: tuple[int, ...] | None
+    without: tuple[int, ...] = ()
+
+    def among(self, present: Iterable[int]) -> tuple[int, ...]:
+        """Return which of a map's labels these are, in their order."""
+        wanted = [n for n in present if self.included is None or n in self.included]
+        return tuple(n for n in wanted if n not in self.without)
+
+    def __str__(self) -> str:
+        union = "all" if self.included is None else ",".join(map(str, self.included))
+        return f"{union} without {','.join(map(str, self.without))}" if self.without else union
+
+
+@dataclass(frozen=True)
+class Ring:
+    """What lies around labels, outside of them.
+
+    Attributes:
+        around: the labels.
+        width_mm: how far it reaches, above 0 and at most ``WIDEST_RING_MM``.
+        hu: lowest and highest HU that belong to it; None takes all.
+    """
+
+    around: Labels
+    width_mm: float
+    hu: tuple[float, float] | None = None
+
+    def __str__(self) -> str:
+        clip = f";{_text(self.hu[0])}..{_text(self.hu[1])}HU" if self.hu else ""
+        return f"ring({self.around};{_text(self.width_mm)}mm{clip})"
+
+
+Roi = Labels | Ring
+
+_LIST = r"[0-9]{1,9}(?:\s*[,+]\s*[0-9]{1,9})*"
+_LABELS = rf"(?P<union>all|{_LIST})(?:\s+without\s+(?P<without>{_LIST}))?"
+_NUMBER = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
+_CLIP = rf"(?P<low>-?{_NUMBER})\s*\.\.\s*(?P<high>-?{_NUMBER})\s*hu"
+_UNION = re.compile(_LABELS)
+_RING = re.compile(
+    rf"ring\s*\(\s*{_LABELS}\s*;\s*(?P<width>{_NUMBER})\s*mm\s*(?:;\s*{_CLIP}\s*)?\)"
+)
+
+
+def parse_roi(text: str) -> Roi:
+    """Parse an expression; ``parse_roi(str(roi))`` is ``roi`` again.
+
+    >>> print(parse_roi("2+1"), "|", parse_roi("Ring( 1, 2 ; 5.0 mm )"))
+    1,2 | ring(1,2;5mm)
+
+    Raises:
+        ValueError: not an expression, or one that no voxel could fulfil; with a right example.
+    """
+    plain = text.strip().lower()
+    found = _UNION.fullmatch(plain) or _RING.fullmatch(plain)
+    if not found:
+        raise _refused(text, "is not a region")
+    labels = _labels(text, found["union"], found["without"])
+    if found.re is _UNION:
+        return labels
+    width_mm = float(found["width"])
+    if not 0 < width_mm <= WIDEST_RING_MM:
+        raise _refused(text, f"has a width that is not above 0 and up to {WIDEST_RING_MM:g} mm")
+    hu = (float(found["low"]), float(found["high"])) if found["low"] else None
+    if hu and hu[0] > hu[1]:
+        raise _refused(text, "has its higher HU first")
+    return Ring(labels, width_mm, hu)
+
+
+def _labels(text: str, union: str, without: str | None) -> Labels:
+    included, left_out = _numbers(union) if union != "all" else None, _numbers(without or "")
+    if 0 in (*(included or ()), *left_out):
+        raise _refused(text, "names label 0, which is the background")
+    if included and set(included) <= set(left_out):
+        raise _refused(text, "leaves no label")
+    return Labels(included, left_out)
+
+
+def _numbers(listed: str) -> tuple[int, ...]:
+    return tuple(sorted({int(n) for n in re.findall("[0-9]+", listed)}))
+
+
+def _text(value: float) -> str:
+    """Return a number as it is written by hand: no exponent, no needless zeros."""
+    digits = format(Decimal(repr(value)), "f")
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
+
+
+def _refused(text: str, why: str) -> ValueError:
+    return ValueError(f"{text!r} {why}; write for example {EXAMPLES}")

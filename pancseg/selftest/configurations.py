@@ -1,0 +1,96 @@
+"""Which phantoms, settings and aggregations are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import SimpleITK as sitk
+
+from pancseg import features, scans
+from pancseg.selftest.phantom import digital_phantom as _digital_phantom
+from pancseg.selftest.score import Score, read_references, score
+from pancseg.settings import FeatureSettings, load_feature_settings
+
+CT_IMAGE = "ibsi_1_ct_radiomics_phantom/nifti/image/phantom.nii.gz"
+CT_MASK = "ibsi_1_ct_radiomics_phantom/nifti/mask/mask.nii.gz"
+CT_REFERENCES = "ibsi_1_reference_values/ibsi_1_chest_config_{}.csv"
+
+
+class Aggregation(NamedTuple):
+    """One of IBSI's ways to bring directions and slices together.
+
+    Attributes:
+        name: IBSI's.
+        suffixes: of the reference values' tags: GLCM and GLRLM, the other matrices.
+        planar: texture within axial slices.
+        additions: for mode ``ibsi``.
+    """
+
+    name: str
+    suffixes: tuple[str, str]
+    planar: bool
+    additions: dict[str, object]
+
+
+SOLID = (
+    Aggregation("3D, averaged", ("_3D_avg", "_3D"), False, {}),
+    Aggregation("3D, merged", ("_3D_comb", "_3D"), False, {"aggregation": "merged"}),
+)
+PLANAR = (
+    Aggregation("2D, averaged", ("_2D_avg", "_2D"), True, {"by_slice": True}),
+    Aggregation(
+        "2D, slice-merged", ("_2D_comb", "_2D"), True, {"by_slice": True, "aggregation": "merged"}
+    ),
+    Aggregation("2.5D, direction-merged", ("_2_5D_avg", "_2_5D"), True, {}),
+    Aggregation("2.5D, merged", ("_2_5D_comb", "_2_5D"), True, {"aggregation": "merged"}),
+)
+
+
+def digital_phantom() -> Iterator[Score]:
+    """Yield the scores of the digital phantom: texture in 3-D and in slices."""
+    image, region = _digital_phantom()
+    text = files("pancseg.selftest").joinpath("digital_phantom.csv").read_text(encoding="utf-8")
+    settings = load_feature_settings("ibsi_digital_phantom")
+    for how in SOLID + PLANAR:
+        values = features.measure(image, region, _with(settings, how)).values
+        yield score(f"digital phantom, {how.name}", values, read_references(text), how.suffixes)
+
+
+def ct_phantom(folder: Path) -> Iterator[Score]:
+    """Yield the scores of configurations A to E on the CT radiomics phantom.
+
+    Args:
+        folder: IBSI's data sets, with ``ibsi_1_ct_radiomics_phantom`` and
+            ``ibsi_1_reference_values``.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+    """
+    for name in (CT_IMAGE, CT_MASK, *map(CT_REFERENCES.format, "abcde")):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"IBSI's data has no {name}; give a copy of https://github.com/theibsi/data_sets"
+            )
+    image, region = scans.read(folder / CT_IMAGE), scans.read(folder / CT_MASK)
+    region = sitk.Cast(region > 0, sitk.sitkUInt8)
+    for letter in "abcde":
+        path = folder / CT_REFERENCES.format(letter)
+        references = read_references(path.read_text(encoding="utf-8-sig"))
+        settings = load_feature_settings(f"ibsi_{letter}")
+        for how in PLANAR if letter in "ab" else SOLID:
+            values = features.measure(image, region, _with(settings, how)).values
+            yield score(
+                f"CT phantom, {letter.upper()}, {how.name}", values, references, how.suffixes
+            )
+
+
+def _with(settings: FeatureSettings, how: Aggregation) -> FeatureSettings:
+    parameters = {
+        **settings.parameters,
+        "setting": {**settings.parameters["setting"], "force2D": how.planar},
+    }
+    ibsi = {k: v for k, v in settings.ibsi.items() if k not in ("by_slice", "aggregation")}
+    return settings.model_copy(update={"parameters": parameters, "ibsi": {**ibsi, **how.additions}})

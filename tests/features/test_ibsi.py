@@ -1,0 +1,206 @@
+"""Mode ibsi: IBSI's reference values, and what becomes of regions and scans that are not right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from radiomics import base, featureextractor, imageoperations
+
+from pancseg import features, selftest
+from pancseg.features import ibsi
+from pancseg.features.ibsi_settings import Binning, read
+from pancseg.phantom import Phantom
+from pancseg.settings import FeatureSettings, load_feature_settings
+from pancseg.unusable import UnusableCase
+
+TEXTURE = ("glcm", "glrlm", "glszm", "gldm", "ngtdm")
+
+
+def custom(setting: dict[str, Any], image_type: dict[str, Any] | None = None) -> FeatureSettings:
+    parameters = {"setting": setting, "imageType": image_type or {"Original": {}}}
+    return FeatureSettings(name="custom", mode="ibsi", parameters=parameters)
+
+
+PLAIN = custom({"binWidth": 25})
+
+
+def test_the_digital_phantom_agrees_in_every_aggregation() -> None:
+    scores = list(selftest.digital_phantom())
+    assert [(s.agree, s.compared, s.misses) for s in scores] == [(102, 102, ())] * 6
+
+
+def test_the_ct_phantom_agrees_in_every_configuration(data: Path) -> None:
+    """A and B in four aggregations, C, D and E in two; 102 values each."""
+    scores = list(selftest.ct_phantom(data / "ibsi"))
+    assert [(s.agree, s.compared, s.misses) for s in scores] == [(102, 102, ())] * 14
+
+
+def block(value_of: Any = None, **where: slice) -> tuple[sitk.Image, sitk.Image]:
+    """Return a noisy scan of 20×24×28 voxels of 1×1×2 mm and a block of it as region."""
+    rng = np.random.default_rng(5)
+    voxels = rng.normal(80, 30, (20, 24, 28))
+    voxels[0] = -1000
+    inside = np.zeros(voxels.shape, np.uint8)
+    inside[where.get("z", slice(5, 15)), where.get("y", slice(6, 18)), 7:20] = 1
+    if value_of is not None:
+        voxels = value_of(voxels, inside)
+    scan, region = sitk.GetImageFromArray(voxels), sitk.GetImageFromArray(inside)
+    for image in (scan, region):
+        image.SetSpacing((1.0, 1.0, 2.0))
+    return scan, region
+
+
+def with_nan(voxels: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    voxels[7, 8, 9] = np.nan
+    return voxels
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "change", "setting"),
+    [
+        ("not_hu", "go from .* to .*, which are not HU", lambda v, _: v / 1000, {}),
+        ("not_hu", "not HU", lambda v, _: (v + 1024).clip(0).astype(np.uint16), {}),
+        ("not_hu", "not numbers", with_nan, {}),
+        ("resegmented", "0 of 1560 voxels are left", None, {"resegmentRange": [900, 999]}),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(
+    code: str, message: str, change: Any, setting: dict[str, Any]
+) -> None:
+    with pytest.raises(UnusableCase, match=message) as caught:
+        features.measure(*block(change), custom({"binWidth": 25, **setting}))
+    assert caught.value.code == code
+
+
+def test_one_voxel_is_too_small() -> None:
+    scan, region = block()
+    region = region * 0
+    region[9, 9, 9] = 1
+    with pytest.raises(UnusableCase, match="features need 2") as caught:
+        features.measure(scan, region, PLAIN)
+    assert caught.value.code == "too_small"
+
+
+@pytest.mark.parametrize("where", [{"z": slice(7, 8)}, {"y": slice(7, 8)}])
+def test_one_slice_has_no_texture_in_3d_and_says_so(where: dict[str, slice]) -> None:
+    scan, region = block(**where)
+    found = features.measure(scan, region, PLAIN)
+    assert list(found.reasons) == ["one_slice"]
+    assert "in a region of" in found.reasons["one_slice"]
+    for name, value in found.values.items():
+        assert np.isfinite(value) == (name.split("_")[1] not in TEXTURE), name
+
+
+def test_one_slice_has_texture_within_slices() -> None:
+    found = features.measure(*block(z=slice(7, 8)), custom({"binWidth": 25, "force2D": True}))
+    assert not found.reasons
+    assert np.isfinite(list(found.values.values())).all()
+
+
+@pytest.mark.parametrize("binning", [{"binWidth": 25}, {"binCount": 16}])
+def test_a_flat_region_has_one_grey_level(binning: dict[str, Any]) -> None:
+    flat = block(lambda v, inside: np.where(inside, 70.0, v))
+    values = features.measure(*flat, custom(binning)).values
+    assert values["original_firstorder_Mean"] == 70
+    assert values["original_firstorder_Variance"] == 0
+    assert values["original_glcm_JointEnergy"] == pytest.approx(1)
+    assert values["original_glszm_LargeAreaEmphasis"] == 1560**2
+
+
+def test_tenths_of_hu_are_rounded() -> None:
+    tenths = features.measure(*block(lambda v, _: np.round(v, 1)), PLAIN).values
+    whole = features.measure(*block(lambda v, _: np.rint(np.round(v, 1))), PLAIN).values
+    assert tenths == whole
+    assert tenths["original_firstorder_Maximum"] % 1 == 0
+
+
+def test_anisotropic_voxels_end_up_on_the_grid_asked_for() -> None:
+    scan, region = block()
+    for image in (scan, region):
+        image.SetSpacing((0.7, 0.7, 5.0))
+    settings = read({"setting": {"resampledPixelSpacing": [1, 1, 1]}}, {})
+    prepared = ibsi.prepare(scan, region, settings)
+    assert prepared.spacing_mm == (1.0, 1.0, 1.0)
+    assert prepared.shape.shape == (50, 9, 9)
+    volume = features.measure(scan, region, custom({"resampledPixelSpacing": [1, 1, 1]})).values
+    assert volume["original_shape_VoxelVolume"] == pytest.approx(1560 * 2.45, rel=0.06)
+
+
+def test_a_large_plane_is_measured_in_its_box() -> None:
+    voxels = np.full((6, 1024, 1024), -1000, np.int16)
+    voxels[1:5, 500:540, 480:530] = np.random.default_rng(0).integers(0, 200, (4, 40, 50))
+    inside = np.zeros(voxels.shape, np.uint8)
+    inside[1:5, 500:540, 480:530] = 1
+    found = features.measure(sitk.GetImageFromArray(voxels), sitk.GetImageFromArray(inside), PLAIN)
+    assert found.values["original_shape_VoxelVolume"] == 8000
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+def test_a_crop_changes_no_bit(cut: int, phantom: Phantom) -> None:
+    """Whatever lies farther away than the filters look; odd and even numbers of voxels."""
+    settings = custom({"binWidth": 20}, {"Original": {}, "LoG": {"sigma": [3.0]}, "Wavelet": {}})
+    region = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
+    whole = features.measure(phantom.image, region, settings).values
+    cropped = (phantom.image[cut:-3, 2 * cut :, :], region[cut:-3, 2 * cut :, :])
+    assert features.measure(*cropped, settings).values == whole
+
+
+def test_nothing_depends_on_what_was_measured_before(phantom: Phantom) -> None:
+    region = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
+    settings = load_feature_settings("pancreas_ct")
+    first = features.measure(phantom.image, region, settings).values
+    features.measure(*block(), PLAIN)
+    features.measure(phantom.image, region, load_feature_settings("pyradiomics_default"))
+    assert features.measure(phantom.image, region, settings).values == first
+
+
+def test_pyradiomics_itself_stays_as_it_was(phantom: Phantom) -> None:
+    def state() -> list[Any]:
+        modules = (imageoperations, featureextractor, base)
+        return [{k: id(v) for k, v in vars(module).items()} for module in modules]
+
+    region = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
+    extractor = featureextractor.RadiomicsFeatureExtractor(additionalInfo=False)
+    before = (state(), extractor.execute(phantom.image, region))
+    features.measure(phantom.image, region, load_feature_settings("pancreas_ct"))
+    features.measure(phantom.image, region, load_feature_settings("pyradiomics_default"))
+    assert (state(), extractor.execute(phantom.image, region)) == before
+
+
+def test_bins_of_one_width_start_at_the_range_or_at_the_lowest_value() -> None:
+    values = np.array([12.0, 21.9, 22.0, 40.0])
+    width, count = Binning(binWidth=10), Binning(binCount=4)
+    assert ibsi.discretised(values, width, None).tolist() == [1, 1, 2, 3]
+    assert ibsi.discretised(values, width, -10.0).tolist() == [3, 4, 4, 6]
+    assert ibsi.discretised(values, count, None).tolist() == [1, 2, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"setting": {"normalize": True}}, "no setting 'normalize'"),
+        ({"setting": {"interpolator": "sitkGaussian"}}, "mode ibsi has sitkLinear"),
+        ({"imageType": {"Square": {}}}, "no imageType 'Square'"),
+        ({"imageType": {"LoG": {}}}, "LoG needs sigma"),
+        ({"imageType": {"Wavelet": {"level": 2}}}, "no 'level' for imageType Wavelet"),
+        ({"imageType": {"Wavelet": {"wavelet": "db99"}}}, "no wavelet 'db99'"),
+        ({"featureClass": {"shape2D": None}}, "no featureClass 'shape2D'"),
+        ({"featureClass": {"glcm": ["Contrast", "Conrast"]}}, "no feature Conrast"),
+        ({"setting": {"binWidth": 5, "binCount": 5}}, "either binWidth or binCount"),
+        ({"setting": {"resegmentRange": [5, 5]}}, "a lower and a higher value"),
+        ({"voxelSetting": {}}, "no key voxelSetting"),
+    ],
+)
+def test_words_without_a_counterpart_are_refused(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        features.check(FeatureSettings(name="custom", mode="ibsi", parameters=parameters))
+
+
+def test_what_only_ibsi_has_is_refused_elsewhere() -> None:
+    settings = load_feature_settings("pyradiomics_default")
+    with pytest.raises(ValueError, match="outlier_sigma needs the mode ibsi"):
+        features.check(settings.model_copy(update={"ibsi": {"outlier_sigma": 3}}))
