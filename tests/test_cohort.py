@@ -179,9 +179,9 @@ def test_values_that_are_not_numbers_are_a_warning() -> None:
     (outcome,) = run_cases([Case("a", Path("x"))], lambda _: Found({"x": 1.0, "y": float("nan")}))
     assert (outcome.status, outcome.reason) == ("warn", "missing_values")
     assert outcome.fact == "1 values could not be computed: y"
-    found = Found({"y": float("nan")}, {"one_slice": "texture has no value"})
+    found = Found({"y": float("nan")}, {"no_texture": "texture has no value"})
     (outcome,) = run_cases([Case("a", Path("x"))], lambda _: found)
-    assert (outcome.status, outcome.reason) == ("warn", "one_slice")
+    assert (outcome.status, outcome.reason) == ("warn", "no_texture")
     assert outcome.fact == "texture has no value"
 
 

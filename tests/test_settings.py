@@ -10,7 +10,7 @@ from pancseg import features
 from pancseg.settings import load_feature_settings, preset_folder, preset_names
 
 
-def test_presets_are_there_and_valid_for_pyradiomics() -> None:
+def test_presets_are_there_valid_and_explained() -> None:
     assert {"pancreas_ct", "pyradiomics_default"} <= set(preset_names())
     for name in preset_names():
         settings = load_feature_settings(name)
@@ -37,7 +37,7 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path, text: str, message: s
 
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
-    with pytest.raises(FileNotFoundError, match="pancreas_ct, pyradiomics_default"):
+    with pytest.raises(FileNotFoundError, match="pancreas_ct, pancreas_ct_filters, pyr"):
         load_feature_settings("pancreas_mri")
 
 

@@ -57,13 +57,17 @@ class Measurement(NamedTuple):
     values: dict[str, float]
 
 
-def make_case(folder: Path) -> float:
+def make_case(
+    folder: Path,
+    size: tuple[int, int, int] = SIZE,
+    spacing_mm: tuple[float, float, float] = SPACING_MM,
+) -> float:
     """Write scan and mask of a synthetic patient; return the pancreas's volume in mL."""
-    phantom = make_phantom(3, size=SIZE, spacing_mm=SPACING_MM)
+    phantom = make_phantom(3, size=size, spacing_mm=spacing_mm)
     mask = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
     scans.write(phantom.image, folder / "scan.nrrd")
     scans.write(mask, folder / "mask.nrrd")
-    return float(np.count_nonzero(scans.array(mask)) * np.prod(SPACING_MM) / 1000)
+    return float(np.count_nonzero(scans.array(mask)) * np.prod(spacing_mm) / 1000)
 
 
 def measure(

@@ -25,6 +25,10 @@ class Box(NamedTuple):
         """What to index an array with."""
         return tuple(slice(a, a + n) for a, n in zip(self.start, self.size, strict=True))
 
+    def within(self, other: Box) -> Box:
+        """Return the same part, counted from the first voxel of a box around it."""
+        return Box(tuple(a - b for a, b in zip(self.start, other.start, strict=True)), self.size)
+
     def grown(self, margin: Sequence[int], shape: Sequence[int]) -> Box:
         """Return the box with a margin on all sides, as far as the volume goes."""
         low = [max(a - m, 0) for a, m in zip(self.start, margin, strict=True)]

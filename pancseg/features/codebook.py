@@ -14,8 +14,11 @@ REFERENCE_VERIFIED = "reference-verified here"
 IBSI = "IBSI"
 NOT_IBSI = "not IBSI"
 
-VERIFIED_FILTERS = frozenset({"original"})
-"""Filters of mode ``ibsi`` whose features pancseg's tests compare with IBSI's reference values."""
+_VERIFIED = {"original": None, "LoG": frozenset({"firstorder"})}
+"""Images of mode ``ibsi`` whose features are compared with IBSI's values: all, or some classes.
+
+IBSI 1 has values for unfiltered images, IBSI 2 first-order statistics of filtered ones.
+"""
 
 _STANDARD_FILTERS = frozenset({"original", "LoG", "wavelet"})
 """What IBSI 1 and 2 define of the image types that pyradiomics knows."""
@@ -100,8 +103,9 @@ def filter_of(image: str, settings: FeatureSettings) -> Filter:
     """Return the filter behind an image's name, such as ``wavelet-HHL`` or ``original``."""
     kind, _, detail = image.partition("-")
     if kind == "log":
-        sigma = detail.removeprefix("sigma-").removesuffix("-mm-3D").replace("-", ".")
-        return Filter("LoG", f"sigma {sigma} mm", "LoG")
+        sigma = detail.removeprefix("sigma-").removesuffix("D")[: -len("-mm-3")].replace("-", ".")
+        plane = ", within slices" if detail.endswith("2D") else ""
+        return Filter("LoG", f"sigma {sigma} mm{plane}", "LoG")
     if kind.rstrip("0123456789") == "wavelet":
         wavelet = settings_for("Wavelet", settings).get("wavelet", "coif1")
         level = kind.removeprefix("wavelet") or "1"
@@ -157,8 +161,8 @@ def ibsi_status(definition: Definition, applied: Filter, settings: FeatureSettin
     * ``not IBSI``: the feature has no code; or its filter is none of IBSI's; or its intensities
       were normalised; or, in mode pyradiomics, the value depends on what pyradiomics does its own
       way: its resampling (every feature), its filters, its bins of fixed width.
-    * ``reference-verified here``: mode ibsi, texture in 3-D and averaged over directions, images
-      (``VERIFIED_FILTERS``) for which pancseg's tests compare the feature with IBSI's values.
+    * ``reference-verified here``: mode ibsi, and pancseg's tests compare the feature of such an
+      image with IBSI's reference values.
     * ``IBSI``: the definition is IBSI's, but no reference value confirms it here.
     """
     setting = settings_for(applied.image_type, settings)
@@ -167,11 +171,17 @@ def ibsi_status(definition: Definition, applied: Filter, settings: FeatureSettin
     if setting.get("normalize") and definition.feature_class != "shape":
         return NOT_IBSI
     if settings.mode == "ibsi":
-        usual = not setting.get("force2D") and settings.ibsi.get("aggregation") != "merged"
-        return REFERENCE_VERIFIED if usual and applied.name in VERIFIED_FILTERS else IBSI
+        classes = _VERIFIED.get(applied.name, frozenset())
+        verified = classes is None or definition.feature_class in classes
+        return REFERENCE_VERIFIED if verified and not is_unchecked(definition, applied) else IBSI
     resampled = bool(setting.get("resampledPixelSpacing") or settings.thick_slices)
     own_bins = is_binned(definition) and setting.get("binCount") is None
     return NOT_IBSI if resampled or own_bins or applied.name != "original" else IBSI
+
+
+def is_unchecked(definition: Definition, applied: Filter) -> bool:
+    """Return whether a feature of a filtered image depends on bins, which IBSI 2 leaves open."""
+    return applied.name != "original" and is_binned(definition)
 
 
 def _unit(definition: Definition, applied: Filter, setting: dict[str, Any]) -> str:

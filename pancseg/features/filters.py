@@ -18,6 +18,11 @@ TRUNCATE = 4.0
 """Gaussians end after four standard deviations."""
 
 
+NARROWEST_VOXELS = 0.75
+"""Below this a sampled Gaussian's second derivative no longer sums up to nothing: flat tissue of
+100 HU would give -0.2 at 0.75 voxels, -7 at 0.6, -42 at 0.5 (in units of the filter's width)."""
+
+
 def log_radius(sigma_mm: float, spacing_mm: Sequence[float]) -> tuple[int, ...]:
     """Return how many voxels (z, y, x) a Laplacian of Gaussian looks to either side."""
     return tuple(int(TRUNCATE * sigma_mm / s + 0.5) for s in spacing_mm)

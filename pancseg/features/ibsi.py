@@ -89,22 +89,26 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
     around = neighbours(
         prepared.inside, plane=0 if settings.planar else None, by_slice=settings.by_slice
     )
-    reasons = _without_texture(prepared.inside, settings)
+    no_texture = _without_texture(prepared.inside, settings)
+    reasons = dict(no_texture)
     texture = classes.Texture(
         gldm_tolerance=settings.gldm_tolerance,
         isolated=False,
         merge="directions" if settings.aggregation == "merged" else "none",
     )
     for name, image, binning in filtered(prepared, settings):
+        narrow = _narrow(name, prepared.spacing_mm, settings)
         intensities = image[prepared.inside]
         start = settings.range_hu[0] if settings.range_hu and name == "original" else None
         levels = discretised(intensities, binning, start)
         voxels = classes.Voxels(intensities, grey_levels(levels, around), prepared.spacing_mm[::-1])
         found = classes.compute(voxels, texture, settings.classes)
-        if reasons:
+        if no_texture:
             found = {
                 k: math.nan if k.partition("_")[0] in _TEXTURE else v for k, v in found.items()
             }
+        if narrow:
+            found, reasons = dict.fromkeys(found, math.nan), reasons | narrow
         values.update({f"{name}_{feature}": value for feature, value in found.items()})
     return Measured(values, reasons)
 
@@ -158,8 +162,6 @@ def filtered(
             yield "original", prepared.image[prepared.core], each.binning
         elif each.kind == "LoG":
             for sigma in each.sigma_mm:
-                width = str(float(sigma)).replace(".", "-")
-                name = f"log-sigma-{width}-mm-{'2D' if settings.planar else '3D'}"
                 log = filters.laplacian_of_gaussian(
                     prepared.image,
                     sigma,
@@ -167,7 +169,7 @@ def filtered(
                     prepared.core,
                     planar=settings.planar,
                 )
-                yield name, log, each.binning
+                yield _log_name(sigma, settings), log, each.binning
         else:
             for band, image in filters.wavelets(prepared.image, each.wavelet, prepared.core):
                 yield f"wavelet-{band}", image, each.binning
@@ -246,7 +248,26 @@ def _without_texture(inside: NDArray[np.bool_], settings: IbsiSettings) -> dict[
         return {}
     size = "×".join(map(str, box.size[::-1]))
     what = "within slices" if settings.planar else "in 3-D"
-    return {"one_slice": f"texture {what} has no value in a region of {size} voxels"}
+    return {"no_texture": f"texture {what} has no value in a region of {size} voxels"}
+
+
+def _narrow(
+    name: str, spacing_mm: tuple[float, float, float], settings: IbsiSettings
+) -> dict[str, str]:
+    """Return why a filtered image means nothing on this grid: code and fact, if so."""
+    sigmas = [
+        s for each in settings.filters for s in each.sigma_mm if _log_name(s, settings) == name
+    ]
+    coarsest = max(spacing_mm[1:] if settings.planar else spacing_mm)
+    if not sigmas or sigmas[0] >= filters.NARROWEST_VOXELS * coarsest:
+        return {}
+    fact = f"a LoG of {sigmas[0]:g} mm is too narrow for voxels of {_mm(spacing_mm)} mm"
+    return {"narrow_filter": fact}
+
+
+def _log_name(sigma_mm: float, settings: IbsiSettings) -> str:
+    width = str(float(sigma_mm)).replace(".", "-")
+    return f"log-sigma-{width}-mm-{'2D' if settings.planar else '3D'}"
 
 
 def _mm(spacing_mm: tuple[float, float, float]) -> str:

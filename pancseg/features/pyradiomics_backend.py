@@ -72,7 +72,7 @@ def compute(
     extractor = _extractor(parameters)
     with _quiet():
         try:
-            result = extractor.execute(scan, region, label=1)
+            result = extractor.measure(scan, region)
         except ValueError as error:
             message = " ".join(str(error).split())
             for beginning, code in _REFUSALS.items():
@@ -97,26 +97,43 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
 
     _around: tuple[NDArray[np.bool_], Neighbours] | None = None
 
-    def loadImage(  # noqa: N802
-        self,
-        image: sitk.Image,
-        mask: sitk.Image,
-        general_info: None = None,
-        **settings: Any,
-    ) -> tuple[sitk.Image, sitk.Image]:
-        """Return scan and mask as pyradiomics would, cut to where anything is looked at."""
-        box = box_of(scans.array(mask) != 0)
-        if box is None or settings.get("correctMask") or settings.get("preCrop"):
-            loaded: tuple[sitk.Image, sitk.Image]
-            loaded = super().loadImage(image, mask, general_info, **settings)
-            return loaded
-        if settings.get("normalize"):
-            image = imageoperations.normalizeImage(image, **settings)
-        if settings.get("interpolator") is None or settings.get("resampledPixelSpacing") is None:
-            shape, spacing = scans.array(mask).shape, image.GetSpacing()[::-1]
-            part = reached(self.enabledImagetypes, settings, box, shape, spacing)
-            return _cut(image, mask, part)
-        return _resampled(image, mask, box, settings)
+    def measure(self, scan: sitk.Image, region: sitk.Image) -> dict[str, float]:
+        """Return what ``execute`` would, looking at no more of the scan than each filter needs.
+
+        Args:
+            scan: the volume.
+            region: uint8, 1 inside.
+        """
+        settings = {**self.settings, "label": 1}
+        found = box_of(scans.array(region) != 0)
+        if found is None or settings.get("correctMask"):
+            executed: dict[str, float] = self.execute(scan, region, label=1)
+            return executed
+        image, mask, box = _loaded(scan, region, found, settings)
+        small, inside = _cut(image, box), _cut(mask, box)
+        bounds, _ = imageoperations.checkMask(small, inside, **settings)
+        whole = inside
+        if settings.get("resegmentRange") is not None:
+            inside = imageoperations.resegmentMask(small, inside, **settings)
+            bounds, _ = imageoperations.checkMask(small, inside, **settings)
+        values = self.computeShape(
+            small, inside if settings.get("resegmentShape") else whole, bounds, **settings
+        )
+        left = Box(
+            tuple(int(a + n) for a, n in zip(box.start, bounds[::2][::-1], strict=True)),
+            tuple(int(n) + 1 for n in (bounds[1::2] - bounds[::2])[::-1]),
+        )
+        inside = _cut(inside, left.within(box))
+        shape, spacing = scans.array(image).shape, image.GetSpacing()[::-1]
+        for kind, custom in self.enabledImagetypes.items():
+            part = reached({kind: custom}, settings, box, shape, spacing)
+            images = getattr(imageoperations, f"get{kind}Image")(
+                _cut(image, part), _cut(mask, part), **{**settings, **(custom or {})}
+            )
+            for filtered, name, own in images:
+                cropped = _cut(filtered, left.within(part))
+                values.update(self.computeFeatures(cropped, inside, name, **own))
+        return values
 
     def computeShape(  # noqa: N802
         self, image: sitk.Image, mask: sitk.Image, box: NDArray[np.int64], **settings: Any
@@ -168,18 +185,40 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         return self._around[1]
 
 
-def _resampled(
+def _loaded(
     image: sitk.Image, mask: sitk.Image, box: Box, settings: dict[str, Any]
+) -> tuple[sitk.Image, sitk.Image, Box]:
+    """Return scan, mask and box as ``loadImage`` leaves them: normalised, resampled."""
+    if settings.get("normalize"):
+        image = imageoperations.normalizeImage(image, **settings)
+    shape, margin = scans.array(mask).shape, (settings.get("padDistance", 5),) * 3
+    if settings.get("interpolator") is not None and settings.get("resampledPixelSpacing"):
+        own = np.array(mask.GetSpacing())
+        wanted = np.array(settings["resampledPixelSpacing"], float)
+        wanted = np.where(wanted == 0, own, wanted)
+        wanted = np.where(np.array(box.size[::-1]) == 1, own, wanted)
+        if not np.allclose(image.GetSpacing(), wanted):
+            image, mask = _resampled(image, mask, box, wanted, settings)
+            moved = box_of(scans.array(mask) != 0)
+            if moved is None:
+                raise UnusableCase("too_small", "the region is too small for the new voxels")
+            return image, mask, moved
+    elif not settings.get("preCrop"):
+        return image, mask, box
+    part = box.grown(margin, shape)
+    return _cut(image, part), _cut(mask, part), box.within(part)
+
+
+def _resampled(
+    image: sitk.Image,
+    mask: sitk.Image,
+    box: Box,
+    wanted: NDArray[np.float64],
+    settings: dict[str, Any],
 ) -> tuple[sitk.Image, sitk.Image]:
     """Resample as ``imageoperations.resampleImage``, reading no more of the scan than it needs."""
-    own = np.array(mask.GetSpacing())
-    wanted = np.array(settings["resampledPixelSpacing"], float)
-    wanted = np.where(wanted == 0, own, wanted)
+    own, margin = np.array(mask.GetSpacing()), settings.get("padDistance", 5)
     start, size = np.array(box.start[::-1]), np.array(box.size[::-1])
-    wanted = np.where(size == 1, own, wanted)
-    margin = settings.get("padDistance", 5)
-    if np.allclose(image.GetSpacing(), wanted):
-        return _cut(image, mask, box.grown((margin,) * 3, scans.array(mask).shape))
     ratio = own / wanted
     last = np.ceil(np.array(mask.GetSize()) * ratio) - 1
     lower = np.maximum(np.floor((start - 0.5) * ratio - margin), 0)
@@ -197,14 +236,14 @@ def _resampled(
         interpolator = getattr(sitk, interpolator)
     if interpolator not in (sitk.sitkNearestNeighbor, sitk.sitkLinear):
         reach = np.ceil((margin + 2) / ratio[::-1]).astype(int) + SPLINE_REACH
-        image, _ = _cut(image, image, box.grown(reach, scans.array(mask).shape))
+        image = _cut(image, box.grown(reach, scans.array(mask).shape))
     resample.SetInterpolator(interpolator)
     return resample.Execute(image), region
 
 
-def _cut(image: sitk.Image, mask: sitk.Image, box: Box) -> tuple[sitk.Image, sitk.Image]:
+def _cut(image: sitk.Image, box: Box) -> sitk.Image:
     size, start = [int(n) for n in box.size[::-1]], [int(n) for n in box.start[::-1]]
-    return sitk.RegionOfInterest(image, size, start), sitk.RegionOfInterest(mask, size, start)
+    return sitk.RegionOfInterest(image, size, start)
 
 
 def _extractor(parameters: dict[str, Any]) -> _Extractor:

@@ -89,8 +89,8 @@ def test_one_voxel_is_too_small() -> None:
 def test_one_slice_has_no_texture_in_3d_and_says_so(where: dict[str, slice]) -> None:
     scan, region = block(**where)
     found = features.measure(scan, region, PLAIN)
-    assert list(found.reasons) == ["one_slice"]
-    assert "in a region of" in found.reasons["one_slice"]
+    assert list(found.reasons) == ["no_texture"]
+    assert "in a region of" in found.reasons["no_texture"]
     for name, value in found.values.items():
         assert np.isfinite(value) == (name.split("_")[1] not in TEXTURE), name
 
@@ -99,6 +99,14 @@ def test_one_slice_has_texture_within_slices() -> None:
     found = features.measure(*block(z=slice(7, 8)), custom({"binWidth": 25, "force2D": True}))
     assert not found.reasons
     assert np.isfinite(list(found.values.values())).all()
+
+
+def test_a_filter_narrower_than_the_voxels_has_no_values() -> None:
+    found = features.measure(*block(), custom({"binWidth": 9}, {"LoG": {"sigma": [1.0, 2.0]}}))
+    assert list(found.reasons) == ["narrow_filter"]
+    assert found.reasons["narrow_filter"] == "a LoG of 1 mm is too narrow for voxels of 1×1×2 mm"
+    for name, value in found.values.items():
+        assert np.isfinite(value) != name.startswith("log-sigma-1-0"), name
 
 
 @pytest.mark.parametrize("binning", [{"binWidth": 25}, {"binCount": 16}])
