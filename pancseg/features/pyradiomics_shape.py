@@ -67,10 +67,11 @@ class Shape(RadiomicsShape):  # type: ignore[misc] # pyradiomics is not typed
         """Return the ascending eigenvalues of the voxel centres' covariance, as pyradiomics."""
         places = np.array(self.labelledVoxelCoordinates, float).T * self.pixelSpacing
         places -= places.mean(axis=0)
-        places /= np.sqrt(len(places))
-        values: NDArray[np.float64] = np.linalg.eigvals(places.T.copy() @ places).real
+        # Not a matrix product: its last bits depend on the number of threads.
+        covariance = [[np.mean(places[:, i] * places[:, j]) for j in range(3)] for i in range(3)]
+        values: NDArray[np.float64] = np.linalg.eigvalsh(covariance)
         values[(values < 0) & (values > -1e-10)] = 0
-        return np.sort(values)
+        return values
 
 
 def _area_and_volume(padded: NDArray[np.bool_], spacing_mm: Spacing) -> tuple[float, float]:

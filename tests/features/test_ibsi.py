@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import threadpoolctl
 from radiomics import base, featureextractor, imageoperations
 
 from pancseg import features, selftest
@@ -155,6 +156,19 @@ def test_a_crop_changes_no_bit(cut: int, phantom: Phantom) -> None:
     whole = features.measure(phantom.image, region, settings).values
     cropped = (phantom.image[cut:-3, 2 * cut :, :], region[cut:-3, 2 * cut :, :])
     assert features.measure(*cropped, settings).values == whole
+
+
+def test_nothing_depends_on_the_number_of_threads(phantom: Phantom) -> None:
+    region = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
+    settings = load_feature_settings("pancreas_ct_filters")
+    found = []
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    for threads in (1, 2):
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+        with threadpoolctl.threadpool_limits(threads):
+            found.append(features.measure(phantom.image, region, settings).values)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
+    assert found[0] == found[1]
 
 
 def test_nothing_depends_on_what_was_measured_before(phantom: Phantom) -> None:
