@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pancseg.features.box import Box
+from pancseg.box import Box
 
 Interpolation = Literal["linear", "cubic"]
 

@@ -15,9 +15,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from pancseg import scans
+from pancseg.box import Box, box_of
 from pancseg.features import filters, grid
 from pancseg.features import pyradiomics_classes as classes
-from pancseg.features.box import Box, box_of
 from pancseg.features.ibsi_settings import Binning, IbsiSettings, read
 from pancseg.features.matrices import grey_levels
 from pancseg.features.measured import Measured

@@ -23,8 +23,8 @@ from radiomics import imageoperations
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 
 from pancseg import scans
+from pancseg.box import Box, box_of
 from pancseg.features import pyradiomics_classes as classes
-from pancseg.features.box import Box, box_of
 from pancseg.features.matrices import grey_levels
 from pancseg.features.measured import Measured
 from pancseg.features.neighbours import Neighbours, neighbours

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pywt
 
-from pancseg.features.box import Box
+from pancseg.box import Box
 
 _WHOLE = 2**30
 _RECURSIVE_SIGMAS = 14

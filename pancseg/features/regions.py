@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pancseg import scans
+from pancseg.box import box_of
 from pancseg.roi import Labels, Ring, Roi, parse_roi
 from pancseg.unusable import UnusableCase
 
 _PANCREAS_AND_TUMOUR = {1, 2}
 _ROUNDING_MM = 1e-4
 """Files keep spacings as float32; a voxel that lies on a ring's outer edge belongs to it."""
-
-_Box = tuple[slice, ...]
 
 
 class Region(NamedTuple):
@@ -72,7 +71,7 @@ def region_of(
     voxels = scans.labels(mask)
     labels = _present_labels(voxels, roi)
     inside = np.zeros(voxels.shape, np.uint8)
-    labelled = _box(voxels != 0, (0, 0, 0))
+    labelled = _slices(voxels != 0)
     inside[labelled] = np.isin(voxels[labelled], labels)
     if not isinstance(roi, Ring):
         return Region(scans.like(inside, mask), labels, "+".join(map(str, labels)))
@@ -126,7 +125,7 @@ def _ring(
     Distances are computed in the labels' box and as much around it as the ring is wide.
     """
     margin = [int(ring.width_mm / side) + 1 for side in spacing_mm]
-    box = _box(inside, margin)
+    box = _slices(inside != 0, margin)
     distance_mm = ndimage.distance_transform_edt(inside[box] == 0, sampling=spacing_mm)
     near = (distance_mm > 0) & (distance_mm <= ring.width_mm + _ROUNDING_MM)
     free = near & (voxels[box] == 0)
@@ -144,11 +143,8 @@ def _ring(
     return around
 
 
-def _box(set_voxels: NDArray[Any], margin: Sequence[int]) -> _Box:
+def _slices(there: NDArray[np.bool_], margin: Sequence[int] = (0, 0, 0)) -> tuple[slice, ...]:
     """Return the box of the voxels that are set, wider by a margin where the volume goes on."""
-    box = []
-    for axis, (size, more) in enumerate(zip(set_voxels.shape, margin, strict=True)):
-        others = tuple(a for a in range(set_voxels.ndim) if a != axis)
-        found = np.flatnonzero(set_voxels.any(axis=others))
-        box.append(slice(max(int(found[0]) - more, 0), min(int(found[-1]) + 1 + more, size)))
-    return tuple(box)
+    box = box_of(there)
+    assert box is not None, "an empty region was refused before"
+    return box.grown(margin, there.shape).slices

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pancseg.box import box_of
+
 Voxels = NDArray[np.bool_]
 
 LARGEST_HOLE_ML = 1.0
@@ -25,8 +27,10 @@ def one_organ(found: Voxels, voxel_ml: float) -> Voxels:
         A new array of the same shape; empty when ``found`` is empty.
     """
     result = np.zeros_like(found)
-    if not (box := _box_of(found)):
+    around = box_of(found)
+    if around is None:
         return result
+    box = around.slices
     labels, count = _components(found[box])
     sizes = np.zeros(count + 1, np.int64)
     for slab in labels:
@@ -58,14 +62,3 @@ def _small_holes(organ: Voxels, most_voxels: float) -> Voxels:
     small[0] = False
     holes: Voxels = small[labels]
     return holes
-
-
-def _box_of(voxels: Voxels) -> tuple[slice, ...]:
-    """Return the bounding box of the true voxels, or an empty tuple."""
-    sides = []
-    for axis in range(3):
-        hit = np.flatnonzero(voxels.any(axis=tuple(a for a in range(3) if a != axis)))
-        if not hit.size:
-            return ()
-        sides.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return tuple(sides)
