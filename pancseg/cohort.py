@@ -30,11 +30,13 @@ class Found(NamedTuple):
 
     Attributes:
         values: columns for the table; NaN where one has no value.
-        reasons: reason code → fact, for values that are missing.
+        reasons: reason code → fact, for what is wrong or missing.
+        status: what the reasons amount to.
     """
 
     values: dict[str, Value]
     reasons: Mapping[str, str] = MappingProxyType({})
+    status: Literal["pass", "warn", "fail"] = "pass"
 
 
 @dataclass(frozen=True)
@@ -84,16 +86,15 @@ def run_cases(cases: Iterable[Case], work: Callable[[Case], Found]) -> Iterator[
 
 
 def _judged(case: Case, found: Found) -> Outcome:
-    values = found.values
+    values, reasons, status = found.values, dict(found.reasons), found.status
     missing = [k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)]
-    if not missing:
-        return Outcome(case, "pass", values=values)
-    finite = {k: math.nan if k in missing else v for k, v in values.items()}
-    if found.reasons:
-        facts = "; ".join(found.reasons.values())
-        return Outcome(case, "warn", ";".join(found.reasons), facts, finite)
-    fact = f"{len(missing)} values could not be computed: {', '.join(missing[:3])}"
-    return Outcome(case, "warn", "missing_values", fact + ", …" * (len(missing) > 3), finite)
+    if missing:
+        values = {k: math.nan if k in missing else v for k, v in values.items()}
+        status = "warn" if status == "pass" else status
+        if not reasons:
+            listed = ", ".join(missing[:3]) + ", …" * (len(missing) > 3)
+            reasons = {"missing_values": f"{len(missing)} values could not be computed: {listed}"}
+    return Outcome(case, status, ";".join(reasons), "; ".join(reasons.values()), values)
 
 
 def read_cohort(

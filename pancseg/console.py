@@ -83,18 +83,19 @@ def say(line: str, stream: TextIO) -> None:
 
 def _line(outcome: Outcome) -> str:
     name = outcome.case.name
-    volume = f"{outcome.values['qc_volume_ml']:.1f} mL" if outcome.usable else ""
     if outcome.status == "pass":
-        return f"{name}: pass, {volume}"
+        volume = outcome.values.get("qc_volume_ml")
+        return f"{name}: pass" + (f", {volume:.1f} mL" if isinstance(volume, float) else "")
     return f"{name}: {outcome.status} ({outcome.reason}): {outcome.fact}"
 
 
-def summary(outcomes: Sequence[Outcome], path: Path) -> str:
+def summary(outcomes: Sequence[Outcome], path: Path | None) -> str:
     """Return the closing lines: how many rows, what became of them and why, and where they are."""
     reasons = Counter(o.reason for o in outcomes if o.status != "pass")
     usable = sum(o.usable for o in outcomes)
     rows = "1 row" if len(outcomes) == 1 else f"{len(outcomes)} rows"
-    lines = [f"{rows} in {path}: {usable} usable, {len(outcomes) - usable} not"]
+    where = f" in {path}" if path else ""
+    lines = [f"{rows}{where}: {usable} usable, {len(outcomes) - usable} not"]
     lines += [f"  {reason}: {count}" for reason, count in reasons.most_common()]
     return "\n".join(lines)
 

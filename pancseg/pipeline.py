@@ -134,14 +134,15 @@ def table(outcomes: Sequence[Outcome], settings: FeatureSettings | None = None) 
     An unusable case has its reason and no values. With ``settings`` the features' columns are
     there even when every case is unusable.
     """
-    fields, rows = _fields_and_rows(outcomes, settings, "safe")
+    fields, rows = fields_and_rows(outcomes, settings, "safe")
     frame = pd.DataFrame(rows, columns=[field.original_name for field in fields])
     return frame.set_axis([field.name for field in fields], axis=1)
 
 
-def _fields_and_rows(
+def fields_and_rows(
     outcomes: Sequence[Outcome], settings: FeatureSettings | None, naming: str
 ) -> tuple[list[Field], list[Row]]:
+    """Return the columns of a table and its rows, one per outcome."""
     rows: list[Row] = [_row(outcome, settings) for outcome in outcomes]
     measured = any(outcome.usable for outcome in outcomes)
     expected = [] if measured or settings is None else feature_names(settings)
@@ -175,7 +176,7 @@ class _Given:
             (case.image, case.series_uid),
             lambda: scans.read(case.image, series_uid=case.series_uid),
         )
-        return scan, self._mask.get(mask, lambda: _own_mask(mask))
+        return scan, self._mask.get(mask, lambda: own_mask(mask))
 
 
 class _Segmentation:
@@ -211,7 +212,8 @@ def _no_mask_for(case: Case) -> UnusableCase:
     return UnusableCase("no_mask", fact)
 
 
-def _own_mask(path: Path) -> sitk.Image:
+def own_mask(path: Path) -> sitk.Image:
+    """Read a mask that somebody gave; what is wrong with it is said of the mask."""
     try:
         return scans.read(path)
     except UnusableCase as unusable:
@@ -248,13 +250,13 @@ class _Output:
 
     def write_partial(self, outcomes: Sequence[Outcome]) -> None:
         """Write finished rows as plain CSV; without rows, try whether anything can be written."""
-        fields, rows = _fields_and_rows(outcomes, None, self.style.names)
+        fields, rows = fields_and_rows(outcomes, None, self.style.names)
         content = export.table_bytes(fields, rows, _PLAIN) if outcomes else b""
         export.write_whole({self.partial: content})
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Write all files; time stamps are in the provenance only."""
-        fields, rows = _fields_and_rows(outcomes, self.settings, self.style.names)
+        fields, rows = fields_and_rows(outcomes, self.settings, self.style.names)
         record = self.provenance | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
         provenance = (json.dumps(record, indent=2) + "\n").encode()
         if self.settings:

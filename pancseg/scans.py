@@ -97,8 +97,13 @@ def axes_of(image: sitk.Image) -> str:
 
 def slice_spacing_mm(image: sitk.Image) -> float:
     """Return the distance of voxels along the patient's long axis, whatever the axes' order."""
+    return float(image.GetSpacing()[2 - axial_axis(image)])
+
+
+def axial_axis(image: sitk.Image) -> int:
+    """Return which axis of the array (z, y, x) runs most along the patient."""
     direction = np.abs(np.reshape(image.GetDirection(), (3, 3)))
-    return float(image.GetSpacing()[int(direction[2].argmax())])
+    return 2 - int(direction[2].argmax())
 
 
 def grid_difference_mm(first: sitk.Image, second: sitk.Image) -> float:

@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
 
+from pancseg.quality_limits import QualityLimits
+
 DEFAULT_PRESET = "pancreas_ct"
 
 
@@ -38,6 +40,7 @@ class FeatureSettings(_Frozen):
         thick_slices: grid for thick slices; None means one grid for all.
         ibsi: what only the mode ``ibsi`` understands: ``hu``, ``outlier_sigma``,
             ``by_slice``, ``aggregation``.
+        quality: limits of the verdict on scans and masks.
     """
 
     name: str
@@ -45,6 +48,7 @@ class FeatureSettings(_Frozen):
     parameters: dict[str, Any]
     thick_slices: ThickSlices | None = None
     ibsi: dict[str, Any] = {}
+    quality: QualityLimits = QualityLimits()
 
     @property
     def label(self) -> int | None:
@@ -66,6 +70,7 @@ class _Additions(_Frozen):
     mode: str = "pyradiomics"
     thick_slices: ThickSlices | None = None
     ibsi: dict[str, Any] = {}
+    quality: QualityLimits = QualityLimits()
 
 
 def preset_folder() -> Path:
@@ -114,4 +119,5 @@ def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureS
         parameters=content,
         thick_slices=additions.thick_slices,
         ibsi=additions.ibsi,
+        quality=additions.quality,
     )

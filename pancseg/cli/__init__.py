@@ -12,7 +12,7 @@ import typer
 
 import pancseg
 from pancseg.cli import benchmark
-from pancseg.cli.cohort import demo, extract, run, segment
+from pancseg.cli.cohort import check, demo, extract, run, segment
 from pancseg.cli.evaluate import evaluate
 from pancseg.cli.selftest import selftest
 from pancseg.cli.train import train
@@ -43,6 +43,6 @@ def _main(
     pass
 
 
-for command in (segment, extract, run, demo, evaluate, train, selftest):
+for command in (check, segment, extract, run, demo, evaluate, train, selftest):
     app.command()(command)
 app.add_typer(benchmark.app, name="benchmark")

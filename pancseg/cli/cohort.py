@@ -1,4 +1,4 @@
-"""The commands over a cohort: segment, extract, run, demo."""
+"""The commands over a cohort: check, segment, extract, run, demo."""
 
 from __future__ import annotations
 
@@ -38,6 +38,37 @@ if TYPE_CHECKING:
     from pancseg.export import TableFormat
     from pancseg.segmentation import Segmenter
     from pancseg.settings import FeatureSettings
+
+
+def check(
+    cohort: Cohort,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for check.csv.", show_default=False),
+    ] = None,
+    masks: Masks = None,
+    label: Label = None,
+    roi: Roi = None,
+    config: Config = "pancreas_ct",
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Judge COHORT's scans, and masks where there are any, before anything expensive is done."""
+    with usage_errors(verbose):
+        cases = _rows(cohort, out, masks, label, roi)
+        settings = _settings(config)
+    from pancseg.check import check_cohort, write_check
+
+    with progress(len(cases), quiet) as report:
+        outcomes = check_cohort(cases, settings, report)
+    for outcome in outcomes:
+        if "duplicate" in outcome.reason.split(";"):
+            say(f"{outcome.case.name}: {outcome.status}: {outcome.fact}", sys.stderr)
+    path = out / "check.csv" if out else None
+    if path:
+        with output_errors():
+            write_check(outcomes, path)
+    _finish(outcomes, path, quiet)
 
 
 def segment(
@@ -170,14 +201,14 @@ def _style(
     return TableFormat(kind, names, excel, decimal_comma)
 
 
-def _cases(cohort: Path, out: Path, masks: Path | None = None) -> list[Case]:
+def _cases(cohort: Path, out: Path | None, masks: Path | None = None) -> list[Case]:
     from pancseg.cohort import read_cohort
 
-    return read_cohort(cohort, masks, leave_out=[out])
+    return read_cohort(cohort, masks, leave_out=[out] if out else [])
 
 
 def _rows(
-    cohort: Path, out: Path, masks: Path | None, label: int | None, roi: list[str] | None
+    cohort: Path, out: Path | None, masks: Path | None, label: int | None, roi: list[str] | None
 ) -> list[Case]:
     """Return the cohort's cases with the regions that the options name."""
     from pancseg import rows
@@ -217,7 +248,7 @@ def _segmenter(
     return segmenter
 
 
-def _finish(outcomes: Sequence[Outcome], path: Path, quiet: bool) -> None:
+def _finish(outcomes: Sequence[Outcome], path: Path | None, quiet: bool) -> None:
     """Print the summary and leave with exit code 1 when some case is not usable."""
     unusable = sum(not outcome.usable for outcome in outcomes)
     if not quiet:

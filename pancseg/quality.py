@@ -1,0 +1,154 @@
+"""The verdict on a scan and a region of it: measured values, and what is wrong with them.
+
+Automatic masks and those that somebody drew are judged alike. Knows nothing about files, tables
+and features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pancseg import scans
+from pancseg.box import box_of
+from pancseg.quality_limits import Grade, Limits, QualityLimits
+from pancseg.unusable import UnusableCase
+
+FAT_BELOW_HU, DENSE_ABOVE_HU = -30.0, 300.0
+SMALLEST_RANGE_HU = 200.0
+
+
+class Finding(NamedTuple):
+    """One thing that is not as it should be.
+
+    Attributes:
+        code: for ``qc_reasons``.
+        grade: ``warn`` or ``fail``.
+        fact: one line with numbers.
+    """
+
+    code: str
+    grade: Grade
+    fact: str
+
+
+class Verdict(NamedTuple):
+    """What was measured, and found.
+
+    Attributes:
+        values: columns ``qc_…``.
+        findings: in the order of the checks.
+    """
+
+    values: dict[str, float]
+    findings: tuple[Finding, ...]
+
+    @property
+    def grade(self) -> Grade:
+        """The worst of all findings."""
+        grades = {finding.grade for finding in self.findings}
+        return "fail" if "fail" in grades else "warn" if "warn" in grades else "pass"
+
+    def plus(self, other: Verdict) -> Verdict:
+        """Return both verdicts together."""
+        return Verdict(self.values | other.values, self.findings + other.findings)
+
+
+def judge_scan(scan: sitk.Image, limits: QualityLimits) -> Verdict:
+    """Judge units and slice distance of a scan.
+
+    Codes ``not_hu`` (also when no value is negative, or all lie within 200 HU) and
+    ``thick_slices``.
+    """
+    voxels = scans.array(scan)
+    low, high = float(voxels.min()), float(voxels.max())
+    slice_mm = scans.slice_spacing_mm(scan)
+    values = {"qc_lowest_hu": low, "qc_slice_mm": round(slice_mm, 4)}
+    fact = f"the scan's values go from {low:g} to {high:g}; HU have air at -1000"
+    grade = limits.lowest_hu.grade(low)
+    if not np.isfinite([low, high]).all() or low >= 0 or high - low < SMALLEST_RANGE_HU:
+        grade = "fail"
+    found = [] if grade == "pass" else [Finding("not_hu", grade, fact)]
+    found += _beyond("thick_slices", "slices are {:.3g} mm apart", slice_mm, limits.slice_mm)
+    return Verdict(values, tuple(found))
+
+
+def judge_region(
+    scan: sitk.Image, region: sitk.Image, limits: QualityLimits, *, whole_pancreas: bool
+) -> Verdict:
+    """Judge a region: size, connection, place and the HU in it.
+
+    Codes ``volume``, ``fragmented``, ``truncated``, ``gap``, ``hu_range``, ``fat`` and ``dense``.
+    ``truncated`` is a warning: it is shape and volume that mean nothing then.
+
+    Args:
+        scan: the volume, HU.
+        region: uint8, 1 inside, on the scan's grid.
+        limits: thresholds.
+        whole_pancreas: the norms of volume hold for the whole organ only.
+
+    Raises:
+        UnusableCase: ``empty_mask``.
+    """
+    inside = scans.array(region) != 0
+    box = box_of(inside)
+    if box is None:
+        raise UnusableCase("empty_mask", f"none of the mask's {inside.size} voxels is set")
+    part: NDArray[np.bool_] = inside[box.slices]
+    hu = scans.array(scan)[box.slices][part]
+    axial = scans.axial_axis(region)
+    components, largest_share = _components(part)
+    volume_ml = len(hu) * float(np.prod(region.GetSpacing())) / 1000
+    empty = int(np.count_nonzero(~part.any(axis=tuple(a for a in range(3) if a != axial))))
+    edges = _touched_edges(box.start, box.size, inside.shape)
+    median = float(np.median(hu))
+    fat, dense = float(np.mean(hu < FAT_BELOW_HU)), float(np.mean(hu > DENSE_ABOVE_HU))
+    found: list[Finding] = []
+    if whole_pancreas:
+        found += _beyond("volume", "the region has {:.3g} mL", volume_ml, limits.volume_ml)
+    what = f"its largest of {components} pieces is {{:.3g}} of it"
+    found += _beyond("fragmented", what, largest_share, limits.largest_share)
+    if edges:
+        fact = (
+            f"the region touches the scan's {'first or last slice' if axial in edges else 'edge'}"
+        )
+        found.append(Finding("truncated", "warn", fact))
+    found += _beyond("gap", "{:.0f} slices in between are empty", empty, limits.empty_slices)
+    found += _beyond("hu_range", "its median is {:.4g} HU", median, limits.median_hu)
+    found += _beyond("fat", "{:.3g} of it lies below -30 HU", fat, limits.fat_share)
+    found += _beyond("dense", "{:.3g} of it lies above 300 HU", dense, limits.dense_share)
+    values = {
+        "qc_components": components,
+        "qc_largest_share": round(largest_share, 6),
+        "qc_touches_edge": int(bool(edges)),
+        "qc_empty_slices": empty,
+        "qc_median_hu": median,
+        "qc_fat_share": round(fat, 6),
+        "qc_dense_share": round(dense, 6),
+    }
+    return Verdict(values, tuple(found))
+
+
+def _beyond(code: str, what: str, value: float, limits: Limits) -> Iterable[Finding]:
+    grade = limits.grade(value)
+    if grade == "pass":
+        return []
+    return [Finding(code, grade, f"{what.format(value)} (right: {limits})")]
+
+
+def _components(part: NDArray[np.bool_]) -> tuple[int, float]:
+    labels, count = ndimage.label(part, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(labels.ravel())[1:]
+    return int(count), float(sizes.max() / sizes.sum())
+
+
+def _touched_edges(
+    start: tuple[int, ...], size: tuple[int, ...], shape: tuple[Any, ...]
+) -> list[int]:
+    """Return the axes along which a box begins or ends where the volume does."""
+    return [a for a in range(3) if start[a] == 0 or start[a] + size[a] == shape[a]]

@@ -1,0 +1,72 @@
+"""Where a measured value becomes a warning, and where it fails: all thresholds of the verdict.
+
+Volumes: 62.6 ± 19.1 mL (n=1,003) and 72.4 ± 25.8 mL (n=1,886) are published norms. The others are
+proposals without a published source; they stand in every provenance, and can be changed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Grade = Literal["pass", "warn", "fail"]
+
+
+class Limits(BaseModel):
+    """Limits of one value; none: nothing that low or high is wrong."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fail_below: float | None = None
+    warn_below: float | None = None
+    warn_above: float | None = None
+    fail_above: float | None = None
+
+    def grade(self, value: float) -> Grade:
+        """Return what a value is worth; a limit itself is still right."""
+        for grade, low, high in (
+            ("fail", self.fail_below, self.fail_above),
+            ("warn", self.warn_below, self.warn_above),
+        ):
+            if (low is not None and value < low) or (high is not None and value > high):
+                return grade  # type: ignore[return-value]
+        return "pass"
+
+    def __str__(self) -> str:
+        """Say which values pass: ``25 to 150``, ``0.95 and more``, ``up to 3``."""
+        if self.warn_below is None:
+            return f"up to {self.warn_above:g}"
+        if self.warn_above is None:
+            return f"{self.warn_below:g} and more"
+        return f"{self.warn_below:g} to {self.warn_above:g}"
+
+
+class QualityLimits(BaseModel):
+    """The limits of every check.
+
+    Attributes:
+        volume_ml: of the whole pancreas.
+        largest_share: of the largest connected component (26 neighbours) in the region.
+        empty_slices: axial slices without region between slices with it.
+        median_hu: in the region.
+        fat_share: of the region, below -30 HU.
+        dense_share: of the region, above 300 HU.
+        lowest_hu: of the scan; air is at -1000.
+        slice_mm: distance of the slices.
+        kept_share: of the region, after re-segmentation.
+        dropout_dice: mean pairwise Dice of masks made with dropout.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    volume_ml: Limits = Limits(fail_below=10, warn_below=25, warn_above=150, fail_above=300)
+    largest_share: Limits = Limits(fail_below=0.70, warn_below=0.95)
+    empty_slices: Limits = Limits(warn_above=0)
+    median_hu: Limits = Limits(fail_below=0, warn_below=40, warn_above=160, fail_above=250)
+    fat_share: Limits = Limits(warn_above=0.30, fail_above=0.60)
+    dense_share: Limits = Limits(warn_above=0.01, fail_above=0.10)
+    lowest_hu: Limits = Limits(warn_above=-500)
+    slice_mm: Limits = Limits(warn_above=3, fail_above=5)
+    kept_share: Limits = Limits(fail_below=0.50, warn_below=0.80)
+    dropout_dice: Limits = Limits(fail_below=0.70, warn_below=0.85)

@@ -1,0 +1,83 @@
+"""`pancseg check`: one verdict per case, duplicates found, nothing segmented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import SimpleITK as sitk
+from typer.testing import CliRunner
+
+from pancseg import scans
+from pancseg.cli import app
+from pancseg.phantom import Phantom
+
+REASONS = {
+    "good": ("pass", ""),
+    "thick": ("fail", "thick_slices"),
+    "twin": ("fail", "duplicate"),
+    "grid": ("fail", "geometry"),
+    "empty": ("fail", "empty_mask"),
+    "scan": ("fail", "duplicate"),
+    "text": ("fail", "unreadable"),
+}
+
+
+def make_cohort(folder: Path, phantom: Phantom) -> Path:
+    def write(image: sitk.Image, name: str, slice_mm: float) -> None:
+        image = sitk.Image(image)
+        image.SetSpacing((*image.GetSpacing()[:2], slice_mm))
+        scans.write(image, folder / f"{name}.nii.gz")
+
+    mask = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
+    for name, slice_mm in (("", 4.0), ("thick_", 8.0)):
+        write(phantom.image, f"{name}ct", slice_mm)
+        write(mask, f"{name}mask", slice_mm)
+    write(phantom.image + 1, "other", 4.0)
+    write(mask * 0, "empty", 4.0)
+    (folder / "text.nii.gz").write_text("no image")
+    rows = [
+        "patient_id,image,mask",
+        "good,other.nii.gz,mask.nii.gz",
+        "thick,thick_ct.nii.gz,thick_mask.nii.gz",
+        "twin,ct.nii.gz,mask.nii.gz",
+        "grid,thick_ct.nii.gz,mask.nii.gz",
+        "empty,other.nii.gz,empty.nii.gz",
+        "scan,ct.nii.gz,",
+        "text,text.nii.gz,",
+    ]
+    (folder / "cohort.csv").write_text("\n".join(rows) + "\n")
+    (folder / "limits.yaml").write_text(
+        "pancseg: {quality: {slice_mm: {warn_above: 5, fail_above: 6}}}\n"
+    )
+    return folder / "cohort.csv"
+
+
+def test_every_case_has_a_verdict(tmp_path: Path, phantom: Phantom) -> None:
+    cohort = make_cohort(tmp_path, phantom)
+    options = ["--config", str(tmp_path / "limits.yaml"), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, ["check", str(cohort), *options])
+    assert result.exit_code == 1, result.output
+    frame = pd.read_csv(tmp_path / "out" / "check.csv", keep_default_na=False)
+    found = frame.set_index("patient_id")[["qc_status", "qc_reasons"]]
+    assert {k: tuple(v) for k, v in found.iterrows()} == REASONS
+    assert "twin: fail: its scan has the same voxels as that of scan" in result.stderr
+    assert "7 rows in" in result.stdout
+    good = frame.iloc[0]
+    assert float(good["qc_components"]) == 1
+    assert float(good["qc_volume_ml"]) > 25
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["check.csv"]
+
+
+def test_limits_are_part_of_the_settings(tmp_path: Path, phantom: Phantom) -> None:
+    cohort = make_cohort(tmp_path, phantom)
+    cohort.write_text("patient_id,image,mask\ngood,other.nii.gz,mask.nii.gz\n")
+    result = CliRunner().invoke(app, ["check", str(cohort)])
+    assert result.exit_code == 0
+    assert "good: warn (thick_slices): slices are 4 mm apart (right: up to 3)" in result.stderr
+    (tmp_path / "limits.yaml").write_text("pancseg: {quality: {slice: {warn_above: 5}}}\n")
+    result = CliRunner().invoke(
+        app, ["check", str(cohort), "--config", str(tmp_path / "limits.yaml")]
+    )
+    assert result.exit_code == 2
+    assert "quality.slice" in result.stderr
