@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 Report = Callable[[Outcome], None]
 _PLAIN = TableFormat()
-_PACKAGES = ("SimpleITK", "numpy", "pandas", "pyradiomics-bhklab", "torch")
+_PACKAGES = (
+    "SimpleITK", "numpy", "pandas", "pyradiomics-bhklab", "PyWavelets", "scipy", "torch",
+)  # fmt: skip
 
 
 def segment_cohort(
@@ -88,6 +90,7 @@ def run_cohort(
     """
     provenance = _provenance("run" if segmenter else "extract", segmenter, settings)
     provenance["command"] = " ".join([provenance["command"], *style.words])
+    provenance["regions"] = _regions(cases)
     stage = _Segmentation(segmenter, out, provenance) if segmenter else None
     given = _Given()
     scan_hash: Latest[str] = Latest()
@@ -111,7 +114,7 @@ def run_cohort(
             "qc_mask_source": source,
             "qc_mask_label": region.made_of,
             "qc_volume_ml": volume_ml(region.image),
-            "qc_grid_mm": _grid_mm(scan, settings),
+            "qc_grid_mm": " ".join(f"{side:.4g}" for side in found.spacing_mm),
             "image_sha256": scan_hash.get(scan_key, lambda: fingerprint.of_image(scan)),
             "mask_sha256": fingerprint.of_image(region.image),
             **found.values,
@@ -157,6 +160,7 @@ def _row(outcome: Outcome, settings: FeatureSettings | None) -> dict[str, Value]
         "roi": case.roi,
         "qc_status": outcome.status,
         "qc_reasons": outcome.reason,
+        "qc_mask_label": str(case.mask_label or ""),
     }
     if settings:
         row["settings_sha256"] = fingerprint.of_settings(settings)
@@ -218,13 +222,6 @@ def own_mask(path: Path) -> sitk.Image:
         return scans.read(path)
     except UnusableCase as unusable:
         raise UnusableCase(unusable.code, f"the mask: {unusable.fact}") from unusable
-
-
-def _grid_mm(scan: sitk.Image, settings: FeatureSettings) -> str:
-    """Return the voxel size (x y z) that features are computed on, in mm."""
-    own = scan.GetSpacing()
-    wanted = settings.resampled_mm(scans.slice_spacing_mm(scan)) or own
-    return " ".join(f"{w or o:.4g}" for w, o in zip(wanted, own, strict=True))  # 0 keeps its own
 
 
 @dataclass(frozen=True)
@@ -318,6 +315,14 @@ def _provenance(
         record["features"] = settings.model_dump(mode="json")
         record["settings_sha256"] = fingerprint.of_settings(settings)
     return record
+
+
+def _regions(cases: Sequence[Case]) -> dict[str, list[str]]:
+    """Return what each region was asked for as; an empty expression is what the mask holds."""
+    asked: dict[str, set[str]] = {}
+    for case in cases:
+        asked.setdefault(case.roi, set()).add(str(case.mask_label or ""))
+    return {roi: sorted(expressions) for roi, expressions in asked.items()}
 
 
 def _command(command: str, segmenter: Segmenter | None, settings: FeatureSettings | None) -> str:

@@ -59,6 +59,11 @@ class Verdict(NamedTuple):
         return Verdict(self.values | other.values, self.findings + other.findings)
 
 
+def can_be_hu(low: float, high: float) -> bool:
+    """Return whether a CT's lowest and highest value can be HU: air is below 0, bone far above."""
+    return bool(np.isfinite([low, high]).all()) and low < 0 and high - low >= SMALLEST_RANGE_HU
+
+
 def judge_scan(scan: sitk.Image, limits: QualityLimits) -> Verdict:
     """Judge units and slice distance of a scan.
 
@@ -71,7 +76,7 @@ def judge_scan(scan: sitk.Image, limits: QualityLimits) -> Verdict:
     values = {"qc_lowest_hu": low, "qc_slice_mm": round(slice_mm, 4)}
     fact = f"the scan's values go from {low:g} to {high:g}; HU have air at -1000"
     grade = limits.lowest_hu.grade(low)
-    if not np.isfinite([low, high]).all() or low >= 0 or high - low < SMALLEST_RANGE_HU:
+    if not can_be_hu(low, high):
         grade = "fail"
     found = [] if grade == "pass" else [Finding("not_hu", grade, fact)]
     found += _beyond("thick_slices", "slices are {:.3g} mm apart", slice_mm, limits.slice_mm)

@@ -111,8 +111,10 @@ def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureS
     try:
         additions = _Additions.model_validate(content.pop("pancseg", None) or {})
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ValueError(f"{name}, key pancseg: {problems}") from error
+        problems = "; ".join(
+            f"{'.'.join(map(str, ('pancseg', *e['loc'])))}: {e['msg']}" for e in error.errors()
+        )
+        raise ValueError(f"{name}: {problems}") from error
     return FeatureSettings(
         name=name if is_preset else "custom",
         mode=additions.mode,

@@ -26,7 +26,7 @@ Label = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Label of the region in given masks; default: all that is not zero.",
+        help="Label of the region in given masks; default: the only one, or 1 and 2.",
         show_default=False,
     ),
 ]

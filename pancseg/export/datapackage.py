@@ -70,10 +70,10 @@ def _resource(name: str, file: tuple[str, bytes], style: TableFormat, schema: Js
         "profile": "data-resource" if style.kind == "parquet" else "tabular-data-resource",
         "format": style.kind,
         "mediatype": "text/csv" if style.kind == "csv" else "application/vnd.apache.parquet",
-        "bytes": len(content),
-        "hash": f"sha256:{hashlib.sha256(content).hexdigest()}",
     }
-    if style.kind == "csv":
+    if style.kind == "csv":  # of a parquet file frictionless sees neither
+        found["bytes"] = len(content)
+        found["hash"] = f"sha256:{hashlib.sha256(content).hexdigest()}"
         found["encoding"] = "utf-8"
         found["dialect"] = {"delimiter": style.delimiter, "lineTerminator": "\n", "header": True}
     return found | {"schema": schema}

@@ -20,6 +20,9 @@ _VERIFIED = {"original": None, "LoG": frozenset({"firstorder"})}
 IBSI 1 has values for unfiltered images, IBSI 2 first-order statistics of filtered ones.
 """
 
+_MENDED = frozenset({"pyradiomics divides the covariance by n and IBSI by n-1"})
+"""Notes that do not hold in mode ibsi."""
+
 _STANDARD_FILTERS = frozenset({"original", "LoG", "wavelet"})
 """What IBSI 1 and 2 define of the image types that pyradiomics knows."""
 
@@ -95,7 +98,7 @@ def meaning_of(name: str, settings: FeatureSettings) -> Meaning | None:
         ibsi_code=definition.ibsi_code,
         ibsi_name=definition.ibsi_name,
         ibsi_status=ibsi_status(definition, applied, settings),
-        note=definition.note,
+        note="" if settings.mode == "ibsi" and definition.note in _MENDED else definition.note,
     )
 
 

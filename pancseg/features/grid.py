@@ -19,7 +19,7 @@ Interpolation = Literal["linear", "cubic"]
 
 _HALF = 0.5 - 1e-9
 """An interpolated mask counts from one half; the slack keeps rounding out of it."""
-_SPLINE_REACH = 40
+SPLINE_REACH = 40
 """Voxels after which a cubic spline's memory is below a double's last digit (0.268 ** 40)."""
 
 
@@ -78,7 +78,7 @@ def interpolated(
         how: three-fold linear, or a cubic spline.
     """
     places = [grid.places(a, part.start[a], part.size[a]) for a in range(3)]
-    reach = _SPLINE_REACH if how == "cubic" else 0
+    reach = SPLINE_REACH if how == "cubic" else 0
     low = [max(math.floor(p[0]) - reach, 0) for p in places]
     high = [min(math.ceil(p[-1]) + reach, n - 1) for p, n in zip(places, grid.shape, strict=True)]
     values = voxels[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))].astype(float)

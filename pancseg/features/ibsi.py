@@ -18,16 +18,17 @@ from pancseg import scans
 from pancseg.box import Box, box_of
 from pancseg.features import filters, grid
 from pancseg.features import pyradiomics_classes as classes
-from pancseg.features.ibsi_settings import Binning, IbsiSettings, read
+from pancseg.features.ibsi_settings import Binning, Filter, IbsiSettings, read
 from pancseg.features.matrices import grey_levels
 from pancseg.features.measured import Measured
-from pancseg.features.neighbours import neighbours
+from pancseg.features.neighbours import Neighbours, neighbours
 from pancseg.features.pyradiomics_shape import Shape
+from pancseg.quality import can_be_hu
 from pancseg.unusable import UnusableCase
 
 FEWEST_VOXELS = 2
-SMALLEST_RANGE_HU = 200.0
-"""Between air or fat and contrasted organs there is more."""
+MOST_LEVELS = 1000
+"""Texture matrices grow with the square of it."""
 _TEXTURE = ("glcm", "glrlm", "glszm", "gldm", "ngtdm")
 
 
@@ -78,8 +79,9 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
         settings: what to compute.
 
     Raises:
-        UnusableCase: ``not_hu``, ``too_small`` or ``resegmented``.
+        UnusableCase: ``not_hu``, ``too_small``, ``resegmented`` or ``many_levels``.
     """
+    scan, region = scans.orient(scan), scans.orient(region)
     prepared = prepare(scan, region, settings)
     values: dict[str, float] = {}
     if "shape" in settings.classes:
@@ -89,28 +91,36 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
     around = neighbours(
         prepared.inside, plane=0 if settings.planar else None, by_slice=settings.by_slice
     )
-    no_texture = _without_texture(prepared.inside, settings)
-    reasons = dict(no_texture)
+    no_texture = _without_texture(scans.array(region) != 0, prepared.inside, around, settings)
+    reasons, too_narrow = dict(no_texture), []
     texture = classes.Texture(
         gldm_tolerance=settings.gldm_tolerance,
         isolated=False,
-        merge="directions" if settings.aggregation == "merged" else "none",
+        merge_directions=settings.aggregation == "merged",
     )
-    for name, image, binning in filtered(prepared, settings):
-        narrow = _narrow(name, prepared.spacing_mm, settings)
+    coarsest_mm = max(prepared.spacing_mm[1:] if settings.planar else prepared.spacing_mm)
+    for name, image, each in filtered(prepared, settings):
         intensities = image[prepared.inside]
         start = settings.range_hu[0] if settings.range_hu and name == "original" else None
-        levels = discretised(intensities, binning, start)
+        levels = discretised(intensities, each.binning, start)
         voxels = classes.Voxels(intensities, grey_levels(levels, around), prepared.spacing_mm[::-1])
         found = classes.compute(voxels, texture, settings.classes)
         if no_texture:
             found = {
                 k: math.nan if k.partition("_")[0] in _TEXTURE else v for k, v in found.items()
             }
-        if narrow:
-            found, reasons = dict.fromkeys(found, math.nan), reasons | narrow
+        if "firstorder_Kurtosis" in found and np.ptp(intensities) == 0:
+            found["firstorder_Kurtosis"] = 3.0  # IBSI's is 0, excess
+        if each.kind == "LoG" and each.sigma_mm[0] < filters.NARROWEST_VOXELS * coarsest_mm:
+            found = dict.fromkeys(found, math.nan)
+            too_narrow.append(f"{each.sigma_mm[0]:g}")
         values.update({f"{name}_{feature}": value for feature, value in found.items()})
-    return Measured(values, reasons)
+    if too_narrow:
+        reasons["narrow_filter"] = (
+            f"a LoG of {', '.join(too_narrow)} mm is too narrow for voxels of "
+            f"{_mm(prepared.spacing_mm)} mm"
+        )
+    return Measured(values, reasons, prepared.spacing_mm[::-1])
 
 
 def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Prepared:
@@ -155,11 +165,14 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
 
 def filtered(
     prepared: Prepared, settings: IbsiSettings
-) -> Iterator[tuple[str, NDArray[np.float64], Binning]]:
-    """Yield name, image within the region's box and binning, for every image of the settings."""
+) -> Iterator[tuple[str, NDArray[np.float64], Filter]]:
+    """Yield name, image within the region's box and filter, for every image of the settings.
+
+    Of a LoG's filter only the width that the image was made with is left.
+    """
     for each in settings.filters:
         if each.kind == "Original":
-            yield "original", prepared.image[prepared.core], each.binning
+            yield "original", prepared.image[prepared.core], each
         elif each.kind == "LoG":
             for sigma in each.sigma_mm:
                 log = filters.laplacian_of_gaussian(
@@ -169,10 +182,12 @@ def filtered(
                     prepared.core,
                     planar=settings.planar,
                 )
-                yield _log_name(sigma, settings), log, each.binning
+                width = str(float(sigma)).replace(".", "-")
+                name = f"log-sigma-{width}-mm-{'2D' if settings.planar else '3D'}"
+                yield name, log, each.model_copy(update={"sigma_mm": (sigma,)})
         else:
             for band, image in filters.wavelets(prepared.image, each.wavelet, prepared.core):
-                yield f"wavelet-{band}", image, each.binning
+                yield f"wavelet-{band}", image, each
 
 
 def discretised(
@@ -194,12 +209,18 @@ def discretised(
         levels = np.minimum(levels, binning.count)
     else:
         levels = np.ones_like(intensities)
+    if levels.max() > MOST_LEVELS:
+        raise UnusableCase(
+            "many_levels",
+            f"intensities from {low:g} to {high:g} in bins of {binning.width:g} make "
+            f"{levels.max():.0f} grey levels; at most {MOST_LEVELS} are computed",
+        )
     return levels.astype(np.int64)
 
 
 def _refuse_other_units(voxels: NDArray[np.generic]) -> None:
     low, high = float(np.min(voxels)), float(np.max(voxels))
-    if low >= 0 or high - low < SMALLEST_RANGE_HU:
+    if not can_be_hu(low, high):
         raise UnusableCase(
             "not_hu",
             f"the scan's values go from {low:g} to {high:g}, which are not HU; rescale it",
@@ -239,35 +260,32 @@ def _margin(settings: IbsiSettings, spacing_mm: tuple[float, float, float]) -> t
     return tuple(int(n) for n in margin)
 
 
-def _without_texture(inside: NDArray[np.bool_], settings: IbsiSettings) -> dict[str, str]:
-    """Return why texture has no value in this region: code and fact, if so."""
-    box = box_of(inside)
-    assert box is not None
-    needed = box.size[1:] if settings.planar else box.size
-    if min(needed) > 1 or not set(_TEXTURE) & set(settings.classes):
-        return {}
-    size = "×".join(map(str, box.size[::-1]))
-    what = "within slices" if settings.planar else "in 3-D"
-    return {"no_texture": f"texture {what} has no value in a region of {size} voxels"}
-
-
-def _narrow(
-    name: str, spacing_mm: tuple[float, float, float], settings: IbsiSettings
+def _without_texture(
+    drawn: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
+    around: Neighbours,
+    settings: IbsiSettings,
 ) -> dict[str, str]:
-    """Return why a filtered image means nothing on this grid: code and fact, if so."""
-    sigmas = [
-        s for each in settings.filters for s in each.sigma_mm if _log_name(s, settings) == name
-    ]
-    coarsest = max(spacing_mm[1:] if settings.planar else spacing_mm)
-    if not sigmas or sigmas[0] >= filters.NARROWEST_VOXELS * coarsest:
+    """Return why texture has no value in this region: code and fact, if so.
+
+    Args:
+        drawn: the region on the scan's own grid: resampling makes slices of one, but no texture.
+        inside: the region on the new grid, re-segmented.
+        around: its geometry.
+        settings: whether texture is within slices.
+    """
+    if not set(_TEXTURE) & set(settings.classes):
         return {}
-    fact = f"a LoG of {sigmas[0]:g} mm is too narrow for voxels of {_mm(spacing_mm)} mm"
-    return {"narrow_filter": fact}
-
-
-def _log_name(sigma_mm: float, settings: IbsiSettings) -> str:
-    width = str(float(sigma_mm)).replace(".", "-")
-    return f"log-sigma-{width}-mm-{'2D' if settings.planar else '3D'}"
+    what = "within slices" if settings.planar else "in 3-D"
+    for region in (drawn, inside):
+        box = box_of(region)
+        assert box is not None
+        if min(box.size[1:] if settings.planar else box.size) == 1:
+            size = "×".join(map(str, box.size[::-1]))
+            return {"no_texture": f"texture {what} has no value in a region of {size} voxels"}
+    if not (around.table < around.count).any():
+        return {"no_texture": f"no two of the region's {around.count} voxels touch {what}"}
+    return {}
 
 
 def _mm(spacing_mm: tuple[float, float, float]) -> str:

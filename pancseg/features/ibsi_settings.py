@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pywt
@@ -135,7 +135,7 @@ def read(parameters: Mapping[str, Any], additions: Mapping[str, Any]) -> IbsiSet
     Raises:
         ValueError: an unknown word, or one that mode ``ibsi`` has no counterpart of.
     """
-    setting = {k: v for k, v in (parameters.get("setting") or {}).items() if k != "label"}
+    setting = {k: v for k, v in _mapping(parameters, "setting").items() if k != "label"}
     binning = {k: setting.pop(k) for k in ("binWidth", "binCount") if setting.get(k) is not None}
     values: dict[str, Any] = dict(additions)
     if (interpolator := setting.pop("interpolator", None)) is not None:
@@ -155,27 +155,50 @@ def read(parameters: Mapping[str, Any], additions: Mapping[str, Any]) -> IbsiSet
         raise ValueError(f"mode ibsi has no key {', '.join(sorted(map(str, unknown)))}")
     values["filters"] = [
         _filter(kind, own or {}, binning)
-        for kind, own in (parameters.get("imageType") or {"Original": {}}).items()
+        for kind, own in (_mapping(parameters, "imageType") or {"Original": {}}).items()
     ]
-    values["classes"] = _classes(parameters.get("featureClass") or {})
+    values["classes"] = _classes(_mapping(parameters, "featureClass"))
     try:
         return IbsiSettings.model_validate(values)
     except ValidationError as error:
-        raise ValueError(
-            "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        ) from error
+        kinds = [each["kind"] for each in values["filters"]]
+        problems = [f"{_where(e['loc'], kinds)}: {e['msg']}" for e in error.errors()]
+        raise ValueError("; ".join(problems)) from error
 
 
-def _filter(kind: str, own: Mapping[str, Any], binning: Mapping[str, Any]) -> dict[str, Any]:
+def _mapping(parameters: Mapping[str, Any], key: str) -> dict[str, Any]:
+    found = parameters.get(key) or {}
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{key} must be a mapping, as in pyradiomics's parameter files")
+    return dict(found)
+
+
+def _where(place: Sequence[int | str], kinds: Sequence[str]) -> str:
+    """Return the words of the settings file for where a value is wrong."""
+    if not place:
+        return "settings"
+    first, *rest = place
+    if first == "filters" and rest:
+        inside = [str(part) for part in rest[1:] if not isinstance(part, int)]
+        inside = [{"sigma_mm": "sigma"}.get(part, part) for part in inside if part != "binning"]
+        return ".".join(["imageType", kinds[int(rest[0])], *inside])
+    named = {ours: theirs for theirs, ours in _SETTING.items()}.get(str(first))
+    return f"setting.{named}" if named else ".".join(map(str, place))
+
+
+def _filter(kind: str, own: object, binning: Mapping[str, Any]) -> dict[str, Any]:
     if kind not in ("Original", "LoG", "Wavelet"):
         raise ValueError(f"mode ibsi has no imageType {kind!r}; it has Original, LoG, Wavelet")
+    if not isinstance(own, Mapping):
+        raise ValueError(f"imageType {kind} must be a mapping, such as {{sigma: [2.0]}}")
     rest = dict(own)
     mine = {k: rest.pop(k) for k in ("binWidth", "binCount") if rest.get(k) is not None}
     found: dict[str, Any] = {"kind": kind, "binning": mine or dict(binning) or {"binWidth": 25}}
     if kind == "LoG":
         found["sigma_mm"] = rest.pop("sigma", ())
-        if not found["sigma_mm"]:
-            raise ValueError("imageType LoG needs sigma: widths in mm")
+        widths = found["sigma_mm"]
+        if not isinstance(widths, list | tuple) or not widths or len(set(widths)) < len(widths):
+            raise ValueError("imageType LoG needs sigma: a list of different widths in mm")
     if kind == "Wavelet" and "wavelet" in rest:
         found["wavelet"] = rest.pop("wavelet")
     if rest:
@@ -188,6 +211,9 @@ def _classes(wanted: Mapping[str, Any]) -> dict[str, tuple[str, ...] | None]:
         raise ValueError(
             f"mode ibsi has no featureClass {unknown[0]!r}; it has {', '.join(_KNOWN_CLASSES)}"
         )
+    for name, features in wanted.items():
+        if features is not None and not isinstance(features, list | tuple):
+            raise ValueError(f"featureClass {name} must be a list of features, or nothing for all")
     return {
         n: tuple(f) if f else None for n, f in (wanted or dict.fromkeys(_KNOWN_CLASSES)).items()
     }

@@ -61,10 +61,13 @@ def co_occurrence(levels: GreyLevels) -> Counts:
     return counts
 
 
-def run_lengths(levels: GreyLevels) -> Counts:
+def run_lengths(levels: GreyLevels, *, lone: bool) -> Counts:
     """Return the GLRLM, (slice, level, length from 1, direction).
 
-    A direction in which no line holds two voxels is empty, as pyradiomics leaves it.
+    Args:
+        levels: grey levels.
+        lone: count directions in which no line holds two voxels too, as IBSI does and pyradiomics
+            does not.
     """
     around, k = levels.around, len(levels.present)
     own = around.slice_of * k + levels.rows
@@ -76,7 +79,7 @@ def run_lengths(levels: GreyLevels) -> Counts:
     longest = max((int(lengths.max()) for _, lengths in found), default=1)
     counts = np.empty((around.slices, k, longest, len(found)))
     for i, (rows, lengths) in enumerate(found):
-        if around.lines[i].lone:
+        if around.lines[i].lone and not lone:
             counts[..., i] = 0
             continue
         runs = np.bincount(rows * longest + lengths - 1, minlength=around.slices * k * longest)

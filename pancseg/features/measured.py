@@ -11,7 +11,9 @@ class Measured(NamedTuple):
     Attributes:
         values: by pyradiomics's names, in its order; NaN where there is no value.
         reasons: reason code → fact, for values that are missing.
+        spacing_mm: voxel size (x, y, z) that they were computed on.
     """
 
     values: dict[str, float]
     reasons: dict[str, str]
+    spacing_mm: tuple[float, ...]

@@ -25,6 +25,7 @@ from radiomics.featureextractor import RadiomicsFeatureExtractor
 from pancseg import scans
 from pancseg.box import Box, box_of
 from pancseg.features import pyradiomics_classes as classes
+from pancseg.features.grid import SPLINE_REACH
 from pancseg.features.matrices import grey_levels
 from pancseg.features.measured import Measured
 from pancseg.features.neighbours import Neighbours, neighbours
@@ -46,9 +47,6 @@ _REFUSALS = {
 
 _NOT_COUNTED_HERE = {"weightingNorm": None, "distances": [1], "voxelArrayShift": 0}
 """Settings that leave counting to pyradiomics when they are another than this."""
-
-SPLINE_REACH = 40
-"""Voxels after which a B-spline's memory is below a double's last digit (0.268 ** 40)."""
 
 
 def compute(
@@ -82,7 +80,7 @@ def compute(
     values = {name: float(value) for name, value in result.items()}
     if failed := [name for name, value in values.items() if not math.isfinite(value)]:
         log.info("pyradiomics could not compute %s", ", ".join(failed))
-    return Measured(values, {})
+    return Measured(values, {}, extractor.spacing_mm)
 
 
 def check(parameters: dict[str, Any], additions: dict[str, Any] | None = None) -> None:
@@ -95,7 +93,10 @@ def check(parameters: dict[str, Any], additions: dict[str, Any] | None = None) -
 class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics is not typed
     """pyradiomics's extractor, spared what changes no number."""
 
-    _around: tuple[NDArray[np.bool_], Neighbours] | None = None
+    spacing_mm: tuple[float, ...] = ()
+    """Voxel size (x, y, z) of the last region measured."""
+
+    _around: tuple[int | None, NDArray[np.bool_], Neighbours] | None = None
 
     def measure(self, scan: sitk.Image, region: sitk.Image) -> dict[str, float]:
         """Return what ``execute`` would, looking at no more of the scan than each filter needs.
@@ -144,6 +145,7 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
             return flat
         if "shape" not in self.enabledFeatures:
             return {}
+        self.spacing_mm = image.GetSpacing()
         _, cropped = imageoperations.cropToTumorMask(image, mask, box)
         shape = Shape(
             scans.array(cropped) == 1, cropped.GetSpacing()[::-1], sample_covariance=False
@@ -155,8 +157,11 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         self, image: sitk.Image, mask: sitk.Image, name: str, **settings: Any
     ) -> dict[str, float]:
         """Return pyradiomics's features of one (filtered) image, cropped to the region."""
+        self.spacing_mm = image.GetSpacing()
         inside = scans.array(mask) == 1
         values = scans.array(image)[inside]
+        if not np.isfinite(values).all():
+            raise UnusableCase("not_hu", "in the region are voxels that are not numbers")
         edges = imageoperations.getBinEdges(np.array([values.min(), values.max()]), **settings)
         levels = np.digitize(values, edges)
         others = any(settings.get(key, usual) != usual for key, usual in _NOT_COUNTED_HERE.items())
@@ -179,10 +184,11 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         return {f"{name}_{feature}": value for feature, value in found.items()}
 
     def _neighbours(self, inside: NDArray[np.bool_], plane: int | None) -> Neighbours:
-        """Return the region's geometry, that of the last image if it is the same."""
-        if self._around is None or not np.array_equal(self._around[0], inside):
-            self._around = (inside, neighbours(inside, plane=plane))
-        return self._around[1]
+        """Return the region's geometry, that of the last image where it is the same."""
+        known = self._around
+        if known is None or known[0] != plane or not np.array_equal(known[1], inside):
+            known = self._around = (plane, inside, neighbours(inside, plane=plane))
+        return known[2]
 
 
 def _loaded(

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,6 @@ from radiomics.ngtdm import RadiomicsNGTDM
 from pancseg.features import matrices
 from pancseg.features.matrices import GreyLevels
 
-Merge = Literal["none", "directions", "slices", "all"]
-
 _SILENT = logging.Logger("pyradiomics's formulas", logging.CRITICAL + 1)
 """For their tracebacks: a formula that fails gives NaN, which is reported."""
 
@@ -40,15 +38,17 @@ class Texture:
     Attributes:
         symmetrical: count each pair of neighbours both ways in the GLCM.
         gldm_tolerance: levels that differ by no more than this depend on each other.
-        isolated: voxels without a neighbour count in the NGTDM (pyradiomics) or not (IBSI).
-        merge: which matrices of one kind are added up before features are taken of them; what is
-            not merged is averaged afterwards.
+        isolated: pyradiomics's way with what stands alone: voxels without a neighbour count in the
+            NGTDM, and directions in which no line holds two voxels do not count in the GLRLM. Not
+            so IBSI.
+        merge_directions: add the directions' matrices up before features are taken; else features
+            are averaged over directions. Slices are always averaged.
     """
 
     symmetrical: bool = True
     gldm_tolerance: float = 0.0
     isolated: bool = True
-    merge: Merge = "none"
+    merge_directions: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,8 @@ class _OnVoxels(RadiomicsFeaturesBase):  # type: ignore[misc] # pyradiomics is n
         self.symmetricalGLCM = texture.symmetrical
 
     def _merged(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Add up slices (axis 0) and directions (axis 3, where there is one)."""
-        if self._texture.merge in ("slices", "all"):
-            counts = counts.sum(axis=0, keepdims=True)
-        if self._texture.merge in ("directions", "all") and counts.ndim == 4:
-            counts = counts.sum(axis=3, keepdims=True)
-        return counts
+        """Add up the directions (axis 3)."""
+        return counts.sum(axis=3, keepdims=True) if self._texture.merge_directions else counts
 
 
 class FirstOrder(_OnVoxels, RadiomicsFirstOrder):  # type: ignore[misc]
@@ -113,10 +109,14 @@ class Glcm(_OnVoxels, RadiomicsGLCM):  # type: ignore[misc]
         return counts / total[:, None, None, :]
 
     def getMCCFeatureValue(self) -> NDArray[np.float64]:  # noqa: N802
-        """Return the maximal correlation coefficient of each slice; NaN where there is no pair.
+        """Return the maximal correlation coefficient of each slice; NaN where one has no pair.
 
-        pyradiomics's formula is for full matrices: one slice and its full directions at a time.
+        pyradiomics's formula is for full matrices: of several slices, one and its full directions
+        at a time.
         """
+        if len(self.P_glcm) == 1:
+            only: NDArray[np.float64] = super().getMCCFeatureValue()
+            return only
         whole: NDArray[np.float64] = self.P_glcm
         coefficients = self.coefficients
         found = np.full(len(whole), np.nan)
@@ -135,8 +135,8 @@ class Glrlm(_OnVoxels, RadiomicsGLRLM):  # type: ignore[misc]
     """Grey-level run lengths."""
 
     def _calculateMatrix(self, voxelCoordinates: None = None) -> NDArray[np.float64]:  # noqa: N802,N803
-        counts = self._merged(matrices.run_lengths(self._voxels.levels))
-        counts, self.coefficients["Nr"] = _without_empty_directions(counts)
+        counts = matrices.run_lengths(self._voxels.levels, lone=not self._texture.isolated)
+        counts, self.coefficients["Nr"] = _without_empty_directions(self._merged(counts))
         return counts
 
 
@@ -145,7 +145,7 @@ class Glszm(_OnVoxels, RadiomicsGLSZM):  # type: ignore[misc]
 
     def _calculateMatrix(self, voxelCoordinates: None = None) -> NDArray[np.float64]:  # noqa: N802,N803
         counts, self._sizes = matrices.zone_sizes(self._voxels.levels)
-        return self._merged(counts)
+        return counts
 
     def _calculateCoefficients(self) -> None:  # noqa: N802
         counts, sizes = self.P_glszm, self._sizes
@@ -165,7 +165,6 @@ class Gldm(_OnVoxels, RadiomicsGLDM):  # type: ignore[misc]
 
     def _calculateMatrix(self, voxelCoordinates: None = None) -> NDArray[np.float64]:  # noqa: N802,N803
         counts, sizes = matrices.dependence(self._voxels.levels, self._texture.gldm_tolerance)
-        counts = self._merged(counts)
         self.coefficients.update(
             Nz=counts.sum(axis=(1, 2)),
             pd=counts.sum(axis=1),
@@ -182,9 +181,7 @@ class Ngtdm(_OnVoxels, RadiomicsNGTDM):  # type: ignore[misc]
     def _calculateMatrix(self, voxelCoordinates: None = None) -> NDArray[np.float64]:  # noqa: N802,N803
         isolated = self._texture.isolated
         counts = matrices.tone_difference(self._voxels.levels, isolated=isolated)
-        merged = self._merged(counts)
-        merged[..., 2] = counts[: len(merged), :, 2]  # the level itself is no count
-        return merged[:, merged[..., 0].sum(axis=0) > 0]
+        return counts[:, counts[..., 0].sum(axis=0) > 0]
 
 
 CLASSES: dict[str, type[_OnVoxels]] = {

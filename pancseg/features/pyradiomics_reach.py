@@ -11,8 +11,8 @@ import pywt
 from pancseg.box import Box
 
 _WHOLE = 2**30
-_RECURSIVE_SIGMAS = 14
-"""ITK's recursive Gaussian forgets as exp(-1.7 x/sigma): 5e-11 after 14 sigmas."""
+_RECURSIVE_SIGMAS = 20
+"""ITK's recursive Gaussian forgets as exp(-1.7 x/sigma): 2e-15 after 20 sigmas."""
 
 
 def reached(

@@ -288,6 +288,14 @@ SAME_AS_PYRADIOMICS: dict[str, dict[str, Any]] = {
             "Wavelet": {"level": 1, "start_level": 1},
         },
     },
+    "planes of their own": {
+        "setting": {"binWidth": 40},
+        "imageType": {
+            "Original": {},
+            "LoG": {"sigma": [2.0], "force2D": True},
+            "Wavelet": {"force2D": True, "force2Ddimension": 1},
+        },
+    },
     "whole image": {"imageType": {"Square": {}, "Logarithm": {}, "Gradient": {}}},
     "planes": {"setting": {"force2D": True, "force2Ddimension": 2, "symmetricalGLCM": False}},
     "weighted": {"setting": {"weightingNorm": "euclidean", "distances": [1, 2], "gldm_a": 1}},

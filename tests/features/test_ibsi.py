@@ -11,7 +11,7 @@ import SimpleITK as sitk
 import threadpoolctl
 from radiomics import base, featureextractor, imageoperations
 
-from pancseg import features, selftest
+from pancseg import features, scans, selftest
 from pancseg.features import ibsi
 from pancseg.features.ibsi_settings import Binning, read
 from pancseg.phantom import Phantom
@@ -65,7 +65,7 @@ def with_nan(voxels: np.ndarray, inside: np.ndarray) -> np.ndarray:
     [
         ("not_hu", "go from .* to .*, which are not HU", lambda v, _: v / 1000, {}),
         ("not_hu", "not HU", lambda v, _: (v + 1024).clip(0).astype(np.uint16), {}),
-        ("not_hu", "not numbers", with_nan, {}),
+        ("not_hu", "which are not HU", with_nan, {}),
         ("resegmented", "0 of 1560 voxels are left", None, {"resegmentRange": [900, 999]}),
     ],
 )
@@ -86,10 +86,14 @@ def test_one_voxel_is_too_small() -> None:
     assert caught.value.code == "too_small"
 
 
+@pytest.mark.parametrize("setting", [{}, {"resampledPixelSpacing": [1, 1, 1]}])
 @pytest.mark.parametrize("where", [{"z": slice(7, 8)}, {"y": slice(7, 8)}])
-def test_one_slice_has_no_texture_in_3d_and_says_so(where: dict[str, slice]) -> None:
+def test_one_slice_has_no_texture_in_3d_and_says_so(
+    where: dict[str, slice], setting: dict[str, Any]
+) -> None:
+    """Not even when resampling makes two slices of it."""
     scan, region = block(**where)
-    found = features.measure(scan, region, PLAIN)
+    found = features.measure(scan, region, custom({"binWidth": 25, **setting}))
     assert list(found.reasons) == ["no_texture"]
     assert "in a region of" in found.reasons["no_texture"]
     for name, value in found.values.items():
@@ -100,6 +104,29 @@ def test_one_slice_has_texture_within_slices() -> None:
     found = features.measure(*block(z=slice(7, 8)), custom({"binWidth": 25, "force2D": True}))
     assert not found.reasons
     assert np.isfinite(list(found.values.values())).all()
+
+
+def test_voxels_that_do_not_touch_have_no_texture() -> None:
+    scan, region = block()
+    apart = sitk.GetArrayFromImage(region)
+    apart[1::2], apart[:, 1::2], apart[:, :, 1::2] = 0, 0, 0
+    found = features.measure(scan, scans.like(apart, region), PLAIN)
+    assert found.reasons == {"no_texture": "no two of the region's 180 voxels touch in 3-D"}
+    assert np.isnan(found.values["original_ngtdm_Contrast"])
+
+
+def test_bins_that_are_far_too_narrow_are_refused() -> None:
+    with pytest.raises(UnusableCase, match="grey levels; at most 1000") as caught:
+        features.measure(*block(), custom({"binWidth": 0.01}))
+    assert caught.value.code == "many_levels"
+
+
+def test_the_order_of_the_axes_changes_nothing() -> None:
+    settings = custom({"binWidth": 25}, {"Original": {}, "LoG": {"sigma": [2.0]}, "Wavelet": {}})
+    pair = block()
+    upright = features.measure(*pair, settings)
+    turned = features.measure(*(scans.orient(image, "SRA") for image in pair), settings)
+    assert turned == upright
 
 
 def test_a_filter_narrower_than_the_voxels_has_no_values() -> None:
@@ -116,6 +143,7 @@ def test_a_flat_region_has_one_grey_level(binning: dict[str, Any]) -> None:
     values = features.measure(*flat, custom(binning)).values
     assert values["original_firstorder_Mean"] == 70
     assert values["original_firstorder_Variance"] == 0
+    assert values["original_firstorder_Kurtosis"] == 3
     assert values["original_glcm_JointEnergy"] == pytest.approx(1)
     assert values["original_glszm_LargeAreaEmphasis"] == 1560**2
 
@@ -215,6 +243,14 @@ def test_bins_of_one_width_start_at_the_range_or_at_the_lowest_value() -> None:
         ({"setting": {"binWidth": 5, "binCount": 5}}, "either binWidth or binCount"),
         ({"setting": {"resegmentRange": [5, 5]}}, "a lower and a higher value"),
         ({"voxelSetting": {}}, "no key voxelSetting"),
+        ({"setting": [1, 2]}, "setting must be a mapping"),
+        ({"imageType": ["Original"]}, "imageType must be a mapping"),
+        ({"imageType": {"LoG": [2.0]}}, "imageType LoG must be a mapping"),
+        ({"imageType": {"LoG": {"sigma": [2.0, 2]}}}, "different widths"),
+        ({"imageType": {"LoG": {"sigma": [-1.0]}}}, r"^imageType\.LoG\.sigma: "),
+        ({"imageType": {"Original": {"binWidth": -1}}}, r"^imageType\.Original\.binWidth: "),
+        ({"featureClass": {"glcm": "Idm"}}, "must be a list of features"),
+        ({"setting": {"resampledPixelSpacing": [1, 1]}}, r"^setting\.resampledPixelSpacing: "),
     ],
 )
 def test_words_without_a_counterpart_are_refused(parameters: dict[str, Any], message: str) -> None:

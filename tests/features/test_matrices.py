@@ -35,7 +35,7 @@ def test_counts_equal_pyradiomics(seed: int, plane: int | None) -> None:
     both_ways = [m + m.transpose(0, 2, 1, 3) for m in (matrices.co_occurrence(found), theirs)]
     np.testing.assert_array_equal(both_ways[0], both_ways[1][:, rows][:, :, rows])
 
-    ours = matrices.run_lengths(found)
+    ours = matrices.run_lengths(found, lone=False)
     theirs, _ = cMatrices.calculate_glrlm(levels, inside, top, max(inside.shape), *flat)
     np.testing.assert_array_equal(ours, theirs[:, rows, : ours.shape[2]])
     assert ours.sum() == theirs.sum()
@@ -63,7 +63,7 @@ def test_slices_counted_apart_add_up_to_those_counted_together() -> None:
         for by in (True, False)
     )
     assert apart.around.slices == len(inside)
-    for count in (matrices.co_occurrence, matrices.run_lengths):
+    for count in (matrices.co_occurrence, lambda g: matrices.run_lengths(g, lone=True)):
         summed = count(apart).sum(axis=0, keepdims=True)
         np.testing.assert_array_equal(summed, count(together))
     np.testing.assert_array_equal(
@@ -77,3 +77,11 @@ def test_a_voxel_without_neighbours_counts_for_pyradiomics_only() -> None:
     found = matrices.grey_levels(np.array([1, 2, 3]), neighbours(inside))
     numbers = [matrices.tone_difference(found, isolated=i)[0, :, 0].tolist() for i in (True, False)]
     assert numbers == [[1, 1, 1], [0, 1, 1]]
+
+
+def test_a_direction_without_neighbours_has_runs_of_one_for_ibsi_only() -> None:
+    inside = np.eye(4, dtype=bool)[None].repeat(2, axis=0)
+    found = matrices.grey_levels(np.ones(8, int), neighbours(inside))
+    runs = [matrices.run_lengths(found, lone=lone)[0, 0, 0] for lone in (False, True)]
+    along_x = found.around.steps.index((0, 0, 1))
+    assert (runs[0][along_x], runs[1][along_x]) == (0, 8)
