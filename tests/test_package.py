@@ -19,12 +19,13 @@ def test_the_wheel_carries_presets_weights_and_recipes(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "site")
     for expected in (
         "pancseg/py.typed",
-        "pancseg/segmentation/weights/monet_nih.safetensors",
-        "pancseg/segmentation/weights/monet_nih.md",
+        "pancseg/segmentation/weights/monet_open.safetensors",
+        "pancseg/segmentation/weights/monet_open.md",
         "pancseg/training/recipes/monet.yaml",
         "pancseg/training/slice_sets/open.yaml",
         "pancseg/radiomics_cfg/pancreas_ct.yaml",
         "pancseg/features/ibsi_codes.csv",
+        "pancseg/selftest/digital_phantom.csv",
     ):
         assert expected in names
     code = "from pancseg.settings import preset_folder, load_feature_settings as load\n"

@@ -40,7 +40,7 @@ def inference(
     scan: Annotated[
         list[Path],
         typer.Option(
-            help="With bf16: count changed voxels of monet_nih's masks on these scans, not of "
+            help="With bf16: count changed voxels of monet_open's masks on these scans, not of "
             "monet_phantom's on the demo's.",
             show_default=False,
         ),
@@ -139,7 +139,7 @@ def _changed_voxels(kinds: list[tuple[str, str]], paths: list[Path], threads: in
     for engine, precision in kinds:
         if precision == "fp32":
             continue
-        weights = "monet_nih" if paths else "monet_phantom"
+        weights = "monet_open" if paths else "monet_phantom"
         images = map(scans.read, paths) if paths else demo_scans()
         found = changed_by(precision, images, weights, engine, threads)
         lines += (

@@ -74,7 +74,7 @@ def check(
 def segment(
     cohort: Cohort,
     out: Out,
-    weights: Weights = "monet_nih",
+    weights: Weights = "monet_open",
     engine: Engine = "auto",
     precision: Precision = "fp32",
     threads: Threads = None,
@@ -126,7 +126,7 @@ def run(
     label: Label = None,
     roi: Roi = None,
     config: Config = "pancreas_ct",
-    weights: Weights = "monet_nih",
+    weights: Weights = "monet_open",
     engine: Engine = "auto",
     precision: Precision = "fp32",
     names: Names = "safe",

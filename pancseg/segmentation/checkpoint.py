@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pancseg.segmentation.networks import NETWORKS
 
-DEFAULT = "monet_nih"
+DEFAULT = "monet_open"
 _KEY = "pancseg"
 
 

@@ -25,6 +25,7 @@ from pancseg.segmentation.networks import NETWORKS
 from pancseg.training.data import TrainingData
 from pancseg.training.dataset import Item, Shuffled, TrainingSlices, WholeSlices
 from pancseg.training.losses import KnownLoss
+from pancseg.training.mean import KeepLastEpochs, write_mean
 from pancseg.training.recipe import Recipe
 from pancseg.training.record import Record, WholeFileIO
 from pancseg.training.run_folder import begin, note_environment
@@ -200,6 +201,8 @@ def train(
     ]
     if recipe.batch_norm == "recomputed":
         callbacks.append(Recompute([s for s in data.slices if s.split == "train"]))
+    if recipe.keep == "mean":
+        callbacks.append(KeepLastEpochs(run, export, recipe.mean_epochs))
     if recipe.patience:
         callbacks.append(EarlyStopping("val_loss", patience=recipe.patience))
     if progress:
@@ -221,7 +224,7 @@ def train(
             enable_model_summary=False,
         )
         trainer.fit(module, training, validation, ckpt_path=str(last) if last.exists() else None)
-    return run / f"{recipe.keep}.safetensors"
+    return write_mean(run) if recipe.keep == "mean" else run / f"{recipe.keep}.safetensors"
 
 
 def _precision(wanted: str) -> str:

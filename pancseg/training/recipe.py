@@ -62,8 +62,10 @@ class Recipe(BaseModel):
         head_start: spread of the first logits, where the head ends in BatchNorm (0: as it comes).
         batch_norm: the statistics that validation and use take: ``running`` averages of the
             training (the paper's), or ``recomputed`` on whole training slices after each epoch.
-        keep: the network that a run leaves behind: that of the ``last`` epoch, or of the one with
-            the ``best`` validation Dice (then that Dice is no estimate for new patients).
+        keep: the network that a run leaves behind: that of the ``last`` epoch, the ``mean`` of the
+            weights of the last ``mean_epochs``, or that of the epoch with the ``best`` validation
+            Dice (then that Dice is no estimate for new patients).
+        mean_epochs: see ``keep``.
         init_from: begin with a checkpoint's weights: a shipped name or a file.
         seed: fixes every random number.
     """
@@ -85,7 +87,8 @@ class Recipe(BaseModel):
     learning_rate: float = Field(5e-4, gt=0)
     head_start: float = Field(0.0, ge=0)
     batch_norm: Literal["running", "recomputed"] = "running"
-    keep: Literal["last", "best"] = "last"
+    keep: Literal["last", "best", "mean"] = "last"
+    mean_epochs: PositiveInt = 16
     init_from: str | None = None
     seed: int = 2009
     augmentation: Augmentation = Augmentation()

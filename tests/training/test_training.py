@@ -172,7 +172,8 @@ def test_same_seed_same_bytes(slice_set: Path, tmp_path: Path) -> None:
 def test_a_killed_run_goes_on_as_if_never_stopped(
     slice_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data, plan = data_of(slice_set), recipe(epochs=3, schedule="plateau")
+    data = data_of(slice_set)
+    plan = recipe(epochs=3, schedule="plateau", keep="mean", mean_epochs=2)
     whole = train(plan, data, tmp_path / "whole", hardware=ONE_THREAD)
 
     def killed(self: SliceSegmentation, batch: object, index: int) -> Tensor:
@@ -190,6 +191,23 @@ def test_a_killed_run_goes_on_as_if_never_stopped(
     texts = {(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut")}
     assert len(texts) == 1
     assert load_checkpoint(whole).sha256 == load_checkpoint(cut).sha256
+
+
+def test_the_mean_is_that_of_the_last_epochs_weights(slice_set: Path, tmp_path: Path) -> None:
+    plan = recipe(epochs=3, keep="mean", mean_epochs=2)
+    weights = train(plan, data_of(slice_set), tmp_path, hardware=ONE_THREAD)
+    assert weights == tmp_path / "mean.safetensors"
+    epochs = sorted((tmp_path / "last_epochs").iterdir())
+    assert [path.name for path in epochs] == ["0001.safetensors", "0002.safetensors"]
+    found = load_checkpoint(weights).weights
+    each = [load_checkpoint(path).weights for path in epochs]
+    for name, tensor in found.items():
+        expected = (each[0][name].double() + each[1][name].double()) / 2
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor.double(), expected, atol=1e-7, rtol=1e-6)
+        else:
+            assert torch.equal(tensor, each[1][name])
+    assert not torch.equal(found[name], each[0][name])
 
 
 def test_a_run_goes_on_with_the_same_recipe_and_data_only(slice_set: Path, tmp_path: Path) -> None:
