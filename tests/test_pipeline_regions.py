@@ -85,7 +85,7 @@ def test_rows_come_scan_by_scan_in_the_order_of_the_regions(
         ["a", "parenchyma", "", "1"],
         ["a", "ring5", "", "ring(1,2;5mm;-300..400HU)"],
         ["b", "pancreas", "", "1"],
-        ["b", "tumour", "no_label", ""],
+        ["b", "tumour", "no_label", "2"],
         ["b", "parenchyma", "", "1"],
         ["b", "ring5", "", "ring(1;5mm;-300..400HU)"],
     ]

@@ -100,7 +100,8 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
     )
     coarsest_mm = max(prepared.spacing_mm[1:] if settings.planar else prepared.spacing_mm)
     for name, image, each in filtered(prepared, settings):
-        intensities = image[prepared.inside]
+        narrow = each.kind == "LoG" and each.sigma_mm[0] < filters.NARROWEST_VOXELS * coarsest_mm
+        intensities = image[prepared.inside] * (not narrow)  # its features' names are all it gives
         start = settings.range_hu[0] if settings.range_hu and name == "original" else None
         levels = discretised(intensities, each.binning, start)
         voxels = classes.Voxels(intensities, grey_levels(levels, around), prepared.spacing_mm[::-1])
@@ -111,7 +112,7 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
             }
         if "firstorder_Kurtosis" in found and np.ptp(intensities) == 0:
             found["firstorder_Kurtosis"] = 3.0  # IBSI's is 0, excess
-        if each.kind == "LoG" and each.sigma_mm[0] < filters.NARROWEST_VOXELS * coarsest_mm:
+        if narrow:
             found = dict.fromkeys(found, math.nan)
             too_narrow.append(f"{each.sigma_mm[0]:g}")
         values.update({f"{name}_{feature}": value for feature, value in found.items()})
