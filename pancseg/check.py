@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pancseg import export, fingerprint, scans
+from pancseg import export, scans
 from pancseg.case import DEFAULT_ROI, Case
 from pancseg.cohort import Found, Outcome, Value, run_cases
 from pancseg.features.regions import region_of
-from pancseg.pipeline import fields_and_rows, own_mask, volume_ml
+from pancseg.pipeline import Given, fields_and_rows, volume_ml
 from pancseg.quality import judge_region, judge_scan
 from pancseg.settings import FeatureSettings
 
@@ -30,13 +30,14 @@ def check_cohort(
     Returns:
         One outcome per case, in their order.
     """
+    given = Given()
 
     def work(case: Case) -> Found:
-        scan = scans.read(case.image, series_uid=case.series_uid)
+        scan = given.scan(case)
         verdict = judge_scan(scan, settings.quality)
-        values: dict[str, Value] = {"image_sha256": fingerprint.of_image(scan)}
+        values: dict[str, Value] = {"image_sha256": given.scan_hash(case, scan)}
         if case.mask:
-            region = region_of(own_mask(case.mask), case.mask_label or settings.label, scan)
+            region = region_of(given.mask(case.mask), case.mask_label or settings.label, scan)
             image = scans.on_grid_of(scan, region.image)
             whole = case.roi == DEFAULT_ROI
             verdict = verdict.plus(

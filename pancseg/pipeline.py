@@ -92,12 +92,11 @@ def run_cohort(
     provenance["command"] = " ".join([provenance["command"], *style.words])
     provenance["regions"] = _regions(cases)
     stage = _Segmentation(segmenter, out, provenance) if segmenter else None
-    given = _Given()
-    scan_hash: Latest[str] = Latest()
+    given = Given()
 
     def work(case: Case) -> Found:
         if case.mask:
-            scan, mask = given.run(case, case.mask)
+            scan, mask = given.scan(case), given.mask(case.mask)
             label, source = case.mask_label or settings.label, "given"
         elif stage:
             if case.roi != DEFAULT_ROI and not case.mask_label:
@@ -109,13 +108,12 @@ def run_cohort(
         region = region_of(mask, label, scan)
         with timed("features"):
             found = features.measure(scan, region.image, settings)
-        scan_key = (case.image, case.series_uid)
         values: dict[str, Value] = {
             "qc_mask_source": source,
             "qc_mask_label": region.made_of,
             "qc_volume_ml": volume_ml(region.image),
             "qc_grid_mm": " ".join(f"{side:.4g}" for side in found.spacing_mm),
-            "image_sha256": scan_hash.get(scan_key, lambda: fingerprint.of_image(scan)),
+            "image_sha256": given.scan_hash(case, scan),
             "mask_sha256": fingerprint.of_image(region.image),
             **found.values,
         }
@@ -146,15 +144,16 @@ def fields_and_rows(
     outcomes: Sequence[Outcome], settings: FeatureSettings | None, naming: str
 ) -> tuple[list[Field], list[Row]]:
     """Return the columns of a table and its rows, one per outcome."""
-    rows: list[Row] = [_row(outcome, settings) for outcome in outcomes]
+    hashed = {"settings_sha256": fingerprint.of_settings(settings)} if settings else {}
+    rows: list[Row] = [{**_ids(outcome), **hashed, **outcome.values} for outcome in outcomes]
     measured = any(outcome.usable for outcome in outcomes)
     expected = [] if measured or settings is None else feature_names(settings)
     return export.fields_of(rows, expected, settings, naming), rows
 
 
-def _row(outcome: Outcome, settings: FeatureSettings | None) -> dict[str, Value]:
+def _ids(outcome: Outcome) -> dict[str, Value]:
     case = outcome.case
-    row: dict[str, Value] = {
+    return {
         "patient_id": case.patient_id,
         "scan_id": case.scan_id,
         "roi": case.roi,
@@ -162,25 +161,28 @@ def _row(outcome: Outcome, settings: FeatureSettings | None) -> dict[str, Value]
         "qc_reasons": outcome.reason,
         "qc_mask_label": str(case.mask_label or ""),
     }
-    if settings:
-        row["settings_sha256"] = fingerprint.of_settings(settings)
-    return row | outcome.values
 
 
-class _Given:
-    """The stage that takes masks as they are."""
+class Given:
+    """Scans and masks as they are, each read once for all rows of it that come in turn."""
 
     def __init__(self) -> None:
         self._scan: Latest[sitk.Image] = Latest()
+        self._hash: Latest[str] = Latest()
         self._mask: Latest[sitk.Image] = Latest()
 
-    def run(self, case: Case, mask: Path) -> tuple[sitk.Image, sitk.Image]:
-        """Return the scan and the label map."""
-        scan = self._scan.get(
-            (case.image, case.series_uid),
-            lambda: scans.read(case.image, series_uid=case.series_uid),
-        )
-        return scan, self._mask.get(mask, lambda: own_mask(mask))
+    def scan(self, case: Case) -> sitk.Image:
+        """Return the case's scan."""
+        read = lambda: scans.read(case.image, series_uid=case.series_uid)  # noqa: E731
+        return self._scan.get((case.image, case.series_uid), read)
+
+    def scan_hash(self, case: Case, scan: sitk.Image) -> str:
+        """Return the hash of the case's scan."""
+        return self._hash.get((case.image, case.series_uid), lambda: fingerprint.of_image(scan))
+
+    def mask(self, path: Path) -> sitk.Image:
+        """Return a label map."""
+        return self._mask.get(path, lambda: _own_mask(path))
 
 
 class _Segmentation:
@@ -216,7 +218,7 @@ def _no_mask_for(case: Case) -> UnusableCase:
     return UnusableCase("no_mask", fact)
 
 
-def own_mask(path: Path) -> sitk.Image:
+def _own_mask(path: Path) -> sitk.Image:
     """Read a mask that somebody gave; what is wrong with it is said of the mask."""
     try:
         return scans.read(path)

@@ -25,13 +25,9 @@ class Limits(BaseModel):
 
     def grade(self, value: float) -> Grade:
         """Return what a value is worth; a limit itself is still right."""
-        for grade, low, high in (
-            ("fail", self.fail_below, self.fail_above),
-            ("warn", self.warn_below, self.warn_above),
-        ):
-            if (low is not None and value < low) or (high is not None and value > high):
-                return grade  # type: ignore[return-value]
-        return "pass"
+        if _outside(value, self.fail_below, self.fail_above):
+            return "fail"
+        return "warn" if _outside(value, self.warn_below, self.warn_above) else "pass"
 
     def __str__(self) -> str:
         """Say which values pass: ``25 to 150``, ``0.95 and more``, ``up to 3``."""
@@ -54,8 +50,6 @@ class QualityLimits(BaseModel):
         dense_share: of the region, above 300 HU.
         lowest_hu: of the scan; air is at -1000.
         slice_mm: distance of the slices.
-        kept_share: of the region, after re-segmentation.
-        dropout_dice: mean pairwise Dice of masks made with dropout.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,5 +62,7 @@ class QualityLimits(BaseModel):
     dense_share: Limits = Limits(warn_above=0.01, fail_above=0.10)
     lowest_hu: Limits = Limits(warn_above=-500)
     slice_mm: Limits = Limits(warn_above=3, fail_above=5)
-    kept_share: Limits = Limits(fail_below=0.50, warn_below=0.80)
-    dropout_dice: Limits = Limits(fail_below=0.70, warn_below=0.85)
+
+
+def _outside(value: float, low: float | None, high: float | None) -> bool:
+    return (low is not None and value < low) or (high is not None and value > high)

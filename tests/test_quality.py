@@ -127,8 +127,8 @@ def test_a_limit_itself_is_still_right() -> None:
     limits = Limits(fail_below=1, warn_below=2, warn_above=3, fail_above=4)
     graded = [limits.grade(v) for v in (0.9, 1, 1.9, 2, 3, 3.1, 4, 4.1)]
     assert graded == ["fail", "warn", "warn", "pass", "pass", "warn", "warn", "fail"]
-    assert [str(limits), str(LIMITS.slice_mm), str(LIMITS.kept_share)] == [
-        "2 to 3", "up to 3", "0.8 and more",
+    assert [str(limits), str(LIMITS.slice_mm), str(LIMITS.largest_share)] == [
+        "2 to 3", "up to 3", "0.95 and more",
     ]  # fmt: skip
 
 

@@ -14,15 +14,6 @@ REFERENCE_VERIFIED = "reference-verified here"
 IBSI = "IBSI"
 NOT_IBSI = "not IBSI"
 
-_VERIFIED = {"original": None, "LoG": frozenset({"firstorder"})}
-"""Images of mode ``ibsi`` whose features are compared with IBSI's values: all, or some classes.
-
-IBSI 1 has values for unfiltered images, IBSI 2 first-order statistics of filtered ones.
-"""
-
-_MENDED = frozenset({"pyradiomics divides the covariance by n and IBSI by n-1"})
-"""Notes that do not hold in mode ibsi."""
-
 _STANDARD_FILTERS = frozenset({"original", "LoG", "wavelet"})
 """What IBSI 1 and 2 define of the image types that pyradiomics knows."""
 
@@ -98,7 +89,7 @@ def meaning_of(name: str, settings: FeatureSettings) -> Meaning | None:
         ibsi_code=definition.ibsi_code,
         ibsi_name=definition.ibsi_name,
         ibsi_status=ibsi_status(definition, applied, settings),
-        note="" if settings.mode == "ibsi" and definition.note in _MENDED else definition.note,
+        note=_note(definition, settings.mode),
     )
 
 
@@ -174,17 +165,22 @@ def ibsi_status(definition: Definition, applied: Filter, settings: FeatureSettin
     if setting.get("normalize") and definition.feature_class != "shape":
         return NOT_IBSI
     if settings.mode == "ibsi":
-        classes = _VERIFIED.get(applied.name, frozenset())
-        verified = classes is None or definition.feature_class in classes
-        return REFERENCE_VERIFIED if verified and not is_unchecked(definition, applied) else IBSI
+        # IBSI 2 leaves bins of filtered images open.
+        first_order = definition.feature_class == "firstorder" and not is_binned(definition)
+        verified = applied.name == "original" or (applied.name == "LoG" and first_order)
+        return REFERENCE_VERIFIED if verified else IBSI
     resampled = bool(setting.get("resampledPixelSpacing") or settings.thick_slices)
     own_bins = is_binned(definition) and setting.get("binCount") is None
     return NOT_IBSI if resampled or own_bins or applied.name != "original" else IBSI
 
 
-def is_unchecked(definition: Definition, applied: Filter) -> bool:
-    """Return whether a feature of a filtered image depends on bins, which IBSI 2 leaves open."""
-    return applied.name != "original" and is_binned(definition)
+def _note(definition: Definition, mode: str) -> str:
+    """Return a feature's note, unless it is about the other mode."""
+    return (
+        ""
+        if definition.note.startswith("mode ") and mode not in definition.note
+        else definition.note
+    )
 
 
 def _unit(definition: Definition, applied: Filter, setting: dict[str, Any]) -> str:

@@ -60,7 +60,8 @@ def extract(
 
     Raises:
         UnusableCase: ``empty_mask``, ``no_label``, ``several_labels``, ``not_labels``,
-            ``empty_region``, ``geometry``, ``too_small`` or ``resegmented``.
+            ``empty_region``, ``geometry``, ``not_hu``, ``too_small``, ``resegmented`` or
+            ``many_levels``.
         ValueError: ``label`` is not an expression.
     """
     if not isinstance(settings, FeatureSettings):

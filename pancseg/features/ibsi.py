@@ -18,7 +18,7 @@ from pancseg import scans
 from pancseg.box import Box, box_of
 from pancseg.features import filters, grid
 from pancseg.features import pyradiomics_classes as classes
-from pancseg.features.ibsi_settings import Binning, Filter, IbsiSettings, read
+from pancseg.features.ibsi_settings import MOST_LEVELS, Binning, Filter, IbsiSettings, read
 from pancseg.features.matrices import grey_levels
 from pancseg.features.measured import Measured
 from pancseg.features.neighbours import Neighbours, neighbours
@@ -27,8 +27,6 @@ from pancseg.quality import can_be_hu
 from pancseg.unusable import UnusableCase
 
 FEWEST_VOXELS = 2
-MOST_LEVELS = 1000
-"""Texture matrices grow with the square of it."""
 _TEXTURE = ("glcm", "glrlm", "glszm", "gldm", "ngtdm")
 
 
@@ -204,18 +202,18 @@ def discretised(
     low, high = float(intensities.min()), float(intensities.max())
     if binning.width is not None:
         levels = np.floor((intensities - (low if start is None else start)) / binning.width) + 1
+        if levels.max() > MOST_LEVELS:
+            raise UnusableCase(
+                "many_levels",
+                f"intensities from {low:g} to {high:g} in bins of {binning.width:g} make "
+                f"{levels.max():.0f} grey levels; at most {MOST_LEVELS} are computed",
+            )
     elif high > low:
         assert binning.count is not None
         levels = np.floor(binning.count * ((intensities - low) / (high - low))) + 1
         levels = np.minimum(levels, binning.count)
     else:
         levels = np.ones_like(intensities)
-    if levels.max() > MOST_LEVELS:
-        raise UnusableCase(
-            "many_levels",
-            f"intensities from {low:g} to {high:g} in bins of {binning.width:g} make "
-            f"{levels.max():.0f} grey levels; at most {MOST_LEVELS} are computed",
-        )
     return levels.astype(np.int64)
 
 

@@ -22,6 +22,9 @@ from pancseg.features.grid import Interpolation
 from pancseg.features.pyradiomics_classes import CLASSES
 
 _INTERPOLATIONS: dict[str, Interpolation] = {"sitkLinear": "linear", "sitkBSpline": "cubic"}
+MOST_LEVELS = 1000
+"""Grey levels; texture matrices grow with the square of their number."""
+
 _KNOWN_CLASSES = ("shape", *CLASSES)
 
 Aggregation = Literal["average", "merged"]
@@ -41,7 +44,7 @@ class Binning(_Frozen):
     """
 
     width: PositiveFloat | None = Field(None, alias="binWidth")
-    count: PositiveInt | None = Field(None, alias="binCount")
+    count: PositiveInt | None = Field(None, alias="binCount", le=MOST_LEVELS)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Binning:

@@ -64,7 +64,8 @@ def compute(
         additions: none: there is nothing to add to pyradiomics's own.
 
     Raises:
-        UnusableCase: ``too_small`` or ``resegmented``, when pyradiomics refuses the region.
+        UnusableCase: ``too_small`` or ``resegmented``, when pyradiomics refuses the region;
+            ``not_hu``.
         ValueError: the parameters are not valid.
     """
     extractor = _extractor(parameters)

@@ -60,7 +60,7 @@ def digital_phantom() -> Iterator[Score]:
 
 
 def ct_phantom(folder: Path) -> Iterator[Score]:
-    """Yield the scores of configurations A to E on the CT radiomics phantom.
+    """Return the scores of configurations A to E on the CT radiomics phantom, one by one.
 
     Args:
         folder: IBSI's data sets, with ``ibsi_1_ct_radiomics_phantom`` and
@@ -74,6 +74,10 @@ def ct_phantom(folder: Path) -> Iterator[Score]:
             raise FileNotFoundError(
                 f"IBSI's data has no {name}; give a copy of https://github.com/theibsi/data_sets"
             )
+    return _of_ct_phantom(folder)
+
+
+def _of_ct_phantom(folder: Path) -> Iterator[Score]:
     image, region = scans.read(folder / CT_IMAGE), scans.read(folder / CT_MASK)
     region = sitk.Cast(region > 0, sitk.sitkUInt8)
     for letter in "abcde":

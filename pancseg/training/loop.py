@@ -170,7 +170,7 @@ def train(
             ``environment.json``, ``metrics.csv``, ``curve.png``, ``last.ckpt`` (to go on from),
             ``last.safetensors`` and ``last.json`` (the newest epoch's network and its validation
             Dice per patient), ``best.safetensors`` and ``best.json`` (the epoch's with the highest
-            mean Dice).
+            mean Dice); where the recipe keeps the mean, ``last_epochs`` and ``mean.safetensors``.
         hardware: where and how to compute.
         progress: show a progress bar.
         report: called with one line after each epoch.

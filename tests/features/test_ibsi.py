@@ -242,6 +242,7 @@ def test_bins_of_one_width_start_at_the_range_or_at_the_lowest_value() -> None:
         ({"featureClass": {"glcm": ["Contrast", "Conrast"]}}, "no feature Conrast"),
         ({"setting": {"binWidth": 5, "binCount": 5}}, "either binWidth or binCount"),
         ({"setting": {"resegmentRange": [5, 5]}}, "a lower and a higher value"),
+        ({"setting": {"binCount": 1001}}, r"^imageType\.Original\.binCount: .* 1000"),
         ({"voxelSetting": {}}, "no key voxelSetting"),
         ({"setting": [1, 2]}, "setting must be a mapping"),
         ({"imageType": ["Original"]}, "imageType must be a mapping"),
