@@ -5,7 +5,7 @@ PIP_FLAGS ?=
 PYTEST_FLAGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: help demo check test clean
+.PHONY: help demo check test soak clean
 
 help:  ## Show this list.
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 10
@@ -21,6 +21,9 @@ check: $(VENV)/installed  ## Lint, types, import contracts.
 
 test: $(VENV)/installed  ## Run the tests.
 	$(BIN)/pytest $(PYTEST_FLAGS)
+
+soak: $(VENV)/installed  ## Run the long tests alone: thousands of broken files, a huge scan.
+	$(BIN)/pytest -m soak $(PYTEST_FLAGS)
 
 clean:  ## Remove the environment and the demo's files.
 	rm -rf $(VENV) pancseg-demo

@@ -11,7 +11,16 @@ from pancseg import scans
 from pancseg.roi import Roi
 
 DEFAULT_ROI = "pancreas"
+LONGEST_NAME_BYTES = 200
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+"""What Windows keeps for its devices, with or without a suffix."""
 _NAME = re.compile(r"[^.\x00-\x1f/\\:*?\"<>|][^\x00-\x1f/\\:*?\"<>|]*")
+
+
+NO_NAME = (
+    'cannot be a file name (no / \\ : * ? " < > | or unseen characters, no dot at an end, '
+    "no name that Windows keeps for itself)"
+)
 
 
 class CohortError(ValueError):
@@ -67,8 +76,22 @@ class Case:
 
 
 def is_name(text: str) -> bool:
-    """Return whether an id can be (part of) a file's name on every system."""
-    return bool(_NAME.fullmatch(text))
+    r"""Return whether an id can be (part of) a file's name on every system, and be seen.
+
+    >>> [is_name(text) for text in ("P1", "Käse 2", "../P1", "a/b", "P1.", "NUL", "P\u202e1")]
+    [True, True, False, False, False, False, False]
+    """
+    whole = _NAME.fullmatch(text) and text.isprintable() and text[-1] not in ". "
+    return bool(whole) and not _RESERVED.fullmatch(text)
+
+
+def name_problem(name: str) -> str:
+    """Say why a name, as a file or folder has it, cannot be an id; or nothing."""
+    if not is_name(name):
+        return f"the name {name[:40]!r} {NO_NAME}; rename it, or write a manifest"
+    if len(name.encode()) > LONGEST_NAME_BYTES:
+        return f"the name {name[:40] + '…'!r} is longer than {LONGEST_NAME_BYTES} bytes"
+    return ""
 
 
 def name_key(name: str) -> str:

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from pancseg import export, scans
-from pancseg.case import DEFAULT_ROI, Case
-from pancseg.cohort import Found, Outcome, Value, run_cases
-from pancseg.features.regions import region_of
-from pancseg.pipeline import Given, fields_and_rows, volume_ml
-from pancseg.quality import judge_region, judge_scan
+from pancseg import export
+from pancseg.case import Case
+from pancseg.cohort import Outcome, Value
+from pancseg.pipeline import fields_and_rows
+from pancseg.running.journal import Journal
+from pancseg.running.log import RunLog
+from pancseg.running.options import DEFAULT, Options
+from pancseg.running.run import CohortRun, place_for
 from pancseg.settings import FeatureSettings
+from pancseg.work import Work
+
+DUPLICATE = "duplicate"
 
 
 def check_cohort(
-    cases: Sequence[Case], settings: FeatureSettings, report: Callable[[Outcome], None]
+    cases: Sequence[Case],
+    settings: FeatureSettings,
+    report: Callable[[Outcome], None],
+    options: Options = DEFAULT,
 ) -> list[Outcome]:
     """Judge every case; a case without a mask is judged by its scan alone.
 
@@ -26,31 +36,20 @@ def check_cohort(
         cases: the cohort.
         settings: whose limits hold, and which label of a mask is meant.
         report: called with each outcome as soon as it is there, duplicates not yet known.
+        options: where and how.
 
     Returns:
         One outcome per case, in their order.
     """
-    given = Given()
-
-    def work(case: Case) -> Found:
-        scan = given.scan(case)
-        verdict = judge_scan(scan, settings.quality)
-        values: dict[str, Value] = {"image_sha256": given.scan_hash(case, scan)}
-        if case.mask:
-            region = region_of(given.mask(case.mask), case.mask_label or settings.label, scan)
-            image = scans.on_grid_of(scan, region.image)
-            whole = case.roi == DEFAULT_ROI
-            verdict = verdict.plus(
-                judge_region(scan, image, settings.quality, whole_pancreas=whole)
-            )
-            values |= {"qc_mask_label": region.made_of, "qc_volume_ml": volume_ml(image)}
-        reasons = {finding.code: finding.fact for finding in verdict.findings}
-        return Found({**values, **verdict.values}, reasons, verdict.grade)
-
-    outcomes = []
-    for outcome in run_cases(cases, work):
-        outcomes.append(outcome)
-        report(outcome)
+    work = Work("check", settings)
+    with (
+        closing(place_for(work, cases, options)) as place,
+        TemporaryDirectory() as folder,
+        closing(Journal(Path(folder) / "journal.jsonl")) as journal,
+        closing(RunLog(Path(folder) / "run.jsonl")) as log,
+    ):
+        found = CohortRun(cases, place, options, None, journal, log, report).outcomes()
+        outcomes = [replace(outcome, values=dict(outcome.values)) for outcome in found]
     return _with_duplicates(outcomes)
 
 
@@ -74,7 +73,7 @@ def _doubled(outcome: Outcome, names: set[str]) -> Outcome:
     others = sorted(names - {outcome.case.scan_name})
     if not others:
         return outcome
-    reason = ";".join(filter(None, [outcome.reason, "duplicate"]))
+    reason = ";".join(filter(None, [outcome.reason, DUPLICATE]))
     fact = f"its scan has the same voxels as that of {', '.join(others[:3])}"
     facts = "; ".join(filter(None, [outcome.fact, fact]))
     return replace(outcome, status="fail", reason=reason, fact=facts)

@@ -1,42 +1,52 @@
 """Owns the cohort: which cases there are, and one outcome for each of them whatever happens.
 
-Knows how cases are found and run one after the other; nothing about networks or features.
+Knows how cases are found and what becomes of one; nothing about networks or features.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from pancseg import scans
-from pancseg.case import DEFAULT_ROI, Case, CohortError, name_key, stem_of
-from pancseg.dicom import is_dicom
+from pancseg.case import DEFAULT_ROI, Case, CohortError, name_key, name_problem, stem_of
+from pancseg.dicom_header import is_dicom
 from pancseg.manifest import duplicates, read_manifest
 from pancseg.unusable import UnusableCase
 
 log = logging.getLogger(__name__)
 
+_DEEPEST = 32
+"""Folders inside each other, with nothing else in them, that are still gone into."""
+
 Value = float | str
 Status = Literal["pass", "warn", "fail", "error"]
+_STATUSES = ("pass", "warn", "fail", "error")
 
 
-class Found(NamedTuple):
-    """What was found in one case.
+@dataclass
+class Draft:
+    """A row while it is made; what went wrong half-way does not lose what was found before.
 
     Attributes:
         values: columns for the table; NaN where one has no value.
-        reasons: reason code → fact, for what is wrong or missing.
+        reasons: reason code → fact, for what is wrong or missing, in the order of the checks.
         status: what the reasons amount to.
     """
 
-    values: dict[str, Value]
-    reasons: Mapping[str, str] = MappingProxyType({})
-    status: Literal["pass", "warn", "fail"] = "pass"
+    values: dict[str, Value] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    status: Status = "pass"
+
+    def note(self, code: str, status: Status, fact: str) -> None:
+        """Add a reason; the status becomes the worst of all. The first fact of a code stays."""
+        self.reasons.setdefault(code, fact)
+        self.status = max(self.status, status, key=_STATUSES.index)
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Outcome:
     Attributes:
         case: the case.
         status: pass; warn (usable, look at the reason); fail (unusable); error (a bug).
-        reason: code for ``qc_reasons``, empty when the case passed.
+        reason: codes for ``qc_reasons``, joined by ``;``, empty when the case passed.
         fact: one line on what is wrong, with numbers and the remedy.
         values: columns for the table.
     """
@@ -55,50 +65,46 @@ class Outcome:
     status: Status
     reason: str = ""
     fact: str = ""
-    values: dict[str, Value] = field(default_factory=dict)
+    values: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:
-        """Whether the row has values."""
+        """Whether the row is good for an analysis."""
         return self.status in ("pass", "warn")
 
 
-def run_cases(cases: Iterable[Case], work: Callable[[Case], Found]) -> Iterator[Outcome]:
-    """Apply ``work`` to each case in order; a case that cannot be used costs only itself.
+def outcome_of(case: Case, fill: Callable[[Draft], None]) -> Outcome:
+    """Let ``fill`` make a case's row; a case that cannot be used costs only itself.
 
-    ``UnusableCase`` becomes an outcome with status fail, values that are not numbers status warn.
-    Any other exception is a bug and becomes status error, its traceback logged at debug level
-    (tracebacks can name files). A full disk or missing permission on the output stops the run,
-    because no later case could be kept either.
+    ``UnusableCase`` becomes status fail. Any other exception is a bug and becomes status error,
+    its traceback logged at debug level (tracebacks can name files). Values that ``fill`` found
+    before are kept.
     """
-    for case in cases:
-        try:
-            yield _judged(case, work(case))
-        except UnusableCase as unusable:
-            log.debug("%s: image %s, mask %s", case.name, case.image, case.mask)
-            yield Outcome(case, "fail", unusable.code, unusable.fact)
-        except OSError:
-            raise
-        except Exception as bug:  # reported as this case's error row
-            log.debug("%s: %s", case.name, type(bug).__name__, exc_info=True)
-            fact = f"unexpected {type(bug).__name__}; run with --verbose for the traceback"
-            yield Outcome(case, "error", type(bug).__name__, fact)
+    draft = Draft()
+    try:
+        fill(draft)
+    except UnusableCase as unusable:
+        log.debug("%s: image %s, mask %s", case.name, case.image, case.mask)
+        draft.note(unusable.code, "fail", unusable.fact)
+    except Exception as bug:  # reported as this case's error row
+        name = type(bug).__name__
+        log.debug("%s: %s", case.name, name, exc_info=True)
+        draft.note(name, "error", f"unexpected {name}; run with --verbose for the traceback")
+    values = {name: _finite(value) for name, value in draft.values.items()}
+    reasons = draft.reasons
+    return Outcome(case, draft.status, ";".join(reasons), "; ".join(reasons.values()), values)
 
 
-def _judged(case: Case, found: Found) -> Outcome:
-    values, reasons, status = found.values, dict(found.reasons), found.status
-    missing = [k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)]
-    if missing:
-        values = {k: math.nan if k in missing else v for k, v in values.items()}
-        status = "warn" if status == "pass" else status
-        if not reasons:
-            listed = ", ".join(missing[:3]) + ", …" * (len(missing) > 3)
-            reasons = {"missing_values": f"{len(missing)} values could not be computed: {listed}"}
-    return Outcome(case, status, ";".join(reasons), "; ".join(reasons.values()), values)
+def _finite(value: Value) -> Value:
+    return math.nan if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_cohort(
-    path: Path, masks: Path | None = None, *, leave_out: Iterable[Path] = ()
+    path: Path,
+    masks: Path | None = None,
+    *,
+    leave_out: Iterable[Path] = (),
+    pseudonymise: Callable[[Sequence[Case]], list[Case]] | None = None,
 ) -> list[Case]:
     """Read a manifest CSV, a folder of scans, or a single scan.
 
@@ -110,56 +116,83 @@ def read_cohort(
         masks: a folder with masks named after the cases (``<id>.nii.gz``; for regions that have
             a label, ``<id>.nii.gz`` holds all of them unless there is ``<id>_<roi>.nii.gz``), or
             one mask file for a single scan; for cases without a mask of their own.
-        leave_out: folders inside ``path`` that hold no scans, such as the output.
+        leave_out: files and folders inside ``path`` that are no scans, such as the output.
+        pseudonymise: what the cases will be called later. Then problems name no id, and masks may
+            be named after either: a run under pseudonyms names its masks so.
 
     Raises:
         CohortError: with all problems at once.
     """
     try:
-        cases = _read(path, {p.resolve() for p in (*leave_out, *([masks] if masks else []))})
+        left_out = (*leave_out, *([masks] if masks else []))
+        omitted = {os.path.realpath(p) for p in left_out}
+        cases = _read(path, omitted, show_ids=pseudonymise is None)
     except OSError as error:
         raise CohortError([f"it cannot be reached: {error.strerror}"]) from error
-    problems = duplicates(cases)
+    problems = duplicates(cases, _labels(cases, show_ids=pseudonymise is None))
     if masks is not None:
-        cases, wrong = _with_masks(cases, masks)
+        cases, wrong = _with_masks(cases, masks, pseudonymise(cases) if pseudonymise else cases)
         problems += wrong
     if problems:
         raise CohortError(problems)
     return cases
 
 
-def _read(path: Path, leave_out: set[Path]) -> list[Case]:
+def _labels(cases: list[Case], *, show_ids: bool) -> list[str]:
+    """Return what problems call the cases."""
+    return [repr(c.name) if show_ids else f"scan {n}" for n, c in enumerate(cases, start=1)]
+
+
+def _read(path: Path, leave_out: set[str], *, show_ids: bool) -> list[Case]:
     if path.is_dir():
         return _from_folder(path, leave_out)
     if not path.is_file():
         raise CohortError(["there is no such file or folder"])
     if path.suffix.lower() == ".csv":
-        return read_manifest(path)
+        return read_manifest(path, show_ids=show_ids)
     if scans.suffix_of(path):
-        return [Case(stem_of(path), path)]
+        return _named([Case(stem_of(path), path)])
     remedy = "give the folder of its series" if is_dicom(path) else "save a table as CSV UTF-8"
     raise CohortError([f"neither a CSV nor a volume file ({', '.join(scans.READERS)}); {remedy}"])
 
 
-def _from_folder(folder: Path, leave_out: set[Path]) -> list[Case]:
+def _named(cases: list[Case]) -> list[Case]:
+    """Return cases that are named after files or folders, if they can be."""
+    if problems := [wrong for case in cases if (wrong := name_problem(case.patient_id))]:
+        raise CohortError(problems)
+    return cases
+
+
+def _from_folder(folder: Path, leave_out: set[str]) -> list[Case]:
     entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-    entries = [p for p in entries if p.resolve() not in leave_out]
+    entries = [p for p in entries if os.path.realpath(p) not in leave_out]
     found = [p for p in entries if p.is_dir() or scans.suffix_of(p)]
     loose = [p for p in entries if p not in found]
     has_dicom = any(is_dicom(p) for p in loose)
     if any(scans.suffix_of(p) for p in found) and has_dicom:
         raise CohortError(["DICOM files and volume files lie side by side; write a manifest"])
     if has_dicom or (loose and not found):
-        return [Case(folder.resolve().name, folder)]
+        return _named([Case(Path(os.path.realpath(folder)).name, folder)])
     if not found:
         raise CohortError(["the folder is empty"])
-    return [Case(stem_of(p), _scan_in(p)) for p in found]
+    return _named([Case(stem_of(p), _scan_in(p)) for p in found])
 
 
 def _scan_in(entry: Path) -> Path:
-    """Return what to read for a patient: the entry, or the only volume or folder inside it."""
-    while entry.is_dir():
-        inside = [p for p in entry.iterdir() if not p.name.startswith(".")]
+    """Return what to read for a patient: the entry, or the only volume or folder inside it.
+
+    A folder that cannot be looked into, or leads back to itself, is left to the reader, which
+    says so in the patient's row.
+    """
+    seen: set[str] = set()
+    while entry.is_dir() and len(seen) < _DEEPEST:
+        if (place := os.path.realpath(entry)) in seen:
+            break
+        seen.add(place)
+        try:
+            inside = [p for p in entry.iterdir() if not p.name.startswith(".")]
+        except OSError:
+            break
         volumes = [p for p in inside if p.is_file() and scans.suffix_of(p)]
         folders = [p for p in inside if p.is_dir()]
         files = [p for p in inside if p.is_file()]
@@ -171,8 +204,13 @@ def _scan_in(entry: Path) -> Path:
     return entry
 
 
-def _with_masks(cases: list[Case], masks: Path) -> tuple[list[Case], list[str]]:
-    """Give each case without a mask the one of its name; say which masks fit no case."""
+def _with_masks(
+    cases: list[Case], masks: Path, aliases: list[Case]
+) -> tuple[list[Case], list[str]]:
+    """Give each case without a mask the one of its name or its alias; count masks left over.
+
+    Names of masks that fit no case may be anybody's: they are logged, not shown.
+    """
     if masks.is_file():
         if (count := len({name_key(case.scan_name) for case in cases})) != 1:
             return cases, [f"one mask file for {count} scans; give a folder of masks"]
@@ -189,15 +227,19 @@ def _with_masks(cases: list[Case], masks: Path) -> tuple[list[Case], list[str]]:
         if scans.suffix_of(path) and not path.name.startswith("."):
             key = name_key(stem_of(path))
             if key in by_key:
-                problems.append(f"the folder has two masks for {stem_of(path)!r}")
+                log.debug("two masks of one name: %s", path)
+                problems.append("the folder has two masks of one name; --verbose tells which")
             by_key[key] = path
-    keys = [_mask_key(case, by_key) for case in cases]
+    keys = [
+        next((k for k in (_mask_key(case, by_key), _mask_key(alias, by_key)) if k in by_key), "")
+        for case, alias in zip(cases, aliases, strict=True)
+    ]
     unused = sorted(stem_of(p) for k, p in by_key.items() if k not in keys)
     if unused:
-        shown = ", ".join(repr(name) for name in unused[:3]) + ", …" * (len(unused) > 3)
+        log.debug("masks that fit no case: %s", unused)
         problems.append(
-            f"{len(unused)} of {len(by_key)} masks fit no case ({shown}); "
-            f"a mask is named after its case, as '{cases[0].name}.nii.gz'"
+            f"{len(unused)} of {len(by_key)} masks fit no case (--verbose names them); "
+            f"a mask is named after its case, as '{aliases[0].name}.nii.gz'"
         )
     if not by_key:
         problems.append("the folder of masks holds no mask")

@@ -40,6 +40,18 @@ QUALITY = (
     Column("qc_mask_label", "string", "none", "quality", "which labels the region is made of"),
     Column("qc_volume_ml", "number", "mL", "quality", "volume of the region's voxels"),
     Column("qc_grid_mm", "string", "mm", "quality", "voxel size (x y z) of the features' grid"),
+    Column("qc_components", "number", "none", "quality", "connected pieces of the region"),
+    Column("qc_largest_share", "number", "none", "quality", "share of the largest piece"),
+    Column("qc_touches_edge", "number", "none", "quality", "1: it touches the scan's edge"),
+    Column("qc_empty_slices", "number", "none", "quality", "slices without it between others"),
+    Column("qc_median_hu", "number", "HU", "quality", "median of the scan in the region"),
+    Column("qc_fat_share", "number", "none", "quality", "share of the region below -30 HU"),
+    Column("qc_dense_share", "number", "none", "quality", "share of the region above 300 HU"),
+    Column("qc_lowest_hu", "number", "HU", "quality", "lowest value of the scan"),
+    Column("qc_slice_mm", "number", "mm", "quality", "distance of the scan's slices"),
+    Column("qc_phase_hint", "string", "none", "quality", "phase that the DICOM series' text names"),
+    Column("qc_resegmented_share", "number", "none", "quality", "share left by re-segmentation"),
+    Column("qc_uncertainty_dice", "number", "none", "quality", "mean Dice of masks with dropout"),
 )
 HASHES = (
     Column("image_sha256", "string", "none", "provenance", "hash of the scan's voxels and grid"),
@@ -53,8 +65,8 @@ def in_order(found: list[str]) -> list[str]:
 
     Any other ``qc_`` column follows those that are listed.
 
-    >>> in_order(["qc_new", "original_shape_Sphericity"])[8:]
-    ['qc_grid_mm', 'qc_new', 'image_sha256', 'mask_sha256', 'settings_sha256', \
+    >>> in_order(["qc_new", "original_shape_Sphericity"])[20:]
+    ['qc_uncertainty_dice', 'qc_new', 'image_sha256', 'mask_sha256', 'settings_sha256', \
 'original_shape_Sphericity']
     """
     quality = [name for name in found if name.startswith("qc_")]

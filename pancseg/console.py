@@ -16,11 +16,14 @@ import typer
 if TYPE_CHECKING:
     from pancseg.cohort import Outcome
 
+_MOST_REASONS = 12
+_SLOW_S = 1.0
+
 
 @contextmanager
 def progress(count: int, quiet: bool) -> Iterator[Callable[[Outcome], None]]:
     """Yield what is to be called with each outcome of a cohort; it prints one line per case."""
-    kept = "finished rows are in *.partial.csv"
+    kept = "what is finished is kept; the same command goes on from here"
     with progress_lines(count, quiet, "patients", kept) as tell:
         yield lambda outcome: tell(_line(outcome), outcome.status != "pass")
 
@@ -89,15 +92,34 @@ def _line(outcome: Outcome) -> str:
     return f"{name}: {outcome.status} ({outcome.reason}): {outcome.fact}"
 
 
-def summary(outcomes: Sequence[Outcome], path: Path | None) -> str:
-    """Return the closing lines: how many rows, what became of them and why, and where they are."""
-    reasons = Counter(o.reason for o in outcomes if o.status != "pass")
+def summary(outcomes: Sequence[Outcome], path: Path | None, log: Path | None = None) -> str:
+    """Return the closing lines: how many rows, what became of them and why, in which file.
+
+    Its folder may bear somebody's name; whoever named it knows it. A run's log adds what was there
+    already, the slowest scans and where the time went.
+    """
+    reasons = Counter(code for o in outcomes for code in o.reason.split(";") if code)
     usable = sum(o.usable for o in outcomes)
     rows = "1 row" if len(outcomes) == 1 else f"{len(outcomes)} rows"
-    where = f" in {path}" if path else ""
+    where = f" in {path.name}" if path else ""
     lines = [f"{rows}{where}: {usable} usable, {len(outcomes) - usable} not"]
-    lines += [f"  {reason}: {count}" for reason, count in reasons.most_common()]
-    return "\n".join(lines)
+    lines += [f"  {reason}: {count}" for reason, count in reasons.most_common(_MOST_REASONS)]
+    if len(reasons) > _MOST_REASONS:
+        lines.append(f"  and {len(reasons) - _MOST_REASONS} other reasons")
+    return "\n".join([*lines, *(_account(log) if log else [])])
+
+
+def _account(log: Path) -> list[str]:
+    from pancseg.running.log import account_of
+
+    reused, slowest, shares = account_of(log)
+    lines = [f"unchanged since an earlier run: {reused}"] if reused else []
+    if slowest and slowest[0][0] >= _SLOW_S:
+        lines.append("slowest: " + ", ".join(f"{name} {spent:.1f} s" for spent, name in slowest))
+    if shares:
+        where = ", ".join(f"{stage} {share:.0%}" for stage, share in shares if share >= 0.05)
+        lines.append(f"time: {where}")
+    return lines
 
 
 @contextmanager
@@ -109,9 +131,3 @@ def output_errors() -> Iterator[None]:
         logging.getLogger(__name__).debug("stopped", exc_info=True)
         print(f"pancseg: the output cannot be written: {error.strerror or error}", file=sys.stderr)
         raise typer.Exit(2) from error
-
-
-def log_to_terminal() -> None:
-    """Send log records of pancseg, tracebacks included, to standard error."""
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
-    logging.getLogger("pancseg").setLevel(logging.DEBUG)

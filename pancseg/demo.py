@@ -9,7 +9,9 @@ from pancseg import scans
 from pancseg.cohort import Outcome
 from pancseg.phantom import make_phantom
 from pancseg.pipeline import table
+from pancseg.quality_limits import Limits
 from pancseg.segmentation.overlap import dice
+from pancseg.settings import FeatureSettings
 
 _ORIENTATIONS = ("LPS", "RAS", "LAS", "RPI")
 """Scans come in all orientations; so do these."""
@@ -48,6 +50,12 @@ def make_cohort(folder: Path, patients: int) -> Path:
     partial = folder / ".manifest.csv.partial"
     partial.write_text("\n".join([*lines, ""]), encoding="utf-8")
     return partial.replace(manifest)
+
+
+def settings_of(preset: FeatureSettings) -> FeatureSettings:
+    """Return a preset that takes the demo's coarse slices, 5 mm apart to be quick, as they are."""
+    limits = preset.quality.model_copy(update={"slice_mm": Limits(warn_above=5, fail_above=5)})
+    return preset.model_copy(update={"quality": limits})
 
 
 def _is_demo(folder: Path) -> bool:

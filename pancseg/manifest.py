@@ -3,97 +3,165 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
 
-from pancseg.case import DEFAULT_ROI, Case, CohortError, is_name, name_key
+from pancseg.case import (
+    DEFAULT_ROI,
+    LONGEST_NAME_BYTES,
+    NO_NAME,
+    Case,
+    CohortError,
+    is_name,
+    name_key,
+)  # fmt: skip
 from pancseg.roi import parse_roi
 
 COLUMNS = ("patient_id", "image", "mask", "mask_label", "scan_id", "roi", "series_uid")
 REQUIRED = ("patient_id", "image")
-_LONGEST_NAME_BYTES = 200
+_LARGEST_BYTES = 1 << 25
+_LONGEST_LINE = 1 << 16
+_MOST_COLUMNS = 100
+_MOST_PROBLEMS = 100
+"""A manifest beyond these is another file, or one that has to be repaired anyway."""
 
 
-def read_manifest(path: Path) -> list[Case]:
-    """Read a comma- or semicolon-separated manifest; its paths are relative to itself.
+def read_manifest(path: Path, *, show_ids: bool = True) -> list[Case]:
+    """Read a manifest separated by commas, semicolons or tabs; its paths are relative to itself.
+
+    Args:
+        path: the CSV.
+        show_ids: whether problems may say what is written in it, or lines and columns only.
 
     Raises:
-        CohortError: with every problem of the header and of all rows.
+        CohortError: with every problem of the header and of all rows, a hundred at most.
     """
+    text = _text_of(path)
+    header = text.partition("\n")[0].partition("\r")[0]
+    separator = max(",;\t", key=header.count)
+    cases: list[Case] = []
+    labels: list[str] = []
+    problems: list[str] = []
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CohortError(["the manifest is not UTF-8 text; save it as 'CSV UTF-8'"]) from error
-    except OSError as error:
-        raise CohortError([f"the manifest cannot be read: {error.strerror}"]) from error
-    header = text.partition("\n")[0]
-    separator = ";" if header.count(";") > header.count(",") else ","
-    rows = csv.reader(text.splitlines(), delimiter=separator)
-    columns = [cell.strip() for cell in next(rows, [])]
-    problems = _header_problems(columns)
-    cases = []
-    for cells in rows:
-        texts = dict(zip(columns, (c.strip() for c in cells), strict=False))
-        if not any(cell.strip() for cell in cells):
-            continue
-        case, wrong = _case_of(texts, path.parent)
-        if any(cell.strip() for cell in cells[len(columns) :]):
-            wrong.append("more cells than the header has columns")
-        who = case.patient_id or "no id"
-        problems += [f"line {rows.line_num} ({who}): {w}" for w in wrong]
-        cases.append(case)
+        columns = [cell.strip() for cell in next(rows, [])]
+        problems += _header_problems(columns, show_ids)
+        for cells in rows:
+            if not any(cell.strip() for cell in cells):
+                continue
+            case, wrong = _case_of_row(cells, columns, path.parent, show_ids)
+            line = f"line {rows.line_num}"
+            who = f"{line} ({_who(case)})" if show_ids else line
+            problems += [f"{who}: {one}" for one in wrong]
+            cases.append(case)
+            labels.append(repr(case.name) if show_ids else f"the case of {line}")
+            if len(problems) >= _MOST_PROBLEMS:
+                raise CohortError([*problems, "… the lines after it were not read"])
+    except csv.Error as error:
+        wrong_csv = f"line {rows.line_num}: no CSV ({error}); is a quote not closed?"
+        raise CohortError([*problems, wrong_csv]) from error
     if not cases and not problems:
         problems.append("the manifest has no rows")
-    problems += duplicates(cases) + _scans_of_one_name(cases)
+    problems += duplicates(cases, labels) + _scans_of_one_name(cases, labels)
     if problems:
         raise CohortError(problems)
     return cases
 
 
-def duplicates(cases: list[Case]) -> list[str]:
-    """Name ids that would share a row or a mask file (upper and lower case alike)."""
+def _who(case: Case) -> str:
+    """Return a case's id as one line can show it."""
+    name = case.patient_id or "no id"
+    return name if name.isprintable() and len(name) <= 40 else repr(name[:40])
+
+
+def _text_of(path: Path) -> str:
+    """Return what the file holds, if it is text of a size that a manifest can have."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_BYTES + 1)
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CohortError(["the manifest is not UTF-8 text; save it as 'CSV UTF-8'"]) from error
+    except OSError as error:
+        raise CohortError([f"the manifest cannot be read: {error.strerror}"]) from error
+    if len(content) > _LARGEST_BYTES:
+        raise CohortError([f"the manifest is larger than {_LARGEST_BYTES >> 20} MiB; divide it"])
+    if "\0" in text:
+        raise CohortError(["the manifest is not UTF-8 text; save it as 'CSV UTF-8'"])
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > _LONGEST_LINE:
+            raise CohortError([f"line {number} of the manifest has {len(line)} characters"])
+    return text
+
+
+def _case_of_row(
+    cells: list[str], columns: list[str], folder: Path, show_ids: bool
+) -> tuple[Case, list[str]]:
+    texts = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
+    case, wrong = _case_of(texts, folder, show_ids)
+    if any(cell.strip() for cell in cells[len(columns) :]):
+        wrong.append("more cells than the header has columns")
+    return case, wrong
+
+
+def duplicates(cases: Sequence[Case], labels: Sequence[str]) -> list[str]:
+    """Name cases that would share a row or a mask file (upper and lower case alike).
+
+    Args:
+        cases: the cohort.
+        labels: what each of them is called.
+    """
     seen: set[str] = set()
     problems = []
-    for case in cases:
+    for case, label in zip(cases, labels, strict=True):
         if case.key in seen and case.patient_id:
-            problems.append(f"{case.name!r} is there twice; every scan needs an id of its own")
+            problems.append(f"{label} is there twice; every scan needs an id of its own")
         seen.add(case.key)
     return problems
 
 
-def _scans_of_one_name(cases: list[Case]) -> list[str]:
+def _scans_of_one_name(cases: Sequence[Case], labels: Sequence[str]) -> list[str]:
     """Name ids that stand for several scans: rows of one scan differ in their region only."""
-    first: dict[str, Case] = {}
+    first: dict[str, tuple[Case, str]] = {}
     problems = []
-    for case in cases:
-        other = first.setdefault(name_key(case.scan_name), case)
+    for case, label in zip(cases, labels, strict=True):
+        other, its_label = first.setdefault(name_key(case.scan_name), (case, label))
         same = (other.image, other.series_uid) == (case.image, case.series_uid)
         if not same and other.key != case.key and case.patient_id:
             problems.append(
-                f"{case.name!r} has another image or series_uid than {other.name!r}; "
+                f"{label} has another image or series_uid than {its_label}; "
                 "give each scan of a patient a scan_id of its own"
             )
     return problems
 
 
-def _header_problems(columns: list[str]) -> list[str]:
+def _header_problems(columns: list[str], show_ids: bool) -> list[str]:
+    """Say what is wrong with the first line; where it has no known column, it may be a patient."""
     named = [column for column in columns if column]
+    if len(named) > _MOST_COLUMNS:
+        raise CohortError(
+            [f"the manifest has {len(named)} columns; known are {', '.join(COLUMNS)}"]
+        )
     problems = [f"the manifest has no column {c!r}" for c in REQUIRED if c not in named]
+    show = show_ids and any(c in COLUMNS for c in named)
     problems += [
-        f"the manifest has an unknown column {c!r}; known are {', '.join(COLUMNS)}"
-        for c in named
-        if c not in COLUMNS
+        f"the manifest has an unknown column {repr(c[:40]) if show else f'(number {number})'}; "
+        f"known are {', '.join(COLUMNS)}"
+        for number, c in enumerate(columns, start=1)
+        if c and c not in COLUMNS
     ]
-    twice = sorted({c for c in named if named.count(c) > 1})
+    twice = sorted({c for c in named if named.count(c) > 1 and c in COLUMNS})
     return problems + [f"the manifest has column {c!r} twice" for c in twice]
 
 
-def _case_of(cells: dict[str, str], folder: Path) -> tuple[Case, list[str]]:
+def _case_of(cells: dict[str, str], folder: Path, show_ids: bool) -> tuple[Case, list[str]]:
     """Return a row's case and what is wrong with it."""
     wrong = []
     for column in ("patient_id", "scan_id", "roi"):
         text = cells.get(column, "")
         if text and not is_name(text):
-            wrong.append(f'{column} cannot be a file name (no / \\ : * ? " < > | or leading dot)')
+            wrong.append(f"{column} {NO_NAME}")
     wrong += [f"{column} is empty" for column in REQUIRED if cells.get(column) == ""]
     paths: dict[str, Path | None] = {}
     for column in ("image", "mask"):
@@ -105,7 +173,7 @@ def _case_of(cells: dict[str, str], folder: Path) -> tuple[Case, list[str]]:
     try:
         label = parse_roi(text) if (text := cells.get("mask_label", "")) else None
     except ValueError as error:
-        wrong.append(f"mask_label {error}")
+        wrong.append(f"mask_label {error}" if show_ids else "mask_label is not an expression")
     case = Case(
         patient_id=cells.get("patient_id", ""),
         image=paths["image"] or folder,
@@ -115,8 +183,8 @@ def _case_of(cells: dict[str, str], folder: Path) -> tuple[Case, list[str]]:
         roi=cells.get("roi", "") or DEFAULT_ROI,
         series_uid=cells.get("series_uid", "") or None,
     )
-    if len(case.name.encode()) > _LONGEST_NAME_BYTES:
-        wrong.append(f"its ids are longer than {_LONGEST_NAME_BYTES} bytes together")
+    if len(case.name.encode()) > LONGEST_NAME_BYTES:
+        wrong.append(f"its ids are longer than {LONGEST_NAME_BYTES} bytes together")
     return case, wrong
 
 

@@ -1,132 +1,102 @@
-"""Knows the order: scan → mask → row → table. Stages meet on disk, in the output folder.
+"""Knows the order: scan → mask → verdict → row → table. Stages meet on disk, in the output folder.
 
 ``OUT/masks/<id>.nii.gz``, ``OUT/features.csv`` with its codebook and description (or
-``OUT/masks.csv`` after segmenting alone) and ``OUT/provenance.json``.
+``OUT/masks.csv`` after segmenting alone), ``OUT/provenance.json`` and ``OUT/run.jsonl``;
+``OUT/.pancseg`` holds what the next run need not do again.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-import SimpleITK as sitk
-
 import pancseg
-from pancseg import export, features, fingerprint, scans
-from pancseg.case import DEFAULT_ROI, Case
-from pancseg.cohort import Found, Outcome, Value, run_cases
+from pancseg import export, fingerprint
+from pancseg.acquisition import write_acquisition
+from pancseg.case import Case, is_name
+from pancseg.cohort import Outcome, Value
 from pancseg.export import Field, Row, TableFormat
 from pancseg.features.expected import feature_names
-from pancseg.features.regions import region_of
-from pancseg.latest import Latest
-from pancseg.masks import MaskFolder
+from pancseg.running.journal import FOLDER, Journal
+from pancseg.running.lock import locked
+from pancseg.running.log import RunLog
+from pancseg.running.options import DEFAULT, Options
+from pancseg.running.run import CohortRun, Report, place_for
 from pancseg.settings import FeatureSettings
-from pancseg.stages import timed
-from pancseg.unusable import UnusableCase
+from pancseg.work import Work
 
 if TYPE_CHECKING:
-    from pancseg.segmentation import Segmenter
+    import pandas as pd
 
-Report = Callable[[Outcome], None]
+Started = Callable[[Mapping[str, Any]], None]
 _PLAIN = TableFormat()
 _PACKAGES = (
     "SimpleITK", "numpy", "pandas", "pyradiomics-bhklab", "PyWavelets", "scipy", "torch",
 )  # fmt: skip
 
 
+def _silent(said: object) -> None:
+    """Say nothing."""
+
+
 def segment_cohort(
-    cases: Sequence[Case], out: Path, segmenter: Segmenter, report: Report
+    cases: Sequence[Case],
+    out: Path,
+    work: Work,
+    report: Report = _silent,
+    options: Options = DEFAULT,
+    *,
+    started: Started = _silent,
 ) -> list[Outcome]:
     """Segment every case; write masks, ``masks.csv`` and ``provenance.json``.
 
     Args:
         cases: the cohort.
         out: output folder, made if need be.
-        segmenter: a loaded segmenter.
+        work: with command ``segment`` and the weights.
         report: called with each outcome as soon as it is there.
+        options: where and how.
+        started: called with what the network is run by, before the first case.
 
     Returns:
-        One outcome per case, in the order of the cases.
+        One outcome per case, in the order of the cases. Their values stay on the disk, in the
+        output folder, until they are asked for.
+
+    Raises:
+        Refusal: the work cannot be done as it is asked for, or another run writes into this folder.
+        OSError: the output cannot be written.
+        Stopped: a strict run met a row that is not usable.
     """
-    provenance = _provenance("segment", segmenter, None)
-    stage = _Segmentation(segmenter, out, provenance)
-
-    def work(case: Case) -> Found:
-        if case.roi != DEFAULT_ROI:
-            raise _no_mask_for(case)
-        scan, mask = stage.run(case)
-        values: dict[str, Value] = {
-            "qc_mask_source": segmenter.checkpoint.name,
-            "qc_volume_ml": volume_ml(mask),
-            "image_sha256": fingerprint.of_image(scan),
-            "mask_sha256": fingerprint.of_image(mask),
-        }
-        return Found(values)
-
-    return _run(cases, work, report, _Output(out / "masks.csv", provenance))
+    output = _Output(out / "masks.csv", work, cases)
+    return _run(output, options, report, started)
 
 
-def run_cohort(
+def run_cohort(  # noqa: PLR0913
     cases: Sequence[Case],
     out: Path,
-    settings: FeatureSettings,
-    report: Report,
-    segmenter: Segmenter | None = None,
+    work: Work,
+    report: Report = _silent,
+    options: Options = DEFAULT,
     style: TableFormat = _PLAIN,
+    *,
+    started: Started = _silent,
 ) -> list[Outcome]:
     """Make the feature table: from masks where a case has one, else by segmenting.
 
-    Without a segmenter a case without a mask fails with ``no_mask``. The regions of one scan are
-    best given one after the other: then it is read, and segmented, once. ``style`` is how the
-    table is written; other arguments and result as for :func:`segment_cohort`.
+    Without weights a case without a mask fails with ``no_mask``. A scan is read, and segmented,
+    once for all its regions. ``style`` is how the table is written; other arguments, result and
+    errors as for :func:`segment_cohort`.
     """
-    provenance = _provenance("run" if segmenter else "extract", segmenter, settings)
-    provenance["command"] = " ".join([provenance["command"], *style.words])
-    provenance["regions"] = _regions(cases)
-    stage = _Segmentation(segmenter, out, provenance) if segmenter else None
-    given = Given()
-
-    def work(case: Case) -> Found:
-        if case.mask:
-            scan, mask = given.scan(case), given.mask(case.mask)
-            label, source = case.mask_label or settings.label, "given"
-        elif stage:
-            if case.roi != DEFAULT_ROI and not case.mask_label:
-                raise _no_mask_for(case)
-            scan, mask = stage.run(case)
-            label, source = case.mask_label, stage.source
-        else:
-            raise UnusableCase("no_mask", "there is no mask for this scan; segment it first")
-        region = region_of(mask, label, scan)
-        with timed("features"):
-            found = features.measure(scan, region.image, settings)
-        values: dict[str, Value] = {
-            "qc_mask_source": source,
-            "qc_mask_label": region.made_of,
-            "qc_volume_ml": volume_ml(region.image),
-            "qc_grid_mm": " ".join(f"{side:.4g}" for side in found.spacing_mm),
-            "image_sha256": given.scan_hash(case, scan),
-            "mask_sha256": fingerprint.of_image(region.image),
-            **found.values,
-        }
-        return Found(values, found.reasons)
-
     path = out / f"features.{style.kind}"
-    return _run(cases, work, report, _Output(path, provenance, settings, style))
-
-
-def volume_ml(mask: sitk.Image) -> float:
-    """Return the volume of a mask's voxels that are not zero, in mL."""
-    voxel_ml = float(np.prod(mask.GetSpacing())) / 1000
-    return round(int(np.count_nonzero(scans.array(mask))) * voxel_ml, 3)
+    return _run(_Output(path, work, cases, style), options, report, started)
 
 
 def table(outcomes: Sequence[Outcome], settings: FeatureSettings | None = None) -> pd.DataFrame:
@@ -135,20 +105,35 @@ def table(outcomes: Sequence[Outcome], settings: FeatureSettings | None = None) 
     An unusable case has its reason and no values. With ``settings`` the features' columns are
     there even when every case is unusable.
     """
+    import pandas as pd
+
     fields, rows = fields_and_rows(outcomes, settings, "safe")
-    frame = pd.DataFrame(rows, columns=[field.original_name for field in fields])
+    frame = pd.DataFrame(list(rows), columns=[field.original_name for field in fields])
     return frame.set_axis([field.name for field in fields], axis=1)
 
 
 def fields_and_rows(
     outcomes: Sequence[Outcome], settings: FeatureSettings | None, naming: str
-) -> tuple[list[Field], list[Row]]:
-    """Return the columns of a table and its rows, one per outcome."""
-    hashed = {"settings_sha256": fingerprint.of_settings(settings)} if settings else {}
-    rows: list[Row] = [{**_ids(outcome), **hashed, **outcome.values} for outcome in outcomes]
+) -> tuple[list[Field], Iterable[Row]]:
+    """Return the columns of a table and its rows, one per outcome, made as they are asked for."""
+    rows = _Rows(outcomes, settings)
     measured = any(outcome.usable for outcome in outcomes)
     expected = [] if measured or settings is None else feature_names(settings)
     return export.fields_of(rows, expected, settings, naming), rows
+
+
+class _Rows:
+    """The rows of a table: each is made, and read from the disk, whenever it is its turn."""
+
+    def __init__(self, outcomes: Sequence[Outcome], settings: FeatureSettings | None) -> None:
+        self._outcomes = outcomes
+        self._hashed: dict[str, Value] = (
+            {"settings_sha256": fingerprint.of_settings(settings)} if settings else {}
+        )
+
+    def __iter__(self) -> Iterator[Row]:
+        for outcome in self._outcomes:
+            yield {**_ids(outcome), **self._hashed, **outcome.values}
 
 
 def _ids(outcome: Outcome) -> dict[str, Value]:
@@ -163,160 +148,118 @@ def _ids(outcome: Outcome) -> dict[str, Value]:
     }
 
 
-class Given:
-    """Scans and masks as they are, each read once for all rows of it that come in turn."""
-
-    def __init__(self) -> None:
-        self._scan: Latest[sitk.Image] = Latest()
-        self._hash: Latest[str] = Latest()
-        self._mask: Latest[sitk.Image] = Latest()
-
-    def scan(self, case: Case) -> sitk.Image:
-        """Return the case's scan."""
-        read = lambda: scans.read(case.image, series_uid=case.series_uid)  # noqa: E731
-        return self._scan.get((case.image, case.series_uid), read)
-
-    def scan_hash(self, case: Case, scan: sitk.Image) -> str:
-        """Return the hash of the case's scan."""
-        return self._hash.get((case.image, case.series_uid), lambda: fingerprint.of_image(scan))
-
-    def mask(self, path: Path) -> sitk.Image:
-        """Return a label map."""
-        return self._mask.get(path, lambda: _own_mask(path))
-
-
-class _Segmentation:
-    """The stage that fills ``OUT/masks``, with a note beside the masks of what made them."""
-
-    def __init__(self, segmenter: Segmenter, out: Path, provenance: dict[str, Any]) -> None:
-        self.source = segmenter.checkpoint.name
-        self._segmenter = segmenter
-        self._masks = MaskFolder(out / "masks")
-        self._latest: Latest[tuple[sitk.Image, sitk.Image]] = Latest()
-        others = ("features", "settings_sha256")
-        record = {key: value for key, value in provenance.items() if key not in others}
-        content = (json.dumps(record, indent=2) + "\n").encode()
-        export.write_whole({out / "masks" / "provenance.json": content})
-
-    def run(self, case: Case) -> tuple[sitk.Image, sitk.Image]:
-        """Return the scan and its mask, which is written too: once for all regions of the scan."""
-        key = (case.image, case.series_uid, case.scan_name)
-        return self._latest.get(key, lambda: self._segment(case))
-
-    def _segment(self, case: Case) -> tuple[sitk.Image, sitk.Image]:
-        self._masks.clear(case.scan_name)
-        with timed("read the scan"):
-            scan = scans.read(case.image, series_uid=case.series_uid)
-        mask = self._segmenter.segment(scan)
-        with timed("write the mask"):
-            self._masks.write(mask, case.scan_name)
-        return scan, mask
-
-
-def _no_mask_for(case: Case) -> UnusableCase:
-    fact = f"no mask for {case.roi!r}: the network makes {DEFAULT_ROI!r} only"
-    return UnusableCase("no_mask", fact)
-
-
-def _own_mask(path: Path) -> sitk.Image:
-    """Read a mask that somebody gave; what is wrong with it is said of the mask."""
-    try:
-        return scans.read(path)
-    except UnusableCase as unusable:
-        raise UnusableCase(unusable.code, f"the mask: {unusable.fact}") from unusable
-
-
 @dataclass(frozen=True)
 class _Output:
     """The table of a run, and what lies beside it.
 
     Attributes:
         path: of the table.
-        provenance: what made it.
-        settings: of its features; None for a table without features.
+        work: what makes it.
+        cases: its rows.
         style: how it is written.
     """
 
     path: Path
-    provenance: dict[str, Any]
-    settings: FeatureSettings | None = None
+    work: Work
+    cases: Sequence[Case]
     style: TableFormat = _PLAIN
 
     @property
-    def partial(self) -> Path:
-        """Where finished rows are kept when a run is stopped."""
-        return self.path.with_suffix(".partial.csv")
+    def folder(self) -> Path:
+        """The output folder."""
+        return self.path.parent
 
-    def write_partial(self, outcomes: Sequence[Outcome]) -> None:
-        """Write finished rows as plain CSV; without rows, try whether anything can be written."""
-        fields, rows = fields_and_rows(outcomes, None, self.style.names)
-        content = export.table_bytes(fields, rows, _PLAIN) if outcomes else b""
-        export.write_whole({self.partial: content})
+    @property
+    def masks(self) -> Path | None:
+        """Where the network's masks go; None where it makes none."""
+        return self.folder / "masks" if self.work.weights else None
 
-    def write(self, outcomes: Sequence[Outcome]) -> None:
+    def start(self, about: Mapping[str, Any]) -> None:
+        """Note beside the masks what makes them."""
+        _remove_leftovers(self.folder, ".*.partial")
+        if self.masks is None:
+            return
+        self.masks.mkdir(exist_ok=True)
+        _remove_leftovers(self.masks, ".new-*", ".partial-*", ".*.partial")
+        others = ("features", "settings_sha256", "regions")
+        record = {k: v for k, v in self.provenance(about).items() if k not in others}
+        export.write_whole({self.masks / "provenance.json": _json(record)})
+
+    def write(self, outcomes: Sequence[Outcome], about: Mapping[str, Any]) -> None:
         """Write all files; time stamps are in the provenance only."""
-        fields, rows = fields_and_rows(outcomes, self.settings, self.style.names)
-        record = self.provenance | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
-        provenance = (json.dumps(record, indent=2) + "\n").encode()
-        if self.settings:
+        settings = self.work.settings
+        fields, rows = fields_and_rows(outcomes, settings, self.style.names)
+        record = self.provenance(about)
+        provenance = _json(record | {"created": datetime.now(UTC).isoformat(timespec="seconds")})
+        if settings:
             beside = {"provenance.json": provenance}
             export.write_table(self.path, fields, rows, self.style, beside)
         else:
             content = export.table_bytes(fields, rows, self.style)
-            beside_it = self.path.with_name("provenance.json")
-            export.write_whole({beside_it: provenance, self.path: content})
-        self.partial.unlink()
+            export.write_whole({self.folder / "provenance.json": provenance, self.path: content})
+
+    def write_acquisition(self, tags: Mapping[str, Mapping[str, Value]]) -> None:
+        """Write ``acquisition.csv`` if any scan is DICOM; one left by an earlier run goes."""
+        path = self.folder / "acquisition.csv"
+        rows = [
+            {"patient_id": case.patient_id, "scan_id": case.scan_id, **tags[case.key]}
+            for case in self.cases
+            if case.key in tags
+        ]
+        if rows:
+            write_acquisition(path, rows, self.style)
+        else:
+            path.unlink(missing_ok=True)
+
+    def provenance(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what makes the table, without any path or name of a file."""
+        settings = self.work.settings
+        record: dict[str, Any] = {
+            "command": " ".join([*_command(self.work, about), *self.style.words]),
+            "versions": {
+                "pancseg": pancseg.__version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in _PACKAGES},
+            },
+            **about,
+        }
+        if about and about["inference"]["engine"] == "openvino":
+            record["versions"]["openvino"] = version("openvino")
+        if settings:
+            record["features"] = settings.model_dump(mode="json")
+            record["settings_sha256"] = fingerprint.of_settings(settings)
+            record["regions"] = _regions(self.cases)
+        return record
 
 
-def _run(
-    cases: Sequence[Case],
-    work: Callable[[Case], Found],
-    report: Report,
-    output: _Output,
-) -> list[Outcome]:
-    """Run all cases, then write their table; stopped half-way, write what is finished beside it."""
-    output.path.parent.mkdir(parents=True, exist_ok=True)
-    output.write_partial([])  # says at once when nothing can be written here
-    outcomes: list[Outcome] = []
-    try:
-        for outcome in run_cases(cases, work):
-            outcomes.append(outcome)
-            report(outcome)
-    except BaseException:
-        output.write_partial(outcomes)
-        raise
-    output.write(outcomes)
+def _run(output: _Output, options: Options, report: Report, started: Started) -> list[Outcome]:
+    """Run all cases, then write their table."""
+    for case in output.cases:
+        if output.masks and not is_name(case.name):
+            raise ValueError(f"{case.name!r} cannot be the name of a file in a folder")
+    cases, state = output.cases, output.folder / FOLDER
+    with (
+        closing(place_for(output.work, cases, options)) as place,
+        locked(state),
+        closing(Journal(state / "journal.jsonl")) as journal,
+        closing(RunLog(output.folder / "run.jsonl")) as log,
+    ):
+        output.start(place.about)
+        log.start({"command": output.provenance(place.about)["command"], "rows": len(cases)})
+        started(place.about)
+        run = CohortRun(cases, place, options, output.masks, journal, log, report)
+        outcomes = run.outcomes()
+        output.write(outcomes, place.about)
+        output.write_acquisition(run.acquisition)
+        log.end(Counter(outcome.status for outcome in outcomes))
     return outcomes
 
 
-def _provenance(
-    command: str, segmenter: Segmenter | None, settings: FeatureSettings | None
-) -> dict[str, Any]:
-    """Return what made a table, without any path or name of a file."""
-    record: dict[str, Any] = {
-        "command": _command(command, segmenter, settings),
-        "versions": {
-            "pancseg": pancseg.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
-        },
-    }
-    if segmenter:
-        checkpoint = segmenter.checkpoint
-        record["weights"] = {
-            "name": checkpoint.name,
-            "network": checkpoint.network,
-            "sha256": checkpoint.sha256,
-            "preprocessing": checkpoint.preprocessing.model_dump(mode="json"),
-            **checkpoint.provenance,
-        }
-        record["inference"] = {"engine": segmenter.engine, "precision": segmenter.precision}
-        if segmenter.engine == "openvino":
-            record["versions"]["openvino"] = version("openvino")
-    if settings:
-        record["features"] = settings.model_dump(mode="json")
-        record["settings_sha256"] = fingerprint.of_settings(settings)
-    return record
+def _remove_leftovers(folder: Path, *patterns: str) -> None:
+    """Remove what a run that was killed has not finished writing."""
+    for pattern in patterns:
+        for left in folder.glob(pattern):
+            left.unlink()
 
 
 def _regions(cases: Sequence[Case]) -> dict[str, list[str]]:
@@ -327,12 +270,18 @@ def _regions(cases: Sequence[Case]) -> dict[str, list[str]]:
     return {roi: sorted(expressions) for roi, expressions in asked.items()}
 
 
-def _command(command: str, segmenter: Segmenter | None, settings: FeatureSettings | None) -> str:
+def _command(work: Work, about: Mapping[str, Any]) -> list[str]:
     """Return the command line with placeholders for paths."""
-    words = ["pancseg", command, "COHORT", "--out", "OUT"]
-    if segmenter:
-        words += ["--weights", segmenter.checkpoint.name]
-        words += ["--engine", segmenter.engine, "--precision", segmenter.precision]
-    if settings:
-        words += ["--config", settings.name]
-    return " ".join(words)
+    words = ["pancseg", work.command, "COHORT", "--out", "OUT"]
+    if about:
+        used = about["inference"]
+        words += ["--weights", about["weights"]["name"]]
+        words += ["--engine", used["engine"], "--precision", used["precision"]]
+    if work.settings:
+        words += ["--config", work.settings.name]
+    words += ["--keep-failed"] * work.keep_failed
+    return words + (["--uncertainty", str(work.uncertainty)] if work.uncertainty else [])
+
+
+def _json(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(record, indent=2) + "\n").encode()

@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from pancseg import scans
 from pancseg.box import box_of
+from pancseg.phase import PORTAL_VENOUS
 from pancseg.quality_limits import Grade, Limits, QualityLimits
 from pancseg.unusable import UnusableCase
 
@@ -45,7 +46,7 @@ class Verdict(NamedTuple):
         findings: in the order of the checks.
     """
 
-    values: dict[str, float]
+    values: dict[str, float | str]
     findings: tuple[Finding, ...]
 
     @property
@@ -65,26 +66,36 @@ def can_be_hu(low: float, high: float) -> bool:
 
 
 def judge_scan(scan: sitk.Image, limits: QualityLimits) -> Verdict:
-    """Judge units and slice distance of a scan.
+    """Judge units, slice distance and contrast phase of a scan.
 
-    Codes ``not_hu`` (also when no value is negative, or all lie within 200 HU) and
-    ``thick_slices``.
+    Codes ``not_hu`` (also when no value is negative, or all lie within 200 HU), ``thick_slices``
+    and ``phase``, where the DICOM series names another than the portal-venous one.
     """
     voxels = scans.array(scan)
     low, high = float(voxels.min()), float(voxels.max())
     slice_mm = scans.slice_spacing_mm(scan)
-    values = {"qc_lowest_hu": low, "qc_slice_mm": round(slice_mm, 4)}
+    values: dict[str, float | str] = {"qc_lowest_hu": low, "qc_slice_mm": round(slice_mm, 4)}
     fact = f"the scan's values go from {low:g} to {high:g}; HU have air at -1000"
     grade = limits.lowest_hu.grade(low)
     if not can_be_hu(low, high):
         grade = "fail"
     found = [] if grade == "pass" else [Finding("not_hu", grade, fact)]
     found += _beyond("thick_slices", "slices are {:.3g} mm apart", slice_mm, limits.slice_mm)
+    if phase := scans.phase_hint(scan):
+        values["qc_phase_hint"] = phase
+        if phase != PORTAL_VENOUS:
+            fact = f"the series' own text names the phase {phase}, not portal_venous"
+            found.append(Finding("phase", "warn", fact))
     return Verdict(values, tuple(found))
 
 
 def judge_region(
-    scan: sitk.Image, region: sitk.Image, limits: QualityLimits, *, whole_pancreas: bool
+    scan: sitk.Image,
+    region: sitk.Image,
+    limits: QualityLimits,
+    *,
+    whole_pancreas: bool,
+    ring: bool = False,
 ) -> Verdict:
     """Judge a region: size, connection, place and the HU in it.
 
@@ -96,6 +107,8 @@ def judge_region(
         region: uint8, 1 inside, on the scan's grid.
         limits: thresholds.
         whole_pancreas: the norms of volume hold for the whole organ only.
+        ring: what lies around an organ is other tissue, often fat, and may be in pieces; it is
+            measured, but only ``truncated`` is judged.
 
     Raises:
         UnusableCase: ``empty_mask``.
@@ -108,26 +121,30 @@ def judge_region(
     hu = scans.array(scan)[box.slices][part]
     axial = scans.axial_axis(region)
     components, largest_share = _components(part)
-    volume_ml = len(hu) * float(np.prod(region.GetSpacing())) / 1000
+    volume = volume_ml(region)
     empty = int(np.count_nonzero(~part.any(axis=tuple(a for a in range(3) if a != axial))))
     edges = _touched_edges(box.start, box.size, inside.shape)
     median = float(np.median(hu))
     fat, dense = float(np.mean(hu < FAT_BELOW_HU)), float(np.mean(hu > DENSE_ABOVE_HU))
     found: list[Finding] = []
     if whole_pancreas:
-        found += _beyond("volume", "the region has {:.3g} mL", volume_ml, limits.volume_ml)
-    what = f"its largest of {components} pieces is {{:.3g}} of it"
-    found += _beyond("fragmented", what, largest_share, limits.largest_share)
+        found += _beyond("volume", "the region has {:.3g} mL", volume, limits.volume_ml)
+    if not ring:
+        what = f"its largest of {components} pieces is {{:.3g}} of it"
+        found += _beyond("fragmented", what, largest_share, limits.largest_share)
     if edges:
         fact = (
-            f"the region touches the scan's {'first or last slice' if axial in edges else 'edge'}"
+            f"the region touches the scan's {'first or last slice' if axial in edges else 'edge'}, "
+            "so that its shape and volume mean nothing"
         )
         found.append(Finding("truncated", "warn", fact))
-    found += _beyond("gap", "{:.0f} slices in between are empty", empty, limits.empty_slices)
-    found += _beyond("hu_range", "its median is {:.4g} HU", median, limits.median_hu)
-    found += _beyond("fat", "{:.3g} of it lies below -30 HU", fat, limits.fat_share)
-    found += _beyond("dense", "{:.3g} of it lies above 300 HU", dense, limits.dense_share)
-    values = {
+    if not ring:
+        found += _beyond("gap", "{:.0f} slices in between are empty", empty, limits.empty_slices)
+        found += _beyond("hu_range", "its median is {:.4g} HU", median, limits.median_hu)
+        found += _beyond("fat", "{:.3g} of it lies below -30 HU", fat, limits.fat_share)
+        found += _beyond("dense", "{:.3g} of it lies above 300 HU", dense, limits.dense_share)
+    values: dict[str, float | str] = {
+        "qc_volume_ml": volume,
         "qc_components": components,
         "qc_largest_share": round(largest_share, 6),
         "qc_touches_edge": int(bool(edges)),
@@ -137,6 +154,32 @@ def judge_region(
         "qc_dense_share": round(dense, 6),
     }
     return Verdict(values, tuple(found))
+
+
+def judge_resegmented(share: float, limits: QualityLimits) -> Verdict:
+    """Judge which share of a region's voxels re-segmentation by HU left for the features.
+
+    Code ``resegmented``.
+    """
+    what = "{:.3g} of its voxels are left in the range of HU that features are made of"
+    found = tuple(_beyond("resegmented", what, share, limits.resegmented_share))
+    return Verdict({"qc_resegmented_share": round(share, 6)}, found)
+
+
+def judge_agreement(dice: float, limits: QualityLimits) -> Verdict:
+    """Judge how far masks made with dropout agree, by their mean pairwise Dice.
+
+    Code ``uncertain``.
+    """
+    what = "masks made with dropout agree by a Dice of {:.3g}"
+    found = tuple(_beyond("uncertain", what, dice, limits.uncertainty_dice))
+    return Verdict({"qc_uncertainty_dice": round(dice, 6)}, found)
+
+
+def volume_ml(mask: sitk.Image) -> float:
+    """Return the volume of a mask's voxels that are not zero, in mL."""
+    voxel_ml = float(np.prod(mask.GetSpacing())) / 1000
+    return round(int(np.count_nonzero(scans.array(mask))) * voxel_ml, 3)
 
 
 def _beyond(code: str, what: str, value: float, limits: Limits) -> Iterable[Finding]:

@@ -31,11 +31,11 @@ class Limits(BaseModel):
 
     def __str__(self) -> str:
         """Say which values pass: ``25 to 150``, ``0.95 and more``, ``up to 3``."""
-        if self.warn_below is None:
-            return f"up to {self.warn_above:g}"
-        if self.warn_above is None:
-            return f"{self.warn_below:g} and more"
-        return f"{self.warn_below:g} to {self.warn_above:g}"
+        low = self.fail_below if self.warn_below is None else self.warn_below
+        high = self.fail_above if self.warn_above is None else self.warn_above
+        if low is None:
+            return "any" if high is None else f"up to {high:g}"
+        return f"{low:g} and more" if high is None else f"{low:g} to {high:g}"
 
 
 class QualityLimits(BaseModel):
@@ -50,6 +50,8 @@ class QualityLimits(BaseModel):
         dense_share: of the region, above 300 HU.
         lowest_hu: of the scan; air is at -1000.
         slice_mm: distance of the slices.
+        resegmented_share: of the region's voxels, left after re-segmentation.
+        uncertainty_dice: mean over pairs of masks made with dropout; not calibrated.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +64,8 @@ class QualityLimits(BaseModel):
     dense_share: Limits = Limits(warn_above=0.01, fail_above=0.10)
     lowest_hu: Limits = Limits(warn_above=-500)
     slice_mm: Limits = Limits(warn_above=3, fail_above=5)
+    resegmented_share: Limits = Limits(fail_below=0.50, warn_below=0.80)
+    uncertainty_dice: Limits = Limits(fail_below=0.70, warn_below=0.85)
 
 
 def _outside(value: float, low: float | None, high: float | None) -> bool:

@@ -24,7 +24,7 @@ def named_regions(texts: Iterable[str]) -> dict[str, Roi]:
         if not (equals and is_name(name)):
             raise ValueError(
                 f"--roi {text!r}: a region is NAME=EXPRESSION, such as 'tumour=2', and its name "
-                'has no / \\ : * ? " < > | or leading dot'
+                'has no / \\ : * ? " < > |, no unseen character, no dot at an end'
             )
         if name_key(name) in map(name_key, regions):
             raise ValueError(f"--roi {text!r}: there is a region {name!r} before it; rename one")

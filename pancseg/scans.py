@@ -6,19 +6,22 @@ pancreases, networks or features.
 
 from __future__ import annotations
 
+import logging
+import math
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from pancseg import dicom, nifti
+from pancseg import dicom, metaimage, nifti, nrrd
+from pancseg.payload import Layout, new_image, read_voxels, writable
+from pancseg.quiet import quiet_itk, quiet_library
 from pancseg.unusable import UnusableCase
 
 CANONICAL = "LPS"
@@ -27,9 +30,66 @@ CANONICAL = "LPS"
 SAME_GRID_VOXELS = 0.1
 """Two grids are one when no corner is farther apart than this share of the smallest voxel side."""
 
+_ENDS = {a: pair for pair in ("LR", "PA", "SI") for a in pair}
+
+_RIGHT_ANGLES = 1e-3
+"""What rounding may leave of the products of two axes' directions."""
+
+
+class Preview(NamedTuple):
+    """What a scan's header says, before anything is read.
+
+    Attributes:
+        size: voxels along x, y, z; of a DICOM folder at most so many slices.
+        bytes_per_voxel: as they are stored.
+        voxels: how many there are.
+        read_bytes: the most memory that :func:`read` takes for it, the image included.
+    """
+
+    size: tuple[int, int, int]
+    bytes_per_voxel: int
+    voxels: int
+    read_bytes: int
+
+
+class Format(NamedTuple):
+    """How files of one format are read.
+
+    Attributes:
+        layout: reads the header and checks it.
+        image_io: ITK's reader, which is asked for the geometry alone.
+    """
+
+    layout: Callable[[Path], Layout]
+    image_io: str
+
+
+def preview(path: str | Path, *, series_uid: str | None = None) -> Preview:
+    """Tell the size of a scan, and what memory reading it takes, from headers alone.
+
+    Of a DICOM folder one slice's header is read and the files are counted.
+
+    Raises:
+        UnusableCase: the header makes no sense, or the file cannot hold what it announces.
+    """
+    path = Path(path)
+    with _reached():
+        if path.is_dir():
+            found = dicom.size_of_series(path, series_uid)
+            return Preview(found.size, found.stored_bytes, math.prod(found.size), found.read_bytes)
+        layout = _format_of(path).layout(path)
+    return Preview(layout.size, layout.stored.itemsize, layout.voxels, layout.read_bytes)
+
+
+_WORTH_A_NOTE_MM = 1e-6
+
+log = logging.getLogger(__name__)
+
 
 def read(path: str | Path, *, series_uid: str | None = None) -> sitk.Image:
     """Read one 3-D scalar volume: NIfTI, NRRD, MetaImage, or a folder with a DICOM series.
+
+    Takes no more memory than :func:`preview` says.
 
     Args:
         path: a file with one of the suffixes in ``READERS``, or a folder.
@@ -40,22 +100,37 @@ def read(path: str | Path, *, series_uid: str | None = None) -> sitk.Image:
 
     Raises:
         UnusableCase: not readable, truncated, not one 3-D scalar volume, a single slice, voxels
-            that are not finite, or (DICOM) several series or uneven slices.
+            that are not finite, a geometry that cannot be or contradicts itself, larger than the
+            machine's memory, or (DICOM) several series or uneven slices.
     """
     path = Path(path)
-    try:
-        with _quiet_itk():
-            image = (
-                dicom.read_series(path, series_uid) if path.is_dir() else _reader_for(path)(path)
-            )
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UnusableCase("unreadable", f"the image cannot be reached: {reason}") from error
-    return _one_volume(image)
+    needed = preview(path, series_uid=series_uid).read_bytes
+    if (there := _machine_bytes()) and needed > there:
+        raise UnusableCase(
+            "memory",
+            f"reading the scan takes {needed / 1e9:.1f} GB, and this machine has "
+            f"{there / 1e9:.1f} GB of memory; crop it, or use a larger machine",
+        )
+    numbers = np.errstate(over="ignore", invalid="ignore")  # what they make is checked
+    with _reached(), quiet_itk(), numbers:
+        if path.is_dir():
+            image = dicom.read_series(path, series_uid)
+        else:
+            form = _format_of(path)
+            layout = form.layout(path)
+            geometry = _geometry(path, form.image_io, layout)
+            image = read_voxels(layout)
+            image.SetSpacing(geometry.spacing_mm)
+            image.SetOrigin(geometry.origin_mm)
+            image.SetDirection(geometry.direction)
+    return image
 
 
 def write(image: sitk.Image, path: str | Path) -> None:
     """Write a volume to one file, compressed; it appears whole or not at all.
+
+    Voxels and geometry only: whatever else its header held (a NIfTI's ``descrip`` and
+    ``aux_file``, all DICOM tags) stays behind.
 
     Raises:
         ValueError: the suffix is not one of a single-file format.
@@ -66,13 +141,26 @@ def write(image: sitk.Image, path: str | Path) -> None:
         raise ValueError(f"cannot write {path.suffix or 'a file without suffix'}; use .nii.gz")
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
-        with _quiet_itk(), _quiet_library():
-            sitk.WriteImage(image, str(partial), useCompression=True)
+        with quiet_itk(), quiet_library():
+            sitk.WriteImage(_without_metadata(image), str(partial), useCompression=True)
         os.replace(partial, path)
     except RuntimeError as error:
-        raise OSError(f"cannot write {path.name} (disk full, or no permission?)") from error
+        raise OSError(
+            f"cannot write a {suffix_of(path)} file (disk full, no permission?)"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _without_metadata(image: sitk.Image) -> sitk.Image:
+    """Return the image itself if it bears nothing but voxels and geometry, else a clean copy."""
+    if not (keys := image.GetMetaDataKeys()):
+        return image
+    clean = sitk.Image(image)
+    clean.SetMetaData(keys[0], "")  # parts the two dictionaries; erasing first would erase in both
+    for key in keys:
+        clean.EraseMetaData(key)
+    return clean
 
 
 def suffix_of(path: Path) -> str:
@@ -86,13 +174,23 @@ def orient(image: sitk.Image, axes: str = CANONICAL) -> sitk.Image:
 
     Oblique scans keep their obliqueness: the nearest axes are chosen and nothing is resampled.
     """
-    return image if axes_of(image) == axes else sitk.DICOMOrient(image, axes)
+    now = axes_of(image)
+    if now == axes:
+        return image
+    order = [next(j for j, there in enumerate(now) if there in _ENDS[end]) for end in axes]
+    return _reordered(image, order, [now[j] != end for j, end in zip(order, axes, strict=True)])
 
 
 def axes_of(image: sitk.Image) -> str:
     """Return the three-letter code of the directions that the axes grow to, for example LPS."""
     code: str = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
     return code
+
+
+def phase_hint(image: sitk.Image) -> str:
+    """Return the contrast phase that the DICOM series named; empty when none, or no DICOM."""
+    known = image.HasMetaDataKey(dicom.PHASE_HINT)
+    return str(image.GetMetaData(dicom.PHASE_HINT)) if known else ""
 
 
 def slice_spacing_mm(image: sitk.Image) -> float:
@@ -147,6 +245,8 @@ def on_grid_of(
     Raises:
         UnusableCase: ``geometry``, when the grids differ.
     """
+    if _same_header(image, mask):
+        return mask
     difference = grid_difference_mm(image, mask)
     if difference > SAME_GRID_VOXELS * min(image.GetSpacing()):
         far = "" if np.isinf(difference) else f", corners {difference:.2f} mm apart"
@@ -155,15 +255,21 @@ def on_grid_of(
             f"{names[0]} and {names[1]} are on different grids ({_describe(image)} against "
             f"{_describe(mask)}{far}); resample the {names[1]} onto the {names[0]}",
         )
+    if difference > _WORTH_A_NOTE_MM:
+        log.debug("grids of %s and %s, %.2g mm apart, were made one", *names, difference)
     match = _matching_axes(image, mask)
     assert match is not None  # the difference would be infinite
     order, flips = match
-    if order == [0, 1, 2] and not any(flips):
-        ordered = sitk.Image(mask)  # ITK would take a second to permute nothing
-    else:
-        ordered = sitk.Flip(sitk.PermuteAxes(mask, order), flips)
+    same = order == [0, 1, 2] and not any(flips)
+    ordered = sitk.Image(mask) if same else _reordered(mask, order, flips)
     ordered.CopyInformation(image)
     return ordered
+
+
+def _same_header(a: sitk.Image, b: sitk.Image) -> bool:
+    """Whether two volumes have one geometry to the last bit."""
+    get = (sitk.Image.GetSize, sitk.Image.GetSpacing, sitk.Image.GetOrigin, sitk.Image.GetDirection)
+    return all(ask(a) == ask(b) for ask in get)
 
 
 def array(image: sitk.Image) -> NDArray[Any]:
@@ -204,32 +310,23 @@ def like(voxels: NDArray[Any], image: sitk.Image) -> sitk.Image:
     return made
 
 
-def _one_volume(image: sitk.Image) -> sitk.Image:
-    """Refuse whatever is not one 3-D scalar volume of finite numbers."""
+def _reordered(image: sitk.Image, order: Sequence[int], flips: Sequence[bool]) -> sitk.Image:
+    """Return an image whose axis i is axis ``order[i]`` of another one, flipped or not.
+
+    ITK does the same by two filters, with one more copy of the scan than it takes.
+    """
     size = image.GetSize()
-    if image.GetDimension() == 4 and size[3] == 1:
-        image = image[:, :, :, 0]
-        size = image.GetSize()
-    if len(size) != 3:
-        shape = "×".join(map(str, size))
-        raise UnusableCase("not_3d", f"the image has {len(size)} axes ({shape}), not 3")
-    if (channels := image.GetNumberOfComponentsPerPixel()) != 1:
-        raise UnusableCase("not_scalar", f"the image has {channels} numbers per voxel, not 1")
-    if "complex" in image.GetPixelIDTypeAsString():
-        raise UnusableCase("not_scalar", "the image has complex voxels, not one number each")
-    if min(size) < 2:
-        raise UnusableCase(
-            "one_slice", f"the image is one slice thick ({_describe(image)}); give the whole series"
-        )
-    voxels = array(image)
-    floating = np.issubdtype(voxels.dtype, np.floating)
-    if floating and (bad := int(np.count_nonzero(~np.isfinite(voxels)))):
-        raise _not_finite(bad)
-    return image
-
-
-def _not_finite(count: int) -> UnusableCase:
-    return UnusableCase("not_hu", f"{count} voxels not finite (NaN or infinity); export it again")
+    voxels = array(image).transpose([2 - order[2 - axis] for axis in range(3)])
+    voxels = voxels[tuple(slice(None, None, -1 if flips[2 - axis] else 1) for axis in range(3))]
+    made = new_image([size[j] for j in order], voxels.dtype)
+    writable(made)[:] = voxels
+    first, turn = [0, 0, 0], np.reshape(image.GetDirection(), (3, 3))[:, list(order)]
+    for j, flip in zip(order, flips, strict=True):
+        first[j] = size[j] - 1 if flip else 0
+    made.SetOrigin(image.TransformIndexToPhysicalPoint(first))
+    made.SetSpacing([image.GetSpacing()[j] for j in order])
+    made.SetDirection((turn * np.where(flips, -1.0, 1.0) + 0.0).ravel().tolist())
+    return made
 
 
 def _describe(image: sitk.Image) -> str:
@@ -250,57 +347,88 @@ def _matching_axes(a: sitk.Image, b: sitk.Image) -> tuple[list[int], list[bool]]
     return order, [bool(cosines[i, j] < 0) for i, j in enumerate(order)]
 
 
-def _read_file(image_io: str, voxels: NDArray[Any] | None = None) -> Callable[[Path], sitk.Image]:
-    """Return a reader by one of ITK's; with voxels, only the geometry is read."""
+class _Geometry(NamedTuple):
+    spacing_mm: tuple[float, ...]
+    origin_mm: tuple[float, ...]
+    direction: tuple[float, ...]
 
-    def read_as(path: Path) -> sitk.Image:
-        try:
-            with _quiet_library():
-                if voxels is None:
-                    return sitk.ReadImage(str(path), imageIO=image_io)
-                return _with_geometry_of(path, image_io, voxels)
-        except RuntimeError as error:
-            if "orthonormal" in str(error):
-                raise UnusableCase(
-                    "geometry", "the file's axes are not at right angles (sheared); resample it"
-                ) from error
-            kind = image_io.removesuffix("ImageIO")
-            raise UnusableCase(
-                "unreadable", f"the file cannot be read as {kind} (damaged or truncated?)"
-            ) from error
-
-    return read_as
+    def at(self, index: NDArray[Any]) -> NDArray[np.float64]:
+        """Return where voxels ``(n, 3)`` lie, in LPS and mm."""
+        turn = np.reshape(self.direction, (3, 3)) * np.array(self.spacing_mm)
+        moved: NDArray[np.float64] = index @ turn.T + np.array(self.origin_mm)
+        return moved
 
 
-def _with_geometry_of(path: Path, image_io: str, voxels: NDArray[Any]) -> sitk.Image:
+def _geometry(path: Path, image_io: str, layout: Layout) -> _Geometry:
+    """Return the geometry that ITK makes of a header, if it is one and the header's own.
+
+    Raises:
+        UnusableCase: ``geometry``; ``unreadable`` where ITK sees another image than we do.
+    """
+    if not layout.itk:
+        return _declared_geometry(layout)
+    kind = image_io.removesuffix("ImageIO")
     header = sitk.ImageFileReader()
     header.SetImageIO(image_io)
     header.SetFileName(str(path))
-    header.ReadImageInformation()
-    image = sitk.GetImageFromArray(voxels)
-    image.SetSpacing(header.GetSpacing())
-    image.SetOrigin(header.GetOrigin())
-    image.SetDirection(header.GetDirection())
-    return image
-
-
-def _read_nifti(path: Path) -> sitk.Image:
     try:
-        payload = nifti.read_through(path)
-    except ValueError as error:
+        with quiet_library():
+            header.ReadImageInformation()
+    except RuntimeError as error:
+        if "orthonormal" in str(error):
+            raise UnusableCase(
+                "geometry", "the file's axes are not at right angles (sheared); resample it"
+            ) from error
         raise UnusableCase(
-            "unreadable", "the file is not a whole NIfTI file (damaged or truncated)"
+            "unreadable", f"the file cannot be read as {kind} (damaged or truncated?)"
         ) from error
-    if payload.missing_bytes:
+    count = header.GetDimension()
+    if header.GetSize()[:3] != layout.size or header.GetNumberOfComponents() != 1:
+        raise UnusableCase("unreadable", f"the {kind} header can be understood in two ways")
+    turn = np.reshape(header.GetDirection(), (count, count))[:3, :3]
+    found = _Geometry(header.GetSpacing()[:3], header.GetOrigin()[:3], tuple(turn.ravel().tolist()))
+    _check_geometry(found, layout)
+    return found
+
+
+def _declared_geometry(layout: Layout) -> _Geometry:
+    """Return the geometry that the header declares itself, the last one, as ITK prefers it."""
+    if not layout.grids:
+        raise UnusableCase("geometry", "the header does not say where the scan lies")
+    grid = layout.grids[-1]
+    sides = np.linalg.norm(grid[:, :3], axis=0)
+    turn = (grid[:, :3] / sides).ravel().tolist()
+    found = _Geometry(tuple(sides.tolist()), tuple(grid[:, 3].tolist()), tuple(turn))
+    _check_geometry(found, layout)
+    return found
+
+
+def _check_geometry(found: _Geometry, layout: Layout) -> None:
+    """Refuse a geometry that is none, or another than one that the header declares."""
+    turn = np.reshape(found.direction, (3, 3))
+    numbers = [*found.spacing_mm, *found.origin_mm, *found.direction]
+    if not np.isfinite(numbers).all() or min(found.spacing_mm) <= 0:
+        sides = "×".join(f"{side:.6g}" for side in found.spacing_mm)
         raise UnusableCase(
-            "unreadable", f"the NIfTI file is truncated: {payload.missing_bytes} bytes missing"
+            "geometry", f"the header's geometry cannot be (voxels of {sides} mm); export it again"
         )
-    if payload.not_finite:
-        raise _not_finite(payload.not_finite)
-    return _read_file("NiftiImageIO", payload.voxels)(path)
+    if not np.allclose(turn @ turn.T, np.eye(3), atol=_RIGHT_ANGLES):
+        raise UnusableCase(
+            "geometry", "the file's axes are not at right angles (sheared); resample it"
+        )
+    corners = np.array(list(product((0, 1), repeat=3))) * (np.array(layout.size) - 1)
+    for grid in layout.grids:
+        there = corners @ grid[:, :3].T + grid[:, 3]
+        apart_mm = float(np.linalg.norm(there - found.at(corners), axis=1).max())
+        if not apart_mm <= SAME_GRID_VOXELS * min(found.spacing_mm):
+            raise UnusableCase(
+                "geometry",
+                "the header holds two geometries (sform, qform, voxel size), whose corners are "
+                f"{apart_mm:.4g} mm apart; correct it or export the scan again",
+            )
 
 
-def _reader_for(path: Path) -> Callable[[Path], sitk.Image]:
+def _format_of(path: Path) -> Format:
     if not path.is_file():
         raise UnusableCase("unreadable", "the image file does not exist or cannot be reached")
     if not (suffix := suffix_of(path)):
@@ -310,37 +438,32 @@ def _reader_for(path: Path) -> Callable[[Path], sitk.Image]:
     return READERS[suffix]
 
 
-@contextmanager
-def _quiet_library() -> Iterator[None]:
-    """Keep what C++ libraries write to standard error by themselves off the terminal."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+def _machine_bytes() -> int | None:
+    """Return the machine's memory, where the system tells."""
     try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 @contextmanager
-def _quiet_itk() -> Iterator[None]:
-    """Keep ITK's warnings, which name files, off the terminal."""
-    before = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+def _reached() -> Iterator[None]:
+    """Say what keeps a file from being reached, without its name."""
     try:
         yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(before)
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL character
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise UnusableCase("unreadable", f"the image cannot be reached: {reason}") from error
+    except MemoryError as error:
+        raise UnusableCase("memory", "there is no memory left to read the scan") from error
 
 
-READERS: dict[str, Callable[[Path], sitk.Image]] = {
-    ".nii.gz": _read_nifti,
-    ".nii": _read_nifti,
-    ".nrrd": _read_file("NrrdImageIO"),
-    ".nhdr": _read_file("NrrdImageIO"),
-    ".mha": _read_file("MetaImageIO"),
-    ".mhd": _read_file("MetaImageIO"),
+READERS: dict[str, Format] = {
+    ".nii.gz": Format(nifti.read_layout, "NiftiImageIO"),
+    ".nii": Format(nifti.read_layout, "NiftiImageIO"),
+    ".nrrd": Format(nrrd.read_layout, "NrrdImageIO"),
+    ".nhdr": Format(nrrd.read_layout, "NrrdImageIO"),
+    ".mha": Format(metaimage.read_layout, "MetaImageIO"),
+    ".mhd": Format(metaimage.read_layout, "MetaImageIO"),
 }
 """What reads a file, by its suffix. To add a format: one line here; folders are DICOM."""

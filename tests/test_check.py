@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import SimpleITK as sitk
 from typer.testing import CliRunner
 
@@ -12,11 +13,13 @@ from pancseg import scans
 from pancseg.cli import app
 from pancseg.phantom import Phantom
 
+pytestmark = pytest.mark.usefixtures("in_process")
+
 REASONS = {
     "good": ("pass", ""),
     "thick": ("fail", "thick_slices"),
     "twin": ("fail", "duplicate"),
-    "grid": ("fail", "geometry"),
+    "grid": ("fail", "thick_slices;geometry"),
     "empty": ("fail", "empty_mask"),
     "scan": ("fail", "duplicate"),
     "text": ("fail", "unreadable"),
@@ -30,10 +33,12 @@ def make_cohort(folder: Path, phantom: Phantom) -> Path:
         scans.write(image, folder / f"{name}.nii.gz")
 
     mask = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
-    for name, slice_mm in (("", 4.0), ("thick_", 8.0)):
+    for name, slice_mm in (("", 4.0), ("thick_", 6.5)):
         write(phantom.image, f"{name}ct", slice_mm)
         write(mask, f"{name}mask", slice_mm)
     write(phantom.image + 1, "other", 4.0)
+    write(phantom.image + 2, "third", 4.0)
+    write(phantom.image + 1, "thick_other", 6.5)
     write(mask * 0, "empty", 4.0)
     (folder / "text.nii.gz").write_text("no image")
     rows = [
@@ -41,8 +46,8 @@ def make_cohort(folder: Path, phantom: Phantom) -> Path:
         "good,other.nii.gz,mask.nii.gz",
         "thick,thick_ct.nii.gz,thick_mask.nii.gz",
         "twin,ct.nii.gz,mask.nii.gz",
-        "grid,thick_ct.nii.gz,mask.nii.gz",
-        "empty,other.nii.gz,empty.nii.gz",
+        "grid,thick_other.nii.gz,mask.nii.gz",
+        "empty,third.nii.gz,empty.nii.gz",
         "scan,ct.nii.gz,",
         "text,text.nii.gz,",
     ]

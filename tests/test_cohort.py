@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pancseg.case import Case, CohortError
-from pancseg.cohort import Found, read_cohort, run_cases
+from pancseg.cohort import Draft, outcome_of, read_cohort
 from pancseg.roi import parse_roi
 from pancseg.unusable import UnusableCase
 
@@ -126,7 +128,7 @@ def test_masks_are_found_by_the_names_of_cases(tmp_path: Path) -> None:
     touch(scans_, "a.nii.gz", "b.nii.gz")
     assert problems_of(scans_, masks) == ["the folder of masks holds no mask"]
     touch(masks, "B.nrrd", "c.nii.gz")
-    assert "1 of 2 masks fit no case ('c')" in problems_of(scans_, masks)[0]
+    assert "1 of 2 masks fit no case (--verbose" in problems_of(scans_, masks)[0]
     (masks / "c.nii.gz").unlink()
     (masks / "B.nrrd").rename(masks / "b.nrrd")
     assert [case.mask for case in read_cohort(scans_, masks)] == [None, masks / "b.nrrd"]
@@ -149,7 +151,7 @@ def test_regions_with_a_label_share_the_mask_of_their_scan(tmp_path: Path) -> No
     assert [c.mask for c in read_cohort(tmp_path / "m.csv", masks)] == [whole, whole, own, None]
     assert [c.mask for c in read_cohort(tmp_path / "m.csv", own)] == [own, own, own, None]
     (tmp_path / "m.csv").write_text("patient_id,image,roi,mask_label\nP1,a.nii.gz,own,1\n")
-    assert "1 of 2 masks fit no case ('P1')" in problems_of(tmp_path / "m.csv", masks)[0]
+    assert "1 of 2 masks fit no case (--verbose" in problems_of(tmp_path / "m.csv", masks)[0]
 
 
 def test_a_folder_of_patients_with_one_scan_deeper_finds_it(tmp_path: Path) -> None:
@@ -175,34 +177,27 @@ def test_a_table_in_another_format_is_not_a_patient(tmp_path: Path) -> None:
     assert "save a table as CSV" in problems_of(tmp_path / "cohort.xlsx")[0]
 
 
-def test_values_that_are_not_numbers_are_a_warning() -> None:
-    (outcome,) = run_cases([Case("a", Path("x"))], lambda _: Found({"x": 1.0, "y": float("nan")}))
-    assert (outcome.status, outcome.reason) == ("warn", "missing_values")
-    assert outcome.fact == "1 values could not be computed: y"
-    found = Found({"y": float("nan")}, {"no_texture": "texture has no value"})
-    (outcome,) = run_cases([Case("a", Path("x"))], lambda _: found)
-    assert (outcome.status, outcome.reason) == ("warn", "no_texture")
-    assert outcome.fact == "texture has no value"
-
-
 def test_one_case_costs_only_itself() -> None:
-    def work(case: Case) -> Found:
-        if case.patient_id == "bad":
+    def fill(row: Draft, name: str) -> None:
+        row.values["x"] = 1.0
+        row.note("thick_slices", "warn", "4 mm")
+        if name == "bad":
             raise UnusableCase("empty_mask", "none of 8 voxels")
-        if case.patient_id == "bug":
-            raise ZeroDivisionError
-        return Found({"x": 1.0})
+        if name == "bug":
+            raise OSError("/home/doe/scan")
+        row.values["y"] = float("inf")
+        row.note("thick_slices", "fail", "again")
 
-    cases = [Case(name, Path("x")) for name in ("a", "bad", "bug", "b")]
-    outcomes = list(run_cases(cases, work))
-    assert [o.status for o in outcomes] == ["pass", "fail", "error", "pass"]
-    assert [o.reason for o in outcomes] == ["", "empty_mask", "ZeroDivisionError", ""]
-    assert [o.case.patient_id for o in outcomes] == ["a", "bad", "bug", "b"]
+    names = ("bad", "bug", "a")
+    outcomes = [outcome_of(Case(n, Path("x")), partial(fill, name=n)) for n in names]
+    assert [o.status for o in outcomes] == ["fail", "error", "fail"]
+    expected = ["thick_slices;empty_mask", "thick_slices;OSError", "thick_slices"]
+    assert [o.reason for o in outcomes] == expected
+    assert outcomes[1].fact == "4 mm; unexpected OSError; run with --verbose for the traceback"
+    assert [o.values["x"] for o in outcomes] == [1.0, 1.0, 1.0]
+    assert math.isnan(float(outcomes[2].values["y"]))
 
 
-def test_a_full_disk_stops_the_run() -> None:
-    def work(case: Case) -> Found:
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space"):
-        list(run_cases([Case("a", Path("x"))], work))
+def test_what_nothing_is_wrong_with_passes() -> None:
+    outcome = outcome_of(Case("a", Path("x")), lambda row: row.values.update(x=1.0))
+    assert (outcome.status, outcome.reason, outcome.fact) == ("pass", "", "")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import frictionless
 import pandas as pd
@@ -15,12 +22,24 @@ import pytest
 
 from pancseg import pipeline, scans
 from pancseg.case import Case
-from pancseg.export import Row, TableFormat, fields_of, table_bytes, write_whole
-from pancseg.export.tabular import cell, codebook_bytes
+from pancseg.export import (
+    Row,
+    TableFormat,
+    fields_of,
+    table_bytes,
+    tabular,
+    whole_files,
+    write_table,
+    write_whole,
+)
+from pancseg.export.tabular import cell, write_codebook
 from pancseg.features.expected import feature_names
 from pancseg.phantom import Phantom
+from pancseg.running.options import Options
 from pancseg.settings import FeatureSettings, load_feature_settings
+from pancseg.work import Work
 
+HERE = Options(workers=0, threads=2)
 STRINGS = {"patient_id": str, "scan_id": str, "qc_mask_label": str}
 
 
@@ -37,7 +56,8 @@ def run(folder: Path, style: TableFormat, phantom: Phantom, out: str = "out") ->
     scans.write(phantom.mask, folder / "secretmask.nrrd")
     image, mask = folder / "secretscan.nrrd", folder / "secretmask.nrrd"
     cases = [Case("01", image, mask), Case("02", image, scan_id='é;"1,5"')]
-    outcomes = pipeline.run_cohort(cases, folder / out, many_filters(), lambda _: None, None, style)
+    work = Work("extract", many_filters())
+    outcomes = pipeline.run_cohort(cases, folder / out, work, options=HERE, style=style)
     assert [o.status for o in outcomes] == ["pass", "fail"]
     return folder / out
 
@@ -66,7 +86,7 @@ def make_names(name: str) -> str:
 
 def test_every_name_survives_r_and_spss(plain: Path) -> None:
     header = (plain / "features.csv").read_text().split("\n")[0].split(",")
-    assert len(header) == len(set(header)) == 12 + 107 + 93 * 11
+    assert len(header) == len(set(header)) == 24 + 107 + 93 * 11
     for name in header:
         assert make_names(name) == name
         assert len(name) <= 64
@@ -93,8 +113,10 @@ def test_numbers_are_read_back_to_the_last_bit(plain: Path, values: dict[str, fl
     book = pd.read_csv(plain / "codebook.csv").set_index("original_name")["name"]
     for original, value in values.items():
         assert frame.loc[0, book[original]] == value
+    of_its_scan = ["qc_lowest_hu", "qc_slice_mm", "image_sha256"]
     assert frame.loc[1].drop(["patient_id", "scan_id", "roi", "qc_status", "qc_reasons",
-                              "settings_sha256"]).isna().all()  # fmt: skip
+                              "settings_sha256", *of_its_scan]).isna().all()  # fmt: skip
+    assert (frame.loc[1, of_its_scan] == frame.loc[0, of_its_scan]).all()
 
 
 @pytest.mark.parametrize(
@@ -143,7 +165,7 @@ def test_parquet_holds_the_same_values(
 def test_names_can_be_the_original_ones(tmp_path: Path, phantom: Phantom, plain: Path) -> None:
     out = run(tmp_path, TableFormat(names="pyradiomics"), phantom)
     frame, safe = (pd.read_csv(folder / "features.csv", nrows=0) for folder in (out, plain))
-    assert list(frame.columns[12:]) == feature_names(many_filters())
+    assert list(frame.columns[24:]) == feature_names(many_filters())
     assert "wavelet-HHL_glcm_Idm" in frame.columns
     assert list(safe.columns) != list(frame.columns)
     book = pd.read_csv(plain / "codebook.csv")
@@ -166,7 +188,7 @@ def test_the_package_is_valid_and_describes_every_column(plain: Path) -> None:
     )
     rows = pd.read_csv(plain / "codebook.csv", keep_default_na=False)
     known = rows[rows["mode"] != ""]
-    assert len(known) == len(frame.columns) - 12
+    assert len(known) == len(frame.columns) - 24
     assert (known["ibsi_status"] != "").all()
     assert (rows["description"][:12] != "").all()
 
@@ -179,17 +201,19 @@ def test_a_changed_table_is_noticed(plain: Path, tmp_path: Path) -> None:
 
 
 def test_no_file_names_a_path_and_only_provenance_has_a_time(plain: Path, phantom: Phantom) -> None:
-    assert sorted(p.name for p in plain.iterdir()) == [
-        "codebook.csv", "datapackage.json", "features.csv", "provenance.json"
+    files = sorted(path for path in plain.rglob("*") if path.is_file())
+    assert [str(path.relative_to(plain)) for path in files] == [
+        ".pancseg/journal.jsonl", ".pancseg/lock", "codebook.csv", "datapackage.json",
+        "features.csv", "provenance.json", "run.jsonl",
     ]  # fmt: skip
-    for path in plain.iterdir():
+    for path in files:
         text = path.read_text(encoding="utf-8")
         for secret in ("secret", ".nrrd", str(plain.parent), "/tmp"):
             assert secret not in text, (path.name, secret)
     again = run(plain.parent, TableFormat(), phantom, "again")
-    for path in plain.iterdir():
-        same = path.read_bytes() == (again / path.name).read_bytes()
-        assert same or path.name == "provenance.json"
+    for path in files:
+        same = path.read_bytes() == (again / path.relative_to(plain)).read_bytes()
+        assert same or path.name in ("provenance.json", "run.jsonl")
     assert re.search(r'"created": "20\d\d-', (plain / "provenance.json").read_text())
 
 
@@ -198,7 +222,7 @@ def test_hashes_trace_a_row_without_a_path(plain: Path, tmp_path: Path, phantom:
         scans.write(image, tmp_path / f"{name}_scan.nii.gz")
         scans.write(mask, tmp_path / f"{name}_mask.nii.gz")
         case = Case("x", tmp_path / f"{name}_scan.nii.gz", tmp_path / f"{name}_mask.nii.gz")
-        pipeline.run_cohort([case], tmp_path / name, settings, lambda _: None)
+        pipeline.run_cohort([case], tmp_path / name, Work("extract", settings), options=HERE)
         frame = pd.read_csv(tmp_path / name / "features.csv")
         return frame[["image_sha256", "mask_sha256", "settings_sha256"]].iloc[0].tolist()
 
@@ -216,33 +240,56 @@ def test_hashes_trace_a_row_without_a_path(plain: Path, tmp_path: Path, phantom:
 
 def test_columns_do_not_depend_on_which_rows_failed(tmp_path: Path, plain: Path) -> None:
     cases = [Case(name, tmp_path / "gone.nii.gz") for name in "ab"]
-    outcomes = pipeline.run_cohort(cases, tmp_path / "out", many_filters(), lambda _: None)
+    work = Work("extract", many_filters())
+    outcomes = pipeline.run_cohort(cases, tmp_path / "out", work, options=HERE)
     assert not any(outcome.usable for outcome in outcomes)
     frame, usual = (pd.read_csv(f / "features.csv", nrows=0) for f in (tmp_path / "out", plain))
     assert list(frame.columns) == list(usual.columns)
     assert list(pipeline.table(outcomes, many_filters()).columns) == list(usual.columns)
 
 
-@pytest.mark.parametrize("blocked", ["features.csv", "codebook.csv"])
-def test_a_failed_write_leaves_the_old_files(
-    blocked: str, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phantom: Phantom
+@pytest.mark.parametrize("full", ["features.csv", "codebook.csv", "datapackage.json"])
+def test_a_full_disk_leaves_the_old_files(
+    full: str, plain: Path, tmp_path: Path, phantom: Phantom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     shutil.copytree(plain, out)
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
-    write = Path.write_bytes
-
-    def full(path: Path, content: bytes) -> int:
-        if blocked in path.name:
-            write(path, content[:100])
-            raise OSError(28, "No space left on device")
-        return write(path, content)
-
-    monkeypatch.setattr(Path, "write_bytes", full)
+    names = ("features.csv", "codebook.csv", "datapackage.json", "provenance.json")
+    before = [(out / name).read_bytes() for name in names]
+    monkeypatch.setattr(pipeline, "_remove_leftovers", lambda *_: None)
+    (out / f".{full}.{os.getpid()}.partial").symlink_to("/dev/full")  # where it would be written
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path, TableFormat(names="pyradiomics"), phantom)
-    left = {p.name: p.read_bytes() for p in out.iterdir() if not p.name.endswith(".partial.csv")}
-    assert left == before
+    assert [(out / name).read_bytes() for name in names] == before
+
+
+def test_a_full_disk_stops_parquet_too(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / f".t.parquet.{os.getpid()}.partial").symlink_to("/dev/full")
+    fields = fields_of(MIXED, [], None)
+    with pytest.raises(OSError, match="No space left"):
+        write_table(tmp_path / "t.parquet", fields, MIXED, TableFormat("parquet"), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_while_writing_the_old_table_stays(tmp_path: Path) -> None:
+    write_whole({tmp_path / "features.csv": b"old"})
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom pancseg import export\n"
+        "def rows():\n"
+        "    for number in range(1000):\n"
+        "        yield {'patient_id': str(number) * 100}\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "fields = export.fields_of([{'patient_id': '1'}], [], None)\n"
+        "path = Path(sys.argv[1], 'features.csv')\n"
+        "export.write_table(path, fields, rows(), export.TableFormat(), {'note': b'1'})\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path], check=False).returncode
+    assert ended == -signal.SIGKILL
+    partial, table = sorted(tmp_path.iterdir())
+    assert (table.name, table.read_bytes()) == ("features.csv", b"old")
+    assert re.fullmatch(r"\.features\.csv\.\d+\.partial", partial.name)
+    assert partial.stat().st_size > 100_000
 
 
 def test_files_appear_together(tmp_path: Path) -> None:
@@ -250,6 +297,157 @@ def test_files_appear_together(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"."):
         write_whole({tmp_path / "a": b"3", tmp_path / "gone" / "b": b"4"})
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a": b"1", "b": b"2"}
+
+
+def test_names_are_given_in_order_once_all_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (done.append("sync"), sync(number)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (done.append(b.name), replace(a, b)))
+    write_table(tmp_path / "t.csv", fields_of(MIXED, [], None), MIXED, TableFormat(), {"note": b""})
+    names = ["note", "codebook.csv", "datapackage.json", "t.csv"]
+    assert done == ["sync"] * 4 + names
+
+
+def test_a_file_that_was_not_written_stops_all(tmp_path: Path) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    with pytest.raises(FileNotFoundError), whole_files(paths) as partial:
+        partial[paths[0]].write_bytes(b"1")
+    assert list(tmp_path.iterdir()) == []
+
+
+MIXED: list[Row] = [
+    {"patient_id": "007", "scan_id": 'a,"b"', "qc_volume_ml": 1 / 3, "qc_voxels": 5, "qc_note": ""},
+    {"patient_id": "é;ü", "scan_id": "two\nlines", "qc_reasons": "a;b", "qc_voxels": 2**40,
+     "qc_share": 1},
+    {"patient_id": "日本", "scan_id": "cr\rx", "qc_volume_ml": float("nan"), "qc_share": 1e-300,
+     "qc_note": "0,5"},
+    {"patient_id": "=1+1", "scan_id": " -12", "qc_volume_ml": 5.0, "qc_share": 12345678.123456789},
+]  # fmt: skip
+HEADER = (
+    "patient_id,scan_id,roi,qc_status,qc_reasons,qc_mask_source,qc_mask_label,qc_volume_ml,"
+    "qc_grid_mm,qc_components,qc_largest_share,qc_touches_edge,qc_empty_slices,qc_median_hu,"
+    "qc_fat_share,qc_dense_share,qc_lowest_hu,qc_slice_mm,qc_phase_hint,qc_resegmented_share,"
+    "qc_uncertainty_dice,qc_voxels,qc_note,qc_share,image_sha256,mask_sha256,settings_sha256\n"
+)
+WITH_POINTS = (
+    '007,"a,""b""",,,,,,0.3333333333333333,,,,,,,,,,,,,,5,,,,,\n'
+    'é;ü,"two\nlines",,,a;b,,,,,,,,,,,,,,,,,1099511627776,,1,,,\n'
+    '日本,"cr\rx",,,,,,,,,,,,,,,,,,,,,"0,5",1e-300,,,\n'
+    "=1+1, -12,,,,,,5.0,,,,,,,,,,,,,,,,12345678.12345679,,,\n"
+)
+WITH_COMMAS = (
+    '007;"a,""b""";;;;;;0,3333333333333333;;;;;;;;;;;;;;5;;;;;\n'
+    '"é;ü";"two\nlines";;;"a;b";;;;;;;;;;;;;;;;;1099511627776;;1;;;\n'
+    '日本;"cr\rx";;;;;;;;;;;;;;;;;;;;;0,5;1e-300;;;\n'
+    "=1+1; -12;;;;;;5,0;;;;;;;;;;;;;;;;12345678,12345679;;;\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("style", "text"),
+    [
+        (TableFormat(), HEADER + WITH_POINTS),
+        (TableFormat(excel=True), "\ufeff" + HEADER + WITH_POINTS),
+        (TableFormat(decimal_comma=True), HEADER.replace(",", ";") + WITH_COMMAS),
+    ],
+    ids=["plain", "excel", "comma"],
+)
+def test_the_bytes_of_a_csv(style: TableFormat, text: str, tmp_path: Path) -> None:
+    fields = fields_of(MIXED, [], None)
+    assert table_bytes(fields, MIXED, style).decode() == text
+    write_table(tmp_path / "t.csv", fields, MIXED, style, {})
+    assert (tmp_path / "t.csv").read_bytes().decode() == text
+    for resource in json.loads((tmp_path / "datapackage.json").read_text())["resources"]:
+        content = (tmp_path / resource["path"]).read_bytes()
+        assert resource["bytes"] == len(content)
+        assert resource["hash"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def test_any_id_is_read_back_as_it_was() -> None:
+    ids = [
+        *(str(row["patient_id"]) for row in MIXED),
+        "-12",
+        "+1",
+        "@a",
+        "two\nlines",
+        "cr\rx",
+        "a\t",
+    ]
+    rows: list[Row] = [{"patient_id": patient} for patient in ids]
+    content = table_bytes(fields_of(rows, [], None), rows, TableFormat())
+    frame = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+    assert frame["patient_id"].tolist() == ids
+
+
+def test_parquet_groups_hold_what_the_rows_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(tabular, "ROWS_PER_GROUP", 3)
+    fields = fields_of(MIXED, [], None)
+    file = parquet.ParquetFile(io.BytesIO(table_bytes(fields, MIXED, TableFormat("parquet"))))
+    assert file.num_row_groups == 2
+    table = file.read().to_pydict()
+    assert table["qc_volume_ml"] == [1 / 3, None, None, 5.0]
+    assert table["qc_voxels"] == [5, 2**40, None, None]
+    assert table["qc_share"] == [None, 1.0, 1e-300, 12345678.123456789]
+    assert table["qc_note"] == [None, None, "0,5", None]
+    assert table["scan_id"] == ['a,"b"', "two\nlines", "cr\rx", " -12"]
+    kinds = {field.name: str(file.schema_arrow.field(field.name).type) for field in fields}
+    named = {"string": "string", "integer": "int64", "number": "double"}
+    assert kinds == {field.name: named[field.type] for field in fields}
+    empty = parquet.ParquetFile(io.BytesIO(table_bytes(fields, [], TableFormat("parquet"))))
+    assert empty.metadata.num_rows == 0
+    assert empty.schema_arrow.equals(file.schema_arrow)
+
+
+class OneRow(dict[str, Any]):
+    """A row that can be watched."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+class Rows:
+    """Rows made anew at every walk; counts the walks, and how many rows are there at a time."""
+
+    def __init__(self, count: int, folder: Path) -> None:
+        self.count, self.folder = count, folder
+        self.walks = self.most = 0
+        self.on_disk = [0]
+
+    def __iter__(self) -> Iterator[Row]:
+        self.walks += 1
+        alive: weakref.WeakSet[OneRow] = weakref.WeakSet()
+        for number in range(self.count):
+            row = OneRow(patient_id=str(number), roi="pancreas", qc_note="x" * 2000)
+            alive.add(row)
+            yield row
+            self.most = max(self.most, len(alive))
+            self.on_disk.append(sum(p.stat().st_size for p in self.folder.glob(".t.*.partial")))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_rows_are_walked_twice_and_never_held(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    monkeypatch.setattr(tabular, "ROWS_PER_GROUP", 100)
+    rows = Rows(3000, tmp_path)
+    fields = fields_of(rows, [], None)
+    write_table(tmp_path / f"t.{kind}", fields, rows, TableFormat(kind), {})
+    assert rows.walks == 2
+    assert rows.most <= 3
+    size = (tmp_path / f"t.{kind}").stat().st_size
+    assert max(rows.on_disk) > size / 3  # written as it goes, not at the end
+    read = pd.read_csv if kind == "csv" else pd.read_parquet
+    assert read(tmp_path / f"t.{kind}")["patient_id"].astype(int).tolist() == list(range(3000))
+
+
+def test_rows_that_are_gone_after_one_walk_are_refused() -> None:
+    with pytest.raises(TypeError, match="walked only once"):
+        fields_of(iter(MIXED), [], None)
 
 
 @pytest.mark.parametrize(
@@ -286,9 +484,40 @@ def test_types_are_those_of_the_column_not_of_its_rows() -> None:
     assert names[:3] == ["patient_id", "scan_id", "roi"]
     assert names.index("qc_share") < names.index("image_sha256") < names.index("original_glcm_Idm")
     content = table_bytes(fields, rows, TableFormat()).decode().split("\n")
-    assert content[1] == "1,,,,,,,3.0,,5,0.5,,,,"
-    assert content[2] == "2,,,,,,,,,,,,,,"
-    assert codebook_bytes(fields, TableFormat()).count(b"\n") == len(fields) + 1
+    assert content[1] == "1,,,,,,,3.0" + 14 * "," + "5,0.5,,,,"
+    assert content[2] == "2" + 26 * ","
+    codebook = io.BytesIO()
+    written = write_codebook(codebook, fields, TableFormat())
+    assert codebook.getvalue().count(b"\n") == len(fields) + 1
+    assert written.size_bytes == len(codebook.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([5, "", 7], "integer"),
+        ([float("nan"), 5, 0.5], "number"),
+        ([0.5, 5], "number"),
+        ([5, "a", 0.5], "string"),
+        (["a", 5], "string"),
+        ([float("nan"), ""], "string"),
+    ],
+)
+def test_the_type_of_an_unknown_column_holds_all_its_values(
+    values: list[float | str], kind: str
+) -> None:
+    rows: list[Row] = [{}, *({"qc_new": value} for value in values)]
+    types = {field.name: field.type for field in fields_of(rows, [], None)}
+    assert types["qc_new"] == kind
+
+
+@pytest.mark.parametrize("bad", ["=1+1", "+1", "@a", "-a1", " =1", "\t=1", "＝1", "-1+2"])
+def test_for_excel_an_id_that_it_would_compute_is_refused(bad: str) -> None:
+    ids = ["007", "a=b", "-12", "é", "", bad, "P1", bad]
+    with pytest.raises(ValueError, match=re.escape(f"compute 1 of 7 ids, such as {bad!r}")):
+        TableFormat(excel=True).check_ids(ids)
+    TableFormat(excel=True).check_ids(text for text in ids if text != bad)
+    TableFormat().check_ids(ids)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,22 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
-from pancseg import pipeline, scans, segmentation
+from pancseg import pipeline, scans
 from pancseg.case import Case
 from pancseg.cohort import Outcome, read_cohort
 from pancseg.phantom import Phantom
+from pancseg.quality import volume_ml
+from pancseg.running.log import account_of
+from pancseg.running.options import Options
+from pancseg.segmentation import engines
 from pancseg.settings import load_feature_settings
+from pancseg.work import Work
+
+DEFAULT = load_feature_settings("pyradiomics_default")
+SEGMENT = Work("segment", None, "monet_phantom")
+EXTRACT = Work("extract", DEFAULT)
+RUN = Work("run", DEFAULT, "monet_phantom")
+HERE = Options(workers=0, threads=2)
 
 
 def make_bad_cohort(folder: Path, phantom: Phantom) -> Path:
@@ -88,11 +99,9 @@ def bad_run(
 ) -> tuple[Path, list[Outcome]]:
     folder = tmp_path_factory.mktemp("bad")
     cases = read_cohort(make_bad_cohort(folder, phantom))
-    segmenter = segmentation.load("monet_phantom", threads=2)
     told: list[Outcome] = []
-    settings = load_feature_settings("pyradiomics_default")
-    outcomes = pipeline.run_cohort(cases, folder / "out", settings, told.append, segmenter)
-    assert told == outcomes
+    outcomes = pipeline.run_cohort(cases, folder / "out", RUN, told.append, HERE)
+    assert [outcome.case.name for outcome in told] == [o.case.name for o in outcomes]
     return folder / "out", outcomes
 
 
@@ -124,7 +133,9 @@ def test_the_table_starts_with_ids_and_verdict_and_is_plain_csv(
     header = content.split(b"\n")[0].decode()
     assert header.startswith(
         "patient_id,scan_id,roi,qc_status,qc_reasons,"
-        "qc_mask_source,qc_mask_label,qc_volume_ml,qc_grid_mm,"
+        "qc_mask_source,qc_mask_label,qc_volume_ml,qc_grid_mm,qc_components,qc_largest_share,"
+        "qc_touches_edge,qc_empty_slices,qc_median_hu,qc_fat_share,qc_dense_share,qc_lowest_hu,"
+        "qc_slice_mm,qc_phase_hint,qc_resegmented_share,qc_uncertainty_dice,"
         "image_sha256,mask_sha256,settings_sha256,original_"
     )
     assert b"\r" not in content
@@ -137,13 +148,15 @@ def test_masks_lie_on_the_scans_grid_and_nothing_is_half_written(
     out = bad_run[0]
     files = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
     assert files == [
+        ".pancseg/journal.jsonl",
+        ".pancseg/lock",
         "codebook.csv",
         "datapackage.json",
         "features.csv",
         "masks/provenance.json",
         "masks/segmented.nii.gz",
-        "masks/sha256.txt",
         "provenance.json",
+        "run.jsonl",
     ]
     mask = scans.read(out / "masks" / "segmented.nii.gz")
     assert scans.grid_difference_mm(mask, phantom.image) < 1e-3
@@ -160,7 +173,9 @@ def test_provenance_tells_what_made_the_table(bad_run: tuple[Path, list[Outcome]
     assert used <= set(record["versions"])
     frame = pd.read_csv(bad_run[0] / "features.csv")
     assert set(frame["settings_sha256"]) == {record["settings_sha256"]}
-    assert frame["image_sha256"].notna().tolist() == (frame["qc_status"] == "pass").tolist()
+    hashed = frame.set_index("patient_id")["image_sha256"].dropna()
+    assert list(hashed.index) == ["good", "empty", "label", "grid", "badmask", "segmented"]
+    assert hashed.nunique() == 1
     assert str(bad_run[0].parent) not in text
 
 
@@ -168,11 +183,9 @@ def test_the_same_run_again_gives_the_same_bytes(
     bad_run: tuple[Path, list[Outcome]], tmp_path: Path
 ) -> None:
     good = [outcome.case for outcome in bad_run[1] if outcome.status == "pass"]
-    segmenter = segmentation.load("monet_phantom", threads=2)
-    settings = load_feature_settings("pyradiomics_default")
     tables = []
     for order in (good, good[::-1]):
-        pipeline.run_cohort(order, tmp_path, settings, lambda _: None, segmenter)
+        pipeline.run_cohort(order, tmp_path, RUN, options=HERE)
         lines = (tmp_path / "features.csv").read_bytes().split(b"\n")
         tables.append(sorted(lines))
     assert tables[0] == tables[1]
@@ -180,42 +193,10 @@ def test_the_same_run_again_gives_the_same_bytes(
     assert set(tables[0]) <= set(whole)
 
 
-def test_a_corrected_mask_is_never_overwritten(tmp_path: Path, phantom: Phantom) -> None:
-    scans.write(phantom.image, tmp_path / "a.nii.gz")
-    segmenter = segmentation.load("monet_phantom", threads=2)
-
-    def again() -> Outcome:
-        cases = [Case("a", tmp_path / "a.nii.gz")]
-        return pipeline.segment_cohort(cases, tmp_path / "out", segmenter, lambda _: None)[0]
-
-    mask = tmp_path / "out" / "masks" / "a.nii.gz"
-    assert again().status == "pass"
-    assert again().status == "pass"  # its own mask is replaced
-    scans.write(phantom.mask, mask)
-    edited = mask.read_bytes()
-    assert (again().status, again().reason) == ("fail", "mask_exists")
-    assert mask.read_bytes() == edited
-
-
-def test_a_mask_of_an_earlier_run_goes_when_the_scan_fails(
-    tmp_path: Path, phantom: Phantom
-) -> None:
-    segmenter = segmentation.load("monet_phantom", threads=2)
-    cases = [Case("a", tmp_path / "a.nii.gz")]
-    scans.write(phantom.image, cases[0].image)
-    pipeline.segment_cohort(cases, tmp_path / "out", segmenter, lambda _: None)
-    cases[0].image.write_text("damaged")
-    (outcome,) = pipeline.segment_cohort(cases, tmp_path / "out", segmenter, lambda _: None)
-    assert outcome.reason == "unreadable"
-    assert not (tmp_path / "out" / "masks" / "a.nii.gz").exists()
-
-
 def test_the_network_does_not_stand_in_for_another_region(tmp_path: Path, phantom: Phantom) -> None:
     scans.write(phantom.image, tmp_path / "a.nii.gz")
-    segmenter = segmentation.load("monet_phantom", threads=2)
     case = Case("a", tmp_path / "a.nii.gz", roi="tumour")
-    settings = load_feature_settings("pyradiomics_default")
-    (outcome,) = pipeline.run_cohort([case], tmp_path / "out", settings, lambda _: None, segmenter)
+    (outcome,) = pipeline.run_cohort([case], tmp_path / "out", RUN, options=HERE)
     assert (outcome.status, outcome.reason) == ("fail", "no_mask")
 
 
@@ -230,22 +211,21 @@ def test_finished_rows_are_kept_when_a_run_is_stopped(tmp_path: Path, phantom: P
         if len(told) == 2:
             raise KeyboardInterrupt
 
-    settings = load_feature_settings("pyradiomics_default")
-    pipeline.run_cohort(cases[:1], tmp_path / "out", settings, lambda _: None)
-    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    out = tmp_path / "out"
+    pipeline.run_cohort(cases[:1], out, EXTRACT, options=HERE)
+    before = {name: (out / name).read_bytes() for name in ("features.csv", "provenance.json")}
     with pytest.raises(KeyboardInterrupt):
-        pipeline.run_cohort(cases, tmp_path / "out", settings, stop)
-    frame = pd.read_csv(tmp_path / "out" / "features.partial.csv")
-    assert frame["patient_id"].tolist() == ["a", "b"]
+        pipeline.run_cohort(cases, out, EXTRACT, stop, HERE)
     for name, content in before.items():
-        assert (tmp_path / "out" / name).read_bytes() == content
+        assert (out / name).read_bytes() == content
+    pipeline.run_cohort(cases, out, EXTRACT, options=HERE)
+    assert account_of(out / "run.jsonl").reused == 2
 
 
 def test_a_scan_without_mask_fails_when_nothing_segments(tmp_path: Path, phantom: Phantom) -> None:
     scans.write(phantom.image, tmp_path / "a.nii.gz")
-    settings = load_feature_settings("pyradiomics_default")
     case = Case("a", tmp_path / "a.nii.gz")
-    (outcome,) = pipeline.run_cohort([case], tmp_path / "out", settings, lambda _: None)
+    (outcome,) = pipeline.run_cohort([case], tmp_path / "out", EXTRACT, options=HERE)
     assert (outcome.status, outcome.reason) == ("fail", "no_mask")
 
 
@@ -253,17 +233,14 @@ def test_corrected_masks_are_picked_up_between_the_stages(tmp_path: Path, phanto
     """Segment, let somebody edit the mask, extract: the features are those of the edited mask."""
     (tmp_path / "ct").mkdir()
     scans.write(phantom.image, tmp_path / "ct" / "a.nii.gz")
-    segmenter = segmentation.load("monet_phantom", threads=2)
-    pipeline.segment_cohort(
-        read_cohort(tmp_path / "ct"), tmp_path / "out", segmenter, lambda _: None
-    )
+    pipeline.segment_cohort(read_cohort(tmp_path / "ct"), tmp_path / "out", SEGMENT, options=HERE)
     assert pd.read_csv(tmp_path / "out" / "masks.csv")["qc_status"].tolist() == ["pass"]
     made_by = json.loads((tmp_path / "out" / "masks" / "provenance.json").read_text())
-    assert made_by["inference"] == {"engine": segmenter.engine, "precision": "fp32"}
-    assert ("openvino" in made_by["versions"]) == (segmenter.engine == "openvino")
+    engine = engines.pick()
+    assert made_by["inference"] == {"engine": engine, "precision": "fp32"}
+    assert ("openvino" in made_by["versions"]) == (engine == "openvino")
     scans.write(phantom.mask, tmp_path / "out" / "masks" / "a.nii.gz")
-    settings = load_feature_settings("pyradiomics_default")
     cases = read_cohort(tmp_path / "ct", tmp_path / "out" / "masks")
-    (outcome,) = pipeline.run_cohort(cases, tmp_path / "out2", settings, lambda _: None)
-    assert outcome.values["qc_volume_ml"] == pytest.approx(pipeline.volume_ml(phantom.mask))
+    (outcome,) = pipeline.run_cohort(cases, tmp_path / "out2", EXTRACT, options=HERE)
+    assert outcome.values["qc_volume_ml"] == pytest.approx(volume_ml(phantom.mask))
     assert outcome.values["qc_mask_source"] == "given"

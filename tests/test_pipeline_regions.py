@@ -10,14 +10,18 @@ import pytest
 import SimpleITK as sitk
 from test_cli import call
 
-from pancseg import pipeline, scans, segmentation
+from pancseg import pipeline, scans
 from pancseg.case import Case
-from pancseg.latest import Latest
 from pancseg.phantom import Phantom
 from pancseg.rows import named_regions, one_per_region
+from pancseg.running.options import Options
 from pancseg.segmentation import Segmenter
 from pancseg.settings import FeatureSettings, load_feature_settings
-from pancseg.unusable import UnusableCase
+from pancseg.work import Work
+
+pytestmark = pytest.mark.usefixtures("in_process")
+
+HERE = Options(workers=0, threads=2)
 
 
 @pytest.fixture
@@ -55,18 +59,26 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-class Counting:
-    """A segmenter that counts what it is asked for."""
+@pytest.fixture
+def segmented(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What the network was asked for, so far."""
+    calls: list[int] = []
+    segment = Segmenter.segment
 
-    def __init__(self) -> None:
-        segmenter = segmentation.load("monet_phantom", threads=2)
-        self.checkpoint, self.engine = segmenter.checkpoint, segmenter.engine
-        self.precision, self.calls = segmenter.precision, 0
-        self._segmenter: Segmenter = segmenter
+    def counting(self: Segmenter, scan: sitk.Image) -> sitk.Image:
+        calls.append(1)
+        return segment(self, scan)
 
-    def segment(self, scan: sitk.Image) -> sitk.Image:
-        self.calls += 1
-        return self._segmenter.segment(scan)
+    monkeypatch.setattr(Segmenter, "segment", counting)
+    return calls
+
+
+def extract(settings: FeatureSettings) -> Work:
+    return Work("extract", settings)
+
+
+def run(settings: FeatureSettings) -> Work:
+    return Work("run", settings, "monet_phantom")
 
 
 def test_rows_come_scan_by_scan_in_the_order_of_the_regions(
@@ -75,7 +87,7 @@ def test_rows_come_scan_by_scan_in_the_order_of_the_regions(
     texts = ["pancreas=1,2", "tumour=2", "parenchyma=1", "ring5=ring(1,2;5mm;-300..400HU)"]
     cases = [Case(n, folder / "ct" / f"{n}.nii.gz", folder / "masks" / f"{n}.nii.gz") for n in "ab"]
     rows = one_per_region(cases, named_regions(texts))
-    pipeline.run_cohort(rows, folder / "out", settings, lambda _: None)
+    pipeline.run_cohort(rows, folder / "out", extract(settings), options=HERE)
     assert reads == ["ct/a.nii.gz", "masks/a.nii.gz", "ct/b.nii.gz", "masks/b.nii.gz"]
     frame = pd.read_csv(folder / "out" / "features.csv", keep_default_na=False)
     columns = ["patient_id", "roi", "qc_reasons", "qc_mask_label"]
@@ -98,17 +110,16 @@ def test_rows_come_scan_by_scan_in_the_order_of_the_regions(
 
 
 def test_a_scan_is_segmented_once_for_all_its_regions(
-    folder: Path, settings: FeatureSettings, reads: list[str]
+    folder: Path, settings: FeatureSettings, reads: list[str], segmented: list[int]
 ) -> None:
-    segmenter = Counting()
     texts = ["all=all", "pancreas=1,2", "tumour=2", "ring5=ring(1,2;5mm)"]
     cases = [Case(name, folder / "ct" / f"{name}.nii.gz") for name in "ab"]
     rows = [*one_per_region(cases, named_regions(texts)), Case("b", cases[1].image, roi="spleen")]
-    outcomes = pipeline.run_cohort(rows, folder / "out", settings, lambda _: None, segmenter)
-    assert segmenter.calls == 2
+    outcomes = pipeline.run_cohort(rows, folder / "out", run(settings), options=HERE)
+    assert len(segmented) == 2
     assert reads == ["ct/a.nii.gz", "ct/b.nii.gz"]
     written = sorted(path.name for path in (folder / "out" / "masks").iterdir())
-    assert written == ["a.nii.gz", "b.nii.gz", "provenance.json", "sha256.txt"]
+    assert written == ["a.nii.gz", "b.nii.gz", "provenance.json"]
     reasons = ["", "", "no_label", ""]
     assert [outcome.reason for outcome in outcomes] == [*reasons, *reasons, "no_mask"]
     assert outcomes[2].fact == "the mask has no label 2; it has 1"
@@ -122,30 +133,10 @@ def test_a_scan_that_cannot_be_read_is_tried_once(
     (folder / "ct" / "a.nii.gz").write_text("damaged")
     case = Case("a", folder / "ct" / "a.nii.gz")
     rows = one_per_region([case], named_regions(["x=1", "y=all"]))
-    outcomes = pipeline.run_cohort(rows, folder / "out", settings, lambda _: None, Counting())
+    outcomes = pipeline.run_cohort(rows, folder / "out", run(settings), options=HERE)
     assert [outcome.reason for outcome in outcomes] == ["unreadable", "unreadable"]
     assert outcomes[0].fact == outcomes[1].fact
     assert reads == ["ct/a.nii.gz"]
-
-
-def test_only_the_latest_is_kept_and_bugs_are_not() -> None:
-    latest: Latest[int] = Latest()
-    made: list[str] = []
-
-    def make(name: str) -> int:
-        made.append(name)
-        if name == "bad":
-            raise UnusableCase("empty_mask", "none")
-        if name == "bug":
-            raise ZeroDivisionError
-        return len(made)
-
-    assert [latest.get(name, lambda n=name: make(n)) for name in "aaba"] == [1, 1, 2, 3]
-    for name, expected in (("bad", UnusableCase), ("bug", ZeroDivisionError)):
-        for _ in range(2):
-            with pytest.raises(expected):
-                latest.get(name, lambda n=name: make(n))
-    assert made == ["a", "b", "a", "bad", "bug", "bug"]
 
 
 def test_the_option_gives_the_rows_of_the_manifest(folder: Path) -> None:

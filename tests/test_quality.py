@@ -9,7 +9,14 @@ import pytest
 import SimpleITK as sitk
 
 from pancseg import scans
-from pancseg.quality import Finding, Verdict, judge_region, judge_scan
+from pancseg.quality import (
+    Finding,
+    Verdict,
+    judge_agreement,
+    judge_region,
+    judge_resegmented,
+    judge_scan,
+)
 from pancseg.quality_limits import Limits, QualityLimits
 from pancseg.unusable import UnusableCase
 
@@ -117,6 +124,17 @@ def test_the_verdict_does_not_depend_on_the_axes_order() -> None:
     assert judge_region(*turned, LIMITS, whole_pancreas=True) == upright
 
 
+def test_a_ring_is_measured_and_not_judged_as_tissue() -> None:
+    voxels, inside = abdomen(-50)
+    inside[12:25] = 0
+    scan, region = scan_of(voxels), scan_of(inside)
+    ring = judge_region(scan, region, LIMITS, whole_pancreas=False, ring=True)
+    organ = judge_region(scan, region, LIMITS, whole_pancreas=False)
+    assert codes(ring) == {}
+    assert set(codes(organ)) == {"fragmented", "gap", "hu_range", "fat"}
+    assert ring.values == organ.values
+
+
 def test_an_empty_region_has_no_verdict() -> None:
     voxels, inside = abdomen()
     with pytest.raises(UnusableCase, match="none of the mask's 144000 voxels"):
@@ -130,6 +148,26 @@ def test_a_limit_itself_is_still_right() -> None:
     assert [str(limits), str(LIMITS.slice_mm), str(LIMITS.largest_share)] == [
         "2 to 3", "up to 3", "0.95 and more",
     ]  # fmt: skip
+    assert [str(Limits(fail_below=2)), str(Limits(fail_above=3)), str(Limits())] == [
+        "2 and more", "up to 3", "any",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "resegmented", "uncertain"),
+    [
+        (0.9, {}, {}),
+        (0.8, {}, {"uncertain": "warn"}),
+        (0.75, {"resegmented": "warn"}, {"uncertain": "warn"}),
+        (0.6, {"resegmented": "warn"}, {"uncertain": "fail"}),
+        (0.4, {"resegmented": "fail"}, {"uncertain": "fail"}),
+    ],
+)
+def test_shares_that_are_measured_later(
+    value: float, resegmented: dict[str, str], uncertain: dict[str, str]
+) -> None:
+    assert codes(judge_resegmented(value, LIMITS)) == resegmented
+    assert codes(judge_agreement(value, LIMITS)) == uncertain
 
 
 def test_the_worst_finding_decides() -> None:

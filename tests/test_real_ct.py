@@ -23,14 +23,28 @@ CASES = {
 }
 """Scan, reference, label and the least Dice. nih_p0006 is of a training patient."""
 
+VERDICTS = {
+    "nih_p0006": (
+        "warn",
+        "not_hu;truncated",
+    ),  # stored clipped to -160..240 HU; a part of the slices
+    "dicom": ("fail", "volume;truncated"),  # 20 slices with the end of a pancreas
+    "small": ("pass", ""),
+}
+
 
 @pytest.mark.parametrize("name", CASES)
 def test_run_on_a_real_ct(name: str, data: Path, tmp_path: Path) -> None:
     image, reference, label, least = CASES[name]
-    result = CliRunner().invoke(app, ["run", str(data / image), "--out", str(tmp_path)])
-    assert (result.exit_code, result.stderr) == (0, "")
-    row = pd.read_csv(tmp_path / "features.csv").iloc[0]
-    assert row["qc_status"] == "pass"
+    result = CliRunner().invoke(
+        app, ["run", str(data / image), "--out", str(tmp_path), "--keep-failed"]
+    )
+    row = pd.read_csv(tmp_path / "features.csv", keep_default_na=False, na_values=[""]).iloc[0]
+    assert (row["qc_status"], row.fillna("")["qc_reasons"]) == VERDICTS[name]
+    assert result.exit_code == (row["qc_status"] == "fail")
+    note = "pancseg: patient ids are the names of files and folders"
+    assert (note in result.stderr) == (data / image).is_dir()
+    assert row.filter(like="_shape_").isna().all() == ("truncated" in VERDICTS[name][1])
     assert row.filter(like="_glcm_").notna().all()
     scan = scans.read(data / image)
     (path,) = (tmp_path / "masks").glob("*.nii.gz")

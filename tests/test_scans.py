@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from pancseg import scans
+from pancseg import dicom, scans
+from pancseg.quality import judge_scan
+from pancseg.quality_limits import QualityLimits
 from pancseg.scans import READERS
 from pancseg.unusable import UnusableCase
 
@@ -120,10 +122,17 @@ def test_orienting_there_and_back_moves_nothing(first: str, second: str) -> None
     np.testing.assert_array_equal(scans.array(scans.on_grid_of(a, b)), scans.array(a))
 
 
-def test_header_rounding_is_mended_and_a_real_difference_refused(block: sitk.Image) -> None:
+def test_header_rounding_is_mended_and_a_real_difference_refused(
+    block: sitk.Image, caplog: pytest.LogCaptureFixture
+) -> None:
     noisy = sitk.Image(block)
     noisy.SetOrigin([v + 0.01 for v in block.GetOrigin()])
-    assert scans.on_grid_of(block, noisy).GetOrigin() == block.GetOrigin()
+    with caplog.at_level("DEBUG", "pancseg"):
+        mended = scans.on_grid_of(block, noisy)
+        assert caplog.messages == ["grids of scan and mask, 0.017 mm apart, were made one"]
+        scans.on_grid_of(block, mended)
+    assert mended.GetOrigin() == block.GetOrigin()
+    assert [record.levelname for record in caplog.records] == ["DEBUG"]
     for change in ("SetOrigin", "SetSpacing"):
         moved = sitk.Image(block)
         getattr(moved, change)([v + 0.5 for v in getattr(block, change.replace("Set", "Get"))()])
@@ -134,7 +143,9 @@ def test_header_rounding_is_mended_and_a_real_difference_refused(block: sitk.Ima
         scans.on_grid_of(block, block[:-1])
 
 
-def write_series(folder: Path, positions_mm: list[float], uid: str, shear: float = 0.0) -> None:
+def write_series(
+    folder: Path, positions_mm: list[float], uid: str, shear: float = 0.0, **texts: str
+) -> None:
     """Write a synthetic CT series, slices in shuffled file order."""
     folder.mkdir(exist_ok=True)
     for number, z in enumerate(positions_mm):
@@ -153,8 +164,30 @@ def write_series(folder: Path, positions_mm: list[float], uid: str, shear: float
         ds.SamplesPerPixel, ds.PixelRepresentation = 1, 1
         ds.PhotometricInterpretation = "MONOCHROME2"
         ds.RescaleSlope, ds.RescaleIntercept = 1, -1024
+        for name, text in texts.items():
+            setattr(ds, name, text)
         ds.PixelData = np.full((6, 5), int(z) + 1024, np.int16).tobytes()
         ds.save_as(folder / f"{uid[-3:]}-{(number * 7) % 10}.dcm", enforce_file_format=True)
+
+
+@pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO_IR 192"])
+def test_of_a_series_text_only_the_phase_is_kept(charset: str, tmp_path: Path) -> None:
+    texts = {"SeriesDescription": "Doe Abd spätvenös", "ProtocolName": "Abdomen art."}
+    write_series(tmp_path, [0, 2, 4, 6], "1.2.826.9", SpecificCharacterSet=charset, **texts)
+    image = scans.read(tmp_path)
+    assert scans.phase_hint(image) == "delayed"
+    assert image.GetMetaDataKeys() == (dicom.PHASE_HINT,)
+
+
+def test_a_phase_that_is_not_portal_venous_is_a_warning(tmp_path: Path) -> None:
+    expected = {"Abd portalvenös": [], "Abd arteriell": ["phase"], "Abdomen": []}
+    for number, (text, codes) in enumerate(expected.items()):
+        folder = tmp_path / str(number)
+        texts = {"SpecificCharacterSet": "ISO_IR 100", "SeriesDescription": text}
+        write_series(folder, [0, 1, 2], "1.2.826.9", **texts)
+        verdict = judge_scan(scans.read(folder), QualityLimits())
+        assert [f.code for f in verdict.findings if f.code != "not_hu"] == codes
+    assert "qc_phase_hint" not in verdict.values
 
 
 def test_a_dicom_folder_is_one_series_in_space_order(tmp_path: Path) -> None:
@@ -236,7 +269,7 @@ def test_a_file_without_permission_says_so(tmp_path: Path, monkeypatch: pytest.M
         raise PermissionError(13, "Permission denied", "/home/secret/x.nii.gz")
 
     (tmp_path / "x.nii.gz").write_bytes(b"")
-    monkeypatch.setattr("pancseg.nifti._open", denied)
+    monkeypatch.setattr("pancseg.nifti._beginning", denied)
     assert refusal(tmp_path / "x.nii.gz").fact == "the image cannot be reached: Permission denied"
 
 
@@ -285,3 +318,14 @@ def test_a_scale_in_a_nifti_header_is_applied(block: sitk.Image, tmp_path: Path)
     content[112:120] = struct.pack("<ff", 2.0, -1000.0)
     path.write_bytes(content)
     np.testing.assert_allclose(scans.array(scans.read(path)), scans.array(block) * 2.0 - 1000)
+
+
+def test_masks_of_any_type_are_labels(block: sitk.Image, tmp_path: Path) -> None:
+    voxels = (scans.array(block) > 0).astype(np.float64)
+    for name, made in (("bool", voxels.astype(np.uint8)), ("float", voxels), ("half", voxels / 2)):
+        scans.write(scans.like(made, block), tmp_path / f"{name}.nii.gz")
+    for name in ("bool", "float"):
+        found = scans.labels(scans.read(tmp_path / f"{name}.nii.gz"))
+        np.testing.assert_array_equal(found, voxels)
+    with pytest.raises(UnusableCase, match=r"fractions \(0 to 0\.5\)"):
+        scans.labels(scans.read(tmp_path / "half.nii.gz"))

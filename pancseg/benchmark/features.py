@@ -20,8 +20,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from pancseg import scans
-from pancseg.benchmark.patient import peak_mb
 from pancseg.phantom import make_phantom
+from pancseg.running.peak import high_water_bytes
 
 SIZE, SPACING_MM = (512, 512, 100), (0.8, 0.8, 2.5)
 BASELINE = "radiomics.featureextractor"
@@ -140,11 +140,11 @@ def _main(arguments: Sequence[str]) -> None:
     compute = _contender(name, SETTINGS[which])
     if (peak := Path("/proc/self/clear_refs")).exists():  # elsewhere memory reads 0
         peak.write_text("5")  # it starts from here
-    before = peak_mb(os.getpid())
+    before = high_water_bytes() / 1e6
     start = time.process_time()
     values = compute(scan, mask)
     seconds = time.process_time() - start
-    risen = peak_mb(os.getpid()) - before
+    risen = high_water_bytes() / 1e6 - before
     found = {k: float(v) for k, v in values.items()}
     result.write_text(json.dumps([seconds, risen, found]), encoding="utf-8")
 

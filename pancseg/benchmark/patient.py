@@ -12,8 +12,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+import psutil
 
 from pancseg import scans
 from pancseg.phantom import make_phantom
@@ -49,7 +53,7 @@ class Run(NamedTuple):
 
     Attributes:
         seconds: wall time from start to end.
-        peak_mb: its largest resident memory, 10⁶ bytes; NaN where the system does not tell.
+        peak_mb: largest resident memory of it and its workers together, 10⁶ bytes, sampled.
         stages: wall seconds per stage, summing up to ``seconds``.
     """
 
@@ -95,31 +99,37 @@ def run_python(arguments: Sequence[str]) -> Run:
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         start = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=log
-        )
+        process = psutil.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=log)
         highest_mb = float("nan")
         while process.poll() is None:
-            highest_mb = peak_mb(process.pid) or highest_mb
+            highest_mb = np.nanmax([highest_mb, used_mb(process) or np.nan])
             time.sleep(_POLL_S)
         seconds = time.perf_counter() - start
         log.seek(0)
         said = log.read()
     if process.returncode:
         raise RuntimeError(f"the command ended with {process.returncode}: {said.strip()[-300:]}")
-    stages = {stage: float(spent) for stage, spent in _STAGE.findall(said)}
+    stages: dict[str, float] = {}
+    for stage, spent in _STAGE.findall(said):
+        stages[stage] = stages.get(stage, 0.0) + float(spent)
     stages[REST] = seconds - sum(stages.values())
     return Run(seconds, highest_mb, stages)
 
 
-def peak_mb(pid: int) -> float:
-    """Return a process's largest resident memory so far, or 0 where the system does not tell."""
+def used_mb(process: psutil.Process) -> float:
+    """Return the resident memory of a process and its workers, or 0 when they have ended."""
+    used = 0
+    for each in (process, *_workers_of(process)):
+        with suppress(psutil.Error):
+            used += each.memory_info().rss
+    return used / 1e6
+
+
+def _workers_of(process: psutil.Process) -> list[psutil.Process]:
     try:
-        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except OSError:
-        return 0.0
-    found = re.search(r"^VmHWM:\s*(\d+) kB", text, re.M)
-    return int(found[1]) * 1024 / 1e6 if found else 0.0
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def middle(runs: Sequence[Run]) -> Run:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pancseg.cli.options import Threads, Verbose, limit_threads
+from pancseg.cli.options import Threads, Verbose
 from pancseg.cli.refusal import usage_errors
 from pancseg.console import output_errors, say
 
@@ -51,10 +51,10 @@ def inference(
     """The paper's Table 1 on this machine: the networks in turn, with MoNet as first written."""
     with usage_errors(verbose):
         from pancseg.benchmark import inference as timing
-        from pancseg.segmentation.predict import available_cores
+        from pancseg.threads import available_cores, limit_threads
 
         setups = timing.plan(network, engine, precision)
-        limit_threads(threads)
+        limit_threads(threads or available_cores())
         used = threads or available_cores()
     seconds = timing.measure(setups, repeats=repeats, slices=slices, threads=used, tell=_tell)
     from pancseg.benchmark.machine import machine, peak_gflops
@@ -88,7 +88,7 @@ def patient(
     with usage_errors(verbose):
         from pancseg.benchmark import patient as timing
         from pancseg.segmentation import engines
-        from pancseg.segmentation.predict import available_cores
+        from pancseg.threads import available_cores
 
         if missing := engines.lacks(engines.pick(engine), precision):
             raise ValueError(f"engine {engine} with {precision} needs {missing}")

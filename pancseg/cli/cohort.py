@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,27 +17,36 @@ from pancseg.cli.options import (
     Engine,
     Excel,
     Format,
+    IdMap,
+    KeepFailed,
     Label,
     Masks,
+    Memory,
     Names,
+    NoRetry,
     Out,
     Precision,
+    Pseudonymise,
     Quiet,
     Roi,
+    Scheduler,
+    Slurm,
+    Strict,
     Threads,
+    Timeout,
+    Uncertainty,
     Verbose,
     Weights,
-    limit_threads,
+    Workers,
 )
+from pancseg.cli.privacy import Hiding, read_cases, tell_of_names
 from pancseg.cli.refusal import usage_errors
-from pancseg.console import output_errors, progress, say, summary
-from pancseg.stages import timed
+from pancseg.cli.running import finish, options_of, run_errors, tell_engine
+from pancseg.console import output_errors, progress, say
 
 if TYPE_CHECKING:
     from pancseg.case import Case
-    from pancseg.cohort import Outcome
     from pancseg.export import TableFormat
-    from pancseg.segmentation import Segmenter
     from pancseg.settings import FeatureSettings
 
 
@@ -50,25 +60,34 @@ def check(
     label: Label = None,
     roi: Roi = None,
     config: Config = "pancreas_ct",
+    workers: Workers = None,
+    threads: Threads = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
+    pseudonymise: Pseudonymise = None,
+    id_map: IdMap = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Judge COHORT's scans, and masks where there are any, before anything expensive is done."""
+    hiding = Hiding(pseudonymise, id_map)
     with usage_errors(verbose):
-        cases = _rows(cohort, out, masks, label, roi)
+        cases = _rows(read_cases(cohort, out, masks, hiding), label, roi)
         settings = _settings(config)
-    from pancseg.check import check_cohort, write_check
+        options = options_of(workers, threads, timeout, memory, verbose=verbose)
+    tell_of_names(cohort, hiding, quiet)
+    from pancseg.check import DUPLICATE, check_cohort, write_check
 
-    with progress(len(cases), quiet) as report:
-        outcomes = check_cohort(cases, settings, report)
+    with run_errors(), progress(len(cases), quiet) as report:
+        outcomes = check_cohort(cases, settings, report, options)
     for outcome in outcomes:
-        if "duplicate" in outcome.reason.split(";"):
+        if DUPLICATE in outcome.reason.split(";"):
             say(f"{outcome.case.name}: {outcome.status}: {outcome.fact}", sys.stderr)
     path = out / "check.csv" if out else None
     if path:
         with output_errors():
             write_check(outcomes, path)
-    _finish(outcomes, path, quiet)
+    finish(outcomes, path, quiet)
 
 
 def segment(
@@ -77,21 +96,36 @@ def segment(
     weights: Weights = "monet_open",
     engine: Engine = "auto",
     precision: Precision = "fp32",
+    uncertainty: Uncertainty = 0,
+    workers: Workers = None,
     threads: Threads = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
+    no_retry: NoRetry = False,
+    strict: Strict = False,
+    scheduler: Scheduler = None,
+    slurm: Slurm = None,
+    pseudonymise: Pseudonymise = None,
+    id_map: IdMap = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Delineate the pancreas: COHORT → OUT/masks and OUT/masks.csv."""
     from pancseg.rows import one_per_scan
 
+    hiding = Hiding(pseudonymise, id_map)
     with usage_errors(verbose):
-        cases = one_per_scan(_cases(cohort, out))
-        segmenter = _segmenter(weights, engine, precision, threads, quiet)
+        cases = one_per_scan(read_cases(cohort, out, hiding=hiding))
+        options = options_of(workers, threads, timeout, memory, scheduler, slurm, verbose=verbose)
+    options = replace(options, retry=not no_retry, strict=strict)
+    tell_of_names(cohort, hiding, quiet)
     from pancseg.pipeline import segment_cohort
+    from pancseg.work import Work
 
-    with progress(len(cases), quiet) as report:
-        outcomes = segment_cohort(cases, out, segmenter, report)
-    _finish(outcomes, out / "masks.csv", quiet)
+    work = Work("segment", None, weights, engine, precision, uncertainty=uncertainty)
+    with run_errors(), progress(len(cases), quiet) as report:
+        outcomes = segment_cohort(cases, out, work, report, options, started=tell_engine(quiet))
+    finish(outcomes, out / "masks.csv", quiet, log=out / "run.jsonl")
 
 
 def extract(
@@ -101,22 +135,40 @@ def extract(
     label: Label = None,
     roi: Roi = None,
     config: Config = "pancreas_ct",
+    keep_failed: KeepFailed = False,
     names: Names = "safe",
     format: Format = "csv",
     excel: Excel = False,
     decimal_comma: DecimalComma = False,
+    workers: Workers = None,
     threads: Threads = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
+    no_retry: NoRetry = False,
+    strict: Strict = False,
+    scheduler: Scheduler = None,
+    slurm: Slurm = None,
+    pseudonymise: Pseudonymise = None,
+    id_map: IdMap = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Compute features of existing masks: COHORT + masks → OUT/features.csv."""
+    hiding = Hiding(pseudonymise, id_map)
     with usage_errors(verbose):
-        cases = _rows(cohort, out, masks, label, roi)
+        cases = _rows(read_cases(cohort, out, masks, hiding), label, roi)
         settings = _settings(config)
-        style = _style(format, names, excel, decimal_comma)
-        limit_threads(threads)
-    outcomes = _run(cases, out, settings, None, quiet, style)
-    _finish(outcomes, out / f"features.{style.kind}", quiet)
+        style = _style(format, names, excel, decimal_comma, cases)
+        options = options_of(workers, threads, timeout, memory, scheduler, slurm, verbose=verbose)
+    options = replace(options, retry=not no_retry, strict=strict)
+    tell_of_names(cohort, hiding, quiet)
+    from pancseg.pipeline import run_cohort
+    from pancseg.work import Work
+
+    work = Work("extract", settings, keep_failed=keep_failed)
+    with run_errors(), progress(len(cases), quiet) as report:
+        outcomes = run_cohort(cases, out, work, report, options, style)
+    finish(outcomes, out / f"features.{style.kind}", quiet, log=out / "run.jsonl")
 
 
 def run(
@@ -126,28 +178,56 @@ def run(
     label: Label = None,
     roi: Roi = None,
     config: Config = "pancreas_ct",
+    keep_failed: KeepFailed = False,
     weights: Weights = "monet_open",
     engine: Engine = "auto",
     precision: Precision = "fp32",
+    uncertainty: Uncertainty = 0,
     names: Names = "safe",
     format: Format = "csv",
     excel: Excel = False,
     decimal_comma: DecimalComma = False,
+    workers: Workers = None,
     threads: Threads = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
+    no_retry: NoRetry = False,
+    strict: Strict = False,
+    scheduler: Scheduler = None,
+    slurm: Slurm = None,
+    pseudonymise: Pseudonymise = None,
+    id_map: IdMap = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Segment, then compute features: COHORT → OUT/masks and OUT/features.csv.
 
-    A case that comes with a mask keeps it.
+    A case that comes with a mask keeps it. The same command again does only what is new, changed
+    or failed.
     """
+    hiding = Hiding(pseudonymise, id_map)
     with usage_errors(verbose):
-        cases = _rows(cohort, out, masks, label, roi)
+        cases = _rows(read_cases(cohort, out, masks, hiding), label, roi)
         settings = _settings(config)
-        style = _style(format, names, excel, decimal_comma)
-        segmenter = _segmenter(weights, engine, precision, threads, quiet)
-    outcomes = _run(cases, out, settings, segmenter, quiet, style)
-    _finish(outcomes, out / f"features.{style.kind}", quiet)
+        style = _style(format, names, excel, decimal_comma, cases)
+        options = options_of(workers, threads, timeout, memory, scheduler, slurm, verbose=verbose)
+    options = replace(options, retry=not no_retry, strict=strict)
+    tell_of_names(cohort, hiding, quiet)
+    from pancseg.pipeline import run_cohort
+    from pancseg.work import Work
+
+    work = Work(
+        "run",
+        settings,
+        weights,
+        engine,
+        precision,
+        keep_failed=keep_failed,
+        uncertainty=uncertainty,
+    )
+    with run_errors(), progress(len(cases), quiet) as report:
+        outcomes = run_cohort(cases, out, work, report, options, style, started=tell_engine(quiet))
+    finish(outcomes, out / f"features.{style.kind}", quiet, log=out / "run.jsonl")
 
 
 def demo(
@@ -157,6 +237,7 @@ def demo(
     patients: Annotated[int, typer.Option(min=1, help="Number of synthetic patients.")] = 4,
     engine: Engine = "auto",
     precision: Precision = "fp32",
+    workers: Workers = None,
     threads: Threads = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -168,48 +249,34 @@ def demo(
     from pancseg import demo as synthetic
 
     with usage_errors(verbose):
-        settings = _settings("pancreas_ct")
-        segmenter = _segmenter("monet_phantom", engine, precision, threads, quiet)
+        settings = synthetic.settings_of(_settings("pancreas_ct"))
+        options = options_of(workers, threads, verbose=verbose)
         with output_errors():
             manifest = synthetic.make_cohort(out, patients)
-    cases = _cases(manifest, out)
-    outcomes = _run(cases, out, settings, segmenter, quiet, _style())
+    cases = read_cases(manifest, out)
+    from pancseg.pipeline import run_cohort
+    from pancseg.work import Work
+
+    work = Work("run", settings, "monet_phantom", engine, precision)
+    with run_errors(), progress(len(cases), quiet) as report:
+        outcomes = run_cohort(cases, out, work, report, options, started=tell_engine(quiet))
     if not quiet:
         say(synthetic.summary(outcomes, out), sys.stdout)
-    _finish(outcomes, out / "features.csv", quiet)
-
-
-def _run(
-    cases: list[Case],
-    out: Path,
-    settings: FeatureSettings,
-    segmenter: Segmenter | None,
-    quiet: bool,
-    style: TableFormat,
-) -> list[Outcome]:
-    from pancseg.pipeline import run_cohort
-
-    with progress(len(cases), quiet) as report:
-        return run_cohort(cases, out, settings, report, segmenter, style)
+    finish(outcomes, out / "features.csv", quiet, log=out / "run.jsonl")
 
 
 def _style(
-    kind: str = "csv", names: str = "safe", excel: bool = False, decimal_comma: bool = False
+    kind: str, names: str, excel: bool, decimal_comma: bool, cases: Sequence[Case]
 ) -> TableFormat:
+    """Return how the table is written; refuse ids that do not go with it."""
     from pancseg.export import TableFormat
 
-    return TableFormat(kind, names, excel, decimal_comma)
+    style = TableFormat(kind, names, excel, decimal_comma)
+    style.check_ids(text for c in cases for text in (c.patient_id, c.scan_id, c.roi))
+    return style
 
 
-def _cases(cohort: Path, out: Path | None, masks: Path | None = None) -> list[Case]:
-    from pancseg.cohort import read_cohort
-
-    return read_cohort(cohort, masks, leave_out=[out] if out else [])
-
-
-def _rows(
-    cohort: Path, out: Path | None, masks: Path | None, label: int | None, roi: list[str] | None
-) -> list[Case]:
+def _rows(cases: list[Case], label: int | None, roi: list[str] | None) -> list[Case]:
     """Return the cohort's cases with the regions that the options name."""
     from pancseg import rows
 
@@ -218,40 +285,13 @@ def _rows(
             f"--label and --roi both name regions; for label {label} write --roi NAME={label}"
         )
     regions = rows.named_regions(roi or [])
-    cases = _cases(cohort, out, masks)
     if regions:
         return rows.one_per_region(cases, regions)
     return rows.with_label(cases, label) if label else cases
 
 
 def _settings(config: str) -> FeatureSettings:
-    from pancseg import features
+    """Load settings; whether they suit their mode is said by the first worker that starts."""
     from pancseg.settings import load_feature_settings
 
-    settings = load_feature_settings(config)
-    features.check(settings)
-    return settings
-
-
-def _segmenter(
-    weights: str, engine: str, precision: str, threads: int | None, quiet: bool
-) -> Segmenter:
-    """Load the segmenter and say what will run it."""
-    with timed("import torch"):
-        from pancseg import segmentation
-
-    limit_threads(threads)
-    segmenter = segmentation.load(weights, threads=threads, engine=engine, precision=precision)
-    if not quiet:
-        used = "1 thread" if segmenter.threads == 1 else f"{segmenter.threads} threads"
-        say(f"engine {segmenter.engine}, {segmenter.precision}, {used}", sys.stdout)
-    return segmenter
-
-
-def _finish(outcomes: Sequence[Outcome], path: Path | None, quiet: bool) -> None:
-    """Print the summary and leave with exit code 1 when some case is not usable."""
-    unusable = sum(not outcome.usable for outcome in outcomes)
-    if not quiet:
-        say(summary(outcomes, path), sys.stdout)
-    if unusable:
-        raise typer.Exit(1)
+    return load_feature_settings(config)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pancseg.cli.options import Label, Out, Quiet, Threads, Verbose, limit_threads
+from pancseg.cli.options import Label, Out, Quiet, Threads, Verbose
 from pancseg.cli.refusal import usage_errors
 from pancseg.console import progress_lines, say
 
@@ -58,7 +58,9 @@ def evaluate(
         from pancseg.evaluation.pairing import find_pairs
 
         pairs = find_pairs(predictions, reference)
-        limit_threads(threads)
+        from pancseg.threads import available_cores, limit_threads
+
+        limit_threads(threads or available_cores())
     with progress_lines(len(pairs), quiet, "masks", "nothing was written") as tell:
         found = evaluate_pairs(
             pairs,

@@ -70,17 +70,83 @@ Threads = Annotated[
     int | None,
     typer.Option(min=1, help="CPU threads; default: all cores.", show_default=False),
 ]
+Pseudonymise = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="KEYFILE",
+        help="Replace patient and scan ids by pseudonyms, keyed by this file's bytes (HMAC).",
+        show_default=False,
+    ),
+]
+IdMap = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="With --pseudonymise: write which id has which pseudonym there (CSV).",
+        show_default=False,
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print problems only.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print paths and tracebacks of problems too.")
 ]
 
 
-def limit_threads(threads: int | None) -> None:
-    """Limit the threads of SimpleITK and of the linear algebra libraries loaded so far."""
-    import SimpleITK as sitk
-    import threadpoolctl
-
-    if threads:
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-        threadpoolctl.threadpool_limits(threads)
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Worker processes; default: as many as cores and memory allow; 0: in this process, "
+        "where a crash ends the run.",
+        show_default=False,
+    ),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001, metavar="SECONDS", help="Give up a scan that takes longer.", show_default=False
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Memory for all workers together, such as 8GB; default: what is free.",
+        show_default=False,
+    ),
+]
+NoRetry = Annotated[
+    bool, typer.Option("--no-retry", help="Keep failed rows while nothing of them has changed.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first row that is not usable.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Run on the workers of this Dask scheduler, such as tcp://host:8786.",
+        show_default=False,
+    ),
+]
+Slurm = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Run in SLURM jobs: YAML with dask-jobqueue's settings and jobs, how many.",
+        show_default=False,
+    ),
+]
+KeepFailed = Annotated[
+    bool,
+    typer.Option(
+        "--keep-failed",
+        help="Compute features of regions that fail the verdict too; they stay fail.",
+    ),
+]
+Uncertainty = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Passes of the network with dropout, to see how far masks agree; 0: none.",
+    ),
+]

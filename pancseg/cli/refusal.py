@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import typer
 
-from pancseg.console import log_to_terminal, say
+from pancseg.console import say
+from pancseg.terminal_log import log_to_terminal
 
 
 @contextmanager
@@ -23,14 +24,15 @@ def usage_errors(verbose: bool) -> Iterator[None]:
     try:
         yield
     except CohortError as error:
-        _refuse([f"cohort: {problem}" for problem in error.problems])
+        refuse([f"cohort: {problem}" for problem in error.problems])
     except (OSError, ValueError) as error:
         logging.getLogger(__name__).debug("refused", exc_info=True)
         reason = error.strerror if isinstance(error, OSError) else None
-        _refuse([f"a file cannot be reached: {reason}" if reason else str(error)])
+        refuse([f"a file cannot be reached: {reason}" if reason else str(error)])
 
 
-def _refuse(lines: Sequence[str]) -> NoReturn:
+def refuse(lines: Sequence[str]) -> NoReturn:
+    """Print lines and leave with exit code 2."""
     for line in lines:
         say(f"pancseg: {line}", sys.stderr)
     raise typer.Exit(2)

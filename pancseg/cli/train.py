@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pancseg.cli.options import Quiet, Threads, Verbose, limit_threads
+from pancseg.cli.options import Quiet, Threads, Verbose
 from pancseg.cli.refusal import usage_errors
 from pancseg.console import progress_lines, say
 
@@ -82,7 +82,7 @@ def train(
     """
     with usage_errors(verbose):
         _check_extra()
-        from pancseg.segmentation.predict import available_cores
+        from pancseg.threads import available_cores, limit_threads
         from pancseg.training.data import load_data, validation_patients
         from pancseg.training.loop import Hardware
         from pancseg.training.loop import train as fit
@@ -90,7 +90,7 @@ def train(
         from pancseg.training.recipe import load_recipe
 
         _quiet_lightning()
-        limit_threads(threads)
+        limit_threads(threads or available_cores())
         changes = {"network": network, "epochs": epochs}
         plan = load_recipe(recipe, **{k: v for k, v in changes.items() if v is not None})
         hardware = Hardware(

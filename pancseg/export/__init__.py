@@ -9,18 +9,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pancseg.export.datapackage import datapackage
-from pancseg.export.fields import Field, Row, fields_of
+from pancseg.export.fields import Field, Row, Rows, fields_of
 from pancseg.export.table_format import TableFormat
-from pancseg.export.tabular import codebook_bytes, table_bytes
-from pancseg.export.whole_files import write_whole
+from pancseg.export.tabular import table_bytes, write_codebook, write_rows
+from pancseg.export.whole_files import whole_files, write_whole
 
-__all__ = ["Field", "Row", "TableFormat", "fields_of", "table_bytes", "write_table", "write_whole"]
+__all__ = [
+    "Field", "Row", "Rows", "TableFormat", "fields_of", "table_bytes", "whole_files", "write_table",
+    "write_whole",
+]  # fmt: skip
+_CODEBOOK, _DESCRIPTION = "codebook.csv", "datapackage.json"
 
 
 def write_table(
     path: Path,
     fields: Sequence[Field],
-    rows: Sequence[Row],
+    rows: Rows,
     style: TableFormat,
     beside: Mapping[str, bytes],
 ) -> None:
@@ -29,15 +33,20 @@ def write_table(
     Args:
         path: of the table; the other files lie beside it.
         fields: the columns.
-        rows: the values, under original names.
+        rows: the values, under original names; walked once.
         style: how the table is written.
         beside: further files, name → content. The table is written last: where it is, all is.
 
     Raises:
         OSError: something cannot be written.
     """
-    table = path.name, table_bytes(fields, rows, style)
-    codebook = "codebook.csv", codebook_bytes(fields, style)
-    description = "datapackage.json", datapackage(table, codebook, fields, style)
-    files = dict([*beside.items(), codebook, description, table])
-    write_whole({path.with_name(name): content for name, content in files.items()})
+    names = [*beside, _CODEBOOK, _DESCRIPTION, path.name]
+    with whole_files(map(path.with_name, names)) as partial:
+        partial_of = {own.name: temporary for own, temporary in partial.items()}
+        with partial_of[path.name].open("wb") as file:
+            table = write_rows(file, fields, rows, style)
+        with partial_of[_CODEBOOK].open("wb") as file:
+            codebook = write_codebook(file, fields, style)
+        description = datapackage((path.name, table), (_CODEBOOK, codebook), fields, style)
+        for name, content in {**beside, _DESCRIPTION: description}.items():
+            partial_of[name].write_bytes(content)

@@ -5,7 +5,6 @@ https://specs.frictionlessdata.io (version 1). It holds no time stamp.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,21 +12,22 @@ from typing import Any
 
 from pancseg.export.fields import Field
 from pancseg.export.table_format import TableFormat
+from pancseg.export.tabular import Written
 
 Json = dict[str, Any]
 
 
 def datapackage(
-    table: tuple[str, bytes],
-    codebook: tuple[str, bytes],
+    table: tuple[str, Written | None],
+    codebook: tuple[str, Written],
     fields: Sequence[Field],
     style: TableFormat,
 ) -> bytes:
     """Return the description of a table and its codebook.
 
     Args:
-        table: file name and content.
-        codebook: file name and content.
+        table: file name, and of a CSV what was written.
+        codebook: file name and what was written.
         fields: the table's columns.
         style: how the table was written; the codebook is a CSV of the same dialect.
     """
@@ -62,8 +62,10 @@ def _described(field: Field, style: TableFormat) -> Json:
     return known | more
 
 
-def _resource(name: str, file: tuple[str, bytes], style: TableFormat, schema: Json) -> Json:
-    path, content = file
+def _resource(
+    name: str, file: tuple[str, Written | None], style: TableFormat, schema: Json
+) -> Json:
+    path, written = file
     found: Json = {
         "name": name,
         "path": path,
@@ -71,9 +73,9 @@ def _resource(name: str, file: tuple[str, bytes], style: TableFormat, schema: Js
         "format": style.kind,
         "mediatype": "text/csv" if style.kind == "csv" else "application/vnd.apache.parquet",
     }
-    if style.kind == "csv":  # of a parquet file frictionless sees neither
-        found["bytes"] = len(content)
-        found["hash"] = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    if written:  # of a parquet file frictionless sees neither size nor hash
+        found["bytes"] = written.size_bytes
+        found["hash"] = f"sha256:{written.sha256}"
         found["encoding"] = "utf-8"
         found["dialect"] = {"delimiter": style.delimiter, "lineTerminator": "\n", "header": True}
     return found | {"schema": schema}

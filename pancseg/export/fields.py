@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from pancseg import columns
@@ -15,6 +15,12 @@ from pancseg.settings import FeatureSettings
 Value = float | str
 Row = Mapping[str, Value]
 """One row's values under their original names; a missing value has no entry, or is NaN or empty."""
+Rows = Iterable[Row]
+"""Rows that can be walked again and again, each ``iter`` from the first: a list, or what reads them
+one at a time. They are never held as a whole here."""
+
+_TYPES: tuple[Type, ...] = ("integer", "number", "string")
+"""Each holds what those before it hold."""
 
 _LISTED = {column.name: column for column in columns.IDS + columns.QUALITY + columns.HASHES}
 
@@ -54,7 +60,7 @@ class Field(NamedTuple):
 
 
 def fields_of(
-    rows: Sequence[Row],
+    rows: Rows,
     expected: Iterable[str],
     settings: FeatureSettings | None,
     naming: str = "safe",
@@ -62,18 +68,25 @@ def fields_of(
     """Return a table's columns in their order: ids, ``qc_*``, hashes, features.
 
     Args:
-        rows: the values.
+        rows: the values, walked once.
         expected: columns that are there even when no row has a value in them.
         settings: what features were computed with; None in a table without features.
         naming: see :func:`pancseg.features.names.column_names`.
 
     Raises:
         ValueError: two columns would get one name.
+        TypeError: the rows are gone after one walk, so that none would be left to be written.
     """
-    found = dict.fromkeys([*(name for row in rows for name in row), *expected])
-    originals = columns.in_order(list(found))
+    if isinstance(rows, Iterator):
+        raise TypeError("rows that can be walked only once; give a list, or a class with __iter__")
+    found = _types_of(rows, settings)
+    originals = columns.in_order(list(dict.fromkeys([*found, *expected])))
     names = column_names(originals, naming)
-    return [_field(names[original], original, rows, settings) for original in originals]
+    return [
+        _described(names[original], original, settings)
+        or _other(names[original], original, found.get(original) or "string")
+        for original in originals
+    ]
 
 
 def is_missing(value: Value | None) -> bool:
@@ -81,21 +94,40 @@ def is_missing(value: Value | None) -> bool:
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
-def _field(
-    name: str, original: str, rows: Sequence[Row], settings: FeatureSettings | None
-) -> Field:
+def _described(name: str, original: str, settings: FeatureSettings | None) -> Field | None:
+    """Return a column that is listed or a feature; None for any other."""
     if column := _LISTED.get(original):
         unit, family = column.unit, column.family
         return Field(name, original, column.type, unit, family, description=column.description)
     if settings and (meaning := codebook.meaning_of(original, settings)):
         return Field(name, original, "number", *meaning)
+    return None
+
+
+def _other(name: str, original: str, kind: Type) -> Field:
     family = "quality" if original.startswith("qc_") else "other"
-    return Field(name, original, _type_of(original, rows), "none", family)
+    return Field(name, original, kind, "none", family)
 
 
-def _type_of(original: str, rows: Sequence[Row]) -> Type:
-    """Return the type of a column that nothing describes, from its values."""
-    values = [row[original] for row in rows if not is_missing(row.get(original))]
-    if not values or any(isinstance(value, str) for value in values):
+def _types_of(rows: Rows, settings: FeatureSettings | None) -> dict[str, Type | None]:
+    """Return all columns in order of appearance; with types from values where nothing else tells.
+
+    A column without any value, and one that is described, have None.
+    """
+    found: dict[str, Type | None] = {}
+    untold: list[str] = []
+    for row in rows:
+        if not row.keys() <= found.keys():
+            new = [name for name in row if name not in found]
+            untold += [name for name in new if not _described(name, name, settings)]
+            found.update(dict.fromkeys(new))
+        for name in untold:
+            if not is_missing(value := row.get(name)):
+                found[name] = max(found[name] or _TYPES[0], _type_of(value), key=_TYPES.index)
+    return found
+
+
+def _type_of(value: Value | None) -> Type:
+    if isinstance(value, str):
         return "string"
-    return "integer" if all(isinstance(value, int) for value in values) else "number"
+    return "integer" if isinstance(value, int) else "number"

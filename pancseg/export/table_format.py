@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 from pancseg.features.names import NAMINGS
 
 KINDS = ("csv", "parquet")
+_FORMULA = re.compile(r"\s*([=+@]|-(?![0-9]+$))")
+"""How a cell begins that Excel computes. ``-12`` is a number to it, as ``007`` is."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,23 @@ class TableFormat:
             raise ValueError("--excel and --decimal-comma are for CSV; leave --format parquet away")
         if self.kind == "parquet" and find_spec("pyarrow") is None:
             raise ValueError("--format parquet needs pyarrow; pip install 'pancseg[parquet]'")
+
+    def check_ids(self, ids: Iterable[str]) -> None:
+        """Refuse ids that Excel would compute instead of show, in a table made for Excel.
+
+        Raises:
+            ValueError: with the first of them.
+        """
+        if not self.excel:
+            return
+        # In some countries Excel takes full-width signs, too; NFKC makes plain ones of them.
+        ids = dict.fromkeys(ids)
+        formulas = [i for i in ids if _FORMULA.match(unicodedata.normalize("NFKC", i))]
+        if formulas:
+            raise ValueError(
+                f"--excel: Excel would compute {len(formulas)} of {len(ids)} ids, such as "
+                f"{formulas[0]!r}; begin none with = + - @, or leave --excel away"
+            )
 
     @property
     def words(self) -> list[str]:

@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_whole(files: Mapping[Path, bytes]) -> None:
-    """Write all files under temporary names, then give them their names, in the order given.
+@contextmanager
+def whole_files(paths: Iterable[Path]) -> Iterator[dict[Path, Path]]:
+    """Give each file a temporary path to be written to; afterwards all get their own names.
 
-    When one cannot be written none is replaced, and nothing is left behind.
+    They get them in the order given, when everything is on the disk. When something goes wrong
+    before that, none is replaced and nothing is left behind. Killed, the process can leave
+    temporary files (``.<name>.<pid>.partial``), never a file under its own name that is not whole.
+
+    Yields:
+        Path → temporary path, in the same folder. Each must have been written and closed.
 
     Raises:
         OSError: disk full, no permission, no such folder.
     """
-    partial = {path: path.with_name(f".{path.name}.{os.getpid()}.partial") for path in files}
+    partial = {path: path.with_name(f".{path.name}.{os.getpid()}.partial") for path in paths}
     try:
-        for path, content in files.items():
-            partial[path].write_bytes(content)
-        for path in files:
-            os.replace(partial[path], path)
+        yield partial
+        for written in partial.values():
+            _sync(written)
+        for path, written in partial.items():
+            os.replace(written, path)
     finally:
         for left in partial.values():
             left.unlink(missing_ok=True)
+
+
+def write_whole(files: Mapping[Path, bytes]) -> None:
+    """Write small files together, as :func:`whole_files` does, in the order given."""
+    with whole_files(files) as partial:
+        for path, content in files.items():
+            partial[path].write_bytes(content)
+
+
+def _sync(path: Path) -> None:
+    """Have a file's content on the disk before anything bears its name.
+
+    A kill cannot lose what was written, but a power cut could leave the new name on an empty file.
+    """
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

@@ -10,9 +10,7 @@ from typing import Any, NamedTuple
 import SimpleITK as sitk
 
 from pancseg import scans
-from pancseg.features import ibsi, pyradiomics_backend
 from pancseg.features.measured import Measured
-from pancseg.features.regions import region_of
 from pancseg.settings import DEFAULT_PRESET, FeatureSettings, load_feature_settings
 
 Parameters = dict[str, Any]
@@ -30,11 +28,21 @@ class Backend(NamedTuple):
     check: Callable[[Parameters, Parameters], None]
 
 
-BACKENDS: dict[str, Backend] = {
-    "ibsi": Backend(ibsi.compute_from, ibsi.check),
-    "pyradiomics": Backend(pyradiomics_backend.compute, pyradiomics_backend.check),
-}
-"""To add a backend: one module beside this one, one entry here."""
+def _ibsi() -> Backend:
+    from pancseg.features import ibsi
+
+    return Backend(ibsi.compute_from, ibsi.check)
+
+
+def _pyradiomics() -> Backend:
+    from pancseg.features import pyradiomics_backend
+
+    return Backend(pyradiomics_backend.compute, pyradiomics_backend.check)
+
+
+BACKENDS: dict[str, Callable[[], Backend]] = {"ibsi": _ibsi, "pyradiomics": _pyradiomics}
+"""To add a backend: one module beside this one, one entry here. They are loaded when they are
+used: SciPy and pyradiomics are more than all the rest of a process that only writes tables."""
 
 
 def extract(
@@ -66,6 +74,8 @@ def extract(
     """
     if not isinstance(settings, FeatureSettings):
         settings = load_feature_settings(settings)
+    from pancseg.features.regions import region_of
+
     region = region_of(mask, label if label is not None else settings.label, scan).image
     return measure(scan, region, settings).values
 
@@ -78,7 +88,7 @@ def measure(scan: sitk.Image, region: sitk.Image, settings: FeatureSettings) -> 
     parameters = parameters_for(scan, settings)
     if not (parameters.get("setting") or {}).get("correctMask"):
         region = scans.on_grid_of(scan, region)
-    return BACKENDS[settings.mode].compute(scan, region, parameters, settings.ibsi)
+    return BACKENDS[settings.mode]().compute(scan, region, parameters, settings.ibsi)
 
 
 def parameters_for(scan: sitk.Image, settings: FeatureSettings) -> dict[str, Any]:
@@ -94,4 +104,4 @@ def check(settings: FeatureSettings) -> None:
     """Raise ValueError when these settings name an unknown mode or do not suit theirs."""
     if settings.mode not in BACKENDS:
         raise ValueError(f"unknown mode {settings.mode!r}; known: {', '.join(BACKENDS)}")
-    BACKENDS[settings.mode].check(settings.parameters, settings.ibsi)
+    BACKENDS[settings.mode]().check(settings.parameters, settings.ibsi)

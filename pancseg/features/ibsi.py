@@ -89,7 +89,7 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
     around = neighbours(
         prepared.inside, plane=0 if settings.planar else None, by_slice=settings.by_slice
     )
-    no_texture = _without_texture(scans.array(region) != 0, prepared.inside, around, settings)
+    no_texture = _without_texture(_inside(region), prepared.inside, around, settings)
     reasons, too_narrow = dict(no_texture), []
     texture = classes.Texture(
         gldm_tolerance=settings.gldm_tolerance,
@@ -119,12 +119,15 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
             f"a LoG of {', '.join(too_narrow)} mm is too narrow for voxels of "
             f"{_mm(prepared.spacing_mm)} mm"
         )
-    return Measured(values, reasons, prepared.spacing_mm[::-1])
+    share = None
+    if settings.range_hu or settings.outlier_sigma:
+        share = np.count_nonzero(prepared.inside) / np.count_nonzero(prepared.shape)
+    return Measured(values, reasons, prepared.spacing_mm[::-1], share)
 
 
 def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Prepared:
     """Resample, round and re-segment; arguments and errors as for :func:`compute`."""
-    voxels, inside = scans.array(scan), scans.array(region) != 0
+    voxels, inside = scans.array(scan), _inside(region)
     if settings.hu:
         _refuse_other_units(voxels)
     box = box_of(inside)
@@ -257,6 +260,14 @@ def _margin(settings: IbsiSettings, spacing_mm: tuple[float, float, float]) -> t
         elif each.kind == "Wavelet":
             margin = np.maximum(margin, filters.wavelet_radius(each.wavelet))
     return tuple(int(n) for n in margin)
+
+
+def _inside(region: sitk.Image) -> NDArray[np.bool_]:
+    """Return a mask's voxels as truth values, without a copy of a large mask of 0 and 1."""
+    voxels = scans.array(region)
+    whole = voxels.dtype == np.uint8 and voxels.max() <= 1
+    inside: NDArray[np.bool_] = voxels.view(np.bool_) if whole else voxels != 0
+    return inside
 
 
 def _without_texture(

@@ -12,8 +12,11 @@ class Measured(NamedTuple):
         values: by pyradiomics's names, in its order; NaN where there is no value.
         reasons: reason code → fact, for values that are missing.
         spacing_mm: voxel size (x, y, z) that they were computed on.
+        resegmented_share: share of the region's voxels that re-segmentation left; None where the
+            settings ask for none.
     """
 
     values: dict[str, float]
     reasons: dict[str, str]
     spacing_mm: tuple[float, ...]
+    resegmented_share: float | None = None

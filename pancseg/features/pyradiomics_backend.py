@@ -81,7 +81,7 @@ def compute(
     values = {name: float(value) for name, value in result.items()}
     if failed := [name for name, value in values.items() if not math.isfinite(value)]:
         log.info("pyradiomics could not compute %s", ", ".join(failed))
-    return Measured(values, {}, extractor.spacing_mm)
+    return Measured(values, {}, extractor.spacing_mm, extractor.resegmented_share)
 
 
 def check(parameters: dict[str, Any], additions: dict[str, Any] | None = None) -> None:
@@ -97,6 +97,9 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
     spacing_mm: tuple[float, ...] = ()
     """Voxel size (x, y, z) of the last region measured."""
 
+    resegmented_share: float | None = None
+    """Of the last region measured; None where the settings ask for no re-segmentation."""
+
     _around: tuple[int | None, NDArray[np.bool_], Neighbours] | None = None
 
     def measure(self, scan: sitk.Image, region: sitk.Image) -> dict[str, float]:
@@ -109,14 +112,14 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         settings = {**self.settings, "label": 1}
         found = box_of(scans.array(region) != 0)
         if found is None or settings.get("correctMask"):
-            executed: dict[str, float] = self.execute(scan, region, label=1)
-            return executed
+            return self._executed(scan, region)
         image, mask, box = _loaded(scan, region, found, settings)
         small, inside = _cut(image, box), _cut(mask, box)
         bounds, _ = imageoperations.checkMask(small, inside, **settings)
         whole = inside
         if settings.get("resegmentRange") is not None:
             inside = imageoperations.resegmentMask(small, inside, **settings)
+            self.resegmented_share = _voxels(inside) / _voxels(whole)
             bounds, _ = imageoperations.checkMask(small, inside, **settings)
         values = self.computeShape(
             small, inside if settings.get("resegmentShape") else whole, bounds, **settings
@@ -136,6 +139,18 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
                 cropped = _cut(filtered, left.within(part))
                 values.update(self.computeFeatures(cropped, inside, name, **own))
         return values
+
+    def _executed(self, scan: sitk.Image, region: sitk.Image) -> dict[str, float]:
+        """Return what ``execute`` does; its notes on the masks tell what re-segmentation left."""
+        self.addProvenance(True)
+        found: dict[str, Any] = self.execute(scan, region, label=1)
+        counts = {
+            step: found.get(f"diagnostics_Mask-{step}_VoxelNum")
+            for step in ("original", "interpolated", "corrected", "resegmented")
+        }
+        if (left := counts.pop("resegmented")) is not None:
+            self.resegmented_share = left / [n for n in counts.values() if n is not None][-1]
+        return {n: v for n, v in found.items() if not n.startswith("diagnostics_")}
 
     def computeShape(  # noqa: N802
         self, image: sitk.Image, mask: sitk.Image, box: NDArray[np.int64], **settings: Any
@@ -246,6 +261,10 @@ def _resampled(
         image = _cut(image, box.grown(reach, scans.array(mask).shape))
     resample.SetInterpolator(interpolator)
     return resample.Execute(image), region
+
+
+def _voxels(mask: sitk.Image) -> int:
+    return int(np.count_nonzero(scans.array(mask) == 1))
 
 
 def _cut(image: sitk.Image, box: Box) -> sitk.Image:

@@ -10,16 +10,20 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pancseg.segmentation.networks import NETWORKS
+from pancseg.segmentation.places import CELLS
 
 DEFAULT = "monet_open"
 _KEY = "pancseg"
+_PLACES = "places"
 
 
 class Preprocessing(BaseModel):
@@ -58,6 +62,7 @@ class Checkpoint:
         preprocessing: how to prepare a scan.
         provenance: ``data``, ``licence``, ``attribution``, ``intended_use`` of the training.
         weights: the network's state dict, on the CPU.
+        places: where in a body a pancreas can be (``segmentation.places``); None: anywhere.
         name: the shipped name, or ``custom``.
         sha256: hash of the file's bytes; empty for a checkpoint that was never saved.
     """
@@ -66,6 +71,7 @@ class Checkpoint:
     preprocessing: Preprocessing
     provenance: dict[str, str]
     weights: dict[str, Tensor]
+    places: NDArray[np.bool_] | None = None
     name: str = ""
     sha256: str = ""
 
@@ -81,7 +87,10 @@ class Checkpoint:
             network=self.network, preprocessing=self.preprocessing, provenance=self.provenance
         )
         partial = path.with_name(f".{path.name}.partial")
-        save_file(self.weights, partial, metadata={_KEY: header.model_dump_json()})
+        tensors = dict(self.weights)
+        if self.places is not None:
+            tensors[_PLACES] = torch.from_numpy(self.places.astype(np.uint8))
+        save_file(tensors, partial, metadata={_KEY: header.model_dump_json()})
         os.replace(partial, path)
 
 
@@ -126,6 +135,9 @@ def _read(path: Path, name: str) -> Checkpoint:
         raise ValueError(f"{path.name} is not a pancseg checkpoint ({reason})") from error
     if header.network not in NETWORKS:
         raise ValueError(f"{path.name}: unknown network {header.network!r}")
+    places = weights.pop(_PLACES, None)
+    if places is not None and places.shape != (CELLS, CELLS):
+        raise ValueError(f"{path.name}: the map of places is not {CELLS}×{CELLS}")
     expected = {k: v.shape for k, v in NETWORKS[header.network]().state_dict().items()}
     if expected != {k: v.shape for k, v in weights.items()}:
         raise ValueError(f"{path.name}: the weights do not fit network {header.network!r}")
@@ -136,6 +148,7 @@ def _read(path: Path, name: str) -> Checkpoint:
         preprocessing=header.preprocessing,
         provenance=header.provenance,
         weights=weights,
+        places=None if places is None else places.numpy().astype(bool),
         name=name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )

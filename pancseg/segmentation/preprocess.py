@@ -88,6 +88,12 @@ class SliceGrid:
         (down_y, up_y), (down_x, up_x) = maps
         return cls(settings.window_hu, down_y, down_x, up_y, up_x)
 
+    @property
+    def shown_columns(self) -> slice:
+        """The network's columns that the scan covers; the others are air that was added."""
+        covered = np.flatnonzero(self.down_x.any(axis=1))
+        return slice(int(covered[0]), int(covered[-1]) + 1)
+
     def to_network(self, slices_hu: NDArray[Any]) -> Floats:
         """Map slices in HU ``(n, y, x)`` to network input ``(n, size, size)`` in 0..1."""
         low, high = self.window_hu

@@ -22,8 +22,10 @@ from torch.utils.data import DataLoader
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines.hardware import cpu_has_bf16
 from pancseg.segmentation.networks import NETWORKS
+from pancseg.segmentation.places import Map
 from pancseg.training.data import TrainingData
 from pancseg.training.dataset import Item, Shuffled, TrainingSlices, WholeSlices
+from pancseg.training.learn_places import places_in
 from pancseg.training.losses import KnownLoss
 from pancseg.training.mean import KeepLastEpochs, write_mean
 from pancseg.training.recipe import Recipe
@@ -191,8 +193,10 @@ def train(
     elif recipe.head_start:
         _start_head(module.network, recipe.head_start)
 
+    places = places_in(data.slices, recipe.places)
+
     def export(path: Path) -> None:
-        _export(module, recipe, data).save(path)
+        _export(module, recipe, data, places).save(path)
 
     callbacks: list[Callback] = [
         SeedEachEpoch(recipe.seed, order),
@@ -276,10 +280,13 @@ def _loaders(
     )
 
 
-def _export(module: SliceSegmentation, recipe: Recipe, data: TrainingData) -> Checkpoint:
+def _export(
+    module: SliceSegmentation, recipe: Recipe, data: TrainingData, places: Map | None
+) -> Checkpoint:
     return Checkpoint(
         network=recipe.network,
         preprocessing=data.preprocessing,
         provenance=data.provenance,
+        places=places,
         weights={k: v.detach().cpu().contiguous() for k, v in module.network.state_dict().items()},
     )

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from pancseg import scans
 from pancseg.segmentation import engines
-from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, load_checkpoint
+from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import Probabilities
+from pancseg.segmentation.places import within
 from pancseg.segmentation.predict import THRESHOLD, Segmenter
 from pancseg.training.cache import read_pair
 from pancseg.training.data import TrainingData, validation_patients
@@ -73,12 +74,18 @@ def write_predictions(
 
 
 def found_in(
-    native: NativeSlice, probabilities: Probabilities, preprocessing: Preprocessing
+    native: NativeSlice, probabilities: Probabilities, checkpoint: Checkpoint
 ) -> NDArray[np.bool_]:
-    """Return what a network finds in one stored slice, without 3-D cleaning, where it is known."""
-    grid = grid_of(native.hu.shape, preprocessing)
-    probability = grid.to_scan(probabilities(grid.to_network(native.hu[None])))[0]
-    found: NDArray[np.bool_] = (probability >= THRESHOLD) & native.known
+    """Return what a network finds in one stored slice, without 3-D cleaning, where it is known.
+
+    The checkpoint's map of places counts for whole slices; the frame of a box is not the body's.
+    """
+    grid = grid_of(native.hu.shape, checkpoint.preprocessing)
+    slices = grid.to_network(native.hu[None])
+    probability = probabilities(slices)
+    if checkpoint.places is not None and native.known.all():
+        probability = within(checkpoint.places, slices, probability)
+    found: NDArray[np.bool_] = (grid.to_scan(probability)[0] >= THRESHOLD) & native.known
     return found
 
 
@@ -102,7 +109,7 @@ def _of_stored_slices(
     for part in slice_set.sources:
         for native in native_slices(part, source) if part.in_validation else ():
             if native.patient in todo:
-                found = found_in(native, probabilities, checkpoint.preprocessing)
+                found = found_in(native, probabilities, checkpoint)
                 members[native.patient].append((native.mask, found))
     for patient, slices in members.items():
         stacks = [np.stack(masks).astype(np.uint8) for masks in zip(*slices, strict=True)]

@@ -66,6 +66,8 @@ class Recipe(BaseModel):
             weights of the last ``mean_epochs``, or that of the epoch with the ``best`` validation
             Dice (then that Dice is no estimate for new patients).
         mean_epochs: see ``keep``.
+        places: learn from the whole training slices where in a body a pancreas can be, widened by
+            this share of the body's box (``segmentation.places``); none: anywhere.
         init_from: begin with a checkpoint's weights: a shipped name or a file.
         seed: fixes every random number.
     """
@@ -89,6 +91,7 @@ class Recipe(BaseModel):
     batch_norm: Literal["running", "recomputed"] = "running"
     keep: Literal["last", "best", "mean"] = "last"
     mean_epochs: PositiveInt = 16
+    places: float | None = Field(None, ge=0, le=0.5)
     init_from: str | None = None
     seed: int = 2009
     augmentation: Augmentation = Augmentation()

@@ -50,7 +50,7 @@ def validate(
         for native in native_slices(source, data):
             if native.split != "val":
                 continue
-            found = found_in(native, probabilities, checkpoint.preprocessing)
+            found = found_in(native, probabilities, checkpoint)
             count = counts["whole" if source.box is None else "box", native.patient]
             size = int(np.count_nonzero(found))
             if native.mask.any():

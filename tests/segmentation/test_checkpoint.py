@@ -7,10 +7,12 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, shipped_names
+from pancseg.segmentation.places import CELLS
 
 PROVENANCE = {"data", "licence", "attribution", "intended_use"}
 
@@ -78,3 +80,18 @@ def test_weights_that_do_not_fit_are_refused(
     replace(phantom_checkpoint, network="unknown").save(broken)
     with pytest.raises(ValueError, match="unknown network"):
         load_checkpoint(broken)
+
+
+def test_the_map_of_places_is_kept_and_checked(
+    tmp_path: Path, phantom_checkpoint: Checkpoint
+) -> None:
+    places = np.eye(CELLS, dtype=bool)
+    path = tmp_path / "with.safetensors"
+    replace(phantom_checkpoint, places=places).save(path)
+    again = load_checkpoint(path)
+    assert again.places is not None
+    np.testing.assert_array_equal(again.places, places)
+    assert again.weights.keys() == phantom_checkpoint.weights.keys()
+    replace(phantom_checkpoint, places=places[:5]).save(path)
+    with pytest.raises(ValueError, match="map of places is not 64×64"):
+        load_checkpoint(path)

@@ -1,0 +1,76 @@
+"""Owns which contrast phase a DICOM series' text names, in English and German.
+
+Knows words only. Texts come in, one word of ``PHASES`` goes out: what a technician typed may hold
+anything, a name included.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+PORTAL_VENOUS = "portal_venous"
+PHASES = (PORTAL_VENOUS, "arterial", "native", "delayed")
+
+_SAYS_NOTHING = (
+    r"(non|not|no|nicht|kein\w*) (porto?|portal|pfortader)\w*( ven\w*)?",
+    r"(without|w/o|wo|ohne)( \w+)? (and|und|&|\+|/) (with|w|mit)",
+    r"(with|w|mit)( \w+)? (and|und|&|\+|/) (without|w/o|wo|ohne)",
+)
+"""Read first, and left out: who says "non-portal" or "without and with contrast" names no phase."""
+
+_PATTERNS = (
+    ("native", r"(without|w/o|wo|no|ohne)( iv| i\.v\.)? (contrast|kontrast\w*|km)|o\.? ?km"),
+    ("native", r"(non|un|pre) ?(contrast|kontrast|enhanced)\w*|ncct|nativ\w*|nat|plain"),
+    ("native", r"(ct|abd|abdomen|becken|pelvis) [ck]m?-(?=\s|$)"),
+    ("arterial", r"(late|spaet) ?art\w*|(pancrea\w*|pankreas\w*|pankreat\w*) ?phase"),
+    ("delayed", r"(late|spaet|delayed) ?(portal ?)?ven\w*"),
+    (PORTAL_VENOUS, r"(porto?|portal|pfortader)( ?ven\w*)?|pfortader\w*|pvp?|pven"),
+    (PORTAL_VENOUS, r"ven|venous\w*|venoe?s\w*"),
+    ("arterial", r"art|arter\w*|cta|angio|angiogra\w*"),
+    ("delayed", r"delayed|delay phase|late|spaet\w*|equilibrium\w*|excret\w*|ausscheidung\w*"),
+)
+"""Phase and pattern, whole words only; a match is taken out before the next pattern is tried."""
+
+_COMPILED = [(phase, re.compile(rf"(?<![\w.])(?:{text})(?!\w)")) for phase, text in _PATTERNS]
+_NOTHING = [re.compile(rf"(?<![\w.])(?:{text})(?!\w)") for text in _SAYS_NOTHING]
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+
+
+def phase_in(texts: Iterable[str]) -> str:
+    """Return the phase that the first text with exactly one phase names; else an empty string.
+
+    >>> phase_in(["Thorax/Abdomen", "Abdomen portalvenös 3.0"])
+    'portal_venous'
+    >>> phase_in(["ABD ART + VEN"])
+    ''
+    """
+    for text in texts:
+        named = _phases(text)
+        if len(named) == 1:
+            return named.pop()
+    return ""
+
+
+def _phases(text: str) -> set[str]:
+    left = _simplified(text)
+    for pattern in _NOTHING:
+        left = pattern.sub(" ", left)
+    named = set()
+    for phase, pattern in _COMPILED:
+        left, count = pattern.subn(" ", left)
+        if count:
+            named.add(phase)
+    return named
+
+
+def _simplified(text: str) -> str:
+    """Return lower case without umlauts; one blank where words are parted, minus signs kept last.
+
+    ``A_B``, ``A,B`` and ``A-B`` are two words, ``C-`` is one.
+    """
+    lower = unicodedata.normalize("NFC", text).casefold().translate(_UMLAUTS)
+    lower = re.sub(r"-(?=[^\W_])", " ", lower)
+    lower = re.sub(r"([&+]|(?<!w)/)", r" \1 ", lower)
+    return re.sub(r"[\s_,;:()\[\]^]+", " ", lower)

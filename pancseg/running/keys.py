@@ -1,0 +1,56 @@
+"""Owns the keys of results: the same bytes and settings have the same one, whatever their names.
+
+RESULT_VERSION is part of each: raise it with every change that moves a value of the table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+RESULT_VERSION = 1
+
+_DETACHED = re.compile(rb"^(?:ElementDataFile *= *|data ?file: *)(\S[^\r\n]*)", re.M | re.I)
+_HEADERS = (".mhd", ".nhdr")
+_LONGEST_HEADER_BYTES = 1 << 16
+
+
+def of_content(*parts: Any) -> str:
+    """Return the SHA-256 of JSON-able parts."""
+    text = json.dumps([RESULT_VERSION, *parts], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def of_files(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, or of all files in a folder whatever their names.
+
+    A header's detached data belong to it. Empty when something cannot be read to its end, such as
+    a file that is not there or a pipe: then there is nothing that could be the same again.
+    """
+    try:
+        if path.is_dir():
+            files = [entry for entry in path.iterdir() if entry.is_file()]
+            digests = sorted(filter(None, map(of_file, files)))
+            return of_content("folder", digests)
+        if path.suffix.lower() not in _HEADERS:
+            return of_file(path)
+        with path.open("rb") as file:
+            named = _DETACHED.findall(file.read(_LONGEST_HEADER_BYTES))
+        beside = [path.with_name(name.decode("utf-8", "replace").strip()) for name in named]
+        return of_content("header", of_file(path), [of_file(p) for p in beside if p.is_file()])
+    except OSError:
+        return ""
+
+
+def of_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes; empty when it cannot be read."""
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,54 @@
+"""Where and how a cohort is run; nothing here changes a value of the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pancseg.running.memory import GB, free_bytes
+from pancseg.threads import available_cores
+
+LEAST_BYTES_A_WORKER = 2 * GB
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where and how a cohort is run.
+
+    Attributes:
+        workers: worker processes; 0: in this process, where a crash ends the run; None: as many as
+            there are cores, scans, and 2 GB of memory for each.
+        threads: CPU threads of all workers together; None: all cores.
+        timeout_s: a scan that takes longer is given up; None: never.
+        memory_bytes: what all workers may take together; None: what is free now.
+        retry: do failed rows again; otherwise they stay as they are while nothing has changed.
+        strict: stop at the first row that is not usable.
+        verbose: workers print paths and tracebacks.
+        scheduler: address of a Dask scheduler whose workers do the work.
+        slurm: settings of dask-jobqueue's SLURMCluster, and ``jobs``: how many.
+    """
+
+    workers: int | None = None
+    threads: int | None = None
+    timeout_s: float | None = None
+    memory_bytes: int | None = None
+    retry: bool = True
+    strict: bool = False
+    verbose: bool = False
+    scheduler: str | None = None
+    slurm: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the work is done on a cluster."""
+        return bool(self.scheduler or self.slurm)
+
+    def workers_for(self, scans: int) -> int:
+        """Return how many worker processes a number of scans gets."""
+        if self.workers is not None:
+            return min(self.workers, max(scans, 1))
+        fitting = (self.memory_bytes or free_bytes()) // LEAST_BYTES_A_WORKER
+        return max(1, min(self.threads or available_cores(), scans, fitting))
+
+
+DEFAULT = Options()

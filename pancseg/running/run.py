@@ -1,0 +1,187 @@
+"""A cohort's rows, each made once: what is known is taken, the rest is done by workers."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from pancseg.case import Case, name_key
+from pancseg.cohort import Outcome, Value
+from pancseg.running.journal import Journal
+from pancseg.running.local import Local
+from pancseg.running.log import RunLog
+from pancseg.running.memory import GB, Budget, free_bytes, needed_bytes
+from pancseg.running.messages import Done, Keys, MaskMade, Message, OutputLost, Request, Row
+from pancseg.running.options import Options
+from pancseg.threads import available_cores
+from pancseg.work import Work
+
+Report = Callable[[Outcome], None]
+
+
+class Stopped(Exception):
+    """A strict run met a row that is not usable; what is finished is kept."""
+
+
+class Place(Protocol):
+    """Where workers are.
+
+    Attributes:
+        about: what they make masks with, for the provenance; empty where they make none.
+        budget: memory that they share; None where others look after it.
+    """
+
+    about: dict[str, Any]
+    budget: Budget | None
+
+    def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
+        """Yield the messages of all requests."""
+        ...
+
+    def close(self) -> None:
+        """Leave no worker behind."""
+        ...
+
+
+def place_for(work: Work, cases: Sequence[Case], options: Options) -> Place:
+    """Start workers for a cohort where the options say.
+
+    Raises:
+        Refusal: the work cannot be done as it is asked for.
+    """
+    if options.elsewhere:
+        from pancseg.running.cluster import Cluster
+
+        return Cluster(work, options)
+    workers = options.workers_for(len(_scans_of(cases)))
+    threads = options.threads or available_cores()
+    budget = Budget(options.memory_bytes or free_bytes())
+    if not workers:
+        from pancseg.running.inline import Inline  # what workers load, this process needs not
+
+        return Inline(work, threads, budget)
+    return Local(
+        work,
+        workers=workers,
+        threads=threads,
+        budget=budget,
+        timeout_s=options.timeout_s,
+        verbose=options.verbose,
+    )
+
+
+class CohortRun:
+    """One run over a cohort.
+
+    Args:
+        cases: the rows, in the order that the table will have.
+        place: where the workers are.
+        options: how.
+        masks: folder for the network's masks; None where it makes none.
+        journal: what earlier runs have made.
+        log: gets a line per scan.
+        report: called with each row as soon as it is there.
+
+    Attributes:
+        acquisition: by the key of its first row, what a DICOM scan says of its making.
+    """
+
+    def __init__(  # noqa: PLR0913  one argument per collaborator
+        self,
+        cases: Sequence[Case],
+        place: Place,
+        options: Options,
+        masks: Path | None,
+        journal: Journal,
+        log: RunLog,
+        report: Report,
+    ) -> None:
+        self._cases, self._place, self._options = cases, place, options
+        self._masks, self._journal, self._log, self._report = masks, journal, log, report
+        self._scans = _scans_of(cases)
+        self._outcomes: dict[int, Outcome] = {}
+        self._refused: list[Outcome] = []
+        self._reused: Counter[str] = Counter()
+        self.acquisition: dict[str, dict[str, Value]] = {}
+        self._index = {case.key: i for i, case in enumerate(cases)}
+
+    def outcomes(self) -> list[Outcome]:
+        """Return one outcome per case, in their order, whatever happens to a worker.
+
+        Raises:
+            OSError: the output cannot be written.
+            Stopped: a strict run met a row that is not usable.
+        """
+        for request, message in self._place.execute(self._requests()):
+            self._take(request, message)
+            self._take_refused()
+        self._take_refused()
+        return [self._outcomes[i] for i in range(len(self._cases))]
+
+    def _requests(self) -> Iterator[Request]:
+        """Yield a request per scan that can be done; note those that do not fit into memory."""
+        for indices in self._scans.values():
+            cases = tuple(self._cases[i] for i in indices)
+            budget = self._place.budget
+            size = needed_bytes(cases[0], bool(self._place.about)) if budget else 0
+            if budget and not budget.fits(size):
+                fact = (
+                    f"the scan needs about {size / GB:.1f} GB, "
+                    f"and {budget.total_bytes / GB:.1f} GB may be used; raise --memory"
+                )
+                self._refused += [Outcome(case, "fail", "memory", fact) for case in cases]
+                continue
+            failed = not self._options.retry
+            yield Request(
+                cases=cases,
+                known=tuple(self._journal.known(case, failed=failed) for case in cases),
+                masks=self._masks,
+                own_masks=dict(self._journal.own_masks(cases[0].scan_name)),
+                memory_bytes=size,
+            )
+
+    def _take(self, request: Request, message: Message) -> None:
+        if isinstance(message, OutputLost):
+            raise OSError(message.fact)
+        if isinstance(message, MaskMade):
+            self._journal.add_mask(request.name, message.digest, message.key)
+            os.replace(request.new_mask_path, request.mask_path)
+        elif isinstance(message, Row):
+            case = request.cases[message.place]
+            if message.outcome is None:
+                self._reused[request.name] += 1
+                self._add(self._journal.row(message.key, case))
+            else:
+                self._add(self._journal.add_row(message.key, message.outcome))
+        elif isinstance(message, Done):
+            if message.acquisition:
+                self.acquisition[request.cases[0].key] = message.acquisition
+            rows = [self._outcomes[i] for i in self._scans[_scan_of(request.cases[0])]]
+            self._log.scan(request.name, rows, self._reused[request.name], message)
+        else:
+            assert isinstance(message, Keys), message
+
+    def _take_refused(self) -> None:
+        while self._refused:
+            self._add(self._journal.add_row("", self._refused.pop(0)))
+
+    def _add(self, outcome: Outcome) -> None:
+        self._outcomes[self._index[outcome.case.key]] = outcome
+        self._report(outcome)
+        if self._options.strict and not outcome.usable:
+            raise Stopped
+
+
+def _scan_of(case: Case) -> tuple[Path, str | None, str]:
+    return case.image, case.series_uid, name_key(case.scan_name)
+
+
+def _scans_of(cases: Sequence[Case]) -> dict[tuple[Path, str | None, str], list[int]]:
+    """Return the places of each scan's rows, in the order in which scans come first."""
+    found: defaultdict[tuple[Path, str | None, str], list[int]] = defaultdict(list)
+    for index, case in enumerate(cases):
+        found[_scan_of(case)].append(index)
+    return dict(found)

@@ -1,0 +1,210 @@
+"""The work on one scan: which rows are known already, which mask can be taken, the rest anew."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pancseg import features, fingerprint
+from pancseg.acquisition import acquisition_of
+from pancseg.case import DEFAULT_ROI, Case
+from pancseg.cohort import Outcome
+from pancseg.running import keys
+from pancseg.running.messages import Done, Keys, MaskMade, Message, OutputLost, Request, Row
+from pancseg.running.peak import Peak
+from pancseg.scan_work import OutputError, ScanTask, ScanWork
+from pancseg.work import Work
+
+CORRECTED = "corrected"
+"""``qc_mask_source`` of a mask that the network made and somebody changed."""
+
+
+class Worker:
+    """Does requests one after the other; the network is loaded once."""
+
+    def __init__(self, work: Work) -> None:
+        """Load what the work needs.
+
+        Raises:
+            FileNotFoundError, ValueError: the weights or the engine are not to be had; ValueError
+                also when the settings do not suit their mode.
+        """
+        if work.settings:
+            features.check(work.settings)
+        self._scan_work = ScanWork(work)
+        self._work = work
+        segmenter = self._scan_work.segmenter
+        self._network = (
+            (segmenter.checkpoint.sha256, segmenter.engine, segmenter.precision)
+            if segmenter
+            else None
+        )
+        self._stages = _Stages()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the work is done with, for the provenance."""
+        segmenter = self._scan_work.segmenter
+        if segmenter is None:
+            return {}
+        checkpoint = segmenter.checkpoint
+        return {
+            "weights": {
+                "name": checkpoint.name,
+                "network": checkpoint.network,
+                "sha256": checkpoint.sha256,
+                "preprocessing": checkpoint.preprocessing.model_dump(mode="json"),
+                **checkpoint.provenance,
+            },
+            "inference": {"engine": segmenter.engine, "precision": segmenter.precision},
+        }
+
+    def messages(self, request: Request) -> Iterator[Message]:
+        """Do a request; the last message is ``Done``, or ``OutputLost``."""
+        start, peak = time.perf_counter(), Peak()
+        with self._stages:
+            try:
+                yield from self._rows(request)
+            except OutputError as error:
+                yield OutputLost(error.strerror or str(error))
+                return
+        first = request.cases[0]
+        acquisition = acquisition_of(first.image, first.series_uid)
+        spent = time.perf_counter() - start
+        yield Done(spent, self._stages.seconds, peak.bytes(), acquisition)
+
+    def _rows(self, request: Request) -> Iterator[Message]:
+        image = keys.of_files(request.cases[0].image)
+        mask = _OwnMask(request, keys.of_content(image, self._series(request), self._network))
+        found = tuple(self._key(case, image, mask) for case in request.cases)
+        yield Keys(found)
+        known = [k in known for k, known in zip(found, request.known, strict=True)]
+        shared = [self._scan_work.takes_shared(case) for case in request.cases]
+        if not mask.usable:  # the mask that these rows were measured on is gone
+            known = [k and not s for k, s in zip(known, shared, strict=True)]
+        for index in (i for i, holds in enumerate(known) if holds):
+            yield Row(index, found[index], None)
+        left = [i for i, holds in enumerate(known) if not holds]
+        if mask.foreign:
+            for index in (i for i in left if shared[i]):
+                case = request.cases[index]
+                yield Row(index, found[index], Outcome(case, "fail", "mask_exists", mask.foreign))
+            left = [i for i in left if not shared[i]]
+        if left:
+            yield from self._made(request, left, found, mask)
+
+    def _made(
+        self, request: Request, left: list[int], found: tuple[str, ...], mask: _OwnMask
+    ) -> Iterator[Message]:
+        made: list[MaskMade] = []
+
+        def on_mask(path: Path) -> None:
+            made.append(MaskMade(keys.of_file(path), mask.key))
+
+        cases = tuple(request.cases[i] for i in left)
+        outcomes = self._scan_work.outcomes(self._task(request, cases, mask), on_mask)
+        for index, outcome in zip(left, outcomes, strict=True):
+            yield from made
+            made.clear()
+            yield Row(index, found[index], outcome)
+
+    def _task(self, request: Request, cases: tuple[Case, ...], mask: _OwnMask) -> ScanTask:
+        if not any(map(self._scan_work.takes_shared, cases)) or request.masks is None:
+            return ScanTask(cases)
+        if mask.usable:
+            source = CORRECTED if mask.corrected else self._source
+            return ScanTask(cases, ready_mask=request.mask_path, ready_source=source)
+        request.mask_path.unlink(missing_ok=True)  # of an earlier run, of something else
+        return ScanTask(cases, new_mask=request.new_mask_path)
+
+    @property
+    def _source(self) -> str:
+        assert self._scan_work.segmenter is not None
+        return self._scan_work.segmenter.checkpoint.name
+
+    def _series(self, request: Request) -> str:
+        return request.cases[0].series_uid or ""
+
+    def _key(self, case: Case, image: str, mask: _OwnMask) -> str:
+        """Return the key of a row; empty when something that it is made from cannot be read."""
+        work = self._work
+        shared = self._scan_work.takes_shared(case)
+        drawn = keys.of_files(case.mask) if case.mask and not shared else ""
+        if not image or (case.mask and not shared and not drawn):
+            return ""
+        settings = fingerprint.of_settings(work.settings) if work.settings else ""
+        made_from = mask.key_or_digest if shared else drawn
+        how = [work.command, settings, work.keep_failed, work.uncertainty]
+        what = [str(case.mask_label or ""), case.roi == DEFAULT_ROI, case.series_uid or ""]
+        return keys.of_content(image, made_from, what, how)
+
+
+class _OwnMask:
+    """The mask that lies in the output folder, and what it is.
+
+    Attributes:
+        key: of what the network would make it from now.
+        usable: it can be taken as it is.
+        corrected: it is one of ours that somebody changed.
+        foreign: why it can be neither taken nor replaced; empty when it is not so.
+    """
+
+    def __init__(self, request: Request, key: str) -> None:
+        self.key = key
+        self._digest = ""
+        self.usable = self.corrected = False
+        self.foreign = ""
+        if request.masks is None or not request.mask_path.exists():
+            return
+        self._digest = keys.of_file(request.mask_path)
+        earlier = request.own_masks
+        if self._digest in earlier:
+            self.usable = earlier[self._digest] == key
+        elif key in earlier.values():
+            self.usable = self.corrected = True
+        elif earlier:
+            self.foreign = (
+                "the output folder has a mask of it that was corrected on another scan or with "
+                "other weights; use it with --masks, or choose another --out"
+            )
+        else:
+            self.foreign = (
+                "the output folder has a mask of it that comes from elsewhere; "
+                "use it with --masks, or choose another --out"
+            )
+
+    @property
+    def key_or_digest(self) -> str:
+        """What a row depends on: a corrected mask's bytes, else what the mask is made from."""
+        return self._digest if self.corrected or self.foreign else self.key
+
+
+class _Stages(logging.Handler):
+    """Collects how long the stages of a request took (``pancseg.stages`` says so to the log)."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.seconds: dict[str, float] = {}
+        self._log = logging.getLogger("pancseg.stages")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Add a stage's seconds."""
+        if isinstance(record.args, tuple) and len(record.args) == 2:
+            stage, seconds = record.args
+            self.seconds[str(stage)] = self.seconds.get(str(stage), 0.0) + float(seconds)  # type: ignore[arg-type]
+
+    def __enter__(self) -> None:
+        self.seconds = {}
+        self._log.addHandler(self)
+        self._before = self._log.level, self._log.propagate
+        if not self._log.isEnabledFor(logging.DEBUG):
+            self._log.setLevel(logging.DEBUG)
+            self._log.propagate = False
+
+    def __exit__(self, *_: object) -> None:
+        self._log.removeHandler(self)
+        self._log.level, self._log.propagate = self._before
+        self._log.setLevel(self._before[0])

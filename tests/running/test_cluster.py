@@ -1,0 +1,256 @@
+"""On a Dask cluster: the same bytes as at home, whoever is lost on the way."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytest.importorskip("distributed")
+
+from distributed import Client
+
+from pancseg.cohort import Outcome, read_cohort
+from pancseg.pipeline import run_cohort
+from pancseg.running import cluster as cluster_module
+from pancseg.running.cluster import slurm_cluster
+from pancseg.running.options import Options
+from pancseg.running.refusal import Refusal
+from pancseg.settings import load_feature_settings
+from pancseg.work import Work
+
+FILES = ("features.csv", "codebook.csv", "datapackage.json", "masks/auto1.nii.gz")
+SLURM = {"cores": 1, "processes": 1, "memory": "4GB", "interface": "lo"}
+LOST = "pancseg: the Dask scheduler was lost; the same command goes on from what is finished\n"
+
+
+class Dask:
+    """A scheduler and two workers, each in a process of its own, on loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        where = folder / "scheduler.json"
+        local = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(where))
+        self.scheduler = self._start("scheduler", *local, "--port", "0")
+        own = ("--no-nanny", "--nthreads", "1", "--local-directory", str(folder))
+        self.workers = [self._start("worker", *local, *own) for _ in range(2)]
+        deadline = time.monotonic() + 30
+        while not where.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        self.address = json.loads(where.read_text())["address"]
+
+    def _start(self, what: str, *options: str) -> psutil.Popen:
+        words = [sys.executable, "-m", f"distributed.cli.dask_{what}", *options]
+        return psutil.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def grandchildren(self) -> list[psutil.Process]:
+        return [child for worker in self.workers for child in worker.children()]
+
+    def close(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
+    started = Dask(tmp_path_factory.mktemp("dask"))
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def work(cohort: Path) -> Work:
+    settings = load_feature_settings(cohort.parent / "quick.yaml")
+    return Work("run", settings, "monet_phantom")
+
+
+@pytest.fixture(scope="module")
+def at_home(cohort: Path, work: Work, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("home") / "out"
+    run_cohort(read_cohort(cohort), out, work, quietly, Options(workers=2))
+    return left_in(out)
+
+
+def quietly(outcome: Outcome) -> None:
+    """Report nothing."""
+
+
+def left_in(out: Path) -> dict[str, bytes]:
+    return {name: (out / name).read_bytes() for name in FILES}
+
+
+def command(cohort: Path, out: Path, *options: str) -> list[str]:
+    settings = cohort.parent / "quick.yaml"
+    return [
+        *(sys.executable, "-m", "pancseg", "run", str(cohort), "--out", str(out), "--quiet"),
+        *("--config", str(settings), "--weights", "monet_phantom", *options),
+    ]
+
+
+def test_a_cluster_makes_the_bytes_of_a_run_at_home_and_nothing_stays_there(
+    dask: Dask,
+    cohort: Path,
+    work: Work,
+    at_home: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[str] = []
+    monkeypatch.chdir(cohort.parent)  # where the workers are not
+    cases = read_cohort(Path(cohort.name))
+    out = Path(os.path.relpath(tmp_path / "out"))
+    monkeypatch.chdir(cohort.parent)
+    options = Options(scheduler=dask.address)
+    outcomes = run_cohort(cases, out, work, lambda o: seen.append(o.case.name), options)
+    assert [o.case.name for o in outcomes] == [case.name for case in cases]
+    assert sorted(seen) == sorted(case.name for case in cases)
+    assert left_in(out) == at_home
+    assert dask.grandchildren() == []
+    run_cohort(cases, out, work, quietly, options)
+    log = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines()]
+    assert sum(record.get("reused", 0) for record in log) == len(cases)
+
+
+def test_what_a_killed_dask_worker_was_at_is_done_by_the_other_one(
+    dask: Dask, cohort: Path, work: Work, at_home: dict[str, bytes], tmp_path: Path
+) -> None:
+    killed: list[str] = []
+    with Client(dask.address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=30)
+
+        def kill_one_at_work(outcome: Outcome) -> None:
+            busy = {worker: keys for worker, keys in client.processing().items() if keys}
+            if busy and not killed:
+                killed.append(next(iter(busy)))
+                pid = client.run(os.getpid, workers=killed)[killed[0]]
+                psutil.Process(pid).kill()
+
+        out, options = tmp_path / "out", Options(scheduler=dask.address)
+        outcomes = run_cohort(read_cohort(cohort), out, work, kill_one_at_work, options)
+        assert len(killed) == 1
+        assert len(client.nthreads()) == 1
+    assert {o.status for o in outcomes} <= {"pass", "warn"}
+    assert left_in(out) == at_home
+
+
+def test_no_scheduler_is_one_line_and_exit_code_2(cohort: Path, tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens there
+        address = f"tcp://127.0.0.1:{closed.getsockname()[1]}"
+        began = time.monotonic()
+        ended = subprocess.run(
+            command(cohort, tmp_path / "out", "--scheduler", address),
+            capture_output=True,
+            text=True,
+        )
+    assert time.monotonic() - began < 25
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"pancseg: no Dask scheduler answers at {address}\n"
+
+
+def test_a_scheduler_that_is_lost_is_one_line_and_the_next_run_goes_on(
+    dask: Dask, cohort: Path, at_home: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    log = out / "run.jsonl"
+    with subprocess.Popen(
+        command(cohort, out, "--scheduler", dask.address),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        while run.poll() is None and (not log.exists() or '"scan"' not in log.read_text()):
+            time.sleep(0.02)
+        dask.scheduler.kill()
+        said, complained = run.communicate(timeout=30)
+    assert (run.returncode, said, complained) == (2, "", LOST)
+    assert not (out / "features.csv").exists()
+    subprocess.run(command(cohort, out), check=True)
+    assert left_in(out) == at_home
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    assert sum(record.get("reused", 0) for record in records) >= 1
+
+
+def test_weights_in_a_file_are_named_from_the_root() -> None:
+    given = Work("segment", None, "folder/mine.safetensors")
+    absolute = str(Path("folder/mine.safetensors").absolute())
+    assert cluster_module._absolute_work(given).weights == absolute
+    shipped = replace(given, weights="monet_phantom")
+    assert cluster_module._absolute_work(shipped) == shipped
+
+
+# SLURM: a stand-in for sbatch starts the job script here ----------------------------------------
+
+
+def sbatch(folder: Path, monkeypatch: pytest.MonkeyPatch, does: str) -> None:
+    pytest.importorskip("dask_jobqueue")
+    folder.mkdir()
+    for name, text in {"sbatch": does, "scancel": 'kill "$1"'}.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_slurm_jobs_hold_the_settings_and_make_the_same_bytes(
+    cohort: Path,
+    work: Work,
+    at_home: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copy = tmp_path / "job.sh"
+    does = f'cp "$1" {copy}; sed -i "s/^[^#].*distributed/exec &/" {copy}; '
+    does += f"sh {copy} >/dev/null 2>&1 & echo Submitted batch job $!"
+    sbatch(tmp_path / "bin", monkeypatch, does)
+    settings = {**SLURM, "jobs": 1, "queue": "long", "account": "lab", "walltime": "04:00:00"}
+    options = Options(slurm=settings)
+    run_cohort(read_cohort(cohort), tmp_path / "out", work, quietly, options)
+    assert left_in(tmp_path / "out") == at_home
+    script = copy.read_text()
+    for line in ("-p long", "-A lab", "-t 04:00:00", "--cpus-per-task=1", "--mem=4G"):
+        assert f"#SBATCH {line}\n" in script
+    assert "dask_worker" in script or "dask worker" in script
+
+
+@pytest.mark.filterwarnings("ignore:unclosed cluster with a broken:ResourceWarning")
+@pytest.mark.parametrize(
+    ("settings", "fact"),
+    [
+        ({**SLURM, "que": "long"}, "--slurm: Got unexpected keyword argument 'que'"),
+        ({"jobs": 2}, "--slurm: You must specify"),
+        ({**SLURM, "jobs": "many"}, "--slurm: jobs is 'many'; give a whole number of 1 or more"),
+    ],
+)
+def test_settings_that_slurm_jobs_do_not_have_are_one_line(
+    settings: dict[str, object], fact: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sbatch(tmp_path / "bin", monkeypatch, "exit 1")
+    with pytest.raises(Refusal) as refused:
+        slurm_cluster(settings)
+    assert str(refused.value).startswith(fact)
+    assert "\n" not in str(refused.value)
+    del refused
+    gc.collect()  # what dask-jobqueue has begun complains of itself, here and not in a later test
+
+
+def test_a_job_that_cannot_be_submitted_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sbatch(tmp_path / "bin", monkeypatch, "echo invalid partition >&2; exit 1")
+    with pytest.raises(Refusal, match="--slurm: a job cannot be submitted"):
+        slurm_cluster(SLURM)
+    shutil.rmtree(tmp_path / "bin")
+    with pytest.raises(Refusal, match="--slurm: there is no sbatch here"):
+        slurm_cluster(SLURM)

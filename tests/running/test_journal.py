@@ -1,0 +1,80 @@
+"""What was done is found again, whatever a kill left of the last line."""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pancseg.case import Case
+from pancseg.cohort import Outcome
+from pancseg.running.journal import Journal
+
+ONE, TWO = Case("one", Path("one.nii")), Case("two", Path("two.nii"))
+VALUES = {"a": 0.1 + 0.2, "b": math.nan, "n": 3, "text": "ä;1"}
+
+
+def journal_with_two(path: Path) -> None:
+    with closing(Journal(path)) as journal:
+        journal.add_row("k1", Outcome(ONE, "pass", values=dict(VALUES)))
+        journal.add_mask("one", "digest", "made-from")
+        journal.add_row("k2", Outcome(TWO, "fail", "empty_mask", "no voxel"))
+
+
+def test_rows_come_back_to_the_last_bit_and_type(tmp_path: Path) -> None:
+    journal_with_two(tmp_path / "j")
+    with closing(Journal(tmp_path / "j")) as journal:
+        assert journal.known(ONE, failed=False) == {"k1"}
+        again = journal.row("k1", ONE)
+        assert journal.own_masks("one") == {"digest": "made-from"}
+    assert (again.status, again.usable) == ("pass", True)
+    assert again.values["a"] == VALUES["a"]
+    assert isinstance(again.values["b"], float)
+    assert math.isnan(again.values["b"])
+    assert (again.values["n"], again.values["text"], len(again.values)) == (3, "ä;1", 4)
+    assert list(again.values) == list(VALUES)
+
+
+def test_numpy_numbers_are_written_as_what_they_are(tmp_path: Path) -> None:
+    values = {"count": np.int64(5), "share": np.float32(0.5)}
+    with closing(Journal(tmp_path / "j")) as journal:
+        outcome = journal.add_row("k", Outcome(ONE, "pass", values=values))  # type: ignore[arg-type]
+    assert dict(outcome.values) == {"count": 5, "share": 0.5}
+    assert isinstance(outcome.values["count"], int)
+
+
+def test_failures_are_known_only_when_they_are_asked_for(tmp_path: Path) -> None:
+    journal_with_two(tmp_path / "j")
+    with closing(Journal(tmp_path / "j")) as journal:
+        assert journal.known(TWO, failed=False) == frozenset()
+        assert journal.known(TWO, failed=True) == {"k2"}
+        assert journal.row("k2", TWO).fact == "no voxel"
+
+
+def test_a_row_without_a_key_is_never_known(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "j")) as journal:
+        outcome = journal.add_row("", Outcome(ONE, "error", "crashed", "it crashed"))
+        assert outcome.fact == "it crashed"
+        assert journal.known(ONE, failed=True) == frozenset()
+    with closing(Journal(tmp_path / "j")) as journal:
+        assert journal.known(ONE, failed=True) == frozenset()
+
+
+@pytest.mark.parametrize("cut", [1, 2, 40, 160])
+def test_a_line_that_was_cut_off_counts_as_not_written(tmp_path: Path, cut: int) -> None:
+    journal_with_two(tmp_path / "j")
+    whole = (tmp_path / "j").read_bytes()
+    (tmp_path / "j").write_bytes(whole[:-cut])
+    for _ in range(2):
+        with closing(Journal(tmp_path / "j")) as journal:
+            expected = {"k2"} if cut == 1 else set()  # its text is whole without the line's end
+            assert journal.known(TWO, failed=True) == expected
+            assert journal.known(ONE, failed=False) == {"k1"}
+    with closing(Journal(tmp_path / "j")) as journal:
+        journal.add_row("k3", Outcome(TWO, "pass", values={"x": 1.5}))
+    with closing(Journal(tmp_path / "j")) as journal:
+        assert journal.row("k3", TWO).values["x"] == 1.5
+        assert journal.row("k1", ONE).values["n"] == 3

@@ -1,0 +1,53 @@
+"""A key is that of the bytes: not of names, and of all that belongs to an image."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pancseg.running import keys
+
+
+def test_a_file_is_its_bytes_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.nii").write_bytes(b"1")
+    (tmp_path / "b.nii").write_bytes(b"1")
+    (tmp_path / "c.nii").write_bytes(b"2")
+    a, b, c = (keys.of_files(tmp_path / f"{name}.nii") for name in "abc")
+    assert a == b != c
+    assert len(a) == 64
+
+
+def test_a_folder_is_its_files_whatever_their_names(tmp_path: Path) -> None:
+    for folder, names in (("one", "12"), ("two", "xy"), ("three", "1")):
+        (tmp_path / folder).mkdir()
+        for name, content in zip(names, "ab", strict=False):
+            (tmp_path / folder / name).write_text(content)
+    one, two, three = (keys.of_files(tmp_path / f) for f in ("one", "two", "three"))
+    assert one == two != three
+
+
+def test_the_data_beside_a_header_count(tmp_path: Path) -> None:
+    for name, header in (
+        ("a.mhd", b"ObjectType = Image\nElementDataFile = a.raw\n"),
+        ("a.nhdr", b"NRRD0004\ndata file: a.raw\n\n"),
+    ):
+        (tmp_path / name).write_bytes(header)
+        (tmp_path / "a.raw").write_bytes(b"1")
+        before = keys.of_files(tmp_path / name)
+        (tmp_path / "a.raw").write_bytes(b"2")
+        assert keys.of_files(tmp_path / name) != before
+
+
+def test_what_cannot_be_read_has_no_key_and_blocks_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.nii")
+    os.symlink(tmp_path / "loop.nii", tmp_path / "loop.nii")
+    for name in ("pipe.nii", "loop.nii", "nothing.nii"):
+        assert keys.of_files(tmp_path / name) == ""
+    assert keys.of_files(Path("/dev/zero")) == ""
+
+
+def test_the_result_version_is_part_of_a_key(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    before = keys.of_content("a", 1)
+    assert keys.of_content("a", 1) == before
+    monkeypatch.setattr(keys, "RESULT_VERSION", keys.RESULT_VERSION + 1)
+    assert keys.of_content("a", 1) != before

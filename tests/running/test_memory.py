@@ -1,0 +1,85 @@
+"""What fits is let in; what does not waits, or is refused."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from pancseg import scans
+from pancseg.case import Case
+from pancseg.cohort import read_cohort
+from pancseg.pipeline import run_cohort
+from pancseg.running.memory import Budget, free_bytes, needed_bytes, parse_size
+from pancseg.running.options import Options
+from pancseg.settings import load_feature_settings
+from pancseg.work import Work
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("4GB", 4_000_000_000), ("3.5g", 3_500_000_000), ("800 MiB", 800_000_000), ("12", 12)],
+)
+def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "many", "-3GB", "0", "1.2.3GB", "4PB"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no amount of memory"):
+        parse_size(text)
+
+
+def test_a_scan_needs_more_the_larger_it_is_and_an_unreadable_one_only_its_worker(
+    tmp_path: Path,
+) -> None:
+    sizes = []
+    for count in (10, 40):
+        path = tmp_path / f"{count}.nii.gz"
+        scans.write(sitk.GetImageFromArray(np.zeros((count, 100, 100), np.int16)), path)
+        sizes.append(needed_bytes(Case("x", path), network=True))
+    assert sizes[1] - sizes[0] >= 30 * 100 * 100 * 2
+    (tmp_path / "bad.nii").write_text("no header")
+    bad = Case("x", tmp_path / "bad.nii")
+    assert needed_bytes(bad, network=False) < needed_bytes(bad, network=True) < sizes[0]
+
+
+def test_who_does_not_fit_waits_for_room() -> None:
+    budget = Budget(10)
+    assert budget.fits(10)
+    assert not budget.fits(11)
+    budget.take(7)
+    entered = threading.Event()
+
+    def second() -> None:
+        budget.take(5)
+        entered.set()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    assert not entered.wait(0.1)
+    budget.give_back(7)
+    assert entered.wait(5)
+    thread.join()
+
+
+def test_there_is_memory() -> None:
+    assert free_bytes() > 10**8
+
+
+@pytest.mark.parametrize("weights", [None, "monet_phantom"])
+def test_a_worker_takes_no_more_than_is_foretold_and_not_much_less(
+    cohort: Path, weights: str | None, tmp_path: Path
+) -> None:
+    cases = [case for case in read_cohort(cohort) if bool(case.mask) is not bool(weights)][:1]
+    settings = load_feature_settings(cohort.parent / "quick.yaml")
+    work = Work("run" if weights else "extract", settings, weights)
+    run_cohort(cases, tmp_path, work, lambda outcome: None, Options(workers=1))
+    log = map(json.loads, (tmp_path / "run.jsonl").read_text().splitlines())
+    took = next(record["peak_mb"] for record in log if record["event"] == "scan") * 1e6
+    foretold = needed_bytes(cases[0], network=bool(weights))
+    assert took <= foretold <= 2.5 * took

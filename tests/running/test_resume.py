@@ -1,0 +1,239 @@
+"""A run does again what is new, changed or failed, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pancseg import scans
+from pancseg.case import Case
+from pancseg.cohort import Outcome, read_cohort
+from pancseg.pipeline import run_cohort, segment_cohort
+from pancseg.running.log import account_of
+from pancseg.running.options import Options
+from pancseg.settings import load_feature_settings
+from pancseg.work import Work
+
+HERE = Options(workers=0)
+
+
+@pytest.fixture
+def work(cohort: Path) -> Work:
+    settings = load_feature_settings(cohort.parent / "quick.yaml")
+    return Work("run", settings, weights="monet_phantom")
+
+
+@pytest.fixture
+def cases(cohort: Path, tmp_path: Path) -> list[Case]:
+    """Three patients of the cohort, the last without a mask, as files that a test may change."""
+    folder = tmp_path / "copy"
+    shutil.copytree(cohort.parent, folder)
+    by_name = {case.name: case for case in read_cohort(folder / "cohort.csv")}
+    return [by_name[name] for name in ("a", "b", "auto1")]
+
+
+def correct(path: Path) -> None:
+    """Take the lowest slice of a mask away."""
+    mask = scans.read(path)
+    voxels = scans.array(mask).copy()
+    voxels[np.flatnonzero(voxels.any(axis=(1, 2)))[0]] = 0
+    scans.write(scans.like(voxels, mask), path)
+
+
+def run(
+    cases: list[Case], out: Path, work: Work, options: Options = HERE
+) -> tuple[list[Outcome], set[str]]:
+    """Run, and return the outcomes and the names of the scans that were done anew."""
+    outcomes = run_cohort(cases, out, work, lambda outcome: None, options)
+    lines = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines()]
+    scans_ = [line for line in lines if line["event"] == "scan"]
+    return outcomes, {line["case"] for line in scans_ if line["reused"] < len(line["rows"])}
+
+
+def test_the_same_again_does_nothing_and_gives_the_same_bytes(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    _, done = run(cases, out, work)
+    assert done == {"a", "b", "auto1"}
+    first = (out / "features.csv").read_bytes()
+    _, done = run(cases, out, work)
+    assert done == set()
+    assert account_of(out / "run.jsonl").reused == 3
+    assert (out / "features.csv").read_bytes() == first
+
+
+def test_another_order_added_and_removed_patients(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(cases[:2], out, work)
+    first = pd.read_csv(out / "features.csv").set_index("patient_id")
+    _, done = run([cases[2], cases[1]], out, work)
+    assert done == {"auto1"}
+    second = pd.read_csv(out / "features.csv").set_index("patient_id")
+    assert list(second.index) == ["auto1", "b"]
+    pd.testing.assert_series_equal(second.loc["b"], first.loc["b"])
+
+
+def test_a_changed_setting_never_takes_an_old_value_and_keeps_the_masks(
+    cases: list[Case], work: Work, cohort: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(cases, out, work)
+    before = pd.read_csv(out / "features.csv")
+    mask = out / "masks" / "auto1.nii.gz"
+    made = mask.stat().st_mtime_ns
+    text = (cohort.parent / "quick.yaml").read_text().replace("binWidth: 25", "binWidth: 10")
+    (tmp_path / "finer.yaml").write_text(text)
+    finer = replace(work, settings=load_feature_settings(tmp_path / "finer.yaml"))
+    _, done = run(cases, out, finer)
+    assert done == {"a", "b", "auto1"}
+    after = pd.read_csv(out / "features.csv")
+    entropy = "original_firstorder_Entropy"
+    assert (before[entropy] != after[entropy]).all()
+    assert (before["settings_sha256"] != after["settings_sha256"]).all()
+    assert mask.stat().st_mtime_ns == made
+    _, done = run(cases, out, work)  # the first settings again
+    assert done == set()
+    pd.testing.assert_frame_equal(pd.read_csv(out / "features.csv"), before)
+
+
+def test_a_changed_scan_or_mask_costs_that_patient_alone(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(cases, out, work)
+    assert cases[0].mask is not None
+    correct(cases[0].mask)
+    _, done = run(cases, out, work)
+    assert done == {"a"}
+    image = scans.read(cases[2].image)
+    scans.write(image + 1, cases[2].image)
+    outcomes, done = run(cases, out, work)
+    assert done == {"auto1"}
+    assert outcomes[2].usable
+
+
+def test_a_mask_of_the_network_that_was_corrected_is_measured_as_it_is(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    before, _ = run(cases, out, work)
+    path = out / "masks" / "auto1.nii.gz"
+    correct(path)
+    corrected = path.read_bytes()
+    outcomes, done = run(cases, out, work)
+    assert done == {"auto1"}
+    assert path.read_bytes() == corrected
+    assert outcomes[2].values["qc_mask_source"] == "corrected"
+    assert 0 < outcomes[2].values["qc_volume_ml"] < before[2].values["qc_volume_ml"]  # type: ignore[operator]
+    _, done = run(cases, out, work)
+    assert done == set()
+
+
+def test_a_corrected_mask_is_not_taken_for_another_scan(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(cases, out, work)
+    path = out / "masks" / "auto1.nii.gz"
+    correct(path)
+    scans.write(scans.read(cases[2].image) + 1, cases[2].image)
+    corrected = path.read_bytes()
+    outcomes, _ = run(cases, out, work)
+    assert [o.reason for o in outcomes] == ["", "", "mask_exists"]
+    assert path.read_bytes() == corrected
+
+
+def test_a_mask_that_comes_from_elsewhere_is_neither_taken_nor_replaced(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "masks").mkdir(parents=True)
+    assert cases[0].mask is not None
+    shutil.copy(cases[0].mask, out / "masks" / "auto1.nii.gz")
+    outcomes, _ = run(cases, out, work)
+    assert [o.reason for o in outcomes] == ["", "", "mask_exists"]
+    assert (out / "masks" / "auto1.nii.gz").read_bytes() == cases[0].mask.read_bytes()
+
+
+def test_a_mask_that_was_deleted_is_made_again(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(cases, out, work)
+    path = out / "masks" / "auto1.nii.gz"
+    made = path.read_bytes()
+    table = (out / "features.csv").read_bytes()
+    path.unlink()
+    _, done = run(cases, out, work)
+    assert done == {"auto1"}
+    assert path.read_bytes() == made
+    assert (out / "features.csv").read_bytes() == table
+
+
+def test_segmenting_first_leaves_only_measuring(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    apart, whole = tmp_path / "apart", tmp_path / "whole"
+    alone = replace(work, command="segment", settings=None)
+    segment_cohort(cases[2:], apart, alone, lambda outcome: None, HERE)
+    made = (apart / "masks" / "auto1.nii.gz").stat().st_mtime_ns
+    run(cases[2:], apart, work)
+    assert (apart / "masks" / "auto1.nii.gz").stat().st_mtime_ns == made
+    run(cases[2:], whole, work)
+    assert (apart / "features.csv").read_bytes() == (whole / "features.csv").read_bytes()
+
+
+def test_failures_are_tried_again_unless_they_are_to_stay(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert cases[0].mask is not None
+    whole = cases[0].mask.read_bytes()
+    scans.write(scans.read(cases[0].mask) * 0, cases[0].mask)
+    outcomes, _ = run(cases, out, work)
+    assert [o.reason for o in outcomes] == ["empty_mask", "", ""]
+    table = (out / "features.csv").read_bytes()
+    _, done = run(cases, out, work)
+    assert done == {"a"}
+    _, done = run(cases, out, work, replace(HERE, retry=False))
+    assert done == set()
+    assert (out / "features.csv").read_bytes() == table
+    cases[0].mask.write_bytes(whole)
+    outcomes, done = run(cases, out, work, replace(HERE, retry=False))
+    assert done == {"a"}  # it is not the same any more
+    assert [o.reason for o in outcomes] == ["", "", ""]
+
+
+def test_a_renamed_patient_gets_a_mask_under_the_new_name(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(cases, out, work)
+    outcomes, _ = run([replace(cases[2], patient_id="new")], out, work)
+    assert outcomes[0].usable
+    old, new = (out / "masks" / f"{name}.nii.gz" for name in ("auto1", "new"))
+    assert old.read_bytes() == new.read_bytes()
+    assert list(pd.read_csv(out / "features.csv")["patient_id"]) == ["new"]
+
+
+def test_a_failed_segmentation_leaves_no_mask_of_an_earlier_scan(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(cases, out, work)
+    image = scans.read(cases[2].image)
+    air = np.full(scans.array(image).shape, -1000, np.int16)
+    air[0, 0, 0] = 0
+    scans.write(scans.like(air, image), cases[2].image)
+    outcomes, _ = run(cases, out, work)
+    assert not outcomes[2].usable
+    assert not (out / "masks" / "auto1.nii.gz").exists()

@@ -1,0 +1,79 @@
+"""The registry of reasons: every code that the source uses, no other; README has its table."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from conftest import ROOT
+
+from pancseg.reasons import REASONS, markdown
+
+OF_THE_RUN = {"crashed", "killed", "timeout"}
+"""Codes of what happens to a worker process (``running/supervised.py``)."""
+
+CALLS = {"UnusableCase", "Finding", "_beyond", "note"}
+
+
+def constants(node: ast.expr) -> Iterator[str]:
+    """Yield a string, or both of ``"a" if … else "b"``."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from constants(node.body)
+        yield from constants(node.orelse)
+
+
+def codes_in(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if name in CALLS and node.args:
+                yield from constants(node.args[0])
+            if name == "Outcome" and len(node.args) > 2:
+                yield from constants(node.args[2])
+        elif isinstance(node, ast.Assign):
+            (target, *_) = node.targets
+            if isinstance(target, ast.Subscript) and getattr(target.value, "id", "") == "reasons":
+                yield from constants(target.slice)
+            elif getattr(target, "id", "") in ("_REFUSALS", "DUPLICATE"):
+                values = node.value.values if isinstance(node.value, ast.Dict) else [node.value]
+                for value in values:
+                    yield from constants(value)
+        elif isinstance(node, ast.Dict) and len(node.keys) == 1 and node.keys[0]:
+            is_fact = isinstance(node.values[0], ast.JoinedStr)  # {code: f"fact"}
+            yield from constants(node.keys[0]) if is_fact else ()
+
+
+def used() -> set[str]:
+    """Return the codes in the source; those of ``pancseg evaluate`` stand in its own tables."""
+    found: set[str] = set()
+    for path in (ROOT / "pancseg").rglob("*.py"):
+        if "evaluation" not in path.parts:
+            found |= set(codes_in(ast.parse(path.read_text(encoding="utf-8"))))
+    return found
+
+
+def test_every_code_is_registered_and_used() -> None:
+    assert used() | OF_THE_RUN == set(REASONS)
+
+
+def test_codes_are_found(tmp_path: Path) -> None:
+    text = (
+        'raise UnusableCase("a" if x else "b", f"{x}")\nreasons["c"] = "x"\nrow.note("d", "warn")'
+    )
+    assert set(codes_in(ast.parse(text))) == {"a", "b", "c", "d"}
+
+
+def test_the_readme_has_the_table() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"## What happens when something goes wrong\n\n{markdown()}\n\n" in text
+
+
+def test_cells_are_short_and_plain() -> None:
+    for code, reason in REASONS.items():
+        assert code.isidentifier()
+        assert reason.status in ("warn", "fail", "warn or fail", "error")
+        assert all("|" not in cell and "\n" not in cell for cell in reason)
+        assert len(reason.happened) + len(reason.remedy) <= 130
