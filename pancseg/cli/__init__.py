@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 
 import pancseg
-from pancseg.cli import benchmark
+from pancseg.cli import benchmark, model
 from pancseg.cli.cohort import check, demo, extract, run, segment
 from pancseg.cli.evaluate import evaluate
+from pancseg.cli.model import predict
 from pancseg.cli.selftest import selftest
 from pancseg.cli.train import train
 
@@ -43,6 +44,7 @@ def _main(
     pass
 
 
-for command in (check, segment, extract, run, demo, evaluate, train, selftest):
+for command in (check, segment, extract, run, demo, evaluate, train, selftest, predict):
     app.command()(command)
 app.add_typer(benchmark.app, name="benchmark")
+app.add_typer(model.app, name="model")

@@ -1,0 +1,353 @@
+"""The commands from the table to subtype and survival: model subtype, model survival, predict."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pancseg.cli.options import Out, Quiet, Verbose
+from pancseg.cli.refusal import usage_errors
+from pancseg.console import progress_lines, say
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pancseg.outcomes.study import ModelSettings, Outcome
+    from pancseg.outcomes.table import Joined, TableOptions
+
+app = typer.Typer(
+    help="From the table to molecular subtype or survival, everything fitted within the fold.",
+    no_args_is_help=True,
+)
+_EXTRA = ("dcurves", "jinja2", "lifelines", "matplotlib", "skops")
+
+FeatureTable = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FEATURES", help="pancseg's table, or any CSV or Parquet with an id column."
+    ),
+]
+ClinicalFile = Annotated[
+    Path, typer.Option("--outcome", metavar="CLINICAL", help="CSV with the outcome, by id.")
+]
+Id = Annotated[str | None, typer.Option("--id", help="Id column of FEATURES.")]
+OutcomeId = Annotated[str | None, typer.Option(help="Id column of CLINICAL.")]
+Clinical = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN", help="A clinical variable; once for each."),
+]
+Batch = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Scanner or site, for ComBat in the folds.")
+]
+Volume = Annotated[str | None, typer.Option(metavar="COLUMN", help="The volume's column.")]
+Group = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Rows with equal values stay in one fold.")
+]
+Region = Annotated[str | None, typer.Option("--roi", help="The region, where there are several.")]
+Drop = Annotated[
+    list[str] | None, typer.Option(metavar="COLUMN", help="A column that is no feature.")
+]
+ExcludeWarn = Annotated[
+    bool, typer.Option("--exclude-warn", help="Leave out rows with qc_status warn too.")
+]
+Stability = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="CSV with feature and icc: of alike features, keep stable."),
+]
+Algorithm = Annotated[
+    str, typer.Option("--model", help="The algorithm that is declared beforehand and saved.")
+]
+Repeats = Annotated[int, typer.Option(min=1, help="Repeats of the nested cross-validation.")]
+Outer = Annotated[int, typer.Option("--folds", min=3, help="Outer folds.")]
+Inner = Annotated[int, typer.Option("--inner-folds", min=2, help="Inner folds.")]
+CanaryRuns = Annotated[
+    int, typer.Option("--canary", min=0, help="Runs on permuted outcomes and on noise; 0: none.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of folds, models, bootstrap and canary.")]
+Cores = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: cores.")]
+
+
+@app.command()
+def subtype(
+    features: FeatureTable,
+    outcome: ClinicalFile,
+    label: Annotated[str, typer.Option(metavar="COLUMN", help="The class in CLINICAL.")],
+    out: Out,
+    positive: Annotated[
+        str | None, typer.Option(metavar="VALUE", help="The class to tell from the rest.")
+    ] = None,
+    id_column: Id = None,
+    outcome_id: OutcomeId = None,
+    clinical: Clinical = None,
+    batch: Batch = None,
+    volume: Volume = None,
+    group: Group = None,
+    roi: Region = None,
+    drop: Drop = None,
+    exclude_warn: ExcludeWarn = False,
+    stability: Stability = None,
+    model: Algorithm = "elastic-net",
+    repeats: Repeats = 5,
+    folds: Outer = 5,
+    inner_folds: Inner = 5,
+    canary: CanaryRuns = 8,
+    seed: Seed = 0,
+    workers: Cores = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Predict a class from features: what does radiomics add?
+
+    OUT gets a report (Markdown, HTML), out-of-fold predictions, the model,
+    settings and a pre-filled CLEAR checklist. Exit code 1 when the leakage
+    canary finds something where nothing is.
+    """
+    with usage_errors(verbose):
+        _check_extra()
+        from pancseg.outcomes.study import ModelSettings, subtype_outcome
+
+        options = _options(
+            id_column, outcome_id, clinical, batch, volume, (group, roi, drop, exclude_warn)
+        )
+        settings = ModelSettings(
+            kind="subtype",
+            model=model,
+            outer=folds,
+            inner=inner_folds,
+            repeats=repeats,
+            canary=canary,
+            seed=seed,
+        )
+        joined, found = subtype_outcome(
+            _joined(features, outcome, options, (label,)), label, positive
+        )
+    _analyse(joined, found, settings, options, (out, stability, workers, quiet, verbose))
+
+
+@app.command()
+def survival(
+    features: FeatureTable,
+    outcome: ClinicalFile,
+    time: Annotated[str, typer.Option(metavar="COLUMN", help="Follow-up in CLINICAL.")],
+    event: Annotated[str, typer.Option(metavar="COLUMN", help="Event or censored, in CLINICAL.")],
+    out: Out,
+    event_is: Annotated[
+        str | None, typer.Option(metavar="VALUE", help="The value that means event.")
+    ] = None,
+    trust_times: Annotated[
+        bool, typer.Option("--trust-times", help="Times of one unit, though they do not look it.")
+    ] = False,
+    id_column: Id = None,
+    outcome_id: OutcomeId = None,
+    clinical: Clinical = None,
+    batch: Batch = None,
+    volume: Volume = None,
+    group: Group = None,
+    roi: Region = None,
+    drop: Drop = None,
+    exclude_warn: ExcludeWarn = False,
+    stability: Stability = None,
+    model: Algorithm = "elastic-net",
+    repeats: Repeats = 5,
+    folds: Outer = 5,
+    inner_folds: Inner = 5,
+    canary: CanaryRuns = 8,
+    seed: Seed = 0,
+    workers: Cores = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Predict time to an event from features: what does radiomics add?
+
+    OUT gets a report (Markdown, HTML), out-of-fold predictions, the model,
+    settings and a pre-filled CLEAR checklist. Exit code 1 when the leakage
+    canary finds something where nothing is.
+    """
+    with usage_errors(verbose):
+        _check_extra()
+        from pancseg.outcomes.study import ModelSettings, survival_outcome_of
+
+        options = _options(
+            id_column, outcome_id, clinical, batch, volume, (group, roi, drop, exclude_warn)
+        )
+        settings = ModelSettings(
+            kind="survival",
+            model=model,
+            outer=folds,
+            inner=inner_folds,
+            repeats=repeats,
+            canary=canary,
+            seed=seed,
+        )
+        joined, found = survival_outcome_of(
+            _joined(features, outcome, options, (time, event)), time, event, event_is, trust_times
+        )
+    _analyse(joined, found, settings, options, (out, stability, workers, quiet, verbose))
+
+
+def predict(
+    fitted: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `model` wrote.")],
+    features: FeatureTable,
+    out: Annotated[Path, typer.Option("--out", "-o", help="CSV of predictions to write.")],
+    outcome: Annotated[
+        Path | None,
+        typer.Option(metavar="CLINICAL", help="Outcomes: external validation; also variables."),
+    ] = None,
+    id_column: Id = None,
+    outcome_id: OutcomeId = None,
+    positive: Annotated[
+        str | None, typer.Option(metavar="VALUE", help="The class to tell from the rest.")
+    ] = None,
+    event_is: Annotated[
+        str | None, typer.Option(metavar="VALUE", help="The value that means event.")
+    ] = None,
+    trust_model: Annotated[
+        bool, typer.Option("--trust-model", help="Load forests too; only from whom you trust.")
+    ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Apply a fitted model to new patients; with their outcomes, judge it.
+
+    OUT is a CSV with one row per patient and one column per model.
+    """
+    with usage_errors(verbose):
+        _check_extra()
+        from pancseg.export.whole_files import write_whole
+        from pancseg.outcomes import predict as new
+        from pancseg.outcomes.outputs import MODEL_FILE, csv_bytes
+        from pancseg.outcomes.report import with_interval
+        from pancseg.outcomes.saved import read_model
+
+        saved = read_model((fitted / MODEL_FILE).read_bytes(), trust_model)
+        options = _saved_options(saved.facts, id_column, outcome_id, outcome is not None)
+        joined = new.read_new(saved, features, outcome, options)
+        table = new.predictions(saved, joined)
+        lines = [f"{len(table)} patients predicted"]
+        if outcome is not None:
+            judged, y = _known(joined, saved.kind, saved.facts, positive, event_is)
+            rows = table.set_index("id").loc[judged.features.index].reset_index()
+            lines.append(f"external validation, {len(y)} patients with a known outcome:")
+            for name, found in new.external(saved, rows, y, judged.groups).items():
+                text = ", ".join(f"{key} {with_interval(value)}" for key, value in found.items())
+                lines.append(f"  {name}: {text}")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole({out: csv_bytes(table)})
+    if not quiet:
+        say("\n".join([*joined.notes, *lines]), sys.stdout)
+
+
+def _known(
+    joined: Joined,
+    kind: str,
+    facts: dict[str, list[str]],
+    positive: str | None,
+    event_is: str | None,
+) -> tuple[Joined, np.ndarray]:
+    """Return new patients with a known outcome, and it."""
+    from pancseg.outcomes.study import subtype_outcome, survival_outcome_of
+
+    if kind == "subtype":
+        judged, found = subtype_outcome(
+            joined, facts["outcome"][0], positive or facts["classes"][1]
+        )
+    else:
+        time, event = facts["outcome"]
+        judged, found = survival_outcome_of(joined, time, event, event_is, trust_times=True)
+    return judged, found.y
+
+
+def _saved_options(
+    facts: dict[str, object], id_column: str | None, outcome_id: str | None, clinical: bool
+) -> TableOptions:
+    from pancseg.outcomes.table import TableOptions
+
+    return TableOptions(
+        id_column=id_column,
+        outcome_id=outcome_id,
+        batch=facts["batch_column"],  # type: ignore[arg-type]
+        volume=facts["volume"],  # type: ignore[arg-type]
+        clinical=tuple(facts["clinical_columns"]) if clinical else (),  # type: ignore[arg-type]
+        roi=facts["roi"],  # type: ignore[arg-type]
+        exclude_warn=bool(facts["exclude_warn"]),
+    )
+
+
+def _options(
+    id_column: str | None,
+    outcome_id: str | None,
+    clinical: list[str] | None,
+    batch: str | None,
+    volume: str | None,
+    rest: tuple[str | None, str | None, list[str] | None, bool],
+) -> TableOptions:
+    from pancseg.outcomes.table import TableOptions
+
+    group, roi, drop, exclude_warn = rest
+    return TableOptions(
+        id_column,
+        outcome_id,
+        group,
+        roi,
+        batch,
+        volume,
+        tuple(clinical or ()),
+        tuple(drop or ()),
+        exclude_warn,
+    )
+
+
+def _joined(
+    features: Path, clinical: Path, options: TableOptions, columns: tuple[str, ...]
+) -> Joined:
+    from pancseg.outcomes.table import join, read_features
+
+    return join(read_features(features, options), clinical, options, columns)
+
+
+def _analyse(
+    joined: Joined,
+    outcome: Outcome,
+    settings: ModelSettings,
+    options: TableOptions,
+    rest: tuple[Path, Path | None, int | None, bool, bool],
+) -> None:
+    out, stability, workers, quiet, verbose = rest
+    with usage_errors(verbose):
+        from pancseg.outcomes import study as studies
+        from pancseg.outcomes.analysis import analyse, steps_of
+        from pancseg.outcomes.outputs import write_analysis
+        from pancseg.threads import available_cores
+
+        studies.refuse_what_cannot_be_modelled(joined, outcome)
+        icc = None if stability is None else studies.read_stability(stability)
+        study = studies.make_study(joined, outcome, settings, icc)
+        warned = studies.warnings_of(joined, outcome, settings)
+        for line in [] if quiet else joined.notes:
+            say(line, sys.stdout)
+        for line in warned:
+            say(f"warning: {line}", sys.stderr)
+        with progress_lines(steps_of(settings), quiet, "folds", "nothing was written") as tell:
+            results = analyse(study, settings, workers or available_cores(), _telling(tell))
+        write_analysis(out, results, joined, outcome, options, warned)
+    if results.leaks:
+        say("pancseg: the canary found a leak; no performance is shown, see the report", sys.stderr)
+        raise typer.Exit(1)
+    if not quiet:
+        say("\n".join([*results.verdict, f"report in {out / 'report.md'}"]), sys.stdout)
+
+
+def _telling(tell: Callable[[str, bool], None]) -> Callable[[str], None]:
+    return lambda line: tell(line, False)
+
+
+def _check_extra() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
+        raise ValueError(f"model needs {', '.join(missing)}: pip install 'pancseg[model]'")

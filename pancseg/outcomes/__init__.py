@@ -1,0 +1,1 @@
+"""From the table to subtype and survival, everything fitted within the fold."""

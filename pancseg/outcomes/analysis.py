@@ -1,0 +1,212 @@
+"""Owns the analysis of a cohort from study to results: validate, judge, compare, canaries.
+
+Knows nothing about files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pancseg.outcomes import subtype, survival
+from pancseg.outcomes.canary import Canary, run_canaries
+from pancseg.outcomes.measures import (
+    Estimate,
+    bootstrap_weights,
+    calibration_line,
+    estimate,
+)
+from pancseg.outcomes.study import BOTH, CLINICAL, RADIOMICS, VOLUME, ModelSettings
+from pancseg.outcomes.validate import Fitted, Study, Validation, fit_recipes, validate
+
+COMPARISONS = (
+    (RADIOMICS, VOLUME),
+    (RADIOMICS, CLINICAL),
+    (BOTH, CLINICAL),
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that a report says.
+
+    Attributes:
+        study, settings: what was done. ``validation``: out-of-fold predictions.
+        canaries: of the primary model.
+        measures: model → measure → estimate. Empty when a canary sings.
+        differences: (a, b) → estimate of the main measure of a minus that of b.
+        calibration: model → (slope, intercept); subtype and survival mean different things.
+        verdict: sentences on what radiomics adds.
+        final: recipes fitted on all patients.
+    """
+
+    study: Study
+    settings: ModelSettings
+    validation: Validation
+    canaries: list[Canary]
+    final: dict[str, Fitted]
+    measures: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    differences: dict[tuple[str, str], Estimate] = field(default_factory=dict)
+    calibration: dict[str, tuple[float, float]] = field(default_factory=dict)
+    verdict: tuple[str, ...] = ()
+
+    @property
+    def leaks(self) -> bool:
+        """Whether a canary found something where nothing is."""
+        return any(canary.sings for canary in self.canaries)
+
+
+def main_measure(kind: str) -> str:
+    """Return the measure that models are compared by."""
+    return "AUC" if kind == "subtype" else "Harrell's C"
+
+
+def steps_of(settings: ModelSettings) -> int:
+    """Return how often :func:`analyse` tells that a piece is done."""
+    return settings.outer * settings.repeats + 2 * settings.canary
+
+
+def analyse(
+    study: Study,
+    settings: ModelSettings,
+    workers: int = 1,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Results:
+    """Return the results of a study; the same whatever the number of workers."""
+    canaries = run_canaries(study, RADIOMICS, settings.canary, workers, tell)
+    validation = validate(study, workers, tell)
+    final = fit_recipes(study, np.arange(len(study.y)), settings.seed)
+    if any(canary.sings for canary in canaries):
+        return Results(study, settings, validation, canaries, final)
+    weights = bootstrap_weights(study.groups, settings.resamples, settings.seed)
+    vectors = {
+        name: measured(study, validation, name, weights, settings.kind)
+        for name in validation.models
+    }
+    main = main_measure(settings.kind)
+    folds = {name: by_fold(study, validation, name, settings.kind) for name in vectors}
+    differences = {
+        (a, b): estimate(
+            vectors[a][main] - vectors[b][main], folds[a][main] - folds[b][main], study.outer
+        )
+        for a, b in COMPARISONS
+        if a in vectors and b in vectors
+    }
+    judged = {
+        name: {
+            measure: estimate(
+                values,
+                folds[name][measure],
+                study.outer,
+            )
+            for measure, values in found.items()
+        }
+        for name, found in vectors.items()
+    }
+    return Results(
+        study,
+        settings,
+        validation,
+        canaries,
+        final,
+        judged,
+        differences,
+        {name: calibration(study, validation, name) for name in validation.models},
+        tuple(verdict(judged, differences, main)),
+    )
+
+
+def measured(
+    study: Study, validation: Validation, name: str, weights: np.ndarray, kind: str
+) -> dict[str, np.ndarray]:
+    """Return each measure of one model under each bootstrap weighting."""
+    model = validation.models[name]
+    if kind == "subtype":
+        return subtype.measure(study.y, validation, model, weights)
+    times = np.asarray(survival.time_grid(study.y))
+    return survival.measure(study.y, validation, model, weights, times)
+
+
+def by_fold(study: Study, validation: Validation, name: str, kind: str) -> dict[str, np.ndarray]:
+    """Return each measure in each outer test fold, over all repeats."""
+    model, parts = validation.models[name], []
+    for r, folds in enumerate(validation.folds):
+        curves = None if model.curves is None else model.curves[r : r + 1]
+        one = replace(
+            model,
+            score=model.score[r : r + 1],
+            threshold=model.threshold[r : r + 1],
+            curves=curves,
+        )
+        within = Validation(folds[None], {name: one})
+        weights = (folds[None] == np.arange(study.outer)[:, None]).astype(float)
+        parts.append(measured(study, within, name, weights, kind))
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def calibration(study: Study, validation: Validation, name: str) -> tuple[float, float]:
+    """Return slope and intercept of out-of-fold predictions.
+
+    Subtype: of the outcome's logit on the mean prediction's over repeats. Survival: the slope is
+    the coefficient of the first repeat's log hazard in a Cox model stratified by fold; there is no
+    intercept (NaN).
+    """
+    score = validation.models[name].score
+    if study.y.dtype.names is None:
+        return calibration_line(study.y, score.mean(axis=0))
+    return _cox_slope(study.y, score[0], validation.folds[0]), float("nan")
+
+
+def _cox_slope(y: np.ndarray, score: np.ndarray, fold: np.ndarray) -> float:
+    """Return how log hazards of held-out patients have to be stretched to fit their outcomes."""
+    from lifelines import CoxPHFitter
+
+    from pancseg.outcomes.cox import as_frame
+
+    if np.ptp(score) < 1e-9:
+        return float("nan")
+    frame = as_frame(y).assign(risk=score, fold=fold)
+    model = CoxPHFitter(penalizer=1e-6).fit(frame, "time", "event", strata=["fold"])
+    return float(model.params_["risk"])
+
+
+def verdict(
+    judged: dict[str, dict[str, Estimate]],
+    differences: dict[tuple[str, str], Estimate],
+    main: str,
+) -> list[str]:
+    """Return what radiomics adds, in sentences."""
+    own = judged[RADIOMICS][main]
+    found = []
+    if own.low > 0.5:
+        found.append(f"Radiomics predicts better than chance ({main} {interval(own)}).")
+    else:
+        found.append(
+            f"No evidence that radiomics predicts better than chance ({main} {interval(own)})."
+        )
+    volume = judged.get(VOLUME, {}).get(main)
+    if volume is not None and volume.low > 0.5:
+        beyond = differences[RADIOMICS, VOLUME]
+        if beyond.low <= 0:
+            found.append(
+                f"**Explained by volume**: volume alone reaches {interval(volume)}, and radiomics "
+                f"adds {interval(beyond)} to it, which may be nothing."
+            )
+        else:
+            found.append(
+                f"More than volume: radiomics adds {interval(beyond)} to volume's {main} "
+                f"of {interval(volume)}."
+            )
+    if (BOTH, CLINICAL) in differences:
+        added = differences[BOTH, CLINICAL]
+        says = "adds to" if added.low > 0 else "is not shown to add to"
+        found.append(f"Radiomics {says} the clinical variables ({main} {interval(added)}).")
+    return found
+
+
+def interval(found: Estimate) -> str:
+    """Return an estimate with its interval, as sentences hold it."""
+    numbers = (f"{value:.3f}".replace("-", "−") for value in (found.value, found.low, found.high))
+    return "{}, 95 % interval {} to {}".format(*numbers)

@@ -1,0 +1,153 @@
+"""Owns applying a saved model to new patients, and judging it where their outcomes are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pancseg.outcomes import measures, subtype
+from pancseg.outcomes.measures import Estimate, estimate
+from pancseg.outcomes.saved import SavedModel
+from pancseg.outcomes.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
+from pancseg.outcomes.survival import SurvivalTask
+from pancseg.outcomes.table import Joined, TableOptions, alone, join, read_features
+
+
+def read_new(
+    saved: SavedModel, features: Path, clinical: Path | None, options: TableOptions
+) -> Joined:
+    """Read new patients' table; without a clinical file, no outcome is known.
+
+    Raises:
+        ValueError: see :mod:`table`.
+    """
+    found = read_features(features, options)
+    if clinical is None:
+        return alone(found, options)
+    return join(found, clinical, options, tuple(saved.facts["outcome"]))
+
+
+def predictions(saved: SavedModel, joined: Joined) -> pd.DataFrame:
+    """Return one row per patient and one column per model.
+
+    Subtype: the probability of the positive class. Survival: the log hazard, and beside it the
+    probability to be event-free at the middle of the model's times. Models whose columns are not
+    there are left out.
+
+    Raises:
+        ValueError: features that the model needs are missing; a scanner or site it has not seen.
+    """
+    blocks = _blocks(saved, joined)
+    found = pd.DataFrame({"id": joined.features.index})
+    for name, model in saved.models.items():
+        if name == CHANCE or not set(model.blocks) <= set(blocks):
+            continue
+        x = model.prepared(blocks)
+        column = name.replace(" + ", "_and_").replace(" ", "_")
+        if saved.kind == "subtype":
+            found[column] = subtype.SubtypeTask().predict(model.model, x)
+        else:
+            task = SurvivalTask(tuple(saved.facts["times"]))
+            found[column] = task.predict(model.model, x)
+            middle = len(task.times) // 2
+            curve = task.curves(model.model, x)[:, middle]
+            found[f"{column}_event_free_at_{task.times[middle]:.6g}"] = curve
+    return found
+
+
+def external(
+    saved: SavedModel, table: pd.DataFrame, y: np.ndarray, groups: np.ndarray, resamples: int = 1000
+) -> dict[str, dict[str, Estimate]]:
+    """Return measures of the saved models on patients whom they have never seen.
+
+    Args:
+        saved: for what is predicted.
+        table: of :func:`predictions`, same rows.
+        y: outcome of these rows.
+        groups: their patients.
+        resamples: of the patient bootstrap.
+    """
+    weights = measures.bootstrap_weights(groups, resamples, 0)
+    rows = np.arange(len(y))
+    found = {}
+    for name in (RADIOMICS, VOLUME, CLINICAL, BOTH):
+        column = name.replace(" + ", "_and_").replace(" ", "_")
+        if column not in table:
+            continue
+        score = table[column].to_numpy()
+        if saved.kind == "subtype":
+            called = score >= saved.models[name].threshold
+            vectors = {
+                "AUC": measures.pair_measure([(rows, score, measures.class_pairs(y))], weights),
+                "PR-AUC": measures.average_precision(y, score, weights),
+                "Brier": measures.mean_measure((score - y) ** 2, weights),
+                "sensitivity": measures.mean_measure(np.where(y == 1, called, np.nan), weights),
+                "specificity": measures.mean_measure(np.where(y == 0, ~called, np.nan), weights),
+            }
+        else:
+            pairs = measures.harrell_pairs(y)
+            tau = float(np.quantile(y["time"][y["event"]], 0.9))
+            uno = measures.uno_pairs(y, y, tau)
+            vectors = {
+                "Harrell's C": measures.pair_measure([(rows, score, pairs)], weights),
+                "Uno's C": measures.pair_measure([(rows, score, uno)], weights),
+            }
+        found[name] = {measure: estimate(values) for measure, values in vectors.items()}
+    return found
+
+
+def _blocks(saved: SavedModel, joined: Joined) -> dict[str, np.ndarray]:
+    facts: Mapping[str, Any] = saved.facts
+    missing = [name for name in facts["features"] if name not in joined.features]
+    used = _used(saved)
+    if lost := [name for name in missing if name in used]:
+        raise ValueError(
+            f"FEATURES lacks {len(lost)} columns that the model uses, such as {lost[0]!r}; extract "
+            "with the same settings"
+        )
+    x = joined.features.reindex(columns=facts["features"]).to_numpy(float)
+    if facts["batches"] is not None:
+        if joined.batch is None:
+            raise ValueError(f"the model needs the column {facts['batch_column']!r} (--batch)")
+        place = {name: code for code, name in enumerate(facts["batches"])}
+        codes = [place.get(name, -1) for name in joined.batch]
+        x = np.column_stack([codes, x])
+    found = {RADIOMICS: x}
+    if joined.volume.shape[1]:
+        found[VOLUME] = joined.volume.to_numpy(float)
+    if facts["clinical"] and joined.clinical.shape[1]:
+        found[CLINICAL] = _same_indicators(joined.clinical, facts).to_numpy(float)
+    return found
+
+
+def _same_indicators(clinical: pd.DataFrame, facts: Mapping[str, Any]) -> pd.DataFrame:
+    """Return clinical columns as the model knows them.
+
+    New patients may lack a level (its indicator is 0) but not bring one that the model never saw.
+
+    Raises:
+        ValueError: a level that the model has not seen.
+    """
+    known = facts["clinical"]
+    new = [name for name in clinical if name not in known]
+    if new:
+        raise ValueError(f"clinical value {new[0]!r} was not there when the model was fitted")
+    found = clinical.reindex(columns=known)
+    for name in known:
+        if name not in clinical:
+            found[name] = 0.0
+    return found
+
+
+def _used(saved: SavedModel) -> set[str]:
+    """Return features without which a model gives other numbers than it was judged by."""
+    return {
+        column
+        for model in saved.models.values()
+        for column, weight in zip(model.columns, model.weights, strict=True)
+        if weight and RADIOMICS in model.blocks
+    }

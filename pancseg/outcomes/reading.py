@@ -1,0 +1,137 @@
+"""Owns reading tables that anyone wrote: delimiter, encoding, decimal comma, empty rows.
+
+Knows nothing about what a column means.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", ".", "-", "?", "#n/a", "unknown"})
+_DOT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
+_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+
+
+def read_text_table(path: Path, what: str) -> pd.DataFrame:
+    """Return all cells as stripped text, missing ones as ``""``; Parquet by its ending.
+
+    Args:
+        path: CSV (comma, semicolon or tab; UTF-8, UTF-16 or Windows-1252) or Parquet.
+        what: how messages call the file.
+
+    Raises:
+        ValueError: no table, a column name twice, a row longer than the header.
+        OSError: the file cannot be read.
+    """
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _from_parquet(path, what)
+    return _from_csv(_decoded(path.read_bytes(), what), what)
+
+
+def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
+    """Return a column of text as numbers, NaN where missing; a decimal comma is understood.
+
+    Raises:
+        ValueError: text that is no number, or both ``.`` and ``,`` as decimal marks.
+    """
+    present = cells[~is_missing(cells)]
+    with_comma = present.map(lambda cell: bool(_COMMA.fullmatch(cell)))
+    if with_comma.any() and present.str.contains(".", regex=False).any():
+        raise ValueError(f"{what}: both 1.5 and 1,5 are used; use one decimal mark")
+    plain = present.str.replace(",", ".", regex=False).where(with_comma, present)
+    bad = plain[~plain.map(lambda cell: bool(_DOT.fullmatch(cell)))]
+    if len(bad):
+        raise ValueError(
+            f"{what}: {len(bad)} of {len(present)} values are text, such as {shown(bad)}; "
+            "numbers are needed"
+        )
+    found = pd.Series(np.nan, index=cells.index, dtype=float)
+    found[plain.index] = plain.astype(float)
+    return found
+
+
+def is_missing(cells: pd.Series[str]) -> pd.Series[bool]:
+    """Return where a cell says that there is no value."""
+    return cells.str.casefold().isin(MISSING)
+
+
+def shown(values: pd.Series[str], most: int = 6) -> str:
+    """Return the different values, most frequent first, as a message shows them."""
+    counts = Counter(values)
+    text = ", ".join(repr(value[:30]) for value, _ in counts.most_common(most))
+    return text + (f" and {len(counts) - most} more" if len(counts) > most else "")
+
+
+def _from_parquet(path: Path, what: str) -> pd.DataFrame:
+    try:
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise ValueError(f"{what}: Parquet needs pyarrow: pip install 'pancseg[parquet]'") from None
+    try:
+        found = pq.ParquetFile(path).read()
+    except (ValueError, OSError) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
+        raise ValueError(f"{what} is no Parquet file that can be read") from None
+    _check_header(found.column_names, what)
+    return pd.DataFrame({name: _as_text(found[name].to_pylist()) for name in found.column_names})
+
+
+def _as_text(values: list[object]) -> list[str]:
+    return ["" if v is None or v != v else str(v).strip() for v in values]
+
+
+def _decoded(content: bytes, what: str) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16")
+    if b"\0" in content:
+        raise ValueError(f"{what} is no text (an Excel workbook?); save it as CSV UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def _from_csv(text: str, what: str) -> pd.DataFrame:
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+    except csv.Error as error:
+        raise ValueError(f"{what} is no CSV that can be read: {error}") from None
+    lines = [(place, [cell.strip() for cell in row]) for place, row in enumerate(rows, start=1)]
+    lines = [(place, row) for place, row in lines if any(row)]
+    if not lines:
+        raise ValueError(f"{what} is empty; a header and a row per patient are needed")
+    header = lines[0][1]
+    while header and not header[-1]:
+        header.pop()
+    header = [name or f"unnamed_{place}" for place, name in enumerate(header, start=1)]
+    _check_header(header, what)
+    width = len(header)
+    for place, row in lines[1:]:
+        if any(row[width:]):
+            raise ValueError(
+                f"{what}: row {place} has {len(row)} cells, the header {width}; quote cells that "
+                "hold the delimiter (a decimal comma in a comma-separated file?)"
+            )
+    cells = [(row + [""] * width)[:width] for _, row in lines[1:]]
+    return pd.DataFrame(cells, columns=header, dtype=str)
+
+
+def _delimiter(text: str) -> str:
+    """Return what splits the header into most cells; a comma on a tie."""
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    bare = re.sub(r'"[^"]*"', "", header)
+    return max((",", ";", "\t"), key=bare.count)
+
+
+def _check_header(header: list[str], what: str) -> None:
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        raise ValueError(f"{what}: the column {twice[0]!r} exists twice; names must differ")

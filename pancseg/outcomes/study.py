@@ -1,0 +1,305 @@
+"""Owns the step from a joined cohort to a study: outcome, blocks, recipes, and the guards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from pancseg.outcomes import subtype, survival
+from pancseg.outcomes.coding import class_codes, event_codes, survival_times
+from pancseg.outcomes.cox import survival_outcome
+from pancseg.outcomes.prepare import plain_preparation, preparation
+from pancseg.outcomes.reading import numbers, read_text_table
+from pancseg.outcomes.table import Joined, refuse_outcome_values
+from pancseg.outcomes.validate import Block, Recipe, Study
+
+RADIOMICS, VOLUME, CLINICAL, CHANCE = "radiomics", "volume only", "clinical only", "chance"
+BOTH = "clinical + radiomics"
+FEWEST_EVENTS, FEWEST_OF_CLASS, FEWEST_PATIENTS, FEWEST_OF_BATCH = 10, 10, 20, 10
+_FEW_PATIENTS, _EVENTS_PER_VARIABLE, _SMALL_SHARE = 100, 10, 0.2
+
+
+class ModelSettings(BaseModel):
+    """What is chosen before looking: written to ``settings.yaml``.
+
+    Attributes:
+        kind: subtype or survival.
+        model: the algorithm that is judged, saved and compared: a key of ``MODELS``.
+        outer, inner, repeats: of the nested cross-validation.
+        resamples: of the patient bootstrap.
+        canary: runs on permuted outcomes, and as many on noise features; 0: none.
+        seed: of folds, models, bootstrap and canary.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["subtype", "survival"]
+    model: str = "elastic-net"
+    outer: int = Field(5, ge=3, le=20)
+    inner: int = Field(5, ge=2, le=20)
+    repeats: int = Field(5, ge=1, le=100)
+    resamples: int = Field(1000, ge=100, le=100_000)
+    canary: int = Field(8, ge=0, le=1000)
+    seed: int = Field(0, ge=0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of a joined cohort.
+
+    Attributes:
+        kind: subtype or survival.
+        y: (n,) 0/1, or events and times.
+        columns: where it came from.
+        classes: names of class 0 and 1; empty for survival.
+    """
+
+    kind: Literal["subtype", "survival"]
+    y: np.ndarray
+    columns: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+
+    @property
+    def strata(self) -> np.ndarray:
+        """What folds are balanced by: the class, or whether there was an event."""
+        return np.asarray(self.y["event"] if self.kind == "survival" else self.y).astype(int)
+
+
+def subtype_outcome(joined: Joined, label: str, positive: str | None) -> tuple[Joined, Outcome]:
+    """Return the cohort with a known class, and it; the others are counted."""
+    codes, classes = class_codes(joined.outcomes[label], label, positive)
+    keep = codes.notna().to_numpy()
+    joined = joined.rows(keep, _lost(keep, f"no {label}"))
+    y = codes[keep].to_numpy().astype(int)
+    refuse_outcome_values(joined.features, y.astype(float), label)
+    return joined, Outcome("subtype", y, (label,), classes)
+
+
+def survival_outcome_of(
+    joined: Joined, time: str, event: str, event_is: str | None, trust_times: bool
+) -> tuple[Joined, Outcome]:
+    """Return the cohort with known time and event, and these; the others are counted."""
+    times = survival_times(joined.outcomes[time], time, trust_times)
+    events = event_codes(joined.outcomes[event], event, event_is)
+    keep = (times.notna() & events.notna()).to_numpy()
+    joined = joined.rows(keep, _lost(keep, f"no {time} or no {event}"))
+    y = survival_outcome(events[keep].to_numpy() == 1, times[keep].to_numpy())
+    refuse_outcome_values(joined.features, y["time"], time)
+    refuse_outcome_values(joined.features, y["event"].astype(float), event)
+    return joined, Outcome("survival", y, (time, event))
+
+
+def refuse_what_cannot_be_modelled(joined: Joined, outcome: Outcome) -> None:
+    """Refuse cohorts whose numbers carry no model, in one line each.
+
+    Raises:
+        ValueError: the line.
+    """
+    n, patients = len(outcome.y), len(np.unique(joined.groups))
+    if outcome.kind == "survival":
+        events = int(outcome.y["event"].sum())
+        if events == 0:
+            raise ValueError(f"all {n} patients are censored: there is no event to model")
+        if events < FEWEST_EVENTS:
+            raise ValueError(
+                f"{events} events in {n} patients; at least {FEWEST_EVENTS} are needed"
+            )
+        if np.ptp(outcome.y["time"]) == 0:
+            raise ValueError(f"all {n} times are {outcome.y['time'][0]:g}: the outcome is constant")
+    else:
+        counts = np.bincount(outcome.y, minlength=2)
+        if counts.min() == 0:
+            raise ValueError(f"all {n} patients are of one class; two are needed")
+        if counts.min() < FEWEST_OF_CLASS:
+            raise ValueError(
+                f"the smaller class has {counts.min()} of {n} patients; at least "
+                f"{FEWEST_OF_CLASS} are needed"
+            )
+    if patients < FEWEST_PATIENTS:
+        raise ValueError(f"{patients} patients; at least {FEWEST_PATIENTS} are needed")
+    if joined.batch is not None:
+        _refuse_batches(joined.batch)
+
+
+def _refuse_batches(batch: np.ndarray) -> None:
+    names, sizes = np.unique(batch, return_counts=True)
+    if len(names) == 1:
+        raise ValueError("--batch: there is one scanner or site only, nothing to harmonise")
+    if sizes.min() < FEWEST_OF_BATCH:
+        raise ValueError(
+            f"--batch: {names[sizes.argmin()]!r} has {sizes.min()} patients; at least "
+            f"{FEWEST_OF_BATCH} of each scanner or site are needed: merge or leave out"
+        )
+
+
+def warnings_of(joined: Joined, outcome: Outcome, settings: ModelSettings) -> list[str]:
+    """Return what the data can hardly carry, with numbers."""
+    found = []
+    n, p = joined.features.shape
+    count = int(outcome.strata.sum())
+    smaller = count if outcome.kind == "survival" else min(count, n - count)
+    what = "events" if outcome.kind == "survival" else "patients of the smaller class"
+    largest = max(k for k in subtype.SIZES if k <= max(subtype.SIZES[0], smaller // 4))
+    if n < _FEW_PATIENTS:
+        found.append(f"{n} patients: intervals are wide, and a small study finds mostly luck.")
+    if smaller / largest < _EVENTS_PER_VARIABLE:
+        found.append(
+            f"{smaller} {what} for models of up to {largest} features: "
+            f"{smaller / largest:.1f} per variable, fewer than {_EVENTS_PER_VARIABLE}."
+        )
+    if smaller / p < 1:
+        found.append(f"{p} candidate features for {smaller} {what}: {smaller / p:.2g} for each.")
+    if outcome.kind == "subtype" and smaller / n < _SMALL_SHARE:
+        found.append(f"The smaller class has {smaller} of {n} patients ({smaller / n:.0%}).")
+    if outcome.kind == "survival":
+        found += _odd_times(outcome.y)
+    found += _separation(joined.features, outcome)
+    if joined.volume.shape[1] == 0:
+        found.append("No volume column: whether radiomics measured only volume cannot be told.")
+    if joined.clinical.shape[1] == 0:
+        found.append("No clinical column (--clinical): what radiomics adds to them is not known.")
+    if joined.batch is not None:
+        found += _confounded(joined.batch, outcome.strata)
+    return found
+
+
+def _odd_times(y: np.ndarray) -> list[str]:
+    found = []
+    if (zero := int((y["time"] == 0).sum())) > 0:
+        found.append(f"{zero} patients have time 0.")
+    if y["event"].all():
+        found.append("No patient is censored; is the event column right?")
+    return found
+
+
+def make_study(
+    joined: Joined,
+    outcome: Outcome,
+    settings: ModelSettings,
+    stability: pd.Series[float] | None = None,
+) -> Study:
+    """Return the study of a cohort: radiomics, and always beside it what is simpler.
+
+    Args:
+        joined: the cohort.
+        outcome: of the same rows.
+        settings: as chosen.
+        stability: ICC by feature name.
+
+    Raises:
+        ValueError: no such model.
+    """
+    kind = subtype if outcome.kind == "subtype" else survival
+    models = kind.MODELS
+    if settings.model not in models:
+        raise ValueError(f"--model: there is no {settings.model!r}; known are {', '.join(models)}")
+    icc = None if stability is None else tuple(stability.reindex(joined.features.columns))
+    blocks = {RADIOMICS: _radiomics(joined, icc)}
+    for name, frame in ((VOLUME, joined.volume), (CLINICAL, joined.clinical)):
+        if frame.shape[1]:
+            blocks[name] = Block(frame.to_numpy(float), tuple(map(str, frame)), plain_preparation())
+    count = int(outcome.strata.sum())
+    smaller = count if outcome.kind == "survival" else min(count, len(outcome.y) - count)
+    smaller = smaller * (settings.outer - 1) // settings.outer
+    recipes = [Recipe(RADIOMICS, (RADIOMICS,), models[settings.model](smaller, 0, settings.seed))]
+    for name, build in models.items():
+        if name != settings.model:
+            title = f"{RADIOMICS}, {name.replace('-', ' ')}"
+            recipes.append(Recipe(title, (RADIOMICS,), build(smaller, 0, settings.seed)))
+    recipes += [
+        Recipe(name, (name,), kind.plain()) for name in (VOLUME, CLINICAL) if name in blocks
+    ]
+    if CLINICAL in blocks:
+        always = joined.clinical.shape[1]
+        both = models[settings.model](smaller, always, settings.seed)
+        recipes.append(Recipe(BOTH, (RADIOMICS, CLINICAL), both))
+    recipes.append(Recipe(CHANCE, (), kind.chance()))
+    task = (
+        subtype.SubtypeTask()
+        if outcome.kind == "subtype"
+        else survival.SurvivalTask(survival.time_grid(outcome.y))
+    )
+    return Study(
+        outcome.y,
+        _strata(outcome.strata, joined.batch),
+        joined.groups,
+        blocks,
+        recipes,
+        task,
+        settings.outer,
+        settings.inner,
+        settings.repeats,
+        settings.seed,
+    )
+
+
+def read_stability(path: Path) -> pd.Series[float]:
+    """Return ICC by feature from a CSV with columns ``feature`` and ``icc``.
+
+    Raises:
+        ValueError: other columns, text, a feature twice.
+    """
+    table = read_text_table(path, "the stability file")
+    if not {"feature", "icc"} <= set(table.columns):
+        raise ValueError("the stability file needs the columns feature and icc")
+    if table["feature"].duplicated().any():
+        raise ValueError("the stability file names a feature twice")
+    return numbers(table["icc"], "icc").set_axis(pd.Index(table["feature"]))
+
+
+def batch_codes(batch: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return numbers of scanners or sites, and their names in that order."""
+    names, codes = np.unique(batch, return_inverse=True)
+    return codes, tuple(str(name) for name in names)
+
+
+def _radiomics(joined: Joined, icc: tuple[float, ...] | None) -> Block:
+    x = joined.features.to_numpy(float)
+    if joined.batch is not None:
+        x = np.column_stack([batch_codes(joined.batch)[0], x])
+    names = tuple(joined.features.columns)
+    return Block(x, names, preparation(icc, joined.batch is not None))
+
+
+def _strata(strata: np.ndarray, batch: np.ndarray | None) -> np.ndarray:
+    """Return the outcome's strata, parted by batch too so that every fold has all of them."""
+    return strata if batch is None else strata + 2 * batch_codes(batch)[0]
+
+
+def _lost(keep: np.ndarray, why: str) -> str | None:
+    return f"{int((~keep).sum())} patients with {why} were left out." if not keep.all() else None
+
+
+def _separation(features: pd.DataFrame, outcome: Outcome) -> list[str]:
+    """Return a warning where one feature parts the classes entirely."""
+    if outcome.kind == "survival":
+        return []
+    x = features.to_numpy(float)
+    low = np.where(np.isnan(x), np.inf, x), np.where(np.isnan(x), -np.inf, x)
+    one, zero = outcome.y == 1, outcome.y == 0
+    above = low[0][one].min(axis=0) > low[1][zero].max(axis=0)
+    below = low[1][one].max(axis=0) < low[0][zero].min(axis=0)
+    parted = features.columns[(above | below) & ~np.isnan(x).all(axis=0)]
+    if not len(parted):
+        return []
+    return [
+        f"Separation: {len(parted)} features, such as {parted[0]}, part the classes without error; "
+        "odds ratios are infinite without a penalty. Does one of them encode the outcome?"
+    ]
+
+
+def _confounded(batch: np.ndarray, strata: np.ndarray) -> list[str]:
+    from scipy.stats import chi2_contingency
+
+    p = chi2_contingency(pd.crosstab(batch, strata)).pvalue
+    if p > 0.05:
+        return []
+    return [
+        f"Scanner or site goes with the outcome (chi-squared p = {p:.2g}): ComBat then removes "
+        "biology together with the site, or leaves some of the site."
+    ]

@@ -1,0 +1,141 @@
+"""The commands on real tables that ship in lifelines and scikit-learn, and on bad input."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from pancseg.cli import app
+from pancseg.outcomes.saved import read_model
+
+SHORT = ["--repeats", "1", "--folds", "3", "--inner-folds", "2", "--workers", "1"]
+
+
+def pancseg(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def breast(tmp_path_factory):
+    """scikit-learn's Wisconsin breast cancer table: 100 patients to fit, 100 to judge."""
+    from sklearn.datasets import load_breast_cancer
+
+    data = load_breast_cancer(as_frame=True)
+    folder = tmp_path_factory.mktemp("breast")
+    for name, rows in (("old", slice(0, 100)), ("new", slice(100, 200))):
+        table = data.data.iloc[rows].set_axis([f"P{n}" for n in range(100)])
+        table.rename_axis("id").to_csv(folder / f"{name}.csv")
+        label = data.target.iloc[rows].map({0: "malignant", 1: "benign"}).to_numpy()
+        pd.DataFrame({"id": table.index, "label": label}).to_csv(
+            folder / f"{name}_clinical.csv", index=False, sep=";"
+        )
+    return folder
+
+
+def fit_breast(breast, out, canary=3):
+    outcome = ["--outcome", breast / "old_clinical.csv", "--label", "label"]
+    command = ["model", "subtype", breast / "old.csv", *outcome, "--volume", "mean area"]
+    return pancseg(*command, "--out", out, "--canary", canary, *SHORT)
+
+
+def test_subtype_on_a_real_table_and_on_new_patients(breast, tmp_path):
+    result = fit_breast(breast, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "better than chance" in result.output
+    report = (tmp_path / "out" / "report.md").read_text()
+    for title in ("Verdict", "Leakage canary", "Performance", "Calibration", "cannot know"):
+        assert title in report
+    assert "| volume only |" in report
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    assert (table.groupby("model").size() == 100).all()
+    found = pancseg(
+        *("predict", tmp_path / "out", breast / "new.csv"),
+        *("--outcome", breast / "new_clinical.csv", "--out", tmp_path / "new.csv"),
+    )
+    assert found.exit_code == 0, found.output
+    assert "external validation, 100 patients" in found.output
+    new = pd.read_csv(tmp_path / "new.csv")
+    assert new["radiomics"].between(0, 1).all()
+    assert list(new["id"][:2]) == ["P0", "P1"]
+    from sklearn.metrics import roc_auc_score
+
+    y = pd.read_csv(breast / "new_clinical.csv", sep=";")["label"] == "malignant"
+    assert f"AUC {roc_auc_score(y, new['radiomics']):.3f}" in found.output
+
+
+def test_the_same_seed_gives_the_same_bytes(breast, tmp_path):
+    for name in ("a", "b"):
+        assert fit_breast(breast, tmp_path / name, canary=0).exit_code == 0
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert "model.skops" in names
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+def test_survival_on_a_real_table(tmp_path):
+    from lifelines.datasets import load_rossi
+
+    data = load_rossi().iloc[:200].rename_axis("id").reset_index()
+    data[["id", "age", "prio", "wexp", "paro"]].to_csv(tmp_path / "f.csv", index=False)
+    data[["id", "week", "arrest", "fin"]].to_csv(tmp_path / "c.csv", index=False)
+    result = pancseg(
+        *("model", "survival", tmp_path / "f.csv", "--outcome", tmp_path / "c.csv"),
+        *("--time", "week", "--event", "arrest", "--clinical", "fin"),
+        *("--out", tmp_path / "out", "--canary", "0", *SHORT),
+    )
+    assert result.exit_code == 0, result.output
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "Harrell's C" in report
+    assert "log-rank p" in report
+    assert "clinical + radiomics" in report
+    found = pancseg(
+        *("predict", tmp_path / "out", tmp_path / "f.csv", "--outcome", tmp_path / "c.csv"),
+        *("--out", tmp_path / "p.csv"),
+    )
+    assert found.exit_code == 0, found.output
+    new = pd.read_csv(tmp_path / "p.csv")
+    assert "clinical_and_radiomics" in new
+
+
+@pytest.mark.parametrize(
+    ("clinical", "line"),
+    [
+        (lambda n: [(5.0, 0)] * n, "all 40 patients are censored"),
+        (lambda n: [(i + 1.0, int(i < 4)) for i in range(n)], "4 events in 40 patients"),
+        (lambda n: [(5.0, 1)] * n, "the outcome is constant"),
+        (lambda n: [(i - 3.0, 1) for i in range(n)], "3 times are negative"),
+        (lambda n: [(i + 1.0, 1 + i % 2) for i in range(n)], "the coding is ambiguous"),
+    ],
+)
+def test_cohorts_that_carry_no_survival_model(tmp_path, clinical, line):
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    pd.DataFrame(x, columns=list("abc")).rename_axis("id").to_csv(tmp_path / "f.csv")
+    table = pd.DataFrame(clinical(40), columns=["time", "event"]).rename_axis("id")
+    table.to_csv(tmp_path / "c.csv")
+    result = pancseg(
+        *("model", "survival", tmp_path / "f.csv", "--outcome", tmp_path / "c.csv"),
+        *("--time", "time", "--event", "event", "--out", tmp_path / "out"),
+    )
+    assert result.exit_code == 2
+    assert line in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_three_patients_are_refused(tmp_path):
+    (tmp_path / "f.csv").write_text("id,a\n1,2\n2,3\n3,5\n")
+    (tmp_path / "c.csv").write_text("id,s\n1,x\n2,y\n3,y\n")
+    result = pancseg(
+        *("model", "subtype", tmp_path / "f.csv", "--outcome", tmp_path / "c.csv"),
+        *("--label", "s", "--out", tmp_path / "out"),
+    )
+    assert result.exit_code == 2
+    assert "the smaller class has 1 of 3 patients" in result.output
+
+
+def test_a_pickle_is_not_loaded():
+    import pickle
+
+    with pytest.raises(ValueError, match="no model that pancseg wrote"):
+        read_model(pickle.dumps({"format": 1}))

@@ -1,0 +1,190 @@
+"""Tables as the world writes them, and what is refused in one line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pancseg.outcomes.coding import class_codes, event_codes, survival_times
+from pancseg.outcomes.reading import numbers, read_text_table
+from pancseg.outcomes.table import (
+    TableOptions,
+    clinical_numbers,
+    join,
+    read_features,
+    refuse_outcome_values,
+)
+
+FEATURES = "patient_id,qc_status,a,b\nP1,pass,1,2\nP2,fail,,\nP3,warn,3,4\nP4,pass,5,6\n"
+
+
+def files(tmp_path, features=FEATURES, clinical="patient_id,time\nP1,3\nP3,4\nP4,5\n"):
+    for name, text in (("f.csv", features), ("c.csv", clinical)):
+        content = text if isinstance(text, bytes) else text.encode()
+        (tmp_path / name).write_bytes(content)
+    return tmp_path / "f.csv", tmp_path / "c.csv"
+
+
+def joined(tmp_path, options=None, outcome=("time",), **texts):
+    f, c = files(tmp_path, **texts)
+    options = options or TableOptions()
+    return join(read_features(f, options), c, options, outcome)
+
+
+def test_rows_that_failed_are_left_out_and_counted(tmp_path):
+    found = joined(tmp_path)
+    assert list(found.features.index) == ["P1", "P3", "P4"]
+    assert list(found.features) == ["a", "b"]
+    assert any("1 rows with qc_status fail" in note for note in found.notes)
+    assert any("1 rows with qc_status warn were kept" in note for note in found.notes)
+    stricter = joined(tmp_path, TableOptions(exclude_warn=True))
+    assert list(stricter.features.index) == ["P1", "P4"]
+
+
+@pytest.mark.parametrize(
+    "clinical",
+    [
+        "patient_id;time;x\nP4;5,5;1\nP1;3,25;2\nP3;4,0;3\n;;\n;;\n",
+        "patient_id\ttime\tx\nP4\t5.5\t1\nP1\t3.25\t2\nP3\t4\t3\n\n\n",
+        "\ufeffpatient_id,time,x,,\nP4,5.5,1,,\nP1,3.25,2,,\nP3,4.0,3,,\n,,,,\n",
+        '"patient_id","time","x"\r\n"P4","5,5","1"\r\n"P1","3,25","2"\r\n"P3","4,0","3"\r\n',
+        "patient_id;time;x\nP4;5,5;1\nP1;3,25;2\nP3;4,0;3\n".encode("utf-16"),
+        "patient_id;time;größe\nP4;5,5;1\nP1;3,25;2\nP3;4,0;3\n".encode("cp1252"),
+    ],
+)
+def test_clinical_files_come_as_the_world_writes_them(tmp_path, clinical):
+    found = joined(tmp_path, clinical=clinical)
+    times = survival_times(found.outcomes["time"], "time", trusted=False)
+    assert list(times) == [3.25, 4.0, 5.5]
+
+
+@pytest.mark.parametrize("spelling", ["{}", "{}.0", "{:03d}"])
+def test_ids_as_integers_or_strings(tmp_path, spelling):
+    features = "id,a\n" + "".join(f"{n},{n * n}\n" for n in range(1, 5))
+    clinical = "nr,time\n" + "".join(f"{spelling.format(n)},{n}\n" for n in (4, 2, 1, 9))
+    found = joined(tmp_path, features=features, clinical=clinical)
+    assert list(found.outcomes["time"]) == ["1", "2", "4"]
+    assert set(map(tuple, found.unmatched.to_numpy())) == {("3", "clinical"), ("9", "features")}
+    assert any("3 patients matched" in note for note in found.notes)
+
+
+def test_parquet_is_the_same_as_csv(tmp_path):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"id": [7, 8], "a": [0.1, np.nan]})
+    frame.to_parquet(tmp_path / "f.parquet")
+    found = read_features(tmp_path / "f.parquet", TableOptions())
+    assert list(found.values.index) == ["7", "8"]
+    assert found.values["a"].iloc[0] == 0.1
+    assert np.isnan(found.values["a"].iloc[1])
+
+
+@pytest.mark.parametrize(
+    ("features", "line"),
+    [
+        ("patient_id,a\nP1,1\nP1,2\n", "1 ids in 'patient_id' are duplicated"),
+        ("patient_id,a,a\nP1,1,2\n", "the column 'a' exists twice"),
+        ("patient_id,a\nP1,inf\nP3,2\n", "1 infinite values in 1 columns"),
+        ("patient_id,a,b\nP1,,\nP3,,\n", "all 2 feature columns are empty"),
+        ("patient_id,a\nP1,red\nP3,2\n", "1 of 2 values are text, such as 'red'"),
+        ("patient_id,a,Time\nP1,1,3\nP3,2,4\n", "the outcome 'Time' is among the features"),
+        ("patient_id\nP1\n", "no feature column"),
+        ("", "is empty"),
+        ("patient_id,a\nP1,1,5\n", "row 2 has 3 cells, the header 2"),
+        ("patient_id,roi,a\nP1,x,1\nP1,y,2\n", "2 regions (x, y); take one"),
+        ("patient_id,a\n,1\nP3,2\n", "1 rows have no id"),
+        ("patient_id,a\nQ1,1\nQ2,2\n", "no id of FEATURES (2 rows)"),
+        (b"PK\x03\x04\0\0", "is no text"),
+    ],
+)
+def test_bad_tables_end_in_one_line(tmp_path, features, line):
+    with pytest.raises(ValueError, match=r".") as refusal:
+        joined(tmp_path, features=features)
+    assert line in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_empty_columns_are_left_out_and_said(tmp_path):
+    found = joined(tmp_path, features="patient_id,a,b\nP1,1,\nP3,2,\n")
+    assert list(found.features) == ["a"]
+    assert any("1 feature columns are empty" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["0", "1"], ["no", "Yes"], ["alive", "DEAD"], ["0:LIVING", "1:DECEASED"], ["False", "True"]],
+)
+def test_events_in_known_words(values):
+    codes = event_codes(pd.Series([values[0], values[1], "", "NA"]), "os", None)
+    assert list(codes[:2]) == [0, 1]
+    assert codes[2:].isna().all()
+
+
+def test_an_ambiguous_event_is_refused_with_what_was_found():
+    cells = pd.Series(["1", "2", "2"])
+    with pytest.raises(ValueError, match="ambiguous, found '2', '1'"):
+        event_codes(cells, "status", None)
+    assert list(event_codes(cells, "status", "2")) == [0, 1, 1]
+    with pytest.raises(ValueError, match="no row has '3'"):
+        event_codes(cells, "status", "3")
+
+
+@pytest.mark.parametrize(
+    ("cells", "line"),
+    [
+        (["1", "-3"], "1 times are negative, the lowest -3"),
+        (["12 months", "3"], "1 of 2 times carry a unit"),
+        (["6", "9", "12", "18", "24", "360", "420", "600", "700"], "look like two units (5 up to"),
+        (["inf", "3"], "1 times are infinite"),
+        (["soon", "3"], "are text"),
+        (["1.5", "2,5"], "both 1.5 and 1,5"),
+    ],
+)
+def test_bad_times(cells, line):
+    with pytest.raises(ValueError, match=r".") as refusal:
+        survival_times(pd.Series(cells), "t", trusted=False)
+    assert line in str(refusal.value)
+
+
+def test_exponential_times_are_not_taken_for_two_units():
+    for seed in range(200):
+        times = np.random.default_rng(seed).exponential(500, 60)
+        survival_times(pd.Series(times.astype(str)), "t", trusted=False)
+
+
+def test_classes():
+    codes, names = class_codes(pd.Series(["qm", "non-qm", ""]), "s", None)
+    assert names == ("non-qm", "qm")
+    assert list(codes[:2]) == [1, 0]
+    with pytest.raises(ValueError, match="two classes"):
+        class_codes(pd.Series(["a", "a"]), "s", None)
+    with pytest.raises(ValueError, match="3 classes"):
+        class_codes(pd.Series(["a", "b", "c"]), "s", None)
+    assert class_codes(pd.Series(["a", "b", "c"]), "s", "b")[1] == ("a or c", "b")
+
+
+def test_the_outcome_under_another_name_is_a_leak():
+    outcome = np.arange(20.0) % 2
+    features = pd.DataFrame({"a": np.arange(20.0), "copy": 3 - 2 * outcome})
+    with pytest.raises(ValueError, match="'copy' is the outcome"):
+        refuse_outcome_values(features, outcome, "label")
+    refuse_outcome_values(features[["a"]], outcome, "label")
+
+
+def test_clinical_text_becomes_indicators():
+    found = clinical_numbers(pd.Series(["m", "f", "", "m"]), "sex")
+    assert list(found) == ["sex=m"]
+    assert list(found["sex=m"].iloc[[0, 1, 3]]) == [1, 0, 1]
+    assert np.isnan(found["sex=m"].iloc[2])
+    with pytest.raises(ValueError, match="11 different texts"):
+        clinical_numbers(pd.Series([f"x{n}" for n in range(11)]), "site")
+
+
+def test_numbers_read_back_to_the_bit(tmp_path):
+    values = np.random.default_rng(0).normal(size=50)
+    pd.DataFrame({"id": range(50), "a": values}).to_csv(tmp_path / "t.csv", index=False)
+    assert (numbers(read_text_table(tmp_path / "t.csv", "t")["a"], "a") == values).all()
+
+
+def test_the_outcome_itself_is_no_clinical_variable(tmp_path):
+    options = TableOptions(clinical=("time",))
+    with pytest.raises(ValueError, match="--clinical time: that column is the outcome itself"):
+        joined(tmp_path, options)

@@ -1,0 +1,123 @@
+"""Every model finds a planted signal, finds nothing in noise, and nothing leaks into the folds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from lifelines.utils import concordance_index
+from studies import classes, features, study, times
+
+from pancseg.outcomes import subtype, survival
+from pancseg.outcomes.canary import discrimination, judged, run_canaries
+from pancseg.outcomes.combat import ComBat
+from pancseg.outcomes.cox import score_test
+from pancseg.outcomes.prepare import Cleaned, Strongest, Unredundant, Varied
+from pancseg.outcomes.validate import Block, fit_recipes, make_folds, validate
+
+KINDS = [*((classes, name) for name in subtype.MODELS), *((times, n) for n in survival.MODELS)]
+
+
+def found(s):
+    return discrimination(s, validate(s), "radiomics")
+
+
+@pytest.mark.parametrize(("outcome", "model"), KINDS)
+def test_a_planted_signal_is_found(outcome, model):
+    x = features(0, n=150, p=30)
+    assert found(study(x, outcome(x, 2.5, 0), model)) > 0.75
+
+
+def test_a_strong_signal_is_judged_as_its_oracle_is():
+    x = features(1, n=300, p=60)
+    y = times(x, 1.5, 1)
+    oracle = concordance_index(y["time"], -x[:, 0], y["event"])
+    assert found(study(x, y)) == pytest.approx(oracle, abs=0.02)
+
+
+def test_noise_gives_chance_and_selection_outside_the_folds_does_not():
+    """The leaky variant selects on all patients first: this is what is being avoided."""
+    honest, leaky = [], []
+    for seed in range(4):
+        x = features(seed, n=80, p=300)
+        y = times(x, 0.0, seed)
+        honest.append(found(study(x, y)))
+        selected = Strongest(score_test, 10).fit(x, y).transform(x)
+        leaky.append(found(study(selected, y)))
+    assert np.mean(honest) == pytest.approx(0.5, abs=0.1)
+    assert np.mean(leaky) > np.mean(honest) + 0.05
+
+
+def test_test_rows_never_change_what_is_fitted():
+    x = features(2)
+    y = classes(x, 1.0, 2)
+    train = np.arange(70)
+    s = study(x, y)
+    first = fit_recipes(s, train, 5)["radiomics"]
+    other = x.copy()
+    other[70:] = 1e6
+    changed = Block(other, s.blocks["radiomics"].names, s.blocks["radiomics"].preparation)
+    y_other = y.copy()
+    y_other[70:] = 1 - y_other[70:]
+    second = fit_recipes(replace(s, blocks={"radiomics": changed}, y=y_other), train, 5)
+    again = second["radiomics"]
+    assert first.columns == again.columns
+    assert (first.weights == again.weights).all()
+    assert first.threshold == again.threshold
+
+
+def test_patients_are_never_parted():
+    groups = np.repeat(np.arange(30), 3)
+    strata = np.repeat(np.arange(30) % 2, 3)
+    folds = make_folds(strata, groups, 5, 0)
+    assert all(len(set(folds[groups == g])) == 1 for g in range(30))
+    assert set(folds) == set(range(5))
+
+
+def test_the_same_seed_gives_the_same_and_workers_do_not_matter():
+    x = features(3, n=60, p=10)
+    s = study(x, times(x, 1.0, 3))
+    first, second = validate(s, workers=1), validate(s, workers=2)
+    assert (first.models["radiomics"].score == second.models["radiomics"].score).all()
+    other = validate(replace(s, seed=1))
+    assert (first.folds != other.folds).any()
+
+
+def test_the_canary_is_silent_on_a_sound_pipeline_and_sings_on_a_leak():
+    x = features(4, n=60, p=20)
+    canaries = run_canaries(study(x, classes(x, 2.0, 4)), "radiomics", 3)
+    assert [canary.sings for canary in canaries] == [False, False]
+    assert judged("x", [0.70, 0.72, 0.69, 0.73]).sings
+    assert not judged("x", [0.45, 0.56, 0.52, 0.47]).sings
+    assert not judged("x", [0.9]).sings
+
+
+def test_a_site_effect_is_removed_inside_the_folds():
+    """Scanner shifts every feature, and one hospital has more events: no biology."""
+    random = np.random.default_rng(0)
+    batch = np.arange(160) % 2
+    y = (random.random(160) < np.where(batch == 1, 0.8, 0.2)).astype(int)
+    x = features(5, n=160, p=20) + 1.5 * batch[:, None]
+    assert found(study(x, y)) > 0.7
+    assert found(study(x, y, batch=batch)) < 0.62
+
+
+def test_combat_refuses_batches_that_it_cannot_know():
+    x = features(6, n=40, p=5)
+    fitted = ComBat().fit(np.column_stack([np.arange(40) % 2, x]))
+    with pytest.raises(ValueError, match="1 patients are of a scanner or site"):
+        fitted.transform(np.column_stack([[7], x[:1]]))
+    with pytest.raises(ValueError, match="has 3 patients in a training fold"):
+        ComBat().fit(np.column_stack([np.arange(40) < 3, x]))
+
+
+def test_steps_keep_what_they_should():
+    random = np.random.default_rng(7)
+    x = random.normal(size=(50, 5))
+    x[:, 1] = 3.0
+    x[:30, 2] = np.nan
+    x[:, 3] = x[:, 0] + random.normal(size=50) * 0.01
+    assert list(Varied().fit(x).kept_) == [0, 3, 4]
+    assert len(Unredundant().fit(x[:, [0, 3, 4]]).kept_) == 2
+    assert list(Unredundant((0.9, 0.5, 0.1)).fit(x[:, [0, 3, 4]]).kept_) == [0, 2]
+    assert list(Unredundant((0.5, 0.9, 0.1)).fit(x[:, [0, 3, 4]]).kept_) == [1, 2]
+    assert list(Cleaned((0.5, 1.0, 1.0, 0.9, 0.1)).fit(x).kept_) == [3, 4]
