@@ -7,6 +7,7 @@ time, so that memory does not grow with them. Knows nothing about how they were 
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -69,6 +70,7 @@ class Journal:
     def add_mask(self, scan_name: str, digest: str, key: str) -> None:
         """Write down that a mask was made, before it gets its name."""
         self._append({"mask": scan_name, "digest": digest, "key": key})
+        os.fsync(self._file.fileno())  # a mask whose line a power cut took would count as foreign
         self._masks[scan_name][digest] = key
 
     def _outcome(self, case: Case, place: _Place) -> Outcome:
