@@ -111,7 +111,8 @@ Memory = Annotated[
     str | None,
     typer.Option(
         metavar="SIZE",
-        help="Memory for all workers together, such as 8GB; default: what is free.",
+        help="Memory for all workers together (on a cluster: for each), such as 8GB; default: "
+        "what is free.",
         show_default=False,
     ),
 ]

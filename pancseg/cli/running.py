@@ -39,8 +39,8 @@ def options_of(
 
     if scheduler and slurm:
         raise ValueError("--scheduler and --slurm both name a cluster; leave one away")
-    if (scheduler or slurm) and (workers is not None or memory):
-        raise ValueError("--workers and --memory are for this machine; the cluster has its own")
+    if (scheduler or slurm) and workers is not None:
+        raise ValueError("--workers is for this machine; the cluster has its own")
     return Options(
         workers=workers,
         threads=threads,

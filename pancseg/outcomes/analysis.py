@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pancseg.outcomes import subtype, survival
+from pancseg.outcomes.calibration import cox_slope, logistic_line
 from pancseg.outcomes.canary import Canary, run_canaries
 from pancseg.outcomes.measures import (
     Estimate,
     bootstrap_weights,
-    calibration_line,
     estimate,
 )
 from pancseg.outcomes.study import BOTH, CLINICAL, RADIOMICS, VOLUME, ModelSettings
@@ -49,7 +49,7 @@ class Results:
     final: dict[str, Fitted]
     measures: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     differences: dict[tuple[str, str], Estimate] = field(default_factory=dict)
-    calibration: dict[str, tuple[float, float]] = field(default_factory=dict)
+    calibration: dict[str, tuple[Estimate, Estimate]] = field(default_factory=dict)
     verdict: tuple[str, ...] = ()
 
     @property
@@ -113,7 +113,7 @@ def analyse(
         final,
         judged,
         differences,
-        {name: calibration(study, validation, name) for name in validation.models},
+        {name: calibration(study, validation, name, weights) for name in validation.models},
         tuple(verdict(judged, differences, main)),
     )
 
@@ -146,30 +146,22 @@ def by_fold(study: Study, validation: Validation, name: str, kind: str) -> dict[
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
-def calibration(study: Study, validation: Validation, name: str) -> tuple[float, float]:
+def calibration(
+    study: Study, validation: Validation, name: str, weights: np.ndarray
+) -> tuple[Estimate, Estimate]:
     """Return slope and intercept of out-of-fold predictions.
 
     Subtype: of the outcome's logit on the mean prediction's over repeats. Survival: the slope is
     the coefficient of the first repeat's log hazard in a Cox model stratified by fold; there is no
     intercept (NaN).
     """
-    score = validation.models[name].score
-    if study.y.dtype.names is None:
-        return calibration_line(study.y, score.mean(axis=0))
-    return _cox_slope(study.y, score[0], validation.folds[0]), float("nan")
-
-
-def _cox_slope(y: np.ndarray, score: np.ndarray, fold: np.ndarray) -> float:
-    """Return how log hazards of held-out patients have to be stretched to fit their outcomes."""
-    from lifelines import CoxPHFitter
-
-    from pancseg.outcomes.cox import as_frame
-
-    if np.ptp(score) < 1e-9:
-        return float("nan")
-    frame = as_frame(y).assign(risk=score, fold=fold)
-    model = CoxPHFitter(penalizer=1e-6).fit(frame, "time", "event", strata=["fold"])
-    return float(model.params_["risk"])
+    score, y = validation.models[name].score, study.y
+    if y.dtype.names is None:
+        slope, intercept = logistic_line(y, score.mean(axis=0), weights)
+    else:
+        slope = cox_slope(y, score[0], validation.folds[0], weights)
+        intercept = np.full(len(slope), np.nan)
+    return estimate(slope), estimate(intercept)
 
 
 def verdict(

@@ -130,7 +130,10 @@ def score_test(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def censoring_survival(y: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return the probability to be uncensored just before each time; events precede at ties."""
+    """Return the probability to be uncensored after each time; events precede at ties.
+
+    As scikit-survival counts it: censorings at a time are in its own value.
+    """
     censored = ~y["event"]
     steps = np.unique(y["time"][censored])
     factors = []
@@ -139,7 +142,7 @@ def censoring_survival(y: np.ndarray, times: np.ndarray) -> np.ndarray:
         at_risk = (y["time"] >= t).sum() - ties.sum()
         factors.append(1 - (censored & (y["time"] == t)).sum() / at_risk)
     curve = np.concatenate([[1.0], np.cumprod(factors)])
-    return np.asarray(curve[np.searchsorted(steps, times, side="left")])
+    return np.asarray(curve[np.searchsorted(steps, times, side="right")])
 
 
 def kaplan_meier(y: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -100,6 +100,8 @@ def harrell_pairs(y: np.ndarray) -> np.ndarray:
 def uno_pairs(y: np.ndarray, train: np.ndarray, tau: float) -> np.ndarray:
     """Return Uno's pairs (2011): Harrell's before ``tau``, weighted against censoring.
 
+    At a tie the patient with the event is compared with those censored, as in Harrell's.
+
     Args:
         y: outcome of the test rows.
         train: outcome of the training rows, which gives the censoring distribution.
@@ -108,7 +110,7 @@ def uno_pairs(y: np.ndarray, train: np.ndarray, tau: float) -> np.ndarray:
     g = censoring_survival(train, y["time"])
     used = y["event"] & (y["time"] < tau) & (g > 0)
     weight = np.where(used, 1 / np.where(g > 0, g, 1) ** 2, 0.0)
-    return np.asarray((y["time"][:, None] < y["time"][None, :]) * weight[:, None])
+    return np.asarray(harrell_pairs(y) * weight[:, None])
 
 
 def horizon_pairs(y: np.ndarray, train: np.ndarray, t: float) -> np.ndarray:
@@ -124,7 +126,7 @@ def squared_errors(
 ) -> np.ndarray:
     """Return each patient's (times) share of the Brier score, weighted against censoring (Graf)."""
     g_own = censoring_survival(train, y["time"])[:, None]
-    g_t = censoring_survival(train, np.nextafter(times, np.inf))[None, :]
+    g_t = censoring_survival(train, times)[None, :]
     gone = (y["event"][:, None]) & (y["time"][:, None] <= times[None, :]) & (g_own > 0)
     there = (y["time"][:, None] > times[None, :]) & (g_t > 0)
     safe_own, safe_t = np.where(g_own > 0, g_own, 1.0), np.where(g_t > 0, g_t, 1.0)
@@ -156,26 +158,6 @@ def average_precision(y: np.ndarray, score: np.ndarray, weights: np.ndarray) -> 
     total = positive[:, -1]
     found = (gained * precision).sum(axis=1)
     return np.asarray(np.divide(found, total, out=np.full(len(total), np.nan), where=total > 0))
-
-
-def calibration_line(y: np.ndarray, probability: np.ndarray) -> tuple[float, float]:
-    """Return slope and intercept of the outcome's logit on the prediction's (Cox 1958).
-
-    NaN where predictions do not vary.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    logit = logits(probability)
-    if np.ptp(logit) < 1e-9 or len(np.unique(y)) < 2:
-        return float("nan"), float("nan")
-    model = LogisticRegression(C=np.inf, max_iter=1000).fit(logit[:, None], y)
-    return float(model.coef_[0, 0]), float(model.intercept_[0])
-
-
-def logits(probability: np.ndarray) -> np.ndarray:
-    """Return log odds; probabilities are kept away from 0 and 1."""
-    p = np.clip(probability, 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(p / (1 - p)))
 
 
 def best_threshold(y: np.ndarray, score: np.ndarray) -> float:

@@ -14,7 +14,7 @@ import pancseg
 from pancseg.export.whole_files import write_whole
 from pancseg.outcomes import report
 from pancseg.outcomes.analysis import Results
-from pancseg.outcomes.pictures import feature_table, pictures
+from pancseg.outcomes.pictures import PERFORMANCE, feature_table, pictures
 from pancseg.outcomes.saved import SavedModel, model_bytes
 from pancseg.outcomes.study import CHANCE, Outcome, batch_codes
 from pancseg.outcomes.survival import time_grid
@@ -55,7 +55,7 @@ def write_analysis(
         files[MODEL_FILE] = model_bytes(saved_model(results, joined, outcome, options))
     write_whole({folder / name: content for name, content in files.items()})
     if results.leaks:
-        for name in ("predictions.csv", MODEL_FILE):  # of an earlier run
+        for name in ("predictions.csv", MODEL_FILE, *PERFORMANCE):  # of an earlier run
             (folder / name).unlink(missing_ok=True)
 
 

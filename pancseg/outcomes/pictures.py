@@ -19,6 +19,10 @@ _MOST_FEATURES, _BINS = 15, 5
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 
 
+PERFORMANCE = ("roc.png", "kaplan_meier.png", "calibration.png", "decision_curve.png")
+"""Pictures that judge a model."""
+
+
 def pictures(results: Results) -> dict[str, bytes]:
     """Return file name → PNG; none that judges a model when a canary sang."""
     found = {"features.png": _png(_features, results)}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pancseg.outcomes import measures, subtype
+from pancseg.outcomes.calibration import cox_slope, logistic_line
 from pancseg.outcomes.measures import Estimate, estimate
 from pancseg.outcomes.saved import SavedModel
 from pancseg.outcomes.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
@@ -47,15 +48,12 @@ def predictions(saved: SavedModel, joined: Joined) -> pd.DataFrame:
         if name == CHANCE or not set(model.blocks) <= set(blocks):
             continue
         x = model.prepared(blocks)
-        column = name.replace(" + ", "_and_").replace(" ", "_")
         if saved.kind == "subtype":
-            found[column] = subtype.SubtypeTask().predict(model.model, x)
+            found[_column(name)] = subtype.SubtypeTask().predict(model.model, x)
         else:
-            task = SurvivalTask(tuple(saved.facts["times"]))
-            found[column] = task.predict(model.model, x)
-            middle = len(task.times) // 2
-            curve = task.curves(model.model, x)[:, middle]
-            found[f"{column}_event_free_at_{task.times[middle]:.6g}"] = curve
+            task = SurvivalTask((_middle(saved),))
+            found[_column(name)] = task.predict(model.model, x)
+            found[_curve_column(name, task.times[0])] = task.curves(model.model, x)[:, 0]
     return found
 
 
@@ -70,34 +68,75 @@ def external(
         y: outcome of these rows.
         groups: their patients.
         resamples: of the patient bootstrap.
+
+    Raises:
+        ValueError: one class only, or no event.
     """
+    positives = y["event"] if saved.kind == "survival" else y
+    if positives.sum() in ((0,) if saved.kind == "survival" else (0, len(y))):
+        what = "no event" if saved.kind == "survival" else "one class only"
+        raise ValueError(f"external validation: {what} in {len(y)} patients; leave --outcome away")
     weights = measures.bootstrap_weights(groups, resamples, 0)
-    rows = np.arange(len(y))
+    judge = _judge_survival if saved.kind == "survival" else _judge_subtype
     found = {}
     for name in (RADIOMICS, VOLUME, CLINICAL, BOTH):
-        column = name.replace(" + ", "_and_").replace(" ", "_")
-        if column not in table:
-            continue
-        score = table[column].to_numpy()
-        if saved.kind == "subtype":
-            called = score >= saved.models[name].threshold
-            vectors = {
-                "AUC": measures.pair_measure([(rows, score, measures.class_pairs(y))], weights),
-                "PR-AUC": measures.average_precision(y, score, weights),
-                "Brier": measures.mean_measure((score - y) ** 2, weights),
-                "sensitivity": measures.mean_measure(np.where(y == 1, called, np.nan), weights),
-                "specificity": measures.mean_measure(np.where(y == 0, ~called, np.nan), weights),
-            }
-        else:
-            pairs = measures.harrell_pairs(y)
-            tau = float(np.quantile(y["time"][y["event"]], 0.9))
-            uno = measures.uno_pairs(y, y, tau)
-            vectors = {
-                "Harrell's C": measures.pair_measure([(rows, score, pairs)], weights),
-                "Uno's C": measures.pair_measure([(rows, score, uno)], weights),
-            }
-        found[name] = {measure: estimate(values) for measure, values in vectors.items()}
+        if _column(name) in table:
+            vectors = judge(saved, name, table, y, weights)
+            found[name] = {measure: estimate(values) for measure, values in vectors.items()}
     return found
+
+
+def _judge_subtype(
+    saved: SavedModel, name: str, table: pd.DataFrame, y: np.ndarray, weights: np.ndarray
+) -> dict[str, np.ndarray]:
+    score = table[_column(name)].to_numpy()
+    called = score >= saved.models[name].threshold
+    pairs = [(np.arange(len(y)), score, measures.class_pairs(y))]
+    slope, intercept = logistic_line(y, score, weights)
+    return {
+        "AUC": measures.pair_measure(pairs, weights),
+        "PR-AUC": measures.average_precision(y, score, weights),
+        "Brier": measures.mean_measure((score - y) ** 2, weights),
+        "sensitivity": measures.mean_measure(np.where(y == 1, called, np.nan), weights),
+        "specificity": measures.mean_measure(np.where(y == 0, ~called, np.nan), weights),
+        "calibration slope": slope,
+        "calibration intercept": intercept,
+    }
+
+
+def _judge_survival(
+    saved: SavedModel, name: str, table: pd.DataFrame, y: np.ndarray, weights: np.ndarray
+) -> dict[str, np.ndarray]:
+    score, rows = table[_column(name)].to_numpy(), np.arange(len(y))
+
+    def share(pairs: np.ndarray) -> np.ndarray:
+        return measures.pair_measure([(rows, score, pairs)], weights)
+
+    middle = _middle(saved)
+    curve = table[_curve_column(name, middle)].to_numpy()[:, None]
+    errors = measures.squared_errors(y, y, curve, np.array([middle]))[:, 0]
+    tau = float(np.quantile(y["time"][y["event"]], 0.9))
+    return {
+        "Harrell's C": share(measures.harrell_pairs(y)),
+        "Uno's C": share(measures.uno_pairs(y, y, tau)),
+        f"AUC at {middle:.3g}": share(measures.horizon_pairs(y, y, middle)),
+        f"Brier at {middle:.3g}": measures.mean_measure(errors, weights),
+        "calibration slope": cox_slope(y, score, np.zeros(len(y)), weights),
+    }
+
+
+def _middle(saved: SavedModel) -> float:
+    """Return the middle one of the model's times."""
+    times = saved.facts["times"]
+    return float(times[len(times) // 2])
+
+
+def _column(name: str) -> str:
+    return name.replace(" + ", "_and_").replace(" ", "_")
+
+
+def _curve_column(name: str, time: float) -> str:
+    return f"{_column(name)}_event_free_at_{time:.6g}"
 
 
 def _blocks(saved: SavedModel, joined: Joined) -> dict[str, np.ndarray]:

@@ -112,9 +112,9 @@ def clear_text(results: Results, joined: Joined) -> str:
     """Return ``CLEAR.md``."""
     items = checklist(joined, results.settings, not results.leaks)
     part = Section(
-        "By topic",
-        ["After CLEAR (Kocak et al. 2023, Insights Imaging 14:75), its 58 items grouped by topic."],
-        ["topic", "state", "where, or why"],
+        "By item",
+        ["The 58 items of CLEAR (Kocak et al. 2023, Insights Imaging 14:75), in our words."],
+        ["section", "item", "state", "where, or why"],
         items,
     )
     return markdown("CLEAR checklist, pre-filled", [part])
@@ -184,7 +184,9 @@ def _differences(results: Results) -> Section:
 
 
 def _calibration(results: Results) -> Section:
-    rows = [[name, number(a), number(b)] for name, (a, b) in results.calibration.items()]
+    rows = [
+        [name, with_interval(a), with_interval(b)] for name, (a, b) in results.calibration.items()
+    ]
     line = "Slope 1 and intercept 0 are ideal; a slope below 1 says that predictions are extreme."
     return Section("Calibration", [line], ["model", "slope", "intercept"], rows)
 

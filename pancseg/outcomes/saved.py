@@ -30,6 +30,7 @@ TRUSTED = [
     "pancseg.outcomes.prepare.Unredundant",
     "pancseg.outcomes.prepare.Varied",
     "pancseg.outcomes.subtype.auc_distance",
+    "pancseg.outcomes.survival_forest.MartingaleForest",
     "numpy.dtype",
 ]
 """Types of ours and harmless ones."""

@@ -132,7 +132,7 @@ def _refuse_batches(batch: np.ndarray) -> None:
         raise ValueError("--batch: there is one scanner or site only, nothing to harmonise")
     if sizes.min() < FEWEST_OF_BATCH:
         raise ValueError(
-            f"--batch: {names[sizes.argmin()]!r} has {sizes.min()} patients; at least "
+            f"--batch: {str(names[sizes.argmin()])!r} has {sizes.min()} patients; at least "
             f"{FEWEST_OF_BATCH} of each scanner or site are needed: merge or leave out"
         )
 
@@ -158,7 +158,8 @@ def warnings_of(joined: Joined, outcome: Outcome, settings: ModelSettings) -> li
         found.append(f"The smaller class has {smaller} of {n} patients ({smaller / n:.0%}).")
     if outcome.kind == "survival":
         found += _odd_times(outcome.y)
-    found += _separation(joined.features, outcome)
+    columns = pd.concat([joined.features, joined.clinical], axis=1)
+    found += _separation(columns, outcome)
     if joined.volume.shape[1] == 0:
         found.append("No volume column: whether radiomics measured only volume cannot be told.")
     if joined.clinical.shape[1] == 0:
@@ -275,22 +276,40 @@ def _lost(keep: np.ndarray, why: str) -> str | None:
     return f"{int((~keep).sum())} patients with {why} were left out." if not keep.all() else None
 
 
-def _separation(features: pd.DataFrame, outcome: Outcome) -> list[str]:
-    """Return a warning where one feature parts the classes entirely."""
-    if outcome.kind == "survival":
-        return []
-    x = features.to_numpy(float)
-    low = np.where(np.isnan(x), np.inf, x), np.where(np.isnan(x), -np.inf, x)
-    one, zero = outcome.y == 1, outcome.y == 0
-    above = low[0][one].min(axis=0) > low[1][zero].max(axis=0)
-    below = low[1][one].max(axis=0) < low[0][zero].min(axis=0)
-    parted = features.columns[(above | below) & ~np.isnan(x).all(axis=0)]
+def _separation(columns: pd.DataFrame, outcome: Outcome) -> list[str]:
+    """Return a warning where one column alone parts the classes, or orders every event."""
+    x = columns.to_numpy(float)
+    parts = _orders_events if outcome.kind == "survival" else _parts_classes
+    seen = ~np.isnan(x)
+    varied = np.where(seen, x, -np.inf).max(axis=0) > np.where(seen, x, np.inf).min(axis=0)
+    parted = columns.columns[(parts(x, outcome.y) | parts(-x, outcome.y)) & varied]
     if not len(parted):
         return []
+    what, ratio = (
+        ("order all events without error", "hazard")
+        if outcome.kind == "survival"
+        else ("part the classes without error", "odds")
+    )
     return [
-        f"Separation: {len(parted)} features, such as {parted[0]}, part the classes without error; "
-        "odds ratios are infinite without a penalty. Does one of them encode the outcome?"
+        f"Separation: {len(parted)} columns, such as {parted[0]}, {what}; {ratio} ratios are "
+        "infinite without a penalty. Does one of them encode the outcome?"
     ]
+
+
+def _parts_classes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return (p,) whether class 1 lies above class 0; missing values do not count."""
+    low = np.where(np.isnan(x), np.inf, x)[y == 1].min(axis=0)
+    high = np.where(np.isnan(x), -np.inf, x)[y == 0].max(axis=0)
+    return np.asarray(low > high)
+
+
+def _orders_events(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return (p,) whether at every event the patient has the highest value of those at risk."""
+    order = np.argsort(-y["time"], kind="stable")
+    time, event, z = y["time"][order], y["event"][order], x[order]
+    at_risk = np.searchsorted(-time, -time, side="right")[event] - 1
+    highest = np.maximum.accumulate(np.where(np.isnan(z), -np.inf, z), axis=0)[at_risk]
+    return np.asarray((z[event] >= highest).all(axis=0))
 
 
 def _confounded(batch: np.ndarray, strata: np.ndarray) -> list[str]:

@@ -12,7 +12,8 @@ from sklearn.pipeline import Pipeline
 from pancseg.outcomes import measures
 from pancseg.outcomes.cox import CoxElasticNet, NoPredictors, score_test
 from pancseg.outcomes.prepare import Strongest
-from pancseg.outcomes.subtype import SIZES, Builder
+from pancseg.outcomes.subtype import SIZES, TREE_COLUMNS, Builder
+from pancseg.outcomes.survival_forest import MartingaleForest
 from pancseg.outcomes.validate import OutOfFold, Validation
 
 PENALTIES = (0.3, 0.05)
@@ -35,7 +36,13 @@ def elastic_net(events: int, always: int, seed: int) -> tuple[BaseEstimator, ...
     )
 
 
-MODELS: dict[str, Builder] = {"elastic-net": elastic_net}
+def random_forest(events: int, always: int, seed: int) -> tuple[BaseEstimator, ...]:
+    """Return the random forest of martingale residuals."""
+    select = Strongest(score_test, TREE_COLUMNS, always)
+    return (Pipeline([("select", select), ("model", MartingaleForest(seed=seed))]),)
+
+
+MODELS: dict[str, Builder] = {"elastic-net": elastic_net, "random-forest": random_forest}
 
 
 def plain() -> tuple[BaseEstimator, ...]:

@@ -63,12 +63,13 @@ class Cluster:
         self._cluster: Any = None
         self._client: Any = None
         self._begun = False
-        self.budget: Budget | None = None
         child = (_absolute_work(work), options.threads or 1, options.timeout_s, options.verbose)
         self._hello = Hello(uuid4().hex, child)
         try:
             self._client = self._connected(options)
             self.about: dict[str, Any] = self._asked_about()
+            most = options.memory_bytes or self._share_of_memory()
+            self.budget: Budget | None = Budget(most) if most else None
         except BaseException:
             self.close()
             raise
@@ -171,6 +172,10 @@ class Cluster:
         except (OSError, TimeoutError) as error:
             raise Refusal(_LOST) from error
 
+    def _share_of_memory(self) -> int:
+        """Return what a thread of the smallest worker may take; 0: nobody limits them."""
+        return min(filter(None, self._client.run(_share_of_memory).values()), default=0)
+
     def _answers(self) -> bool:
         return bool(self._client.status == "running")
 
@@ -263,6 +268,12 @@ def _given_up(request: Request, error: Exception) -> list[Message]:
 
 
 # On a Dask worker ------------------------------------------------------------------------------
+
+
+def _share_of_memory(dask_worker: Any) -> int:
+    """Return what each thread of this worker may take; 0: it has no limit."""
+    limit: int | None = dask_worker.memory_manager.memory_limit
+    return (limit or 0) // int(dask_worker.state.nthreads)
 
 
 class _Child:

@@ -20,7 +20,8 @@ class Options:
             there are cores, scans, and 2 GB of memory for each.
         threads: CPU threads of all workers together; None: all cores.
         timeout_s: a scan that takes longer is given up; None: never.
-        memory_bytes: what all workers may take together; None: what is free now.
+        memory_bytes: what all workers may take together, on a cluster each thread of a Dask worker;
+            None: what is free now, on a cluster an equal share of the worker's own limit.
         retry: do failed rows again; otherwise they stay as they are while nothing has changed.
         strict: stop at the first row that is not usable.
         verbose: workers print paths and tracebacks.

@@ -31,7 +31,7 @@ class Place(Protocol):
 
     Attributes:
         about: what they make masks with, for the provenance; empty where they make none.
-        budget: memory that they share; None where others look after it.
+        budget: memory that they share, or that each has on a cluster; None: no limit is known.
     """
 
     about: dict[str, Any]

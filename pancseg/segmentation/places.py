@@ -6,7 +6,7 @@ What a network finds elsewhere is bowel or a kidney. Knows arrays only: the netw
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from scipy import ndimage
 
 Floats = NDArray[np.float32]
 Map = NDArray[np.bool_]
+Network = Callable[[Floats], Floats]
 
 BODY_ABOVE = 0.1
 """Pixels above this share of the window are body: skin, muscle, organs, the table; not fat, air."""
@@ -25,6 +26,10 @@ CELLS = 64
 CUT_OFF_SHARE = 0.1
 """A body that fills so much of a scan's first or last column is cut off there."""
 ALL = slice(None)
+_ROWS, _COLUMNS = 192 / 256, 224 / 256
+"""Sides of the window that the network looks at, as shares of a slice: those of the recipe."""
+_AROUND = 32 / 256
+"""So much is seen around the places at least, with half of it 1.2 points of Dice were lost."""
 
 
 class _Frame(NamedTuple):
@@ -51,27 +56,75 @@ class _Frame(NamedTuple):
         return bool((edges.mean(axis=0) > CUT_OFF_SHARE).all())
 
 
-def within(places: Map, slices: Floats, probabilities: Floats, shown: slice = ALL) -> Floats:
-    """Return probabilities that are 0 wherever the map says that no pancreas can be.
+class _View(NamedTuple):
+    """What of a slice the network looks at, and which of its pixels may be pancreas."""
 
-    A slice whose body is cut off at the left and the right, or that shows none, is left alone:
-    there the frame means nothing.
+    rows: slice
+    columns: slice
+    allowed: Map
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+
+def look(places: Map | None, network: Network, slices: Floats, shown: slice = ALL) -> Floats:
+    """Return the network's probabilities; 0 wherever the map says that no pancreas can be.
+
+    The network sees a window around those places, as large as the windows that it was trained on,
+    which saves a third of its work. A slice whose places, with some of what surrounds them, do not
+    fit into the window is shown whole. One whose body is cut off at the left and the right is shown
+    whole and left alone: there the frame means nothing. One without body is 0.
 
     Args:
-        places: ``(CELLS, CELLS)``, from :func:`learn`.
-        slices: ``(n, size, size)`` in 0..1, as the network saw them.
-        probabilities: of the same shape.
+        places: ``(CELLS, CELLS)``, from :func:`learn`; None: anywhere.
+        network: from slices ``(n, H, W)`` in 0..1 to probabilities of the same shape.
+        slices: ``(n, size, size)``.
         shown: the columns that the scan covers; the others were added.
     """
+    if places is None:
+        return network(slices)
     padded = np.pad(places, 1)
-    result = probabilities.copy()
-    for picture, found in zip(slices, result, strict=True):
-        frame = _frame_of(picture)
-        if frame is None or frame.cut_off(picture[:, shown]):
-            continue
-        rows, columns = frame.cells(picture.shape)
-        found[~padded[np.ix_(rows, columns)]] = 0
+    views = {
+        i: _view(padded, picture, frame, shown)
+        for i, picture in enumerate(slices)
+        if (frame := _frame_of(picture))
+    }
+    result = np.zeros_like(slices)
+    for shape in dict.fromkeys(view.shape for view in views.values()):
+        alike = {i: view for i, view in views.items() if view.shape == shape}
+        parts = np.stack([slices[i, view.rows, view.columns] for i, view in alike.items()])
+        for (i, view), found in zip(alike.items(), network(parts), strict=True):
+            result[i, view.rows, view.columns] = found
+            result[i][~view.allowed] = 0
     return result
+
+
+def _view(padded: Map, picture: Floats, frame: _Frame, shown: slice) -> _View:
+    rows, columns = (slice(0, n) for n in picture.shape)
+    if frame.cut_off(picture[:, shown]):
+        return _View(rows, columns, np.ones(picture.shape, bool))
+    allowed: Map = padded[np.ix_(*frame.cells(picture.shape))]
+    some_rows = _around(np.asarray(allowed.any(axis=1)), _ROWS)
+    some_columns = _around(np.asarray(allowed.any(axis=0)), _COLUMNS)
+    if some_rows and some_columns:
+        rows, columns = some_rows, some_columns
+    return _View(rows, columns, allowed)
+
+
+def _around(allowed: Map, share: float) -> slice | None:
+    """Return a window of this share of a side with what is allowed in its middle; None: too wide.
+
+    Sides are multiples of 16, the beginning is one of 4: networks halve their slices.
+    """
+    size = len(allowed)
+    inside = np.flatnonzero(allowed)
+    length = round(share * size / 16) * 16
+    if not inside.size or inside[-1] + 1 - inside[0] + 2 * _AROUND * size > length:
+        return None
+    middle = (inside[0] + inside[-1] + 1 - length) / 2
+    first = min(max(0, round(middle / 4) * 4), size - length)
+    return slice(first, first + length)
 
 
 def learn(pairs: Iterable[tuple[Floats, NDArray[np.bool_]]], widen: float) -> Map:

@@ -15,7 +15,7 @@ from pancseg import scans
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import DEFAULT, Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import AUTO
-from pancseg.segmentation.places import within
+from pancseg.segmentation.places import look
 from pancseg.segmentation.postprocess import one_organ
 from pancseg.segmentation.preprocess import SliceGrid
 from pancseg.segmentation.search import LEAST_HEIGHT_MM, search, step_for
@@ -128,10 +128,8 @@ class Segmenter:
         with watch.running("prepare slices"):
             slices = grid.to_network(slices_hu)
         with watch.running("network"):
-            probabilities = self._probabilities(slices)
-        if self.checkpoint.places is not None:
-            probabilities = within(
-                self.checkpoint.places, slices, probabilities, grid.shown_columns
+            probabilities = look(
+                self.checkpoint.places, self._probabilities, slices, grid.shown_columns
             )
         with watch.running("resample back"):
             return grid.reaching(probabilities, THRESHOLD)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -22,6 +23,7 @@ from pancseg import scans
 from pancseg.box import box_of
 from pancseg.segmentation.checkpoint import Checkpoint
 from pancseg.segmentation.engines.fold import fold_batch_norm
+from pancseg.segmentation.places import look
 from pancseg.segmentation.predict import THRESHOLD
 from pancseg.segmentation.preprocess import SliceGrid
 from pancseg.stages import timed
@@ -73,13 +75,17 @@ class DropoutPasses:
         wanted = np.flatnonzero(inside.any(axis=(1, 2))).tolist()
         x_mm, y_mm, _ = oriented.GetSpacing()
         grid = SliceGrid.for_slices(voxels.shape[1:], (y_mm, x_mm), preprocessing)
+        places = self._checkpoint.places
 
         def shared(slices: list[int]) -> NDArray[np.int64]:
             network = _Network(self._checkpoint)
             found = np.zeros((self.passes, self.passes), np.int64)
             for index in slices:
                 ready = grid.to_network(voxels[index : index + 1])
-                made = [network(ready, (seed, index, n)) for n in range(self.passes)]
+                made = [
+                    look(places, partial(network, seed=(seed, index, n)), ready, grid.shown_columns)
+                    for n in range(self.passes)
+                ]
                 found += _overlaps(grid.reaching(np.concatenate(made), THRESHOLD))
             return found
 

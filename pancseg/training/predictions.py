@@ -16,7 +16,7 @@ from pancseg import scans
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import Probabilities
-from pancseg.segmentation.places import within
+from pancseg.segmentation.places import look
 from pancseg.segmentation.predict import THRESHOLD, Segmenter
 from pancseg.training.cache import read_pair
 from pancseg.training.data import TrainingData, validation_patients
@@ -82,9 +82,8 @@ def found_in(
     """
     grid = grid_of(native.hu.shape, checkpoint.preprocessing)
     slices = grid.to_network(native.hu[None])
-    probability = probabilities(slices)
-    if checkpoint.places is not None and native.known.all():
-        probability = within(checkpoint.places, slices, probability)
+    places = checkpoint.places if native.known.all() else None
+    probability = look(places, probabilities, slices)
     found: NDArray[np.bool_] = (grid.to_scan(probability)[0] >= THRESHOLD) & native.known
     return found
 

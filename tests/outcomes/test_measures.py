@@ -1,11 +1,23 @@
-"""Measures against scikit-learn, lifelines, dcurves and plain counting."""
+"""Measures against scikit-learn, scikit-survival and lifelines."""
+
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
+from lifelines import CoxPHFitter
 from lifelines.utils import concordance_index
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
+from sksurv.metrics import (
+    brier_score,
+    concordance_index_censored,
+    concordance_index_ipcw,
+    cumulative_dynamic_auc,
+    integrated_brier_score,
+)
 
-from pancseg.outcomes import measures
+from pancseg.outcomes import calibration, measures
 from pancseg.outcomes.cox import (
     CoxElasticNet,
     censoring_survival,
@@ -13,6 +25,7 @@ from pancseg.outcomes.cox import (
     score_test,
     survival_outcome,
 )
+from pancseg.outcomes.survival_forest import MartingaleForest, martingale_residuals
 
 
 def outcome(seed=0, n=60, ties=True):
@@ -47,30 +60,28 @@ def test_harrells_c_is_lifelines(seed):
     assert whole(score, measures.harrell_pairs(y))[0] == pytest.approx(expected, abs=1e-9)
 
 
-def test_uno_and_horizon_and_brier_by_counting():
-    y, t = outcome(3, ties=False), 8.0
-    random = np.random.default_rng(3)
-    score, survival = random.normal(size=len(y)), random.random((len(y), 1))
-    g = {time: censoring_survival(y, np.array([time]))[0] for time in [*y["time"], t]}
-    top = bottom = case_top = case_bottom = brier = 0.0
-    for i in range(len(y)):
-        ti, ei = y["time"][i], y["event"][i]
-        if ei and ti <= t:
-            brier += survival[i, 0] ** 2 / g[ti]
-        elif ti > t:
-            brier += (1 - survival[i, 0]) ** 2 / g[t]
-        for j in range(len(y)):
-            if ei and ti < t and ti < y["time"][j]:
-                bottom += g[ti] ** -2
-                top += g[ti] ** -2 * (score[i] > score[j])
-            if ei and ti <= t < y["time"][j]:
-                case_bottom += 1 / g[ti]
-                case_top += (score[i] > score[j]) / g[ti]
-    assert whole(score, measures.uno_pairs(y, y, t))[0] == pytest.approx(top / bottom, abs=1e-9)
-    found = whole(score, measures.horizon_pairs(y, y, t))[0]
-    assert found == pytest.approx(case_top / case_bottom, abs=1e-9)
-    errors = measures.squared_errors(y, y, survival, np.array([t]))
-    assert errors.mean() == pytest.approx(brier / len(y), abs=1e-9)
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_survival_measures_are_scikit_survivals(seed, ties):
+    y, train = outcome(seed, 80, ties), outcome(seed + 10, 120, ties)
+    y = y[y["time"] < train["time"].max()]  # it refuses others
+    random = np.random.default_rng(seed)
+    score = random.normal(size=len(y)).round(1)
+    times = np.array([3.0, 6.5, 9.0, 12.0])
+    curves = np.sort(random.random((len(y), len(times))), axis=1)[:, ::-1]
+    tau = 12.0
+    harrell = concordance_index_censored(y["event"], y["time"], score)[0]
+    assert whole(score, measures.harrell_pairs(y))[0] == pytest.approx(harrell, abs=1e-9)
+    uno = concordance_index_ipcw(train, y, score, tau=tau)[0]
+    assert whole(score, measures.uno_pairs(y, train, tau))[0] == pytest.approx(uno, abs=1e-9)
+    for t, auc in zip(times, cumulative_dynamic_auc(train, y, score, times)[0], strict=True):
+        found = whole(score, measures.horizon_pairs(y, train, t))[0]
+        assert found == pytest.approx(auc, abs=1e-9)
+    errors = measures.squared_errors(y, train, curves, times)
+    assert errors.mean(axis=0) == pytest.approx(brier_score(train, y, curves, times)[1], abs=1e-9)
+    whole_score = measures.integrated(errors, times).mean()
+    expected = integrated_brier_score(train, y, curves, times)
+    assert whole_score == pytest.approx(expected, abs=1e-9)
 
 
 def test_censoring_is_lifelines_reverse_kaplan_meier():
@@ -95,9 +106,6 @@ def test_the_quick_cox_fit_is_lifelines(penalizer):
     # lifelines rounds off the corner of the L1 penalty.
     assert quick.coef_ == pytest.approx(exact.coef_, abs=1e-3)
     if not penalizer:
-        import pandas as pd
-        from lifelines import CoxPHFitter
-
         frame = pd.DataFrame(x, columns=list("abcd")).assign(t=time, e=y["event"])
         model = CoxPHFitter().fit(frame, "t", "e")
         at = np.sort(y["time"][y["event"]])[[20, 50, 80]]  # between steps lifelines interpolates
@@ -123,14 +131,60 @@ def test_rows_of_one_patient_are_drawn_together():
     assert (weights[0] == 1).all()
 
 
-def test_the_calibration_line_of_true_probabilities():
+def test_the_calibration_line_is_a_logistic_regression():
     random = np.random.default_rng(0)
-    logit = random.normal(size=20_000)
-    y = (random.logistic(size=20_000) < logit).astype(int)
-    slope, intercept = measures.calibration_line(y, 1 / (1 + np.exp(-logit)))
-    assert slope == pytest.approx(1, abs=0.06)
-    assert intercept == pytest.approx(0, abs=0.05)
-    assert np.isnan(measures.calibration_line(y, np.full(20_000, 0.5))[0])
+    logit = random.normal(size=200)
+    y = (random.logistic(size=200) < 0.6 * logit + 0.3).astype(int)
+    weights = np.vstack([np.ones(200), random.integers(0, 4, (3, 200))]).astype(float)
+    slope, intercept = calibration.logistic_line(y, 1 / (1 + np.exp(-logit)), weights)
+    for w, a, b in zip(weights, slope, intercept, strict=True):
+        model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
+        model.fit(logit[:, None], y, sample_weight=w)
+        assert a == pytest.approx(model.coef_[0, 0], abs=1e-5)
+        assert b == pytest.approx(model.intercept_[0], abs=1e-5)
+
+
+def test_the_cox_slope_is_lifelines():
+    y, random = outcome(4, 120, ties=False), np.random.default_rng(4)
+    score, fold = random.normal(size=120), random.integers(0, 5, 120)
+    weights = np.vstack([np.ones(120), random.integers(1, 4, (2, 120))]).astype(float)
+    found = calibration.cox_slope(y, score, fold, weights)
+    for w, slope in zip(weights, found, strict=True):
+        frame = pd.DataFrame({"t": y["time"], "e": y["event"], "x": score, "f": fold, "w": w})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # weights are not frequencies, it says
+            model = CoxPHFitter().fit(frame, "t", "e", strata=["f"], weights_col="w", robust=True)
+        assert slope == pytest.approx(model.params_["x"], abs=1e-4)  # it stops early
+
+
+def test_no_calibration_without_variation_or_with_perfect_predictions():
+    y, weights = np.tile([0, 1], 20), np.ones((1, 40))
+    assert np.isnan(calibration.logistic_line(y, np.full(40, 0.5), weights)[0]).all()
+    assert np.isnan(calibration.logistic_line(y, 0.1 + 0.8 * y, weights)[0]).all()
+    cox = outcome(0, 40)
+    assert np.isnan(calibration.cox_slope(cox, np.ones(40), np.zeros(40), weights)).all()
+    assert np.isnan(calibration.cox_slope(cox, -cox["time"], np.zeros(40), weights)).all()
+
+
+def test_the_forest_finds_a_threshold_that_no_cox_model_sees():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(600, 5))
+    time = random.exponential(np.where(np.abs(x[:, 0]) > 0.7, 1.0, 6.0))
+    y = survival_outcome(random.random(600) < 0.8, time)
+    forest, cox = (
+        MartingaleForest().fit(x[:400], y[:400]),
+        CoxElasticNet(0.01).fit(x[:400], y[:400]),
+    )
+    pairs = measures.harrell_pairs(y[400:])
+    assert whole(forest.predict(x[400:]), pairs)[0] > 0.65
+    assert whole(cox.predict(x[400:]), pairs)[0] < 0.58
+    curves = forest.predict_survival(x[400:], np.array([0.5, 2.0, 5.0]))
+    assert (np.diff(curves, axis=1) <= 0).all()
+    assert ((curves >= 0) & (curves <= 1)).all()
+
+
+def test_martingale_residuals_sum_to_zero():
+    assert martingale_residuals(outcome(2)).sum() == pytest.approx(0, abs=1e-9)
 
 
 def test_the_threshold_parts_what_can_be_parted():

@@ -38,11 +38,11 @@ LOST = "pancseg: the Dask scheduler was lost; the same command goes on from what
 class Dask:
     """A scheduler and two workers, each in a process of its own, on loopback."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         where = folder / "scheduler.json"
         local = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(where))
         self.scheduler = self._start("scheduler", *local, "--port", "0")
-        own = ("--no-nanny", "--nthreads", "1", "--local-directory", str(folder))
+        own = ("--no-nanny", "--nthreads", "1", "--local-directory", str(folder), *options)
         self.workers = [self._start("worker", *local, *own) for _ in range(2)]
         deadline = time.monotonic() + 30
         while not where.exists():
@@ -143,6 +143,19 @@ def test_what_a_killed_dask_worker_was_at_is_done_by_the_other_one(
         assert len(client.nthreads()) == 1
     assert {o.status for o in outcomes} <= {"pass", "warn"}
     assert left_in(out) == at_home
+
+
+def test_a_scan_that_fits_into_no_dask_worker_is_a_row(
+    cohort: Path, work: Work, tmp_path: Path
+) -> None:
+    small = Dask(tmp_path, "--memory-limit", "1GB")  # the network alone takes 0.95 GB
+    try:
+        options = Options(scheduler=small.address)
+        outcomes = run_cohort(read_cohort(cohort), tmp_path / "out", work, quietly, options)
+    finally:
+        small.close()
+    assert {(o.status, o.reason) for o in outcomes} == {("fail", "memory")}
+    assert "and 1.0 GB may be used" in outcomes[0].fact
 
 
 def test_no_scheduler_is_one_line_and_exit_code_2(cohort: Path, tmp_path: Path) -> None:

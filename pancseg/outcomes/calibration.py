@@ -1,0 +1,95 @@
+"""Owns calibration slopes and intercepts under bootstrap weights, all resamples at once.
+
+The first weighting is the estimate itself (see :mod:`measures`). NaN where predictions do not vary,
+a resample has one class or no event, or the slope does not settle.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_STEPS, _LONGEST, _SETTLED, _LARGEST = 50, 2.0, 1e-9, 1e4
+
+
+def logistic_line(
+    y: np.ndarray, probability: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return slope and intercept (b,) of the outcome's logit on the prediction's (Cox 1958).
+
+    Args:
+        y: (n,) 0 or 1.
+        probability: (n,) predicted.
+        weights: (b, n).
+    """
+    x = _logits(probability)
+    if np.ptp(x) < 1e-9:
+        return _nothing(weights), _nothing(weights)
+    slope, intercept = np.zeros((2, len(weights)))
+    change = np.full(len(weights), np.inf)
+    for _ in range(_STEPS):
+        p = 1 / (1 + np.exp(-np.clip(intercept[:, None] + slope[:, None] * x, -500, 500)))
+        residual, curved = weights * (y - p), weights * p * (1 - p)
+        g0, g1 = residual.sum(axis=1), residual @ x
+        h00, h01, h11 = curved.sum(axis=1), curved @ x, curved @ (x * x)
+        determinant = np.maximum(h00 * h11 - h01**2, 1e-12)
+        d0 = np.clip((h11 * g0 - h01 * g1) / determinant, -_LONGEST, _LONGEST)
+        d1 = np.clip((h00 * g1 - h01 * g0) / determinant, -_LONGEST, _LONGEST)
+        intercept, slope = intercept + d0, slope + d1
+        change = np.maximum(np.abs(d0), np.abs(d1))
+        if (change < _SETTLED).all():
+            break
+    lost = ~(change < 1e-4)
+    return np.where(lost, np.nan, slope), np.where(lost, np.nan, intercept)
+
+
+def cox_slope(
+    y: np.ndarray, score: np.ndarray, strata: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Return (b,) how log hazards must be stretched to fit outcomes: a Cox slope, Breslow's ties.
+
+    Args:
+        y: (n,) events and times.
+        score: (n,) predicted log hazards.
+        strata: (n,) each value has a baseline of its own (the folds: one model each).
+        weights: (b, n).
+    """
+    if np.ptp(score) < 1e-9:
+        return _nothing(weights)
+    parts = [_sorted(y, score, np.flatnonzero(strata == s), weights) for s in np.unique(strata)]
+    slope, change = np.zeros(len(weights)), np.full(len(weights), np.inf)
+    for _ in range(_STEPS):
+        gradient, curvature = np.zeros((2, len(weights)))
+        for x, w, event, risk_set in parts:
+            hazard = w * np.exp(np.clip(slope[:, None] * x, -500, 500))
+            total = np.maximum(np.cumsum(hazard, axis=1)[:, risk_set], 1e-300)
+            mean = np.cumsum(hazard * x, axis=1)[:, risk_set] / total
+            square = np.cumsum(hazard * x * x, axis=1)[:, risk_set] / total
+            died = w[:, event]
+            gradient += (died * (x[event] - mean)).sum(axis=1)
+            curvature += (died * (square - mean**2)).sum(axis=1)
+        change = np.clip(gradient / np.maximum(curvature, 1e-12), -_LONGEST, _LONGEST)
+        slope = slope + change
+        if (np.abs(change) < _SETTLED).all():
+            break
+    lost = ~(np.abs(change) < 1e-4) | (curvature < 1e-9) | (np.abs(slope) > _LARGEST)
+    return np.where(lost, np.nan, slope)
+
+
+def _sorted(
+    y: np.ndarray, score: np.ndarray, rows: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return a stratum's scores and weights, latest first, its events and where risk sets end."""
+    rows = rows[np.argsort(-y["time"][rows], kind="stable")]
+    time, event = y["time"][rows], np.flatnonzero(y["event"][rows])
+    risk_set = (np.searchsorted(-time, -time, side="right") - 1)[event]
+    return score[rows] - score.mean(), weights[:, rows], event, risk_set
+
+
+def _logits(probability: np.ndarray) -> np.ndarray:
+    """Return log odds; probabilities are kept away from 0 and 1."""
+    p = np.clip(probability, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(p / (1 - p)))
+
+
+def _nothing(weights: np.ndarray) -> np.ndarray:
+    return np.full(len(weights), np.nan)
