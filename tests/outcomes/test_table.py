@@ -188,3 +188,14 @@ def test_the_outcome_itself_is_no_clinical_variable(tmp_path):
     options = TableOptions(clinical=("time",))
     with pytest.raises(ValueError, match="--clinical time: that column is the outcome itself"):
         joined(tmp_path, options)
+
+
+def test_times_in_days_and_months_are_refused_though_the_heaps_overlap():
+    random = np.random.default_rng(0)
+    months = np.exp(random.normal(2.7, 0.8, 200))
+    mixed = np.where(random.random(200) < 0.5, 30.44, 1) * months
+    assert survival_times(pd.Series(months.astype(str)), "t", False).notna().all()
+    with pytest.raises(ValueError, match="look like two units") as told:
+        survival_times(pd.Series(mixed.astype(str)), "t", False)
+    assert "--trust-times" in str(told.value)
+    assert survival_times(pd.Series(mixed.astype(str)), "t", True).notna().all()
