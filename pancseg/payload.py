@@ -161,6 +161,19 @@ def read_voxels(layout: Layout) -> sitk.Image:
     return image
 
 
+def check_whole(layout: Layout) -> None:
+    """Read a file to its end without keeping anything.
+
+    Raises:
+        UnusableCase: ``unreadable``, when voxels or checksum are missing.
+        OSError: the file cannot be reached.
+        zlib.error: damaged packed data.
+    """
+    with _opened(layout) as stream:
+        _skip(stream, layout.skip + layout.stored_bytes)
+        _check_end(stream, layout)
+
+
 def new_image(size: Sequence[int], kind: np.dtype[Any]) -> sitk.Image:
     """Return an image of zeros.
 

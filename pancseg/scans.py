@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
@@ -20,7 +21,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from pancseg import dicom, metaimage, nifti, nrrd
-from pancseg.payload import Layout, new_image, read_voxels, writable
+from pancseg.payload import Layout, check_whole, new_image, read_voxels, writable
 from pancseg.quiet import quiet_itk, quiet_library
 from pancseg.unusable import UnusableCase
 
@@ -127,7 +128,7 @@ def read(path: str | Path, *, series_uid: str | None = None) -> sitk.Image:
 
 
 def write(image: sitk.Image, path: str | Path) -> None:
-    """Write a volume to one file, compressed; it appears whole or not at all.
+    """Write a volume to one file, compressed; it appears whole and on the disk, or not at all.
 
     Voxels and geometry only: whatever else its header held (a NIfTI's ``descrip`` and
     ``aux_file``, all DICOM tags) stays behind.
@@ -143,6 +144,7 @@ def write(image: sitk.Image, path: str | Path) -> None:
     try:
         with quiet_itk(), quiet_library():
             sitk.WriteImage(_without_metadata(image), str(partial), useCompression=True)
+        _settle(partial)
         os.replace(partial, path)
     except RuntimeError as error:
         raise OSError(
@@ -150,6 +152,23 @@ def write(image: sitk.Image, path: str | Path) -> None:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _settle(written: Path) -> None:
+    """Bring a file onto the disk and read it back: ITK's writers do not notice a full disk.
+
+    Raises:
+        OSError: it is not whole.
+    """
+    with written.open("rb") as file:
+        os.fsync(file.fileno())
+    try:
+        check_whole(_format_of(written).layout(written))
+    except UnusableCase as error:
+        if error.code == "unreadable":
+            raise OSError(f"a {suffix_of(written)} file came out damaged (disk full?)") from error
+    except zlib.error as error:
+        raise OSError(f"a {suffix_of(written)} file came out damaged (disk full?)") from error
 
 
 def _without_metadata(image: sitk.Image) -> sitk.Image:

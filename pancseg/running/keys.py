@@ -39,9 +39,9 @@ def of_files(path: Path) -> str:
             return of_file(path)
         with path.open("rb") as file:
             named = _DETACHED.findall(file.read(_LONGEST_HEADER_BYTES))
-        beside = [path.with_name(name.decode("utf-8", "replace").strip()) for name in named]
+        beside = [path.parent / name.decode("utf-8", "replace").strip() for name in named]
         return of_content("header", of_file(path), [of_file(p) for p in beside if p.is_file()])
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name with a NUL character
         return ""
 
 
@@ -52,5 +52,5 @@ def of_file(path: Path) -> str:
             return ""
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, ValueError):
         return ""

@@ -157,7 +157,7 @@ class _OwnMask:
         self._digest = ""
         self.usable = self.corrected = False
         self.foreign = ""
-        if request.masks is None or not request.mask_path.exists():
+        if request.masks is None or not _holds_something(request.mask_path):
             return
         self._digest = keys.of_file(request.mask_path)
         earlier = request.own_masks
@@ -180,6 +180,11 @@ class _OwnMask:
     def key_or_digest(self) -> str:
         """What a row depends on: a corrected mask's bytes, else what the mask is made from."""
         return self._digest if self.corrected or self.foreign else self.key
+
+
+def _holds_something(mask: Path) -> bool:
+    """Return whether there is a mask that somebody could have drawn; an empty file is none."""
+    return mask.exists() and (not mask.is_file() or mask.stat().st_size > 0)
 
 
 class _Stages(logging.Handler):

@@ -352,6 +352,25 @@ _text(
 _text("mha: as text", "unreadable", ".mha", b"BinaryData = True", b"BinaryData = False")
 
 
+def _detached(suffix: str, line: bytes, name: str, becomes: str) -> None:
+    @made(f"{suffix[1:]}: data in {name}", becomes)
+    def maker(folder: Path) -> Path:
+        path = small.write(folder / f"scan{suffix}")
+        (folder / "sub").mkdir()
+        (folder / "scan.raw").rename(folder / "sub" / "scan.raw")
+        content = path.read_bytes()
+        assert line + b"scan.raw" in content
+        path.write_bytes(content.replace(line + b"scan.raw", line + name.encode()))
+        return path
+
+
+for _suffix_of_header, _line in ((".mhd", b"ElementDataFile = "), (".nhdr", b"data file: ")):
+    _detached(_suffix_of_header, _line, "sub/scan.raw", RIGHT)
+    _detached(_suffix_of_header, _line, "./sub/scan.raw", RIGHT)
+    _detached(_suffix_of_header, _line, "../scan.raw", "unreadable")
+    _detached(_suffix_of_header, _line, "/dev/zero", "unreadable")
+
+
 @made("nrrd: a header without an end", "unreadable")
 def _endless(folder: Path) -> Path:
     (folder / "scan.nrrd").write_bytes(b"NRRD0004\n" + b"# and so on\n" * 500_000)

@@ -30,11 +30,15 @@ def test_the_data_beside_a_header_count(tmp_path: Path) -> None:
     for name, header in (
         ("a.mhd", b"ObjectType = Image\nElementDataFile = a.raw\n"),
         ("a.nhdr", b"NRRD0004\ndata file: a.raw\n\n"),
+        ("b.mhd", b"ObjectType = Image\nElementDataFile = ./sub/a.raw\n"),
     ):
         (tmp_path / name).write_bytes(header)
-        (tmp_path / "a.raw").write_bytes(b"1")
+        (tmp_path / "sub").mkdir(exist_ok=True)
+        data = tmp_path / ("sub/a.raw" if b"sub" in header else "a.raw")
+        data.write_bytes(b"1")
         before = keys.of_files(tmp_path / name)
-        (tmp_path / "a.raw").write_bytes(b"2")
+        assert before
+        data.write_bytes(b"2")
         assert keys.of_files(tmp_path / name) != before
 
 
@@ -44,6 +48,8 @@ def test_what_cannot_be_read_has_no_key_and_blocks_nothing(tmp_path: Path) -> No
     for name in ("pipe.nii", "loop.nii", "nothing.nii"):
         assert keys.of_files(tmp_path / name) == ""
     assert keys.of_files(Path("/dev/zero")) == ""
+    (tmp_path / "odd.mhd").write_bytes(b"ElementDataFile = a\0b.raw\n")
+    keys.of_files(tmp_path / "odd.mhd")
 
 
 def test_the_result_version_is_part_of_a_key(monkeypatch) -> None:  # type: ignore[no-untyped-def]
