@@ -36,6 +36,7 @@ from pancseg.demo import make_cohort
 from pancseg.phantom import make_phantom
 from pancseg.running.memory import needed_bytes
 from pancseg.running.peak import high_water_bytes
+from pancseg.segmentation import engines
 from pancseg.settings import preset_folder
 
 _POLL_S = 0.02
@@ -183,7 +184,7 @@ def memory(rounds: int = 1, *lengths: int) -> None:
 
 
 def _compare(scan: Path, command: str, rounds: int, out: Path) -> None:
-    foretold = needed_bytes(Case("x", scan), network=True) / 1e6
+    foretold = needed_bytes([Case("x", scan)], engines.pick()) / 1e6
     for _ in range(rounds):
         words = pancseg(command, scan, "--out", out, "--workers", 1, *_WEIGHTS, "--quiet")
         spent = run(words)

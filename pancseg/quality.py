@@ -113,11 +113,11 @@ def judge_region(
     Raises:
         UnusableCase: ``empty_mask``.
     """
-    inside = scans.array(region) != 0
+    inside = scans.array(region)
     box = box_of(inside)
     if box is None:
         raise UnusableCase("empty_mask", f"none of the mask's {inside.size} voxels is set")
-    part: NDArray[np.bool_] = inside[box.slices]
+    part: NDArray[np.bool_] = inside[box.slices] != 0
     hu = scans.array(scan)[box.slices][part]
     axial = scans.axial_axis(region)
     components, largest_share = _components(part)

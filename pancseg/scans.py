@@ -33,6 +33,8 @@ SAME_GRID_VOXELS = 0.1
 
 _ENDS = {a: pair for pair in ("LR", "PA", "SI") for a in pair}
 
+_LARGEST_LABEL = np.iinfo(np.int32).max
+
 _RIGHT_ANGLES = 1e-3
 """What rounding may leave of the products of two axes' directions."""
 
@@ -299,18 +301,25 @@ def array(image: sitk.Image) -> NDArray[Any]:
 def labels(mask: sitk.Image) -> NDArray[Any]:
     """Return a mask's label values, ``(z, y, x)``; floats are fine if they are whole numbers.
 
+    Floats become int32, slice by slice.
+
     Raises:
-        UnusableCase: ``not_labels``, for fractions such as probabilities.
+        UnusableCase: ``not_labels``, for fractions such as probabilities, and for larger numbers.
     """
     voxels = array(mask)
     if not np.issubdtype(voxels.dtype, np.floating):
         return voxels
-    rounded: NDArray[Any] = np.rint(voxels)
-    if np.abs(voxels - rounded).max() > 1e-3:
-        low, high = voxels.min(), voxels.max()
-        raise UnusableCase(
-            "not_labels", f"the mask holds fractions ({low:.3g} to {high:.3g}); threshold it first"
-        )
+    rounded = np.empty(voxels.shape, np.int32)
+    for one, found in zip(voxels, rounded, strict=True):
+        whole = np.rint(one)
+        if np.abs(one - whole).max() > 1e-3:
+            low, high = voxels.min(), voxels.max()
+            fact = f"the mask holds fractions ({low:.3g} to {high:.3g}); threshold it first"
+            raise UnusableCase("not_labels", fact)
+        if np.abs(whole).max() > _LARGEST_LABEL:
+            fact = f"the mask holds numbers up to {np.abs(whole).max():.3g}, which are no labels"
+            raise UnusableCase("not_labels", fact)
+        found[:] = whole
     return rounded
 
 

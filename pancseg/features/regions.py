@@ -69,10 +69,15 @@ def region_of(
     if hu and scan is not None:
         mask = scans.on_grid_of(scan, mask)
     voxels = scans.labels(mask)
-    labels = _present_labels(voxels, roi)
+    box = box_of(voxels)
+    if box is None:
+        raise UnusableCase("empty_mask", f"none of the mask's {voxels.size} voxels is set")
+    present = _labels_in(voxels[box.slices])
+    labels = _labels_of(present, roi)
+    if present == (1,) and voxels.dtype == np.uint8 and not isinstance(roi, Ring):
+        return Region(mask, labels, "1")  # as it is: of 2,000 slices a copy is half a gigabyte
     inside = np.zeros(voxels.shape, np.uint8)
-    labelled = _slices(voxels != 0)
-    inside[labelled] = np.isin(voxels[labelled], labels)
+    inside[box.slices] = np.isin(voxels[box.slices], labels)
     if not isinstance(roi, Ring):
         return Region(scans.like(inside, mask), labels, "+".join(map(str, labels)))
     ring = replace(roi, around=Labels(labels))
@@ -86,12 +91,13 @@ def _parsed(label: int | str | Roi | None) -> Roi | None:
     return parse_roi(label) if isinstance(label, str) else Labels((int(label),))
 
 
-def _present_labels(voxels: NDArray[Any], roi: Roi | None) -> tuple[int, ...]:
-    """Return the labels of a map that a region is made of, or refuse the map."""
-    present = tuple(int(v) for v in np.unique(voxels[voxels != 0]))
+def _labels_in(voxels: NDArray[Any]) -> tuple[int, ...]:
+    return tuple(int(v) for v in np.unique(voxels) if v)
+
+
+def _labels_of(present: tuple[int, ...], roi: Roi | None) -> tuple[int, ...]:
+    """Return which of a map's labels a region is made of, or refuse the map."""
     listed = ", ".join(map(str, present[:10])) + ", …" * (len(present) > 10)
-    if not present:
-        raise UnusableCase("empty_mask", f"none of the mask's {voxels.size} voxels is set")
     if roi is None:
         if len(present) > 1 and not set(present) <= _PANCREAS_AND_TUMOUR:
             raise UnusableCase(

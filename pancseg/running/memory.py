@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
 from pancseg import scans
 from pancseg.case import Case
-from pancseg.unusable import UnusableCase
 
 GB = 10**9
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": GB, "t": 10**12}
-_CGROUP = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+_CGROUP = [Path("/sys/fs/cgroup") / f"memory.{name}" for name in ("max", "current", "stat")]
 
-WORKER_BYTES = {"network": 950 * 10**6, "features": 300 * 10**6}
-"""What a worker takes beside a scan: with the network (OpenVINO 580 MB, torch 950), without."""
-BYTES_PER_VOXEL = 6
+WORKER_BYTES = {"": 300 * 10**6, "openvino": 650 * 10**6, "torch": 950 * 10**6}
+"""What a worker takes beside a scan, by its engine; without a network, under ``""``."""
+BYTES_PER_VOXEL = 4
 """What segmenting, judging and measuring take beside what reading does, as measured."""
+LABEL_BYTES_PER_VOXEL = 6
+"""What a mask takes beside what reading it does: labels as int32, a region, a copy."""
 
 
 def parse_size(text: str) -> int:
@@ -45,23 +47,34 @@ def free_bytes() -> int:
     """Return the memory that is free now, as far as this process may use it."""
     free = int(psutil.virtual_memory().available)
     try:
-        most, used = (path.read_text().strip() for path in _CGROUP)
-        return min(free, int(most) - int(used))
+        most, used, counts = (path.read_text().strip() for path in _CGROUP)
+        cached = dict(line.split() for line in counts.splitlines()).get("inactive_file", "0")
+        return min(free, int(most) - int(used) + int(cached))
     except (OSError, ValueError):  # no cgroup, or no limit
         return free
 
 
-def needed_bytes(case: Case, network: bool) -> int:
-    """Return what a worker will take at most for a scan, from its header.
+def needed_bytes(cases: Sequence[Case], engine: str) -> int:
+    """Return what a worker will take at most for the rows of a scan, from headers.
 
-    A header that cannot be read counts as nothing: reading the scan will say what is wrong.
+    A header that cannot be read counts as nothing: reading the file will say what is wrong.
+
+    Args:
+        cases: rows of one scan.
+        engine: what runs the network; empty without one.
     """
+    scan = _read_and_held(cases[0].image, cases[0].series_uid, BYTES_PER_VOXEL)
+    masks = {case.mask for case in cases if case.mask}
+    drawn = max((_read_and_held(m, None, LABEL_BYTES_PER_VOXEL) for m in masks), default=0)
+    return WORKER_BYTES.get(engine, WORKER_BYTES["torch"]) + scan + drawn
+
+
+def _read_and_held(path: Path, series_uid: str | None, bytes_per_voxel: int) -> int:
     try:
-        preview = scans.preview(case.image, series_uid=case.series_uid)
-    except UnusableCase:
-        return WORKER_BYTES["network" if network else "features"]
-    own = BYTES_PER_VOXEL * preview.voxels
-    return WORKER_BYTES["network" if network else "features"] + preview.read_bytes + own
+        preview = scans.preview(path, series_uid=series_uid)
+    except Exception:  # noqa: BLE001  a file of any kind; the worker that reads it is guarded
+        return 0
+    return preview.read_bytes + bytes_per_voxel * preview.voxels
 
 
 class Budget:

@@ -121,12 +121,17 @@ class CohortRun:
         self._take_refused()
         return [self._outcomes[i] for i in range(len(self._cases))]
 
+    @property
+    def _engine(self) -> str:
+        about = self._place.about
+        return str(about["inference"]["engine"]) if about else ""
+
     def _requests(self) -> Iterator[Request]:
         """Yield a request per scan that can be done; note those that do not fit into memory."""
         for indices in self._scans.values():
             cases = tuple(self._cases[i] for i in indices)
             budget = self._place.budget
-            size = needed_bytes(cases[0], bool(self._place.about)) if budget else 0
+            size = needed_bytes(cases, self._engine) if budget else 0
             if budget and not budget.fits(size):
                 fact = (
                     f"the scan needs about {size / GB:.1f} GB, "

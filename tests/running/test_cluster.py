@@ -148,14 +148,14 @@ def test_what_a_killed_dask_worker_was_at_is_done_by_the_other_one(
 def test_a_scan_that_fits_into_no_dask_worker_is_a_row(
     cohort: Path, work: Work, tmp_path: Path
 ) -> None:
-    small = Dask(tmp_path, "--memory-limit", "1GB")  # the network alone takes 0.95 GB
+    small = Dask(tmp_path, "--memory-limit", "500MB")  # the network alone takes more
     try:
         options = Options(scheduler=small.address)
         outcomes = run_cohort(read_cohort(cohort), tmp_path / "out", work, quietly, options)
     finally:
         small.close()
     assert {(o.status, o.reason) for o in outcomes} == {("fail", "memory")}
-    assert "and 1.0 GB may be used" in outcomes[0].fact
+    assert "and 0.5 GB may be used" in outcomes[0].fact
 
 
 def test_no_scheduler_is_one_line_and_exit_code_2(cohort: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pancseg.cohort import read_cohort
 from pancseg.pipeline import run_cohort
 from pancseg.running.memory import Budget, free_bytes, needed_bytes, parse_size
 from pancseg.running.options import Options
+from pancseg.segmentation import engines
 from pancseg.settings import load_feature_settings
 from pancseg.work import Work
 
@@ -41,11 +42,14 @@ def test_a_scan_needs_more_the_larger_it_is_and_an_unreadable_one_only_its_worke
     for count in (10, 40):
         path = tmp_path / f"{count}.nii.gz"
         scans.write(sitk.GetImageFromArray(np.zeros((count, 100, 100), np.int16)), path)
-        sizes.append(needed_bytes(Case("x", path), network=True))
+        sizes.append(needed_bytes([Case("x", path)], "torch"))
     assert sizes[1] - sizes[0] >= 30 * 100 * 100 * 2
     (tmp_path / "bad.nii").write_text("no header")
-    bad = Case("x", tmp_path / "bad.nii")
-    assert needed_bytes(bad, network=False) < needed_bytes(bad, network=True) < sizes[0]
+    bad = [Case("x", tmp_path / "bad.nii")]
+    few, more, most = (needed_bytes(bad, engine) for engine in ("", "openvino", "torch"))
+    assert few < more < most < sizes[0]
+    masked = Case("x", tmp_path / "10.nii.gz", mask=tmp_path / "40.nii.gz")
+    assert needed_bytes([masked], "torch") - sizes[0] >= 40 * 100 * 100 * 8
 
 
 def test_who_does_not_fit_waits_for_room() -> None:
@@ -81,5 +85,5 @@ def test_a_worker_takes_no_more_than_is_foretold_and_not_much_less(
     run_cohort(cases, tmp_path, work, lambda outcome: None, Options(workers=1))
     log = map(json.loads, (tmp_path / "run.jsonl").read_text().splitlines())
     took = next(record["peak_mb"] for record in log if record["event"] == "scan") * 1e6
-    foretold = needed_bytes(cases[0], network=bool(weights))
+    foretold = needed_bytes(cases, engines.pick() if weights else "")
     assert took <= foretold <= 2.5 * took
