@@ -19,8 +19,8 @@ check: $(VENV)/installed  ## Lint, types, import contracts.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: $(VENV)/installed  ## Run the tests.
-	$(BIN)/pytest $(PYTEST_FLAGS)
+test: $(VENV)/installed  ## Run the tests, two files at a time.
+	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
 
 soak: $(VENV)/installed  ## Run the long tests alone: thousands of broken files, a huge scan.
 	$(BIN)/pytest -m soak $(PYTEST_FLAGS)

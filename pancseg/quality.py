@@ -20,7 +20,6 @@ from pancseg.phase import PORTAL_VENOUS
 from pancseg.quality_limits import Grade, Limits, QualityLimits
 from pancseg.unusable import UnusableCase
 
-FAT_BELOW_HU, DENSE_ABOVE_HU = -30.0, 300.0
 SMALLEST_RANGE_HU = 200.0
 
 
@@ -125,7 +124,8 @@ def judge_region(
     empty = int(np.count_nonzero(~part.any(axis=tuple(a for a in range(3) if a != axial))))
     edges = _touched_edges(box.start, box.size, inside.shape)
     median = float(np.median(hu))
-    fat, dense = float(np.mean(hu < FAT_BELOW_HU)), float(np.mean(hu > DENSE_ABOVE_HU))
+    fat = float(np.mean(hu < limits.fat_below_hu))
+    dense = float(np.mean(hu > limits.dense_above_hu))
     found: list[Finding] = []
     if whole_pancreas:
         found += _beyond("volume", "the region has {:.3g} mL", volume, limits.volume_ml)
@@ -141,8 +141,10 @@ def judge_region(
     if not ring:
         found += _beyond("gap", "{:.0f} slices in between are empty", empty, limits.empty_slices)
         found += _beyond("hu_range", "its median is {:.4g} HU", median, limits.median_hu)
-        found += _beyond("fat", "{:.3g} of it lies below -30 HU", fat, limits.fat_share)
-        found += _beyond("dense", "{:.3g} of it lies above 300 HU", dense, limits.dense_share)
+        below = f"{{:.3g}} of it lies below {limits.fat_below_hu:g} HU"
+        above = f"{{:.3g}} of it lies above {limits.dense_above_hu:g} HU"
+        found += _beyond("fat", below, fat, limits.fat_share)
+        found += _beyond("dense", above, dense, limits.dense_share)
     values: dict[str, float | str] = {
         "qc_volume_ml": volume,
         "qc_components": components,

@@ -46,8 +46,9 @@ class QualityLimits(BaseModel):
         largest_share: of the largest connected component (26 neighbours) in the region.
         empty_slices: axial slices without region between slices with it.
         median_hu: in the region.
-        fat_share: of the region, below -30 HU.
-        dense_share: of the region, above 300 HU.
+        fat_below_hu, dense_above_hu: what counts as fat, and as dense (metal, calcification, bone).
+        fat_share: of the region, below ``fat_below_hu``.
+        dense_share: of the region, above ``dense_above_hu``.
         lowest_hu: of the scan; air is at -1000.
         slice_mm: distance of the slices.
         resegmented_share: of the region's voxels, left after re-segmentation.
@@ -60,6 +61,8 @@ class QualityLimits(BaseModel):
     largest_share: Limits = Limits(fail_below=0.70, warn_below=0.95)
     empty_slices: Limits = Limits(warn_above=0)
     median_hu: Limits = Limits(fail_below=0, warn_below=40, warn_above=160, fail_above=250)
+    fat_below_hu: float = -30
+    dense_above_hu: float = 300
     fat_share: Limits = Limits(warn_above=0.30, fail_above=0.60)
     dense_share: Limits = Limits(warn_above=0.01, fail_above=0.10)
     lowest_hu: Limits = Limits(warn_above=-500)

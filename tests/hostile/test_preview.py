@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 import re
 import struct
@@ -108,21 +109,15 @@ def test_jpeg_ls_is_unpacked(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("command", ["segment", "run"])
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-def test_a_scan_of_2000_slices_is_segmented_in_4_gb(suffix: str, tmp_path: Path) -> None:
-    path = tmp_path / f"huge{suffix}"
+def test_a_scan_of_2000_slices_is_done_in_4_gb(suffix: str, command: str, tmp_path: Path) -> None:
+    path, out = tmp_path / f"huge{suffix}", tmp_path / "out"
     write_huge(path, slices=2000)
-    code = (
-        "import sys; from pancseg.cli import app; app(sys.argv[1:], standalone_mode=False);"
-        "print(open('/proc/self/status').read())"
-    )
-    out = tmp_path / "out"
-    words = ["segment", str(path), "--out", str(out), "--weights", "monet_phantom"]
-    run = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
-    )
-    peak_bytes = int(re.findall(r"VmHWM:\s+(\d+)", run.stdout)[0]) * 1024
-    assert peak_bytes <= 4e9
+    words = [command, str(path), "--out", str(out), "--weights", "monet_phantom", "--memory", "4GB"]
+    subprocess.run([sys.executable, "-m", "pancseg", *words, "--workers", "1"], check=True)
+    log = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines()]
+    assert [r["peak_mb"] <= 4000 for r in log if r["event"] == "scan"] == [True]
     mask = scans.array(scans.read(out / "masks" / "huge.nii.gz"))
     assert mask.shape == (2000, 512, 512)
     volume_ml = float(mask.sum()) * math.prod((0.8, 0.8, 1.0)) / 1000
