@@ -99,6 +99,40 @@ def test_survival_on_a_real_table(tmp_path):
     assert "clinical_and_radiomics" in new
 
 
+def test_a_forest_of_survival_is_saved_and_judged_on_new_patients(tmp_path):
+    random = np.random.default_rng(3)
+    x = random.normal(size=(90, 4))
+    time = random.exponential(np.where(np.abs(x[:, 0]) > 0.7, 1.0, 8.0)).round(3) + 0.001
+    ids = [f"P{i // 2}_{i % 2}" for i in range(90)]
+    table = pd.DataFrame(x, columns=list("abcd"), index=pd.Index(ids, name="id"))
+    table.to_csv(tmp_path / "f.csv")
+    clinical = pd.DataFrame({"id": ids, "patient": [n.split("_")[0] for n in ids]})
+    clinical.assign(time=time, event=1).to_csv(tmp_path / "c.csv", index=False)
+    result = pancseg(
+        *("model", "survival", tmp_path / "f.csv", "--outcome", tmp_path / "c.csv"),
+        *("--time", "time", "--event", "event", "--group", "patient", "--model", "random-forest"),
+        *("--out", tmp_path / "out", "--canary", "0", *SHORT),
+    )
+    assert result.exit_code == 0, result.output
+    folds = pd.read_csv(tmp_path / "out" / "folds.csv")
+    assert (folds.groupby("group")["repeat_1"].nunique() == 1).all()
+    assert folds["group"].nunique() == 45
+    clear = (tmp_path / "out" / "CLEAR.md").read_text()
+    assert sum(f"| {n}. " in clear for n in range(1, 59)) == 58
+    words = ["predict", tmp_path / "out", tmp_path / "f.csv", "--out", tmp_path / "p.csv"]
+    refused = pancseg(*words)
+    assert refused.exit_code == 2
+    assert "--trust-model" in refused.output
+    found = pancseg(*words, "--trust-model", "--outcome", tmp_path / "c.csv")
+    assert found.exit_code == 0, found.output
+    assert "Uno's C" in found.output
+    assert "calibration slope" in found.output
+    clinical.assign(time=time, event=0).to_csv(tmp_path / "c.csv", index=False)
+    refused = pancseg(*words, "--trust-model", "--outcome", tmp_path / "c.csv")
+    assert refused.exit_code == 2
+    assert "no event in 90 patients" in refused.output
+
+
 @pytest.mark.parametrize(
     ("clinical", "line"),
     [

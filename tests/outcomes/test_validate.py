@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from lifelines.utils import concordance_index
 from studies import classes, features, study, times
@@ -12,6 +13,7 @@ from pancseg.outcomes.canary import discrimination, judged, run_canaries
 from pancseg.outcomes.combat import ComBat
 from pancseg.outcomes.cox import score_test
 from pancseg.outcomes.prepare import Cleaned, Strongest, Unredundant, Varied
+from pancseg.outcomes.study import Outcome, _separation
 from pancseg.outcomes.validate import Block, fit_recipes, make_folds, validate
 
 KINDS = [*((classes, name) for name in subtype.MODELS), *((times, n) for n in survival.MODELS)]
@@ -99,6 +101,20 @@ def test_a_site_effect_is_removed_inside_the_folds():
     x = features(5, n=160, p=20) + 1.5 * batch[:, None]
     assert found(study(x, y)) > 0.7
     assert found(study(x, y, batch=batch)) < 0.62
+
+
+def test_separation_is_told_of_classes_and_of_events():
+    x = pd.DataFrame(features(0, n=60, p=3), columns=list("abc"))
+    y = classes(x.to_numpy(), 1.0, 0)
+    assert _separation(x, Outcome("subtype", y, ("s",))) == []
+    assert (
+        "such as d, part the classes"
+        in _separation(x.assign(d=y + 0.5 * np.sin(x["a"])), Outcome("subtype", y, ("s",)))[0]
+    )
+    cox = times(x.to_numpy(), 1.0, 0)
+    assert _separation(x, Outcome("survival", cox, ("t", "e"))) == []
+    told = _separation(x.assign(d=1 / cox["time"], e=1), Outcome("survival", cox, ("t", "e")))
+    assert "1 columns, such as d, order all events" in told[0]
 
 
 def test_combat_refuses_batches_that_it_cannot_know():
