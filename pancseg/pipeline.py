@@ -181,7 +181,7 @@ class _Output:
             return
         self.masks.mkdir(exist_ok=True)
         _remove_leftovers(self.masks, ".new-*", ".partial-*", ".*.partial")
-        others = ("features", "settings_sha256", "regions")
+        others = ("features", "settings_sha256", "regions", "quality")
         record = {k: v for k, v in self.provenance(about).items() if k not in others}
         export.write_whole({self.masks / "provenance.json": _json(record)})
 
@@ -229,6 +229,8 @@ class _Output:
             record["features"] = settings.model_dump(mode="json")
             record["settings_sha256"] = fingerprint.of_settings(settings)
             record["regions"] = _regions(self.cases)
+        else:
+            record["quality"] = self.work.limits.model_dump(mode="json")
         return record
 
 

@@ -22,7 +22,6 @@ from pancseg.features.measured import Measured
 from pancseg.features.regions import Region, region_of
 from pancseg.once import Once
 from pancseg.quality import Verdict, judge_agreement, judge_region, judge_resegmented, judge_scan
-from pancseg.quality_limits import QualityLimits
 from pancseg.roi import Ring, Roi
 from pancseg.stages import timed
 from pancseg.unusable import UnusableCase
@@ -83,7 +82,7 @@ class ScanWork:
         """
         self.segmenter = segmenter or (None if work.weights is None else _loaded(work))
         self._work = work
-        self._limits = work.settings.quality if work.settings else QualityLimits()
+        self._limits = work.settings.quality if work.settings else work.limits
         self._passes = _dropout_passes(self.segmenter, work) if self.segmenter else None
 
     def outcomes(

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pancseg.quality_limits import QualityLimits
 from pancseg.settings import FeatureSettings
+
+_LIMITS = QualityLimits()
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class Work:
         command: ``segment`` makes and judges masks, ``extract`` and ``run`` measure features,
             ``check`` judges what is there.
         settings: of the features, with the limits of the verdict; None for ``segment``.
+        limits: of the verdict for ``segment``.
         weights: a shipped name or a file; None: no network.
         engine: what runs the network.
         precision: of its arithmetic.
@@ -32,3 +36,4 @@ class Work:
     threads: int = 1
     keep_failed: bool = False
     uncertainty: int = 0
+    limits: QualityLimits = _LIMITS

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+from typer.testing import CliRunner
 
 from pancseg import pipeline, scans
 from pancseg.case import Case
+from pancseg.cli import app
 from pancseg.cohort import Outcome, read_cohort
 from pancseg.phantom import Phantom
 from pancseg.quality import volume_ml
@@ -244,3 +246,15 @@ def test_corrected_masks_are_picked_up_between_the_stages(tmp_path: Path, phanto
     (outcome,) = pipeline.run_cohort(cases, tmp_path / "out2", EXTRACT, options=HERE)
     assert outcome.values["qc_volume_ml"] == pytest.approx(volume_ml(phantom.mask))
     assert outcome.values["qc_mask_source"] == "given"
+
+
+@pytest.mark.usefixtures("in_process")
+def test_the_limits_of_segment_come_from_a_settings_file(cohort: Path, tmp_path: Path) -> None:
+    words = ["segment", str(cohort.parent / "scans" / "a.nii.gz"), "--weights", "monet_phantom"]
+    grades = []
+    for name, more in (("a", ["--config", str(cohort.parent / "quick.yaml")]), ("b", [])):
+        CliRunner().invoke(app, [*words, "--out", str(tmp_path / name), "--quiet", *more])
+        grades.append(pd.read_csv(tmp_path / name / "masks.csv")["qc_status"].tolist())
+    assert grades == [["pass"], ["fail"]]  # slices are 15 mm apart
+    told = json.loads((tmp_path / "a" / "provenance.json").read_text())
+    assert told["quality"]["slice_mm"]["fail_above"] == 20

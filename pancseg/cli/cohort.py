@@ -20,6 +20,7 @@ from pancseg.cli.options import (
     IdMap,
     KeepFailed,
     Label,
+    Limits,
     Masks,
     Memory,
     Names,
@@ -97,6 +98,7 @@ def segment(
     engine: Engine = "auto",
     precision: Precision = "fp32",
     uncertainty: Uncertainty = 0,
+    config: Limits = "pancreas_ct",
     workers: Workers = None,
     threads: Threads = None,
     timeout: Timeout = None,
@@ -115,6 +117,7 @@ def segment(
 
     hiding = Hiding(pseudonymise, id_map)
     with usage_errors(verbose):
+        limits = _settings(config).quality
         cases = one_per_scan(read_cases(cohort, out, hiding=hiding))
         options = options_of(workers, threads, timeout, memory, scheduler, slurm, verbose=verbose)
     options = replace(options, retry=not no_retry, strict=strict)
@@ -122,7 +125,7 @@ def segment(
     from pancseg.pipeline import segment_cohort
     from pancseg.work import Work
 
-    work = Work("segment", None, weights, engine, precision, uncertainty=uncertainty)
+    work = Work("segment", None, weights, engine, precision, uncertainty=uncertainty, limits=limits)
     with run_errors(), progress(len(cases), quiet) as report:
         outcomes = segment_cohort(cases, out, work, report, options, started=tell_engine(quiet))
     finish(outcomes, out / "masks.csv", quiet, log=out / "run.jsonl")

@@ -42,6 +42,9 @@ Roi = Annotated[
 Config = Annotated[
     str, typer.Option(help="Feature settings: a preset or a pyradiomics parameter file.")
 ]
+Limits = Annotated[
+    str, typer.Option("--config", help="A preset or a parameter file: the limits of the verdict.")
+]
 Names = Annotated[
     str,
     typer.Option(

@@ -135,7 +135,8 @@ class Worker:
         drawn = keys.of_files(case.mask) if case.mask and not shared else ""
         if not image or (case.mask and not shared and not drawn):
             return ""
-        settings = fingerprint.of_settings(work.settings) if work.settings else ""
+        limits = keys.of_content(work.limits.model_dump(mode="json"))
+        settings = fingerprint.of_settings(work.settings) if work.settings else limits
         made_from = mask.key_or_digest if shared else drawn
         how = [work.command, settings, work.keep_failed, work.uncertainty]
         what = [str(case.mask_label or ""), case.roi == DEFAULT_ROI, case.series_uid or ""]
