@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from pancseg.dicom_header import Damaged, Header, Slice, is_dicom, read_header
 from pancseg.dicom_pixels import stored_pixels
 from pancseg.payload import OVERHEAD_BYTES, new_image, not_finite, writable
 from pancseg.unusable import UnusableCase
+
+log = logging.getLogger(__name__)
 
 Points = NDArray[np.float64]
 PHASE_HINT = "pancseg_phase_hint"
@@ -80,7 +83,7 @@ def read_series(folder: Path, series_uid: str | None) -> sitk.Image:
     Raises:
         UnusableCase: ``unreadable``, ``several_series``, ``no_series``, ``tilted``,
             ``uneven_slices``, ``geometry``, ``not_hu``, ``not_scalar`` or ``one_slice``. Messages
-            show the last characters of UIDs only.
+            show nothing of a UID, which may hold a date of birth; the log at debug level does.
         OSError: the folder cannot be reached.
     """
     entries = sorted(folder.iterdir())
@@ -95,11 +98,15 @@ def _chosen(
         raise _no_series(entries)
     chosen = [uid for uid in series if series_uid is None or uid.endswith(series_uid)]
     if len(chosen) != 1:
-        listing = ", ".join(f"…{uid[-8:]} ({_size(series[uid])})" for uid in sorted(series))
+        listing = ", ".join(_size(series[uid]) for uid in sorted(series))
+        for number, uid in enumerate(sorted(series), start=1):
+            log.debug("series %d (%s): UID %s", number, _size(series[uid]), uid)
+        several = f"{len(series)} DICOM series" if len(series) > 1 else "one DICOM series"
         problem = "none fits series_uid" if not chosen else "name one by series_uid"
         raise UnusableCase(
             "several_series" if chosen else "no_series",
-            f"DICOM series in the folder: {listing}; {problem} (the end of the UID is enough)",
+            f"{several} in the folder ({listing}); {problem} (the end of the UID is enough; "
+            "--verbose shows the UIDs)",
         )
     return series[chosen[0]]
 
