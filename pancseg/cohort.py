@@ -83,6 +83,15 @@ class Outcome:
         """Whether the row is good for an analysis."""
         return self.status in ("pass", "warn")
 
+    def noted(self, code: str, status: Status, fact: str) -> Outcome:
+        """Return it with one more reason; the status becomes the worse of the two."""
+        return replace(
+            self,
+            status=max(self.status, status, key=_STATUSES.index),
+            reason=";".join(filter(None, [self.reason, code])),
+            fact="; ".join(filter(None, [self.fact, fact])),
+        )
+
 
 def outcome_of(case: Case, fill: Callable[[Draft], None]) -> Outcome:
     """Let ``fill`` make a case's row; a case that cannot be used costs only itself.

@@ -23,6 +23,7 @@ from pancseg import export, fingerprint
 from pancseg.acquisition import write_acquisition
 from pancseg.case import Case, is_name
 from pancseg.cohort import Outcome, Value
+from pancseg.duplicates import with_duplicates
 from pancseg.export import Field, Row, TableFormat
 from pancseg.features.expected import feature_names
 from pancseg.running.journal import FOLDER, Journal
@@ -248,7 +249,7 @@ def _run(output: _Output, options: Options, report: Report, started: Started) ->
         log.start({"command": output.provenance(place.about)["command"], "rows": len(cases)})
         started(place.about)
         run = CohortRun(cases, place, options, output.masks, journal, log, report)
-        outcomes = run.outcomes()
+        outcomes = with_duplicates(run.outcomes(), "image_sha256", "warn")
         output.write(outcomes, place.about)
         output.write_acquisition(run.acquisition)
         log.end(Counter(outcome.status for outcome in outcomes))

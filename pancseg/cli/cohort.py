@@ -46,6 +46,7 @@ from pancseg.console import output_errors, progress, say
 
 if TYPE_CHECKING:
     from pancseg.case import Case
+    from pancseg.cohort import Outcome
     from pancseg.export import TableFormat
     from pancseg.settings import FeatureSettings
 
@@ -76,13 +77,11 @@ def check(
         settings = _settings(config)
         options = options_of(workers, threads, timeout, memory, verbose=verbose)
     tell_of_names(cohort, hiding, quiet)
-    from pancseg.check import DUPLICATE, check_cohort, write_check
+    from pancseg.check import check_cohort, write_check
 
     with run_errors(), progress(len(cases), quiet) as report:
         outcomes = check_cohort(cases, settings, report, options)
-    for outcome in outcomes:
-        if DUPLICATE in outcome.reason.split(";"):
-            say(f"{outcome.case.name}: {outcome.status}: {outcome.fact}", sys.stderr)
+    _tell_duplicates(outcomes)
     path = out / "check.csv" if out else None
     if path:
         with output_errors():
@@ -125,6 +124,7 @@ def segment(
     work = Work("segment", None, weights, engine, precision, uncertainty=uncertainty)
     with run_errors(), progress(len(cases), quiet) as report:
         outcomes = segment_cohort(cases, out, work, report, options, started=tell_engine(quiet))
+    _tell_duplicates(outcomes)
     finish(outcomes, out / "masks.csv", quiet, log=out / "run.jsonl")
 
 
@@ -168,6 +168,7 @@ def extract(
     work = Work("extract", settings, keep_failed=keep_failed)
     with run_errors(), progress(len(cases), quiet) as report:
         outcomes = run_cohort(cases, out, work, report, options, style)
+    _tell_duplicates(outcomes)
     finish(outcomes, out / f"features.{style.kind}", quiet, log=out / "run.jsonl")
 
 
@@ -227,6 +228,7 @@ def run(
     )
     with run_errors(), progress(len(cases), quiet) as report:
         outcomes = run_cohort(cases, out, work, report, options, style, started=tell_engine(quiet))
+    _tell_duplicates(outcomes)
     finish(outcomes, out / f"features.{style.kind}", quiet, log=out / "run.jsonl")
 
 
@@ -263,6 +265,15 @@ def demo(
     if not quiet:
         say(synthetic.summary(outcomes, out), sys.stdout)
     finish(outcomes, out / "features.csv", quiet, log=out / "run.jsonl")
+
+
+def _tell_duplicates(outcomes: Sequence[Outcome]) -> None:
+    """Name them at the end: only then they are known."""
+    from pancseg.duplicates import DUPLICATE
+
+    for outcome in outcomes:
+        if DUPLICATE in outcome.reason.split(";"):
+            say(f"{outcome.case.name}: {outcome.status}: {outcome.fact}", sys.stderr)
 
 
 def _style(
