@@ -86,6 +86,23 @@ def test_all_problems_of_a_manifest_come_at_once(tmp_path: Path) -> None:
     assert "gone.nii.gz" not in text
 
 
+def test_what_is_not_there_costs_its_row_only(tmp_path: Path) -> None:
+    """Unless nothing is there: then the paths are wrong, or a disk is away."""
+    touch(tmp_path, "a.nii.gz")
+    long = "x" * 5000
+    rows = f"P1,a.nii.gz,gone.nii.gz\nP2,gone.nii.gz,\nP3,~/x.nii,a.nii.gz\nP4,{long},\n"
+    (tmp_path / "m.csv").write_text("patient_id,image,mask\n" + rows)
+    cases = read_cohort(tmp_path / "m.csv")
+    assert [case.patient_id for case in cases] == ["P1", "P2", "P3", "P4"]
+    assert [c.mask and c.mask.name for c in cases] == ["gone.nii.gz", None, "a.nii.gz", None]
+    (tmp_path / "a.nii.gz").unlink()
+    problems = problems_of(tmp_path / "m.csv")
+    assert [problem.partition(":")[0] for problem in problems] == [
+        "line 2 (P1)", "line 2 (P1)", "line 3 (P2)", "line 4 (P3)", "line 4 (P3)", "line 5 (P4)"
+    ]  # fmt: skip
+    assert "the image does not exist (paths are relative to the manifest)" in problems[0]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -70,6 +70,8 @@ def make_bad_cohort(folder: Path, phantom: Phantom) -> Path:
         "grid,good.nii.gz,other_grid.nii.gz,",
         "badmask,good.nii.gz,text.nii.gz,",
         "segmented,good.nii.gz,,",
+        "gone,gone.nii.gz,,",
+        "nomask,good.nii.gz,gone.nii.gz,",
     ]
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
     return folder / "manifest.csv"
@@ -91,6 +93,8 @@ REASONS = {
     "grid": "geometry;duplicate",
     "badmask": "unreadable;duplicate",
     "segmented": "duplicate",
+    "gone": "unreadable",
+    "nomask": "unreadable;duplicate",
 }
 
 
@@ -175,7 +179,15 @@ def test_provenance_tells_what_made_the_table(bad_run: tuple[Path, list[Outcome]
     frame = pd.read_csv(bad_run[0] / "features.csv")
     assert set(frame["settings_sha256"]) == {record["settings_sha256"]}
     hashed = frame.set_index("patient_id")["image_sha256"].dropna()
-    assert list(hashed.index) == ["good", "empty", "label", "grid", "badmask", "segmented"]
+    assert list(hashed.index) == [
+        "good",
+        "empty",
+        "label",
+        "grid",
+        "badmask",
+        "segmented",
+        "nomask",
+    ]
     assert hashed.nunique() == 1
     assert str(bad_run[0].parent) not in text
 
