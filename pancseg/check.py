@@ -13,6 +13,7 @@ from pancseg.case import Case
 from pancseg.cohort import Outcome
 from pancseg.duplicates import with_duplicates
 from pancseg.pipeline import fields_and_rows
+from pancseg.pseudonyms import mark_output
 from pancseg.running.journal import Journal
 from pancseg.running.log import RunLog
 from pancseg.running.options import DEFAULT, Options
@@ -54,9 +55,11 @@ def check_cohort(
     return [_shown(outcome) for outcome in with_duplicates(outcomes, VOXELS, "fail")]
 
 
-def write_check(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Write the verdicts as CSV: ids, ``qc_*``, the scan's hash."""
+def write_check(outcomes: Sequence[Outcome], path: Path, *, pseudonyms: bool = False) -> None:
+    """Write the verdicts as CSV: ids (own ones, or pseudonyms), ``qc_*``, the scan's hash."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if pseudonyms:
+        mark_output(path.parent)
     fields, rows = fields_and_rows(outcomes, None, "safe")
     export.write_whole({path: export.table_bytes(fields, rows, export.TableFormat())})
 

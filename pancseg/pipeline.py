@@ -26,6 +26,7 @@ from pancseg.cohort import Outcome, Value
 from pancseg.duplicates import with_duplicates
 from pancseg.export import Field, Row, TableFormat
 from pancseg.features.expected import feature_names
+from pancseg.pseudonyms import mark_output
 from pancseg.running.journal import FOLDER, Journal
 from pancseg.running.lock import locked
 from pancseg.running.log import RunLog
@@ -76,7 +77,7 @@ def segment_cohort(
         OSError: the output cannot be written.
         Stopped: a strict run met a row that is not usable.
     """
-    output = _Output(out / "masks.csv", work, cases)
+    output = _Output(out / "masks.csv", work, cases, pseudonyms=options.pseudonyms)
     return _run(output, options, report, started)
 
 
@@ -97,7 +98,8 @@ def run_cohort(  # noqa: PLR0913
     errors as for :func:`segment_cohort`.
     """
     path = out / f"features.{style.kind}"
-    return _run(_Output(path, work, cases, style), options, report, started)
+    output = _Output(path, work, cases, style, options.pseudonyms)
+    return _run(output, options, report, started)
 
 
 def table(outcomes: Sequence[Outcome], settings: FeatureSettings | None = None) -> pd.DataFrame:
@@ -158,12 +160,14 @@ class _Output:
         work: what makes it.
         cases: its rows.
         style: how it is written.
+        pseudonyms: whether the cases' ids are pseudonyms.
     """
 
     path: Path
     work: Work
     cases: Sequence[Case]
     style: TableFormat = _PLAIN
+    pseudonyms: bool = False
 
     @property
     def folder(self) -> Path:
@@ -176,7 +180,9 @@ class _Output:
         return self.folder / "masks" if self.work.weights else None
 
     def start(self, about: Mapping[str, Any]) -> None:
-        """Note beside the masks what makes them."""
+        """Note beside the masks what makes them, and whether ids are pseudonyms."""
+        if self.pseudonyms:
+            mark_output(self.folder)
         _remove_leftovers(self.folder, ".*.partial")
         if self.masks is None:
             return
@@ -222,6 +228,7 @@ class _Output:
                 "python": platform.python_version(),
                 **{name: version(name) for name in _PACKAGES},
             },
+            "ids": "pseudonyms" if self.pseudonyms else "as given",
             **about,
         }
         if about and about["inference"]["engine"] == "openvino":

@@ -115,9 +115,10 @@ def test_extract_reports_each_case_and_exits_1_when_one_is_unusable(
     tmp_path: Path, phantom: Phantom
 ) -> None:
     scans.write(phantom.image, tmp_path / "a.nii.gz")
+    scans.write(phantom.image + 1, tmp_path / "b.nii.gz")
     scans.write(phantom.mask, tmp_path / "m.nii.gz")
     (tmp_path / "cohort.csv").write_text(
-        "patient_id,image,mask,mask_label\nA,a.nii.gz,m.nii.gz,\nB,a.nii.gz,m.nii.gz,5\n"
+        "patient_id,image,mask,mask_label\nA,a.nii.gz,m.nii.gz,\nB,b.nii.gz,m.nii.gz,5\n"
     )
     options = ["--out", tmp_path / "o", "--config", "pyradiomics_default"]
     code, out, err = call("extract", tmp_path / "cohort.csv", *options)
@@ -130,6 +131,21 @@ def test_extract_reports_each_case_and_exits_1_when_one_is_unusable(
     assert (code, out) == (1, "")
     frame = pd.read_csv(tmp_path / "o" / "features.csv")
     assert frame["qc_status"].tolist() == ["pass", "fail"]
+
+
+def test_one_scan_under_two_ids_is_told_at_the_end(tmp_path: Path, phantom: Phantom) -> None:
+    for folder in ("ct", "masks"):
+        (tmp_path / folder).mkdir()
+    for name in ("A", "B"):
+        scans.write(phantom.image, tmp_path / "ct" / f"{name}.nii.gz")
+        scans.write(phantom.mask, tmp_path / "masks" / f"{name}.nii.gz")
+    options = ["--masks", tmp_path / "masks", "--config", "pyradiomics_default", "--quiet"]
+    code, out, err = call("extract", tmp_path / "ct", "--out", tmp_path / "o", *options)
+    assert (code, out) == (0, "")
+    assert err == (
+        "A: warn: its scan has the same voxels as that of B\n"
+        "B: warn: its scan has the same voxels as that of A\n"
+    )
 
 
 def test_extract_writes_the_table_as_the_options_say(tmp_path: Path, phantom: Phantom) -> None:

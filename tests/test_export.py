@@ -53,9 +53,10 @@ def many_filters() -> FeatureSettings:
 def run(folder: Path, style: TableFormat, phantom: Phantom, out: str = "out") -> Path:
     """Measure one usable and one unusable patient; return the output folder."""
     scans.write(phantom.image, folder / "secretscan.nrrd")
+    scans.write(phantom.image + 1, folder / "secretother.nrrd")
     scans.write(phantom.mask, folder / "secretmask.nrrd")
     image, mask = folder / "secretscan.nrrd", folder / "secretmask.nrrd"
-    cases = [Case("01", image, mask), Case("02", image, scan_id='é;"1,5"')]
+    cases = [Case("01", image, mask), Case("02", folder / "secretother.nrrd", scan_id='é;"1,5"')]
     work = Work("extract", many_filters())
     outcomes = pipeline.run_cohort(cases, folder / out, work, options=HERE, style=style)
     assert [o.status for o in outcomes] == ["pass", "fail"]

@@ -85,7 +85,7 @@ def check(
     path = out / "check.csv" if out else None
     if path:
         with output_errors():
-            write_check(outcomes, path)
+            write_check(outcomes, path, pseudonyms=pseudonymise is not None)
     finish(outcomes, path, quiet)
 
 
@@ -116,7 +116,9 @@ def segment(
     with usage_errors(verbose):
         cases = one_per_scan(read_cases(cohort, out, hiding=hiding))
         options = options_of(workers, threads, timeout, memory, scheduler, slurm, verbose=verbose)
-    options = replace(options, retry=not no_retry, strict=strict)
+    options = replace(
+        options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
+    )
     tell_of_names(cohort, hiding, quiet)
     from pancseg.pipeline import segment_cohort
     from pancseg.work import Work
@@ -160,7 +162,9 @@ def extract(
         settings = _settings(config)
         style = _style(format, names, excel, decimal_comma, cases)
         options = options_of(workers, threads, timeout, memory, scheduler, slurm, verbose=verbose)
-    options = replace(options, retry=not no_retry, strict=strict)
+    options = replace(
+        options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
+    )
     tell_of_names(cohort, hiding, quiet)
     from pancseg.pipeline import run_cohort
     from pancseg.work import Work
@@ -212,7 +216,9 @@ def run(
         settings = _settings(config)
         style = _style(format, names, excel, decimal_comma, cases)
         options = options_of(workers, threads, timeout, memory, scheduler, slurm, verbose=verbose)
-    options = replace(options, retry=not no_retry, strict=strict)
+    options = replace(
+        options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
+    )
     tell_of_names(cohort, hiding, quiet)
     from pancseg.pipeline import run_cohort
     from pancseg.work import Work

@@ -41,6 +41,8 @@ def read_cases(
 
     key_file, id_map = hiding or Hiding()
     leave_out = [path for path in (out, key_file, id_map) if path]
+    if out:
+        pseudonyms.check_output(out, pseudonyms=key_file is not None)
     if key_file is None:
         if id_map:
             raise ValueError("--id-map writes what --pseudonymise hides; give both or neither")
