@@ -191,7 +191,8 @@ def _named(cases: list[Case]) -> list[Case]:
 def _from_folder(folder: Path, leave_out: set[str], note: Callable[[str], None]) -> list[Case]:
     entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     entries = [p for p in entries if os.path.realpath(p) not in leave_out]
-    scans_, loose = [], []
+    scans_: list[Path] = []
+    loose: list[Path] = []
     for entry in entries:
         (scans_ if entry.is_dir() or scans.suffix_of(entry) else loose).append(entry)
     if any(map(may_hold_image, loose)):

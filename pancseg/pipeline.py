@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pancseg
 from pancseg import export, fingerprint
 from pancseg.acquisition import write_acquisition
-from pancseg.case import Case, is_name
+from pancseg.case import Case, is_name, name_key
 from pancseg.cohort import Outcome, Value
 from pancseg.duplicates import with_duplicates
 from pancseg.export import Field, Row, TableFormat
@@ -201,20 +201,25 @@ class _Output:
         if settings:
             beside = {"provenance.json": provenance}
             export.write_table(self.path, fields, rows, self.style, beside)
+            for kind in export.KINDS:  # codebook and provenance are of this table alone now
+                if kind != self.style.kind:
+                    self.path.with_suffix(f".{kind}").unlink(missing_ok=True)
         else:
             content = export.table_bytes(fields, rows, self.style)
             export.write_whole({self.folder / "provenance.json": provenance, self.path: content})
 
     def write_acquisition(self, tags: Mapping[str, Mapping[str, Value]]) -> None:
-        """Write ``acquisition.csv`` if any scan is DICOM; one left by an earlier run goes."""
+        """Write ``acquisition.csv`` if any scan is DICOM; one left by an earlier run goes.
+
+        It has a row for every scan, in the table's order, so that the two can be joined.
+        """
         path = self.folder / "acquisition.csv"
-        rows = [
-            {"patient_id": case.patient_id, "scan_id": case.scan_id, **tags[case.key]}
-            for case in self.cases
-            if case.key in tags
-        ]
-        if rows:
-            write_acquisition(path, rows, self.style)
+        rows: dict[str, dict[str, Value]] = {}
+        for case in self.cases:
+            ids: dict[str, Value] = {"patient_id": case.patient_id, "scan_id": case.scan_id}
+            rows.setdefault(name_key(case.scan_name), ids).update(tags.get(case.key, {}))
+        if tags:
+            write_acquisition(path, rows.values(), self.style)
         else:
             path.unlink(missing_ok=True)
 

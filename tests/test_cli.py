@@ -71,6 +71,20 @@ def test_version_is_printed() -> None:
     assert call("--version") == (0, f"pancseg {__version__}\n", "")
 
 
+def test_the_options_of_the_cohort_commands_are_said_to_be_theirs() -> None:
+    text = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    said = re.findall(r"^\| (`--[^|]*) \| ([a-z, ]+) \|", text, re.M)
+    for name in ("check", "segment", "extract", "run", "demo"):
+        options = {o for p in COMMANDS[name].params for o in p.opts if o.startswith("--")}
+        told = {
+            option
+            for words, commands in said
+            if {"all", name} & set(commands.split(", "))
+            for option in re.findall(r"--[a-z-]+", words)
+        }
+        assert options == told - {"--help"}, name
+
+
 def test_every_command_and_option_is_documented() -> None:
     text = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
     for name, command in COMMANDS.items():

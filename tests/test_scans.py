@@ -147,7 +147,7 @@ def write_series(
     folder: Path, positions_mm: list[float], uid: str, shear: float = 0.0, **texts: str
 ) -> None:
     """Write a synthetic CT series, slices in shuffled file order."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     for number, z in enumerate(positions_mm):
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID = pydicom.uid.CTImageStorage

@@ -41,15 +41,16 @@ def read_cases(
 
     key_file, id_map = hiding or Hiding()
     leave_out = [path for path in (out, key_file, id_map) if path]
-    if out:
-        pseudonyms.check_output(out, pseudonyms=key_file is not None)
     if key_file is None:
         if id_map:
             raise ValueError("--id-map writes what --pseudonymise hides; give both or neither")
-        return read_cohort(cohort, masks, leave_out=leave_out, note=_tell)
+        cases = read_cohort(cohort, masks, leave_out=leave_out, note=_tell)
+        pseudonyms.check_output(out, pseudonyms=False)
+        return cases
     hide = partial(pseudonyms.pseudonymised, key=pseudonyms.read_key(key_file, out))
     if pseudonyms.is_open_to_all(key_file):
         say("pancseg: every user of this machine can read the key file; chmod 600", sys.stderr)
+    pseudonyms.check_output(out, pseudonyms=True)
     if id_map:
         pseudonyms.check_map_path(id_map, out)
     cases = read_cohort(cohort, masks, leave_out=leave_out, pseudonymise=hide, note=_tell)
