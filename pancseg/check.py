@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pancseg import export
 from pancseg.case import Case
@@ -19,6 +18,7 @@ from pancseg.running.log import RunLog
 from pancseg.running.options import DEFAULT, Options
 from pancseg.running.run import CohortRun, place_for
 from pancseg.scan_work import VOXELS
+from pancseg.scratch import scratch_file
 from pancseg.settings import FeatureSettings
 from pancseg.work import Work
 
@@ -46,9 +46,10 @@ def check_cohort(
     work = Work("check", settings)
     with (
         closing(place_for(work, cases, options)) as place,
-        TemporaryDirectory() as folder,
-        closing(Journal(Path(folder) / "journal.jsonl")) as journal,
-        closing(RunLog(Path(folder) / "run.jsonl")) as log,
+        scratch_file() as rows,
+        scratch_file() as told,
+        closing(Journal(rows)) as journal,
+        closing(RunLog(told)) as log,
     ):
         found = CohortRun(cases, place, options, None, journal, log, report).outcomes()
         outcomes = [replace(outcome, values=dict(outcome.values)) for outcome in found]

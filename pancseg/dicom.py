@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pancseg.dicom_header import Damaged, Header, Slice, is_dicom, read_header
 from pancseg.dicom_pixels import stored_pixels
 from pancseg.payload import OVERHEAD_BYTES, new_image, not_finite, writable
+from pancseg.scratch import scratch_file
 from pancseg.unusable import UnusableCase
 
 log = logging.getLogger(__name__)
@@ -271,10 +272,11 @@ def _pixels(places: Sequence[_Place]) -> sitk.Image:
     image = new_image((first.columns, first.rows, len(places)), kind)
     values = writable(image)
     bad = 0
-    with tempfile.TemporaryDirectory(prefix="pancseg-") as scratch:
+    packed = any(not place.header.native for place in places)
+    with scratch_file() if packed else nullcontext(Path()) as scratch:
         for target, (header, place) in zip(values, places, strict=True):
             try:
-                stored = stored_pixels(header, place.frame, Path(scratch) / "frame.dcm")
+                stored = stored_pixels(header, place.frame, scratch)
             except Damaged as error:
                 raise UnusableCase(
                     "unreadable",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +12,12 @@ import SimpleITK as sitk
 from typer.testing import CliRunner
 
 from pancseg import scans
+from pancseg.check import check_cohort
 from pancseg.cli import app
+from pancseg.cohort import read_cohort
 from pancseg.phantom import Phantom
+from pancseg.running.options import Options
+from pancseg.settings import load_feature_settings
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -82,6 +88,24 @@ def test_every_case_has_a_verdict(tmp_path: Path, phantom: Phantom) -> None:
     assert float(good["qc_components"]) == 1
     assert float(good["qc_volume_ml"]) > 25
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["check.csv"]
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="files in memory are Linux's")
+def test_nothing_lies_on_a_disk_while_it_works(
+    tmp_path: Path, phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a check that is killed leaves no id anywhere."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    seen: list[list[Path]] = []
+    cases = read_cohort(make_cohort(tmp_path, phantom))[:2]
+    check_cohort(
+        cases,
+        load_feature_settings("pyradiomics_default"),
+        lambda _: seen.append(list((tmp_path / "tmp").iterdir())),
+        Options(workers=0),
+    )
+    assert seen == [[], []]
 
 
 def test_limits_are_part_of_the_settings(tmp_path: Path, phantom: Phantom) -> None:
