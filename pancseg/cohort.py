@@ -270,10 +270,18 @@ def _scan_in(entry: Path) -> Path:
         files = [p for p in inside if p.is_file()]
         if len(volumes) == 1 and len(files) == 1:
             return volumes[0]
-        if files or len(folders) != 1:
+        if len(folders) != 1 or not all(map(_lies_beside_scans, files)):
             break
         entry = folders[0]
     return entry
+
+
+def _lies_beside_scans(file: Path) -> bool:
+    """Whether a file is a DICOMDIR, or another DICOM object without an image."""
+    try:
+        return is_dicom(file) and not may_hold_image(file)
+    except OSError:
+        return False
 
 
 def _with_masks(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 import typer
 from conftest import ROOT
 from typer.testing import CliRunner
@@ -160,6 +161,17 @@ def test_one_scan_under_two_ids_is_told_at_the_end(tmp_path: Path, phantom: Phan
         "A: warn: its scan has the same voxels as that of B\n"
         "B: warn: its scan has the same voxels as that of A\n"
     )
+
+
+def test_many_duplicates_do_not_fill_the_screen(tmp_path: Path, block: sitk.Image) -> None:
+    scans.write(block, tmp_path / "a.nii")
+    rows = "".join(f"P{number:02},a.nii\n" for number in range(30))
+    (tmp_path / "m.csv").write_text("patient_id,image\n" + rows)
+    _, _, err = call("check", tmp_path / "m.csv", "--quiet")
+    assert "P00: fail: " in err
+    assert "the same voxels as that of P01, P02, P03 and 26 more\n" in err
+    assert err.endswith("and 10 more duplicates; see qc_reasons\n")
+    assert err.count("same voxels") == 20
 
 
 def test_extract_writes_the_table_as_the_options_say(tmp_path: Path, phantom: Phantom) -> None:

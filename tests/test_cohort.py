@@ -216,6 +216,16 @@ def test_patients_beside_a_dicomdir_or_a_report_are_not_one_scan(
     assert notes == ["1 file in the folder is no scan and was left out; --verbose names what"]
 
 
+def test_a_patients_disc_is_looked_into(tmp_path: Path) -> None:
+    """A DICOMDIR beside the one folder does not make the disc itself the series."""
+    write_dicom(tmp_path / "pat1" / "DICOMDIR", DIRECTORY)
+    write_dicom(tmp_path / "pat1" / "DICOM" / "series" / "IM1", CT)
+    write_dicom(tmp_path / "pat2" / "IM1", CT)
+    (tmp_path / "pat2" / "notes").mkdir()
+    images = [case.image for case in read_cohort(tmp_path)]
+    assert images == [tmp_path / "pat1" / "DICOM" / "series", tmp_path / "pat2"]
+
+
 def test_slices_beside_folders_of_scans_are_refused(tmp_path: Path) -> None:
     """Whose are they? One row for all would lose patients."""
     for name in ("pat1", "pat2"):

@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from pancseg.settings import FeatureSettings
 
 
+_MOST_LINES = 20
+
+
 def check(
     cohort: Cohort,
     out: Annotated[
@@ -277,9 +280,11 @@ def _tell_duplicates(outcomes: Sequence[Outcome]) -> None:
     """Name them at the end: only then they are known."""
     from pancseg.duplicates import DUPLICATE
 
-    for outcome in outcomes:
-        if DUPLICATE in outcome.reason.split(";"):
-            say(f"{outcome.case.name}: {outcome.status}: {outcome.fact}", sys.stderr)
+    found = [outcome for outcome in outcomes if DUPLICATE in outcome.reason.split(";")]
+    for outcome in found[:_MOST_LINES]:
+        say(f"{outcome.case.name}: {outcome.status}: {outcome.fact}", sys.stderr)
+    if len(found) > _MOST_LINES:
+        say(f"and {len(found) - _MOST_LINES} more duplicates; see qc_reasons", sys.stderr)
 
 
 def _style(
