@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Literal
 
 from pancseg import scans
 from pancseg.case import DEFAULT_ROI, Case, CohortError, name_key, name_problem, stem_of
-from pancseg.dicom_header import is_dicom
+from pancseg.dicom_header import is_dicom, may_hold_image
 from pancseg.manifest import duplicates, read_manifest
 from pancseg.unusable import UnusableCase
 
@@ -23,6 +24,16 @@ log = logging.getLogger(__name__)
 
 _DEEPEST = 32
 """Folders inside each other, with nothing else in them, that are still gone into."""
+
+_LIKE_A_SCAN = re.compile(
+    r"(\.(nii|hdr|img|nrrd|mha|mhd|dcm|mgh|mnc|tar))\.(gz|bz2|xz|zst|lz4|z|zip|7z)$"
+    r"|\.(hdr|mgh|mgz|mnc|zip|7z|rar|tar|tgz|tbz2?|txz)$",
+    re.IGNORECASE,
+)
+"""Ends of names of images and archives that are not read: somebody took them for a patient."""
+
+_BESIDE = (".img", ".raw", ".zraw")
+"""What lies beside a header and belongs to it."""
 
 Value = float | str
 Status = Literal["pass", "warn", "fail", "error"]
@@ -72,6 +83,15 @@ class Outcome:
         """Whether the row is good for an analysis."""
         return self.status in ("pass", "warn")
 
+    def noted(self, code: str, status: Status, fact: str) -> Outcome:
+        """Return it with one more reason; the status becomes the worse of the two."""
+        return replace(
+            self,
+            status=max(self.status, status, key=_STATUSES.index),
+            reason=";".join(filter(None, [self.reason, code])),
+            fact="; ".join(filter(None, [self.fact, fact])),
+        )
+
 
 def outcome_of(case: Case, fill: Callable[[Draft], None]) -> Outcome:
     """Let ``fill`` make a case's row; a case that cannot be used costs only itself.
@@ -105,11 +125,13 @@ def read_cohort(
     *,
     leave_out: Iterable[Path] = (),
     pseudonymise: Callable[[Sequence[Case]], list[Case]] | None = None,
+    note: Callable[[str], None] = log.debug,
 ) -> list[Case]:
     """Read a manifest CSV, a folder of scans, or a single scan.
 
     In a folder each volume file and each subfolder (a DICOM series) is a patient, named after it;
-    a folder that holds DICOM files itself is a single scan.
+    so are links that lead nowhere, archives and images of other formats, whose rows will say so. A
+    folder that holds DICOM images itself is a single scan.
 
     Args:
         path: the manifest, folder or scan.
@@ -119,6 +141,7 @@ def read_cohort(
         leave_out: files and folders inside ``path`` that are no scans, such as the output.
         pseudonymise: what the cases will be called later. Then problems name no id, and masks may
             be named after either: a run under pseudonyms names its masks so.
+        note: called with a line about what in a folder was left out, if anything was.
 
     Raises:
         CohortError: with all problems at once.
@@ -126,7 +149,7 @@ def read_cohort(
     try:
         left_out = (*leave_out, *([masks] if masks else []))
         omitted = {os.path.realpath(p) for p in left_out}
-        cases = _read(path, omitted, show_ids=pseudonymise is None)
+        cases = _read(path, omitted, note, show_ids=pseudonymise is None)
     except OSError as error:
         raise CohortError([f"it cannot be reached: {error.strerror}"]) from error
     problems = duplicates(cases, _labels(cases, show_ids=pseudonymise is None))
@@ -143,9 +166,11 @@ def _labels(cases: list[Case], *, show_ids: bool) -> list[str]:
     return [repr(c.name) if show_ids else f"scan {n}" for n, c in enumerate(cases, start=1)]
 
 
-def _read(path: Path, leave_out: set[str], *, show_ids: bool) -> list[Case]:
+def _read(
+    path: Path, leave_out: set[str], note: Callable[[str], None], *, show_ids: bool
+) -> list[Case]:
     if path.is_dir():
-        return _from_folder(path, leave_out)
+        return _from_folder(path, leave_out, note)
     if not path.is_file():
         raise CohortError(["there is no such file or folder"])
     if path.suffix.lower() == ".csv":
@@ -163,19 +188,66 @@ def _named(cases: list[Case]) -> list[Case]:
     return cases
 
 
-def _from_folder(folder: Path, leave_out: set[str]) -> list[Case]:
+def _from_folder(folder: Path, leave_out: set[str], note: Callable[[str], None]) -> list[Case]:
     entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     entries = [p for p in entries if os.path.realpath(p) not in leave_out]
-    found = [p for p in entries if p.is_dir() or scans.suffix_of(p)]
-    loose = [p for p in entries if p not in found]
-    has_dicom = any(is_dicom(p) for p in loose)
-    if any(scans.suffix_of(p) for p in found) and has_dicom:
-        raise CohortError(["DICOM files and volume files lie side by side; write a manifest"])
-    if has_dicom or (loose and not found):
+    scans_: list[Path] = []
+    loose: list[Path] = []
+    for entry in entries:
+        (scans_ if entry.is_dir() or scans.suffix_of(entry) else loose).append(entry)
+    if any(map(may_hold_image, loose)):
+        if any(scans.suffix_of(p) for p in scans_):
+            raise CohortError(["DICOM files and volume files lie side by side; write a manifest"])
+        if any(map(_holds_scans, scans_)):
+            problem = "DICOM files lie beside folders that hold scans"
+            raise CohortError([f"{problem}; move them into a folder of their own"])
         return _named([Case(Path(os.path.realpath(folder)).name, folder)])
-    if not found:
-        raise CohortError(["the folder is empty"])
-    return _named([Case(stem_of(p), _scan_in(p)) for p in found])
+    names = {name_key(stem_of(p)) for p in scans_}
+    broken = [p for p in loose if _leads_nowhere(p) or _LIKE_A_SCAN.search(p.name)]
+    broken = [p for p in broken if name_key(_stem_of(p)) not in names]
+    if not scans_ and not broken:
+        if not loose:
+            raise CohortError(["the folder is empty"])
+        return _named([Case(Path(os.path.realpath(folder)).name, folder)])
+    _tell_left_out(set(loose) - set(broken), names | {name_key(_stem_of(p)) for p in broken}, note)
+    found = sorted([*scans_, *broken])
+    return _named([Case(_stem_of(p), _scan_in(p)) for p in found])
+
+
+def _tell_left_out(files: set[Path], names: set[str], note: Callable[[str], None]) -> None:
+    """Say how many files of a folder are no patients; a header's data are part of one."""
+    others = [p for p in files if p.suffix.lower() not in _BESIDE or name_key(p.stem) not in names]
+    if others:
+        log.debug("left out: %s", sorted(p.name for p in others))
+        what = (
+            "file in the folder is no scan and was"
+            if len(others) == 1
+            else ("files in the folder are no scans and were")
+        )
+        note(f"{len(others)} {what} left out; --verbose names what")
+
+
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
+def _stem_of(path: Path) -> str:
+    """Return a name without what tells the format, also of formats that are not read."""
+    stem = stem_of(path)
+    like = None if path.is_dir() or stem != path.name else _LIKE_A_SCAN.search(stem)
+    return stem[: like.start()] if like else stem
+
+
+def _holds_scans(folder: Path) -> bool:
+    """Whether somewhere in a folder lies what could be a patient's scan."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                if scans.suffix_of(Path(name)) or may_hold_image(Path(place, name)):
+                    return True
+            except OSError:  # nobody can say
+                log.debug("not looked into", exc_info=True)
+    return False
 
 
 def _scan_in(entry: Path) -> Path:
@@ -198,10 +270,18 @@ def _scan_in(entry: Path) -> Path:
         files = [p for p in inside if p.is_file()]
         if len(volumes) == 1 and len(files) == 1:
             return volumes[0]
-        if files or len(folders) != 1:
+        if len(folders) != 1 or not all(map(_lies_beside_scans, files)):
             break
         entry = folders[0]
     return entry
+
+
+def _lies_beside_scans(file: Path) -> bool:
+    """Whether a file is a DICOMDIR, or another DICOM object without an image."""
+    try:
+        return is_dicom(file) and not may_hold_image(file)
+    except OSError:
+        return False
 
 
 def _with_masks(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,10 @@ from numpy.typing import NDArray
 from pancseg.dicom_header import Damaged, Header, Slice, is_dicom, read_header
 from pancseg.dicom_pixels import stored_pixels
 from pancseg.payload import OVERHEAD_BYTES, new_image, not_finite, writable
+from pancseg.scratch import scratch_file
 from pancseg.unusable import UnusableCase
+
+log = logging.getLogger(__name__)
 
 Points = NDArray[np.float64]
 PHASE_HINT = "pancseg_phase_hint"
@@ -80,7 +84,7 @@ def read_series(folder: Path, series_uid: str | None) -> sitk.Image:
     Raises:
         UnusableCase: ``unreadable``, ``several_series``, ``no_series``, ``tilted``,
             ``uneven_slices``, ``geometry``, ``not_hu``, ``not_scalar`` or ``one_slice``. Messages
-            show the last characters of UIDs only.
+            show nothing of a UID, which may hold a date of birth; the log at debug level does.
         OSError: the folder cannot be reached.
     """
     entries = sorted(folder.iterdir())
@@ -95,11 +99,15 @@ def _chosen(
         raise _no_series(entries)
     chosen = [uid for uid in series if series_uid is None or uid.endswith(series_uid)]
     if len(chosen) != 1:
-        listing = ", ".join(f"…{uid[-8:]} ({_size(series[uid])})" for uid in sorted(series))
+        listing = ", ".join(_size(series[uid]) for uid in sorted(series))
+        for number, uid in enumerate(sorted(series), start=1):
+            log.debug("series %d (%s): UID %s", number, _size(series[uid]), uid)
+        several = f"{len(series)} DICOM series" if len(series) > 1 else "one DICOM series"
         problem = "none fits series_uid" if not chosen else "name one by series_uid"
         raise UnusableCase(
             "several_series" if chosen else "no_series",
-            f"DICOM series in the folder: {listing}; {problem} (the end of the UID is enough)",
+            f"{several} in the folder ({listing}); {problem} (the end of the UID is enough; "
+            "--verbose shows the UIDs)",
         )
     return series[chosen[0]]
 
@@ -264,10 +272,11 @@ def _pixels(places: Sequence[_Place]) -> sitk.Image:
     image = new_image((first.columns, first.rows, len(places)), kind)
     values = writable(image)
     bad = 0
-    with tempfile.TemporaryDirectory(prefix="pancseg-") as scratch:
+    packed = any(not place.header.native for place in places)
+    with scratch_file() if packed else nullcontext(Path()) as scratch:
         for target, (header, place) in zip(values, places, strict=True):
             try:
-                stored = stored_pixels(header, place.frame, Path(scratch) / "frame.dcm")
+                stored = stored_pixels(header, place.frame, scratch)
             except Damaged as error:
                 raise UnusableCase(
                     "unreadable",

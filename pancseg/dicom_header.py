@@ -35,6 +35,12 @@ _PACKED = tuple(
 
 _SYNTAX = re.compile(rb"\x02\0\x10\0UI.\0([0-9.]{5,64})", re.DOTALL)
 _CT_IMAGE = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.2(\.[12])?\0")  # CT SOP classes
+_NO_IMAGE = re.compile(
+    rb"\x02\0\x02\0UI.\0(1\.2\.840\.10008\.1\.3\.10"
+    rb"|1\.2\.840\.10008\.5\.1\.4\.1\.1\.(88|104|11|481\.[35])[.\0])",
+    re.DOTALL,
+)
+"""SOP classes of a DICOMDIR, reports, documents, presentation states, structures and plans."""
 _UNDEFINED = 0xFFFFFFFF
 _MOST_READS = 3_000_000
 """More pieces than the header of a CT of 5,000 frames has; junk can have any number."""
@@ -127,6 +133,14 @@ def is_dicom(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
+
+
+def may_hold_image(path: Path) -> bool:
+    """Whether a file is DICOM, and not one of the objects that lie beside images."""
+    if not is_dicom(path):
+        return False
+    with path.open("rb") as file:
+        return _NO_IMAGE.search(file.read(1024)) is None
 
 
 def is_ct_slice(path: Path) -> bool:

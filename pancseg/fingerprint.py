@@ -34,6 +34,42 @@ def of_image(image: sitk.Image) -> str:
     return digest.hexdigest()
 
 
+def of_voxels(image: sitk.Image) -> str:
+    """Return the SHA-256 of an image's voxels alone, wherever they lie and however they are turned.
+
+    Size in mm, origin and direction do not count, nor in which order and which way the axes run:
+    axes are put in order by their lengths, and turned, by what is in them (the sums of their
+    planes). Only a volume whose sums are the same both ways, as a synthetic one's may be, can have
+    several hashes.
+    """
+    digest = hashlib.sha256(b"pancseg voxels 1\0")
+    voxels = _canonical(scans.array(image))
+    profiles = _plane_sums(voxels)
+    flips = [bool(tuple(sums) > tuple(sums[::-1])) for sums in profiles]
+    turned = [tuple(s[::-1] if flip else s) for s, flip in zip(profiles, flips, strict=True)]
+    order = sorted(range(3), key=lambda axis: (len(turned[axis]), turned[axis]))
+    voxels = voxels[tuple(slice(None, None, -1 if flip else 1) for flip in flips)].transpose(order)
+    digest.update(f"{voxels.dtype.str} {voxels.shape}".encode())
+    for plane in voxels:
+        digest.update(np.ascontiguousarray(plane).data.cast("B"))
+    return digest.hexdigest()
+
+
+def _plane_sums(voxels: NDArray[Any]) -> list[NDArray[np.int64]]:
+    """Return for each axis the sum of each plane across it; floats count by their bits.
+
+    So sums are exact (but for whole turns of 2^64) in whatever order they are made.
+    """
+    sums = [np.zeros(length, np.int64) for length in voxels.shape]
+    for index, plane in enumerate(voxels):
+        whole = plane if plane.dtype.kind in "iu" else plane.view(f"<i{plane.itemsize}")
+        rows = whole.sum(axis=1, dtype=np.int64)
+        sums[0][index] = rows.sum()
+        sums[1] += rows
+        sums[2] += whole.sum(axis=0, dtype=np.int64)
+    return sums
+
+
 def of_settings(settings: FeatureSettings) -> str:
     """Return the SHA-256 of everything that these settings say; their name does not count."""
     content = settings.model_dump(mode="json", exclude={"name"})

@@ -24,11 +24,16 @@ _LARGEST_BYTES = 1 << 25
 _LONGEST_LINE = 1 << 16
 _MOST_COLUMNS = 100
 _MOST_PROBLEMS = 100
+_MOST_LOST = 1000
 """A manifest beyond these is another file, or one that has to be repaired anyway."""
 
 
 def read_manifest(path: Path, *, show_ids: bool = True) -> list[Case]:
     """Read a manifest separated by commas, semicolons or tabs; its paths are relative to itself.
+
+    An image or a mask that is not there is left to the reader, which says so in the case's row.
+    Only if no image is there the manifest is refused: its paths mean another place, or a disk is
+    away, and rows would take the place of an earlier table's.
 
     Args:
         path: the CSV.
@@ -43,6 +48,8 @@ def read_manifest(path: Path, *, show_ids: bool = True) -> list[Case]:
     cases: list[Case] = []
     labels: list[str] = []
     problems: list[str] = []
+    lost: list[str] = []
+    some_there = False
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         columns = [cell.strip() for cell in next(rows, [])]
@@ -54,18 +61,23 @@ def read_manifest(path: Path, *, show_ids: bool = True) -> list[Case]:
             line = f"line {rows.line_num}"
             who = f"{line} ({_who(case)})" if show_ids else line
             problems += [f"{who}: {one}" for one in wrong]
+            away = _unreachable(case.image)
+            some_there = some_there or not away
+            lost += [f"{who}: the image {away}"] if away else []
+            lost += [f"{who}: the mask {away}"] if (away := _unreachable(case.mask)) else []
             cases.append(case)
             labels.append(repr(case.name) if show_ids else f"the case of {line}")
-            if len(problems) >= _MOST_PROBLEMS:
-                raise CohortError([*problems, "… the lines after it were not read"])
+            if len(problems) >= _MOST_PROBLEMS or (not some_there and len(lost) >= _MOST_LOST):
+                some = [*problems, *lost][:_MOST_PROBLEMS]
+                raise CohortError([*some, "… the lines after it were not read"])
     except csv.Error as error:
         wrong_csv = f"line {rows.line_num}: no CSV ({error}); is a quote not closed?"
         raise CohortError([*problems, wrong_csv]) from error
     if not cases and not problems:
         problems.append("the manifest has no rows")
     problems += duplicates(cases, labels) + _scans_of_one_name(cases, labels)
-    if problems:
-        raise CohortError(problems)
+    if problems or not some_there:
+        raise CohortError([*problems, *lost[:_MOST_PROBLEMS]])
     return cases
 
 
@@ -167,8 +179,6 @@ def _case_of(cells: dict[str, str], folder: Path, show_ids: bool) -> tuple[Case,
     for column in ("image", "mask"):
         text = cells.get(column, "")
         paths[column] = folder / text if text else None
-        if text and (problem := _unreachable(folder / text)):
-            wrong.append(f"the {column} {problem}")
     label = None
     try:
         label = parse_roi(text) if (text := cells.get("mask_label", "")) else None
@@ -188,8 +198,10 @@ def _case_of(cells: dict[str, str], folder: Path, show_ids: bool) -> tuple[Case,
     return case, wrong
 
 
-def _unreachable(path: Path) -> str:
+def _unreachable(path: Path | None) -> str:
     """Say why a file or folder cannot be reached, or nothing."""
+    if path is None:
+        return ""
     try:
         path.stat()
     except FileNotFoundError:

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 import pancseg
 from pancseg import export, fingerprint
 from pancseg.acquisition import write_acquisition
-from pancseg.case import Case, is_name
+from pancseg.case import Case, is_name, name_key
 from pancseg.cohort import Outcome, Value
+from pancseg.duplicates import with_duplicates
 from pancseg.export import Field, Row, TableFormat
 from pancseg.features.expected import feature_names
+from pancseg.pseudonyms import mark_output
 from pancseg.running.journal import FOLDER, Journal
 from pancseg.running.lock import locked
 from pancseg.running.log import RunLog
@@ -75,7 +77,7 @@ def segment_cohort(
         OSError: the output cannot be written.
         Stopped: a strict run met a row that is not usable.
     """
-    output = _Output(out / "masks.csv", work, cases)
+    output = _Output(out / "masks.csv", work, cases, pseudonyms=options.pseudonyms)
     return _run(output, options, report, started)
 
 
@@ -96,7 +98,8 @@ def run_cohort(  # noqa: PLR0913
     errors as for :func:`segment_cohort`.
     """
     path = out / f"features.{style.kind}"
-    return _run(_Output(path, work, cases, style), options, report, started)
+    output = _Output(path, work, cases, style, options.pseudonyms)
+    return _run(output, options, report, started)
 
 
 def table(outcomes: Sequence[Outcome], settings: FeatureSettings | None = None) -> pd.DataFrame:
@@ -157,12 +160,14 @@ class _Output:
         work: what makes it.
         cases: its rows.
         style: how it is written.
+        pseudonyms: whether the cases' ids are pseudonyms.
     """
 
     path: Path
     work: Work
     cases: Sequence[Case]
     style: TableFormat = _PLAIN
+    pseudonyms: bool = False
 
     @property
     def folder(self) -> Path:
@@ -175,7 +180,9 @@ class _Output:
         return self.folder / "masks" if self.work.weights else None
 
     def start(self, about: Mapping[str, Any]) -> None:
-        """Note beside the masks what makes them."""
+        """Note beside the masks what makes them, and whether ids are pseudonyms."""
+        if self.pseudonyms:
+            mark_output(self.folder)
         _remove_leftovers(self.folder, ".*.partial")
         if self.masks is None:
             return
@@ -194,20 +201,25 @@ class _Output:
         if settings:
             beside = {"provenance.json": provenance}
             export.write_table(self.path, fields, rows, self.style, beside)
+            for kind in export.KINDS:  # codebook and provenance are of this table alone now
+                if kind != self.style.kind:
+                    self.path.with_suffix(f".{kind}").unlink(missing_ok=True)
         else:
             content = export.table_bytes(fields, rows, self.style)
             export.write_whole({self.folder / "provenance.json": provenance, self.path: content})
 
     def write_acquisition(self, tags: Mapping[str, Mapping[str, Value]]) -> None:
-        """Write ``acquisition.csv`` if any scan is DICOM; one left by an earlier run goes."""
+        """Write ``acquisition.csv`` if any scan is DICOM; one left by an earlier run goes.
+
+        It has a row for every scan, in the table's order, so that the two can be joined.
+        """
         path = self.folder / "acquisition.csv"
-        rows = [
-            {"patient_id": case.patient_id, "scan_id": case.scan_id, **tags[case.key]}
-            for case in self.cases
-            if case.key in tags
-        ]
-        if rows:
-            write_acquisition(path, rows, self.style)
+        rows: dict[str, dict[str, Value]] = {}
+        for case in self.cases:
+            ids: dict[str, Value] = {"patient_id": case.patient_id, "scan_id": case.scan_id}
+            rows.setdefault(name_key(case.scan_name), ids).update(tags.get(case.key, {}))
+        if tags:
+            write_acquisition(path, rows.values(), self.style)
         else:
             path.unlink(missing_ok=True)
 
@@ -221,6 +233,7 @@ class _Output:
                 "python": platform.python_version(),
                 **{name: version(name) for name in _PACKAGES},
             },
+            "ids": "pseudonyms" if self.pseudonyms else "as given",
             **about,
         }
         if about and about["inference"]["engine"] == "openvino":
@@ -250,7 +263,7 @@ def _run(output: _Output, options: Options, report: Report, started: Started) ->
         log.start({"command": output.provenance(place.about)["command"], "rows": len(cases)})
         started(place.about)
         run = CohortRun(cases, place, options, output.masks, journal, log, report)
-        outcomes = run.outcomes()
+        outcomes = with_duplicates(run.outcomes(), "image_sha256", "warn")
         output.write(outcomes, place.about)
         output.write_acquisition(run.acquisition)
         log.end(Counter(outcome.status for outcome in outcomes))

@@ -17,6 +17,13 @@ from pathlib import Path
 
 from pancseg.case import Case, CohortError
 
+MARK = Path(".pancseg", "pseudonyms")
+"""Lies in an output folder in which all ids are pseudonyms."""
+_BEAR_IDS = (
+    "features.csv", "features.parquet", "masks.csv", "masks", "check.csv", "run.jsonl",
+    ".pancseg/journal.jsonl",
+)  # fmt: skip
+"""What in an output folder holds ids, or is named by them."""
 SHORTEST_KEY_BYTES = 16
 _LONGEST_KEY_BYTES = 1 << 16
 _DIGITS = 20
@@ -78,6 +85,41 @@ def read_key(path: Path, out: Path | None) -> bytes:
             "'openssl rand -hex 32' makes one"
         )
     return key
+
+
+def check_output(out: Path | None, *, pseudonyms: bool) -> None:
+    """Refuse an output folder whose ids are of the other kind: one would tell the other.
+
+    Masks, journal and log of an earlier run stay there, and a row's hashes are the same in both.
+
+    Raises:
+        ValueError: it holds a run under pseudonyms and ids shall be as they are, or the reverse.
+    """
+    if out is None:
+        return
+    if (out / MARK).exists():
+        if not pseudonyms:
+            raise ValueError(
+                "the output folder holds a run under pseudonyms; "
+                "give --pseudonymise, or choose another --out"
+            )
+        return
+    if pseudonyms and any(_holds_something(out / name) for name in _BEAR_IDS):
+        raise ValueError(
+            "the output folder holds a run without --pseudonymise, whose ids would stay in it; "
+            "choose another --out"
+        )
+
+
+def _holds_something(path: Path) -> bool:
+    """Return whether there is more than a file that a run began and was killed."""
+    return path.is_dir() or (path.exists() and path.stat().st_size > 0)
+
+
+def mark_output(out: Path) -> None:
+    """Note in an output folder that its ids are pseudonyms."""
+    (out / MARK).parent.mkdir(parents=True, exist_ok=True)
+    (out / MARK).touch()
 
 
 def is_open_to_all(path: Path) -> bool:

@@ -52,7 +52,11 @@ REASONS: dict[str, Reason] = {
         "the DICOM text names another phase than portal venous",
         "choose the portal-venous series",
     ),
-    "duplicate": Reason("fail", "the same voxels under two ids", "find out whose scan it is"),
+    "duplicate": Reason(
+        "warn or fail",
+        "the same scan under two ids; fail: in `check`, also moved or turned",
+        "find out whose scan it is",
+    ),
     "no_mask": Reason(
         "fail", "no mask was given and none can be made", "give one, or segment first"
     ),

@@ -35,6 +35,10 @@ GIVEN = "given"
 """``qc_mask_source`` of a mask that came with its case."""
 
 
+VOXELS = "voxels_sha256"
+"""The hash of a scan's voxels alone, which ``check`` compares; no column of any table."""
+
+
 class OutputError(OSError):
     """What a run makes cannot be written: it stops, because nothing later could be kept either."""
 
@@ -140,7 +144,9 @@ class ScanWork:
         with timed("read the scan"):
             image = scans.read(case.image, series_uid=case.series_uid)
         with timed("judge"):
-            return _Scan(image, fingerprint.of_image(image), judge_scan(image, self._limits))
+            voxels = fingerprint.of_voxels(image) if self._work.command == "check" else ""
+            digest, verdict = fingerprint.of_image(image), judge_scan(image, self._limits)
+            return _Scan(image, digest, verdict, voxels)
 
     def _shared_mask(self, task: ScanTask, scan: _Scan) -> _Mask:
         """Return the mask that is ready, or the network's; either lies on the scan's grid."""
@@ -168,8 +174,10 @@ class ScanWork:
 
     def _fill(self, row: Draft, case: Case, scan: Once[_Scan], mask: Once[_Mask] | None) -> None:
         """Make the row of one case, as far as it comes."""
-        image, digest, verdict = scan.get()
+        image, digest, verdict, voxels = scan.get()
         row.values["image_sha256"] = digest
+        if voxels:
+            row.values[VOXELS] = voxels
         _add(row, verdict)
         if mask is None:
             return
@@ -227,6 +235,7 @@ class _Scan(NamedTuple):
     image: sitk.Image
     digest: str
     verdict: Verdict
+    voxels: str
 
 
 class _Mask(NamedTuple):

@@ -458,7 +458,7 @@ def _check_geometry(found: _Geometry, layout: Layout) -> None:
 
 def _format_of(path: Path) -> Format:
     if not path.is_file():
-        raise UnusableCase("unreadable", "the image file does not exist or cannot be reached")
+        raise UnusableCase("unreadable", "the file does not exist or cannot be reached")
     if not (suffix := suffix_of(path)):
         raise UnusableCase(
             "unreadable", f"not a volume file; known are {', '.join(READERS)} and DICOM folders"

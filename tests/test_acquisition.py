@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import pandas as pd
 import pydicom
 import pytest
+import SimpleITK as sitk
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, XRayRadiationDoseSRStorage
+from test_cli import call
+from test_scans import write_series
 
+from pancseg import scans
 from pancseg.acquisition import _TAGS, COLUMNS, acquisition_of, write_acquisition
 
 SOMATOM = {
@@ -175,6 +181,29 @@ def test_the_table_has_all_columns_and_the_same_bytes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not an acquisition column: PatientName"):
         write_acquisition(tmp_path / "acquisition.csv", [{"PatientName": "DOE^JOHN"}])
     assert [path.name for path in tmp_path.iterdir()] == ["acquisition.csv"]
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_command_writes_a_row_for_every_scan(tmp_path: Path, block: sitk.Image) -> None:
+    """In the table's order, once for all regions; cells of what is not DICOM are empty."""
+    texts = {"Manufacturer": "SIEMENS DOE", "KVP": "120", "PatientBirthDate": "19470312"}
+    for name in ("b", "d"):
+        write_series(tmp_path / "ct" / name, [0.0, 2.0, 4.0], "1.2.826.1", **texts)
+    scans.write(block, tmp_path / "ct" / "a.nii.gz")
+    (tmp_path / "ct" / "c.nii").write_text("damaged")
+    words = ["--roi", "x=1", "--roi", "y=2", "--config", "pyradiomics_default", "--quiet"]
+    code, _, _ = call("extract", tmp_path / "ct", "--out", tmp_path / "out", *words)
+    assert code == 1  # there are no masks
+    text = (tmp_path / "out" / "acquisition.csv").read_text(encoding="utf-8")
+    assert not any(secret in text for secret in ("DOE", "Doe", "1947"))
+    table = pd.read_csv(tmp_path / "out" / "acquisition.csv", dtype=str, keep_default_na=False)
+    found = table[["patient_id", "scan_id", "manufacturer", "kvp"]].to_numpy().tolist()
+    empty, full = ["", "", ""], ["", "Siemens", "120.0"]
+    assert found == [["a", *empty], ["b", *full], ["c", *empty], ["d", *full]]
+    for name in ("b", "d"):
+        shutil.rmtree(tmp_path / "ct" / name)
+    call("extract", tmp_path / "ct", "--out", tmp_path / "out", *words)
+    assert not (tmp_path / "out" / "acquisition.csv").exists()
 
 
 def test_a_real_header(data: Path) -> None:

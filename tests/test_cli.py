@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 import typer
 from conftest import ROOT
 from typer.testing import CliRunner
@@ -71,6 +72,20 @@ def test_version_is_printed() -> None:
     assert call("--version") == (0, f"pancseg {__version__}\n", "")
 
 
+def test_the_options_of_the_cohort_commands_are_said_to_be_theirs() -> None:
+    text = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    said = re.findall(r"^\| (`--[^|]*) \| ([a-z, ]+) \|", text, re.M)
+    for name in ("check", "segment", "extract", "run", "demo"):
+        options = {o for p in COMMANDS[name].params for o in p.opts if o.startswith("--")}
+        told = {
+            option
+            for words, commands in said
+            if {"all", name} & set(commands.split(", "))
+            for option in re.findall(r"--[a-z-]+", words)
+        }
+        assert options == told - {"--help"}, name
+
+
 def test_every_command_and_option_is_documented() -> None:
     text = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
     for name, command in COMMANDS.items():
@@ -115,9 +130,10 @@ def test_extract_reports_each_case_and_exits_1_when_one_is_unusable(
     tmp_path: Path, phantom: Phantom
 ) -> None:
     scans.write(phantom.image, tmp_path / "a.nii.gz")
+    scans.write(phantom.image + 1, tmp_path / "b.nii.gz")
     scans.write(phantom.mask, tmp_path / "m.nii.gz")
     (tmp_path / "cohort.csv").write_text(
-        "patient_id,image,mask,mask_label\nA,a.nii.gz,m.nii.gz,\nB,a.nii.gz,m.nii.gz,5\n"
+        "patient_id,image,mask,mask_label\nA,a.nii.gz,m.nii.gz,\nB,b.nii.gz,m.nii.gz,5\n"
     )
     options = ["--out", tmp_path / "o", "--config", "pyradiomics_default"]
     code, out, err = call("extract", tmp_path / "cohort.csv", *options)
@@ -130,6 +146,32 @@ def test_extract_reports_each_case_and_exits_1_when_one_is_unusable(
     assert (code, out) == (1, "")
     frame = pd.read_csv(tmp_path / "o" / "features.csv")
     assert frame["qc_status"].tolist() == ["pass", "fail"]
+
+
+def test_one_scan_under_two_ids_is_told_at_the_end(tmp_path: Path, phantom: Phantom) -> None:
+    for folder in ("ct", "masks"):
+        (tmp_path / folder).mkdir()
+    for name in ("A", "B"):
+        scans.write(phantom.image, tmp_path / "ct" / f"{name}.nii.gz")
+        scans.write(phantom.mask, tmp_path / "masks" / f"{name}.nii.gz")
+    options = ["--masks", tmp_path / "masks", "--config", "pyradiomics_default", "--quiet"]
+    code, out, err = call("extract", tmp_path / "ct", "--out", tmp_path / "o", *options)
+    assert (code, out) == (0, "")
+    assert err == (
+        "A: warn: its scan has the same voxels as that of B\n"
+        "B: warn: its scan has the same voxels as that of A\n"
+    )
+
+
+def test_many_duplicates_do_not_fill_the_screen(tmp_path: Path, block: sitk.Image) -> None:
+    scans.write(block, tmp_path / "a.nii")
+    rows = "".join(f"P{number:02},a.nii\n" for number in range(30))
+    (tmp_path / "m.csv").write_text("patient_id,image\n" + rows)
+    _, _, err = call("check", tmp_path / "m.csv", "--quiet")
+    assert "P00: fail: " in err
+    assert "the same voxels as that of P01, P02, P03 and 26 more\n" in err
+    assert err.endswith("and 10 more duplicates; see qc_reasons\n")
+    assert err.count("same voxels") == 20
 
 
 def test_extract_writes_the_table_as_the_options_say(tmp_path: Path, phantom: Phantom) -> None:

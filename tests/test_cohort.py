@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pancseg import scans
 from pancseg.case import Case, CohortError
 from pancseg.cohort import Draft, outcome_of, read_cohort
 from pancseg.roi import parse_roi
@@ -83,6 +84,23 @@ def test_all_problems_of_a_manifest_come_at_once(tmp_path: Path) -> None:
     ):
         assert expected in text
     assert "gone.nii.gz" not in text
+
+
+def test_what_is_not_there_costs_its_row_only(tmp_path: Path) -> None:
+    """Unless nothing is there: then the paths are wrong, or a disk is away."""
+    touch(tmp_path, "a.nii.gz")
+    long = "x" * 5000
+    rows = f"P1,a.nii.gz,gone.nii.gz\nP2,gone.nii.gz,\nP3,~/x.nii,a.nii.gz\nP4,{long},\n"
+    (tmp_path / "m.csv").write_text("patient_id,image,mask\n" + rows)
+    cases = read_cohort(tmp_path / "m.csv")
+    assert [case.patient_id for case in cases] == ["P1", "P2", "P3", "P4"]
+    assert [c.mask and c.mask.name for c in cases] == ["gone.nii.gz", None, "a.nii.gz", None]
+    (tmp_path / "a.nii.gz").unlink()
+    problems = problems_of(tmp_path / "m.csv")
+    assert [problem.partition(":")[0] for problem in problems] == [
+        "line 2 (P1)", "line 2 (P1)", "line 3 (P2)", "line 4 (P3)", "line 4 (P3)", "line 5 (P4)"
+    ]  # fmt: skip
+    assert "the image does not exist (paths are relative to the manifest)" in problems[0]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +188,69 @@ def test_dicom_beside_a_subfolder_is_the_scan(tmp_path: Path) -> None:
     assert [case.image for case in read_cohort(tmp_path)] == [tmp_path]
     touch(tmp_path, "ct.nii.gz")
     assert "side by side" in problems_of(tmp_path)[0]
+
+
+def write_dicom(path: Path, sop_class: bytes) -> None:
+    """Write the beginning of a DICOM file: as much as tells what is stored in it."""
+    uid = sop_class + b"\0" * (len(sop_class) % 2)
+    meta = b"\x02\0\x02\0UI" + len(uid).to_bytes(2, "little") + uid
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\0" * 128 + b"DICM" + meta)
+
+
+CT, DIRECTORY, REPORT = (
+    b"1.2.840.10008." + ending for ending in (b"5.1.4.1.1.2", b"1.3.10", b"5.1.4.1.1.88.67")
+)
+
+
+@pytest.mark.parametrize("beside", [DIRECTORY, REPORT])
+def test_patients_beside_a_dicomdir_or_a_report_are_not_one_scan(
+    beside: bytes, tmp_path: Path
+) -> None:
+    for name in ("pat1", "pat2"):
+        write_dicom(tmp_path / name / "IM1", CT)
+    write_dicom(tmp_path / "DICOMDIR", beside)
+    notes: list[str] = []
+    cases = read_cohort(tmp_path, note=notes.append)
+    assert [case.patient_id for case in cases] == ["pat1", "pat2"]
+    assert notes == ["1 file in the folder is no scan and was left out; --verbose names what"]
+
+
+def test_a_patients_disc_is_looked_into(tmp_path: Path) -> None:
+    """A DICOMDIR beside the one folder does not make the disc itself the series."""
+    write_dicom(tmp_path / "pat1" / "DICOMDIR", DIRECTORY)
+    write_dicom(tmp_path / "pat1" / "DICOM" / "series" / "IM1", CT)
+    write_dicom(tmp_path / "pat2" / "IM1", CT)
+    (tmp_path / "pat2" / "notes").mkdir()
+    images = [case.image for case in read_cohort(tmp_path)]
+    assert images == [tmp_path / "pat1" / "DICOM" / "series", tmp_path / "pat2"]
+
+
+def test_slices_beside_folders_of_scans_are_refused(tmp_path: Path) -> None:
+    """Whose are they? One row for all would lose patients."""
+    for name in ("pat1", "pat2"):
+        write_dicom(tmp_path / name / "study" / "IM1", CT)
+    write_dicom(tmp_path / "IM0", CT)
+    assert "DICOM files lie beside folders that hold scans" in problems_of(tmp_path)[0]
+    write_dicom(tmp_path / "whole" / "IM0", CT)
+    write_dicom(tmp_path / "whole" / "reports" / "SR1", REPORT)
+    assert [c.image for c in read_cohort(tmp_path / "whole")] == [tmp_path / "whole"]
+
+
+def test_no_entry_of_a_folder_is_dropped_without_a_word(tmp_path: Path) -> None:
+    """What somebody took for a patient has a row, though it cannot be read; the rest is counted."""
+    touch(tmp_path, "A.nii.gz", "D.nii.bz2", "E.hdr", "E.img", "F.zip", "A.zip", "notes.txt")
+    touch(tmp_path, "G.mhd", "G.raw")
+    for name in ("B", "C.nii.gz"):
+        (tmp_path / name).symlink_to(tmp_path / "gone")
+    notes: list[str] = []
+    cases = read_cohort(tmp_path, note=notes.append)
+    assert [case.patient_id for case in cases] == ["A", "B", "C", "D", "E", "F", "G"]
+    assert notes == ["2 files in the folder are no scans and were left out; --verbose names what"]
+    for case in cases:
+        with pytest.raises(UnusableCase, match=r".") as caught:
+            scans.read(case.image)
+        assert caught.value.code == "unreadable"
 
 
 def test_a_table_in_another_format_is_not_a_patient(tmp_path: Path) -> None:

@@ -53,9 +53,12 @@ def many_filters() -> FeatureSettings:
 def run(folder: Path, style: TableFormat, phantom: Phantom, out: str = "out") -> Path:
     """Measure one usable and one unusable patient; return the output folder."""
     scans.write(phantom.image, folder / "secretscan.nrrd")
+    other = phantom.image[:]
+    other[0, 0, 0] = other[0, 0, 0] + 1
+    scans.write(other, folder / "secretother.nrrd")
     scans.write(phantom.mask, folder / "secretmask.nrrd")
     image, mask = folder / "secretscan.nrrd", folder / "secretmask.nrrd"
-    cases = [Case("01", image, mask), Case("02", image, scan_id='é;"1,5"')]
+    cases = [Case("01", image, mask), Case("02", folder / "secretother.nrrd", scan_id='é;"1,5"')]
     work = Work("extract", many_filters())
     outcomes = pipeline.run_cohort(cases, folder / out, work, options=HERE, style=style)
     assert [o.status for o in outcomes] == ["pass", "fail"]
@@ -116,7 +119,8 @@ def test_numbers_are_read_back_to_the_last_bit(plain: Path, values: dict[str, fl
     of_its_scan = ["qc_lowest_hu", "qc_slice_mm", "image_sha256"]
     assert frame.loc[1].drop(["patient_id", "scan_id", "roi", "qc_status", "qc_reasons",
                               "settings_sha256", *of_its_scan]).isna().all()  # fmt: skip
-    assert (frame.loc[1, of_its_scan] == frame.loc[0, of_its_scan]).all()
+    same = frame.loc[1, of_its_scan] == frame.loc[0, of_its_scan]
+    assert same.tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -246,6 +250,19 @@ def test_columns_do_not_depend_on_which_rows_failed(tmp_path: Path, plain: Path)
     frame, usual = (pd.read_csv(f / "features.csv", nrows=0) for f in (tmp_path / "out", plain))
     assert list(frame.columns) == list(usual.columns)
     assert list(pipeline.table(outcomes, many_filters()).columns) == list(usual.columns)
+
+
+def test_a_table_of_another_kind_does_not_stay(tmp_path: Path) -> None:
+    """It would lie beside a codebook and a provenance that are not its own."""
+    pytest.importorskip("pyarrow")
+    work, cases = Work("extract", many_filters()), [Case("a", tmp_path / "gone.nii.gz")]
+    for kind, other in (("csv", "parquet"), ("parquet", "csv"), ("csv", "parquet")):
+        style = TableFormat(kind)
+        pipeline.run_cohort(cases, tmp_path / "out", work, options=HERE, style=style)
+        assert (tmp_path / "out" / f"features.{kind}").exists()
+        assert not (tmp_path / "out" / f"features.{other}").exists()
+        described = json.loads((tmp_path / "out" / "datapackage.json").read_text())
+        assert described["resources"][0]["path"] == f"features.{kind}"
 
 
 @pytest.mark.parametrize("full", ["features.csv", "codebook.csv", "datapackage.json"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,21 @@ def test_no_format_changes_lengths(spacing: list[float], origin: list[float]) ->
     image.SetSpacing([float(np.float32(s)) for s in spacing])
     image.SetOrigin([float(np.float32(o)) for o in origin])
     assert fingerprint.of_image(image) == before
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32])
+def test_voxels_are_the_same_however_they_are_turned(kind: type) -> None:
+    voxels = np.random.default_rng(0).normal(0, 90, (4, 5, 5)).astype(kind)
+    hashes = set()
+    for order in permutations(range(3)):
+        for flips in product((1, -1), repeat=3):
+            turned = voxels.transpose(order)[tuple(slice(None, None, flip) for flip in flips)]
+            image = sitk.GetImageFromArray(np.ascontiguousarray(turned))
+            image.SetSpacing((1.0, 2.0, float(len(hashes) + 1)))
+            hashes.add(fingerprint.of_voxels(image))
+    assert len(hashes) == 1
+    voxels[1, 2, 3] += 1
+    assert fingerprint.of_voxels(sitk.GetImageFromArray(voxels)) not in hashes
 
 
 def one_voxel(image: sitk.Image) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +72,15 @@ def make_bad_cohort(folder: Path, phantom: Phantom) -> Path:
         "grid,good.nii.gz,other_grid.nii.gz,",
         "badmask,good.nii.gz,text.nii.gz,",
         "segmented,good.nii.gz,,",
+        "gone,gone.nii.gz,,",
+        "nomask,good.nii.gz,gone.nii.gz,",
     ]
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
     return folder / "manifest.csv"
 
 
 REASONS = {
-    "good": "",
+    "good": "duplicate",
     "text": "unreadable",
     "truncated": "unreadable",
     "flat": "not_3d",
@@ -87,11 +90,13 @@ REASONS = {
     "slice": "one_slice",
     "folder": "unreadable",
     "notes": "unreadable",
-    "empty": "empty_mask",
-    "label": "no_label",
-    "grid": "geometry",
-    "badmask": "unreadable",
-    "segmented": "",
+    "empty": "empty_mask;duplicate",
+    "label": "no_label;duplicate",
+    "grid": "geometry;duplicate",
+    "badmask": "unreadable;duplicate",
+    "segmented": "duplicate",
+    "gone": "unreadable",
+    "nomask": "unreadable;duplicate",
 }
 
 
@@ -113,7 +118,7 @@ def test_every_patient_has_one_row_with_its_reason(bad_run: tuple[Path, list[Out
     assert list(frame["patient_id"]) == list(REASONS)
     features = frame.filter(like="original_")
     assert features.shape[1] == 107
-    usable = frame["qc_status"] == "pass"
+    usable = frame["qc_status"] == "warn"
     assert (frame["qc_status"][~usable] == "fail").all()
     assert (features[~usable] == "").all(axis=None)
     assert (features[usable] != "").all(axis=None)
@@ -176,7 +181,15 @@ def test_provenance_tells_what_made_the_table(bad_run: tuple[Path, list[Outcome]
     frame = pd.read_csv(bad_run[0] / "features.csv")
     assert set(frame["settings_sha256"]) == {record["settings_sha256"]}
     hashed = frame.set_index("patient_id")["image_sha256"].dropna()
-    assert list(hashed.index) == ["good", "empty", "label", "grid", "badmask", "segmented"]
+    assert list(hashed.index) == [
+        "good",
+        "empty",
+        "label",
+        "grid",
+        "badmask",
+        "segmented",
+        "nomask",
+    ]
     assert hashed.nunique() == 1
     assert str(bad_run[0].parent) not in text
 
@@ -184,7 +197,7 @@ def test_provenance_tells_what_made_the_table(bad_run: tuple[Path, list[Outcome]
 def test_the_same_run_again_gives_the_same_bytes(
     bad_run: tuple[Path, list[Outcome]], tmp_path: Path
 ) -> None:
-    good = [outcome.case for outcome in bad_run[1] if outcome.status == "pass"]
+    good = [outcome.case for outcome in bad_run[1] if outcome.usable]
     tables = []
     for order in (good, good[::-1]):
         pipeline.run_cohort(order, tmp_path, RUN, options=HERE)
@@ -193,6 +206,43 @@ def test_the_same_run_again_gives_the_same_bytes(
     assert tables[0] == tables[1]
     whole = (bad_run[0] / "features.csv").read_bytes().split(b"\n")
     assert set(tables[0]) <= set(whole)
+
+
+@pytest.fixture
+def twins(tmp_path: Path, phantom: Phantom) -> list[Case]:
+    """One scan under two ids, once as another format, another under a third id, one unreadable."""
+    other = sitk.Image(phantom.image)
+    other[0, 0, 0] = other[0, 0, 0] + 1
+    for name, image in (("a.nii.gz", phantom.image), ("b.nrrd", phantom.image), ("c.nii", other)):
+        scans.write(image, tmp_path / name)
+    scans.write(phantom.mask, tmp_path / "m.nii.gz")
+    names = ("a.nii.gz", "b.nrrd", "c.nii", "gone.nii")
+    return [Case(name[0], tmp_path / name, tmp_path / "m.nii.gz") for name in names]
+
+
+def test_a_scan_under_two_ids_is_a_warning_on_both(twins: list[Case], tmp_path: Path) -> None:
+    """In the same bytes in whatever order they were done, and by however many workers."""
+    tables = []
+    for out, workers in (("one", 0), ("two", 2)):
+        options = Options(workers=workers, threads=2)
+        outcomes = pipeline.run_cohort(twins, tmp_path / out, EXTRACT, options=options)
+        assert [o.reason for o in outcomes] == ["duplicate", "duplicate", "", "unreadable"]
+        assert [o.status for o in outcomes] == ["warn", "warn", "pass", "fail"]
+        assert outcomes[0].fact == "its scan has the same voxels as that of b"
+        tables.append((tmp_path / out / "features.csv").read_bytes())
+    pipeline.run_cohort(twins[:1], tmp_path / "later", EXTRACT, options=HERE)
+    assert b"duplicate" not in (tmp_path / "later" / "features.csv").read_bytes()
+    pipeline.run_cohort(twins, tmp_path / "later", EXTRACT, options=HERE)
+    assert account_of(tmp_path / "later" / "run.jsonl").reused == 1
+    tables.append((tmp_path / "later" / "features.csv").read_bytes())
+    assert tables[0] == tables[1] == tables[2]
+    assert tables[0].count(b"duplicate") == 2
+
+
+def test_regions_of_one_scan_are_no_duplicates(twins: list[Case], tmp_path: Path) -> None:
+    cases = [twins[0], replace(twins[0], roi="other")]
+    outcomes = pipeline.run_cohort(cases, tmp_path / "out", EXTRACT, options=HERE)
+    assert [o.reason for o in outcomes] == ["", ""]
 
 
 def test_the_network_does_not_stand_in_for_another_region(tmp_path: Path, phantom: Phantom) -> None:

@@ -39,8 +39,10 @@ def folder(tmp_path: Path, phantom: Phantom) -> Path:
     halves[:, :, 64:] *= 2
     for place in ("ct", "masks"):
         (tmp_path / place).mkdir()
-    for name, labels in (("a", halves), ("b", voxels)):
-        scans.write(phantom.image, tmp_path / "ct" / f"{name}.nii.gz")
+    other = sitk.Image(phantom.image)
+    other[0, 0, 0] = other[0, 0, 0] + 1
+    for name, labels, image in (("a", halves, phantom.image), ("b", voxels, other)):
+        scans.write(image, tmp_path / "ct" / f"{name}.nii.gz")
         scans.write(scans.like(labels, phantom.mask), tmp_path / "masks" / f"{name}.nii.gz")
     return tmp_path
 

@@ -10,9 +10,11 @@ import re
 from pathlib import Path
 
 import pytest
+from test_cli import call
 
-from pancseg import pseudonyms
+from pancseg import pseudonyms, scans
 from pancseg.case import Case, CohortError
+from pancseg.phantom import Phantom
 from pancseg.pseudonyms import check_map_path, is_open_to_all, pseudonymised, read_key, write_map
 
 KEY = b"sixteen bytes ok"
@@ -128,3 +130,42 @@ def test_a_map_that_cannot_be_written_leaves_nothing(
     with pytest.raises(OSError, match="No space"):
         write_map(tmp_path / "map.csv", CASES, pseudonymised(CASES, KEY))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("command", ["extract", "check"])
+def test_ids_and_pseudonyms_never_share_an_output(
+    command: str, phantom: Phantom, tmp_path: Path
+) -> None:
+    """What a plain run leaves there (masks, journal, tables) would say who is who."""
+    for folder in ("ct", "masks"):
+        (tmp_path / folder).mkdir()
+    scans.write(phantom.image, tmp_path / "ct" / "DOE_JOHN.nii.gz")
+    scans.write(phantom.mask, tmp_path / "masks" / "DOE_JOHN.nii.gz")
+    (tmp_path / "key").write_bytes(KEY)
+    (tmp_path / "key").chmod(0o600)
+    shown, hidden = tmp_path / "shown", tmp_path / "hidden"
+    words = ["--masks", tmp_path / "masks", "--config", "pyradiomics_default", "--quiet"]
+    hide = ["--pseudonymise", tmp_path / "key"]
+    cohort = [command, tmp_path / "ct", *words]
+
+    def content(out: Path) -> dict[str, bytes]:
+        return {str(p): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+    (hidden / ".pancseg").mkdir(parents=True)
+    (hidden / ".pancseg" / "journal.jsonl").touch()  # of a run that was killed at its start
+    for out, options, others, problem in (
+        (shown, [], hide, "holds a run without --pseudonymise, whose ids would stay in it"),
+        (hidden, hide, [], "holds a run under pseudonyms; give --pseudonymise"),
+    ):
+        assert call(*cohort, "--out", out, *options)[0] == 0
+        before = content(out)
+        code, told, refused = call(*cohort, "--out", out, *others)
+        assert (code, told, refused.count("\n")) == (2, "", 1)
+        assert problem in refused
+        assert content(out) == before
+        assert call(*cohort, "--out", out, *options)[0] == 0
+    assert not any(b"DOE" in name.encode() + text for name, text in content(hidden).items())
+    if command == "extract":
+        for out, ids in ((shown, "as given"), (hidden, "pseudonyms")):
+            assert f'"ids": "{ids}"' in (out / "provenance.json").read_text()

@@ -147,7 +147,7 @@ def write_series(
     folder: Path, positions_mm: list[float], uid: str, shear: float = 0.0, **texts: str
 ) -> None:
     """Write a synthetic CT series, slices in shuffled file order."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     for number, z in enumerate(positions_mm):
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID = pydicom.uid.CTImageStorage
@@ -198,15 +198,24 @@ def test_a_dicom_folder_is_one_series_in_space_order(tmp_path: Path) -> None:
     assert scans.array(image)[:, 0, 0].tolist() == [0, 2, 4, 6, 8]
 
 
-def test_several_series_are_listed_and_one_can_be_chosen(tmp_path: Path) -> None:
-    write_series(tmp_path / "ct", [0.0, 2.0, 4.0], "1.2.826.10333111")
-    write_series(tmp_path / "ct", [0.0, 2.0, 4.0, 6.0], "1.2.826.10333222")
+def test_several_series_are_listed_and_one_can_be_chosen(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A UID may end in a date of birth: it is shown to whoever asks for it only."""
+    write_series(tmp_path / "ct", [0.0, 2.0, 4.0], "1.2.826.19470311")
+    write_series(tmp_path / "ct", [0.0, 2.0, 4.0, 6.0], "1.2.826.19470312")
+    caplog.set_level("INFO", "pancseg")
     error = refusal(tmp_path / "ct")
     assert error.code == "several_series"
-    assert "…10333111 (5×6×3)" in error.fact
-    assert "…10333222 (5×6×4)" in error.fact
-    assert scans.read(tmp_path / "ct", series_uid="222").GetSize()[2] == 4
-    assert refusal(tmp_path / "ct", series_uid="999").code == "no_series"
+    assert "2 DICOM series in the folder (5×6×3, 5×6×4); name one by series_uid" in error.fact
+    other = refusal(tmp_path / "ct", series_uid="999")
+    assert other.code == "no_series"
+    for text in (error.fact, other.fact, caplog.text):
+        assert "1947" not in text
+    assert scans.read(tmp_path / "ct", series_uid="312").GetSize()[2] == 4
+    caplog.set_level("DEBUG", "pancseg")
+    refusal(tmp_path / "ct")
+    assert "series 2 (5×6×4): UID 1.2.826.19470312" in caplog.text
 
 
 @pytest.mark.parametrize("positions", [[0.0, 2.0, 6.0, 8.0], [0.0, 2.0, 2.0, 4.0]])

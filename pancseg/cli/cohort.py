@@ -47,8 +47,12 @@ from pancseg.console import output_errors, progress, say
 
 if TYPE_CHECKING:
     from pancseg.case import Case
+    from pancseg.cohort import Outcome
     from pancseg.export import TableFormat
     from pancseg.settings import FeatureSettings
+
+
+_MOST_LINES = 20
 
 
 def check(
@@ -77,17 +81,15 @@ def check(
         settings = _settings(config)
         options = options_of(workers, threads, timeout, memory, verbose=verbose)
     tell_of_names(cohort, hiding, quiet)
-    from pancseg.check import DUPLICATE, check_cohort, write_check
+    from pancseg.check import check_cohort, write_check
 
     with run_errors(), progress(len(cases), quiet) as report:
         outcomes = check_cohort(cases, settings, report, options)
-    for outcome in outcomes:
-        if DUPLICATE in outcome.reason.split(";"):
-            say(f"{outcome.case.name}: {outcome.status}: {outcome.fact}", sys.stderr)
+    _tell_duplicates(outcomes)
     path = out / "check.csv" if out else None
     if path:
         with output_errors():
-            write_check(outcomes, path)
+            write_check(outcomes, path, pseudonyms=pseudonymise is not None)
     finish(outcomes, path, quiet)
 
 
@@ -120,7 +122,9 @@ def segment(
         limits = _settings(config).quality
         cases = one_per_scan(read_cases(cohort, out, hiding=hiding))
         options = options_of(workers, threads, timeout, memory, scheduler, slurm, verbose=verbose)
-    options = replace(options, retry=not no_retry, strict=strict)
+    options = replace(
+        options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
+    )
     tell_of_names(cohort, hiding, quiet)
     from pancseg.pipeline import segment_cohort
     from pancseg.work import Work
@@ -128,6 +132,7 @@ def segment(
     work = Work("segment", None, weights, engine, precision, uncertainty=uncertainty, limits=limits)
     with run_errors(), progress(len(cases), quiet) as report:
         outcomes = segment_cohort(cases, out, work, report, options, started=tell_engine(quiet))
+    _tell_duplicates(outcomes)
     finish(outcomes, out / "masks.csv", quiet, log=out / "run.jsonl")
 
 
@@ -163,7 +168,9 @@ def extract(
         settings = _settings(config)
         style = _style(format, names, excel, decimal_comma, cases)
         options = options_of(workers, threads, timeout, memory, scheduler, slurm, verbose=verbose)
-    options = replace(options, retry=not no_retry, strict=strict)
+    options = replace(
+        options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
+    )
     tell_of_names(cohort, hiding, quiet)
     from pancseg.pipeline import run_cohort
     from pancseg.work import Work
@@ -171,6 +178,7 @@ def extract(
     work = Work("extract", settings, keep_failed=keep_failed)
     with run_errors(), progress(len(cases), quiet) as report:
         outcomes = run_cohort(cases, out, work, report, options, style)
+    _tell_duplicates(outcomes)
     finish(outcomes, out / f"features.{style.kind}", quiet, log=out / "run.jsonl")
 
 
@@ -214,7 +222,9 @@ def run(
         settings = _settings(config)
         style = _style(format, names, excel, decimal_comma, cases)
         options = options_of(workers, threads, timeout, memory, scheduler, slurm, verbose=verbose)
-    options = replace(options, retry=not no_retry, strict=strict)
+    options = replace(
+        options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
+    )
     tell_of_names(cohort, hiding, quiet)
     from pancseg.pipeline import run_cohort
     from pancseg.work import Work
@@ -230,6 +240,7 @@ def run(
     )
     with run_errors(), progress(len(cases), quiet) as report:
         outcomes = run_cohort(cases, out, work, report, options, style, started=tell_engine(quiet))
+    _tell_duplicates(outcomes)
     finish(outcomes, out / f"features.{style.kind}", quiet, log=out / "run.jsonl")
 
 
@@ -266,6 +277,17 @@ def demo(
     if not quiet:
         say(synthetic.summary(outcomes, out), sys.stdout)
     finish(outcomes, out / "features.csv", quiet, log=out / "run.jsonl")
+
+
+def _tell_duplicates(outcomes: Sequence[Outcome]) -> None:
+    """Name them at the end: only then they are known."""
+    from pancseg.duplicates import DUPLICATE
+
+    found = [outcome for outcome in outcomes if DUPLICATE in outcome.reason.split(";")]
+    for outcome in found[:_MOST_LINES]:
+        say(f"{outcome.case.name}: {outcome.status}: {outcome.fact}", sys.stderr)
+    if len(found) > _MOST_LINES:
+        say(f"and {len(found) - _MOST_LINES} more duplicates; see qc_reasons", sys.stderr)
 
 
 def _style(

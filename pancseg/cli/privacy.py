@@ -44,13 +44,16 @@ def read_cases(
     if key_file is None:
         if id_map:
             raise ValueError("--id-map writes what --pseudonymise hides; give both or neither")
-        return read_cohort(cohort, masks, leave_out=leave_out)
+        cases = read_cohort(cohort, masks, leave_out=leave_out, note=_tell)
+        pseudonyms.check_output(out, pseudonyms=False)
+        return cases
     hide = partial(pseudonyms.pseudonymised, key=pseudonyms.read_key(key_file, out))
     if pseudonyms.is_open_to_all(key_file):
         say("pancseg: every user of this machine can read the key file; chmod 600", sys.stderr)
+    pseudonyms.check_output(out, pseudonyms=True)
     if id_map:
         pseudonyms.check_map_path(id_map, out)
-    cases = read_cohort(cohort, masks, leave_out=leave_out, pseudonymise=hide)
+    cases = read_cohort(cohort, masks, leave_out=leave_out, pseudonymise=hide, note=_tell)
     hidden = hide(cases)
     if id_map:
         pseudonyms.write_map(id_map, cases, hidden)
@@ -64,6 +67,10 @@ def tell_of_names(cohort: Path, hiding: Hiding, quiet: bool) -> None:
             "pancseg: patient ids are the names of files and folders; --pseudonymise hides them",
             sys.stderr,
         )
+
+
+def _tell(line: str) -> None:
+    say(f"pancseg: {line}", sys.stderr)
 
 
 def _is_manifest(cohort: Path) -> bool:

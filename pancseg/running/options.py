@@ -25,6 +25,7 @@ class Options:
         retry: do failed rows again; otherwise they stay as they are while nothing has changed.
         strict: stop at the first row that is not usable.
         verbose: workers print paths and tracebacks.
+        pseudonyms: the cases' ids are pseudonyms; the output will say so.
         scheduler: address of a Dask scheduler whose workers do the work.
         slurm: settings of dask-jobqueue's SLURMCluster, and ``jobs``: how many.
     """
@@ -36,6 +37,7 @@ class Options:
     retry: bool = True
     strict: bool = False
     verbose: bool = False
+    pseudonyms: bool = False
     scheduler: str | None = None
     slurm: dict[str, Any] = field(default_factory=dict)
 

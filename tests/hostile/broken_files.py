@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
 import struct
 import zlib
 from collections.abc import Callable
@@ -189,6 +190,13 @@ def _slice(folder: Path) -> Path:
 
 
 # -- truncations --------------------------------------------------------------------------------
+_FILES = [(".nii", False), (".nii.gz", True), (".nrrd", False), (".nrrd", True),
+          (".mha", False), (".mha", True)]  # fmt: skip
+_RANDOM = random.Random(20261125)
+RANDOM_CUTS = 6
+"""Of each kind of file, at places that a seed drew."""
+
+
 def _cut(suffix: str, packed: bool, where: str, share: float) -> None:
     def maker(folder: Path) -> Path:
         path = small.write(folder / f"scan{suffix}", packed=packed)
@@ -200,10 +208,26 @@ def _cut(suffix: str, packed: bool, where: str, share: float) -> None:
     made(f"cut {where}: {kind}", "unreadable")(maker)
 
 
-for _suffix, _packed in [(".nii", False), (".nii.gz", True), (".nrrd", False), (".nrrd", True),
-                         (".mha", False), (".mha", True)]:  # fmt: skip
+def _cut_slice(how: str, where: str, share: float) -> None:
+    def maker(folder: Path) -> Path:
+        change = (lambda d, _: small.packed(d, how, folder)) if how else (lambda *_: None)
+        small.write_slices(folder / "ct", change)
+        path = sorted((folder / "ct").iterdir())[2]
+        content = path.read_bytes()
+        path.write_bytes(content[: int(len(content) * share)])
+        return folder / "ct"
+
+    made(f"cut {where}: a DICOM slice{f' in {how}' if how else ''}", "unreadable")(maker)
+
+
+for _suffix, _packed in _FILES:
     for _where, _share in (("at once", 0.01), ("in the middle", 0.5), ("before the end", 1.0)):
         _cut(_suffix, _packed, _where, _share)
+    for _number in range(RANDOM_CUTS):
+        _cut(_suffix, _packed, f"at random ({_number})", _RANDOM.random())
+for _how in ("", "RLE", "JPEG", "JPEG2000"):
+    for _number in range(RANDOM_CUTS):
+        _cut_slice(_how, f"at random ({_number})", _RANDOM.random())
 
 
 # -- gzip ---------------------------------------------------------------------------------------
