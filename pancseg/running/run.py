@@ -103,7 +103,7 @@ class CohortRun:
         self._masks, self._journal, self._log, self._report = masks, journal, log, report
         self._scans = _scans_of(cases)
         self._outcomes: dict[int, Outcome] = {}
-        self._refused: list[Outcome] = []
+        self._refused: list[tuple[str, list[Outcome]]] = []
         self._reused: Counter[str] = Counter()
         self.acquisition: dict[str, dict[str, Value]] = {}
         self._index = {case.key: i for i, case in enumerate(cases)}
@@ -132,7 +132,8 @@ class CohortRun:
                     f"the scan needs about {size / GB:.1f} GB, "
                     f"and {budget.total_bytes / GB:.1f} GB may be used; raise --memory"
                 )
-                self._refused += [Outcome(case, "fail", "memory", fact) for case in cases]
+                rows = [Outcome(case, "fail", "memory", fact) for case in cases]
+                self._refused.append((cases[0].scan_name, rows))
                 continue
             failed = not self._options.retry
             yield Request(
@@ -148,7 +149,11 @@ class CohortRun:
             raise OSError(message.fact)
         if isinstance(message, MaskMade):
             self._journal.add_mask(request.name, message.digest, message.key)
-            os.replace(request.new_mask_path, request.mask_path)
+            try:
+                os.replace(request.new_mask_path, request.mask_path)
+            except FileNotFoundError:  # made twice around a crash: the first note has renamed it
+                if not request.mask_path.exists():
+                    raise
         elif isinstance(message, Row):
             case = request.cases[message.place]
             if message.outcome is None:
@@ -166,7 +171,10 @@ class CohortRun:
 
     def _take_refused(self) -> None:
         while self._refused:
-            self._add(self._journal.add_row("", self._refused.pop(0)))
+            name, rows = self._refused.pop(0)
+            for row in rows:
+                self._add(self._journal.add_row("", row))
+            self._log.scan(name, rows, 0, Done())
 
     def _add(self, outcome: Outcome) -> None:
         self._outcomes[self._index[outcome.case.key]] = outcome
