@@ -321,7 +321,7 @@ def _receive(child: _Child) -> Any:
 
 def _import_path() -> str:
     """Return where the child finds what this process imports."""
-    return os.pathsep.join(path for path in sys.path if path) or os.getcwd()
+    return os.pathsep.join(path or os.getcwd() for path in sys.path)
 
 
 def _name(number: int) -> str:

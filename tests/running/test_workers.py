@@ -129,7 +129,7 @@ def test_a_crash_after_the_network_made_the_mask_leaves_the_scans_other_rows(
     auto = next(case for case in read_cohort(cohort) if not case.mask)
     regions = {name: parse_roi("1") for name in ("first", "second", "third")}
     cases = one_per_region([auto], regions)
-    work = replace(work, command="run", weights="monet_phantom", engine="torch")
+    work = replace(work, command="run", weights="monet_phantom")
     whole = run_cohort(cases, tmp_path / "whole", work, quietly, Options(workers=1))
     script = second_measurement_crashes(tmp_path / "child.py")
     monkeypatch.setattr(supervised, "CHILD", (str(script),))
