@@ -13,9 +13,10 @@ from pancseg.cohort import Outcome, Value
 from pancseg.running.journal import Journal
 from pancseg.running.local import Local
 from pancseg.running.log import RunLog
-from pancseg.running.memory import GB, Budget, free_bytes, needed_bytes
+from pancseg.running.memory import GB, WORKER_BYTES, Budget, free_bytes, needed_bytes
 from pancseg.running.messages import Done, Keys, MaskMade, Message, OutputLost, Request, Row
 from pancseg.running.options import Options
+from pancseg.running.refusal import Refusal
 from pancseg.threads import available_cores
 from pancseg.work import Work
 
@@ -63,6 +64,10 @@ def place_for(work: Work, cases: Sequence[Case], options: Options) -> Place:
         from pancseg.running.inline import Inline  # what workers load, this process needs not
 
         return Inline(work, threads, budget)
+    if options.memory_bytes:
+        _refuse_idle_workers(
+            workers, WORKER_BYTES["network" if work.weights else "features"], options.memory_bytes
+        )
     return Local(
         work,
         workers=workers,
@@ -71,6 +76,17 @@ def place_for(work: Work, cases: Sequence[Case], options: Options) -> Place:
         timeout_s=options.timeout_s,
         verbose=options.verbose,
     )
+
+
+def _refuse_idle_workers(workers: int, each_bytes: int, most_bytes: int) -> None:
+    """Refuse more workers than there is memory for before any of them has a scan."""
+    fitting = max(1, most_bytes // each_bytes)
+    if workers > fitting:
+        needed = workers * each_bytes
+        raise Refusal(
+            f"{workers} workers take {needed / GB:.1f} GB before they read a scan, and "
+            f"--memory is {most_bytes / GB:.1f} GB; give --workers {fitting}, or more memory"
+        )
 
 
 class CohortRun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -104,19 +105,25 @@ class Kills:
         raise AssertionError(f"only {self.killed} of {4 * count} runs were at work when killed")
 
     def _kill_one(self) -> None:
-        left = max(0.5, 1 - rows_in(self.out) / self.rows)
-        moment_s = self.dice.uniform(0, self.work_s * left)
+        """Kill after a random time of work, or shortly after a random row was written."""
+        before = rows_in(self.out)
+        row = self.dice.randint(before + 1, self.rows - 1) if before < self.rows - 1 else 0
+        by_row = row and self.dice.random() < 0.5
+        moment_s = self.dice.uniform(0, 0.05 if by_row else self.work_s)
         with self._start(self.out) as run:
             self._wait_for_work(self.out, run)
+            while by_row and rows_in(self.out) < row and run.poll() is None:
+                time.sleep(0.002)
             try:
                 self._ended(run, run.wait(moment_s))
             except subprocess.TimeoutExpired:
                 run.kill()
-        if run.returncode == -9:
+        if run.returncode == -signal.SIGKILL:
             self.killed += 1
             self.halfway += 0 < rows_in(self.out) < self.rows
         else:
             self.ended += 1
+        if rows_in(self.out) == self.rows:
             shutil.rmtree(self.out)  # everything once more
 
     def _start(self, out: Path) -> subprocess.Popen[bytes]:
@@ -189,7 +196,6 @@ def test_twenty_kills_at_work_and_a_whole_run_give_the_bytes_of_an_undisturbed_o
     cohort: Path, tmp_path: Path
 ) -> None:
     extract, run = kill_both(16, 4, cohort, tmp_path)
-    print(extract, run)
     assert extract.killed + run.killed == 20
     assert extract.halfway >= 4
     assert run.halfway >= 1
