@@ -6,12 +6,14 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from pancseg import pipeline
 from pancseg.case import Case
 from pancseg.cohort import Outcome, read_cohort
 from pancseg.pipeline import run_cohort
@@ -123,6 +125,25 @@ def test_a_crash_in_one_region_leaves_the_scans_other_rows(
     assert [o.case.roi for o in outcomes if o.usable] == ["first", "third"]
 
 
+class AsOnACluster:
+    """Workers whose messages come when a request is done: a mask has no name of its own before."""
+
+    budget = None
+
+    def __init__(self, work: Work, cases: object, options: Options) -> None:
+        self._worker = Supervised(work, 1)
+        self.about = self._worker.start().about
+
+    def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
+        for request in requests:
+            told: list[Message] = []
+            self._worker.run(request, told.append)
+            yield from ((request, message) for message in told)
+
+    def close(self) -> None:
+        self._worker.stop()
+
+
 def test_a_crash_after_the_network_made_the_mask_leaves_the_scans_other_rows(
     cohort: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,15 +152,18 @@ def test_a_crash_after_the_network_made_the_mask_leaves_the_scans_other_rows(
     cases = one_per_region([auto], regions)
     work = replace(work, command="run", weights="monet_phantom")
     whole = run_cohort(cases, tmp_path / "whole", work, quietly, Options(workers=1))
+    mask = (tmp_path / "whole" / "masks" / "auto1.nii.gz").read_bytes()
     script = second_measurement_crashes(tmp_path / "child.py")
     monkeypatch.setattr(supervised, "CHILD", (str(script),))
-    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1))
-    assert [o.reason for o in outcomes] == ["", "crashed", ""]
-    for number in (0, 2):
-        assert dict(outcomes[number].values) == dict(whole[number].values)
-    masks = [tmp_path / out / "masks" / "auto1.nii.gz" for out in ("whole", "out")]
-    assert masks[0].read_bytes() == masks[1].read_bytes()
-    assert list((tmp_path / "out" / "masks").glob(".*")) == []
+    for place in ("here", "cluster"):
+        if place == "cluster":
+            monkeypatch.setattr(pipeline, "place_for", AsOnACluster)
+        outcomes = run_cohort(cases, tmp_path / place, work, quietly, Options(workers=1))
+        assert [o.reason for o in outcomes] == ["", "crashed", ""]
+        for number in (0, 2):
+            assert dict(outcomes[number].values) == dict(whole[number].values)
+        assert (tmp_path / place / "masks" / "auto1.nii.gz").read_bytes() == mask
+        assert list((tmp_path / place / "masks").glob(".*")) == []
 
 
 @pytest.mark.parametrize("when", ["starting", "idle"])
