@@ -254,8 +254,8 @@ def _run(output: _Output, options: Options, report: Report, started: Started) ->
             raise ValueError(f"{case.name!r} cannot be the name of a file in a folder")
     cases, state = output.cases, output.folder / FOLDER
     with (
+        locked(state),  # before anything is started: neither workers nor jobs of a cluster
         closing(place_for(output.work, cases, options)) as place,
-        locked(state),
         closing(Journal(state / "journal.jsonl")) as journal,
         closing(RunLog(output.folder / "run.jsonl")) as log,
     ):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 GIVEN = "given"
 """``qc_mask_source`` of a mask that came with its case."""
+NO_MEMORY = "the memory did not suffice; lower --workers, or crop the scan"
 
 
 VOXELS = "voxels_sha256"
@@ -173,7 +174,15 @@ class ScanWork:
         return bool((parameters.get("setting") or {}).get("correctMask"))
 
     def _fill(self, row: Draft, case: Case, scan: Once[_Scan], mask: Once[_Mask] | None) -> None:
-        """Make the row of one case, as far as it comes."""
+        """Make the row of one case, as far as it and the memory come."""
+        try:
+            self._fill_all(row, case, scan, mask)
+        except MemoryError as error:
+            raise UnusableCase("memory", NO_MEMORY) from error
+
+    def _fill_all(
+        self, row: Draft, case: Case, scan: Once[_Scan], mask: Once[_Mask] | None
+    ) -> None:
         image, digest, verdict, voxels = scan.get()
         row.values["image_sha256"] = digest
         if voxels:

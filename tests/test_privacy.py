@@ -9,6 +9,8 @@ import gzip
 import logging
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +25,6 @@ from pancseg import scans
 from pancseg.acquisition import acquisition_of, write_acquisition
 from pancseg.cli import app
 from pancseg.phantom import Phantom
-from pancseg.running import supervised
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -89,22 +90,35 @@ def test_a_folder_under_pseudonyms_leaves_no_trace_of_anybody(
     assert map_text.count(NAME) == 5
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_worker_that_crashes_tells_of_nobody(
-    command: str,
-    hospital: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_command_with_failures_and_crashes_in_its_workers_tells_of_nobody(
+    command: str, hospital: Path
 ) -> None:
+    """As a person starts it: a process with workers of its own, whose libraries break and print."""
     child = Path(__file__).parent / "running" / "crashing_child.py"
-    monkeypatch.setattr(supervised, "CHILD", (str(child),))
-    shutil.copy(hospital / f"{NAME}_small.nii.gz", hospital / f"segfault_{NAME}.nii.gz")
-    (hospital / "crash.csv").write_text(f"patient_id,image\nP1,segfault_{NAME}.nii.gz\n")
-    out = hospital / "crash" / command
-    options = ["--workers", "1", *COMMANDS[command]]
-    code, text = call(command, hospital / "crash.csv", "--out", out, *options)
-    assert (code, "P1: error (crashed): its process crashed (SIGSEGV)" in text) == (1, True)
-    assert_nothing_leaks(out, text, capfd)
+    start = "import sys; from pancseg.running import supervised; from pancseg.cli import app; "
+    start += "supervised.CHILD = (sys.argv.pop(1),); app()"
+    rows = (hospital / "cohort.csv").read_text().splitlines()
+    for number, end in enumerate(("segfault", "abort", "beside", "print"), len(rows)):
+        shutil.copy(hospital / f"{NAME}_small.nii.gz", hospital / f"{end}_{NAME}.nii.gz")
+        rows.append(f"P{number},{end}_{NAME}.nii.gz,,")
+    (hospital / "mixed.csv").write_text("\n".join(rows) + "\n")
+    out = hospital / "mixed" / command
+    words = [command, hospital / "mixed.csv", "--out", out, "--workers", "2", *COMMANDS[command]]
+    ended = subprocess.run(
+        [sys.executable, "-c", start, str(child), *map(str, words)],
+        capture_output=True,
+        timeout=240,
+        check=False,
+    )
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 1, said
+    assert b"P8: error (crashed): its process crashed (SIGSEGV)" in said
+    assert b"P9: error (crashed): its process crashed (SIGABRT)" in said
+    assert b"P10: error (KeyError): unexpected KeyError" in said
+    assert b"P3: fail (unreadable)" in said
+    assert SECRET.findall(said) == [], said
+    assert leaks(out) == []
 
 
 def test_masks_under_pseudonyms_are_found_again(hospital: Path) -> None:

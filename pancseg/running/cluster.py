@@ -52,6 +52,20 @@ class Hello(NamedTuple):
     child: tuple[Work, int, float | None, bool]
 
 
+class Answer(NamedTuple):
+    """What a Dask worker says of a request.
+
+    Attributes:
+        version: its pancseg's.
+        about: what its child makes masks with; empty where it makes none, or could not begin.
+        messages: of the request, or one ``Refused``.
+    """
+
+    version: str
+    about: dict[str, Any]
+    messages: list[Message]
+
+
 class Cluster:
     """The workers of a Dask scheduler, or of SLURM jobs that are started for this run.
 
@@ -122,11 +136,7 @@ class Cluster:
                 f"a Dask worker cannot begin ({type(error).__name__}); install there what is "
                 "installed here"
             ) from error
-        if version != pancseg.__version__:
-            raise Refusal(
-                f"the Dask workers have pancseg {version}, here it is {pancseg.__version__}; "
-                "install the same version"
-            )
+        _refuse_version(version)
         if isinstance(told, Refused):
             raise Refusal(told.fact)
         about: dict[str, Any] = told.about
@@ -153,14 +163,17 @@ class Cluster:
     def _told(self, future: Any, request: Request) -> list[Message]:
         """Return a request's messages; a scan that ended several Dask workers is given up."""
         try:
-            messages: list[Message] = future.result()
+            answer: Answer = future.result()
         except Exception as error:
             if future.status != "error":
                 raise Refusal(_LOST) from error
             return _given_up(request, error)
-        if isinstance(messages[0], Refused):
-            raise Refusal(messages[0].fact)
-        return messages
+        _refuse_version(answer.version)
+        if isinstance(answer.messages[0], Refused):
+            raise Refusal(answer.messages[0].fact)
+        if answer.about and answer.about != self.about:
+            raise Refusal(_difference(answer.about, self.about))
+        return answer.messages
 
     def _at_once(self) -> int:
         return max(LEAST_IN_FLIGHT, AHEAD * self._threads())
@@ -246,6 +259,25 @@ def _first_sentence(error: Exception) -> str:
     return " ".join(str(error).split()).partition(". Very likely")[0]
 
 
+def _refuse_version(version: str) -> None:
+    if version != pancseg.__version__:
+        raise Refusal(
+            f"the Dask workers have pancseg {version}, here it is {pancseg.__version__}; "
+            "install the same version"
+        )
+
+
+def _difference(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """Say why masks of two Dask workers would not be the same."""
+    if one["inference"] != other["inference"]:
+        used = sorted({" ".join(map(str, a["inference"].values())) for a in (one, other)})
+        return (
+            f"the Dask workers run the network in different ways ({', '.join(used)}); "
+            "give --engine, and --precision, that all of them have"
+        )
+    return "the Dask workers have different weights of one name; install the same there"
+
+
 def _silence() -> None:
     """Keep libraries' own words off the terminal: what matters of them is said by us."""
     for name in list(logging.root.manager.loggerDict):
@@ -301,7 +333,7 @@ def _about(hello: Hello) -> tuple[str, Ready | Refused]:
         return pancseg.__version__, Refused(str(refusal))
 
 
-def _do(hello: Hello, request: Request) -> list[Message]:
+def _do(hello: Hello, request: Request) -> Answer:
     """Do a request in this thread's child. Raises nothing: Dask would log what it was asked."""
     child = _child_for(hello)
     messages: list[Message] = []
@@ -309,13 +341,13 @@ def _do(hello: Hello, request: Request) -> list[Message]:
         try:
             child.process.run(request, messages.append)
         except Refusal as refusal:
-            return [Refused(str(refusal))]
+            messages = [Refused(str(refusal))]
         except Exception as error:  # noqa: BLE001  such as no more processes
-            return _given_up(request, error)
+            messages = _given_up(request, error)
         finally:
             if hello.run in _retired:
                 child.stop()
-    return messages
+    return Answer(pancseg.__version__, child.process.about, messages)
 
 
 def _child_for(hello: Hello) -> _Child:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from pancseg.running.memory import Budget
@@ -48,12 +49,15 @@ class Local:
         self._told: queue.Queue[_Told] = queue.Queue(maxsize=4 * workers)
         self._stopped = threading.Event()
         for worker in self._workers:
-            worker.launch()  # all at once; whoever needs one waits for it
+            with suppress(OSError):  # who needs one tries again
+                worker.launch()  # all at once; whoever needs one waits for it
         try:
             self.about: dict[str, Any] = self._workers[0].start().about
         except Refusal:
             self.close()
             raise
+        for worker in self._workers:
+            worker.proven = True
 
     def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
         """Yield all messages as they come; the requests' order is not kept."""

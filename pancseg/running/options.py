@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pancseg.running.memory import GB, free_bytes
+from pancseg.running.refusal import Refusal
 from pancseg.threads import available_cores
 
 LEAST_BYTES_A_WORKER = 2 * GB
@@ -40,6 +41,18 @@ class Options:
     pseudonyms: bool = False
     scheduler: str | None = None
     slurm: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be done.
+
+        Raises:
+            Refusal: a time limit without a process that could be ended.
+        """
+        if self.workers == 0 and self.timeout_s is not None and not self.elsewhere:
+            raise Refusal(
+                "--timeout ends a worker process, and with --workers 0 there is none; "
+                "leave one of them away"
+            )
 
     @property
     def elsewhere(self) -> bool:

@@ -13,9 +13,10 @@ from pancseg.cohort import Outcome, Value
 from pancseg.running.journal import Journal
 from pancseg.running.local import Local
 from pancseg.running.log import RunLog
-from pancseg.running.memory import GB, Budget, free_bytes, needed_bytes
+from pancseg.running.memory import GB, WORKER_BYTES, Budget, free_bytes, needed_bytes
 from pancseg.running.messages import Done, Keys, MaskMade, Message, OutputLost, Request, Row
 from pancseg.running.options import Options
+from pancseg.running.refusal import Refusal
 from pancseg.threads import available_cores
 from pancseg.work import Work
 
@@ -63,6 +64,10 @@ def place_for(work: Work, cases: Sequence[Case], options: Options) -> Place:
         from pancseg.running.inline import Inline  # what workers load, this process needs not
 
         return Inline(work, threads, budget)
+    if options.memory_bytes:
+        _refuse_idle_workers(
+            workers, WORKER_BYTES["network" if work.weights else "features"], options.memory_bytes
+        )
     return Local(
         work,
         workers=workers,
@@ -71,6 +76,17 @@ def place_for(work: Work, cases: Sequence[Case], options: Options) -> Place:
         timeout_s=options.timeout_s,
         verbose=options.verbose,
     )
+
+
+def _refuse_idle_workers(workers: int, each_bytes: int, most_bytes: int) -> None:
+    """Refuse more workers than there is memory for before any of them has a scan."""
+    fitting = max(1, most_bytes // each_bytes)
+    if workers > fitting:
+        needed = workers * each_bytes
+        raise Refusal(
+            f"{workers} workers take {needed / GB:.1f} GB before they read a scan, and "
+            f"--memory is {most_bytes / GB:.1f} GB; give --workers {fitting}, or more memory"
+        )
 
 
 class CohortRun:
@@ -103,7 +119,7 @@ class CohortRun:
         self._masks, self._journal, self._log, self._report = masks, journal, log, report
         self._scans = _scans_of(cases)
         self._outcomes: dict[int, Outcome] = {}
-        self._refused: list[Outcome] = []
+        self._refused: list[tuple[str, list[Outcome]]] = []
         self._reused: Counter[str] = Counter()
         self.acquisition: dict[str, dict[str, Value]] = {}
         self._index = {case.key: i for i, case in enumerate(cases)}
@@ -137,7 +153,8 @@ class CohortRun:
                     f"the scan needs about {size / GB:.1f} GB, "
                     f"and {budget.total_bytes / GB:.1f} GB may be used; raise --memory"
                 )
-                self._refused += [Outcome(case, "fail", "memory", fact) for case in cases]
+                rows = [Outcome(case, "fail", "memory", fact) for case in cases]
+                self._refused.append((cases[0].scan_name, rows))
                 continue
             failed = not self._options.retry
             yield Request(
@@ -153,7 +170,11 @@ class CohortRun:
             raise OSError(message.fact)
         if isinstance(message, MaskMade):
             self._journal.add_mask(request.name, message.digest, message.key)
-            os.replace(request.new_mask_path, request.mask_path)
+            try:
+                os.replace(request.new_mask_path, request.mask_path)
+            except FileNotFoundError:  # made twice around a crash: the first note has renamed it
+                if not request.mask_path.exists():
+                    raise
         elif isinstance(message, Row):
             case = request.cases[message.place]
             if message.outcome is None:
@@ -171,7 +192,10 @@ class CohortRun:
 
     def _take_refused(self) -> None:
         while self._refused:
-            self._add(self._journal.add_row("", self._refused.pop(0)))
+            name, rows = self._refused.pop(0)
+            for row in rows:
+                self._add(self._journal.add_row("", row))
+            self._log.scan(name, rows, 0, Done())
 
     def _add(self, outcome: Outcome) -> None:
         self._outcomes[self._index[outcome.case.key]] = outcome

@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pancseg import features, fingerprint
 from pancseg.acquisition import acquisition_of
 from pancseg.case import DEFAULT_ROI, Case
-from pancseg.cohort import Outcome
+from pancseg.cohort import Draft, Outcome, Value, outcome_of
 from pancseg.running import keys
 from pancseg.running.messages import Done, Keys, MaskMade, Message, OutputLost, Request, Row
 from pancseg.running.peak import Peak
-from pancseg.scan_work import OutputError, ScanTask, ScanWork
+from pancseg.scan_work import NO_MEMORY, OutputError, ScanTask, ScanWork
+from pancseg.unusable import UnusableCase
 from pancseg.work import Work
+
+log = logging.getLogger(__name__)
 
 CORRECTED = "corrected"
 """``qc_mask_source`` of a mask that the network made and somebody changed."""
@@ -67,14 +71,27 @@ class Worker:
         start, peak = time.perf_counter(), Peak()
         with self._stages:
             try:
-                yield from self._rows(request)
+                yield from self._all_rows(request)
             except OutputError as error:
                 yield OutputLost(error.strerror or str(error))
                 return
-        first = request.cases[0]
-        acquisition = acquisition_of(first.image, first.series_uid)
+        acquisition = _acquisition(request.cases[0])
         spent = time.perf_counter() - start
         yield Done(spent, self._stages.seconds, peak.bytes(), acquisition)
+
+    def _all_rows(self, request: Request) -> Iterator[Message]:
+        """Yield every row, whatever goes wrong beside them: it is the outcome of those left."""
+        left = dict(enumerate(request.cases))
+        try:
+            for message in self._rows(request):
+                if isinstance(message, Row):
+                    del left[message.place]
+                yield message
+        except OutputError:
+            raise
+        except Exception as error:  # noqa: BLE001  told as what went wrong within a row is
+            for index, case in left.items():
+                yield Row(index, "", outcome_of(case, partial(_raise, error)))
 
     def _rows(self, request: Request) -> Iterator[Message]:
         image = keys.of_files(request.cases[0].image)
@@ -117,7 +134,10 @@ class Worker:
         if mask.usable:
             source = CORRECTED if mask.corrected else self._source
             return ScanTask(cases, ready_mask=request.mask_path, ready_source=source)
-        request.mask_path.unlink(missing_ok=True)  # of an earlier run, of something else
+        try:
+            request.mask_path.unlink(missing_ok=True)  # of an earlier run, of something else
+        except OSError as error:
+            raise OutputError(error.errno, error.strerror) from error
         return ScanTask(cases, new_mask=request.new_mask_path)
 
     @property
@@ -186,6 +206,21 @@ class _OwnMask:
 def _holds_something(mask: Path) -> bool:
     """Return whether there is a mask that somebody could have drawn; an empty file is none."""
     return mask.exists() and (not mask.is_file() or mask.stat().st_size > 0)
+
+
+def _acquisition(case: Case) -> dict[str, Value]:
+    """Return what a DICOM scan says of its making; nothing where that cannot be read."""
+    try:
+        return acquisition_of(case.image, case.series_uid)
+    except Exception:
+        log.debug("%s: its tags", case.name, exc_info=True)
+        return {}
+
+
+def _raise(error: Exception, draft: Draft) -> None:
+    if isinstance(error, MemoryError):
+        raise UnusableCase("memory", NO_MEMORY) from error
+    raise error
 
 
 class _Stages(logging.Handler):

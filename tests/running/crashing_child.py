@@ -11,9 +11,9 @@ from typing import Any
 import SimpleITK as sitk
 
 from pancseg import scans
-from pancseg.running import child
+from pancseg.running import child, keys
 
-_read = scans.read
+_read, _of_files_as_it_is = scans.read, keys.of_files
 
 
 def _badly(path: str | Path, **options: Any) -> sitk.Image:
@@ -24,6 +24,9 @@ def _badly(path: str | Path, **options: Any) -> sitk.Image:
         os.kill(os.getpid(), signal.SIGKILL)
     if "exit" in name:
         os._exit(7)
+    if "abort" in name:  # as C++ does
+        os.write(2, f"terminate called: {path}\n".encode())
+        os.abort()
     if "hang" in name:
         time.sleep(600)
     if "print" in name:
@@ -33,6 +36,13 @@ def _badly(path: str | Path, **options: Any) -> sitk.Image:
     return _read(path, **options)
 
 
+def _of_files(path: Path) -> str:
+    if "beside" in path.name:  # an exception outside of any row
+        raise KeyError(str(path))
+    return _of_files_as_it_is(path)
+
+
 if __name__ == "__main__":
     scans.read = _badly
+    keys.of_files = _of_files
     child.main()

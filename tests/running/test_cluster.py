@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import queue
 import shutil
 import socket
 import subprocess
@@ -19,12 +20,14 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from distributed import Client
+from distributed import Client, KilledWorker
 
+from pancseg import __version__
 from pancseg.cohort import Outcome, read_cohort
 from pancseg.pipeline import run_cohort
 from pancseg.running import cluster as cluster_module
-from pancseg.running.cluster import slurm_cluster
+from pancseg.running.cluster import Answer, slurm_cluster
+from pancseg.running.messages import Done, Request, Row
 from pancseg.running.options import Options
 from pancseg.running.refusal import Refusal
 from pancseg.settings import load_feature_settings
@@ -202,6 +205,104 @@ def test_weights_in_a_file_are_named_from_the_root() -> None:
     assert cluster_module._absolute_work(given).weights == absolute
     shipped = replace(given, weights="monet_phantom")
     assert cluster_module._absolute_work(shipped) == shipped
+
+
+# What a Dask worker answers ----------------------------------------------------------------------
+
+
+class Future:
+    """A request at a Dask worker that has ended."""
+
+    def __init__(self, ended: object) -> None:
+        self.status = "error" if isinstance(ended, Exception) else "finished"
+        self._ended = ended
+
+    def result(self) -> object:
+        if isinstance(self._ended, Exception):
+            raise self._ended
+        return self._ended
+
+
+class NoWorkers:
+    """A Dask client whose cluster has no worker left."""
+
+    status = "running"
+
+    def nthreads(self) -> dict[str, int]:
+        return {}
+
+
+OPENVINO = {"inference": {"engine": "openvino", "precision": "fp32"}, "weights": {"sha256": "1"}}
+TORCH = {**OPENVINO, "inference": {"engine": "torch", "precision": "fp32"}}
+OTHER = {**OPENVINO, "weights": {"sha256": "2"}}
+
+
+def cluster_without_dask(about: dict[str, object]) -> cluster_module.Cluster:
+    cluster = cluster_module.Cluster.__new__(cluster_module.Cluster)
+    cluster.about, cluster._client, cluster._cluster, cluster._begun = (
+        about,
+        NoWorkers(),
+        None,
+        True,
+    )
+    return cluster
+
+
+def request(cohort: Path) -> Request:
+    case = next(case for case in read_cohort(cohort) if case.mask)
+    return Request((case,), (frozenset(),))
+
+
+@pytest.mark.parametrize(
+    ("version", "about", "fact"),
+    [
+        ("0.0.1", OPENVINO, "the Dask workers have pancseg 0.0.1, here it is"),
+        (__version__, TORCH, "in different ways (openvino fp32, torch fp32); give --engine"),
+        (__version__, OTHER, "the Dask workers have different weights of one name"),
+    ],
+)
+def test_a_worker_that_would_make_other_masks_ends_the_run(
+    version: str, about: dict[str, object], fact: str, cohort: Path
+) -> None:
+    cluster = cluster_without_dask(OPENVINO)
+    asked = request(cohort)
+    answer = Answer(__version__, OPENVINO, [Done()])
+    assert cluster._told(Future(answer), asked) == [Done()]
+    assert cluster._told(Future(answer._replace(about={})), asked) == [Done()]
+    with pytest.raises(Refusal) as refused:
+        cluster._told(Future(Answer(version, about, [Done()])), asked)
+    assert fact in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_every_answer_says_what_it_was_made_with(cohort: Path, work: Work) -> None:
+    hello = cluster_module.Hello("a run", (work, 1, None, False))
+    try:
+        answer = cluster_module._do(hello, request(cohort))
+    finally:
+        cluster_module._retire(hello.run)
+    assert answer.version == __version__
+    assert answer.about["inference"]["precision"] == "fp32"
+    assert [type(message).__name__ for message in answer.messages] == ["Keys", "Row", "Done"]
+
+
+def test_a_scan_that_dask_gives_up_is_a_row(cohort: Path) -> None:
+    asked = request(cohort)
+    row, done = cluster_without_dask({})._told(Future(KilledWorker("task", None, 4)), asked)
+    assert isinstance(row, Row)
+    assert isinstance(done, Done)
+    assert row.outcome is not None
+    assert (row.outcome.status, row.outcome.reason) == ("error", "crashed")
+    assert row.outcome.fact == "it could not be done on the cluster (KilledWorker)"
+
+
+def test_without_any_worker_for_long_the_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "NO_WORKER_S", 0.3)
+    monkeypatch.setattr(cluster_module, "_LOOK_S", 0.05)
+    began = time.monotonic()
+    with pytest.raises(Refusal, match="all Dask workers have been away for"):
+        cluster_without_dask({})._next(queue.Queue())
+    assert time.monotonic() - began > 0.3
 
 
 # SLURM: a stand-in for sbatch starts the job script here ----------------------------------------

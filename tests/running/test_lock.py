@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import signal
 import subprocess
 import sys
@@ -9,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from pancseg import pipeline
+from pancseg.cohort import read_cohort
+from pancseg.pipeline import run_cohort
+from pancseg.running.journal import FOLDER
 from pancseg.running.lock import locked
+from pancseg.running.options import Options
+from pancseg.running.refusal import Refusal
+from pancseg.settings import load_feature_settings
+from pancseg.work import Work
 
 HOLD = "import sys,time; from pathlib import Path; from pancseg.running.lock import locked\n"
 HOLD += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
@@ -27,3 +37,41 @@ def test_a_second_run_is_refused_until_the_first_has_ended_or_was_killed(tmp_pat
     for _ in range(2):
         with locked(tmp_path):
             pass
+
+
+def test_a_second_run_starts_no_workers(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "place_for", lambda *_: pytest.fail("workers were started"))
+    work = Work("extract", load_feature_settings(cohort.parent / "quick.yaml"))
+    with locked(tmp_path / FOLDER), pytest.raises(Refusal, match="another run is writing"):
+        run_cohort(read_cohort(cohort), tmp_path, work)
+
+
+def test_a_run_that_is_refused_leaves_no_folder(cohort: Path, tmp_path: Path) -> None:
+    settings = load_feature_settings(cohort.parent / "quick.yaml")
+    work = Work("run", settings, "no_such_weights")
+    here = Options(workers=0)
+    with pytest.raises(Refusal):
+        run_cohort(read_cohort(cohort), tmp_path / "new" / "out", work, options=here)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "notes.txt").write_text("mine")
+    with pytest.raises(Refusal):
+        run_cohort(read_cohort(cohort), tmp_path / "old", work, options=here)
+    assert [path.name for path in (tmp_path / "old").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
+def test_a_file_system_without_locks_is_told_and_no_marker_stays(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object) -> None:
+        raise OSError(number, "not here")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    with pytest.raises(OSError, match="knows no locks; choose an --out"), locked(tmp_path):
+        pass
+    monkeypatch.undo()
+    with locked(tmp_path):  # as after a run on another machine
+        pass

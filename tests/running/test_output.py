@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from pancseg.cohort import read_cohort
 from pancseg.pipeline import run_cohort
@@ -58,6 +59,40 @@ def test_an_output_that_cannot_be_made_is_one_line(cohort: Path, tmp_path: Path)
     refused = extract(manifest, tmp_path / "file" / "out")
     assert refused.returncode == 2
     assert refused.stderr == "pancseg: the output cannot be written: Not a directory\n"
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="a folder that nobody can write")
+def test_a_read_only_output_is_one_line(cohort: Path, tmp_path: Path) -> None:
+    manifest = with_masks(cohort, tmp_path / "in")
+    refused = extract(manifest, Path("/sys/kernel/pancseg_out"))  # not even by root
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert refused.stderr.startswith("pancseg: the output cannot be written: ")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_an_output_that_vanishes_in_the_middle_is_gone_on_with_when_it_is_back(
+    cohort: Path, tmp_path: Path
+) -> None:
+    cases = read_cohort(with_masks(cohort, tmp_path / "in"))
+    work = Work("extract", load_feature_settings(cohort.parent / "quick.yaml"))
+    out, away, here = tmp_path / "out", tmp_path / "away", Options(workers=0)
+
+    def vanish(outcome: object) -> None:
+        if out.exists():
+            out.rename(away)
+
+    with pytest.raises(OSError, match="No such file"):
+        run_cohort(cases, out, work, vanish, here)
+    assert not (away / "features.csv").exists()
+    shutil.rmtree(out, ignore_errors=True)
+    away.rename(out)
+    assert all(o.usable for o in run_cohort(cases, out, work, options=here))
+    log = (out / "run.jsonl").read_text()
+    assert '"reused": 1' in log  # what was finished before is not done again
+    run_cohort(cases, tmp_path / "other", work, options=here)
+    tables = [(tmp_path / name / "features.csv").read_bytes() for name in ("out", "other")]
+    assert tables[0] == tables[1]
 
 
 def test_scans_that_vanish_in_the_middle_cost_their_rows_until_they_are_back(

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from pancseg import pipeline
 from pancseg.case import Case
 from pancseg.cohort import Outcome, read_cohort
 from pancseg.pipeline import run_cohort
 from pancseg.roi import parse_roi
 from pancseg.rows import one_per_region
-from pancseg.running import supervised
+from pancseg.running import keys, supervised
+from pancseg.running.log import account_of
+from pancseg.running.messages import Done, Message, Request, Row
 from pancseg.running.options import Options
 from pancseg.running.run import Stopped
+from pancseg.running.supervised import Supervised
 from pancseg.settings import load_feature_settings
 from pancseg.work import Work
 
@@ -27,8 +33,8 @@ BAD = {
     "exit": ("error", "crashed", "exit code 7"),
     "kernel": ("error", "killed", "lack of memory"),
     "hang": ("error", "timeout", "longer than 8 s"),
-    "memoryerror": ("error", "MemoryError", "unexpected MemoryError"),
-    "print": ("pass", "", ""),
+    "memoryerror": ("fail", "memory", "the memory did not suffice"),
+    "print": ("warn", "duplicate", "same voxels"),
 }
 
 
@@ -52,6 +58,25 @@ def renamed(case: Case, name: str, folder: Path) -> Case:
     path = folder / f"{name}.nii.gz"
     shutil.copy(case.image, path)
     return replace(case, patient_id=name, image=path)
+
+
+def second_measurement_crashes(script: Path, after_s: float = 0) -> Path:
+    """Write a child whose second measurement of features crashes."""
+    script.write_text(
+        "import os, signal, time\n"
+        "from pancseg import features\n"
+        "from pancseg.running import child\n"
+        "measure, done = features.measure, []\n"
+        "def badly(*given):\n"
+        "    done.append(1)\n"
+        "    if len(done) == 2:\n"
+        f"        time.sleep({after_s})\n"
+        "        os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "    return measure(*given)\n"
+        "features.measure = badly\n"
+        "child.main()\n"
+    )
+    return script
 
 
 def quietly(outcome: Outcome) -> None:
@@ -82,7 +107,7 @@ def test_bad_ends_cost_their_own_row_only(
     frame = pd.read_csv(tmp_path / "out" / "features.csv")
     assert list(frame["patient_id"]) == [case.name for case in cases]
     values = frame.filter(like="original_")
-    usable = frame["qc_status"] == "pass"
+    usable = frame["qc_status"].isin(["pass", "warn"])
     assert values[usable].notna().all(axis=None)
     assert values[~usable].isna().all(axis=None)
     assert values[frame["patient_id"].str.startswith("good")].nunique().eq(1).all()
@@ -91,25 +116,160 @@ def test_bad_ends_cost_their_own_row_only(
 def test_a_crash_in_one_region_leaves_the_scans_other_rows(
     cohort: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = tmp_path / "child.py"
-    script.write_text(
-        "import os, signal\n"
-        "from pancseg import features\n"
-        "from pancseg.running import child\n"
-        "measure, done = features.measure, []\n"
-        "def badly(*given):\n"
-        "    done.append(1)\n"
-        "    if len(done) == 2: os.kill(os.getpid(), signal.SIGSEGV)\n"
-        "    return measure(*given)\n"
-        "features.measure = badly\n"
-        "child.main()\n"
-    )
+    script = second_measurement_crashes(tmp_path / "child.py")
     monkeypatch.setattr(supervised, "CHILD", (str(script),))
     regions = {name: parse_roi("1") for name in ("first", "second", "third")}
     cases = one_per_region(with_own_masks(cohort)[:1], regions)
     outcomes = run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1))
     assert [o.reason for o in outcomes if not o.usable] == ["crashed"]
     assert [o.case.roi for o in outcomes if o.usable] == ["first", "third"]
+
+
+class AsOnACluster:
+    """Workers whose messages come when a request is done: a mask has no name of its own before."""
+
+    budget = None
+
+    def __init__(self, work: Work, cases: object, options: Options) -> None:
+        self._worker = Supervised(work, 1)
+        self.about = self._worker.start().about
+
+    def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
+        for request in requests:
+            told: list[Message] = []
+            self._worker.run(request, told.append)
+            yield from ((request, message) for message in told)
+
+    def close(self) -> None:
+        self._worker.stop()
+
+
+def test_a_crash_after_the_network_made_the_mask_leaves_the_scans_other_rows(
+    cohort: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auto = next(case for case in read_cohort(cohort) if not case.mask)
+    regions = {name: parse_roi("1") for name in ("first", "second", "third")}
+    cases = one_per_region([auto], regions)
+    work = replace(work, command="run", weights="monet_phantom")
+    whole = run_cohort(cases, tmp_path / "whole", work, quietly, Options(workers=1))
+    mask = (tmp_path / "whole" / "masks" / "auto1.nii.gz").read_bytes()
+    script = second_measurement_crashes(tmp_path / "child.py")
+    monkeypatch.setattr(supervised, "CHILD", (str(script),))
+    for place in ("here", "cluster"):
+        if place == "cluster":
+            monkeypatch.setattr(pipeline, "place_for", AsOnACluster)
+        outcomes = run_cohort(cases, tmp_path / place, work, quietly, Options(workers=1))
+        assert [o.reason for o in outcomes] == ["", "crashed", ""]
+        for number in (0, 2):
+            assert dict(outcomes[number].values) == dict(whole[number].values)
+        assert (tmp_path / place / "masks" / "auto1.nii.gz").read_bytes() == mask
+        assert list((tmp_path / place / "masks").glob(".*")) == []
+
+
+@pytest.mark.parametrize("when", ["starting", "idle"])
+def test_a_worker_that_is_killed_before_it_has_a_scan_costs_none(
+    when: str, cohort: Path, work: Work
+) -> None:
+    told: list[Message] = []
+    worker = Supervised(work, 1)
+    if when == "starting":
+        worker.launch()
+    else:
+        worker.start()
+    child = worker._child
+    assert child is not None
+    child.kill()
+    child.wait()
+    case = with_own_masks(cohort)[0]
+    worker.run(Request((case,), (frozenset(),)), told.append)
+    worker.stop()
+    rows = [message for message in told if isinstance(message, Row)]
+    assert [row.outcome and row.outcome.status for row in rows] == ["pass"]
+    assert isinstance(told[-1], Done)
+
+
+@pytest.mark.parametrize(("bad_starts", "lost"), [(range(2, 4), 0), (range(2, 5), 1)])
+def test_new_workers_that_are_killed_while_starting_cost_one_scan_at_most(
+    bad_starts: range,
+    lost: int,
+    cohort: Path,
+    work: Work,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first worker crashes at the first scan; some that should follow it do not begin."""
+    counter = tmp_path / "starts"
+    script = tmp_path / "child.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        f"with open({str(counter)!r}, 'a') as file: print(file=file)\n"
+        f"if os.path.getsize({str(counter)!r}) in {list(bad_starts)}:\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import crashing_child\n"
+        "crashing_child.scans.read = crashing_child._badly\n"
+        "crashing_child.child.main()\n"
+    )
+    monkeypatch.setattr(supervised, "CHILD", (str(script),))
+    monkeypatch.setattr(supervised, "WAIT_S", 0.01)
+    good = with_own_masks(cohort)
+    cases = [renamed(good[0], "segfault", tmp_path), *good]
+    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1))
+    reasons = ["crashed", *["killed"] * lost, *[""] * (len(good) - lost)]
+    assert [o.reason for o in outcomes] == reasons
+    assert ("the last of 3 was killed, most likely" in outcomes[1].fact) == bool(lost)
+    assert len(pd.read_csv(tmp_path / "out" / "features.csv")) == len(cases)
+
+
+def test_the_log_tells_what_lost_scans_took(
+    cohort: Path, work: Work, crashing: None, tmp_path: Path
+) -> None:
+    good = with_own_masks(cohort)
+    cases = [good[0], renamed(good[1], "hang", tmp_path), renamed(good[2], "segfault", tmp_path)]
+    run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1, timeout_s=4))
+    account = account_of(tmp_path / "out" / "run.jsonl")
+    assert account.slowest[0][1] == "hang"
+    assert 4 <= account.slowest[0][0] < 8
+    assert {name for _, name in account.slowest} == {case.name for case in cases}
+    assert all(seconds > 0 for seconds, _ in account.slowest)
+    assert account.shares[0][0] == "broken off"
+    assert account.shares[0][1] > 0.5
+    assert sum(share for _, share in account.shares) == pytest.approx(1)
+    lines = map(json.loads, (tmp_path / "out" / "run.jsonl").read_text().splitlines())
+    peaks = {line["case"]: line["peak_mb"] for line in lines if line["event"] == "scan"}
+    assert 50 < peaks["hang"] < 2000  # its process still was there to be asked
+
+
+def test_the_log_counts_both_parts_of_a_scan_with_a_crash_between(
+    cohort: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = second_measurement_crashes(tmp_path / "child.py", after_s=2)
+    monkeypatch.setattr(supervised, "CHILD", (str(script),))
+    regions = {name: parse_roi("1") for name in ("first", "second", "third")}
+    cases = one_per_region(with_own_masks(cohort)[:1], regions)
+    run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1))
+    lines = [json.loads(line) for line in (tmp_path / "out" / "run.jsonl").read_text().splitlines()]
+    (scan,) = (line for line in lines if line["event"] == "scan")
+    assert scan["seconds"] > 2
+    assert scan["stages"]["broken off"] > 2
+    assert 0 < scan["stages"]["features"] < 2
+    assert [row["reasons"] for row in scan["rows"]] == ["", "crashed", ""]
+
+
+def test_an_exception_beside_the_rows_is_the_outcome_of_those_left(
+    cohort: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path) -> str:
+        raise KeyError("DOE^JOHN")
+
+    monkeypatch.setattr(keys, "of_files", broken)
+    cases = with_own_masks(cohort)[:2]
+    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=0))
+    assert [(o.status, o.reason) for o in outcomes] == [("error", "KeyError")] * 2
+    assert "unexpected KeyError" in outcomes[0].fact
+    monkeypatch.undo()
+    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=0))
+    assert all(o.usable for o in outcomes)
 
 
 def test_order_and_values_do_not_depend_on_workers(
@@ -147,6 +307,10 @@ def test_what_does_not_fit_into_memory_is_refused_with_the_number(
     assert {(o.status, o.reason) for o in outcomes} == {("fail", "memory")}
     assert "needs about 0." in outcomes[0].fact
     assert "0.0 GB may be used" in outcomes[0].fact
+    lines = [json.loads(line) for line in (tmp_path / "out" / "run.jsonl").read_text().splitlines()]
+    logged = [line for line in lines if line["event"] == "scan"]
+    assert [line["case"] for line in logged] == [case.name for case in cases]
+    assert [line["rows"][0]["reasons"] for line in logged] == ["memory", "memory"]
 
 
 def test_nobody_is_left_behind_when_a_run_is_killed(cohort: Path, tmp_path: Path) -> None:
