@@ -215,13 +215,13 @@ def test_an_output_that_cannot_be_written_is_one_line_and_exit_2(
 
 
 def test_demo_shows_the_table_and_finds_the_pancreas(tmp_path: Path) -> None:
-    code, out, err = call("demo", "--out", tmp_path / "demo", "--patients", "4", "--threads", "2")
+    code, out, err = call("demo", "--out", tmp_path / "demo", "--patients", "2", "--threads", "2")
     assert (code, err) == (0, "")
     assert re.match(r"engine (openvino|torch|cuda), fp32\n", out)
     scores = [float(s) for s in re.findall(r"phantom_\d\d (\d\.\d\d)", out)]
-    assert len(scores) == 4
+    assert len(scores) == 2
     assert min(scores) >= 0.80
     frame = pd.read_csv(tmp_path / "demo" / "features.csv")
-    assert frame["patient_id"].tolist() == [f"phantom_0{i}" for i in range(1, 5)]
-    assert frame.shape == (4, 24 + 386)
+    assert frame["patient_id"].tolist() == ["phantom_01", "phantom_02"]
+    assert frame.shape == (2, 24 + 386)
     assert call("demo", "--out", tmp_path)[0] == 2  # somebody else's files are there

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,9 +66,7 @@ def place_for(work: Work, cases: Sequence[Case], options: Options) -> Place:
 
         return Inline(work, threads, budget)
     if options.memory_bytes:
-        _refuse_idle_workers(
-            workers, WORKER_BYTES["network" if work.weights else "features"], options.memory_bytes
-        )
+        _refuse_idle_workers(workers, WORKER_BYTES[_engine_of(work)], options.memory_bytes)
     return Local(
         work,
         workers=workers,
@@ -76,6 +75,14 @@ def place_for(work: Work, cases: Sequence[Case], options: Options) -> Place:
         timeout_s=options.timeout_s,
         verbose=options.verbose,
     )
+
+
+def _engine_of(work: Work) -> str:
+    """Return the engine, without loading any, by which a worker's memory is told."""
+    if not work.weights:
+        return ""
+    wanted = work.engine if work.engine in WORKER_BYTES else "torch"
+    return "openvino" if work.engine == "auto" and find_spec("openvino") else wanted
 
 
 def _refuse_idle_workers(workers: int, each_bytes: int, most_bytes: int) -> None:

@@ -43,7 +43,7 @@ def test_a_time_limit_without_worker_processes_is_refused(
 def test_more_workers_than_memory_holds_are_refused_with_the_number_that_fits(
     weights: str | None, facts: tuple[str, str]
 ) -> None:
-    work = Work("segment" if weights else "extract", None, weights)
+    work = Work("segment" if weights else "extract", None, weights, engine="torch")
     options = Options(workers=8, memory_bytes=1_200_000_000)
     with pytest.raises(Refusal) as refused:
         place_for(work, CASES, options)
