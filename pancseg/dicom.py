@@ -50,7 +50,8 @@ class _Place(NamedTuple):
 def size_of_series(folder: Path, series_uid: str | None) -> SeriesSize:
     """Tell the size of a series from its first slice and the number of files.
 
-    Files of other kinds and other series count as slices, so it may be less.
+    Files of other kinds count as slices, and other series do unless one is named, so it may be
+    less. Of a named series every header is read.
 
     Raises:
         UnusableCase, OSError: as :func:`read_series`.
@@ -64,7 +65,7 @@ def size_of_series(folder: Path, series_uid: str | None) -> SeriesSize:
     )
     first = next(fits, None) or _chosen(_series_in(entries), series_uid, entries)[0]
     count = len(files)
-    if len(first.slices) > 1:
+    if series_uid or len(first.slices) > 1:
         count = len(first.slices) + sum(len(other.slices) for other in fits)
     _check_pixels(first)
     voxels = first.columns * first.rows * count

@@ -50,6 +50,15 @@ def test_a_scale_makes_reading_take_more(tmp_path: Path) -> None:
     assert scans.read(path).GetPixelID() == sitk.sitkFloat32
 
 
+def test_a_preview_of_a_named_series_counts_that_one_alone(tmp_path: Path) -> None:
+    def part(dataset: pydicom.Dataset, number: int) -> None:
+        dataset.SeriesInstanceUID = f"1.2.3.{7 if number < 3 else 8}"
+
+    folder = small.write_slices(tmp_path / "ct", part)
+    sizes = [scans.preview(folder, series_uid=uid).size for uid in ("1.2.3.7", "1.2.3.8")]
+    assert sizes == [(12, 16, 3), (12, 16, 2)]
+
+
 def test_a_preview_of_a_series_counts_its_files(tmp_path: Path) -> None:
     folder = small.write_slices(tmp_path / "ct")
     assert scans.preview(folder)[:3] == ((12, 16, 5), 2, 960)
