@@ -49,6 +49,7 @@ QUALITY = (
     Column("qc_dense_share", "number", "none", "quality", "share of the region above 300 HU"),
     Column("qc_lowest_hu", "number", "HU", "quality", "lowest value of the scan"),
     Column("qc_slice_mm", "number", "mm", "quality", "distance of the scan's slices"),
+    Column("qc_slice_thickness_mm", "number", "mm", "quality", "thickness in the DICOM series"),
     Column("qc_phase_hint", "string", "none", "quality", "phase that the DICOM series' text names"),
     Column("qc_resegmented_share", "number", "none", "quality", "share left by re-segmentation"),
     Column("qc_uncertainty_dice", "number", "none", "quality", "mean Dice of masks with dropout"),

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 Points = NDArray[np.float64]
 PHASE_HINT = "pancseg_phase_hint"
 """Key of an image's metadata with the phase that its series names: all that is kept of texts."""
+THICKNESS_MM = "pancseg_slice_thickness_mm"
+"""Key of an image's metadata with the thickness of a slice; overlapping ones lie closer."""
 _FARTHEST_MM = 1e6
 _SUFFIXES = (".dcm", ".ima")
 """What has such a name and is no DICOM file is a damaged slice."""
@@ -180,6 +182,8 @@ def _read(places: list[_Place]) -> sitk.Image:
     image.SetDirection(axes.T.ravel().tolist())
     if phase := places[0].header.phase:
         image.SetMetaData(PHASE_HINT, phase)
+    if thickest_mm := max(place.header.thickness_mm for place in places):
+        image.SetMetaData(THICKNESS_MM, repr(thickest_mm))
     return image
 
 

@@ -58,7 +58,7 @@ _TAGS = [
         "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
         "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope",
         "RescaleIntercept", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-        "SpecificCharacterSet", *_PHASE_TEXTS,
+        "SliceThickness", "SpecificCharacterSet", *_PHASE_TEXTS,
     )
 ]  # fmt: skip
 
@@ -101,6 +101,7 @@ class Header(NamedTuple):
         parts: offset and length in the file of all pixels (native), or of each fragment.
         slices: one for each frame.
         phase: the contrast phase that its texts name, one of ``phase.PHASES``, or empty.
+        thickness_mm: of a slice; 0 when the file does not say.
     """
 
     file: Path
@@ -115,6 +116,7 @@ class Header(NamedTuple):
     parts: tuple[tuple[int, int], ...]
     slices: tuple[Slice, ...]
     phase: str = ""
+    thickness_mm: float = 0.0
 
     @property
     def native(self) -> bool:
@@ -292,6 +294,7 @@ def _header(path: Path, syntax: str, dataset: Dataset, parts: Sequence[tuple[int
         tuple(parts),
         (),
         phase_in(str(dataset.get(text) or "") for text in _PHASE_TEXTS),
+        _thickness_mm(dataset),
     )
     wanted = header.frame_bytes * header.numbers * frames
     if header.native and parts[0][1] < wanted:
@@ -299,6 +302,18 @@ def _header(path: Path, syntax: str, dataset: Dataset, parts: Sequence[tuple[int
     if not header.native and (len(parts) < frames or (frames > 1 and len(parts) != frames)):
         raise Damaged(f"{len(parts)} fragments for {frames} frames")
     return header._replace(slices=_slices(dataset, frames))
+
+
+def _thickness_mm(dataset: Dataset) -> float:
+    """Return how thick slices are; nothing depends on it but a verdict, so nonsense is 0."""
+    shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]
+    frames = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])[:1]
+    try:
+        places = [dataset, *(part for group in (*shared, *frames) for part in _macros(group))]
+        given = _numbers(places, "SliceThickness", 1)
+    except (Damaged, TypeError, ValueError):
+        return 0.0
+    return max(given[0], 0.0) if given else 0.0
 
 
 def _slices(dataset: Dataset, frames: int) -> tuple[Slice, ...]:

@@ -65,10 +65,11 @@ def can_be_hu(low: float, high: float) -> bool:
 
 
 def judge_scan(scan: sitk.Image, limits: QualityLimits) -> Verdict:
-    """Judge units, slice distance and contrast phase of a scan.
+    """Judge units, slices and contrast phase of a scan.
 
     Codes ``not_hu`` (also when no value is negative, or all lie within 200 HU), ``thick_slices``
-    and ``phase``, where the DICOM series names another than the portal-venous one.
+    (too far apart, or by the DICOM series too thick though they overlap) and ``phase``, where the
+    DICOM series names another than the portal-venous one.
     """
     voxels = scans.array(scan)
     low, high = float(voxels.min()), float(voxels.max())
@@ -79,7 +80,14 @@ def judge_scan(scan: sitk.Image, limits: QualityLimits) -> Verdict:
     if not can_be_hu(low, high):
         grade = "fail"
     found = [] if grade == "pass" else [Finding("not_hu", grade, fact)]
-    found += _beyond("thick_slices", "slices are {:.3g} mm apart", slice_mm, limits.slice_mm)
+    thickness_mm = scans.slice_thickness_mm(scan)
+    if thickness_mm is not None:
+        values["qc_slice_thickness_mm"] = round(thickness_mm, 4)
+    if thickness_mm is not None and thickness_mm > slice_mm:
+        what = f"slices are {{:.3g}} mm thick, one every {slice_mm:.3g} mm"
+        found += _beyond("thick_slices", what, thickness_mm, limits.slice_mm)
+    else:
+        found += _beyond("thick_slices", "slices are {:.3g} mm apart", slice_mm, limits.slice_mm)
     if phase := scans.phase_hint(scan):
         values["qc_phase_hint"] = phase
         if phase != PORTAL_VENOUS:

@@ -50,7 +50,7 @@ class QualityLimits(BaseModel):
         fat_share: of the region, below ``fat_below_hu``.
         dense_share: of the region, above ``dense_above_hu``.
         lowest_hu: of the scan; air is at -1000.
-        slice_mm: distance of the slices.
+        slice_mm: distance of the slices, or their thickness where that is more.
         resegmented_share: of the region's voxels, left after re-segmentation.
         uncertainty_dice: mean over pairs of masks made with dropout; not calibrated.
     """

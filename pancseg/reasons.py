@@ -46,7 +46,7 @@ REASONS: dict[str, Reason] = {
         "values that cannot be HU, or not finite; warn: no air in the scan",
         "rescale or export it again",
     ),
-    "thick_slices": Reason("warn or fail", "slices far apart", _LIMIT),
+    "thick_slices": Reason("warn or fail", "slices far apart, or thick", _LIMIT),
     "phase": Reason(
         "warn",
         "the DICOM text names another phase than portal venous",

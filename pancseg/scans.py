@@ -214,6 +214,12 @@ def phase_hint(image: sitk.Image) -> str:
     return str(image.GetMetaData(dicom.PHASE_HINT)) if known else ""
 
 
+def slice_thickness_mm(image: sitk.Image) -> float | None:
+    """Return how thick a slice is, by what the DICOM series says; None when it does not say."""
+    known = image.HasMetaDataKey(dicom.THICKNESS_MM)
+    return float(image.GetMetaData(dicom.THICKNESS_MM)) if known else None
+
+
 def slice_spacing_mm(image: sitk.Image) -> float:
     """Return the distance of voxels along the patient's long axis, whatever the axes' order."""
     return float(image.GetSpacing()[2 - axial_axis(image)])

@@ -89,7 +89,7 @@ def make_names(name: str) -> str:
 
 def test_every_name_survives_r_and_spss(plain: Path) -> None:
     header = (plain / "features.csv").read_text().split("\n")[0].split(",")
-    assert len(header) == len(set(header)) == 24 + 107 + 93 * 11
+    assert len(header) == len(set(header)) == 25 + 107 + 93 * 11
     for name in header:
         assert make_names(name) == name
         assert len(name) <= 64
@@ -169,7 +169,7 @@ def test_parquet_holds_the_same_values(
 def test_names_can_be_the_original_ones(tmp_path: Path, phantom: Phantom, plain: Path) -> None:
     out = run(tmp_path, TableFormat(names="pyradiomics"), phantom)
     frame, safe = (pd.read_csv(folder / "features.csv", nrows=0) for folder in (out, plain))
-    assert list(frame.columns[24:]) == feature_names(many_filters())
+    assert list(frame.columns[25:]) == feature_names(many_filters())
     assert "wavelet-HHL_glcm_Idm" in frame.columns
     assert list(safe.columns) != list(frame.columns)
     book = pd.read_csv(plain / "codebook.csv")
@@ -192,7 +192,7 @@ def test_the_package_is_valid_and_describes_every_column(plain: Path) -> None:
     )
     rows = pd.read_csv(plain / "codebook.csv", keep_default_na=False)
     known = rows[rows["mode"] != ""]
-    assert len(known) == len(frame.columns) - 24
+    assert len(known) == len(frame.columns) - 25
     assert (known["ibsi_status"] != "").all()
     assert (rows["description"][:12] != "").all()
 
@@ -346,20 +346,21 @@ MIXED: list[Row] = [
 HEADER = (
     "patient_id,scan_id,roi,qc_status,qc_reasons,qc_mask_source,qc_mask_label,qc_volume_ml,"
     "qc_grid_mm,qc_components,qc_largest_share,qc_touches_edge,qc_empty_slices,qc_median_hu,"
-    "qc_fat_share,qc_dense_share,qc_lowest_hu,qc_slice_mm,qc_phase_hint,qc_resegmented_share,"
+    "qc_fat_share,qc_dense_share,qc_lowest_hu,qc_slice_mm,qc_slice_thickness_mm,"
+    "qc_phase_hint,qc_resegmented_share,"
     "qc_uncertainty_dice,qc_voxels,qc_note,qc_share,image_sha256,mask_sha256,settings_sha256\n"
 )
 WITH_POINTS = (
-    '007,"a,""b""",,,,,,0.3333333333333333,,,,,,,,,,,,,,5,,,,,\n'
-    'é;ü,"two\nlines",,,a;b,,,,,,,,,,,,,,,,,1099511627776,,1,,,\n'
-    '日本,"cr\rx",,,,,,,,,,,,,,,,,,,,,"0,5",1e-300,,,\n'
-    "=1+1, -12,,,,,,5.0,,,,,,,,,,,,,,,,12345678.12345679,,,\n"
+    '007,"a,""b""",,,,,,0.3333333333333333,,,,,,,,,,,,,,,5,,,,,\n'
+    'é;ü,"two\nlines",,,a;b,,,,,,,,,,,,,,,,,,1099511627776,,1,,,\n'
+    '日本,"cr\rx",,,,,,,,,,,,,,,,,,,,,,"0,5",1e-300,,,\n'
+    "=1+1, -12,,,,,,5.0,,,,,,,,,,,,,,,,,12345678.12345679,,,\n"
 )
 WITH_COMMAS = (
-    '007;"a,""b""";;;;;;0,3333333333333333;;;;;;;;;;;;;;5;;;;;\n'
-    '"é;ü";"two\nlines";;;"a;b";;;;;;;;;;;;;;;;;1099511627776;;1;;;\n'
-    '日本;"cr\rx";;;;;;;;;;;;;;;;;;;;;0,5;1e-300;;;\n'
-    "=1+1; -12;;;;;;5,0;;;;;;;;;;;;;;;;12345678,12345679;;;\n"
+    '007;"a,""b""";;;;;;0,3333333333333333;;;;;;;;;;;;;;;5;;;;;\n'
+    '"é;ü";"two\nlines";;;"a;b";;;;;;;;;;;;;;;;;;1099511627776;;1;;;\n'
+    '日本;"cr\rx";;;;;;;;;;;;;;;;;;;;;;0,5;1e-300;;;\n'
+    "=1+1; -12;;;;;;5,0;;;;;;;;;;;;;;;;;12345678,12345679;;;\n"
 )
 
 
@@ -501,8 +502,8 @@ def test_types_are_those_of_the_column_not_of_its_rows() -> None:
     assert names[:3] == ["patient_id", "scan_id", "roi"]
     assert names.index("qc_share") < names.index("image_sha256") < names.index("original_glcm_Idm")
     content = table_bytes(fields, rows, TableFormat()).decode().split("\n")
-    assert content[1] == "1,,,,,,,3.0" + 14 * "," + "5,0.5,,,,"
-    assert content[2] == "2" + 26 * ","
+    assert content[1] == "1,,,,,,,3.0" + 15 * "," + "5,0.5,,,,"
+    assert content[2] == "2" + 27 * ","
     codebook = io.BytesIO()
     written = write_codebook(codebook, fields, TableFormat())
     assert codebook.getvalue().count(b"\n") == len(fields) + 1

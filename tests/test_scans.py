@@ -7,6 +7,7 @@ import struct
 import zlib
 from itertools import permutations, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -144,7 +145,7 @@ def test_header_rounding_is_mended_and_a_real_difference_refused(
 
 
 def write_series(
-    folder: Path, positions_mm: list[float], uid: str, shear: float = 0.0, **texts: str
+    folder: Path, positions_mm: list[float], uid: str, shear: float = 0.0, **texts: Any
 ) -> None:
     """Write a synthetic CT series, slices in shuffled file order."""
     folder.mkdir(exist_ok=True, parents=True)
@@ -176,7 +177,7 @@ def test_of_a_series_text_only_the_phase_is_kept(charset: str, tmp_path: Path) -
     write_series(tmp_path, [0, 2, 4, 6], "1.2.826.9", SpecificCharacterSet=charset, **texts)
     image = scans.read(tmp_path)
     assert scans.phase_hint(image) == "delayed"
-    assert image.GetMetaDataKeys() == (dicom.PHASE_HINT,)
+    assert set(image.GetMetaDataKeys()) == {dicom.PHASE_HINT, dicom.THICKNESS_MM}
 
 
 def test_a_phase_that_is_not_portal_venous_is_a_warning(tmp_path: Path) -> None:
@@ -188,6 +189,25 @@ def test_a_phase_that_is_not_portal_venous_is_a_warning(tmp_path: Path) -> None:
         verdict = judge_scan(scans.read(folder), QualityLimits())
         assert [f.code for f in verdict.findings if f.code != "not_hu"] == codes
     assert "qc_phase_hint" not in verdict.values
+
+
+@pytest.mark.parametrize(
+    ("thickness", "codes"),
+    [(2.5, []), (4.0, ["thick_slices"]), (None, []), ("", []), (-7, []), (0.5, [])],
+)
+def test_thick_slices_that_overlap_are_thick(
+    thickness: float | str | None, codes: list[str], tmp_path: Path
+) -> None:
+    write_series(tmp_path, [0, 1, 2], "1.2.826.9", SliceThickness=thickness)
+    scan = scans.read(tmp_path)
+    verdict = judge_scan(scan, QualityLimits())
+    assert [f.code for f in verdict.findings if f.code != "not_hu"] == codes
+    assert verdict.values["qc_slice_mm"] == 1
+    if codes:
+        assert verdict.findings[-1].fact == (
+            "slices are 4 mm thick, one every 1 mm (right: up to 3)"
+        )
+        assert verdict.values["qc_slice_thickness_mm"] == 4
 
 
 def test_a_dicom_folder_is_one_series_in_space_order(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import psutil
 
@@ -21,6 +22,7 @@ _CGROUP = [Path("/sys/fs/cgroup") / f"memory.{name}" for name in ("max", "curren
 
 WORKER_BYTES = {"": 300 * 10**6, "openvino": 650 * 10**6, "torch": 950 * 10**6}
 """What a worker takes beside a scan, by its engine; without a network, under ``""``."""
+HEADER_S = 60.0
 BYTES_PER_VOXEL = 4
 """What segmenting, judging and measuring take beside what reading does, as measured."""
 LABEL_BYTES_PER_VOXEL = 6
@@ -57,7 +59,8 @@ def free_bytes() -> int:
 def needed_bytes(cases: Sequence[Case], engine: str) -> int:
     """Return what a worker will take at most for the rows of a scan, from headers.
 
-    A header that cannot be read counts as nothing: reading the file will say what is wrong.
+    A header that cannot be read, or that does not come within ``HEADER_S`` (a share that has gone),
+    counts as nothing: the worker that reads the file will say what is wrong, and can be given up.
 
     Args:
         cases: rows of one scan.
@@ -70,11 +73,21 @@ def needed_bytes(cases: Sequence[Case], engine: str) -> int:
 
 
 def _read_and_held(path: Path, series_uid: str | None, bytes_per_voxel: int) -> int:
+    answer: SimpleQueue[int] = SimpleQueue()
+
+    def look() -> None:
+        try:
+            preview = scans.preview(path, series_uid=series_uid)
+        except Exception:  # noqa: BLE001  a file of any kind; the worker that reads it is guarded
+            answer.put(0)
+        else:
+            answer.put(preview.read_bytes + bytes_per_voxel * preview.voxels)
+
+    threading.Thread(target=look, daemon=True).start()
     try:
-        preview = scans.preview(path, series_uid=series_uid)
-    except Exception:  # noqa: BLE001  a file of any kind; the worker that reads it is guarded
+        return answer.get(timeout=HEADER_S)
+    except Empty:
         return 0
-    return preview.read_bytes + bytes_per_voxel * preview.voxels
 
 
 class Budget:

@@ -208,6 +208,7 @@ class CohortRun:
         self._outcomes[self._index[outcome.case.key]] = outcome
         self._report(outcome)
         if self._options.strict and not outcome.usable:
+            self._log.scan(outcome.case.scan_name, [outcome], 0, Done())
             raise Stopped
 
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import IO, Any
 
@@ -36,6 +36,8 @@ CHILD: tuple[str, ...] = ("-m", "pancseg.running.child")
 STARTS = 3
 """So often a child is begun for a scan before the scan is given up."""
 WAIT_S = 1.0
+START_S = 600.0
+"""A child that cannot work by then never will: what it loads lies on a share that has gone."""
 BROKEN_OFF = "broken off"
 """The stage of a log under which the time of children stands that did not come to an end."""
 _KILLED = "was killed"
@@ -147,13 +149,18 @@ class Supervised:
             _NotBegun: it ended before.
             Refusal: it says that it cannot, and none of its kind ever could.
         """
+        late = threading.Event()
         try:
             if self._child is None:
                 self.launch()
             child = self._child
             assert child is not None
-            said = _receive(child)
+            with _killed_after(START_S, child, late):
+                said = _receive(child)
         except _ENDED as error:
+            if late.is_set():
+                self._end()
+                raise _NotBegun(f"could not work within {START_S:g} s") from None
             if self._child is None and isinstance(error, OSError):  # no process was begun
                 raise _NotBegun(f"got no process ({error.strerror})") from None
             raise _NotBegun(self._end()) from None
@@ -306,6 +313,21 @@ class _Told:
         elif isinstance(message, MaskMade):
             self.masks[message.digest] = message.key
         self._tell(message)
+
+
+@contextmanager
+def _killed_after(seconds: float, child: _Child, late: threading.Event) -> Iterator[None]:
+    def kill() -> None:
+        late.set()
+        child.kill()
+
+    timer = threading.Timer(seconds, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _send(child: _Child, value: object) -> None:

@@ -14,6 +14,7 @@ from pancseg import scans
 from pancseg.case import Case
 from pancseg.cohort import read_cohort
 from pancseg.pipeline import run_cohort
+from pancseg.running import memory
 from pancseg.running.memory import Budget, free_bytes, needed_bytes, parse_size
 from pancseg.running.options import Options
 from pancseg.segmentation import engines
@@ -50,6 +51,22 @@ def test_a_scan_needs_more_the_larger_it_is_and_an_unreadable_one_only_its_worke
     assert few < more < most < sizes[0]
     masked = Case("x", tmp_path / "10.nii.gz", mask=tmp_path / "40.nii.gz")
     assert needed_bytes([masked], "torch") - sizes[0] >= 40 * 100 * 100 * 8
+
+
+def test_a_header_on_a_share_that_has_gone_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    back = threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        back.wait()
+        raise OSError
+
+    monkeypatch.setattr(memory, "HEADER_S", 0.1)
+    monkeypatch.setattr(scans, "preview", hang)
+    case = Case("x", Path("gone") / "scan.nii", mask=Path("gone") / "mask.nii")
+    assert needed_bytes([case], "torch") == memory.WORKER_BYTES["torch"]
+    back.set()
 
 
 def test_who_does_not_fit_waits_for_room() -> None:

@@ -23,6 +23,7 @@ from pancseg.running import keys, supervised
 from pancseg.running.log import account_of
 from pancseg.running.messages import Done, Message, Request, Row
 from pancseg.running.options import Options
+from pancseg.running.refusal import Refusal
 from pancseg.running.run import Stopped
 from pancseg.running.supervised import Supervised
 from pancseg.settings import load_feature_settings
@@ -296,6 +297,20 @@ def test_strict_stops_at_the_first_row_that_is_not_usable(
     with pytest.raises(Stopped):
         run_cohort(cases, out, work, quietly, Options(workers=1, strict=True))
     assert not (out / "features.csv").exists()
+    (line,) = [text for text in (out / "run.jsonl").read_text().splitlines() if '"scan"' in text]
+    assert json.loads(line)["rows"][0]["reasons"] == "crashed"
+
+
+def test_a_worker_that_hangs_while_it_starts_ends_the_run(
+    cohort: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "child.py"
+    script.write_text("import time\ntime.sleep(3600)\n")
+    monkeypatch.setattr(supervised, "CHILD", (str(script),))
+    monkeypatch.setattr(supervised, "START_S", 0.5)
+    cases = with_own_masks(cohort)[:1]
+    with pytest.raises(Refusal, match="cannot start: it could not work within"):
+        run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1))
 
 
 def test_what_does_not_fit_into_memory_is_refused_with_the_number(
