@@ -18,7 +18,7 @@ from pancseg.outcomes.measures import (
     bootstrap_weights,
     estimate,
 )
-from pancseg.outcomes.study import BOTH, CLINICAL, RADIOMICS, VOLUME, ModelSettings
+from pancseg.outcomes.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME, ModelSettings
 from pancseg.outcomes.validate import Fitted, Study, Validation, fit_recipes, validate
 
 COMPARISONS = (
@@ -96,11 +96,7 @@ def analyse(
     }
     judged = {
         name: {
-            measure: estimate(
-                values,
-                folds[name][measure],
-                study.outer,
-            )
+            measure: estimate(values, folds[name][measure], study.outer).within(0, 1)
             for measure, values in found.items()
         }
         for name, found in vectors.items()
@@ -113,7 +109,11 @@ def analyse(
         final,
         judged,
         differences,
-        {name: calibration(study, validation, name, weights) for name in validation.models},
+        {
+            name: calibration(study, validation, name, weights)
+            for name in validation.models
+            if name != CHANCE
+        },
         tuple(verdict(judged, differences, main)),
     )
 
@@ -194,7 +194,9 @@ def verdict(
     if (BOTH, CLINICAL) in differences:
         added = differences[BOTH, CLINICAL]
         says = "adds to" if added.low > 0 else "is not shown to add to"
-        found.append(f"Radiomics {says} the clinical variables ({main} {interval(added)}).")
+        found.append(
+            f"Radiomics {says} the clinical variables (difference in {main} {interval(added)})."
+        )
     return found
 
 

@@ -28,6 +28,11 @@ class Estimate:
     low: float
     high: float
 
+    def within(self, least: float, most: float) -> Estimate:
+        """Return it with an interval that keeps to what the measure can be."""
+        low, high = np.clip([self.low, self.high], least, most)
+        return Estimate(self.value, float(low), float(high))
+
 
 def estimate(resampled: np.ndarray, by_fold: np.ndarray | None = None, outer: int = 5) -> Estimate:
     """Return value and interval of a measure's vector.

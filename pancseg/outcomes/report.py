@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -44,7 +45,7 @@ body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}
 table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.2em .6em;text-align:left}
 img{max-width:100%}</style></head><body><h1>{{ title }}</h1>
 {% for s in sections %}<h2>{{ s.title }}</h2>
-{% for line in s.lines %}<p>{{ line }}</p>{% endfor %}
+{% for line in s.lines %}<p>{{ line | marked }}</p>{% endfor %}
 {% if s.header %}<table><tr>{% for c in s.header %}<th>{{ c }}</th>{% endfor %}</tr>
 {% for row in s.rows %}<tr>{% for c in row %}<td>{{ c }}</td>{% endfor %}</tr>
 {% endfor %}</table>{% endif %}
@@ -103,9 +104,19 @@ def html(title: str, parts: Sequence[Section], images: Mapping[str, bytes]) -> s
     """Return the report as one HTML page that holds its pictures; everything is escaped."""
     from jinja2 import Environment
 
-    page = Environment(autoescape=True).from_string(_PAGE)
+    environment = Environment(autoescape=True)
+    environment.filters["marked"] = _marked
+    page = environment.from_string(_PAGE)
     coded = {name: base64.b64encode(content).decode() for name, content in images.items()}
     return page.render(title=title, sections=parts, images=coded)
+
+
+def _marked(line: str) -> str:
+    """Return a sentence's Markdown as HTML: ``**bold**`` and code; all else is escaped."""
+    from markupsafe import Markup, escape
+
+    text = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(line)))
+    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", text))
 
 
 def clear_text(results: Results, joined: Joined) -> str:

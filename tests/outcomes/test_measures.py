@@ -25,6 +25,7 @@ from pancseg.outcomes.cox import (
     score_test,
     survival_outcome,
 )
+from pancseg.outcomes.report import Section, html
 from pancseg.outcomes.survival_forest import MartingaleForest, martingale_residuals
 
 
@@ -190,3 +191,19 @@ def test_martingale_residuals_sum_to_zero():
 def test_the_threshold_parts_what_can_be_parted():
     y = np.array([0, 0, 1, 1])
     assert measures.best_threshold(y, np.array([0.1, 0.2, 0.6, 0.9])) == pytest.approx(0.4)
+
+
+def test_an_interval_keeps_to_what_the_measure_can_be():
+    random = np.random.default_rng(0)
+    resampled = np.concatenate([[0.97], random.normal(0.97, 0.01, 500)])
+    wide = measures.estimate(resampled, by_fold=np.array([0.8, 1.0, 1.0, 1.0, 1.0]))
+    assert wide.high > 1
+    assert wide.within(0, 1) == measures.Estimate(wide.value, wide.low, 1.0)
+
+
+def test_a_page_shows_markdown_as_html_and_escapes_all_else():
+    part = Section("A <b>", ["**Bold** with `--option` and <script>`<i>`</script>"])
+    page = html("t", [part], {})
+    assert "<strong>Bold</strong> with <code>--option</code> and &lt;script&gt;" in page
+    assert "<code>&lt;i&gt;</code>" in page
+    assert "A &lt;b&gt;" in page
