@@ -46,7 +46,8 @@ def run_canaries(
     """Run the recipe ``name`` on permuted outcomes and on noise features, one repeat each."""
     if runs == 0:
         return []
-    small = replace(only(study, name), repeats=1)
+    own = only(study, name)
+    small = replace(own, recipes=[replace(r, shuffles=0) for r in own.recipes], repeats=1)
     found = []
     for what, variants in (("permuted outcomes", _permuted), ("noise features", _noise)):
         values = []

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from pancseg.outcomes.analysis import Results
 from pancseg.outcomes.cox import as_frame, kaplan_meier
+from pancseg.outcomes.importance import own_weights
 from pancseg.outcomes.study import CHANCE, RADIOMICS
 from pancseg.outcomes.survival import horizons, time_grid
 
@@ -161,21 +162,49 @@ def _kaplan_meier(axes: Axes, results: Results) -> None:
     axes.set(xlabel="time", ylabel="event-free", title="Out-of-fold risk groups (radiomics)")
 
 
+def weights_are_permuted(results: Results) -> bool:
+    """Return whether weights of features are permutation importances on patients held out."""
+    return own_weights(results.final[RADIOMICS].model) is None
+
+
 def feature_table(results: Results) -> pd.DataFrame:
-    """Return each feature's share of outer models that use it, with mean and std of its weight."""
+    """Return each feature's share of outer models that use it, with mean and std of its weight.
+
+    Permutation importances tell of performance, so they are empty when a canary sang.
+    """
     models = results.validation.models[RADIOMICS].weights
+    permuted = weights_are_permuted(results)
     names = sorted({name for weights in models for name in weights})
     rows = []
     for name in names:
+        share = float(np.mean([name in weights for weights in models]))
         values = np.array([weights.get(name, 0.0) for weights in models])
-        rows.append((name, float((values != 0).mean()), values.mean(), values.std()))
+        if permuted and results.leaks:
+            values[:] = np.nan
+        rows.append((name, share, values.mean(), values.std()))
     table = pd.DataFrame(rows, columns=["feature", "share_of_folds", "mean_weight", "std_weight"])
-    return table.sort_values(["share_of_folds", "feature"], ascending=[False, True])
+    strength = table["mean_weight"] if permuted else table["mean_weight"].abs()
+    table = table.assign(strength=strength).sort_values(
+        ["share_of_folds", "strength", "feature"], ascending=[False, False, True]
+    )
+    return table.drop(columns="strength")
 
 
 def _features(axes: Axes, results: Results) -> None:
     table = feature_table(results).head(_MOST_FEATURES).iloc[::-1]
-    axes.barh(table["feature"].str[-45:], table["share_of_folds"], color=_COLOURS[0])
-    axes.set(xlabel="share of outer models that use it", title="Selection across folds")
+    grid = axes.figure.add_gridspec(1, 2)
+    axes.set_subplotspec(grid[0])
+    places = np.arange(len(table))
+    axes.barh(places, table["share_of_folds"], color=_COLOURS[0])
+    axes.set_yticks(places, list(table["feature"].str[-45:]))
+    axes.set(xlabel="share of models", title="Used")
     axes.set_xlim(0, 1)
+    axes.figure.suptitle("Features across folds")
     axes.tick_params(axis="y", labelsize=7)
+    weight = axes.figure.add_subplot(grid[1], sharey=axes)
+    mean, spread = table["mean_weight"], table["std_weight"]
+    weight.errorbar(mean, places, xerr=spread, fmt="o", color=_COLOURS[1])
+    weight.axvline(0, color="0.7", linewidth=1)
+    what = "rise of log loss" if weights_are_permuted(results) else "weight"
+    weight.set(xlabel=what, title="Weight, mean ± std")
+    weight.tick_params(axis="y", labelleft=False)

@@ -14,8 +14,9 @@ import numpy as np
 import pancseg
 from pancseg.outcomes.analysis import Results, interval, main_measure
 from pancseg.outcomes.clear import checklist
+from pancseg.outcomes.importance import SHUFFLES
 from pancseg.outcomes.measures import Estimate
-from pancseg.outcomes.pictures import feature_table, risk_groups
+from pancseg.outcomes.pictures import feature_table, risk_groups, weights_are_permuted
 from pancseg.outcomes.study import RADIOMICS
 from pancseg.outcomes.table import Joined
 
@@ -37,6 +38,13 @@ METHODS = (
     "folds, which allows for shared training rows, is larger.",
     "The model named `radiomics` was declared beforehand (`--model`); other algorithms stand by "
     "its side, and the best of them is not chosen.",
+)
+
+PERMUTED = (
+    "The model has no coefficients. Used: selected in the fold. Weight: permutation importance, by "
+    "how much the log loss on the patients held out rises when the feature is shuffled among them "
+    f"(mean of {SHUFFLES} shuffles); of features that say the same, each looks unimportant. Empty "
+    "where the pipeline leaks."
 )
 
 _PAGE = """<!doctype html>
@@ -231,9 +239,10 @@ def _features(results: Results) -> Section:
         for name, share, mean, std in table.to_numpy()
     ]
     header = ["feature", "used in", "mean weight", "std"]
-    return Section(
-        "Features of the model", ["Over all outer models."], header, rows, ["features.png"]
-    )
+    lines = ["Over all outer models."]
+    if weights_are_permuted(results):
+        lines.append(PERMUTED)
+    return Section("Features of the model", lines, header, rows, ["features.png"])
 
 
 __all__ = ["Section", "clear_text", "html", "interval", "markdown", "sections"]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pancseg.outcomes import subtype, survival
 from pancseg.outcomes.coding import class_codes, event_codes, survival_times
 from pancseg.outcomes.cox import survival_outcome
+from pancseg.outcomes.importance import SHUFFLES
 from pancseg.outcomes.prepare import plain_preparation, preparation
 from pancseg.outcomes.reading import numbers, read_text_table
 from pancseg.outcomes.table import Joined, refuse_outcome_values
@@ -207,7 +208,8 @@ def make_study(
     count = int(outcome.strata.sum())
     smaller = count if outcome.kind == "survival" else min(count, len(outcome.y) - count)
     smaller = smaller * (settings.outer - 1) // settings.outer
-    recipes = [Recipe(RADIOMICS, (RADIOMICS,), models[settings.model](smaller, 0, settings.seed))]
+    declared = models[settings.model](smaller, 0, settings.seed)
+    recipes = [Recipe(RADIOMICS, (RADIOMICS,), declared, SHUFFLES)]
     for name, build in models.items():
         if name != settings.model:
             title = f"{RADIOMICS}, {name.replace('-', ' ')}"

@@ -17,6 +17,8 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
+from pancseg.outcomes.importance import kept_columns, own_weights, permuted_weights
+
 
 class Task(Protocol):
     """What is predicted.
@@ -58,11 +60,14 @@ class Recipe:
         name: as in the report.
         blocks: whose prepared columns it sees, side by side.
         candidates: unfitted estimators, the simplest first; one is chosen inside.
+        shuffles: of each column among the rows held out, to weigh the columns of a model that has
+            neither coefficients nor importances; 0: they are not weighed.
     """
 
     name: str
     blocks: tuple[str, ...]
     candidates: tuple[BaseEstimator, ...]
+    shuffles: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,8 @@ class Fitted:
         preparations: one fitted pipeline per block of the recipe.
         blocks: their names.
         model: fitted estimator on the prepared columns side by side.
-        columns: names of these. ``weights``: (columns,) coefficient or importance, 0 if not used.
+        columns: names of these. ``weights``: (columns,) coefficient or importance, 0 if not used; 1
+            if used by a model that has neither.
         threshold: parts high from low.
         choice: index of the candidate chosen.
     """
@@ -124,7 +130,7 @@ class OutOfFold:
     Attributes:
         score, threshold: (repeats, n).
         curves: (repeats, n, times), or None.
-        weights: per outer model, column name → weight where it is not 0.
+        weights: per outer model, name of a column used → coefficient or importance.
         choices: per outer model, the candidate chosen.
     """
 
@@ -266,21 +272,29 @@ def _outer_fold(study: Study, test: np.ndarray, seed: int) -> dict[str, _Part]:
         fitted = fit_recipes(study, np.flatnonzero(~test), seed)
         found = {}
         values = {name: block.x[test] for name, block in study.blocks.items()}
-        for name, model in fitted.items():
+        for recipe in study.recipes:
+            model = fitted[recipe.name]
             x = model.prepared(values)
-            used = {
-                column: float(weight)
-                for column, weight in zip(model.columns, model.weights, strict=True)
-                if weight
-            }
-            found[name] = _Part(
+            weights = model.weights
+            if recipe.shuffles and own_weights(model.model) is None:
+                loss = _held_out_loss(study, test)
+                weights = permuted_weights(model.model, x, loss, recipe.shuffles, seed)
+            used = np.flatnonzero(model.weights)
+            found[recipe.name] = _Part(
                 study.task.predict(model.model, x),
                 model.threshold,
                 study.task.curves(model.model, x),
-                used,
+                {model.columns[j]: float(weights[j]) for j in used},
                 model.choice,
             )
         return found
+
+
+def _held_out_loss(study: Study, test: np.ndarray) -> Callable[[Any, np.ndarray], float]:
+    """Return the task's loss of a model on the rows held out, given what it sees of them."""
+    y = study.y[test]
+    one_fold = np.zeros(len(y))
+    return lambda model, x: study.task.loss(y, study.task.predict(model, x), one_fold)
 
 
 def only(study: Study, name: str) -> Study:
@@ -338,15 +352,9 @@ def _weights(
     names: list[str] = []
     for name in recipe.blocks:
         clean = prepared[name][0].named_steps.get("clean")
-        kept = range(len(blocks[name].names)) if clean is None else clean.kept_
-        names += [blocks[name].names[j] for j in kept]
+        places = range(len(blocks[name].names)) if clean is None else clean.kept_
+        names += [blocks[name].names[j] for j in places]
     weights = np.zeros(width)
-    steps = model.named_steps if isinstance(model, Pipeline) else {"model": model}
-    kept = steps["select"].kept_ if "select" in steps else np.arange(width)
-    last = steps["model"]
-    own = getattr(last, "coef_", getattr(last, "feature_importances_", None))
-    if own is None:
-        weights[kept] = 1.0  # says only that it was selected
-    else:
-        weights[kept] = np.ravel(own)[: len(kept)]
+    kept, own = kept_columns(model, width), own_weights(model)
+    weights[kept] = 1.0 if own is None else own[: len(kept)]
     return tuple(names), weights

@@ -24,7 +24,7 @@ def times(x, strength, seed):
     return survival_outcome(death < censored, np.minimum(death, censored))
 
 
-def study(x, y, model="elastic-net", repeats=1, seed=0, batch=None):
+def study(x, y, model="elastic-net", repeats=1, seed=0, batch=None, shuffles=0):
     names = tuple(f"f{j}" for j in range(x.shape[1]))
     values = x if batch is None else np.column_stack([batch, x])
     blocks = {"radiomics": Block(values, names, preparation(None, batch is not None))}
@@ -34,7 +34,7 @@ def study(x, y, model="elastic-net", repeats=1, seed=0, batch=None):
         subtype.SubtypeTask() if kind is subtype else survival.SurvivalTask(survival.time_grid(y))
     )
     smaller = int(min(event.sum(), len(event) - event.sum())) * 4 // 5
-    recipe = Recipe("radiomics", ("radiomics",), kind.MODELS[model](smaller, 0, seed))
+    recipe = Recipe("radiomics", ("radiomics",), kind.MODELS[model](smaller, 0, seed), shuffles)
     strata = event if batch is None else event + 2 * batch
     return Study(
         y, strata, np.arange(len(y)), blocks, [recipe], task, inner=3, repeats=repeats, seed=seed

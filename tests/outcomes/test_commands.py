@@ -32,10 +32,10 @@ def breast(tmp_path_factory):
     return folder
 
 
-def fit_breast(breast, out, canary=3):
+def fit_breast(breast, out, canary=3, model="elastic-net"):
     outcome = ["--outcome", breast / "old_clinical.csv", "--label", "label"]
     command = ["model", "subtype", breast / "old.csv", *outcome, "--volume", "mean area"]
-    return pancseg(*command, "--out", out, "--canary", canary, *SHORT)
+    return pancseg(*command, "--out", out, "--canary", canary, "--model", model, *SHORT)
 
 
 def test_subtype_on_a_real_table_and_on_new_patients(breast, tmp_path):
@@ -65,9 +65,10 @@ def test_subtype_on_a_real_table_and_on_new_patients(breast, tmp_path):
     assert f"AUC {roc_auc_score(y, new['radiomics']):.3f}" in found.output
 
 
-def test_the_same_seed_gives_the_same_bytes(breast, tmp_path):
+@pytest.mark.parametrize("model", ["elastic-net", "gradient-boosting"])
+def test_the_same_seed_gives_the_same_bytes(breast, tmp_path, model):
     for name in ("a", "b"):
-        assert fit_breast(breast, tmp_path / name, canary=0).exit_code == 0
+        assert fit_breast(breast, tmp_path / name, 0, model).exit_code == 0
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert "model.skops" in names
     for name in names:
