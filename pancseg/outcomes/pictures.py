@@ -206,5 +206,5 @@ def _features(axes: Axes, results: Results) -> None:
     weight.errorbar(mean, places, xerr=spread, fmt="o", color=_COLOURS[1])
     weight.axvline(0, color="0.7", linewidth=1)
     what = "rise of log loss" if weights_are_permuted(results) else "weight"
-    weight.set(xlabel=what, title="Weight, mean ± std")
+    weight.set(xlabel=what, title="Weight ± std")
     weight.tick_params(axis="y", labelleft=False)
