@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pancseg.outcomes import subtype, survival
 from pancseg.outcomes.calibration import cox_slope, logistic_line
@@ -77,7 +78,8 @@ def analyse(
     """Return the results of a study; the same whatever the number of workers."""
     canaries = run_canaries(study, RADIOMICS, settings.canary, workers, tell)
     validation = validate(study, workers, tell)
-    final = fit_recipes(study, np.arange(len(study.y)), settings.seed)
+    with threadpool_limits(1):  # threads that wait for each other are slower than none
+        final = fit_recipes(study, np.arange(len(study.y)), settings.seed)
     if any(canary.sings for canary in canaries):
         return Results(study, settings, validation, canaries, final)
     weights = bootstrap_weights(study.groups, settings.resamples, settings.seed)
