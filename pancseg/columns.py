@@ -66,7 +66,7 @@ def in_order(found: list[str]) -> list[str]:
 
     Any other ``qc_`` column follows those that are listed.
 
-    >>> in_order(["qc_new", "original_shape_Sphericity"])[20:]
+    >>> in_order(["qc_new", "original_shape_Sphericity"])[21:]
     ['qc_uncertainty_dice', 'qc_new', 'image_sha256', 'mask_sha256', 'settings_sha256', \
 'original_shape_Sphericity']
     """
