@@ -309,7 +309,7 @@ def _thickness_mm(dataset: Dataset) -> float:
     shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]
     frames = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])[:1]
     try:
-        places = [dataset, *(part for group in (*shared, *frames) for part in _macros(group))]
+        places = [dataset, *(part for group in (*frames, *shared) for part in _macros(group))]
         given = _numbers(places, "SliceThickness", 1)
     except (Damaged, TypeError, ValueError):
         return 0.0

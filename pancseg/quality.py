@@ -80,14 +80,13 @@ def judge_scan(scan: sitk.Image, limits: QualityLimits) -> Verdict:
     if not can_be_hu(low, high):
         grade = "fail"
     found = [] if grade == "pass" else [Finding("not_hu", grade, fact)]
-    thickness_mm = scans.slice_thickness_mm(scan)
-    if thickness_mm is not None:
+    what, judged_mm = "slices are {:.3g} mm apart", slice_mm
+    if thickness_mm := scans.slice_thickness_mm(scan):
         values["qc_slice_thickness_mm"] = round(thickness_mm, 4)
-    if thickness_mm is not None and thickness_mm > slice_mm:
-        what = f"slices are {{:.3g}} mm thick, one every {slice_mm:.3g} mm"
-        found += _beyond("thick_slices", what, thickness_mm, limits.slice_mm)
-    else:
-        found += _beyond("thick_slices", "slices are {:.3g} mm apart", slice_mm, limits.slice_mm)
+        if thickness_mm > slice_mm:
+            what = f"slices are {{:.3g}} mm thick, one every {slice_mm:.3g} mm"
+            judged_mm = thickness_mm
+    found += _beyond("thick_slices", what, judged_mm, limits.slice_mm)
     if phase := scans.phase_hint(scan):
         values["qc_phase_hint"] = phase
         if phase != PORTAL_VENOUS:

@@ -128,3 +128,11 @@ def test_packed_frames_lie_on_no_disk(
     monkeypatch.setattr(dicom, "stored_pixels", seeing)
     assert scans.read(tmp_path / "ct").GetSize() == (12, 16, 5)
     assert seen == [[]] * 5
+
+
+def test_the_frames_of_an_enhanced_ct_say_how_thick_they_are(tmp_path: Path) -> None:
+    dataset = small.enhanced()
+    measures = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    measures.SliceThickness = 6
+    dataset.save_as(tmp_path / "ct.dcm", enforce_file_format=True)
+    assert scans.slice_thickness_mm(scans.read(tmp_path)) == 6
