@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pancseg.columns import IDS, Column, Type
-from pancseg.dicom_header import is_ct_slice, is_dicom
+from pancseg.dicom_sniff import is_ct_slice, is_dicom
 from pancseg.export import TableFormat, write_whole
 from pancseg.export.tabular import write_csv
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 from pancseg import scans
 from pancseg.case import DEFAULT_ROI, Case, CohortError, name_key, name_problem, stem_of
-from pancseg.dicom_header import is_dicom, may_hold_image
+from pancseg.dicom_sniff import is_dicom, may_hold_image
 from pancseg.manifest import duplicates, read_manifest
 from pancseg.unusable import UnusableCase
 

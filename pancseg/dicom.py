@@ -12,8 +12,9 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from pancseg.dicom_header import Damaged, Header, Slice, is_dicom, read_header
+from pancseg.dicom_header import Damaged, Header, Slice, read_header
 from pancseg.dicom_pixels import stored_pixels
+from pancseg.dicom_sniff import PHASE_HINT, THICKNESS_MM, is_dicom
 from pancseg.payload import OVERHEAD_BYTES, new_image, not_finite, writable
 from pancseg.scratch import scratch_file
 from pancseg.unusable import UnusableCase
@@ -21,10 +22,6 @@ from pancseg.unusable import UnusableCase
 log = logging.getLogger(__name__)
 
 Points = NDArray[np.float64]
-PHASE_HINT = "pancseg_phase_hint"
-"""Key of an image's metadata with the phase that its series names: all that is kept of texts."""
-THICKNESS_MM = "pancseg_slice_thickness_mm"
-"""Key of an image's metadata with the thickness of a slice; overlapping ones lie closer."""
 _FARTHEST_MM = 1e6
 _SUFFIXES = (".dcm", ".ima")
 """What has such a name and is no DICOM file is a damaged slice."""

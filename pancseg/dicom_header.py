@@ -20,6 +20,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filereader import data_element_generator, read_partial
 
+from pancseg.dicom_sniff import CT_IMAGE
 from pancseg.phase import phase_in
 from pancseg.unusable import UnusableCase
 
@@ -34,13 +35,6 @@ _PACKED = tuple(
 """JPEG baseline, extended, lossless; JPEG-LS, JPEG 2000 (lossless and not); RLE."""
 
 _SYNTAX = re.compile(rb"\x02\0\x10\0UI.\0([0-9.]{5,64})", re.DOTALL)
-_CT_IMAGE = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.2(\.[12])?\0")  # CT SOP classes
-_NO_IMAGE = re.compile(
-    rb"\x02\0\x02\0UI.\0(1\.2\.840\.10008\.1\.3\.10"
-    rb"|1\.2\.840\.10008\.5\.1\.4\.1\.1\.(88|104|11|481\.[35])[.\0])",
-    re.DOTALL,
-)
-"""SOP classes of a DICOMDIR, reports, documents, presentation states, structures and plans."""
 _UNDEFINED = 0xFFFFFFFF
 _MOST_READS = 3_000_000
 """More pieces than the header of a CT of 5,000 frames has; junk can have any number."""
@@ -129,30 +123,6 @@ class Header(NamedTuple):
         return self.rows * self.columns * self.stored.itemsize
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM files do."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
-
-
-def may_hold_image(path: Path) -> bool:
-    """Whether a file is DICOM, and not one of the objects that lie beside images."""
-    if not is_dicom(path):
-        return False
-    with path.open("rb") as file:
-        return _NO_IMAGE.search(file.read(1024)) is None
-
-
-def is_ct_slice(path: Path) -> bool:
-    """Whether a file's header names a CT image as what is stored in it."""
-    if not is_dicom(path):
-        return False
-    with path.open("rb") as file:
-        return _CT_IMAGE.search(file.read(1024)) is not None
-
-
 def read_header(path: Path) -> Header | None:
     """Read what a DICOM file says about its slices; None when it holds no image.
 
@@ -175,7 +145,7 @@ def read_header(path: Path) -> Header | None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 found = _parse(pieces, syntax)
-                if found is None and _CT_IMAGE.search(beginning):
+                if found is None and CT_IMAGE.search(beginning):
                     raise Damaged("no pixels")
                 return None if found is None else _header(path, syntax, *found)
         except (UnusableCase, Damaged):

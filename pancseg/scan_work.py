@@ -264,8 +264,7 @@ class _Mask(NamedTuple):
 
 
 def _loaded(work: Work) -> Segmenter:
-    with timed("import torch"):
-        from pancseg import segmentation
+    from pancseg import segmentation
 
     assert work.weights is not None
     return segmentation.load(

@@ -20,7 +20,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from pancseg import dicom, metaimage, nifti, nrrd
+from pancseg import metaimage, nifti, nrrd
+from pancseg.dicom_sniff import PHASE_HINT, THICKNESS_MM
 from pancseg.payload import Layout, check_whole, new_image, read_voxels, writable
 from pancseg.quiet import quiet_itk, quiet_library
 from pancseg.unusable import UnusableCase
@@ -78,6 +79,8 @@ def preview(path: str | Path, *, series_uid: str | None = None) -> Preview:
     path = Path(path)
     with _reached():
         if path.is_dir():
+            from pancseg import dicom  # pydicom: 0.15 s, which other formats need not wait for
+
             found = dicom.size_of_series(path, series_uid)
             return Preview(found.size, found.stored_bytes, math.prod(found.size), found.read_bytes)
         layout = _format_of(path).layout(path)
@@ -117,6 +120,8 @@ def read(path: str | Path, *, series_uid: str | None = None) -> sitk.Image:
     numbers = np.errstate(over="ignore", invalid="ignore")  # what they make is checked
     with _reached(), quiet_itk(), numbers:
         if path.is_dir():
+            from pancseg import dicom
+
             image = dicom.read_series(path, series_uid)
         else:
             form = _format_of(path)
@@ -210,14 +215,14 @@ def axes_of(image: sitk.Image) -> str:
 
 def phase_hint(image: sitk.Image) -> str:
     """Return the contrast phase that the DICOM series named; empty when none, or no DICOM."""
-    known = image.HasMetaDataKey(dicom.PHASE_HINT)
-    return str(image.GetMetaData(dicom.PHASE_HINT)) if known else ""
+    known = image.HasMetaDataKey(PHASE_HINT)
+    return str(image.GetMetaData(PHASE_HINT)) if known else ""
 
 
 def slice_thickness_mm(image: sitk.Image) -> float | None:
     """Return how thick a slice is, by what the DICOM series says; None when it does not say."""
-    known = image.HasMetaDataKey(dicom.THICKNESS_MM)
-    return float(image.GetMetaData(dicom.THICKNESS_MM)) if known else None
+    known = image.HasMetaDataKey(THICKNESS_MM)
+    return float(image.GetMetaData(THICKNESS_MM)) if known else None
 
 
 def slice_spacing_mm(image: sitk.Image) -> float:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from pancseg import dicom, scans
+from pancseg import dicom_sniff, scans
 from pancseg.quality import judge_scan
 from pancseg.quality_limits import QualityLimits
 from pancseg.scans import READERS
@@ -177,7 +177,7 @@ def test_of_a_series_text_only_the_phase_is_kept(charset: str, tmp_path: Path) -
     write_series(tmp_path, [0, 2, 4, 6], "1.2.826.9", SpecificCharacterSet=charset, **texts)
     image = scans.read(tmp_path)
     assert scans.phase_hint(image) == "delayed"
-    assert set(image.GetMetaDataKeys()) == {dicom.PHASE_HINT, dicom.THICKNESS_MM}
+    assert set(image.GetMetaDataKeys()) == {dicom_sniff.PHASE_HINT, dicom_sniff.THICKNESS_MM}
 
 
 def test_a_phase_that_is_not_portal_venous_is_a_warning(tmp_path: Path) -> None:

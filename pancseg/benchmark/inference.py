@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pancseg.segmentation import engines
-from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing
+from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, weights_of
 from pancseg.segmentation.engines.as_written import as_written
 from pancseg.segmentation.engines.interface import Probabilities
 from pancseg.segmentation.networks import NETWORKS
@@ -62,7 +62,7 @@ def untrained(network: str) -> Checkpoint:
     """Return a network with its first random weights, always the same ones."""
     with torch.random.fork_rng():
         torch.manual_seed(_SEED)
-        weights = NETWORKS[network]().state_dict()
+        weights = weights_of(NETWORKS[network]())
     return Checkpoint(network, Preprocessing(window_hu=(0, 240), size=SIDE), {}, weights)
 
 

@@ -8,18 +8,20 @@ import os
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from safetensors.numpy import save_file
 
 from pancseg.segmentation.networks import NETWORKS
+from pancseg.segmentation.networks.graph import graph_of
 from pancseg.segmentation.places import CELLS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 DEFAULT = "monet_open"
 _KEY = "pancseg"
@@ -61,7 +63,7 @@ class Checkpoint:
         network: a key of ``NETWORKS``.
         preprocessing: how to prepare a scan.
         provenance: ``data``, ``licence``, ``attribution``, ``intended_use`` of the training.
-        weights: the network's state dict, on the CPU.
+        weights: the network's state dict as arrays.
         places: where in a body a pancreas can be (``segmentation.places``); None: anywhere.
         name: the shipped name, or ``custom``.
         sha256: hash of the file's bytes; empty for a checkpoint that was never saved.
@@ -70,7 +72,7 @@ class Checkpoint:
     network: str
     preprocessing: Preprocessing
     provenance: dict[str, str]
-    weights: dict[str, Tensor]
+    weights: dict[str, NDArray[Any]]
     places: NDArray[np.bool_] | None = None
     name: str = ""
     sha256: str = ""
@@ -78,8 +80,14 @@ class Checkpoint:
     def build(self) -> nn.Module:
         """Return the network with these weights, in evaluation mode."""
         network = NETWORKS[self.network]()
-        network.load_state_dict(self.weights)
+        network.load_state_dict(self.tensors())
         return network.eval()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return a copy of the weights as torch's tensors."""
+        import torch
+
+        return {name: torch.tensor(weight) for name, weight in self.weights.items()}
 
     def save(self, path: Path) -> None:
         """Write the checkpoint; the file appears whole or not at all."""
@@ -89,9 +97,17 @@ class Checkpoint:
         partial = path.with_name(f".{path.name}.partial")
         tensors = dict(self.weights)
         if self.places is not None:
-            tensors[_PLACES] = torch.from_numpy(self.places.astype(np.uint8))
+            tensors[_PLACES] = self.places.astype(np.uint8)
         save_file(tensors, partial, metadata={_KEY: header.model_dump_json()})
         os.replace(partial, path)
+
+
+def weights_of(network: nn.Module) -> dict[str, NDArray[Any]]:
+    """Return a copy of a network's state dict as arrays, as a checkpoint has them."""
+    return {
+        name: weight.detach().cpu().numpy().copy(order="C")
+        for name, weight in network.state_dict().items()
+    }
 
 
 def shipped_names() -> list[str]:
@@ -126,7 +142,7 @@ def load_checkpoint(name_or_path: str | Path = DEFAULT) -> Checkpoint:
 
 def _read(path: Path, name: str) -> Checkpoint:
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         header = _Header.model_validate(json.loads(metadata[_KEY]))
@@ -138,17 +154,16 @@ def _read(path: Path, name: str) -> Checkpoint:
     places = weights.pop(_PLACES, None)
     if places is not None and places.shape != (CELLS, CELLS):
         raise ValueError(f"{path.name}: the map of places is not {CELLS}×{CELLS}")
-    expected = {k: v.shape for k, v in NETWORKS[header.network]().state_dict().items()}
-    if expected != {k: v.shape for k, v in weights.items()}:
+    if graph_of(header.network).weights != {name: w.shape for name, w in weights.items()}:
         raise ValueError(f"{path.name}: the weights do not fit network {header.network!r}")
-    if not all(torch.isfinite(w).all() for w in weights.values()):
+    if not all(np.isfinite(w).all() for w in weights.values()):
         raise ValueError(f"{path.name}: the weights contain values that are not finite")
     return Checkpoint(
         network=header.network,
         preprocessing=header.preprocessing,
         provenance=header.provenance,
         weights=weights,
-        places=None if places is None else places.numpy().astype(bool),
+        places=None if places is None else places.astype(bool),
         name=name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )

@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import (
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
+from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, weights_of
 from pancseg.segmentation.engines.hardware import cpu_has_bf16
 from pancseg.segmentation.networks import NETWORKS
 from pancseg.segmentation.places import Map
@@ -66,7 +66,8 @@ class SliceSegmentation(LightningModule):
     def __init__(self, recipe: Recipe, steps: int, val_patients: Sequence[str]) -> None:
         super().__init__()
         self.network = NETWORKS[recipe.network]()
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._layout = _layout()
+        self.network.to(memory_format=self._layout)  # type: ignore[call-overload]
         self.patient_dice: dict[str, float] = {}
         self._patients = {patient: i for i, patient in enumerate(sorted(set(val_patients)))}
         self._counts = torch.zeros(len(self._patients), 2, dtype=torch.float64)
@@ -120,7 +121,7 @@ class SliceSegmentation(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def _logits(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.network(image.to(memory_format=torch.channels_last))
+        logits: Tensor = self.network(image.to(memory_format=self._layout))
         return logits.float()
 
 
@@ -189,7 +190,7 @@ def train(
     seed_everything(recipe.seed, verbose=False)
     module = SliceSegmentation(recipe, recipe.epochs * len(training), data.split.val)
     if recipe.init_from:
-        module.network.load_state_dict(load_checkpoint(recipe.init_from).weights)
+        module.network.load_state_dict(load_checkpoint(recipe.init_from).tensors())
     elif recipe.head_start:
         _start_head(module.network, recipe.head_start)
 
@@ -240,6 +241,13 @@ def _precision(wanted: str) -> str:
     return "bf16-mixed" if cpu_has_bf16() else "32-true"
 
 
+def _layout() -> torch.memory_format:
+    """Channels last, but where only AVX2 is there: a U-Net's step takes 1.4 times as long in it."""
+    if torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() != "AVX2":
+        return torch.channels_last
+    return torch.contiguous_format
+
+
 def _start_head(network: nn.Module, logits: float) -> None:
     """Spread the first logits by ``logits`` around ``-logits``, where the head ends in BatchNorm.
 
@@ -288,5 +296,5 @@ def _export(
         preprocessing=data.preprocessing,
         provenance=data.provenance,
         places=places,
-        weights={k: v.detach().cpu().contiguous() for k, v in module.network.state_dict().items()},
+        weights=weights_of(module.network),
     )

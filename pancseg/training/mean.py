@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
+import numpy as np
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
@@ -53,10 +53,9 @@ def mean_of(paths: Sequence[Path]) -> Checkpoint:
     found = [load_checkpoint(str(path)) for path in paths]
     newest = found[-1]
     weights = {}
-    for name, tensor in newest.weights.items():
-        if tensor.is_floating_point():
-            total = torch.stack([each.weights[name].double() for each in found])
-            weights[name] = total.mean(dim=0).to(tensor.dtype)
-        else:
-            weights[name] = tensor
+    for name, last in newest.weights.items():
+        weights[name] = last
+        if np.issubdtype(last.dtype, np.floating):
+            total = np.stack([each.weights[name] for each in found])
+            weights[name] = total.mean(axis=0, dtype=np.float64).astype(last.dtype)
     return replace(newest, weights=weights)

@@ -42,7 +42,11 @@ class Score(NamedTuple):
 def validate(
     weights: str, slice_set: SliceSet, data: Path, *, threads: int = 2
 ) -> dict[tuple[str, str], Score]:
-    """Return a score for each validation patient, keyed by ``whole`` or ``box`` and the patient."""
+    """Return a score for each validation patient, keyed by ``whole`` or ``box`` and the patient.
+
+    Raises:
+        ValueError: no stored slice of the set is for validation.
+    """
     checkpoint = load_checkpoint(weights)
     probabilities = engines.build(checkpoint, threads, engines.pick(), "fp32")
     counts: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * 6)
@@ -61,6 +65,8 @@ def validate(
                 count[3] += 1
                 count[4] += size > 0
                 count[5] += size
+    if not counts:
+        raise ValueError("no stored slice of this set is for validation (phantoms are not stored)")
     return {
         key: Score(n, overlap / max(total, 1), *empties)
         for key, (n, overlap, total, *empties) in sorted(counts.items(), reverse=True)
@@ -73,7 +79,10 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder that its sources are relative to.")],
 ) -> None:
     """Print the validation Dice per patient as a Markdown table."""
-    scores = validate(weights, load_slice_set(slices), data)
+    try:
+        scores = validate(weights, load_slice_set(slices), data)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"pancseg: {error}") from error
     print("| what | patient | slices with pancreas | Dice | slices without | with a false alarm |")
     print("|---|---|--:|--:|--:|--:|")
     for (what, patient), s in scores.items():

@@ -104,7 +104,7 @@ def test_a_run_is_measured_stage_by_stage(tmp_path: Path, phantom: Phantom) -> N
     """A small scan stands in for the large one."""
     scans.write(phantom.image, tmp_path / "scan.nii.gz")
     run = patient.run_job(patient.WHOLE_PATIENT, tmp_path / "scan.nii.gz", ["--threads", "2"])
-    expected = {"import torch", "read the scan", "prepare slices", "network", "resample back"}
+    expected = {"load the network", "read the scan", "prepare slices", "network", "resample back"}
     assert {*expected, "write the mask", "features", patient.REST} <= set(run.stages)
     assert sum(run.stages.values()) == pytest.approx(run.seconds)
     assert all(spent >= 0 for spent in run.stages.values())

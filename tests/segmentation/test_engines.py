@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pancseg import scans
 from pancseg.phantom import Phantom
 from pancseg.segmentation import engines
-from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, load_checkpoint
+from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, load_checkpoint, weights_of
 from pancseg.segmentation.engines import ENGINES
 from pancseg.segmentation.engines.fold import fold_batch_norm
 from pancseg.segmentation.engines.hardware import cpu_has_bf16
@@ -56,7 +56,7 @@ def untrained(name: str) -> Checkpoint:
             torch.nn.init.normal_(module.weight, 1, 0.2)
             torch.nn.init.normal_(module.bias, std=0.2)
     settings = Preprocessing(window_hu=(0, 240), size=256)
-    return Checkpoint(name, settings, {}, network.state_dict())
+    return Checkpoint(name, settings, {}, weights_of(network))
 
 
 def skip_where_lacking(engine: str, precision: str = "fp32") -> None:
@@ -165,3 +165,28 @@ def test_openvino_reaches_for_no_network_and_no_home(tmp_path: Path) -> None:
         check=True,
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_openvino_does_without_torch() -> None:
+    """Its import takes two seconds and 200 MB."""
+    skip_where_lacking("openvino")
+    code = (
+        "import sys\n"
+        "import numpy as np\n"
+        "from pancseg.segmentation import load\n"
+        "segmenter = load('monet_phantom', threads=1, engine='openvino')\n"
+        "segmenter._probabilities(np.zeros((1, 32, 32), np.float32))\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=True)
+
+
+def test_without_nvidias_driver_torch_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "has_nvidia_driver", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("asked"))
+    assert engines.lacks("cuda") == "a CUDA GPU that torch can use"
+    monkeypatch.setattr(engines, "has_nvidia_driver", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    assert engines.lacks("cuda") == ""
+    assert "bfloat16" in engines.lacks("cuda", "bf16")

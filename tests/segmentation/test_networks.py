@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
 import torch
 
 from pancseg.segmentation.networks import NETWORKS, parameter_count
+from pancseg.segmentation.networks.graph import Graph, graph_of
+from pancseg.segmentation.networks.trace import trace
 
 COUNTS = {
     "monet": (403_556, 401_666),
@@ -66,3 +70,50 @@ def test_monet_connects_its_dilated_blocks_as_described() -> None:
     with torch.no_grad():
         c2 = b3(x + b4(x))
         torch.testing.assert_close(block(x), b1(c2 + b2(c2)))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_stored_graph_is_that_of_the_network(name: str) -> None:
+    """Written anew by ``python -m pancseg.segmentation.networks.trace``."""
+    stored = files("pancseg.segmentation.networks") / "graphs" / f"{name}.json"
+    assert stored.read_text(encoding="utf-8") == trace(name).to_json()
+    assert graph_of(name) == Graph.from_json(trace(name).to_json())
+
+
+def test_a_network_without_a_stored_graph_is_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Doubled(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + x
+
+    monkeypatch.setitem(NETWORKS, "doubled", Doubled)
+    first, second = graph_of("doubled").steps
+    assert second.inputs == (first.name, first.name)
+
+
+class Softened(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(x, dim=1)
+
+
+class Scaled(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+
+class Stacked(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, x], dim=2)
+
+
+class Grouped(torch.nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(torch.nn.Conv2d(2, 2, 3, groups=2))
+
+
+@pytest.mark.parametrize("network", [Softened, Scaled, Stacked, Grouped])
+def test_what_a_graph_cannot_say_is_refused(
+    network: type[torch.nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NETWORKS, "new", network)
+    with pytest.raises(ValueError, match=r"graphs (do not )?know"):
+        trace("new")

@@ -8,7 +8,12 @@ import torch
 
 from pancseg import scans
 from pancseg.phantom import Phantom
-from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, load_checkpoint
+from pancseg.segmentation.checkpoint import (
+    Checkpoint,
+    Preprocessing,
+    load_checkpoint,
+    weights_of,
+)
 from pancseg.segmentation.networks import NETWORKS
 from pancseg.segmentation.overlap import dice
 from pancseg.segmentation.uncertainty import DropoutPasses, _mean_dice, _overlaps
@@ -41,7 +46,7 @@ def test_the_mean_is_over_all_pairs() -> None:
 
 
 def test_a_network_without_dropout_is_refused() -> None:
-    weights = NETWORKS["unet16"]().state_dict()
+    weights = weights_of(NETWORKS["unet16"]())
     preprocessing = Preprocessing(window_hu=(-160, 240), size=256)
     checkpoint = Checkpoint("unet16", preprocessing, {}, weights)
     with pytest.raises(ValueError, match="network unet16 has no dropout"):

@@ -7,26 +7,32 @@ the same shape and type. In fp32 every engine agrees with the plain network to 1
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 
-import torch
-
 from pancseg.segmentation.checkpoint import Checkpoint
-from pancseg.segmentation.engines.cuda import cuda_engine
-from pancseg.segmentation.engines.hardware import cpu_has_bf16
+from pancseg.segmentation.engines.hardware import cpu_has_bf16, has_nvidia_driver
 from pancseg.segmentation.engines.interface import PRECISIONS, Engine, Probabilities
-from pancseg.segmentation.engines.openvino_cpu import openvino_engine
-from pancseg.segmentation.engines.torch_cpu import torch_engine
 
 AUTO = "auto"
 
+
+def _lazily(module: str, name: str) -> Engine:
+    def load(checkpoint: Checkpoint, threads: int, precision: str = "fp32") -> Probabilities:
+        engine: Engine = getattr(import_module(f"{__name__}.{module}"), name)
+        return engine(checkpoint, threads, precision)
+
+    return load
+
+
 ENGINES: dict[str, Engine] = {
-    "torch": torch_engine,
-    "openvino": openvino_engine,
-    "cuda": cuda_engine,
+    "torch": _lazily("torch_cpu", "torch_engine"),
+    "openvino": _lazily("openvino_cpu", "openvino_engine"),
+    "cuda": _lazily("cuda", "cuda_engine"),
 }
 """To add an engine: one file beside this one, one entry here, and one line in :func:`lacks` if it
-needs what not every machine has; the contract test compares it to the plain network."""
+needs what not every machine has; the contract test compares it to the plain network. Their modules
+are imported when they load a network: torch takes seconds, and OpenVINO does without it."""
 
 
 def lacks(engine: str, precision: str = "fp32") -> str:
@@ -41,15 +47,22 @@ def lacks(engine: str, precision: str = "fp32") -> str:
         raise ValueError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
     if engine == "openvino" and not find_spec("openvino"):
         return "the package openvino (pip install 'pancseg[fast]')"
-    if engine == "cuda" and not torch.cuda.is_available():
-        return "a CUDA GPU that torch can use"
-    if precision == "bf16":
-        on_gpu = engine == "cuda"
-        if on_gpu and not torch.cuda.is_bf16_supported():
-            return "a GPU with bfloat16 arithmetic; use fp32"
-        if not on_gpu and not cpu_has_bf16():
-            return "a CPU with bfloat16 arithmetic (avx512_bf16 or amx_bf16); use fp32"
+    if engine == "cuda":
+        return _gpu_lacks(precision)
+    if precision == "bf16" and not cpu_has_bf16():
+        return "a CPU with bfloat16 arithmetic (avx512_bf16 or amx_bf16); use fp32"
     return ""
+
+
+def _gpu_lacks(precision: str) -> str:
+    if has_nvidia_driver():  # asked first: torch takes seconds to say no
+        import torch
+
+        if torch.cuda.is_available():
+            if precision == "bf16" and not torch.cuda.is_bf16_supported():
+                return "a GPU with bfloat16 arithmetic; use fp32"
+            return ""
+    return "a CUDA GPU that torch can use"
 
 
 def pick(engine: str = AUTO) -> str:

@@ -1,10 +1,25 @@
-"""Owns what is asked of the CPU itself."""
+"""Owns what is asked of the hardware itself."""
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 _NATIVE_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # x86, x86, Arm
+
+
+_NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # Linux, Windows
+
+
+def has_nvidia_driver() -> bool:
+    """Return whether NVIDIA's driver is there, without which no program finds a CUDA GPU."""
+    for name in _NVIDIA_DRIVERS:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue
+        return True
+    return False
 
 
 def cpu_has_bf16(flags: str | None = None) -> bool:

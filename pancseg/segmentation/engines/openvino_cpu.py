@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pancseg.segmentation.checkpoint import Checkpoint
-from pancseg.segmentation.engines.fold import fold_batch_norm
 from pancseg.segmentation.engines.interface import Probabilities
+from pancseg.segmentation.engines.openvino_graph import openvino_graph
+from pancseg.segmentation.engines.openvino_silent import openvino
+from pancseg.segmentation.networks.graph import graph_of
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
@@ -20,10 +22,7 @@ def openvino_engine(checkpoint: Checkpoint, threads: int, precision: str = "fp32
     A slice is computed by one thread alone, so that its probabilities do not depend, not even in
     the last bit, on the number of threads or on the slices beside it.
     """
-    from pancseg.segmentation.engines.openvino_graph import openvino_graph
-    from pancseg.segmentation.engines.openvino_silent import openvino
-
-    network = fold_batch_norm(checkpoint.build())
+    graph = graph_of(checkpoint.network)
     core = openvino.Core()
     settings = {
         # Said outright: left alone, OpenVINO computes in bfloat16 where the CPU can.
@@ -37,7 +36,8 @@ def openvino_engine(checkpoint: Checkpoint, threads: int, precision: str = "fp32
     def probabilities(slices: NDArray[np.float32]) -> NDArray[np.float32]:
         shape = slices.shape[1:]
         if shape not in runners:
-            compiled = core.compile_model(openvino_graph(network, (1, 1, *shape)), "CPU", settings)
+            model = openvino_graph(graph, checkpoint.weights, (1, 1, *shape))
+            compiled = core.compile_model(model, "CPU", settings)
             runners[shape] = [compiled.create_infer_request() for _ in range(2 * threads)]
         return _run(runners[shape], np.ascontiguousarray(slices))
 

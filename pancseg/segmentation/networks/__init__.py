@@ -1,22 +1,31 @@
 """The network registry: ``NETWORKS`` maps a name to a function that builds an untrained network.
 
-To add a network: one file in this folder and one line here; the contract tests pick it up.
+To add a network: one file in this folder and one line here; the contract tests pick it up. Their
+modules, and torch with them, are imported when a network is built.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
-from pancseg.segmentation.networks.monet import MoNet
-from pancseg.segmentation.networks.unet import attention_unet, unet, unet16
+
+def _lazily(module: str, name: str) -> Callable[[], nn.Module]:
+    def build() -> Any:
+        return getattr(import_module(f"{__name__}.{module}"), name)()
+
+    return build
+
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "monet": MoNet,
-    "unet": unet,
-    "attention_unet": attention_unet,
-    "unet16": unet16,
+    "monet": _lazily("monet", "MoNet"),
+    "unet": _lazily("unet", "unet"),
+    "attention_unet": _lazily("unet", "attention_unet"),
+    "unet16": _lazily("unet", "unet16"),
 }
 
 

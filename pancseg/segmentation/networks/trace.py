@@ -1,0 +1,110 @@
+"""Writes ``graphs/`` when a network changed: ``python -m pancseg.segmentation.networks.trace``."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from pancseg.segmentation.networks import NETWORKS
+from pancseg.segmentation.networks.graph import Graph, Step
+
+Described = tuple[str, dict[str, Any]]
+"""An operation and its settings."""
+
+
+def trace(network: str) -> Graph:
+    """Return the graph of a network, a key of ``NETWORKS``.
+
+    Raises:
+        ValueError: it uses an operation that graphs do not know.
+    """
+    module = NETWORKS[network]().eval()
+    shapes = {name: tuple(weight.shape) for name, weight in module.state_dict().items()}
+    traced = fx.symbolic_trace(module)
+    layers = dict(traced.named_modules())
+    steps: list[Step] = []
+    names: dict[fx.Node, str] = {}
+    for node in traced.graph.nodes:
+        if node.op == "output":
+            break
+        inputs = tuple(names[each] for each in _tensors(node))
+        if node.op == "placeholder":
+            described: Described = "input", {}
+        elif node.op == "call_function":
+            described = _known(_FUNCTIONS, node.target), {}
+        else:
+            layer = layers[node.target]
+            described = _known(_LAYERS, type(layer))(node.target, layer)
+        if described[0] == "identity":
+            names[node] = inputs[0]
+        else:
+            names[node] = node.name
+            steps.append(Step(node.name, described[0], inputs, described[1]))
+    return Graph(shapes, tuple(steps))
+
+
+def _known(table: dict[Any, Any], key: Any) -> Any:
+    if key not in table:
+        name = getattr(key, "__name__", key)
+        raise ValueError(f"graphs do not know {name}: it needs a line in networks/trace.py")
+    return table[key]
+
+
+def _tensors(node: fx.Node) -> list[fx.Node]:
+    """Return a step's inputs; what is not a tensor may only be the axis of channels."""
+    tensors: list[Any] = []
+    for each in node.args:
+        tensors += each if isinstance(each, list | tuple) else [each]
+    if dict(node.kwargs) not in ({}, {"dim": 1}) or not all(
+        isinstance(t, fx.Node) for t in tensors
+    ):
+        raise ValueError(f"{node}: graphs know operations of tensors, channel by channel, only")
+    return tensors
+
+
+def _conv(name: str, conv: nn.Conv2d) -> Described:
+    if conv.groups != 1 or isinstance(conv.padding, str):
+        raise ValueError(f"{name}: graphs know plain convolutions with padding in pixels only")
+    return "conv", {
+        "weights": name,
+        "stride": conv.stride,
+        "padding": conv.padding,
+        "dilation": conv.dilation,
+    }
+
+
+def _conv_transpose(name: str, conv: nn.ConvTranspose2d) -> Described:
+    if conv.dilation != (1, 1) or conv.output_padding != (0, 0) or conv.groups != 1:
+        raise ValueError(f"{name}: graphs know plain transposed convolutions only")
+    return "conv_transpose", {"weights": name, "stride": conv.stride, "padding": conv.padding}
+
+
+def _max_pool(_: str, pool: nn.MaxPool2d) -> Described:
+    return "max_pool", {"size": pool.kernel_size, "stride": pool.stride}
+
+
+_LAYERS: dict[type[nn.Module], Callable[[str, Any], Described]] = {
+    nn.BatchNorm2d: lambda name, norm: ("batch_norm", {"weights": name, "eps": norm.eps}),
+    nn.Conv2d: _conv,
+    nn.ConvTranspose2d: _conv_transpose,
+    nn.Dropout2d: lambda *_: ("identity", {}),
+    nn.ELU: lambda _, elu: ("elu", {"alpha": elu.alpha}),
+    nn.MaxPool2d: _max_pool,
+    nn.ReLU: lambda *_: ("relu", {}),
+}
+_FUNCTIONS: dict[Callable[..., Any], str] = {
+    operator.add: "add",
+    operator.mul: "multiply",
+    torch.cat: "concat",
+    torch.relu: "relu",
+    torch.sigmoid: "sigmoid",
+}
+
+if __name__ == "__main__":
+    for each in NETWORKS:
+        (Path(__file__).parent / "graphs" / f"{each}.json").write_text(trace(each).to_json())
