@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pancseg.cli.options import Threads, Verbose
 from pancseg.cli.refusal import usage_errors
 from pancseg.console import output_errors, say
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 app = typer.Typer(
     help="Measure how long inference, whole patients and features take on this machine.",
@@ -54,6 +57,8 @@ def inference(
         from pancseg.threads import available_cores, limit_threads
 
         setups = timing.plan(network, engine, precision)
+        _check_writable(out)
+        images = _scans(scan, precision)
         limit_threads(threads or available_cores())
         used = threads or available_cores()
     seconds = timing.measure(setups, repeats=repeats, slices=slices, threads=used, tell=_tell)
@@ -67,12 +72,14 @@ def inference(
     text = markdown(frame) + "".join(
         f"\nMatrix-product peak, {e} {p}: {rate:.0f} GFLOP/s." for (e, p), rate in peak.items()
     )
-    text += "\n" + _changed_voxels(list(kinds), scan, used)
+    text += "\n" + _changed_voxels(list(kinds), images, used)
     say("\n" + text, sys.stdout)
     if out:
         rounds = [[*setup, *map(repr, spent)] for setup, spent in seconds.items()]
         _write(out, "inference", text, machine(used), frame.to_csv(index=False))
-        _write_text(out / "inference_rounds.csv", "\n".join(",".join(r) for r in rounds) + "\n")
+        head = ["network", "engine", "precision", *(f"seconds_{i + 1}" for i in range(repeats))]
+        rows = "\n".join(",".join(row) for row in (head, *rounds))
+        _write_files({out / "inference_rounds.csv": f"{rows}\n"})
 
 
 @app.command()
@@ -92,6 +99,7 @@ def patient(
 
         if missing := engines.lacks(engines.pick(engine), precision):
             raise ValueError(f"engine {engine} with {precision} needs {missing}")
+        _check_writable(out)
     used = threads or available_cores()
     options = ["--engine", engine, "--precision", precision, "--threads", str(used)]
     torch_mb = timing.memory_of_torch_mb()
@@ -117,6 +125,8 @@ def features(out: _Out = None, repeats: _Repeats = 3, verbose: Verbose = False) 
 
     with usage_errors(verbose):
         from pancseg.benchmark import features as timing
+
+        _check_writable(out)
     with tempfile.TemporaryDirectory() as folder:
         _tell("making a scan of 512×512×100")
         volume_ml = timing.make_case(Path(folder))
@@ -130,18 +140,39 @@ def features(out: _Out = None, repeats: _Repeats = 3, verbose: Verbose = False) 
         _write(out, "features", text, machine(1))
 
 
-def _changed_voxels(kinds: list[tuple[str, str]], paths: list[Path], threads: int) -> str:
-    """Return one line per engine and precision other than fp32."""
+def _scans(paths: list[Path], precision: list[str]) -> list[sitk.Image]:
+    """Read the scans whose changed voxels are to be counted."""
     from pancseg import scans
+    from pancseg.unusable import UnusableCase
+
+    if paths and set(precision) == {"fp32"}:
+        raise ValueError("--scan counts what another precision changes; add --precision bf16")
+    try:
+        return [scans.read(path) for path in paths]
+    except UnusableCase as unusable:
+        raise ValueError(f"--scan: {unusable.fact}") from unusable
+
+
+def _check_writable(out: Path | None) -> None:
+    """Say before the work, not after it, that nothing can be written."""
+    if out:
+        with output_errors():
+            out.mkdir(parents=True, exist_ok=True)
+            probe = out / ".benchmark.partial"
+            probe.write_bytes(b"")
+            probe.unlink()
+
+
+def _changed_voxels(kinds: list[tuple[str, str]], images: list[sitk.Image], threads: int) -> str:
+    """Return one line per engine and precision other than fp32."""
     from pancseg.benchmark.changed import changed_by, demo_scans
 
     lines = ""
     for engine, precision in kinds:
         if precision == "fp32":
             continue
-        weights = "monet_open" if paths else "monet_phantom"
-        images = map(scans.read, paths) if paths else demo_scans()
-        found = changed_by(precision, images, weights, engine, threads)
+        weights = "monet_open" if images else "monet_phantom"
+        found = changed_by(precision, images or demo_scans(), weights, engine, threads)
         lines += (
             f"\n{weights}, {engine} {precision}: {100 * found.share:.3f} % of the fp32 masks' "
             f"voxels change ({found.changed} of {found.voxels}); lowest Dice between the two "
@@ -159,13 +190,15 @@ def _write(
 ) -> None:
     import json
 
-    _write_text(out / f"{name}.md", text)
-    _write_text(out / "machine.json", json.dumps(about, indent=2) + "\n")
+    files = {out / f"{name}.md": text}
+    files[out / f"{name}_machine.json"] = json.dumps(about, indent=2) + "\n"
     if rows:
-        _write_text(out / f"{name}.csv", rows)
+        files[out / f"{name}.csv"] = rows
+    _write_files(files)
 
 
-def _write_text(path: Path, text: str) -> None:
+def _write_files(files: dict[Path, str]) -> None:
+    from pancseg.export import write_whole
+
     with output_errors():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole({path: text.encode() for path, text in files.items()})

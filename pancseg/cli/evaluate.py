@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pancseg.cli.options import Label, Out, Quiet, Threads, Verbose
-from pancseg.cli.refusal import usage_errors
+from pancseg.cli.options import Out, Quiet, Threads, Verbose
+from pancseg.cli.refusal import need, usage_errors
 from pancseg.console import progress_lines, say
 
 if TYPE_CHECKING:
     from pancseg.evaluation.evaluate import Evaluation
     from pancseg.evaluation.scores import Score
 
-_EXTRA = ("matplotlib", "monai")
+_PACKAGES = ("matplotlib", "monai")
 
 
 def evaluate(
@@ -37,7 +37,14 @@ def evaluate(
         ),
     ],
     out: Out,
-    label: Label = None,
+    label: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="The region's label in all masks; default: all that is not zero.",
+            show_default=False,
+        ),
+    ] = None,
     threads: Threads = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -53,7 +60,7 @@ def evaluate(
     """
     with usage_errors(verbose):
         predictions = _named_folders(prediction)
-        _check_extra()
+        need("evaluate", _PACKAGES, "train")
         from pancseg.evaluation.evaluate import evaluate as evaluate_pairs
         from pancseg.evaluation.pairing import find_pairs
 
@@ -61,7 +68,10 @@ def evaluate(
         from pancseg.threads import available_cores, limit_threads
 
         limit_threads(threads or available_cores())
-    with progress_lines(len(pairs), quiet, "masks", "nothing was written") as tell:
+    with (
+        usage_errors(verbose),
+        progress_lines(len(pairs), quiet, "masks", "nothing was written") as tell,
+    ):
         found = evaluate_pairs(
             pairs,
             list(predictions),
@@ -91,14 +101,6 @@ def _named_folders(options: Sequence[str]) -> dict[str, Path]:
             raise ValueError(f"--prediction: the name {name!r} is given twice; names must differ")
         found[name] = Path(folder)
     return found
-
-
-def _check_extra() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in _EXTRA if find_spec(name) is None]
-    if missing:
-        raise ValueError(f"evaluate needs {' and '.join(missing)}: pip install 'pancseg[train]'")
 
 
 def _line(score: Score) -> str:

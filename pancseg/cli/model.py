@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancseg.cli.options import Out, Quiet, Verbose
-from pancseg.cli.refusal import usage_errors
+from pancseg.cli.refusal import need, usage_errors
 from pancseg.console import progress_lines, say
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ app = typer.Typer(
     help="From the table to molecular subtype or survival, everything fitted within the fold.",
     no_args_is_help=True,
 )
-_EXTRA = ("dcurves", "jinja2", "lifelines", "matplotlib", "skops")
+_PACKAGES = ("dcurves", "jinja2", "lifelines", "matplotlib", "skops")
 
 FeatureTable = Annotated[
     Path,
@@ -107,7 +107,7 @@ def subtype(
     canary finds something where nothing is.
     """
     with usage_errors(verbose):
-        _check_extra()
+        need("model", _PACKAGES, "model")
         from pancseg.outcomes.study import ModelSettings, subtype_outcome
 
         options = _options(
@@ -168,7 +168,7 @@ def survival(
     canary finds something where nothing is.
     """
     with usage_errors(verbose):
-        _check_extra()
+        need("model", _PACKAGES, "model")
         from pancseg.outcomes.study import ModelSettings, survival_outcome_of
 
         options = _options(
@@ -216,7 +216,7 @@ def predict(
     OUT is a CSV with one row per patient and one column per model.
     """
     with usage_errors(verbose):
-        _check_extra()
+        need("model", _PACKAGES, "model")
         from pancseg.export.whole_files import write_whole
         from pancseg.outcomes import predict as new
         from pancseg.outcomes.outputs import MODEL_FILE, csv_bytes
@@ -343,11 +343,3 @@ def _analyse(
 
 def _telling(tell: Callable[[str, bool], None]) -> Callable[[str], None]:
     return lambda line: tell(line, False)
-
-
-def _check_extra() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in _EXTRA if find_spec(name) is None]
-    if missing:
-        raise ValueError(f"model needs {', '.join(missing)}: pip install 'pancseg[model]'")

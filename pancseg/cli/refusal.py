@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import NoReturn
 
 import typer
@@ -29,6 +30,17 @@ def usage_errors(verbose: bool) -> Iterator[None]:
         logging.getLogger(__name__).debug("refused", exc_info=True)
         reason = error.strerror if isinstance(error, OSError) else None
         refuse([f"a file cannot be reached: {reason}" if reason else str(error)])
+
+
+def need(command: str, packages: Sequence[str], extra: str) -> None:
+    """Refuse a command whose packages are not installed.
+
+    Raises:
+        ValueError: names them, and the extra that brings them.
+    """
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise ValueError(f"{command} needs {', '.join(missing)}: pip install 'pancseg[{extra}]'")
 
 
 def refuse(lines: Sequence[str]) -> NoReturn:

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from pancseg.cli.options import Quiet, Threads, Verbose
-from pancseg.cli.refusal import usage_errors
+from pancseg.cli.refusal import need, usage_errors
 from pancseg.console import progress_lines, say
 
-_EXTRA = ("lightning", "matplotlib", "monai", "PIL")
+_PACKAGES = ("lightning", "matplotlib", "monai", "PIL")
 
 
 def train(
@@ -30,7 +30,13 @@ def train(
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="Run folder; the same one resumes.", show_default=False),
+        typer.Option(
+            "--out",
+            "-o",
+            file_okay=False,
+            help="Run folder; the same one resumes.",
+            show_default=False,
+        ),
     ],
     slices: Annotated[
         str | None,
@@ -43,6 +49,8 @@ def train(
     split: Annotated[
         Path | None,
         typer.Option(
+            exists=True,
+            dir_okay=False,
             help="Split file: JSON with the patient ids of train and of val; default: by sorted "
             "ids and the recipe's seed, or as the slices' index says.",
             show_default=False,
@@ -81,16 +89,20 @@ def train(
     OUT/references are what `pancseg evaluate` compares.
     """
     with usage_errors(verbose):
-        _check_extra()
+        need("train", _PACKAGES, "train")
+        from pancseg.segmentation.networks import NETWORKS
         from pancseg.threads import available_cores, limit_threads
-        from pancseg.training.data import load_data, validation_patients
-        from pancseg.training.loop import Hardware
+        from pancseg.training.data import load_data, validation_names
+        from pancseg.training.hardware import Hardware, is_first_process
+        from pancseg.training.loop import check
         from pancseg.training.loop import train as fit
-        from pancseg.training.predictions import write_predictions
+        from pancseg.training.predictions import check_free, write_predictions
         from pancseg.training.recipe import load_recipe
 
         _quiet_lightning()
         limit_threads(threads or available_cores())
+        if network and network not in NETWORKS:
+            raise ValueError(f"--network {network}: known are {', '.join(NETWORKS)}")
         changes = {"network": network, "epochs": epochs}
         plan = load_recipe(recipe, **{k: v for k, v in changes.items() if v is not None})
         hardware = Hardware(
@@ -102,6 +114,9 @@ def train(
             workers=workers,
         )
 
+        check(plan, hardware)
+        check_free(out)
+
         def tell(line: str) -> None:
             if not quiet:
                 say(line, sys.stdout)
@@ -112,7 +127,7 @@ def train(
             slices=slices,
             cache=cache or out / "cache",
             split_file=split,
-            report=lambda patient: tell(f"{patient}: slices ready"),
+            report=lambda name: tell(f"{name}: slices ready"),
         )
         tell(prepared.summary())
         bar = sys.stderr.isatty() and not quiet
@@ -121,25 +136,20 @@ def train(
         except (KeyboardInterrupt, SystemExit):  # Lightning makes the second of the first
             say("pancseg: interrupted; the same command goes on from the last epoch", sys.stderr)
             raise typer.Exit(130) from None
-    count = len(validation_patients(prepared))
-    with progress_lines(count, quiet, "patients", "the same command goes on") as done:
+    if not is_first_process():
+        return
+    count = len(validation_names(prepared))
+    with progress_lines(count, quiet, "scans", "the same command goes on") as done:
         write_predictions(
             weights,
             prepared,
             data,
             out,
             threads=hardware.threads,
-            report=lambda patient: done(f"{patient}: masks written", False),
+            report=lambda name: done(f"{name}: masks written", False),
         )
-    tell(f"weights in {weights}; validation masks in {out / 'predictions'}")
-
-
-def _check_extra() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in _EXTRA if find_spec(name) is None]
-    if missing:
-        raise ValueError(f"train needs {' and '.join(missing)}: pip install 'pancseg[train]'")
+    masks = f"; {count} validation masks in {out / 'predictions'}" if count else ""
+    tell(f"weights in {weights}{masks}")
 
 
 def _quiet_lightning() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from pancseg.evaluation.boxplot import dice_plot
 from pancseg.evaluation.page import page
 from pancseg.evaluation.pairing import Pair
 from pancseg.evaluation.scores import Score, score_pairs
+from pancseg.export import write_whole
 
 
 class Evaluation(NamedTuple):
@@ -57,6 +57,7 @@ def evaluate(
         The same tables.
 
     Raises:
+        ValueError: no reference mask has the label; nothing is written.
         OSError: the output cannot be written.
     """
     _check_writable(out)
@@ -64,9 +65,14 @@ def evaluate(
     for score in score_pairs(pairs, label):
         scores.append(score)
         report(score)
+    measured = [score.measures for score in scores if score.measures]
+    if label is not None and measured and not any(m.reference_volume_ml for m in measured):
+        raise ValueError(
+            f"none of the reference masks has label {label}, so there is nothing to compare; "
+            "name another --label"
+        )
     found = _tabulate(scores, models)
-    for name, content in _files(found, label).items():
-        _write_whole(out / name, content)
+    write_whole({out / name: content for name, content in _files(found, label).items()})
     return found
 
 
@@ -97,9 +103,3 @@ def _check_writable(folder: Path) -> None:
     probe = folder / ".evaluation.partial"
     probe.write_bytes(b"")
     probe.unlink()
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

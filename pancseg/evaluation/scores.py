@@ -24,10 +24,24 @@ _PANCREAS_AND_TUMOUR = {1, 2}
 
 
 class _Region(NamedTuple):
-    """What of a mask counts, and the label values it is made of."""
+    """What of a mask counts.
+
+    Attributes:
+        inside: the voxels.
+        wanted: the label asked for, None for all.
+        labels: the label values that the mask holds.
+    """
 
     inside: NDArray[np.bool_]
+    wanted: int | None
     labels: tuple[int, ...]
+
+    @property
+    def nothing(self) -> str:
+        """What an empty one lacks: a voxel, or one of the label among those that are there."""
+        if self.wanted is None or not self.labels:
+            return "no voxel"
+        return f"no voxel of label {self.wanted}, but of {_listed(self.labels)}"
 
 
 _Reference = tuple[sitk.Image, _Region]
@@ -103,19 +117,26 @@ def _remark(measures: Measures, prediction: _Region, reference: _Region) -> tupl
     """Return the reason for a warning and one line about it; both empty when there is none."""
     rule = "see the rule for empty masks"
     if measures.volume_ml == measures.reference_volume_ml == 0:
-        return "both_empty", f"neither prediction nor reference holds a voxel; {rule}"
+        fact = f"the prediction has {prediction.nothing}; the reference has {reference.nothing}"
+        return "both_empty", f"{fact}; {rule}"
     if measures.volume_ml == 0:
         volume = measures.reference_volume_ml
-        return "empty_prediction", f"no voxel, against {volume:.1f} mL of reference; {rule}"
+        fact = f"{prediction.nothing}, against {volume:.1f} mL of reference; {rule}"
+        return "empty_prediction", fact
     if measures.reference_volume_ml == 0:
         volume = measures.volume_ml
-        return "empty_reference", f"{volume:.1f} mL where the reference has no voxel; {rule}"
+        return "empty_reference", f"{volume:.1f} mL; the reference has {reference.nothing}; {rule}"
     for which, region in (("reference", reference), ("prediction", prediction)):
-        if len(region.labels) > 1 and not set(region.labels) <= _PANCREAS_AND_TUMOUR:
-            listed = ", ".join(map(str, region.labels[:10])) + ", …" * (len(region.labels) > 10)
+        several = len(region.labels) > 1 and not set(region.labels) <= _PANCREAS_AND_TUMOUR
+        if region.wanted is None and several:
+            listed = _listed(region.labels)
             fact = f"the {which} has labels {listed}, all joined; name one with --label"
             return "several_labels", fact
     return "", ""
+
+
+def _listed(labels: tuple[int, ...]) -> str:
+    return ", ".join(map(str, labels[:10])) + ", …" * (len(labels) > 10)
 
 
 def _read(path: Path, which: str) -> sitk.Image:
@@ -130,5 +151,6 @@ def _region(mask: sitk.Image, label: int | None, which: str) -> _Region:
         voxels: NDArray[Any] = scans.labels(mask)
     except UnusableCase as unusable:
         raise UnusableCase(unusable.code, f"the {which}: {unusable.fact}") from unusable
-    inside: NDArray[np.bool_] = voxels != 0 if label is None else voxels == label
-    return _Region(inside, tuple(int(value) for value in np.unique(voxels[inside])))
+    labelled: NDArray[np.bool_] = voxels != 0
+    labels = tuple(int(value) for value in np.unique(voxels[labelled]))
+    return _Region(labelled if label is None else voxels == label, label, labels)

@@ -8,11 +8,19 @@ import os
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -28,6 +36,17 @@ _KEY = "pancseg"
 _PLACES = "places"
 
 
+def _rising(window: tuple[float, float]) -> tuple[float, float]:
+    low, high = window
+    if not low < high:
+        raise ValueError(f"the lower end, {low:g} HU, must lie below the upper one, {high:g} HU")
+    return window
+
+
+Window = Annotated[tuple[float, float], AfterValidator(_rising)]
+"""Lowest and highest HU that a network can tell apart."""
+
+
 class Preprocessing(BaseModel):
     """How a scan becomes the slices that the network was trained on.
 
@@ -41,7 +60,7 @@ class Preprocessing(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    window_hu: tuple[float, float]
+    window_hu: Window
     size: PositiveInt = Field(multiple_of=4)
     orientation: Literal["LPS"] = "LPS"
     smallest_field_mm: PositiveFloat = 320.0
@@ -144,9 +163,9 @@ def _read(path: Path, name: str) -> Checkpoint:
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            weights = {key: _single(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118
         header = _Header.model_validate(json.loads(metadata[_KEY]))
-    except (SafetensorError, KeyError, ValidationError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, ValidationError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path.name} is not a pancseg checkpoint ({reason})") from error
     if header.network not in NETWORKS:
@@ -167,3 +186,8 @@ def _read(path: Path, name: str) -> Checkpoint:
         name=name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
+
+
+def _single(weight: NDArray[Any]) -> NDArray[Any]:
+    """Return floats in single precision, as engines expect them; whole numbers stay."""
+    return weight.astype(np.float32) if np.issubdtype(weight.dtype, np.floating) else weight

@@ -106,6 +106,11 @@ class SliceGrid:
             made[:] = _resampled(scaled, rows, columns)
         return result
 
+    def share(self, masks: NDArray[np.bool_] | NDArray[np.uint8]) -> Floats:
+        """Map masks ``(n, y, x)`` of 0 and 1 to the share of each network pixel that they cover."""
+        rows, columns = _Taps.of(self.down_y), _Taps.of(self.down_x)
+        return np.stack([_resampled(mask.astype(np.float32), rows, columns) for mask in masks])
+
     def to_scan(self, probabilities: Floats) -> Floats:
         """Map network output ``(n, size, size)`` back to the scan's pixels ``(n, y, x)``."""
         rows, columns = _Taps.of(self.up_y), _Taps.of(self.up_x)

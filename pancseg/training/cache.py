@@ -1,15 +1,14 @@
 """The slice cache: CTs and masks brought to the network's grid once, then memory-mapped.
 
-One ``<patient>.npy`` per patient, uint8 ``(slices, 2, y, x)``: the window scaled to 0..255, and the
+One ``<name>.npy`` per scan, uint8 ``(slices, 2, y, x)``: the window scaled to 0..255, and the
 mask (0, 1). A file appears whole or not at all, so that a stopped conversion goes on with the next
-patient; a source file that changed is converted again.
+scan; a source file or a region that changed is converted again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,8 @@ from numpy.typing import NDArray
 
 from pancseg import scans
 from pancseg.case import CohortError
+from pancseg.export import whole_files, write_whole
+from pancseg.features.regions import region_of
 from pancseg.segmentation.checkpoint import Preprocessing
 from pancseg.segmentation.preprocess import SliceGrid
 from pancseg.training.pairs import Pair
@@ -30,11 +31,11 @@ SLICES_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class CachedPatient:
-    """One patient's slices, from head to foot as in LPS order (slices grow to superior).
+class CachedScan:
+    """One scan's slices, from foot to head (in LPS order they grow to superior).
 
     Attributes:
-        patient: the id.
+        patient: whose it is.
         voxels: uint8 ``(slices, 2, y, x)``, read from disk when looked at.
         labelled: bool ``(slices,)``: which of them show pancreas.
         sha256: hash of the voxels.
@@ -51,64 +52,72 @@ def build_cache(
     folder: Path,
     preprocessing: Preprocessing,
     report: Callable[[str], None] = lambda patient: None,
-) -> list[CachedPatient]:
-    """Convert what is not there yet and return all patients, in the order of ``pairs``.
+) -> list[CachedScan]:
+    """Convert what is not there yet and return all scans, in the order of ``pairs``.
 
     Args:
         pairs: CTs and masks.
         folder: where caches live; this one gets a folder of its own, named by the preprocessing.
         preprocessing: window and grid.
-        report: called with each patient's id when it is ready.
+        report: called with each scan's name when it is ready.
 
     Raises:
-        CohortError: CTs that cannot be read, or masks that do not match them; all of them at once.
+        CohortError: CTs that cannot be read, masks that do not match them or are empty; all of them
+            at once.
         OSError: the cache cannot be written.
     """
     settings = preprocessing.model_dump_json()
     here = folder / f"slices-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
     here.mkdir(parents=True, exist_ok=True)
-    (here / "preprocessing.json").write_text(settings + "\n", encoding="utf-8")
-    patients, problems = [], []
+    write_whole({here / "preprocessing.json": f"{settings}\n".encode()})
+    found, problems = [], []
     for pair in pairs:
         try:
-            patients.append(_cached(pair, here, preprocessing))
+            found.append(_cached(pair, here, preprocessing))
         except UnusableCase as unusable:
-            problems.append(f"{pair.patient}: {unusable.fact}")
-        report(pair.patient)
+            problems.append(f"{pair.name}: {unusable.fact}")
+        else:
+            report(pair.name)
     if problems:
         raise CohortError(problems)
-    return patients
+    return found
 
 
 def read_pair(pair: Pair, axes: str = scans.CANONICAL) -> tuple[sitk.Image, sitk.Image]:
-    """Read a CT and its mask (0, 1; labels merged), both with the given axes.
+    """Read a CT and its mask (0, 1), both with the given axes.
 
     Raises:
-        UnusableCase: one cannot be read, or they are on different grids.
+        UnusableCase: one cannot be read, they are on different grids, or the mask's region is empty
+            or not clear.
     """
-    image = scans.read(pair.image)
+    image = scans.read(pair.image, series_uid=pair.series_uid)
     mask = scans.on_grid_of(image, scans.read(pair.mask))
-    merged = scans.like((scans.labels(mask) != 0).astype(np.uint8), mask)
-    return scans.orient(image, axes), scans.orient(merged, axes)
+    region = region_of(mask, pair.region, image).image
+    return scans.orient(image, axes), scans.orient(region, axes)
 
 
-def _cached(pair: Pair, folder: Path, preprocessing: Preprocessing) -> CachedPatient:
-    voxels_path, about_path = (folder / f"{pair.patient}{s}" for s in (".npy", ".json"))
-    sources = {kind: _stamp(path) for kind, path in (("image", pair.image), ("mask", pair.mask))}
+def _cached(pair: Pair, folder: Path, preprocessing: Preprocessing) -> CachedScan:
+    voxels_path, about_path = (folder / f"{pair.name}{s}" for s in (".npy", ".json"))
+    sources = {
+        "image": _stamp(pair.image),
+        "mask": _stamp(pair.mask),
+        "region": str(pair.region),
+        "series_uid": pair.series_uid,
+    }
     about = _about(about_path)
     if about.get("sources") != sources or not voxels_path.exists():
         about_path.unlink(missing_ok=True)
         voxels = _converted(pair, preprocessing)
-        _write(voxels_path, lambda path: _save(path, voxels))
+        with whole_files([voxels_path]) as partial, partial[voxels_path].open("wb") as file:
+            np.save(file, voxels)
         about = {
             "sources": sources,
             "sha256": hashlib.sha256(voxels.tobytes()).hexdigest(),
             "labelled": voxels[:, 1].any(axis=(1, 2)).tolist(),
         }
-        text = json.dumps(about) + "\n"
-        _write(about_path, lambda path: path.write_text(text, encoding="utf-8"))
+        write_whole({about_path: f"{json.dumps(about)}\n".encode()})
     mapped = np.load(voxels_path, mmap_mode="r")
-    return CachedPatient(pair.patient, mapped, np.array(about["labelled"]), about["sha256"])
+    return CachedScan(pair.patient, mapped, np.array(about["labelled"]), about["sha256"])
 
 
 def _converted(pair: Pair, preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -120,7 +129,7 @@ def _converted(pair: Pair, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     for first in range(0, len(hu), SLICES_AT_ONCE):
         part = slice(first, first + SLICES_AT_ONCE)
         result[part, 0] = np.rint(grid.to_network(hu[part]) * 255)
-        result[part, 1] = (grid.down_y @ inside[part].astype(np.float32) @ grid.down_x.T) >= 0.5
+        result[part, 1] = grid.share(inside[part]) >= 0.5
     return result
 
 
@@ -137,17 +146,3 @@ def _stamp(path: Path) -> list[int]:
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     stats = [file.stat() for file in files]
     return [sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)]
-
-
-def _save(path: Path, voxels: NDArray[np.uint8]) -> None:
-    with path.open("wb") as file:
-        np.save(file, voxels)
-
-
-def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    partial = path.with_name(f".{os.getpid()}-{path.name}.partial")
-    try:
-        write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from pancseg.export import whole_files
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
 
@@ -30,6 +31,5 @@ def draw_curve(metrics: Path, picture: Path) -> None:
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(alpha=0.3)
-    partial = picture.with_name(f".{picture.name}.partial")
-    figure.savefig(partial, format="png", dpi=120)
-    os.replace(partial, picture)
+    with whole_files([picture]) as partial:
+        figure.savefig(partial[picture], format="png", dpi=120)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pancseg.segmentation.checkpoint import Preprocessing
-from pancseg.training.cache import CachedPatient, build_cache
+from pancseg.training.cache import CachedScan, build_cache
 from pancseg.training.pairs import Pair, manifest_pairs, msd_pairs, msd_provenance
 from pancseg.training.recipe import Recipe
 from pancseg.training.slice_set import SliceSet, load_slice_set
@@ -34,7 +34,7 @@ class TrainingData:
         preprocessing: what brought them to the network's grid.
         provenance: ``data``, ``licence``, ``attribution``, ``intended_use``, for the checkpoint.
         split: which patients train and which validate.
-        pairs: the validation patients' CTs and masks, where there are whole ones.
+        pairs: the validation patients' scans and masks, where there are whole ones.
         slice_set: the description of stored slices, where those are all there is.
     """
 
@@ -65,9 +65,15 @@ class TrainingData:
         return "; ".join(parts)
 
 
-def validation_patients(data: TrainingData) -> list[str]:
-    """Return the validation patients of whom there are slices, sorted."""
-    return sorted({s.patient for s in data.slices if s.split == "val"})
+def validation_names(data: TrainingData) -> list[str]:
+    """Return the names of what gets masks: the validation scans, or patients with stored slices.
+
+    Phantoms get none: they are not stored.
+    """
+    if data.slice_set is None:
+        return sorted(pair.name for pair in data.pairs)
+    stored = range(len(data.slice_set.sources))
+    return sorted({s.patient for s in data.slices if s.split == "val" and s.source in stored})
 
 
 def load_data(
@@ -89,11 +95,12 @@ def load_data(
             window and split.
         cache: where the slice cache of CTs lives.
         split_file: take this split instead of the recipe's or the slice set's.
-        report: called with each patient's id when its CT is converted.
+        report: called with each scan's name when it is converted.
 
     Raises:
         CohortError: the data are not usable; all problems at once.
-        ValueError, FileNotFoundError: as the readers of recipes, slice sets and splits.
+        ValueError, FileNotFoundError: as the readers of recipes, slice sets and splits; or a part
+            of the split is empty.
     """
     if slices is not None:
         return _from_slice_set(recipe, data, load_slice_set(slices), split_file)
@@ -107,13 +114,14 @@ def load_data(
             "--data is neither an MSD folder (with dataset.json) nor a manifest CSV; for stored "
             f"slices name their description with --slices (shipped: {known}, or a YAML file)"
         )
-    names = [pair.patient for pair in pairs]
-    split = read_split(split_file, names) if split_file else split_patients(names, recipe.seed)
+    owners = [pair.patient for pair in pairs]
+    split = read_split(split_file, owners) if split_file else split_patients(owners, recipe.seed)
+    split.check()
     pairs = [pair for pair in pairs if split.part_of(pair.patient)]
     preprocessing = Preprocessing(window_hu=recipe.window_hu, size=recipe.size)
-    patients = build_cache(pairs, cache, preprocessing, report)
+    found = build_cache(pairs, cache, preprocessing, report)
     return TrainingData(
-        slices=[s for p in patients for s in _slices_of(p, recipe, split)],
+        slices=[s for scan in found for s in _slices_of(scan, recipe, split)],
         shares=(1.0, recipe.empty_share),
         preprocessing=preprocessing,
         provenance=provenance,
@@ -122,21 +130,21 @@ def load_data(
     )
 
 
-def _slices_of(patient: CachedPatient, recipe: Recipe, split: Split) -> list[LabelledSlice]:
-    """Return a patient's slices as the recipe wants them; source 1 are those without pancreas."""
-    part = split.part_of(patient.patient)
+def _slices_of(scan: CachedScan, recipe: Recipe, split: Split) -> list[LabelledSlice]:
+    """Return a scan's slices as the recipe wants them; source 1 are those without pancreas."""
+    part = split.part_of(scan.patient)
     assert part is not None
-    numbers = range(len(patient.voxels))
+    numbers = range(len(scan.voxels))
     if recipe.z_range == "label":
-        shown = patient.labelled.nonzero()[0]
+        shown = scan.labelled.nonzero()[0]
         numbers = range(shown[0], shown[-1] + 1) if len(shown) else range(0)
     return [
         LabelledSlice(
-            patient.patient,
+            scan.patient,
             part,
-            patient.voxels[i, 0],
-            patient.voxels[i, 1],
-            source=0 if patient.labelled[i] else 1,
+            scan.voxels[i, 0],
+            scan.voxels[i, 1],
+            source=0 if scan.labelled[i] else 1,
         )
         for i in numbers
     ]
@@ -159,7 +167,7 @@ def _from_slice_set(
         split = Split(**members)
     return TrainingData(
         slices=slices,
-        shares=[source.share for source in slice_set.sources] or [1.0],
+        shares=[*(source.share for source in slice_set.sources), 1.0],  # phantoms come last
         preprocessing=preprocessing,
         provenance=slice_set.provenance.model_dump(),
         split=split,

@@ -39,9 +39,12 @@ def main(
     widen: Annotated[float, typer.Option(help="Share of the body's box.")] = WIDENED,
 ) -> None:
     """Write a checkpoint again with the map of its training slices."""
-    checkpoint = load_checkpoint(weights)
-    found = read_slices(load_slice_set(slices), data, checkpoint.preprocessing)
-    replace(checkpoint, places=places_in(found, widen)).save(out)
+    try:
+        checkpoint = load_checkpoint(weights)
+        found = read_slices(load_slice_set(slices), data, checkpoint.preprocessing)
+        replace(checkpoint, places=places_in(found, widen)).save(out)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"pancseg: {error}") from error
 
 
 if __name__ == "__main__":

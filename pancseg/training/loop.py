@@ -2,127 +2,43 @@
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    ModelCheckpoint,
-    RichProgressBar,
-)
-from torch import Tensor, nn
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from torch.utils.data import DataLoader
 
+from pancseg.export import write_whole
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, weights_of
-from pancseg.segmentation.engines.hardware import cpu_has_bf16
-from pancseg.segmentation.networks import NETWORKS
 from pancseg.segmentation.places import Map
 from pancseg.training.data import TrainingData
 from pancseg.training.dataset import Item, Shuffled, TrainingSlices, WholeSlices
+from pancseg.training.hardware import (
+    DEFAULT_HARDWARE,
+    Hardware,
+    check_hardware,
+    is_first_process,
+    layout,
+    precision_of,
+    trainer_on,
+)
 from pancseg.training.learn_places import places_in
-from pancseg.training.losses import KnownLoss
 from pancseg.training.mean import KeepLastEpochs, write_mean
+from pancseg.training.module import SliceSegmentation, start_head
 from pancseg.training.recipe import Recipe
-from pancseg.training.record import Record, WholeFileIO
+from pancseg.training.record import Record
 from pancseg.training.run_folder import begin, note_environment
-from pancseg.training.slices import UNKNOWN, LabelledSlice
+from pancseg.training.slices import LabelledSlice
 from pancseg.training.statistics import recompute, typical
 
-Batch = tuple[Tensor, Tensor, list[str]]
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """Where and how to compute; Lightning's own flags. The result may depend on it in last bits.
-
-    Attributes:
-        threads: torch's CPU threads.
-        precision: Lightning's ``precision``; ``auto``: bfloat16 where the processor has it.
-        accelerator, devices, nodes: Lightning's.
-        workers: processes that prepare slices.
-    """
-
-    threads: int = 2
-    precision: str = "auto"
-    accelerator: str = "auto"
-    devices: int | str = "auto"
-    nodes: int = 1
-    workers: int = 0
-
-
-class SliceSegmentation(LightningModule):
-    """A network with its loss and NAdam (the paper's Nesterov-Adam).
-
-    After each validation ``patient_dice`` holds the hard Dice of each patient at 0.5, its slices
-    pooled, at the network's resolution; the mean over patients is logged as ``val_dice``.
-    """
-
-    def __init__(self, recipe: Recipe, steps: int, val_patients: Sequence[str]) -> None:
-        super().__init__()
-        self.network = NETWORKS[recipe.network]()
-        self._layout = _layout()
-        self.network.to(memory_format=self._layout)  # type: ignore[call-overload]
-        self.patient_dice: dict[str, float] = {}
-        self._patients = {patient: i for i, patient in enumerate(sorted(set(val_patients)))}
-        self._counts = torch.zeros(len(self._patients), 2, dtype=torch.float64)
-        self._loss = KnownLoss(recipe)
-        self._recipe, self._steps = recipe, steps
-
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Return the loss of one batch; a loss that is not finite stops the training."""
-        image, mask, _patients = batch
-        loss: Tensor = self._loss(self._logits(image), mask)
-        if not torch.isfinite(loss):
-            raise ValueError(
-                f"the loss became {loss.item()} in epoch {self.current_epoch}; lower the "
-                "recipe's learning_rate, or train with --precision 32-true"
-            )
-        self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(image))
-        return loss
-
-    def validation_step(self, batch: Batch, _: int) -> None:
-        """Add each slice's overlap and size to its patient's counts."""
-        image, mask, patients = batch
-        logits = self._logits(image)
-        self.log("val_loss", self._loss(logits, mask), batch_size=len(image), sync_dist=True)
-        found = (logits > 0) & (mask != UNKNOWN)
-        for patient, f, m in zip(patients, found, mask == 1, strict=True):
-            both, either = 2.0 * float((f & m).sum()), float(f.sum() + m.sum())
-            self._counts[self._patients[patient]] += torch.tensor([both, either])
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the mean Dice over patients, whichever device saw their slices."""
-        counts = self.trainer.strategy.reduce(self._counts.to(self.device), reduce_op="sum").cpu()
-        self._counts = torch.zeros_like(self._counts)
-        dice = counts[:, 0] / counts[:, 1].clamp(min=1.0)
-        self.patient_dice = {p: round(float(dice[i]), 4) for p, i in self._patients.items()}
-        self.log("val_dice", float(dice.mean()), batch_size=1)
-
-    def configure_optimizers(self) -> Any:
-        """NAdam, and the recipe's schedule."""
-        rate = self._recipe.learning_rate
-        optimizer = torch.optim.NAdam(self.parameters(), lr=rate)
-        schedulers = torch.optim.lr_scheduler
-        if self._recipe.schedule == "plateau":
-            plateau = schedulers.ReduceLROnPlateau(optimizer, factor=0.1, patience=1)
-            schedule = {"scheduler": plateau, "interval": "epoch", "monitor": "val_loss"}
-        else:
-            steps = max(self._steps, 4)  # torch's cycle needs two steps up and two down
-            cycle = schedulers.OneCycleLR(
-                optimizer, rate, steps, pct_start=max(0.2, 2 / steps), cycle_momentum=False
-            )
-            schedule = {"scheduler": cycle, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-    def _logits(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.network(image.to(memory_format=self._layout))
-        return logits.float()
+FINISHED = "finished.json"
 
 
 class SeedEachEpoch(Callback):
@@ -158,13 +74,14 @@ def train(
     data: TrainingData,
     run: Path,
     *,
-    hardware: Hardware = Hardware(),
+    hardware: Hardware = DEFAULT_HARDWARE,
     progress: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Train a network and return the path of the checkpoint to use, as the recipe's ``keep`` says.
 
-    Stopped anywhere, the same call goes on from the last whole epoch as if never stopped.
+    Stopped anywhere, the same call goes on from the last whole epoch as if never stopped; a
+    training that has come to its end is left as it is.
 
     Args:
         recipe: what to train.
@@ -173,91 +90,99 @@ def train(
             ``environment.json``, ``metrics.csv``, ``curve.png``, ``last.ckpt`` (to go on from),
             ``last.safetensors`` and ``last.json`` (the newest epoch's network and its validation
             Dice per patient), ``best.safetensors`` and ``best.json`` (the epoch's with the highest
-            mean Dice); where the recipe keeps the mean, ``last_epochs`` and ``mean.safetensors``.
+            mean Dice); where the recipe keeps the mean, ``last_epochs`` and ``mean.safetensors``;
+            at the end ``finished.json``. Of several processes the first one writes.
         hardware: where and how to compute.
         progress: show a progress bar.
         report: called with one line after each epoch.
 
     Raises:
-        ValueError: the run folder belongs to another recipe or other data, the slices are not
-            usable, or the loss stopped being finite.
+        ValueError: as :func:`check`; the run folder belongs to another recipe or other data, or its
+            ``last.ckpt`` is damaged; the slices are not usable; or the loss stopped being finite.
     """
+    check(recipe, hardware)
     order, training, validation = _loaders(recipe, data, hardware.workers)
-    begin(run, recipe, data)
-    precision = _precision(hardware.precision)
-    note_environment(run, {**asdict(hardware), "precision": precision})
+    if is_first_process():
+        begin(run, recipe, data)
+    weights = run / f"{recipe.keep}.safetensors"
+    if (run / FINISHED).exists():
+        return weights
+    if is_first_process():
+        used = {"precision": precision_of(hardware), "layout": str(layout())}
+        note_environment(run, {**asdict(hardware), **used})
     torch.set_num_threads(hardware.threads)
     seed_everything(recipe.seed, verbose=False)
-    module = SliceSegmentation(recipe, recipe.epochs * len(training), data.split.val)
+    module = SliceSegmentation(recipe, recipe.epochs * len(training), _patients(data))
     if recipe.init_from:
         module.network.load_state_dict(load_checkpoint(recipe.init_from).tensors())
     elif recipe.head_start:
-        _start_head(module.network, recipe.head_start)
-
+        start_head(module.network, recipe.head_start)
     places = places_in(data.slices, recipe.places)
 
     def export(path: Path) -> None:
         _export(module, recipe, data, places).save(path)
 
-    callbacks: list[Callback] = [
-        SeedEachEpoch(recipe.seed, order),
-        Record(run, export, report),
-        ModelCheckpoint(dirpath=run, filename="last", enable_version_counter=False),
-    ]
-    if recipe.batch_norm == "recomputed":
-        callbacks.append(Recompute([s for s in data.slices if s.split == "train"]))
-    if recipe.keep == "mean":
-        callbacks.append(KeepLastEpochs(run, export, recipe.mean_epochs))
-    if recipe.patience:
-        callbacks.append(EarlyStopping("val_loss", patience=recipe.patience))
+    callbacks: list[Callback] = [SeedEachEpoch(recipe.seed, order), Record(run, export, report)]
+    callbacks += _wanted(recipe, data, run, export)
     if progress:
         callbacks.append(RichProgressBar(leave=False))
-    last = run / "last.ckpt"
+    trainer = trainer_on(
+        hardware, max_epochs=recipe.epochs, callbacks=callbacks, enable_progress_bar=progress
+    )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")  # about its own internals
-        trainer = Trainer(
-            max_epochs=recipe.epochs,
-            precision=precision,  # type: ignore[arg-type]
-            accelerator=hardware.accelerator,
-            devices=hardware.devices,
-            num_nodes=hardware.nodes,
-            callbacks=callbacks,
-            plugins=[WholeFileIO()],
-            logger=False,
-            num_sanity_val_steps=0,
-            enable_progress_bar=progress,
-            enable_model_summary=False,
-        )
-        trainer.fit(module, training, validation, ckpt_path=str(last) if last.exists() else None)
-    return write_mean(run) if recipe.keep == "mean" else run / f"{recipe.keep}.safetensors"
+        trainer.fit(module, training, validation, ckpt_path=_start(run / "last.ckpt"))
+    if trainer.is_global_zero:
+        if recipe.keep == "mean":
+            write_mean(run)
+        text = json.dumps({"epochs": trainer.current_epoch, "weights": weights.name})
+        write_whole({run / FINISHED: f"{text}\n".encode()})
+    return weights
 
 
-def _precision(wanted: str) -> str:
-    """Choose bfloat16 where hardware computes in it; where it is emulated it is 50 times slower."""
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    return "bf16-mixed" if cpu_has_bf16() else "32-true"
+def _wanted(
+    recipe: Recipe, data: TrainingData, run: Path, export: Callable[[Path], None]
+) -> Iterator[Callback]:
+    """Yield what the recipe asks for, and the checkpoint of each epoch."""
+    if recipe.batch_norm == "recomputed":
+        yield Recompute([s for s in data.slices if s.split == "train"])
+    if recipe.keep == "mean":
+        yield KeepLastEpochs(run, export, recipe.mean_epochs)
+    if recipe.patience:
+        yield EarlyStopping("val_loss", patience=recipe.patience, check_finite=False)
+    yield ModelCheckpoint(dirpath=run, filename="last", enable_version_counter=False)
 
 
-def _layout() -> torch.memory_format:
-    """Channels last, but where only AVX2 is there: a U-Net's step takes 1.4 times as long in it."""
-    if torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() != "AVX2":
-        return torch.channels_last
-    return torch.contiguous_format
+def check(recipe: Recipe, hardware: Hardware) -> None:
+    """Refuse what a training cannot begin with; quick, so that it can be asked before all else.
 
-
-def _start_head(network: nn.Module, logits: float) -> None:
-    """Spread the first logits by ``logits`` around ``-logits``, where the head ends in BatchNorm.
-
-    Its scale and offset start at 1 and 0 and move by at most the learning rate a step: from there
-    thousands of steps go by before a rare organ's background can be told with confidence.
+    Raises:
+        ValueError: hardware that is not there or that Lightning does not know, or weights to begin
+            with that are another network's.
+        FileNotFoundError: no weights to begin with.
     """
-    last = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)][-1]
-    if last.num_features == 1:
-        nn.init.constant_(last.weight, logits)
-        nn.init.constant_(last.bias, -logits)
+    check_hardware(hardware)
+    if recipe.init_from:
+        first = load_checkpoint(recipe.init_from)
+        if first.network != recipe.network:
+            raise ValueError(
+                f"init_from: these are weights of {first.network}, and the recipe trains "
+                f"{recipe.network}"
+            )
+
+
+def _start(last: Path) -> str | None:
+    """Return the checkpoint to go on from, if there is one."""
+    if not last.exists():
+        return None
+    if not zipfile.is_zipfile(last):
+        raise ValueError("last.ckpt is damaged; delete it to begin the training again")
+    return str(last)
+
+
+def _patients(data: TrainingData) -> set[str]:
+    """Return the validation patients of whom there are slices."""
+    return {s.patient for s in data.slices if s.split == "val"}
 
 
 def _loaders(

@@ -37,11 +37,9 @@ class KeepLastEpochs(Callback):
             self._export(self._folder / f"{module.current_epoch:04d}.safetensors")
 
 
-def write_mean(run: Path) -> Path:
-    """Write the mean of the epochs kept in a run folder and return its path."""
-    path = run / "mean.safetensors"
-    mean_of(sorted((run / FOLDER).glob("*.safetensors"))).save(path)
-    return path
+def write_mean(run: Path) -> None:
+    """Write the mean of the epochs kept in a run folder: ``mean.safetensors``."""
+    mean_of(sorted((run / FOLDER).glob("*.safetensors"))).save(run / "mean.safetensors")
 
 
 def mean_of(paths: Sequence[Path]) -> Checkpoint:

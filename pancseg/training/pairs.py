@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pancseg.case import CohortError, stem_of
+from pancseg.case import Case, CohortError, stem_of
 from pancseg.manifest import read_manifest
+from pancseg.roi import Labels, Roi
+
+ALL_LABELS = Labels(None)
+"""MSD's masks: pancreas and mass are merged."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One patient's CT and mask; every label that is not zero counts as pancreas."""
+    """One CT and its mask.
+
+    Attributes:
+        patient: whose it is; splits are made by patient.
+        name: of the scan, and of its files; the patient's and the scan's id.
+        image: volume file or DICOM folder.
+        mask: label map.
+        region: the labels that count as pancreas, or a ring; None: the only one, or 1 and 2.
+        series_uid: which series of a DICOM folder.
+    """
 
     patient: str
+    name: str
     image: Path
     mask: Path
+    region: Roi | None = None
+    series_uid: str | None = None
 
 
 def msd_pairs(folder: Path) -> list[Pair]:
@@ -33,9 +50,10 @@ def msd_pairs(folder: Path) -> list[Pair]:
         raise CohortError(
             ["dataset.json does not list 'training' cases with 'image' and 'label' each"]
         ) from error
-    pairs = [Pair(stem_of(image), image, mask) for image, mask in entries]
+    names = [stem_of(image) for image, _ in entries]
+    pairs = [Pair(n, n, *entry, ALL_LABELS) for n, entry in zip(names, entries, strict=True)]
     problems = [
-        f"{pair.patient}: the {kind} that dataset.json lists does not exist; unpack the data again"
+        f"{pair.name}: the {kind} that dataset.json lists does not exist; unpack the data again"
         for pair in pairs
         for kind, path in (("image", pair.image), ("label", pair.mask))
         if not path.is_file()
@@ -44,14 +62,15 @@ def msd_pairs(folder: Path) -> list[Pair]:
 
 
 def manifest_pairs(path: Path) -> list[Pair]:
-    """Return the cases of a manifest (``patient_id``, ``image``, ``mask``).
+    """Return the scans of a manifest (``patient_id``, ``image``, ``mask``, and what else it knows).
 
     Raises:
-        CohortError: a case without mask, or any other problem of the manifest; all at once.
+        CohortError: a scan without mask or with several regions, or any other problem of the
+            manifest; all at once.
     """
     cases = read_manifest(path)
     problems = [f"{c.name}: no mask; training needs one for each scan" for c in cases if not c.mask]
-    pairs = [Pair(c.name, c.image, c.mask) for c in cases if c.mask]
+    pairs = [_pair(case, case.mask) for case in cases if case.mask]
     return _checked(pairs, problems)
 
 
@@ -66,9 +85,17 @@ def msd_provenance(folder: Path) -> dict[str, str]:
     }
 
 
+def _pair(case: Case, mask: Path) -> Pair:
+    return Pair(case.patient_id, case.scan_name, case.image, mask, case.mask_label, case.series_uid)
+
+
 def _checked(pairs: list[Pair], problems: list[str]) -> list[Pair]:
-    names = [pair.patient for pair in pairs]
-    problems += [f"{n}: listed twice" for n in sorted({n for n in names if names.count(n) > 1})]
+    counts = Counter(pair.name for pair in pairs)
+    problems += [
+        f"{name}: listed {count} times; training takes one region of each scan"
+        for name, count in sorted(counts.items())
+        if count > 1
+    ]
     if not pairs and not problems:
         problems = ["no labelled case is listed"]
     if problems:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,20 +12,39 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from pancseg import scans
+from pancseg.export import write_whole
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import Probabilities
 from pancseg.segmentation.places import look
 from pancseg.segmentation.predict import THRESHOLD, Segmenter
 from pancseg.training.cache import read_pair
-from pancseg.training.data import TrainingData, validation_patients
+from pancseg.training.data import TrainingData, validation_names
 from pancseg.training.pairs import Pair
 from pancseg.training.slice_set import SliceSet
 from pancseg.training.slices import NativeSlice, grid_of, native_slices
 from pancseg.unusable import UnusableCase
 
 Masks = tuple[str, tuple[sitk.Image, sitk.Image]]
-"""A patient, with truth and prediction."""
+"""A scan's name (of stored slices the patient's), with truth and prediction."""
+
+FOLDERS = ("references", "predictions")
+_MADE_BY = "weights.sha256"
+
+
+def check_free(run: Path) -> None:
+    """Refuse a run folder whose masks no training has made: they would be overwritten.
+
+    Raises:
+        ValueError: there are such masks.
+    """
+    if (run / FOLDERS[1] / _MADE_BY).is_file():
+        return
+    for folder in FOLDERS:
+        if (run / folder).is_dir() and any((run / folder).iterdir()):
+            raise ValueError(
+                f"OUT/{folder} holds files that no training has made; choose another --out"
+            )
 
 
 def write_predictions(
@@ -38,7 +56,7 @@ def write_predictions(
     threads: int,
     report: Callable[[str], None] = lambda patient: None,
 ) -> None:
-    """Write ``predictions/<patient>.nii.gz`` and ``references/<patient>.nii.gz`` to the run folder.
+    """Write ``predictions/<name>.nii.gz`` and ``references/<name>.nii.gz`` to the run folder.
 
     Whole CTs go through the segmenter, cleaning included; a CT in which it finds nothing gets an
     empty mask. Stored slices are put on top of each other, 1 mm apart: good for a Dice, while
@@ -50,27 +68,33 @@ def write_predictions(
         source: the folder that a slice set's sources are relative to.
         run: the run folder.
         threads: CPU threads of the network.
-        report: called with each patient's id when its masks are there.
+        report: called with each name when its masks are there.
+
+    Raises:
+        ValueError: as :func:`check_free`.
     """
-    predictions, references = run / "predictions", run / "references"
-    made_by = predictions / "weights.sha256"
+    check_free(run)
+    references, predictions = (run / folder for folder in FOLDERS)
+    names = validation_names(data)
+    made_by = predictions / _MADE_BY
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     if not made_by.is_file() or made_by.read_text().strip() != digest:
         for folder in (predictions, references):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-        made_by.write_text(digest + "\n")
+            folder.mkdir(exist_ok=True)
+            for name in names:
+                (folder / f"{name}.nii.gz").unlink(missing_ok=True)
+        write_whole({made_by: f"{digest}\n".encode()})
     checkpoint = load_checkpoint(weights)
-    todo = [p for p in validation_patients(data) if not (predictions / f"{p}.nii.gz").exists()]
+    todo = [name for name in names if not (predictions / f"{name}.nii.gz").exists()]
     masks = (
         _of_stored_slices(data.slice_set, source, todo, checkpoint, threads)
         if data.slice_set is not None
         else _of_scans(data.pairs, todo, Segmenter(checkpoint, threads=threads))
     )
-    for patient, both in masks:
+    for name, both in masks:
         for folder, mask in zip((references, predictions), both, strict=True):
-            scans.write(mask, folder / f"{patient}.nii.gz")
-        report(patient)
+            scans.write(mask, folder / f"{name}.nii.gz")
+        report(name)
 
 
 def found_in(
@@ -90,13 +114,13 @@ def found_in(
 
 def _of_scans(pairs: Sequence[Pair], todo: list[str], segmenter: Segmenter) -> Iterator[Masks]:
     for pair in pairs:
-        if pair.patient in todo:
+        if pair.name in todo:
             image, truth = read_pair(pair)
             try:
                 found = segmenter.segment(image)
             except UnusableCase:  # nothing found
                 found = scans.like(np.zeros(scans.array(image).shape, np.uint8), image)
-            yield pair.patient, (truth, found)
+            yield pair.name, (truth, found)
 
 
 def _of_stored_slices(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
+from pancseg.segmentation.checkpoint import Window
 from pancseg.segmentation.networks import NETWORKS
 from pancseg.training.yaml_settings import read_settings
 
@@ -35,6 +36,10 @@ class Augmentation(BaseModel):
     noise_std: float = Field(0.0, ge=0)
     blur_sigma_px: float = Field(0.0, ge=0)
     blank: float = Field(0.0, ge=0, le=1)
+
+
+_Side = Annotated[int, Field(gt=0, multiple_of=16)]
+"""Of what a network sees: U-Net halves it four times."""
 
 
 class Recipe(BaseModel):
@@ -75,9 +80,9 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: str = "monet"
-    window_hu: tuple[float, float] = (-150.0, 200.0)
-    size: PositiveInt = Field(256, multiple_of=16)
-    crop: tuple[PositiveInt, PositiveInt] | None = None
+    window_hu: Window = (-150.0, 200.0)
+    size: _Side = 256
+    crop: tuple[_Side, _Side] | None = None
     z_range: Literal["all", "label"] = "all"
     empty_share: float = Field(1.0, gt=0, le=1)
     batch_size: PositiveInt = 8
@@ -102,6 +107,14 @@ class Recipe(BaseModel):
         if name not in NETWORKS:
             raise ValueError(f"no network {name!r}; known are {', '.join(NETWORKS)}")
         return name
+
+    @model_validator(mode="after")
+    def _last_epochs_are_known(self) -> Self:
+        if self.patience and self.keep == "mean":
+            raise ValueError(
+                "keep: mean is of the last epochs of a whole run; leave out patience, or keep: best"
+            )
+        return self
 
 
 def load_recipe(name_or_path: str, **changes: object) -> Recipe:

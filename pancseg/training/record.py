@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from pancseg.export import whole_files, write_whole
 from pancseg.training.curve import draw_curve
-from pancseg.training.run_folder import write_text
 
 COLUMNS = ("epoch", "train_loss", "val_loss", "val_dice", "learning_rate")
 
@@ -25,9 +24,9 @@ class WholeFileIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
         """Save; see Lightning's ``CheckpointIO``."""
-        partial = Path(f"{path}.partial")
-        super().save_checkpoint(checkpoint, partial, storage_options)
-        os.replace(partial, path)
+        whole = Path(path)
+        with whole_files([whole]) as partial:
+            super().save_checkpoint(checkpoint, partial[whole], storage_options)
 
 
 class Record(Callback):
@@ -72,11 +71,13 @@ class Record(Callback):
 
     def _keep(self, name: str, report: dict[str, Any]) -> None:
         self._export(self._run / f"{name}.safetensors")
-        write_text(self._run / f"{name}.json", json.dumps(report, indent=2) + "\n")
+        text = json.dumps(report, indent=2) + "\n"
+        write_whole({self._run / f"{name}.json": text.encode()})
 
     def _add_line(self, epoch: int, values: list[str], rate: float) -> None:
         """Add an epoch; one that is done again after a kill replaces its first line."""
         path = self._run / "metrics.csv"
         lines = path.read_text().splitlines() if path.exists() else [",".join(COLUMNS)]
         kept = [lines[0], *(line for line in lines[1:] if int(line.split(",")[0]) < epoch)]
-        write_text(path, "\n".join([*kept, ",".join([str(epoch), *values, f"{rate:.3g}"])]) + "\n")
+        lines = [*kept, ",".join([str(epoch), *values, f"{rate:.3g}"])]
+        write_whole({path: ("\n".join(lines) + "\n").encode()})

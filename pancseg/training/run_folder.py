@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 import yaml
 
 import pancseg
+from pancseg.export import write_whole
 from pancseg.training.data import TrainingData
 from pancseg.training.recipe import Recipe
 
@@ -30,6 +30,7 @@ def begin(run: Path, recipe: Recipe, data: TrainingData) -> None:
         "fingerprint": data.fingerprint(),
         "patients": {"train": len(data.split.train), "val": len(data.split.val)},
         "slices": {p: sum(s.split == p for s in data.slices) for p in ("train", "val")},
+        "shares": data.shares,
         "window_hu": data.preprocessing.window_hu,
     }
     texts = {
@@ -41,8 +42,7 @@ def begin(run: Path, recipe: Recipe, data: TrainingData) -> None:
         if path.exists() and path.read_text(encoding="utf-8") != texts[what]:
             other = "another recipe" if what == "recipe" else "other data"
             raise ValueError(f"the run folder was begun with {other}; choose a new --out")
-    for what, path in files.items():
-        write_text(path, texts[what])
+    write_whole({path: texts[what].encode() for what, path in files.items()})
     data.split.write(run / "split.json")
 
 
@@ -57,11 +57,4 @@ def note_environment(run: Path, settings: dict[str, Any]) -> None:
         "gpu": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         **settings,
     }
-    write_text(run / "environment.json", json.dumps(about, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file; it appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_whole({run / "environment.json": (json.dumps(about, indent=1) + "\n").encode()})

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from pancseg.segmentation.checkpoint import Window
 from pancseg.training.yaml_settings import read_settings
 
 
@@ -39,7 +40,7 @@ class SliceSource(_Frozen):
     folder: str
     where: dict[str, str] = {}
     cohort: str = ""
-    grey_hu: tuple[float, float]
+    grey_hu: Window
     flip_y: bool = False
     box: tuple[int, int, int, int] | Literal["columns"] | None = None
     frame: PositiveInt = 512
@@ -67,7 +68,7 @@ class Provenance(_Frozen):
 class SliceSet(_Frozen):
     """Stored slices to train on, and the widest window in HU that all of them can serve."""
 
-    window_hu: tuple[float, float]
+    window_hu: Window
     provenance: Provenance
     sources: tuple[SliceSource, ...] = ()
     phantoms: PhantomSource | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,7 +57,7 @@ class NativeSlice(NamedTuple):
 def read_slices(
     slice_set: SliceSet, data: Path, preprocessing: Preprocessing
 ) -> list[LabelledSlice]:
-    """Read all slices of a set, in the order of its sources and their index files.
+    """Read all slices of a set, in the order of its sources and their index files; then phantoms.
 
     Raises:
         ValueError: an index lacks a column, or image and mask differ in size.
@@ -74,7 +74,8 @@ def read_slices(
     if slice_set.phantoms is not None:
         from pancseg.training.phantoms import phantom_slices
 
-        slices += phantom_slices(slice_set.phantoms, preprocessing)
+        made = phantom_slices(slice_set.phantoms, preprocessing)
+        slices += [replace(s, source=len(slice_set.sources)) for s in made]
     return slices
 
 
@@ -110,17 +111,12 @@ def on_network_grid(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return a slice ``(y, x)`` as the network sees it, in 0..255, and its mask."""
     image = np.rint(grid.to_network(image_hu[None])[0] * 255).astype(np.uint8)
-    inside = _share(mask, grid) >= 0.5
+    inside = grid.share(mask[None])[0] >= 0.5
     result = inside.astype(np.uint8)
     if not known.all():
-        result[_share(~known, grid) > 0.01] = UNKNOWN
+        result[grid.share(~known[None])[0] > 0.01] = UNKNOWN
         image[result == UNKNOWN] = 0
     return image, result
-
-
-def _share(mask: NDArray[Any], grid: SliceGrid) -> NDArray[np.float32]:
-    result: NDArray[np.float32] = grid.down_y @ mask.astype(np.float32) @ grid.down_x.T
-    return result
 
 
 def _placed(

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pancseg.export import write_whole
+
 VALIDATION_SHARE = 0.3
 """The paper's 70/30: 281 patients give 196 and 85."""
 
@@ -26,9 +28,22 @@ class Split(BaseModel):
         """Return ``train`` or ``val``, or None for a patient in neither."""
         return "train" if patient in self.train else "val" if patient in self.val else None
 
+    def check(self) -> None:
+        """Refuse a split without patients to train on, or without patients to validate with.
+
+        Raises:
+            ValueError: a part is empty.
+        """
+        for part, what in ((self.train, "training"), (self.val, "validation")):
+            if not part:
+                raise ValueError(
+                    f"the {what} set is empty: of {len(self.train) + len(self.val)} patients "
+                    "none belongs to it; add patients, or name them in a --split file"
+                )
+
     def write(self, path: Path) -> None:
-        """Write a split file."""
-        path.write_text(json.dumps(self.model_dump(), indent=1) + "\n", encoding="utf-8")
+        """Write a split file; it appears whole or not at all."""
+        write_whole({path: (json.dumps(self.model_dump(), indent=1) + "\n").encode()})
 
 
 def split_patients(patients: Iterable[str], seed: int) -> Split:

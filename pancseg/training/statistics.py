@@ -33,7 +33,12 @@ def recompute(network: nn.Module, slices: Sequence[LabelledSlice], device: torch
     """Replace the running means and variances by averages over batches of these slices.
 
     Dropout is off, as it is in use. The network's mode is left as it was.
+
+    Raises:
+        ValueError: there is no slice.
     """
+    if not slices:
+        raise ValueError("batch_norm: recomputed needs training slices that are known all over")
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     momenta, was_training = [norm.momentum for norm in norms], network.training
     network.eval()
@@ -41,10 +46,9 @@ def recompute(network: nn.Module, slices: Sequence[LabelledSlice], device: torch
         norm.reset_running_stats()
         norm.momentum = None  # the plain average
         norm.train()
-    items = WholeSlices(slices)
-    for first in range(0, len(items) - AT_ONCE + 1, AT_ONCE):
-        batch = torch.stack([items[i][0] for i in range(first, first + AT_ONCE)]).to(device)
-        network(batch.to(memory_format=torch.channels_last))
+    images = [image for image, _, _ in map(WholeSlices(slices).__getitem__, range(len(slices)))]
+    for first in range(0, len(images), AT_ONCE):
+        network(torch.stack(images[first : first + AT_ONCE]).to(device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.train(was_training)

@@ -83,10 +83,12 @@ def main(
         scores = validate(weights, load_slice_set(slices), data)
     except (ValueError, OSError) as error:
         raise SystemExit(f"pancseg: {error}") from error
-    print("| what | patient | slices with pancreas | Dice | slices without | with a false alarm |")
-    print("|---|---|--:|--:|--:|--:|")
+    columns = ("what", "patient", "slices with pancreas", "Dice", "slices without")
+    print("|", " | ".join((*columns, "with a false alarm", "false pixels")), "|")
+    print("|---|---|" + "--:|" * 5)
     for (what, patient), s in scores.items():
-        print(f"| {what} | {patient} | {s.slices} | {s.dice:.3f} | {s.empty} | {s.false_alarms} |")
+        empty = (s.empty, s.false_alarms, s.false_pixels)
+        print("|", " | ".join(map(str, (what, patient, s.slices, f"{s.dice:.3f}", *empty))), "|")
     for what in ("whole", "box"):
         for cohort in sorted({p.partition("-")[0] for w, p in scores if w == what}):
             dice = [

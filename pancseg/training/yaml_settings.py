@@ -47,7 +47,8 @@ def read_settings(
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ValueError(f"{path.name}: {where}: {first['msg']}") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{path.name}: {where}: {reason}") from error
 
 
 def shipped_names(folder: str) -> list[str]:

@@ -96,8 +96,28 @@ def test_inference_command_prints_and_writes_the_table(tmp_path: Path) -> None:
     frame = pd.read_csv(tmp_path / "inference.csv")
     assert frame["engine"].tolist() == [AS_WRITTEN, engines.pick()]
     assert {p.name for p in tmp_path.iterdir()} == {
-        "inference.csv", "inference.md", "inference_rounds.csv", "machine.json",
+        "inference.csv", "inference.md", "inference_machine.json", "inference_rounds.csv",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--scan", "gone.nii.gz"], "--scan counts what another precision changes"),
+        (["--scan", "gone.nii.gz", "--precision", "bf16"], "--scan: "),
+        (["--out", "file"], "the output cannot be written"),
+    ],
+)
+def test_what_cannot_be_measured_or_written_is_said_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pancseg.segmentation.engines.lacks", lambda *_: "")
+    monkeypatch.setattr("pancseg.benchmark.inference.measure", lambda *_, **__: pytest.fail("ran"))
+    Path("file").write_text("in the way")
+    result = CliRunner().invoke(app, ["benchmark", "inference", *options])
+    assert (result.exit_code, problem in result.output) == (2, True), result.output
+    assert result.output.count("\n") == 1
 
 
 def test_a_run_is_measured_stage_by_stage(tmp_path: Path, phantom: Phantom) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from importlib import util
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +108,14 @@ def test_real_masks_agree_with_monai_on_whole_volumes(
         voxels = [np.count_nonzero(sitk.GetArrayViewFromImage(image)) for image in (ours, truth)]
         assert row["volume_error_percent"] == pytest.approx(100 * (voxels[0] / voxels[1] - 1))
         assert row["volume_ml"] == pytest.approx(voxels[0] * np.prod(ours.GetSpacing()) / 1000)
+
+
+def test_a_label_that_no_reference_has_is_refused(cohort: dict[str, Path], tmp_path: Path) -> None:
+    code, _, err = call(*options(cohort, tmp_path / "out"), "--label", "7", "--quiet")
+    assert code == 2
+    assert "both_empty): the prediction has no voxel of label 7, but of 1; the reference" in err
+    assert "pancseg: none of the reference masks has label 7" in err.splitlines()[-1]
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def monai_measures(prediction: Path, reference: Path) -> list[float]:
@@ -258,10 +265,10 @@ def test_an_output_that_cannot_be_written_is_one_line_and_exit_2(
 def test_without_the_extra_one_line_says_what_to_install(
     cohort: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(util, "find_spec", lambda name: None)
+    monkeypatch.setattr("pancseg.cli.refusal.find_spec", lambda name: None)
     code, out, err = call(*options(cohort, tmp_path / "out"))
     assert (code, out) == (2, "")
-    assert err == "pancseg: evaluate needs matplotlib and monai: pip install 'pancseg[train]'\n"
+    assert err == "pancseg: evaluate needs matplotlib, monai: pip install 'pancseg[train]'\n"
 
 
 def test_names_of_the_papers_networks_are_found() -> None:

@@ -79,9 +79,32 @@ def test_weights_that_do_not_fit_are_refused(
     replace(phantom_checkpoint, weights={**weights, first: nan}).save(broken)
     with pytest.raises(ValueError, match="not finite"):
         load_checkpoint(broken)
+    save_in(torch.bfloat16, phantom_checkpoint, broken)
+    with pytest.raises(ValueError, match="not a pancseg checkpoint"):
+        load_checkpoint(broken)
     replace(phantom_checkpoint, network="unknown").save(broken)
     with pytest.raises(ValueError, match="unknown network"):
         load_checkpoint(broken)
+
+
+def save_in(kind: torch.dtype, checkpoint: Checkpoint, path: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    checkpoint.save(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    save_file({k: w.to(kind) for k, w in checkpoint.tensors().items()}, path, metadata)
+
+
+def test_half_precision_is_read_as_single(tmp_path: Path, phantom_checkpoint: Checkpoint) -> None:
+    path = tmp_path / "half.safetensors"
+    floats = {k: w for k, w in phantom_checkpoint.weights.items() if w.dtype == np.float32}
+    save_in(torch.float16, phantom_checkpoint, path)
+    again = load_checkpoint(path)
+    for key, weight in floats.items():
+        assert again.weights[key].dtype == np.float32
+        np.testing.assert_allclose(again.weights[key], weight, rtol=1e-3, atol=1e-4)
 
 
 def test_the_map_of_places_is_kept_and_checked(

@@ -110,7 +110,17 @@ class Grouped(torch.nn.Sequential):
         super().__init__(torch.nn.Conv2d(2, 2, 3, groups=2))
 
 
-@pytest.mark.parametrize("network", [Softened, Scaled, Stacked, Grouped])
+class Reflected(torch.nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(torch.nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect"))
+
+
+class Padded(torch.nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(torch.nn.MaxPool2d(3, 2, padding=1))
+
+
+@pytest.mark.parametrize("network", [Softened, Scaled, Stacked, Grouped, Reflected, Padded])
 def test_what_a_graph_cannot_say_is_refused(
     network: type[torch.nn.Module], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from pancseg.cli import app
 from pancseg.phantom import make_phantom
 from pancseg.segmentation.checkpoint import Preprocessing, load_checkpoint
 from pancseg.training.cache import build_cache
-from pancseg.training.data import load_data
+from pancseg.training.data import load_data, validation_names
 from pancseg.training.pairs import manifest_pairs, msd_pairs
 from pancseg.training.recipe import load_recipe
 from pancseg.training.split import read_split, split_patients
@@ -98,7 +99,7 @@ def test_train_is_killed_goes_on_learns_and_is_evaluated(task07: Path, tmp_path:
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert process.wait() == -signal.SIGKILL, "it had come to its end before"
     begun = (out / "metrics.csv").read_text()
     result = CliRunner().invoke(app, train)
     assert result.exit_code == 0, result.output
@@ -193,13 +194,77 @@ def test_masks_that_do_not_fit_are_all_named(task07: Path, tmp_path: Path) -> No
     assert second.startswith("three: the file is truncated: ")
 
 
+def manifest(folder: Path, *rows: str, columns: str = "") -> Path:
+    path = folder / "manifest.csv"
+    path.write_text("\n".join([f"patient_id,scan_id,image,mask{columns}", *rows]) + "\n")
+    return path
+
+
+def test_scans_of_one_patient_stay_together(task07: Path, tmp_path: Path) -> None:
+    rows = [
+        f"P{number // 2},s{number},{pair.image},{pair.mask}"
+        for number, pair in enumerate(msd_pairs(task07))
+    ]
+    path = manifest(tmp_path, *rows)
+    for seed in range(4):
+        plan = load_recipe("monet_paper", size=64, seed=seed)
+        data = load_data(plan, path, cache=tmp_path / "cache")
+        sides = [{s.patient for s in data.slices if s.split == part} for part in ("train", "val")]
+        assert sides[0] | sides[1] == {"P0", "P1", "P2"}
+        assert not sides[0] & sides[1]
+        (held_out,) = sides[1]
+        number = int(held_out[1])
+        assert validation_names(data) == [f"P{number}_s{2 * number + i}" for i in range(2)]
+
+
+def test_a_manifests_label_counts_and_unclear_masks_are_refused(
+    task07: Path, tmp_path: Path
+) -> None:
+    pair = msd_pairs(task07)[1]  # labels 1 and 2
+    labels = scans.labels(scans.read(pair.mask))
+
+    def cached(label: str) -> int:
+        row = f"P,,{pair.image},{pair.mask},{label}"
+        (found,) = build_cache(
+            manifest_pairs(manifest(tmp_path, row, columns=",mask_label")), tmp_path, SMALL
+        )
+        return int(found.voxels[:, 1].sum())
+
+    assert 0 < cached("2") < cached("1+2") == cached("")
+    assert cached("1") < cached("1+2")
+    mask = scans.read(pair.mask)
+    others = {"many": labels * 3, "empty": labels * 0}
+    rows = []
+    for name, voxels in others.items():
+        scans.write(scans.like(voxels.astype(np.uint8), mask), tmp_path / f"{name}.nii.gz")
+        rows.append(f"{name},,{pair.image},{tmp_path / name}.nii.gz")
+    with pytest.raises(CohortError) as caught:
+        build_cache(manifest_pairs(manifest(tmp_path, *rows)), tmp_path, SMALL)
+    first, second = caught.value.problems
+    assert first.startswith("many: the mask has labels 3, 6; name one by mask_label")
+    assert second.startswith("empty: none of the mask's")
+    twice = [f"P,,{pair.image},{pair.mask},{roi}" for roi in ("head", "tail")]
+    with pytest.raises(CohortError, match="P: listed 2 times; training takes one region"):
+        manifest_pairs(manifest(tmp_path, *twice, columns=",roi"))
+
+
+def test_only_what_is_ready_is_called_ready(task07: Path, tmp_path: Path) -> None:
+    good, other = msd_pairs(task07)[:2]
+    (tmp_path / "cut.nii.gz").write_bytes(other.mask.read_bytes()[:-200])
+    bad = replace(other, mask=tmp_path / "cut.nii.gz")
+    ready: list[str] = []
+    with pytest.raises(CohortError, match="pancreas_002: the file is truncated"):
+        build_cache([good, bad], tmp_path, SMALL, ready.append)
+    assert ready == ["pancreas_001"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (["train", "nothing", "--data", "."], "shipped are attention_unet_paper, monet"),
         (["train", "monet", "--data", "."], "neither an MSD folder"),
         (["train", "monet", "--data", ".", "--slices", "x"], "shipped are open, open_nih"),
-        (["train", "monet", "--data", ".", "--network", "x"], "no network 'x'"),
+        (["train", "monet", "--data", ".", "--network", "x"], "--network x: known are monet"),
         (["train", "monet", "--data", ".", "--slices", "open_nih"], "has no nih_pancreas_ct/"),
     ],
 )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +23,11 @@ from pancseg.segmentation.networks import NETWORKS
 from pancseg.training.augment import build_augmentation
 from pancseg.training.data import TrainingData, load_data
 from pancseg.training.dataset import Draw, Shuffled, TrainingSlices, WholeSlices
-from pancseg.training.loop import Hardware, SliceSegmentation, train
+from pancseg.training.hardware import Hardware
+from pancseg.training.loop import check, train
 from pancseg.training.losses import KnownLoss
-from pancseg.training.predictions import write_predictions
+from pancseg.training.module import SliceSegmentation
+from pancseg.training.predictions import check_free, write_predictions
 from pancseg.training.recipe import Augmentation, Recipe, load_recipe
 from pancseg.training.slice_set import SliceSet, load_slice_set
 from pancseg.training.slices import UNKNOWN, native_slices
@@ -150,7 +155,8 @@ def test_training_learns_and_leaves_a_checkpoint(slice_set: Path, tmp_path: Path
     assert checkpoint.preprocessing.size == 32
     assert sorted(p.name for p in run.iterdir()) == [
         "best.json", "best.safetensors", "curve.png", "data.json", "environment.json",
-        "last.ckpt", "last.json", "last.safetensors", "metrics.csv", "recipe.yaml", "split.json",
+        "finished.json", "last.ckpt", "last.json", "last.safetensors", "metrics.csv",
+        "recipe.yaml", "split.json",
     ]  # fmt: skip
     write_predictions(weights, data, slice_set, run, threads=1)
     found, truth = (sitk.ReadImage(run / d / "5.nii.gz") for d in ("predictions", "references"))
@@ -193,6 +199,77 @@ def test_a_killed_run_goes_on_as_if_never_stopped(
     assert load_checkpoint(whole).sha256 == load_checkpoint(cut).sha256
 
 
+def test_a_plateau_is_remembered_however_often_a_run_is_killed(
+    slice_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in each epoch, the rate falls as in a run that was left alone."""
+    data = data_of(slice_set)
+    plan = recipe(epochs=6, schedule="plateau", loss="dice", learning_rate=1e-6)
+    train(plan, data, tmp_path / "whole", hardware=ONE_THREAD)
+    step, reached = SliceSegmentation.training_step, set[int]()
+
+    def killed(self: SliceSegmentation, batch: object, index: int) -> Tensor:
+        if index == 2 and self.current_epoch not in reached:
+            reached.add(self.current_epoch)
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    monkeypatch.setattr(SliceSegmentation, "training_step", killed)
+    for _ in range(6):
+        with pytest.raises(BaseException):  # noqa: B017, PT011
+            train(plan, data, tmp_path / "cut", hardware=ONE_THREAD)
+    train(plan, data, tmp_path / "cut", hardware=ONE_THREAD)
+    assert reached == set(range(6))
+    whole, cut = ((tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut"))
+    assert cut == whole
+    rates = [float(row["learning_rate"]) for row in csv.DictReader(cut.splitlines())]
+    assert rates[-1] < 0.2 * rates[0]
+
+
+def test_a_training_that_stopped_early_is_at_its_end(slice_set: Path, tmp_path: Path) -> None:
+    plan = recipe(epochs=9, schedule="plateau", loss="dice", learning_rate=1e-6, patience=1)
+    weights = train(plan, data_of(slice_set), tmp_path, hardware=ONE_THREAD)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
+    assert len(before["metrics.csv"].splitlines()) < 10
+    assert train(plan, data_of(slice_set), tmp_path, hardware=ONE_THREAD) == weights
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+
+
+def test_where_neither_network_nor_truth_has_a_pixel_the_dice_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = SliceSegmentation(recipe(), 1, ["a", "b", "c"])
+    module._counts = torch.tensor([[0.0, 0.0], [0.0, 8.0], [4.0, 8.0]])
+    strategy = SimpleNamespace(reduce=lambda counts, reduce_op: counts)
+    monkeypatch.setattr(SliceSegmentation, "trainer", SimpleNamespace(strategy=strategy))
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)
+    module.on_validation_epoch_end()
+    assert module.patient_dice == {"a": 1.0, "b": 0.0, "c": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "hardware", "problem"),
+    [
+        ({}, {"accelerator": "abacus"}, "--accelerator abacus, .*: You selected"),
+        ({}, {"devices": 0}, "--devices 0, "),
+        ({}, {"devices": "abc"}, "--devices abc, "),
+        ({}, {"precision": "fp7"}, "--precision fp7: "),
+        ({"init_from": "monet_phantom", "network": "unet16"}, {}, "weights of monet, and the"),
+    ],
+)
+def test_what_cannot_begin_is_refused_before_anything_is_written(
+    changes: dict[str, object], hardware: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        check(recipe(**changes), replace(ONE_THREAD, **hardware))
+
+
+def test_a_damaged_checkpoint_is_named(slice_set: Path, tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").write_bytes(b"PK half of it")
+    with pytest.raises(ValueError, match=r"last\.ckpt is damaged; delete it"):
+        train(recipe(), data_of(slice_set), tmp_path, hardware=ONE_THREAD)
+
+
 def test_the_mean_is_that_of_the_last_epochs_weights(slice_set: Path, tmp_path: Path) -> None:
     plan = recipe(epochs=3, keep="mean", mean_epochs=2)
     weights = train(plan, data_of(slice_set), tmp_path, hardware=ONE_THREAD)
@@ -218,16 +295,42 @@ def test_a_run_goes_on_with_the_same_recipe_and_data_only(slice_set: Path, tmp_p
     other = data_of(slice_set, description(flip_y=False))
     with pytest.raises(ValueError, match="other data"):
         train(recipe(), other, tmp_path / "run", hardware=ONE_THREAD)
+    fewer = data_of(slice_set, description(share=0.5))
+    with pytest.raises(ValueError, match="other data"):
+        train(recipe(), fewer, tmp_path / "run", hardware=ONE_THREAD)
+
+
+def test_masks_that_no_training_made_are_left_alone(slice_set: Path, tmp_path: Path) -> None:
+    weights = train(recipe(), data_of(slice_set), tmp_path, hardware=ONE_THREAD)
+    drawn = tmp_path / "references" / "drawn_by_hand.nii.gz"
+    drawn.parent.mkdir()
+    drawn.write_bytes(b"precious")
+    for refused in (check_free, lambda run: _predict(weights, slice_set, run)):
+        with pytest.raises(ValueError, match="OUT/references holds files that no training"):
+            refused(tmp_path)
+    assert drawn.read_bytes() == b"precious"
+    drawn.unlink()
+    _predict(weights, slice_set, tmp_path)
+    drawn.write_bytes(b"precious")
+    (tmp_path / "predictions" / "weights.sha256").write_text("other weights")
+    (tmp_path / "predictions" / "5.nii.gz").write_bytes(b"of other weights")
+    _predict(weights, slice_set, tmp_path)
+    assert drawn.read_bytes() == b"precious"
+    assert sitk.ReadImage(tmp_path / "predictions" / "5.nii.gz").GetSize() == (64, 64, 4)
+
+
+def _predict(weights: Path, slice_set: Path, run: Path) -> None:
+    write_predictions(weights, data_of(slice_set), slice_set, run, threads=1)
 
 
 def test_plateau_divides_the_rate_by_ten(slice_set: Path, tmp_path: Path) -> None:
     """The first epochs' loss of a rate of 1 does not improve: 1, 1, 1, then a tenth."""
-    stuck = recipe(epochs=6, schedule="plateau", loss="dice", learning_rate=1e-12)
+    stuck = recipe(epochs=6, schedule="plateau", loss="dice", learning_rate=1e-6)
     train(stuck, data_of(slice_set), tmp_path, hardware=ONE_THREAD)
     log = csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())
     rates = [float(row["learning_rate"]) for row in log]
-    assert rates[0] == 1e-12
-    assert any(b == pytest.approx(a / 10) for a, b in pairwise(rates))
+    assert rates[0] == 1e-6
+    assert any(b == pytest.approx(a / 10, abs=0) for a, b in pairwise(rates))
 
 
 def test_augmentation_moves_image_and_mask_together(slice_set: Path) -> None:
@@ -313,6 +416,12 @@ def test_statistics_are_those_of_the_slices(slice_set: Path) -> None:
     torch.testing.assert_close(norm.running_mean, expected, rtol=1e-4, atol=1e-5)
     assert norm.momentum == momentum
     assert all(m.training for m in network.modules())
+    few, mean = slices[:3], norm.running_mean.clone()
+    recompute(network, few, torch.device("cpu"))
+    assert not torch.equal(norm.running_mean, mean)
+    assert norm.running_mean.abs().sum() > 0
+    with pytest.raises(ValueError, match="needs training slices that are known all over"):
+        recompute(network, [], torch.device("cpu"))
 
 
 def test_validation_scores_slices(slice_set: Path, tmp_path: Path) -> None:
@@ -344,6 +453,9 @@ def test_shipped_recipes_and_slice_sets_are_valid() -> None:
     [
         ("epochs: 3\nepoch_count: 3", "epoch_count: Extra inputs"),
         ("epochs: 3\nnetwork: resnet", "no network 'resnet'; known are monet"),
+        ("epochs: 3\ncrop: [30, 32]", r"crop\.0: Input should be a multiple of 16"),
+        ("epochs: 3\nwindow_hu: [200, -150]", "window_hu: the lower end, 200 HU, must lie below"),
+        ("epochs: 3\nkeep: mean\npatience: 2", "keep: mean is of the last epochs of a whole run"),
         ("epochs: [", "is not YAML"),
         ("3", "holds no settings"),
     ],

@@ -68,8 +68,8 @@ def _tensors(node: fx.Node) -> list[fx.Node]:
 
 
 def _conv(name: str, conv: nn.Conv2d) -> Described:
-    if conv.groups != 1 or isinstance(conv.padding, str):
-        raise ValueError(f"{name}: graphs know plain convolutions with padding in pixels only")
+    if conv.groups != 1 or isinstance(conv.padding, str) or conv.padding_mode != "zeros":
+        raise ValueError(f"{name}: graphs know plain convolutions, padded by pixels of 0, only")
     return "conv", {
         "weights": name,
         "stride": conv.stride,
@@ -79,12 +79,14 @@ def _conv(name: str, conv: nn.Conv2d) -> Described:
 
 
 def _conv_transpose(name: str, conv: nn.ConvTranspose2d) -> Described:
-    if conv.dilation != (1, 1) or conv.output_padding != (0, 0) or conv.groups != 1:
+    if (conv.dilation, conv.output_padding, conv.groups) != ((1, 1), (0, 0), 1):
         raise ValueError(f"{name}: graphs know plain transposed convolutions only")
     return "conv_transpose", {"weights": name, "stride": conv.stride, "padding": conv.padding}
 
 
-def _max_pool(_: str, pool: nn.MaxPool2d) -> Described:
+def _max_pool(name: str, pool: nn.MaxPool2d) -> Described:
+    if pool.padding or pool.ceil_mode or pool.dilation != 1 or isinstance(pool.kernel_size, tuple):
+        raise ValueError(f"{name}: graphs know plain square max-pooling only")
     return "max_pool", {"size": pool.kernel_size, "stride": pool.stride}
 
 

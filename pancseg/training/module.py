@@ -1,0 +1,118 @@
+"""What is trained: a network with its loss, its optimizer and its schedule, for Lightning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from pancseg.segmentation.networks import NETWORKS
+from pancseg.training.hardware import layout
+from pancseg.training.losses import KnownLoss
+from pancseg.training.recipe import Recipe
+from pancseg.training.slices import UNKNOWN
+
+Batch = tuple[Tensor, Tensor, list[str]]
+_NEVER = 1 << 62
+"""Epochs after which Lightning is to step a schedule that steps itself."""
+
+
+class SliceSegmentation(LightningModule):
+    """A network with its loss and NAdam (the paper's Nesterov-Adam).
+
+    After each validation ``patient_dice`` holds the hard Dice of each patient at 0.5, its slices
+    pooled, at the network's resolution (1 where neither it nor the truth has a pixel); the mean
+    over patients is logged as ``val_dice``. On several devices up to one slice less than there are
+    devices counts twice, so that each has as many.
+    """
+
+    def __init__(self, recipe: Recipe, steps: int, val_patients: Iterable[str]) -> None:
+        super().__init__()
+        self.network = NETWORKS[recipe.network]()
+        self._layout = layout()
+        self.network.to(memory_format=self._layout)  # type: ignore[call-overload]
+        self.patient_dice: dict[str, float] = {}
+        self._patients = {patient: i for i, patient in enumerate(sorted(set(val_patients)))}
+        self._counts = torch.zeros(len(self._patients), 2, dtype=torch.float64)
+        self._loss = KnownLoss(recipe)
+        self._recipe, self._steps = recipe, steps
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Return the loss of one batch; a loss that is not finite stops the training."""
+        image, mask, _patients = batch
+        loss = self._finite_loss(self._logits(image), mask, "loss")
+        self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(image))
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Add each slice's overlap and size to its patient's counts."""
+        image, mask, patients = batch
+        logits = self._logits(image)
+        loss = self._finite_loss(logits, mask, "validation loss")
+        self.log("val_loss", loss, batch_size=len(image), sync_dist=True)
+        found = (logits > 0) & (mask != UNKNOWN)
+        for patient, f, m in zip(patients, found, mask == 1, strict=True):
+            both, either = 2.0 * float((f & m).sum()), float(f.sum() + m.sum())
+            self._counts[self._patients[patient]] += torch.tensor([both, either])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean Dice over patients, whichever device saw their slices."""
+        counts = self.trainer.strategy.reduce(self._counts.to(self.device), reduce_op="sum").cpu()
+        self._counts = torch.zeros_like(self._counts)
+        empty = counts[:, 1] == 0
+        dice = torch.where(empty, 1.0, counts[:, 0] / counts[:, 1].clamp(min=1.0))
+        self.patient_dice = {p: round(float(dice[i]), 4) for p, i in self._patients.items()}
+        self.log("val_dice", float(dice.mean()), batch_size=1)
+
+    def on_train_epoch_end(self) -> None:
+        """Let the plateau schedule see the epoch, before the epoch's checkpoint is written.
+
+        Lightning would do it after that, and a run that goes on from the checkpoint would not know.
+        """
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            schedule.step(float(self.trainer.callback_metrics["val_loss"]))
+
+    def configure_optimizers(self) -> Any:
+        """NAdam, and the recipe's schedule."""
+        rate = self._recipe.learning_rate
+        optimizer = torch.optim.NAdam(self.parameters(), lr=rate)
+        schedulers = torch.optim.lr_scheduler
+        if self._recipe.schedule == "plateau":
+            plateau = schedulers.ReduceLROnPlateau(optimizer, factor=0.1, patience=1)
+            schedule = {"scheduler": plateau, "frequency": _NEVER, "monitor": "val_loss"}
+        else:
+            steps = max(self._steps, 4)  # torch's cycle needs two steps up and two down
+            cycle = schedulers.OneCycleLR(
+                optimizer, rate, steps, pct_start=max(0.2, 2 / steps), cycle_momentum=False
+            )
+            schedule = {"scheduler": cycle, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _finite_loss(self, logits: Tensor, mask: Tensor, what: str) -> Tensor:
+        loss: Tensor = self._loss(logits, mask)
+        if not torch.isfinite(loss):
+            raise ValueError(
+                f"the {what} became {loss.item()} in epoch {self.current_epoch + 1}; lower the "
+                "recipe's learning_rate, or train with --precision 32-true"
+            )
+        return loss
+
+    def _logits(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.network(image.to(memory_format=self._layout))
+        return logits.float()
+
+
+def start_head(network: nn.Module, logits: float) -> None:
+    """Spread the first logits by ``logits`` around ``-logits``, where the head ends in BatchNorm.
+
+    Its scale and offset start at 1 and 0 and move by at most the learning rate a step: from there
+    thousands of steps go by before a rare organ's background can be told with confidence.
+    """
+    last = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)][-1]
+    if last.num_features == 1:
+        nn.init.constant_(last.weight, logits)
+        nn.init.constant_(last.bias, -logits)
