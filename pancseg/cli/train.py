@@ -118,7 +118,7 @@ def train(
         check_free(out)
 
         def tell(line: str) -> None:
-            if not quiet:
+            if not quiet and is_first_process():
                 say(line, sys.stdout)
 
         prepared = load_data(

@@ -125,6 +125,24 @@ def test_train_is_killed_goes_on_learns_and_is_evaluated(task07: Path, tmp_path:
     assert np.mean(dice) > 0.15  # of whole volumes, after six short epochs; by chance: 0.02
 
 
+def test_two_processes_train_together_and_one_writes(task07: Path, tmp_path: Path) -> None:
+    """Lightning's way to use several devices, here on the CPU."""
+    plan = tmp_path / "short.yaml"
+    plan.write_text(yaml.safe_dump({**RECIPE, "epochs": 1, "keep": "mean"}))
+    options = {"--data": task07, "--out": tmp_path / "run", "--accelerator": "cpu", "--devices": 2}
+    words = [str(part) for pair in options.items() for part in pair]
+    done = subprocess.run(
+        [sys.executable, "-m", "pancseg", "train", str(plan), *words, "--threads", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 1/1: ") == 1
+    assert done.stdout.count("pancreas_001: slices ready") == 1
+    assert len(list((tmp_path / "run" / "predictions").glob("*.nii.gz"))) == 2
+
+
 def test_the_published_split_has_196_and_85_patients() -> None:
     ids = [f"pancreas_{n:03}" for n in range(281)]
     split = split_patients(reversed(ids), seed=2009)
