@@ -94,6 +94,9 @@ REASONS: dict[str, Reason] = {
         "clip the region, or change `resegmentRange`",
     ),
     "too_small": Reason("fail", "too few voxels for the features", "look at the mask"),
+    "not_flat": Reason(
+        "fail", "2-D shapes asked for of a region of several slices", "leave out `shape2D`"
+    ),
     "no_texture": Reason(
         "warn", "one voxel thick, or none touch: texture features are empty", "look at the mask"
     ),

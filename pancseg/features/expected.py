@@ -37,6 +37,9 @@ def _block(settings: FeatureSettings) -> tuple[sitk.Image, sitk.Image]:
     scan = sitk.GetImageFromArray(np.rint(noise).astype(np.int16))
     scan.SetSpacing([spacing or 1.0 for spacing in settings.resampled_mm(1.0) or (1.0,) * 3])
     inside = np.zeros((_SIDE,) * 3, np.uint8)
-    flat = setting.get("force2D") and "shape2D" in (settings.parameters.get("featureClass") or {})
-    inside[_SIDE // 2 if flat else slice(4, -4), 4:-4, 4:-4] = 1
+    classes = settings.parameters.get("featureClass")
+    region = [slice(4, -4)] * 3
+    if setting.get("force2D") and (not classes or "shape2D" in classes):
+        region[setting.get("force2Ddimension", 0)] = slice(_SIDE // 2, _SIDE // 2 + 1)
+    inside[*region] = 1
     return scan, scans.like(inside, scan)

@@ -157,6 +157,7 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
     ) -> dict[str, float]:
         """Return pyradiomics's shape features."""
         if "shape2D" in self.enabledFeatures:
+            _check_flat(box, settings)
             flat: dict[str, float] = super().computeShape(image, mask, box, **settings)
             return flat
         if "shape" not in self.enabledFeatures:
@@ -205,6 +206,22 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         if known is None or known[0] != plane or not np.array_equal(known[1], inside):
             known = self._around = (plane, inside, neighbours(inside, plane=plane))
         return known[2]
+
+
+def _check_flat(box: NDArray[np.int64], settings: dict[str, Any]) -> None:
+    """Refuse a region that is not flat where the settings ask for 2-D shapes.
+
+    Args:
+        box: first and last voxel along x, y and z in turn.
+        settings: pyradiomics's.
+    """
+    thick = int((box[1::2] - box[::2] + 1)[::-1][settings.get("force2Ddimension", 0)])
+    if settings.get("force2D") and thick > 1:
+        raise UnusableCase(
+            "not_flat",
+            f"the region is {thick} voxels thick, and shape2D needs one; name the settings' "
+            "feature classes (featureClass), without shape2D",
+        )
 
 
 def _loaded(

@@ -17,8 +17,11 @@ from pancseg.features.codebook import (
     meaning_of,
 )
 from pancseg.features.expected import feature_names
+from pancseg.features.extract import extract
 from pancseg.features.ibsi_codes import definitions
+from pancseg.phantom import Phantom
 from pancseg.settings import FeatureSettings, load_feature_settings, preset_names
+from pancseg.unusable import UnusableCase
 
 ALL_FILTERS = {
     **{k: {} for k in ["Original", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient"]},
@@ -165,3 +168,15 @@ def test_expected_names_are_those_of_a_2d_shape_too() -> None:
     names = feature_names(FeatureSettings(name="custom", parameters=parameters))
     assert len(names) == 9
     assert all(meaning_of(name, settings()) for name in names)
+    everything = FeatureSettings(name="custom", parameters={"setting": {"force2D": True}})
+    assert set(names) < set(feature_names(everything))
+
+
+@pytest.mark.parametrize("dimension", [0, 1, 2])
+def test_2d_shapes_of_a_thick_region_are_refused(phantom: Phantom, dimension: int) -> None:
+    """``force2D`` alone asks for every class, shape2D too; pyradiomics stops with '%i' there."""
+    parameters = {"setting": {"force2D": True, "force2Ddimension": dimension}}
+    found = FeatureSettings(name="custom", parameters=parameters)
+    assert feature_names(found)
+    with pytest.raises(UnusableCase, match=r"region is \d+ voxels thick, and shape2D needs one"):
+        extract(phantom.image, phantom.mask, found)
