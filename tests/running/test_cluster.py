@@ -338,7 +338,6 @@ def test_slurm_jobs_hold_the_settings_and_make_the_same_bytes(
     assert "dask_worker" in script or "dask worker" in script
 
 
-@pytest.mark.filterwarnings("ignore:unclosed cluster with a broken:ResourceWarning")
 @pytest.mark.parametrize(
     ("settings", "fact"),
     [
