@@ -166,20 +166,21 @@ def _blocks(saved: SavedModel, joined: Joined) -> dict[str, np.ndarray]:
 def _same_indicators(clinical: pd.DataFrame, facts: Mapping[str, Any]) -> pd.DataFrame:
     """Return clinical columns as the model knows them.
 
-    New patients may lack a level (its indicator is 0) but not bring one that the model never saw.
+    Which level has no indicator is told by the levels that are there, so all of them must be.
 
     Raises:
-        ValueError: a level that the model has not seen.
+        ValueError: a level that the model has not seen, or one that no new patient has.
     """
     known = facts["clinical"]
     new = [name for name in clinical if name not in known]
     if new:
         raise ValueError(f"clinical value {new[0]!r} was not there when the model was fitted")
-    found = clinical.reindex(columns=known)
-    for name in known:
-        if name not in clinical:
-            found[name] = 0.0
-    return found
+    if gone := [name for name in known if name not in clinical]:
+        raise ValueError(
+            f"no new patient has the clinical value {gone[0]!r}; predict patients of all values "
+            "that the model knows together, or without --outcome"
+        )
+    return clinical.reindex(columns=known)
 
 
 def _used(saved: SavedModel) -> set[str]:
