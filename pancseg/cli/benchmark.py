@@ -154,13 +154,11 @@ def _scans(paths: list[Path], precision: list[str]) -> list[sitk.Image]:
 
 
 def _check_writable(out: Path | None) -> None:
-    """Say before the work, not after it, that nothing can be written."""
     if out:
+        from pancseg.export import check_writable
+
         with output_errors():
-            out.mkdir(parents=True, exist_ok=True)
-            probe = out / ".benchmark.partial"
-            probe.write_bytes(b"")
-            probe.unlink()
+            check_writable(out)
 
 
 def _changed_voxels(kinds: list[tuple[str, str]], images: list[sitk.Image], threads: int) -> str:

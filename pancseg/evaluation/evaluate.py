@@ -13,7 +13,7 @@ from pancseg.evaluation.boxplot import dice_plot
 from pancseg.evaluation.page import page
 from pancseg.evaluation.pairing import Pair
 from pancseg.evaluation.scores import Score, score_pairs
-from pancseg.export import write_whole
+from pancseg.export import check_writable, write_whole
 
 
 class Evaluation(NamedTuple):
@@ -60,7 +60,7 @@ def evaluate(
         ValueError: no reference mask has the label; nothing is written.
         OSError: the output cannot be written.
     """
-    _check_writable(out)
+    check_writable(out)
     scores = []
     for score in score_pairs(pairs, label):
         scores.append(score)
@@ -95,11 +95,3 @@ def _files(found: Evaluation, label: int | None) -> dict[str, bytes]:
         "evaluation.md": page(found.scores, found.summary, found.comparisons, found.table_2, label),
     }
     return {name: text.encode() for name, text in texts.items()} | {"dice.png": dice_plot(dice)}
-
-
-def _check_writable(folder: Path) -> None:
-    """Say before the work, not after it, that nothing can be written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / ".evaluation.partial"
-    probe.write_bytes(b"")
-    probe.unlink()

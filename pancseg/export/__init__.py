@@ -12,11 +12,11 @@ from pancseg.export.datapackage import datapackage
 from pancseg.export.fields import Field, Row, Rows, fields_of
 from pancseg.export.table_format import KINDS, TableFormat
 from pancseg.export.tabular import table_bytes, write_codebook, write_rows
-from pancseg.export.whole_files import whole_files, write_whole
+from pancseg.export.whole_files import check_writable, whole_files, write_whole
 
 __all__ = [
-    "KINDS", "Field", "Row", "Rows", "TableFormat", "fields_of", "table_bytes", "whole_files",
-    "write_table", "write_whole",
+    "KINDS", "Field", "Row", "Rows", "TableFormat", "check_writable", "fields_of", "table_bytes",
+    "whole_files", "write_table", "write_whole",
 ]  # fmt: skip
 _CODEBOOK, _DESCRIPTION = "codebook.csv", "datapackage.json"
 

@@ -41,6 +41,18 @@ def write_whole(files: Mapping[Path, bytes]) -> None:
             partial[path].write_bytes(content)
 
 
+def check_writable(folder: Path) -> None:
+    """Make a folder and try it, to say before the work, not after it, that nothing can be written.
+
+    Raises:
+        OSError: no permission, disk full, a file in the way.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_files([folder / ".probe"]) as partial:
+        partial[folder / ".probe"].write_bytes(b"")
+    (folder / ".probe").unlink()
+
+
 def _sync(path: Path) -> None:
     """Have a file's content on the disk before anything bears its name.
 
