@@ -73,7 +73,7 @@ def train(
     ] = None,
     precision: Annotated[
         str,
-        typer.Option(help="Lightning's precision; auto: bfloat16 where the processor has it."),
+        typer.Option(help="Lightning's precision; auto: bfloat16 where it is faster than fp32."),
     ] = "auto",
     accelerator: Annotated[str, typer.Option(help="Lightning's accelerator.")] = "auto",
     devices: Annotated[str, typer.Option(help="Lightning's devices, such as 4.")] = "auto",

@@ -1,6 +1,6 @@
 """One mask against its reference → measures. Knows arrays and voxel sizes only.
 
-The surface measures are MONAI's. A mask's boundary is its voxels with a face neighbour outside the
+The surface distances are MONAI's. A mask's boundary is its voxels with a face neighbour outside the
 mask (the edge of the array counts as outside); distances run between centres of boundary voxels,
 in mm.
 """
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+from monai.metrics.utils import get_edge_surface_distance
 from numpy.typing import NDArray
 
 from pancseg.segmentation.overlap import dice
@@ -97,12 +97,13 @@ def crop_to_both(first: Mask, second: Mask, margin: int = 1) -> tuple[Mask, Mask
 def _surface_measures(prediction: Mask, reference: Mask, spacing: Spacing) -> tuple[float, float]:
     """Return HD95 in mm and surface Dice of two masks that are not empty."""
     cropped = crop_to_both(prediction, reference)
-    tensors = [torch.from_numpy(mask.copy())[None, None] for mask in cropped]
-    options = {"include_background": True, "spacing": spacing}  # the only channel is the organ
+    masks = [torch.from_numpy(mask.copy()) for mask in cropped]
     with _quiet_monai():
-        hd95 = compute_hausdorff_distance(*tensors, percentile=PERCENTILE, **options)
-        surface_dice = compute_surface_dice(*tensors, class_thresholds=[TOLERANCE_MM], **options)
-    return float(hd95), float(surface_dice)
+        _, distances, _ = get_edge_surface_distance(*masks, spacing=spacing, symmetric=True)
+    there_and_back = [d.numpy().astype(np.float64) for d in distances]
+    hd95 = max(np.percentile(d, PERCENTILE) for d in there_and_back)
+    near = np.concatenate(there_and_back) <= TOLERANCE_MM
+    return float(hd95), float(near.mean())
 
 
 @contextmanager

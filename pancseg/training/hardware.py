@@ -11,7 +11,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from pancseg.segmentation.engines.hardware import cpu_has_bf16
+from pancseg.segmentation.engines.hardware import cpu_gains_from_bf16
 from pancseg.training.record import WholeFileIO
 
 
@@ -21,7 +21,7 @@ class Hardware:
 
     Attributes:
         threads: torch's CPU threads.
-        precision: Lightning's ``precision``; ``auto``: bfloat16 where the processor has it.
+        precision: Lightning's ``precision``; ``auto``: bfloat16 where it is faster.
         accelerator, devices, nodes: Lightning's.
         workers: processes that prepare slices.
     """
@@ -43,12 +43,12 @@ def is_first_process() -> bool:
 
 
 def precision_of(hardware: Hardware) -> str:
-    """Choose bfloat16 where hardware computes in it; where it is emulated it is 50 times slower."""
+    """Choose bfloat16 where it is faster; where it is emulated it is 50 times slower."""
     if hardware.precision != "auto":
         return hardware.precision
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    return "bf16-mixed" if cpu_has_bf16() else "32-true"
+    return "bf16-mixed" if cpu_gains_from_bf16() else "32-true"
 
 
 def layout() -> torch.memory_format:

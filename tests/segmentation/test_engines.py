@@ -17,7 +17,7 @@ from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, load_checkpoint, weights_of
 from pancseg.segmentation.engines import ENGINES
 from pancseg.segmentation.engines.fold import fold_batch_norm
-from pancseg.segmentation.engines.hardware import cpu_has_bf16
+from pancseg.segmentation.engines.hardware import cpu_gains_from_bf16, cpu_has_bf16
 from pancseg.segmentation.networks import NETWORKS
 from pancseg.segmentation.preprocess import SliceGrid
 
@@ -140,6 +140,20 @@ def test_native_bf16_is_read_from_the_flags() -> None:
     assert cpu_has_bf16("avx512f avx512_bf16")
     assert cpu_has_bf16("amx_tile amx_bf16")
     assert not cpu_has_bf16("avx2 avx512f")
+
+
+@pytest.mark.parametrize(
+    ("flags", "vendor", "gains"),
+    [
+        ("avx512f avx512_bf16", "AuthenticAMD", True),
+        ("avx512f avx512_bf16 amx_bf16", "GenuineIntel", True),
+        ("avx512f avx512_bf16", "GenuineIntel", False),
+        ("asimd bf16", "", True),
+        ("avx2", "AuthenticAMD", False),
+    ],
+)
+def test_bf16_pays_with_amx_on_arm_and_on_amd(flags: str, vendor: str, gains: bool) -> None:
+    assert cpu_gains_from_bf16(flags, vendor) is gains
 
 
 def test_openvino_reaches_for_no_network_and_no_home(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ import ctypes
 from pathlib import Path
 
 _NATIVE_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # x86, x86, Arm
-
-
 _NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # Linux, Windows
 
 
@@ -30,6 +28,21 @@ def cpu_has_bf16(flags: str | None = None) -> bool:
             Without a report the answer is no.
     """
     return bool(_NATIVE_BF16 & set((_reported() if flags is None else flags).split()))
+
+
+def cpu_gains_from_bf16(flags: str | None = None, vendor: str | None = None) -> bool:
+    """Return whether the CPU is faster in bfloat16 than in fp32, as far as its flags tell.
+
+    With AVX-512 alone, without AMX, Intel's multiplies as many bfloat16 numbers in a tick as fp32
+    ones, and has to convert them (docs/log.md, 2026-11-28).
+
+    Args:
+        flags: as of :func:`cpu_has_bf16`.
+        vendor: ``GenuineIntel``, ``AuthenticAMD``, …; by default what Linux reports.
+    """
+    known = set((_reported() if flags is None else flags).split())
+    intel = (_field("vendor_id") if vendor is None else vendor) == "GenuineIntel"
+    return bool((_NATIVE_BF16 - {"avx512_bf16"} if intel else _NATIVE_BF16) & known)
 
 
 def cpu_model() -> str:
