@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,6 @@ from pancseg.cli.refusal import need, usage_errors
 from pancseg.console import progress_lines, say
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from pancseg.outcomes.study import ModelSettings, Outcome
     from pancseg.outcomes.table import Joined, TableOptions
 
@@ -61,11 +60,16 @@ Stability = Annotated[
 Algorithm = Annotated[
     str, typer.Option("--model", help="The algorithm that is declared beforehand and saved.")
 ]
-Repeats = Annotated[int, typer.Option(min=1, help="Repeats of the nested cross-validation.")]
-Outer = Annotated[int, typer.Option("--folds", min=3, help="Outer folds.")]
-Inner = Annotated[int, typer.Option("--inner-folds", min=2, help="Inner folds.")]
+Repeats = Annotated[
+    int, typer.Option(min=1, max=100, help="Repeats of the nested cross-validation.")
+]
+Outer = Annotated[int, typer.Option("--folds", min=3, max=20, help="Outer folds.")]
+Inner = Annotated[int, typer.Option("--inner-folds", min=2, max=20, help="Inner folds.")]
 CanaryRuns = Annotated[
-    int, typer.Option("--canary", min=0, help="Runs on permuted outcomes and on noise; 0: none.")
+    int,
+    typer.Option(
+        "--canary", min=0, max=1000, help="Runs on permuted outcomes and on noise; 0: none."
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of folds, models, bootstrap and canary.")]
 Cores = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: cores.")]
@@ -115,6 +119,8 @@ def subtype(
         )
         settings = ModelSettings(
             kind="subtype",
+            positive=positive,
+            stability_sha256=_sha256(stability),
             model=model,
             outer=folds,
             inner=inner_folds,
@@ -176,6 +182,9 @@ def survival(
         )
         settings = ModelSettings(
             kind="survival",
+            event_is=event_is,
+            trust_times=trust_times,
+            stability_sha256=_sha256(stability),
             model=model,
             outer=folds,
             inner=inner_folds,
@@ -195,15 +204,27 @@ def predict(
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV of predictions to write.")],
     outcome: Annotated[
         Path | None,
-        typer.Option(metavar="CLINICAL", help="Outcomes: external validation; also variables."),
+        typer.Option(
+            metavar="CLINICAL", help="Clinical variables; with outcomes: external validation."
+        ),
     ] = None,
     id_column: Id = None,
     outcome_id: OutcomeId = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The patient, where one has several rows.")
+    ] = None,
+    roi: Annotated[
+        str | None, typer.Option("--roi", help="The region; default: the model's.")
+    ] = None,
     positive: Annotated[
-        str | None, typer.Option(metavar="VALUE", help="The class to tell from the rest.")
+        str | None,
+        typer.Option(
+            metavar="VALUE", help="The class to tell from all others; default: the model's."
+        ),
     ] = None,
     event_is: Annotated[
-        str | None, typer.Option(metavar="VALUE", help="The value that means event.")
+        str | None,
+        typer.Option(metavar="VALUE", help="The value that means event; default: the model's."),
     ] = None,
     trust_model: Annotated[
         bool, typer.Option("--trust-model", help="Load forests too; only from whom you trust.")
@@ -222,14 +243,20 @@ def predict(
         from pancseg.outcomes.outputs import MODEL_FILE, csv_bytes
         from pancseg.outcomes.report import with_interval
         from pancseg.outcomes.saved import read_model
+        from pancseg.outcomes.table import TableOptions
 
+        if not (fitted / MODEL_FILE).is_file():
+            raise ValueError(f"DIR holds no {MODEL_FILE}; name the folder that `model` wrote")
         saved = read_model((fitted / MODEL_FILE).read_bytes(), trust_model)
-        options = _saved_options(saved.facts, id_column, outcome_id, outcome is not None)
+        options = TableOptions(id_column, outcome_id, group, roi)
         joined = new.read_new(saved, features, outcome, options)
-        table = new.predictions(saved, joined)
-        lines = [f"{len(table)} patients predicted"]
-        if outcome is not None:
-            judged, y = _known(joined, saved.kind, saved.facts, positive, event_is)
+        table, notes = new.predictions(saved, joined)
+        lines = [*notes, f"{len(table)} patients predicted"]
+        known = new.known_outcome(saved, joined, positive, event_is)
+        if known is None and outcome is not None:
+            lines.append(f"CLINICAL has no {saved.facts['outcome'][0]!r}: predicted, not judged")
+        if known is not None:
+            judged, y = known
             rows = table.set_index("id").loc[judged.features.index].reset_index()
             lines.append(f"external validation, {len(y)} patients with a known outcome:")
             for name, found in new.external(saved, rows, y, judged.groups).items():
@@ -239,42 +266,6 @@ def predict(
         write_whole({out: csv_bytes(table)})
     if not quiet:
         say("\n".join([*joined.notes, *lines]), sys.stdout)
-
-
-def _known(
-    joined: Joined,
-    kind: str,
-    facts: dict[str, list[str]],
-    positive: str | None,
-    event_is: str | None,
-) -> tuple[Joined, np.ndarray]:
-    """Return new patients with a known outcome, and it."""
-    from pancseg.outcomes.study import subtype_outcome, survival_outcome_of
-
-    if kind == "subtype":
-        judged, found = subtype_outcome(
-            joined, facts["outcome"][0], positive or facts["classes"][1]
-        )
-    else:
-        time, event = facts["outcome"]
-        judged, found = survival_outcome_of(joined, time, event, event_is, trust_times=True)
-    return judged, found.y
-
-
-def _saved_options(
-    facts: dict[str, object], id_column: str | None, outcome_id: str | None, clinical: bool
-) -> TableOptions:
-    from pancseg.outcomes.table import TableOptions
-
-    return TableOptions(
-        id_column=id_column,
-        outcome_id=outcome_id,
-        batch=facts["batch_column"],  # type: ignore[arg-type]
-        volume=facts["volume"],  # type: ignore[arg-type]
-        clinical=tuple(facts["clinical_columns"]) if clinical else (),  # type: ignore[arg-type]
-        roi=facts["roi"],  # type: ignore[arg-type]
-        exclude_warn=bool(facts["exclude_warn"]),
-    )
 
 
 def _options(
@@ -309,6 +300,13 @@ def _joined(
     return join(read_features(features, options), clinical, options, columns)
 
 
+def _sha256(path: Path | None) -> str | None:
+    """Return the hash of a file's content; one that cannot be read is told of when it is."""
+    if path is None or not path.is_file():
+        return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _analyse(
     joined: Joined,
     outcome: Outcome,
@@ -318,15 +316,17 @@ def _analyse(
 ) -> None:
     out, stability, workers, quiet, verbose = rest
     with usage_errors(verbose):
+        from pancseg.export.whole_files import check_writable
         from pancseg.outcomes import study as studies
         from pancseg.outcomes.analysis import analyse, steps_of
         from pancseg.outcomes.outputs import write_analysis
         from pancseg.threads import available_cores
 
         studies.refuse_what_cannot_be_modelled(joined, outcome)
-        icc = None if stability is None else studies.read_stability(stability)
+        icc = None if stability is None else studies.read_stability(stability, joined)
         study = studies.make_study(joined, outcome, settings, icc)
         warned = studies.warnings_of(joined, outcome, settings)
+        check_writable(out)
         for line in [] if quiet else joined.notes:
             say(line, sys.stdout)
         for line in warned:

@@ -186,12 +186,12 @@ def verdict(
         if beyond.low <= 0:
             found.append(
                 f"**Explained by volume**: volume alone reaches {interval(volume)}, and radiomics "
-                f"adds {interval(beyond)} to it, which may be nothing."
+                f"is not shown to be better than it (difference {interval(beyond)})."
             )
         else:
             found.append(
-                f"More than volume: radiomics adds {interval(beyond)} to volume's {main} "
-                f"of {interval(volume)}."
+                f"More than volume: radiomics is better than volume alone by {interval(beyond)}; "
+                f"volume's {main} is {interval(volume)}."
             )
     if (BOTH, CLINICAL) in differences:
         added = differences[BOTH, CLINICAL]

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from pancseg.outcomes.reading import is_missing, numbers, shown
+from pancseg.outcomes.reading import MISSING_CLASS, is_missing, numbers, shown
 
 EVENT_WORDS = {
     "0": 0, "0.0": 0, "no": 0, "n": 0, "false": 0, "alive": 0, "living": 0, "censored": 0,
@@ -34,7 +34,7 @@ def event_codes(cells: pd.Series[str], column: str, event_is: str | None) -> pd.
     Raises:
         ValueError: a coding that is not known, with the values found.
     """
-    missing = is_missing(cells)
+    missing = is_missing(cells, MISSING_CLASS)
     present = cells[~missing].str.casefold()
     if event_is is not None:
         wanted = event_is.strip().casefold()
@@ -131,19 +131,33 @@ def _refuse_two_heaps(times: np.ndarray, column: str) -> None:
 
 
 def class_codes(
-    cells: pd.Series[str], column: str, positive: str | None
+    cells: pd.Series[str], column: str, positive: str | None, others: tuple[str, ...] = ()
 ) -> tuple[pd.Series[float], tuple[str, str]]:
     """Return 1 for the positive class and 0 for the other, NaN where missing; and their names.
 
     Without ``positive`` there must be two classes, and the one that sorts last is positive (1 of
     0/1, yes of no/yes). With it, every other class is the other.
 
+    Args:
+        cells: as read.
+        column: for messages.
+        positive: the class to tell from the rest.
+        others: the classes that the rest may be; none: any.
+
     Raises:
-        ValueError: one class, more than two, or ``positive`` is none of them.
+        ValueError: one class, more than two, two that differ in case only, ``positive`` is none of
+            them, or one is not among ``others``.
     """
-    missing = is_missing(cells)
+    missing = is_missing(cells, MISSING_CLASS)
     present = cells[~missing]
     classes = sorted(set(present))
+    _refuse_two_spellings(classes, column)
+    if others and (new := [name for name in classes if name not in {positive, *others}]):
+        raise ValueError(
+            f"label column {column!r}: the model was not fitted with {new[0]!r} but with "
+            f"{', '.join(map(repr, (*others, positive)))}; empty those cells, or name the class "
+            "to tell from all others with --positive"
+        )
     if len(classes) < 2:
         raise ValueError(
             f"label column {column!r}: {shown(present) or 'nothing'} in all {len(present)} rows; "
@@ -161,3 +175,14 @@ def class_codes(
         )
     rest = " or ".join(name for name in classes if name != chosen)
     return (present == chosen).astype(float).reindex(cells.index), (rest, chosen)
+
+
+def _refuse_two_spellings(classes: list[str], column: str) -> None:
+    """Refuse classes that differ in case only, such as yes and Yes."""
+    known: dict[str, str] = {}
+    for name in classes:
+        if (first := known.setdefault(name.casefold(), name)) != name:
+            raise ValueError(
+                f"label column {column!r}: {first!r} and {name!r} differ in case only; spell one "
+                "class one way"
+            )

@@ -18,7 +18,7 @@ from pancseg.outcomes.pictures import PERFORMANCE, feature_table, pictures
 from pancseg.outcomes.saved import SavedModel, model_bytes
 from pancseg.outcomes.study import CHANCE, Outcome, batch_codes
 from pancseg.outcomes.survival import time_grid
-from pancseg.outcomes.table import Joined, TableOptions
+from pancseg.outcomes.table import Joined, Origin, TableOptions
 
 MODEL_FILE = "model.skops"
 
@@ -38,14 +38,14 @@ def write_analysis(
     """
     folder.mkdir(parents=True, exist_ok=True)
     images = pictures(results)
-    parts = report.sections(results, joined, warned)
+    parts = report.sections(results, joined, outcome, warned)
     title = f"Radiomics and {', '.join(outcome.columns)}"
     files: dict[str, bytes] = {
         **images,
         "report.md": report.markdown(title, parts).encode(),
         "report.html": report.html(title, parts, images).encode(),
         "CLEAR.md": report.clear_text(results, joined).encode(),
-        "settings.yaml": settings_text(results, outcome, options).encode(),
+        "settings.yaml": settings_text(results, outcome, options, joined.origin).encode(),
         "unmatched.csv": csv_bytes(joined.unmatched),
         "features_used.csv": csv_bytes(feature_table(results)),
         "folds.csv": csv_bytes(_folds(results, joined)),
@@ -54,9 +54,8 @@ def write_analysis(
         files["predictions.csv"] = csv_bytes(_predictions(results, joined, outcome))
         files[MODEL_FILE] = model_bytes(saved_model(results, joined, outcome, options))
     write_whole({folder / name: content for name, content in files.items()})
-    if results.leaks:
-        for name in ("predictions.csv", MODEL_FILE, *PERFORMANCE):  # of an earlier run
-            (folder / name).unlink(missing_ok=True)
+    for name in {"predictions.csv", MODEL_FILE, *PERFORMANCE} - set(files):  # of an earlier run
+        (folder / name).unlink(missing_ok=True)
 
 
 def saved_model(
@@ -65,16 +64,14 @@ def saved_model(
     """Return the declared model and what stands beside it, fitted on all patients."""
     names = [n for n in results.final if not n.startswith("radiomics, ")]
     facts: dict[str, Any] = {
-        "features": list(joined.features.columns),
-        "clinical": list(joined.clinical.columns),
-        "clinical_columns": list(options.clinical),
-        "volume": options.volume,
+        "origin": plain(joined.origin),
         "batches": None if joined.batch is None else list(batch_codes(joined.batch)[1]),
         "batch_column": options.batch,
-        "roi": options.roi,
         "exclude_warn": options.exclude_warn,
         "outcome": list(outcome.columns),
         "classes": list(outcome.classes),
+        "others": list(outcome.others),
+        "event_is": results.settings.event_is,
         "times": list(time_grid(outcome.y)) if outcome.kind == "survival" else [],
         "patients": len(outcome.y),
         "made_by": report.made_by(),
@@ -82,7 +79,7 @@ def saved_model(
     return SavedModel(outcome.kind, {name: results.final[name] for name in names}, facts)
 
 
-def settings_text(results: Results, outcome: Outcome, options: TableOptions) -> str:
+def settings_text(results: Results, outcome: Outcome, options: TableOptions, origin: Origin) -> str:
     """Return ``settings.yaml``: everything chosen, no path and no time of day."""
     content = {
         "pancseg": pancseg.__version__,
@@ -90,6 +87,7 @@ def settings_text(results: Results, outcome: Outcome, options: TableOptions) -> 
         "outcome": list(outcome.columns),
         "classes": list(outcome.classes),
         "settings": results.settings.model_dump(),
+        "features": {name: value for name, value in plain(origin).items() if name != "features"},
         "table": {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in vars(options).items()
@@ -97,6 +95,12 @@ def settings_text(results: Results, outcome: Outcome, options: TableOptions) -> 
         "models": {recipe.name: len(recipe.candidates) for recipe in results.study.recipes},
     }
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def plain(origin: Origin) -> dict[str, Any]:
+    """Return it as lists and text."""
+    levels = {name: list(texts) for name, texts in origin.levels.items()}
+    return {**vars(origin), "features": list(origin.features), "levels": levels}
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +14,79 @@ from pancseg.outcomes import measures, subtype
 from pancseg.outcomes.calibration import cox_slope, logistic_line
 from pancseg.outcomes.measures import Estimate, estimate
 from pancseg.outcomes.saved import SavedModel
-from pancseg.outcomes.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
+from pancseg.outcomes.study import (
+    BOTH,
+    CHANCE,
+    CLINICAL,
+    RADIOMICS,
+    VOLUME,
+    subtype_outcome,
+    survival_outcome_of,
+)
 from pancseg.outcomes.survival import SurvivalTask
-from pancseg.outcomes.table import Joined, TableOptions, alone, join, read_features
+from pancseg.outcomes.table import (
+    Joined,
+    Origin,
+    TableOptions,
+    join,
+    read_features,
+    without_clinical,
+)
+from pancseg.outcomes.validate import Fitted
+
+
+def origin_of(saved: SavedModel) -> Origin:
+    """Return what is known of the table that the model was fitted on."""
+    facts = saved.facts["origin"]
+    levels = {name: tuple(texts) for name, texts in facts["levels"].items()}
+    return Origin(**{**facts, "features": tuple(facts["features"]), "levels": levels})
 
 
 def read_new(
     saved: SavedModel, features: Path, clinical: Path | None, options: TableOptions
 ) -> Joined:
-    """Read new patients' table; without a clinical file, no outcome is known.
+    """Read new patients' table as the model's was read; without an outcome it is not known.
+
+    Args:
+        saved: the model.
+        features: their features.
+        clinical: their clinical variables, their outcomes, or both.
+        options: id columns, region and group; the rest is the model's.
 
     Raises:
         ValueError: see :mod:`table`.
     """
-    found = read_features(features, options)
+    known = origin_of(saved)
+    facts = saved.facts
+    options = replace(options, batch=facts["batch_column"], exclude_warn=facts["exclude_warn"])
+    found = read_features(features, options, known=known)
     if clinical is None:
-        return alone(found, options)
-    return join(found, clinical, options, tuple(saved.facts["outcome"]))
+        return without_clinical(found, options, known)
+    return join(found, clinical, options, tuple(saved.facts["outcome"]), known)
 
 
-def predictions(saved: SavedModel, joined: Joined) -> pd.DataFrame:
-    """Return one row per patient and one column per model.
+def predictions(saved: SavedModel, joined: Joined) -> tuple[pd.DataFrame, list[str]]:
+    """Return one row per patient and one column per model, and notes on missing values.
 
     Subtype: the probability of the positive class. Survival: the log hazard, and beside it the
     probability to be event-free at the middle of the model's times. Models whose columns are not
-    there are left out.
+    there are left out; a patient without any of a model's values gets no prediction (NaN).
 
     Raises:
         ValueError: features that the model needs are missing; a scanner or site it has not seen.
     """
     blocks = _blocks(saved, joined)
-    found = pd.DataFrame({"id": joined.features.index})
+    found, notes = pd.DataFrame({"id": joined.features.index}), []
     for name, model in saved.models.items():
         if name == CHANCE or not set(model.blocks) <= set(blocks):
             continue
+        missing = _missing(saved, joined, model)
+        some, all_of = missing.any(axis=1), missing.all(axis=1)
+        if some.any():
+            notes.append(
+                f"{name}: {int(some.sum())} of {len(found)} patients lack values that it uses: the "
+                f"training's medians stand for them; {int(all_of.sum())} lack all and get none."
+            )
         x = model.prepared(blocks)
         if saved.kind == "subtype":
             found[_column(name)] = subtype.SubtypeTask().predict(model.model, x)
@@ -54,7 +94,41 @@ def predictions(saved: SavedModel, joined: Joined) -> pd.DataFrame:
             task = SurvivalTask((_middle(saved),))
             found[_column(name)] = task.predict(model.model, x)
             found[_curve_column(name, task.times[0])] = task.curves(model.model, x)[:, 0]
-    return found
+        columns = [_column(name)]
+        if saved.kind == "survival":
+            columns.append(_curve_column(name, _middle(saved)))
+        found.loc[all_of, columns] = np.nan
+    return found, notes
+
+
+def known_outcome(
+    saved: SavedModel,
+    joined: Joined,
+    positive: str | None,
+    event_is: str | None,
+) -> tuple[Joined, np.ndarray] | None:
+    """Return new patients with a known outcome, and it; None where the file has no outcome.
+
+    Args:
+        saved: the model.
+        joined: new patients.
+        positive: the class to tell from any other, where it is spelt otherwise than the model's.
+        event_is: the value that means event, where it is not the model's.
+
+    Raises:
+        ValueError: see :mod:`coding`; a class that the model was not fitted with.
+    """
+    columns = saved.facts["outcome"]
+    if not set(columns) <= set(joined.outcomes):
+        return None
+    if saved.kind == "subtype":
+        others = () if positive else tuple(saved.facts["others"])
+        positive = positive or saved.facts["classes"][1]
+        judged, found = subtype_outcome(joined, columns[0], positive, others)
+    else:
+        event_is = event_is or saved.facts["event_is"]
+        judged, found = survival_outcome_of(joined, columns[0], columns[1], event_is, True)
+    return judged, found.y
 
 
 def external(
@@ -72,6 +146,8 @@ def external(
     Raises:
         ValueError: one class only, or no event.
     """
+    there = table[_column(RADIOMICS)].notna().to_numpy()
+    table, y, groups = table[there].reset_index(drop=True), y[there], groups[there]
     positives = y["event"] if saved.kind == "survival" else y
     if positives.sum() in ((0,) if saved.kind == "survival" else (0, len(y))):
         what = "no event" if saved.kind == "survival" else "one class only"
@@ -141,46 +217,37 @@ def _curve_column(name: str, time: float) -> str:
 
 def _blocks(saved: SavedModel, joined: Joined) -> dict[str, np.ndarray]:
     facts: Mapping[str, Any] = saved.facts
-    missing = [name for name in facts["features"] if name not in joined.features]
+    names = origin_of(saved).features
     used = _used(saved)
-    if lost := [name for name in missing if name in used]:
+    if lost := [name for name in names if name in used and name not in joined.features]:
         raise ValueError(
             f"FEATURES lacks {len(lost)} columns that the model uses, such as {lost[0]!r}; extract "
             "with the same settings"
         )
-    x = joined.features.reindex(columns=facts["features"]).to_numpy(float)
+    x = joined.features.reindex(columns=names).to_numpy(float)
     if facts["batches"] is not None:
-        if joined.batch is None:
-            raise ValueError(f"the model needs the column {facts['batch_column']!r} (--batch)")
+        assert joined.batch is not None
         place = {name: code for code, name in enumerate(facts["batches"])}
         codes = [place.get(name, -1) for name in joined.batch]
         x = np.column_stack([codes, x])
     found = {RADIOMICS: x}
     if joined.volume.shape[1]:
         found[VOLUME] = joined.volume.to_numpy(float)
-    if facts["clinical"] and joined.clinical.shape[1]:
-        found[CLINICAL] = _same_indicators(joined.clinical, facts).to_numpy(float)
+    if joined.clinical.shape[1]:
+        found[CLINICAL] = joined.clinical.to_numpy(float)
     return found
 
 
-def _same_indicators(clinical: pd.DataFrame, facts: Mapping[str, Any]) -> pd.DataFrame:
-    """Return clinical columns as the model knows them.
-
-    Which level has no indicator is told by the levels that are there, so all of them must be.
-
-    Raises:
-        ValueError: a level that the model has not seen, or one that no new patient has.
-    """
-    known = facts["clinical"]
-    new = [name for name in clinical if name not in known]
-    if new:
-        raise ValueError(f"clinical value {new[0]!r} was not there when the model was fitted")
-    if gone := [name for name in known if name not in clinical]:
-        raise ValueError(
-            f"no new patient has the clinical value {gone[0]!r}; predict patients of all values "
-            "that the model knows together, or without --outcome"
-        )
-    return clinical.reindex(columns=known)
+def _missing(saved: SavedModel, joined: Joined, model: Fitted) -> np.ndarray:
+    """Return (patients, columns) which of the values that a model uses are missing."""
+    tables = {
+        RADIOMICS: joined.features,
+        VOLUME: joined.volume,
+        CLINICAL: joined.clinical,
+    }
+    there = pd.concat([tables[name] for name in model.blocks], axis=1)
+    used = [c for c, w in zip(model.columns, model.weights, strict=True) if w and c in there]
+    return np.asarray(there[used].isna() if used else there.isna())
 
 
 def _used(saved: SavedModel) -> set[str]:

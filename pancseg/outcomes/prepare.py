@@ -128,9 +128,18 @@ class Cleaned(TransformerMixin, BaseEstimator):
         self.stability, self.batch = stability, batch
 
     def fit(self, x: np.ndarray, y: Any = None) -> Self:
-        """Fit all steps before scaling on training rows."""
+        """Fit all steps before scaling on training rows.
+
+        Raises:
+            ValueError: no column is left.
+        """
         spared = int(self.batch)
         self.varied_ = Varied(spared).fit(x)
+        if len(self.varied_.kept_) == spared:
+            raise ValueError(
+                f"no feature is left in a training fold: all {x.shape[1] - spared} are nearly "
+                f"constant or more than {MOST_MISSING:.0%} empty"
+            )
         self.imputer_ = SimpleImputer(strategy="median")
         filled = self.imputer_.fit_transform(self.varied_.transform(x))
         self.combat_ = ComBat().fit(filled) if self.batch else None

@@ -15,8 +15,13 @@ import numpy as np
 import pandas as pd
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", ".", "-", "?", "#n/a", "unknown"})
+"""What says in a column of numbers that there is none."""
+MISSING_CLASS = MISSING - {"none", "-"}
+"""The same in a column of classes, where "none" and "-" are classes as well as any."""
 _DOT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_COMMA_SEPARATED = "comma_separated"
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
 def read_text_table(path: Path, what: str) -> pd.DataFrame:
@@ -27,9 +32,16 @@ def read_text_table(path: Path, what: str) -> pd.DataFrame:
         what: how messages call the file.
 
     Raises:
-        ValueError: no table, a column name twice, a row longer than the header.
-        OSError: the file cannot be read.
+        ValueError: the file cannot be read, no table, a column name twice, a row longer than the
+            header.
     """
+    try:
+        return _read(path, what)
+    except OSError as error:
+        raise ValueError(f"{what} cannot be read: {error.strerror or error}") from error
+
+
+def _read(path: Path, what: str) -> pd.DataFrame:
     if path.suffix.lower() in (".parquet", ".pq"):
         return _from_parquet(path, what)
     return _from_csv(_decoded(path.read_bytes(), what), what)
@@ -39,10 +51,17 @@ def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
     """Return a column of text as numbers, NaN where missing; a decimal comma is understood.
 
     Raises:
-        ValueError: text that is no number, or both ``.`` and ``,`` as decimal marks.
+        ValueError: text that is no number, both ``.`` and ``,`` as decimal marks, or numbers such
+            as 1,234 of a comma-separated file, which may be thousands.
     """
     present = cells[~is_missing(cells)]
     with_comma = present.map(lambda cell: bool(_COMMA.fullmatch(cell)))
+    thousands = present[with_comma].map(lambda cell: bool(_THOUSANDS.fullmatch(cell)))
+    if len(thousands) and thousands.all() and cells.attrs.get(_COMMA_SEPARATED):
+        raise ValueError(
+            f"{what}: in {shown(present[with_comma], 1)} the comma may be a decimal mark or part "
+            "thousands; write the numbers without it"
+        )
     if with_comma.any() and present.str.contains(".", regex=False).any():
         raise ValueError(f"{what}: both 1.5 and 1,5 are used; use one decimal mark")
     plain = present.str.replace(",", ".", regex=False).where(with_comma, present)
@@ -57,9 +76,9 @@ def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
     return found
 
 
-def is_missing(cells: pd.Series[str]) -> pd.Series[bool]:
+def is_missing(cells: pd.Series[str], words: frozenset[str] = MISSING) -> pd.Series[bool]:
     """Return where a cell says that there is no value."""
-    return cells.str.casefold().isin(MISSING)
+    return cells.str.casefold().isin(words)
 
 
 def shown(values: pd.Series[str], most: int = 6) -> str:
@@ -101,7 +120,8 @@ def _decoded(content: bytes, what: str) -> str:
 
 def _from_csv(text: str, what: str) -> pd.DataFrame:
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+        delimiter = _delimiter(text)
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:
         raise ValueError(f"{what} is no CSV that can be read: {error}") from None
     lines = [(place, [cell.strip() for cell in row]) for place, row in enumerate(rows, start=1)]
@@ -121,7 +141,9 @@ def _from_csv(text: str, what: str) -> pd.DataFrame:
                 "hold the delimiter (a decimal comma in a comma-separated file?)"
             )
     cells = [(row + [""] * width)[:width] for _, row in lines[1:]]
-    return pd.DataFrame(cells, columns=header, dtype=str)
+    table = pd.DataFrame(cells, columns=header, dtype=str)
+    table.attrs[_COMMA_SEPARATED] = delimiter == ","
+    return table
 
 
 def _delimiter(text: str) -> str:

@@ -17,7 +17,7 @@ from pancseg.outcomes.clear import checklist
 from pancseg.outcomes.importance import SHUFFLES
 from pancseg.outcomes.measures import Estimate
 from pancseg.outcomes.pictures import feature_table, risk_groups, weights_are_permuted
-from pancseg.outcomes.study import RADIOMICS
+from pancseg.outcomes.study import RADIOMICS, Outcome
 from pancseg.outcomes.table import Joined
 
 _SHOWN_FEATURES = 20
@@ -73,9 +73,11 @@ class Section:
     pictures: Sequence[str] = ()
 
 
-def sections(results: Results, joined: Joined, warned: Sequence[str]) -> list[Section]:
+def sections(
+    results: Results, joined: Joined, outcome: Outcome, warned: Sequence[str]
+) -> list[Section]:
     """Return the report; without performance when a canary sang."""
-    found = [_verdict(results), Section("Data", [_data(results, joined), *joined.notes])]
+    found = [_verdict(results), Section("Data", [_data(joined, outcome), *joined.notes])]
     found.append(Section("Warnings", list(warned) or ["None."]))
     found.append(_canary(results))
     if not results.leaks:
@@ -168,12 +170,15 @@ def _verdict(results: Results) -> Section:
     return Section("Verdict", results.verdict)
 
 
-def _data(results: Results, joined: Joined) -> str:
-    y = results.study.y
-    n, p = joined.features.shape
-    if y.dtype.names is None:
-        return f"{n} patients, {int(y.sum())} of the positive class, {p} features."
-    return f"{n} patients, {int(y['event'].sum())} events, {p} features."
+def _data(joined: Joined, outcome: Outcome) -> str:
+    rows, p = joined.features.shape
+    patients = len(set(joined.groups))
+    n = f"{rows} patients" if rows == patients else f"{rows} rows of {patients} patients"
+    if outcome.kind == "survival":
+        return f"{n}, {int(outcome.y['event'].sum())} events, {p} features."
+    rest, positive = outcome.classes
+    count = int(outcome.y.sum())
+    return f"{n}, {count} {positive} (the positive class), {rows - count} {rest}, {p} features."
 
 
 def _canary(results: Results) -> Section:

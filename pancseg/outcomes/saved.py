@@ -19,7 +19,7 @@ import skops.io.exceptions
 
 from pancseg.outcomes.validate import Fitted
 
-FORMAT = 1
+FORMAT = 2
 TRUSTED = [
     "pancseg.outcomes.combat.ComBat",
     "pancseg.outcomes.cox.CoxElasticNet",
@@ -53,7 +53,7 @@ class SavedModel:
     Attributes:
         kind: subtype or survival.
         models: fitted recipes by name.
-        facts: columns, batches, volume, classes, times, versions: plain values.
+        facts: the table it was fitted on, batches, classes, times, versions: plain values.
     """
 
     kind: str

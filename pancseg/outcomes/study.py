@@ -14,9 +14,10 @@ from pancseg.outcomes import subtype, survival
 from pancseg.outcomes.coding import class_codes, event_codes, survival_times
 from pancseg.outcomes.cox import survival_outcome
 from pancseg.outcomes.importance import SHUFFLES
+from pancseg.outcomes.leaks import refuse_outcome_values
 from pancseg.outcomes.prepare import plain_preparation, preparation
-from pancseg.outcomes.reading import numbers, read_text_table
-from pancseg.outcomes.table import Joined, refuse_outcome_values
+from pancseg.outcomes.reading import MISSING_CLASS, numbers, read_text_table
+from pancseg.outcomes.table import Joined
 from pancseg.outcomes.validate import Block, Recipe, Study
 
 RADIOMICS, VOLUME, CLINICAL, CHANCE = "radiomics", "volume only", "clinical only", "chance"
@@ -35,6 +36,10 @@ class ModelSettings(BaseModel):
         resamples: of the patient bootstrap.
         canary: runs on permuted outcomes, and as many on noise features; 0: none.
         seed: of folds, models, bootstrap and canary.
+        positive: the class to tell from the rest, if it was named.
+        event_is: the value that means event, if it was named.
+        trust_times: times were not asked whether they are of two units.
+        stability_sha256: hash of the file with the features' stability, if there was one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +52,10 @@ class ModelSettings(BaseModel):
     resamples: int = Field(1000, ge=100, le=100_000)
     canary: int = Field(8, ge=0, le=1000)
     seed: int = Field(0, ge=0)
+    positive: str | None = None
+    event_is: str | None = None
+    trust_times: bool = False
+    stability_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,12 +67,14 @@ class Outcome:
         y: (n,) 0/1, or events and times.
         columns: where it came from.
         classes: names of class 0 and 1; empty for survival.
+        others: the classes that class 0 is made of; empty for survival.
     """
 
     kind: Literal["subtype", "survival"]
     y: np.ndarray
     columns: tuple[str, ...]
     classes: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def strata(self) -> np.ndarray:
@@ -71,14 +82,22 @@ class Outcome:
         return np.asarray(self.y["event"] if self.kind == "survival" else self.y).astype(int)
 
 
-def subtype_outcome(joined: Joined, label: str, positive: str | None) -> tuple[Joined, Outcome]:
-    """Return the cohort with a known class, and it; the others are counted."""
-    codes, classes = class_codes(joined.outcomes[label], label, positive)
+def subtype_outcome(
+    joined: Joined, label: str, positive: str | None, others: tuple[str, ...] = ()
+) -> tuple[Joined, Outcome]:
+    """Return the cohort with a known class, and it; the others are counted.
+
+    Raises:
+        ValueError: see :func:`class_codes`; or a column is the class under another name.
+    """
+    cells = joined.outcomes[label]
+    codes, classes = class_codes(cells, label, positive, others)
     keep = codes.notna().to_numpy()
-    joined = joined.rows(keep, _lost(keep, f"no {label}"))
+    joined = joined.rows(keep, _lost(keep, f"no {label}", cells))
     y = codes[keep].to_numpy().astype(int)
-    refuse_outcome_values(joined.features, y.astype(float), label)
-    return joined, Outcome("subtype", y, (label,), classes)
+    _refuse_outcome_again(joined, y.astype(float), label)
+    others = others or tuple(sorted(set(cells[codes == 0])))
+    return joined, Outcome("subtype", y, (label,), classes, others)
 
 
 def survival_outcome_of(
@@ -88,11 +107,16 @@ def survival_outcome_of(
     times = survival_times(joined.outcomes[time], time, trust_times)
     events = event_codes(joined.outcomes[event], event, event_is)
     keep = (times.notna() & events.notna()).to_numpy()
-    joined = joined.rows(keep, _lost(keep, f"no {time} or no {event}"))
+    joined = joined.rows(keep, _lost(keep, f"no {time} or no {event}", joined.outcomes[event]))
     y = survival_outcome(events[keep].to_numpy() == 1, times[keep].to_numpy())
-    refuse_outcome_values(joined.features, y["time"], time)
-    refuse_outcome_values(joined.features, y["event"].astype(float), event)
+    _refuse_outcome_again(joined, y["time"], time)
+    _refuse_outcome_again(joined, y["event"].astype(float), event)
     return joined, Outcome("survival", y, (time, event))
+
+
+def _refuse_outcome_again(joined: Joined, outcome: np.ndarray, column: str) -> None:
+    refuse_outcome_values(joined.features, outcome, column)
+    refuse_outcome_values(joined.clinical, outcome, column, "clinical variable")
 
 
 def refuse_what_cannot_be_modelled(joined: Joined, outcome: Outcome) -> None:
@@ -101,9 +125,9 @@ def refuse_what_cannot_be_modelled(joined: Joined, outcome: Outcome) -> None:
     Raises:
         ValueError: the line.
     """
-    n, patients = len(outcome.y), len(np.unique(joined.groups))
+    n = len(np.unique(joined.groups))
     if outcome.kind == "survival":
-        events = int(outcome.y["event"].sum())
+        events = _patients(joined, outcome.y["event"])
         if events == 0:
             raise ValueError(f"all {n} patients are censored: there is no event to model")
         if events < FEWEST_EVENTS:
@@ -113,22 +137,28 @@ def refuse_what_cannot_be_modelled(joined: Joined, outcome: Outcome) -> None:
         if np.ptp(outcome.y["time"]) == 0:
             raise ValueError(f"all {n} times are {outcome.y['time'][0]:g}: the outcome is constant")
     else:
-        counts = np.bincount(outcome.y, minlength=2)
-        if counts.min() == 0:
+        smaller = min(_patients(joined, outcome.y == code) for code in (0, 1))
+        if smaller == 0:
             raise ValueError(f"all {n} patients are of one class; two are needed")
-        if counts.min() < FEWEST_OF_CLASS:
+        if smaller < FEWEST_OF_CLASS:
             raise ValueError(
-                f"the smaller class has {counts.min()} of {n} patients; at least "
+                f"the smaller class has {smaller} of {n} patients; at least "
                 f"{FEWEST_OF_CLASS} are needed"
             )
-    if patients < FEWEST_PATIENTS:
-        raise ValueError(f"{patients} patients; at least {FEWEST_PATIENTS} are needed")
+    if n < FEWEST_PATIENTS:
+        raise ValueError(f"{n} patients; at least {FEWEST_PATIENTS} are needed")
     if joined.batch is not None:
-        _refuse_batches(joined.batch)
+        _refuse_batches(joined, joined.batch)
 
 
-def _refuse_batches(batch: np.ndarray) -> None:
-    names, sizes = np.unique(batch, return_counts=True)
+def _patients(joined: Joined, rows: np.ndarray) -> int:
+    """Return how many patients these rows are of."""
+    return len(np.unique(joined.groups[rows]))
+
+
+def _refuse_batches(joined: Joined, batch: np.ndarray) -> None:
+    names = np.unique(batch)
+    sizes = np.array([_patients(joined, batch == name) for name in names])
     if len(names) == 1:
         raise ValueError("--batch: there is one scanner or site only, nothing to harmonise")
     if sizes.min() < FEWEST_OF_BATCH:
@@ -141,9 +171,10 @@ def _refuse_batches(batch: np.ndarray) -> None:
 def warnings_of(joined: Joined, outcome: Outcome, settings: ModelSettings) -> list[str]:
     """Return what the data can hardly carry, with numbers."""
     found = []
-    n, p = joined.features.shape
-    count = int(outcome.strata.sum())
-    smaller = count if outcome.kind == "survival" else min(count, n - count)
+    n, p = len(np.unique(joined.groups)), joined.features.shape[1]
+    count = _patients(joined, outcome.strata == 1)
+    rest = _patients(joined, outcome.strata == 0)
+    smaller = count if outcome.kind == "survival" else min(count, rest)
     what = "events" if outcome.kind == "survival" else "patients of the smaller class"
     largest = max(k for k in subtype.SIZES if k <= max(subtype.SIZES[0], smaller // 4))
     if n < _FEW_PATIENTS:
@@ -241,18 +272,24 @@ def make_study(
     )
 
 
-def read_stability(path: Path) -> pd.Series[float]:
+def read_stability(path: Path, joined: Joined) -> pd.Series[float]:
     """Return ICC by feature from a CSV with columns ``feature`` and ``icc``.
 
     Raises:
-        ValueError: other columns, text, a feature twice.
+        ValueError: other columns, text, a feature twice, none of the cohort's.
     """
     table = read_text_table(path, "the stability file")
     if not {"feature", "icc"} <= set(table.columns):
         raise ValueError("the stability file needs the columns feature and icc")
     if table["feature"].duplicated().any():
         raise ValueError("the stability file names a feature twice")
-    return numbers(table["icc"], "icc").set_axis(pd.Index(table["feature"]))
+    found = numbers(table["icc"], "icc").set_axis(pd.Index(table["feature"]))
+    if not set(found.index) & set(joined.features):
+        raise ValueError(
+            f"the stability file ({found.index[0]!r}, …) names none of the features "
+            f"({joined.features.columns[0]!r}, …)"
+        )
+    return found
 
 
 def batch_codes(batch: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -274,8 +311,13 @@ def _strata(strata: np.ndarray, batch: np.ndarray | None) -> np.ndarray:
     return strata if batch is None else strata + 2 * batch_codes(batch)[0]
 
 
-def _lost(keep: np.ndarray, why: str) -> str | None:
-    return f"{int((~keep).sum())} patients with {why} were left out." if not keep.all() else None
+def _lost(keep: np.ndarray, why: str, cells: pd.Series[str]) -> str | None:
+    """Return how many rows go, and what stands in those cells that are not empty."""
+    if keep.all():
+        return None
+    words = sorted(set(cells[~keep].str.casefold()) & (MISSING_CLASS - {""}))
+    written = f" (cells that say {', '.join(words)} among them)" if words else ""
+    return f"{int((~keep).sum())} rows with {why} were left out{written}."
 
 
 def _separation(columns: pd.DataFrame, outcome: Outcome) -> list[str]:

@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pancseg import columns
-from pancseg.outcomes.reading import is_missing, numbers, read_text_table, shown
+from pancseg.outcomes.clinical import clinical_levels, clinical_numbers
+from pancseg.outcomes.leaks import refuse_outcome_names, refuse_twins
+from pancseg.outcomes.matching import one_spelling, unmatched
+from pancseg.outcomes.reading import is_missing, numbers, read_text_table
 
 _NOT_FEATURES = {column.name for column in (*columns.IDS, *columns.HASHES)}
 VOLUMES = (
     "original_shape_MeshVolume", "original_shape_VoxelVolume", "qc_volume_ml",
     "volume_ml", "volume",
 )  # fmt: skip
-_MOST_LEVELS = 10
+_NAMELESS = re.compile(r"unnamed_\d+|Unnamed: \d+")
+"""Columns without a name, as read here or as pandas writes them: the number of the row."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +57,41 @@ class TableOptions:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a table must have in common with the one that a model was fitted on.
+
+    Attributes:
+        features: names of the feature columns.
+        settings: ``settings_sha256`` of all rows, where the table has it.
+        region: ``roi`` of all rows, where the table has it.
+        volume: name of the volume's column, if there is one.
+        group: the column whose equal values were never parted, if one was named.
+        levels: of each clinical variable its texts in order, the first one without an indicator;
+            none for numbers.
+    """
+
+    features: tuple[str, ...] = ()
+    settings: str | None = None
+    region: str | None = None
+    volume: str | None = None
+    group: str | None = None
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Features:
     """FEATURES, read: one row per id.
 
     Attributes:
         values: (n, features) numbers, NaN where missing; the index is the id as text.
         text: every column as read, same index.
-        volume: name of the volume's column in ``text``, if there is one.
+        origin: what is known of them.
         notes: what was left out, in sentences.
     """
 
     values: pd.DataFrame
     text: pd.DataFrame
-    volume: str | None
+    origin: Origin
     notes: tuple[str, ...] = ()
 
 
@@ -79,6 +106,7 @@ class Joined:
         outcomes: the clinical file's cells as text, same index.
         groups: (n,) what must stay together in a fold.
         batch: (n,) scanner or site, or None.
+        origin: what is known of them.
         notes: what was joined and left out, in sentences.
         unmatched: ids with the file that lacks them.
     """
@@ -89,95 +117,114 @@ class Joined:
     outcomes: pd.DataFrame
     groups: np.ndarray
     batch: np.ndarray | None
+    origin: Origin = Origin()
     notes: tuple[str, ...] = ()
     unmatched: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def rows(self, keep: np.ndarray, note: str | None = None) -> Joined:
         """Return the cohort with these rows only, and a note on why."""
-        return Joined(
-            self.features[keep],
-            self.clinical[keep],
-            self.volume[keep],
-            self.outcomes[keep],
-            self.groups[keep],
-            None if self.batch is None else self.batch[keep],
-            self.notes + ((note,) if note else ()),
-            self.unmatched,
+        return replace(
+            self,
+            features=self.features[keep],
+            clinical=self.clinical[keep],
+            volume=self.volume[keep],
+            outcomes=self.outcomes[keep],
+            groups=self.groups[keep],
+            batch=None if self.batch is None else self.batch[keep],
+            notes=self.notes + ((note,) if note else ()),
         )
 
 
-def read_features(path: Path, options: TableOptions, also_id: str | None = None) -> Features:
+def read_features(
+    path: Path, options: TableOptions, also_id: str | None = None, known: Origin | None = None
+) -> Features:
     """Read FEATURES; rows that failed the verdict are left out and counted.
 
     Args:
         path: pancseg's table, or any CSV or Parquet file with an id column.
         options: how.
         also_id: an id column to look for after ``patient_id``.
+        known: the table is read for a model that was fitted on such a one: only its features count.
 
     Raises:
         ValueError: one clear line; see the issue's list of bad input.
     """
     text = read_text_table(path, "FEATURES")
-    text, notes = _usable_rows(text, options)
+    text, region, notes = _of_one_region(text, options, known)
+    text = _usable_rows(text, options, notes)
     id_column = _id_column(text, options.id_column, ("patient_id", also_id), "FEATURES")
     text = _indexed(text, id_column, "FEATURES")
-    skip = {id_column, options.group, options.batch, *options.drop, *options.clinical}
     _check_known(text, options.drop, "FEATURES", "--drop")
-    names = [
-        name
-        for name in map(str, text.columns)
-        if name not in skip | _NOT_FEATURES and not name.startswith("qc_")
-    ]
-    values = _feature_values(text, names)
-    empty = values.columns[values.isna().all()]
-    if len(empty) == len(names):
+    settings = None if "settings_sha256" in options.drop else _settings_of(text, known)
+    volume = _volume(text, options, known, notes)
+    names = _feature_names(text, id_column, options, notes) if known is None else known.features
+    values = _feature_values(text, [name for name in names if name in text])
+    empty = values.columns[values.isna().all()] if known is None else pd.Index([])
+    if len(empty) and len(empty) == len(values.columns):
         raise ValueError(f"FEATURES: all {len(names)} feature columns are empty")
     if len(empty):
         notes.append(f"{len(empty)} feature columns are empty in every row and were left out.")
-    return Features(values.drop(columns=empty), text, _volume(text, options), tuple(notes))
+    values = values.drop(columns=empty)
+    origin = Origin(tuple(map(str, values.columns)), settings, region, volume, options.group)
+    return Features(values, text, origin, tuple(notes))
 
 
 def join(
-    found: Features, path: Path, options: TableOptions, outcome_columns: tuple[str, ...]
+    found: Features,
+    path: Path,
+    options: TableOptions,
+    outcome_columns: tuple[str, ...],
+    known: Origin | None = None,
 ) -> Joined:
     """Join features with the clinical file by id.
+
+    Args:
+        found: the features.
+        path: the clinical file.
+        options: how.
+        outcome_columns: of the clinical file.
+        known: what a fitted model knows; then the clinical file may lack all outcome columns.
 
     Raises:
         ValueError: no such column, duplicated ids, nothing matches, an outcome among the features.
     """
     clinical = read_text_table(path, "the clinical file")
-    _refuse_outcome_names(found.values, outcome_columns)
+    refuse_outcome_names(found.values, outcome_columns)
     names = (str(found.text.index.name), "patient_id")
     id_column = _id_column(clinical, options.outcome_id, names, "the clinical file")
-    _check_known(clinical, outcome_columns, "the clinical file", "the outcome")
+    if known is None or set(outcome_columns) & set(clinical.columns):
+        _check_known(clinical, outcome_columns, "the clinical file", "the outcome")
     if told := sorted(set(options.clinical) & set(outcome_columns)):
         raise ValueError(
             f"--clinical {told[0]}: that column is the outcome itself; a model that is given it "
             "has nothing to foretell"
         )
     clinical = _indexed(clinical[~is_missing(clinical[id_column])], id_column, "the clinical file")
-    features, clinical, note = _same_ids(found, clinical)
-    both = [name for name in features.values.index if name in clinical.index]
+    mine, theirs, note = one_spelling(found.values.index, clinical.index)
+    values, text = found.values.set_axis(mine), found.text.set_axis(mine)
+    clinical = clinical.set_axis(theirs)
+    both = [name for name in mine if name in clinical.index]
     if not both:
         raise ValueError(
-            f"no id of FEATURES ({len(features.values)} rows) is in the clinical file "
+            f"no id of FEATURES ({len(mine)} rows) is in the clinical file "
             f"({len(clinical)} rows); name the id columns with --id and --outcome-id"
         )
-    unmatched = _unmatched(features.values.index, clinical.index)
-    lost = Counter(unmatched["missing_from"])
+    alone = unmatched(mine, theirs)
+    lost = Counter(alone["missing_from"])
     notes = (
         *found.notes,
         f"{len(both)} patients matched{note}; {lost['clinical']} of FEATURES are not in the "
         f"clinical file, {lost['features']} of the clinical file are not in FEATURES.",
     )
-    return _columns_of(features, clinical, both, options, notes, unmatched)
+    features = replace(found, values=values, text=text, notes=notes)
+    return _columns_of(features, clinical, both, options, alone, known)
 
 
-def alone(found: Features, options: TableOptions) -> Joined:
+def without_clinical(found: Features, options: TableOptions, known: Origin) -> Joined:
     """Return features without a clinical file, as prediction needs them."""
     nothing = pd.DataFrame(index=found.text.index)
     frame = pd.DataFrame(columns=["id", "missing_from"])
-    return _columns_of(found, nothing, list(found.values.index), options, found.notes, frame)
+    return _columns_of(found, nothing, list(found.values.index), options, frame, known)
 
 
 def _columns_of(
@@ -185,78 +232,99 @@ def _columns_of(
     clinical: pd.DataFrame,
     ids: list[str],
     options: TableOptions,
-    notes: tuple[str, ...],
     unmatched: pd.DataFrame,
+    known: Origin | None,
 ) -> Joined:
     text = features.text.loc[ids]
     outcomes = clinical.loc[ids]
+    there = {*outcomes.columns, *text.columns}
 
     def column(name: str, option: str) -> pd.Series[str]:
-        if name in outcomes:
-            return outcomes[name]
-        if name in text:
-            return text[name]
-        raise ValueError(f"{option}: there is no column {name!r} in either file")
+        if name not in there:
+            raise ValueError(f"{option}: there is no column {name!r} in either file")
+        return outcomes[name] if name in outcomes else text[name]
 
-    groups = np.asarray(ids if options.group is None else column(options.group, "--group"))
+    names, group, notes = _wanted(options, known, there)
+    cells = text.index.to_series()
+    if group is not None:
+        cells = _named(column(group, "--group"), "--group", "group")
+    elif "patient_id" in there and not is_missing(column("patient_id", "--group")).any():
+        cells = column("patient_id", "--group")
+    groups = np.asarray(cells, dtype=str)
+    if (patients := len(set(groups))) < len(groups):
+        notes.append(f"{len(groups)} rows of {patients} patients, by {group or 'patient_id'}.")
+    if known is None:
+        refuse_twins(features.values.loc[ids], text, groups)
     batch = None
     if options.batch is not None:
-        cells = column(options.batch, "--batch")
-        if is_missing(cells).any():
-            raise ValueError(
-                f"--batch: {int(is_missing(cells).sum())} rows name no scanner or site"
-            )
-        batch = np.asarray(cells, dtype=str)
+        batch = np.asarray(_named(column(options.batch, "--batch"), "--batch", "scanner or site"))
     volume = pd.DataFrame(index=pd.Index(ids))
-    if features.volume is not None:
-        volume["volume"] = numbers(text[features.volume], f"volume {features.volume!r}")
-    parts = [clinical_numbers(column(name, "--clinical"), name) for name in options.clinical]
+    if (name := features.origin.volume) is not None:
+        volume[name] = numbers(text[name], f"volume {name!r}")
+    levels, parts = {}, [pd.DataFrame(index=pd.Index(ids))]
+    for name in names:
+        cells = column(name, "--clinical")
+        levels[name] = known.levels[name] if known else clinical_levels(cells, name)
+        parts.append(clinical_numbers(cells, name, levels[name]))
     return Joined(
         features.values.loc[ids],
-        pd.concat(parts, axis=1) if parts else pd.DataFrame(index=pd.Index(ids)),
+        pd.concat(parts, axis=1),
         volume,
         outcomes,
         groups,
         batch,
-        notes,
+        replace(features.origin, levels=levels),
+        (*features.notes, *notes),
         unmatched,
     )
 
 
-def clinical_numbers(cells: pd.Series[str], name: str) -> pd.DataFrame:
-    """Return a clinical variable as numbers, or text with few levels as 0/1 indicators.
+def _wanted(
+    options: TableOptions, known: Origin | None, there: set[str]
+) -> tuple[tuple[str, ...], str | None, list[str]]:
+    """Return clinical variables and the group's column, and a note on what a model misses.
 
-    The levels are facts of the table, not fitted; the indicator of the first one is left out.
+    For a fitted model they are those it was fitted with, as far as they are there.
     """
-    try:
-        return numbers(cells, name).to_frame(name)
-    except ValueError:
-        pass
-    missing = is_missing(cells)
-    levels = sorted(set(cells[~missing]))
-    if len(levels) > _MOST_LEVELS:
+    if known is None:
+        return options.clinical, options.group, []
+    group = options.group or (known.group if known.group in there else None)
+    if lost := sorted(set(known.levels) - there):
+        return (), group, [f"no column {lost[0]!r}: no prediction by clinical variables."]
+    return tuple(known.levels), group, []
+
+
+def _named(cells: pd.Series[str], option: str, what: str) -> pd.Series[str]:
+    if (count := int(is_missing(cells).sum())) > 0:
+        raise ValueError(f"{option}: {count} rows name no {what}")
+    return cells
+
+
+def _of_one_region(
+    text: pd.DataFrame, options: TableOptions, known: Origin | None
+) -> tuple[pd.DataFrame, str | None, list[str]]:
+    """Return the rows of one region, its name where the table has any, and a note."""
+    wanted = options.roi or (known.region if known else None)
+    if "roi" not in text:
+        if options.roi is not None:
+            raise ValueError("--roi: FEATURES has no column 'roi'")
+        return text, None, []
+    regions = sorted(set(text["roi"]) - {""})
+    if wanted is None and len(regions) > 1:
         raise ValueError(
-            f"--clinical {name!r}: {len(levels)} different texts, such as "
-            f"{shown(cells[~missing], 3)}; at most {_MOST_LEVELS} can be indicators"
+            f"FEATURES has {len(regions)} regions ({', '.join(regions[:6])}); take one: --roi"
         )
-    parts = {f"{name}={level}": (cells == level).astype(float) for level in levels[1:]}
-    found = pd.DataFrame(parts, index=cells.index)
-    found[missing] = np.nan
-    return found
+    if wanted is None or regions == [wanted]:
+        return text, regions[0] if regions else None, []
+    if wanted not in regions:
+        why = "--roi" if options.roi else "the model was fitted on another region (--roi takes one)"
+        raise ValueError(f"{why}: no row has {wanted!r}; found {', '.join(regions[:6])}")
+    text = text[text["roi"] == wanted]
+    return text, wanted, [f"Region {wanted}: {len(text)} rows."]
 
 
-def _usable_rows(text: pd.DataFrame, options: TableOptions) -> tuple[pd.DataFrame, list[str]]:
-    notes = []
-    if "roi" in text and text["roi"].nunique() > 1:
-        regions = sorted(text["roi"].unique())
-        if options.roi is None:
-            raise ValueError(
-                f"FEATURES has {len(regions)} regions ({', '.join(regions[:6])}); take one: --roi"
-            )
-        if options.roi not in regions:
-            raise ValueError(f"--roi: no row has {options.roi!r}; found {', '.join(regions[:6])}")
-        text = text[text["roi"] == options.roi]
-        notes.append(f"Region {options.roi}: {len(text)} rows.")
+def _usable_rows(text: pd.DataFrame, options: TableOptions, notes: list[str]) -> pd.DataFrame:
+    """Return rows that did not fail the verdict, and note how many did."""
     if "qc_status" in text:
         status = text["qc_status"].str.casefold()
         out = {"fail", "error"} | ({"warn"} if options.exclude_warn else set())
@@ -267,7 +335,47 @@ def _usable_rows(text: pd.DataFrame, options: TableOptions) -> tuple[pd.DataFram
         text = text[~status.isin(out)]
     if not len(text):
         raise ValueError("FEATURES has no usable row")
-    return text, notes
+    return text
+
+
+def _settings_of(text: pd.DataFrame, known: Origin | None) -> str | None:
+    """Return the hash of the settings that all rows were measured with, where the table has it.
+
+    Raises:
+        ValueError: rows of several settings, or others than the model's.
+    """
+    if "settings_sha256" not in text:
+        return None
+    found = sorted(set(text["settings_sha256"]) - {""})
+    few = ", ".join(name[:8] for name in found[:4])
+    if len(found) > 1:
+        raise ValueError(
+            f"FEATURES: the rows were measured with {len(found)} settings (settings_sha256 {few}); "
+            "extract all with one, or, where only limits of quality differ, --drop settings_sha256"
+        )
+    if known and known.settings and found and found[0] != known.settings:
+        raise ValueError(
+            f"FEATURES was extracted with other settings (settings_sha256 {few}) than the model's "
+            f"({known.settings[:8]}); extract with the same, or, where only limits of quality "
+            "differ, take that column out"
+        )
+    return found[0] if found else None
+
+
+def _feature_names(
+    text: pd.DataFrame, id_column: str, options: TableOptions, notes: list[str]
+) -> list[str]:
+    """Return the columns that are features, and note those that have no name."""
+    skip = {id_column, options.group, options.batch, *options.drop, *options.clinical}
+    names = [
+        name
+        for name in map(str, text.columns)
+        if name not in skip | _NOT_FEATURES and not name.startswith("qc_")
+    ]
+    nameless = [name for name in names if _NAMELESS.fullmatch(name)]
+    if nameless:
+        notes.append(f"{len(nameless)} columns without a name were left out (row numbers?).")
+    return [name for name in names if name not in nameless]
 
 
 def _id_column(
@@ -314,62 +422,17 @@ def _feature_values(text: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return values
 
 
-def _volume(text: pd.DataFrame, options: TableOptions) -> str | None:
+def _volume(
+    text: pd.DataFrame, options: TableOptions, known: Origin | None, notes: list[str]
+) -> str | None:
+    """Return the name of the volume's column; of a fitted model that which it was fitted on."""
+    if known is not None:
+        if known.volume is None or known.volume in text:
+            return known.volume
+        notes.append(f"FEATURES has no column {known.volume!r}: no prediction by volume only.")
+        return None
     if options.volume is not None:
         _check_known(text, (options.volume,), "FEATURES", "--volume")
         return options.volume
-    known = [name for name in VOLUMES if name in text and not is_missing(text[name]).all()]
-    return known[0] if known else None
-
-
-def _refuse_outcome_names(values: pd.DataFrame, outcome_columns: tuple[str, ...]) -> None:
-    wanted = {name.casefold() for name in outcome_columns}
-    leaks = [name for name in map(str, values.columns) if name.casefold() in wanted]
-    if leaks:
-        raise ValueError(
-            f"the outcome {leaks[0]!r} is among the features, which is a leak; --drop it"
-        )
-
-
-def refuse_outcome_values(features: pd.DataFrame, outcome: np.ndarray, column: str) -> None:
-    """Refuse a feature that is the outcome under another name: equal up to a factor and offset."""
-    centred = outcome - outcome.mean()
-    for name, cells in features.items():
-        x = cells.to_numpy()
-        seen = ~np.isnan(x)
-        if seen.sum() < 10 or np.ptp(x[seen]) == 0 or np.ptp(outcome[seen]) == 0:
-            continue
-        if abs(np.corrcoef(x[seen], centred[seen])[0, 1]) > 1 - 1e-9:
-            raise ValueError(
-                f"the feature {name!r} is the outcome {column!r} under another name, which is a "
-                "leak; --drop it"
-            )
-
-
-def _same_ids(features: Features, clinical: pd.DataFrame) -> tuple[Features, pd.DataFrame, str]:
-    """Bring ids to one spelling where integers were written in two ways (7, 007, 7.0)."""
-    if set(features.values.index) & set(clinical.index):
-        return features, clinical, ""
-    mine = [_as_integer(name) for name in features.values.index]
-    theirs = [_as_integer(name) for name in clinical.index]
-    if len(set(mine)) < len(mine) or len(set(theirs)) < len(theirs):
-        return features, clinical, ""
-    text = features.text.set_axis(pd.Index(mine, name=features.text.index.name))
-    values = features.values.set_axis(pd.Index(mine, name=features.values.index.name))
-    return (
-        Features(values, text, features.volume, features.notes),
-        clinical.set_axis(pd.Index(theirs)),
-        " (ids read as integers)",
-    )
-
-
-def _as_integer(name: str) -> str:
-    found = re.fullmatch(r"0*(\d+)(\.0+)?", name)
-    return found[1] if found else name
-
-
-def _unmatched(mine: pd.Index[str], theirs: pd.Index[str]) -> pd.DataFrame:
-    known, others = set(mine), set(theirs)
-    rows = [(name, "clinical") for name in mine if name not in others]
-    rows += [(name, "features") for name in theirs if name not in known]
-    return pd.DataFrame(rows, columns=["id", "missing_from"])
+    measured = [name for name in VOLUMES if name in text and not is_missing(text[name]).all()]
+    return measured[0] if measured else None

@@ -6,7 +6,6 @@ import pytest
 from typer.testing import CliRunner
 
 from pancseg.cli import app
-from pancseg.outcomes.predict import _same_indicators
 from pancseg.outcomes.saved import read_model
 
 SHORT = ["--repeats", "1", "--folds", "3", "--inner-folds", "2", "--workers", "1"]
@@ -175,14 +174,3 @@ def test_a_pickle_is_not_loaded():
 
     with pytest.raises(ValueError, match="no model that pancseg wrote"):
         read_model(pickle.dumps({"format": 1}))
-
-
-def test_new_patients_without_a_level_are_refused_not_coded_anew() -> None:
-    """Of men alone "male" would be the first level, for which "female" had stood."""
-    facts = {"clinical": ["sex=male", "age"]}
-    both = pd.DataFrame({"age": [50.0, 60.0], "sex=male": [0.0, 1.0]})
-    assert _same_indicators(both, facts).columns.tolist() == facts["clinical"]
-    with pytest.raises(ValueError, match="no new patient has the clinical value 'sex=male'"):
-        _same_indicators(both[["age"]], facts)
-    with pytest.raises(ValueError, match="'sex=other' was not there"):
-        _same_indicators(both.rename(columns={"sex=male": "sex=other"}), facts)

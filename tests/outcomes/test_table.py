@@ -4,16 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pancseg.outcomes.clinical import clinical_numbers
 from pancseg.outcomes.coding import class_codes, event_codes, survival_times
+from pancseg.outcomes.leaks import refuse_outcome_values
 from pancseg.outcomes.reading import numbers, read_text_table
-from pancseg.outcomes.table import (
-    TableOptions,
-    clinical_numbers,
-    join,
-    read_features,
-    refuse_outcome_values,
-)
+from pancseg.outcomes.table import Origin, TableOptions, join, read_features
 
+LETTERS, ONES, TWOS = ",".join("abcdefghijkl"), ",".join("1" * 12), ",".join("2" * 12)
 FEATURES = "patient_id,qc_status,a,b\nP1,pass,1,2\nP2,fail,,\nP3,warn,3,4\nP4,pass,5,6\n"
 
 
@@ -57,6 +54,15 @@ def test_clinical_files_come_as_the_world_writes_them(tmp_path, clinical):
     assert list(times) == [3.25, 4.0, 5.5]
 
 
+def test_ids_as_integers_though_some_are_spelt_alike(tmp_path):
+    """Of 001 to 120 those from 100 on are spelt as 1 to 120 are."""
+    features = "id,a\n" + "".join(f"{n:03d},{n * n}\n" for n in range(98, 103))
+    clinical = "nr,time\n" + "".join(f"{n},{n}\n" for n in range(98, 103))
+    assert len(joined(tmp_path, features=features, clinical=clinical).features) == 5
+    twice = clinical + "098,1\n"  # integers would make two patients one
+    assert len(joined(tmp_path, features=features, clinical=twice).features) == 4
+
+
 @pytest.mark.parametrize("spelling", ["{}", "{}.0", "{:03d}"])
 def test_ids_as_integers_or_strings(tmp_path, spelling):
     features = "id,a\n" + "".join(f"{n},{n * n}\n" for n in range(1, 5))
@@ -91,6 +97,9 @@ def test_parquet_is_the_same_as_csv(tmp_path):
         ("patient_id,a\nP1,1,5\n", "row 2 has 3 cells, the header 2"),
         ("patient_id,roi,a\nP1,x,1\nP1,y,2\n", "2 regions (x, y); take one"),
         ("patient_id,a\n,1\nP3,2\n", "1 rows have no id"),
+        ("patient_id,settings_sha256,a\nP1,x,1\nP3,y,2\n", "measured with 2 settings"),
+        ("patient_id,image_sha256,a\nP1,x,1\nP3,x,2\n", "have the same image_sha256 (2 such"),
+        (f"patient_id,{LETTERS}\nP1,{ONES}\nP3,{ONES}\nP4,{TWOS}\n", "the same values in all 12"),
         ("patient_id,a\nQ1,1\nQ2,2\n", "no id of FEATURES (2 rows)"),
         (b"PK\x03\x04\0\0", "is no text"),
     ],
@@ -199,3 +208,85 @@ def test_times_in_days_and_months_are_refused_though_the_heaps_overlap():
         survival_times(pd.Series(mixed.astype(str)), "t", False)
     assert "--trust-times" in str(told.value)
     assert survival_times(pd.Series(mixed.astype(str)), "t", True).notna().all()
+
+
+def test_scans_of_a_patient_are_one_group(tmp_path):
+    features = "scan_id,patient_id,image_sha256,a\ns1,P1,x,1\ns2,P1,x,2\ns3,P2,y,3\n"
+    options = TableOptions(id_column="scan_id")
+    clinical = "scan_id,time\ns1,1\ns2,2\ns3,3\n"
+    found = joined(tmp_path, options, features=features, clinical=clinical)
+    assert list(found.groups) == ["P1", "P1", "P2"]
+    assert "3 rows of 2 patients, by patient_id." in found.notes
+
+
+def test_rows_without_a_group_are_refused(tmp_path):
+    clinical = "patient_id,time,site\nP1,3,\nP3,4,a\nP4,5,-\n"
+    with pytest.raises(ValueError, match="--group: 2 rows name no group"):
+        joined(tmp_path, TableOptions(group="site"), clinical=clinical)
+
+
+def test_columns_without_a_name_are_no_features(tmp_path):
+    features = ",Unnamed: 0.1,Unnamed: 3,patient_id,a\n0,5,0,P1,1\n1,6,1,P3,2\n"
+    found = joined(tmp_path, features=features)
+    assert list(found.features) == ["Unnamed: 0.1", "a"]
+    assert any("2 columns without a name were left out" in note for note in found.notes)
+
+
+def test_a_comma_that_may_part_thousands_is_refused(tmp_path):
+    table = read_text_table(
+        files(tmp_path, 'id,a,b\nP1,"1,234","1,25"\nP2,"5,678","3,456"\n')[0], "t"
+    )
+    with pytest.raises(ValueError, match="in '1,234' and 1 more the comma may be"):
+        numbers(table["a"], "a")
+    assert list(numbers(table["b"], "b")) == [1.25, 3.456]
+    german = read_text_table(files(tmp_path, "id;a\nP1;1,234\nP2;5,678\n")[0], "t")
+    assert list(numbers(german["a"], "a")) == [1.234, 5.678]
+
+
+def test_the_volume_of_a_model_is_not_guessed_again(tmp_path):
+    features = "patient_id,a,volume,qc_volume_ml\nP1,1,30,31\nP3,2,40,41\n"
+    f, _ = files(tmp_path, features)
+    assert read_features(f, TableOptions()).origin.volume == "qc_volume_ml"
+    for volume in ("volume", None):
+        known = Origin(("a",), volume=volume)
+        assert read_features(f, TableOptions(), known=known).origin.volume == volume
+    gone = read_features(f, TableOptions(), known=Origin(("a",), volume="ml"))
+    assert gone.origin.volume is None
+    assert "FEATURES has no column 'ml': no prediction by volume only." in gone.notes
+
+
+def test_a_file_that_is_not_there_is_named_by_its_part(tmp_path):
+    with pytest.raises(ValueError, match="FEATURES cannot be read: No such file"):
+        read_features(tmp_path / "none.csv", TableOptions())
+
+
+def test_none_and_minus_are_classes_and_unknown_is_not():
+    codes, names = class_codes(pd.Series(["none", "high", "unknown"]), "s", "high")
+    assert names == ("none", "high")
+    assert list(codes[:2]) == [0, 1]
+    assert np.isnan(codes[2])
+    assert class_codes(pd.Series(["+", "-"]), "s", "+")[1] == ("-", "+")
+    assert list(clinical_numbers(pd.Series(["none", "mild"]), "jaundice")) == ["jaundice=none"]
+
+
+def test_classes_that_differ_in_case_only_are_refused():
+    with pytest.raises(ValueError, match="'Yes' and 'yes' differ in case only"):
+        class_codes(pd.Series(["yes", "Yes", "no"]), "s", "yes")
+
+
+def test_a_class_that_a_model_never_saw_is_not_counted_as_the_other():
+    with pytest.raises(ValueError, match="not fitted with 'c' but with 'a', 'b'"):
+        class_codes(pd.Series(["a", "b", "c"]), "s", "b", ("a",))
+    assert list(class_codes(pd.Series(["b", "a"]), "s", "b", ("a",))[0]) == [1, 0]
+
+
+def test_levels_of_a_model_code_new_patients():
+    """A single man is "male", whatever other texts would stand in his file."""
+    levels = ("female", "male")
+    assert list(clinical_numbers(pd.Series(["male"]), "sex", levels)["sex=male"]) == [1]
+    with pytest.raises(ValueError, match="'other' was not there when the model was fitted"):
+        clinical_numbers(pd.Series(["other"]), "sex", levels)
+    with pytest.raises(ValueError, match="'age': 1 of 1 values are text"):
+        clinical_numbers(pd.Series(["old"]), "age", ())
+    with pytest.raises(ValueError, match="'age': 1 values are infinite"):
+        clinical_numbers(pd.Series(["inf", "3"]), "age")

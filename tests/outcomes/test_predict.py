@@ -1,0 +1,230 @@
+"""A model of a table as pancseg writes it, applied to tables that are not like the training's."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from pancseg.cli import app
+
+SHORT = ["--repeats", "1", "--folds", "3", "--inner-folds", "2", "--workers", "1", "--canary", "0"]
+N = 60
+
+
+def pancseg(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def cohort(seed, n=N):
+    """Features of two regions with text beside them, and a clinical file."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(n, 4))
+    ids = [f"P{i:03d}" for i in range(n)]
+    table = pd.DataFrame({"patient_id": ids, "roi": "pancreas", "qc_status": "pass"})
+    table["settings_sha256"] = "0123456789ab"
+    table["diagnostics_version"] = "3.1"
+    table["original_shape_VoxelVolume"] = 50 + 5 * x[:, 0]
+    table[list("abc")] = x[:, 1:]
+    label = np.where(x[:, 1] + random.normal(size=n) > 0, "high", "low")
+    clinical = pd.DataFrame({"patient_id": ids, "grade": label})
+    clinical["sex"] = np.where(random.random(n) < 0.5, "female", "male")
+    clinical["age"] = random.integers(40, 80, n)
+    clinical["death"] = np.where(x[:, 1] > 0, "fatal", "lost")
+    clinical["time"] = random.exponential(5, n).round(2) + 0.01
+    return table, clinical
+
+
+def write(folder, table, clinical, name="new"):
+    paths = folder / f"{name}.csv", folder / f"{name}_clinical.csv"
+    for path, frame in zip(paths, (table, clinical), strict=True):
+        frame.to_csv(path, index=False)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A subtype model, fitted on one region of two."""
+    folder = tmp_path_factory.mktemp("fitted")
+    table, clinical = cohort(1)
+    other = table.assign(roi="tumour", a=0.0)
+    paths = write(folder, pd.concat([table, other]), clinical)
+    result = pancseg(
+        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+        *("--positive", "high", "--clinical", "sex", "--clinical", "age", "--roi", "pancreas"),
+        *("--drop", "diagnostics_version", "--out", folder / "out", *SHORT),
+    )
+    assert result.exit_code == 0, result.output
+    return folder / "out"
+
+
+def predict(fitted, folder, table, clinical=None, *options):
+    paths = write(folder, table, table[["patient_id"]] if clinical is None else clinical)
+    outcome = [] if clinical is None else ["--outcome", paths[1]]
+    out = folder / "p.csv"
+    result = pancseg("predict", fitted, paths[0], *outcome, "--out", out, *options)
+    return result, pd.read_csv(out) if result.exit_code == 0 else None
+
+
+def test_one_new_patient_gets_what_the_same_one_gets_among_others(fitted, tmp_path):
+    table, clinical = cohort(2)
+    result, all_of = predict(fitted, tmp_path, table, clinical)
+    assert result.exit_code == 0, result.output
+    assert "external validation, 60 patients" in result.output
+    man = int(np.flatnonzero(clinical["sex"] == "male")[0])
+    one = slice(man, man + 1)
+    without = clinical[one].drop(columns=["grade", "death", "time"])
+    result, alone = predict(fitted, tmp_path, table[one], without)
+    assert result.exit_code == 0, result.output
+    assert "CLINICAL has no 'grade': predicted, not judged" in result.output
+    pd.testing.assert_frame_equal(alone, all_of[one].reset_index(drop=True))
+
+
+def test_columns_that_the_model_does_not_know_change_nothing(fitted, tmp_path):
+    table, _ = cohort(2)
+    _, before = predict(fitted, tmp_path, table)
+    more = table.assign(original_shape_MeshVolume=7.0, note="seen twice", d=1.0)
+    result, after = predict(fitted, tmp_path, more)
+    assert result.exit_code == 0, result.output
+    pd.testing.assert_frame_equal(before, after)
+    assert list(before.columns) == ["id", "radiomics", "volume_only"]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"roi": "tumour"}, "fitted on another region (--roi takes one): no row has 'pancreas'"),
+        ({"settings_sha256": "ffff"}, "other settings (settings_sha256 ffff) than the model's"),
+    ],
+)
+def test_another_region_and_other_settings_are_refused(fitted, tmp_path, change, line):
+    result, _ = predict(fitted, tmp_path, cohort(2)[0].assign(**change))
+    assert result.exit_code == 2
+    assert line in result.output
+
+
+def test_classes_and_levels_that_are_new_are_refused(fitted, tmp_path):
+    table, clinical = cohort(2)
+    for column, line in (("grade", "not fitted with 'odd'"), ("sex", "'odd' was not there when")):
+        changed = clinical.copy()
+        changed.loc[3, column] = "odd"
+        result, _ = predict(fitted, tmp_path, table, changed)
+        assert result.exit_code == 2
+        assert line in result.output
+    changed = clinical.assign(grade=clinical["grade"].map({"high": "H", "low": "L"}))
+    result, _ = predict(fitted, tmp_path, table, changed, "--positive", "H")
+    assert result.exit_code == 0, result.output
+
+
+def test_missing_values_are_told_and_a_patient_without_any_gets_no_prediction(fitted, tmp_path):
+    table, clinical = cohort(2)
+    table.loc[0, list("abc")] = np.nan
+    table.loc[0, "original_shape_VoxelVolume"] = np.nan
+    table.loc[1, "original_shape_VoxelVolume"] = np.nan
+    result, found = predict(fitted, tmp_path, table, clinical)
+    assert result.exit_code == 0, result.output
+    assert "volume only: 2 of 60 patients lack values" in result.output
+    assert found["volume_only"].isna().sum() == 2
+    assert found["radiomics"].isna().sum() == 1
+    assert "external validation, 60 patients" in result.output
+
+
+def test_several_rows_of_a_patient_widen_the_external_interval(fitted, tmp_path):
+    table, clinical = cohort(2)
+    scans = [f"s{i}" for i in range(N)]
+    table["scan_id"] = scans
+    clinical["scan_id"] = scans
+    table["patient_id"] = clinical["patient_id"] = [f"P{i // 10}" for i in range(N)]
+    ids = ["--id", "scan_id", "--outcome-id", "scan_id"]
+    grouped, _ = predict(fitted, tmp_path, table, clinical, *ids)
+    assert grouped.exit_code == 0, grouped.output
+    assert "60 rows of 6 patients, by patient_id." in grouped.output
+    parted, _ = predict(fitted, tmp_path, table, clinical, *ids, "--group", "scan_id")
+    assert parted.exit_code == 2  # an id column is no column any more
+    assert "--group: there is no column 'scan_id'" in parted.output
+
+
+def test_the_report_names_the_classes_and_the_settings_all_choices(fitted):
+    assert "high (the positive class)" in (fitted / "report.md").read_text()
+    chosen = yaml.safe_load((fitted / "settings.yaml").read_text())
+    assert chosen["settings"]["positive"] == "high"
+    assert chosen["features"] == {
+        "settings": "0123456789ab",
+        "region": "pancreas",
+        "volume": "original_shape_VoxelVolume",
+        "group": None,
+        "levels": {"sex": ["female", "male"], "age": []},
+    }
+
+
+def test_the_event_of_the_training_is_the_event_of_new_patients(tmp_path):
+    paths = write(tmp_path, cohort(1)[0].drop(columns="diagnostics_version"), cohort(1)[1])
+    columns = ["--time", "time", "--event", "death", "--event-is", "fatal"]
+    stability = tmp_path / "icc.csv"
+    stability.write_text("feature,icc\na,0.9\nb,0.5\n")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "roc.png").write_bytes(b"of an earlier run")
+    result = pancseg(
+        *("model", "survival", paths[0], "--outcome", paths[1], *columns),
+        *("--stability", stability, "--out", tmp_path / "out", *SHORT),
+    )
+    assert result.exit_code == 0, result.output
+    assert not (tmp_path / "out" / "roc.png").exists()
+    chosen = yaml.safe_load((tmp_path / "out" / "settings.yaml").read_text())["settings"]
+    assert chosen["event_is"] == "fatal"
+    assert len(chosen["stability_sha256"]) == 64
+    result, _ = predict(tmp_path / "out", tmp_path, *cohort(2))
+    assert result.exit_code == 0, result.output
+    assert "external validation, 60 patients" in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "line"),
+    [
+        (
+            {"a": 1.0, "b": 2.0, "c": 3.0, "original_shape_VoxelVolume": 4.0},
+            [],
+            "no feature is left",
+        ),
+        (
+            {},
+            ["--clinical", "copy"],
+            "clinical variable 'copy' is the outcome 'grade' under another",
+        ),
+        ({}, ["--stability", "icc.csv"], "('x', …) names none of the features"),
+        ({}, ["--folds", "30"], "less than or equal to 20"),
+        ({}, ["--out", "taken"], "cannot be reached: File exists"),
+    ],
+)
+def test_what_ended_in_other_programs_messages_or_after_the_work(
+    tmp_path, monkeypatch, change, options, line
+):
+    table, clinical = cohort(1)
+    clinical["copy"] = (clinical["grade"] == "low").astype(int)
+    table = table.drop(columns="diagnostics_version").assign(**change)
+    monkeypatch.chdir(tmp_path)
+    paths = write(tmp_path, table, clinical)
+    (tmp_path / "icc.csv").write_text("feature,icc\nx,0.9\n")
+    (tmp_path / "taken").write_text("")
+    result = pancseg(
+        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+        *("--out", "out", *SHORT, *options),
+    )
+    assert result.exit_code == 2
+    assert line in " ".join(result.output.replace("│", " ").split())
+
+
+def test_patients_are_counted_not_their_rows(tmp_path):
+    """Nine patients of a class, three scans each."""
+    table, clinical = cohort(1, 90)
+    table["patient_id"] = [f"P{i // 3}" for i in range(90)]
+    table["scan_id"] = clinical["scan_id"] = [f"s{i}" for i in range(90)]
+    clinical["grade"] = np.where(np.arange(90) < 27, "high", "low")
+    table = table.drop(columns="diagnostics_version")
+    paths = write(tmp_path, table, clinical.drop(columns="patient_id"))
+    result = pancseg(
+        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+        *("--id", "scan_id", "--outcome-id", "scan_id", "--out", tmp_path / "out", *SHORT),
+    )
+    assert result.exit_code == 2
+    assert "the smaller class has 9 of 30 patients" in result.output
