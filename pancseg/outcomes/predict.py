@@ -146,20 +146,24 @@ def external(
     Raises:
         ValueError: one class only, or no event.
     """
-    there = table[_column(RADIOMICS)].notna().to_numpy()
-    table, y, groups = table[there].reset_index(drop=True), y[there], groups[there]
-    positives = y["event"] if saved.kind == "survival" else y
-    if positives.sum() in ((0,) if saved.kind == "survival" else (0, len(y))):
-        what = "no event" if saved.kind == "survival" else "one class only"
-        raise ValueError(f"external validation: {what} in {len(y)} patients; leave --outcome away")
-    weights = measures.bootstrap_weights(groups, resamples, 0)
     judge = _judge_survival if saved.kind == "survival" else _judge_subtype
     found = {}
     for name in (RADIOMICS, VOLUME, CLINICAL, BOTH):
-        if _column(name) in table:
-            vectors = judge(saved, name, table, y, weights)
-            found[name] = {measure: estimate(values) for measure, values in vectors.items()}
+        if _column(name) not in table:
+            continue
+        there = table[_column(name)].notna().to_numpy()
+        _refuse_no_contrast(saved.kind, y[there])
+        weights = measures.bootstrap_weights(groups[there], resamples, 0)
+        vectors = judge(saved, name, table[there], y[there], weights)
+        found[name] = {measure: estimate(values) for measure, values in vectors.items()}
     return found
+
+
+def _refuse_no_contrast(kind: str, y: np.ndarray) -> None:
+    positives = y["event"] if kind == "survival" else y
+    if positives.sum() in ((0,) if kind == "survival" else (0, len(y))):
+        what = "no event" if kind == "survival" else "one class only"
+        raise ValueError(f"external validation: {what} in {len(y)} patients; leave --outcome away")
 
 
 def _judge_subtype(

@@ -1,14 +1,19 @@
-"""The validation patients' masks at their own resolution, beside the truth: for ``evaluate``."""
+"""The validation patients' masks at their own resolution, beside the truth: for ``evaluate``.
+
+``python -m pancseg.training.predictions WEIGHTS --slices SET --data DIR --out RUN`` makes them of
+any weights, as ``pancseg train`` does of its own.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import SimpleITK as sitk
+import typer
 from numpy.typing import NDArray
 
 from pancseg import scans
@@ -18,9 +23,11 @@ from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import Probabilities
 from pancseg.segmentation.places import look
 from pancseg.segmentation.predict import THRESHOLD, Segmenter
+from pancseg.threads import available_cores
 from pancseg.training.cache import read_pair
-from pancseg.training.data import TrainingData, validation_names
+from pancseg.training.data import TrainingData, load_data, validation_names
 from pancseg.training.pairs import Pair
+from pancseg.training.recipe import Recipe
 from pancseg.training.slice_set import SliceSet
 from pancseg.training.slices import NativeSlice, grid_of, native_slices
 from pancseg.unusable import UnusableCase
@@ -48,7 +55,7 @@ def check_free(run: Path) -> None:
 
 
 def write_predictions(
-    weights: Path,
+    weights: str | Path,
     data: TrainingData,
     source: Path,
     run: Path,
@@ -63,8 +70,8 @@ def write_predictions(
     volumes and distances mean nothing. What is there already for these weights is left alone.
 
     Args:
-        weights: the checkpoint.
-        data: what it was trained on.
+        weights: the checkpoint: a shipped name or a file.
+        data: whose validation patients.
         source: the folder that a slice set's sources are relative to.
         run: the run folder.
         threads: CPU threads of the network.
@@ -77,14 +84,13 @@ def write_predictions(
     references, predictions = (run / folder for folder in FOLDERS)
     names = validation_names(data)
     made_by = predictions / _MADE_BY
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    if not made_by.is_file() or made_by.read_text().strip() != digest:
+    checkpoint = load_checkpoint(weights)
+    if not made_by.is_file() or made_by.read_text().strip() != checkpoint.sha256:
         for folder in (predictions, references):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             for name in names:
                 (folder / f"{name}.nii.gz").unlink(missing_ok=True)
-        write_whole({made_by: f"{digest}\n".encode()})
-    checkpoint = load_checkpoint(weights)
+        write_whole({made_by: f"{checkpoint.sha256}\n".encode()})
     todo = [name for name in names if not (predictions / f"{name}.nii.gz").exists()]
     masks = (
         _of_stored_slices(data.slice_set, source, todo, checkpoint, threads)
@@ -137,3 +143,21 @@ def _of_stored_slices(
     for patient, slices in members.items():
         stacks = [np.stack(masks).astype(np.uint8) for masks in zip(*slices, strict=True)]
         yield patient, (sitk.GetImageFromArray(stacks[0]), sitk.GetImageFromArray(stacks[1]))
+
+
+def main(
+    weights: Annotated[str, typer.Argument(help="A shipped checkpoint's name or a file.")],
+    slices: Annotated[str, typer.Option(help="A shipped slice set's name or a YAML file.")],
+    data: Annotated[Path, typer.Option(help="Folder that its sources are relative to.")],
+    out: Annotated[Path, typer.Option(help="Gets predictions and references.")],
+) -> None:
+    """Write the masks of a slice set's validation patients, and the truth."""
+    try:
+        prepared = load_data(Recipe(epochs=1), data, slices=slices, cache=out)
+        write_predictions(weights, prepared, data, out, threads=available_cores())
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"pancseg: {error}") from error
+
+
+if __name__ == "__main__":
+    typer.run(main)

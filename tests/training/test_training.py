@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pancseg.segmentation.checkpoint import load_checkpoint
 from pancseg.segmentation.networks import NETWORKS
+from pancseg.training import predictions
 from pancseg.training.augment import build_augmentation
 from pancseg.training.data import TrainingData, load_data
 from pancseg.training.dataset import Draw, Shuffled, TrainingSlices, WholeSlices
@@ -165,6 +166,18 @@ def test_training_learns_and_leaves_a_checkpoint(slice_set: Path, tmp_path: Path
         s.mask for s in native_slices(description().sources[0], slice_set) if s.split == "val"
     ]
     np.testing.assert_array_equal(sitk.GetArrayFromImage(truth), np.stack(native))
+
+
+def test_shipped_weights_make_masks_of_the_validation_patients(
+    slice_set: Path, tmp_path: Path
+) -> None:
+    set_file = tmp_path / "set.yaml"
+    set_file.write_text(yaml.safe_dump(description().model_dump(mode="json")))
+    predictions.main("monet_phantom", str(set_file), slice_set, tmp_path / "masks")
+    for folder in ("predictions", "references"):
+        assert sitk.ReadImage(tmp_path / "masks" / folder / "5.nii.gz").GetSize() == (64, 64, 4)
+    with pytest.raises(SystemExit, match="pancseg: no checkpoint 'none'"):
+        predictions.main("none", str(set_file), slice_set, tmp_path / "masks")
 
 
 def test_same_seed_same_bytes(slice_set: Path, tmp_path: Path) -> None:
