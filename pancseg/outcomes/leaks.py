@@ -48,8 +48,9 @@ def refuse_twins(values: pd.DataFrame, text: pd.DataFrame, groups: np.ndarray) -
     seen = {"image_sha256": text["image_sha256"]} if "image_sha256" in text else {}
     varied = values.loc[:, values.nunique() > 1]
     if varied.shape[1] >= _ENOUGH_FEATURES:
-        rows = pd.util.hash_pandas_object(varied, index=False)
-        seen[f"values in all {varied.shape[1]} features that vary"] = rows.astype(str)
+        rows = pd.util.hash_pandas_object(varied, index=False).astype(str)
+        known = varied.notna().sum(axis=1) >= _ENOUGH_FEATURES
+        seen[f"values in all {varied.shape[1]} features that vary"] = rows.where(known, "")
     for what, cells in seen.items():
         there = ~is_missing(cells).to_numpy()
         owners = pd.DataFrame({"cell": cells.to_numpy(), "group": groups, "id": values.index})[

@@ -219,6 +219,12 @@ def test_scans_of_a_patient_are_one_group(tmp_path):
     assert "3 rows of 2 patients, by patient_id." in found.notes
 
 
+def test_patients_without_values_are_not_one_patient(tmp_path):
+    nothing = "," * 11
+    features = f"patient_id,{LETTERS}\nP1,{nothing}\nP3,{nothing}\nP4,{TWOS}\nP5,{ONES}\n"
+    assert len(joined(tmp_path, features=features).features) == 3
+
+
 def test_rows_without_a_group_are_refused(tmp_path):
     clinical = "patient_id,time,site\nP1,3,\nP3,4,a\nP4,5,-\n"
     with pytest.raises(ValueError, match="--group: 2 rows name no group"):
