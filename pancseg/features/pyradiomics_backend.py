@@ -293,8 +293,9 @@ def _extractor(parameters: dict[str, Any]) -> _Extractor:
     with _quiet():
         try:
             extractor = _Extractor(copy.deepcopy(parameters))
-        except PyKwalifyException as error:
-            reason = " ".join(str(error.msg).split())
+        except Exception as error:
+            problem = error.msg if isinstance(error, PyKwalifyException) else error
+            reason = " ".join(str(problem).split())
             raise ValueError(f"pyradiomics does not accept these settings: {reason}") from error
     extractor.addProvenance(False)
     return extractor

@@ -252,11 +252,36 @@ def test_bins_of_one_width_start_at_the_range_or_at_the_lowest_value() -> None:
         ({"imageType": {"Original": {"binWidth": -1}}}, r"^imageType\.Original\.binWidth: "),
         ({"featureClass": {"glcm": "Idm"}}, "must be a list of features"),
         ({"setting": {"resampledPixelSpacing": [1, 1]}}, r"^setting\.resampledPixelSpacing: "),
+        (
+            {"setting": {"label": 1.5}},
+            r"^setting\.label: Input should be a valid integer.*, not 1.5",
+        ),
+        ({"setting": {"label": 0}}, r"^setting\.label: .* greater than 0, not 0$"),
+        ({"setting": {"force2D": "yes"}}, r"^setting\.force2D: .* boolean, not 'yes'$"),
+        ({"setting": {"resegmentRange": [-np.inf, 9]}}, "bins of one width start at .* -inf"),
     ],
 )
 def test_words_without_a_counterpart_are_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         features.check(FeatureSettings(name="custom", mode="ibsi", parameters=parameters))
+
+
+@pytest.mark.parametrize(
+    ("additions", "message"),
+    [
+        (
+            {"outlier_sigm": 3},
+            r"^pancseg\.ibsi has no outlier_sigm; it has hu, outlier_sigma, by_s",
+        ),
+        ({"range_hu": [0, 9]}, r"^pancseg\.ibsi has no range_hu; it has hu, outlier_sigma, by_s"),
+        ({"outlier_sigma": "3e0"}, r"^pancseg\.ibsi\.outlier_sigma: '3e0' is text to YAML"),
+        ({"outlier_sigma": -1}, r"^pancseg\.ibsi\.outlier_sigma: .* greater than 0, not -1$"),
+        ({"hu": "false"}, r"^pancseg\.ibsi\.hu: .* boolean, not 'false'$"),
+    ],
+)
+def test_additions_without_a_meaning_are_refused(additions: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        features.check(PLAIN.model_copy(update={"ibsi": additions}))
 
 
 def test_what_only_ibsi_has_is_refused_elsewhere() -> None:
