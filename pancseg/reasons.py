@@ -104,6 +104,11 @@ REASONS: dict[str, Reason] = {
     "narrow_filter": Reason(
         "warn", "a LoG narrower than 0.75 voxels: its features are empty", "take a wider one"
     ),
+    "wide_filter": Reason(
+        "warn",
+        "a LoG wider than the scan around the region: its features are empty",
+        "leave it out",
+    ),
     "missing_values": Reason(
         "warn", "some features could not be computed; they are empty", "leave them out"
     ),

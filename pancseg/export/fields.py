@@ -69,7 +69,7 @@ def fields_of(
 
     Args:
         rows: the values, walked once.
-        expected: columns that are there even when no row has a value in them.
+        expected: columns that come first, and are there even when no row has a value in them.
         settings: what features were computed with; None in a table without features.
         naming: see :func:`pancseg.features.names.column_names`.
 
@@ -80,7 +80,7 @@ def fields_of(
     if isinstance(rows, Iterator):
         raise TypeError("rows that can be walked only once; give a list, or a class with __iter__")
     found = _types_of(rows, settings)
-    originals = columns.in_order(list(dict.fromkeys([*found, *expected])))
+    originals = columns.in_order(list(dict.fromkeys([*expected, *found])))
     names = column_names(originals, naming)
     return [
         _described(names[original], original, settings)

@@ -77,6 +77,22 @@ def test_what_cannot_be_measured_is_refused(
     assert caught.value.code == code
 
 
+def test_outliers_are_those_of_the_whole_region_whatever_the_range() -> None:
+    """31 is within 2.5 standard deviations of them, but not of those of what 0 to 50 leaves."""
+    scan, region = block(
+        lambda v, _: np.where(v > -999, 20 + np.arange(v.size).reshape(v.shape) % 2, v)
+    )
+    voxels, inside = scans.array(scan).copy(), scans.array(region) == 1
+    first = np.argwhere(inside)
+    voxels[tuple(first[0])], voxels[tuple(first[1])] = 31, 250
+    settings = custom({"resegmentRange": [0, 50]}).model_copy(
+        update={"ibsi": {"outlier_sigma": 2.5}}
+    )
+    found = features.measure(scans.like(voxels, scan), region, settings)
+    assert found.values["original_firstorder_Maximum"] == 31
+    assert found.resegmented_share == 1559 / 1560
+
+
 def test_one_voxel_is_too_small() -> None:
     scan, region = block()
     region = region * 0
@@ -95,6 +111,7 @@ def test_one_slice_has_no_texture_in_3d_and_says_so(
     scan, region = block(**where)
     found = features.measure(scan, region, custom({"binWidth": 25, **setting}))
     assert list(found.reasons) == ["no_texture"]
+    assert found.explained == {n for n in found.values if n.split("_")[1] in TEXTURE}
     assert "in a region of" in found.reasons["no_texture"]
     for name, value in found.values.items():
         assert np.isfinite(value) == (name.split("_")[1] not in TEXTURE), name
@@ -135,6 +152,7 @@ def test_a_filter_narrower_than_the_voxels_has_no_values() -> None:
     assert found.reasons["narrow_filter"] == "a LoG of 1 mm is too narrow for voxels of 1×1×2 mm"
     for name, value in found.values.items():
         assert np.isfinite(value) != name.startswith("log-sigma-1-0"), name
+        assert np.isfinite(value) != (name in found.explained), name
 
 
 @pytest.mark.parametrize("binning", [{"binWidth": 25}, {"binCount": 16}])
