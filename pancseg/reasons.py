@@ -94,6 +94,11 @@ REASONS: dict[str, Reason] = {
         "clip the region, or change `resegmentRange`",
     ),
     "too_small": Reason("fail", "too few voxels for the features", "look at the mask"),
+    "fine_grid": Reason(
+        "fail",
+        "more than 200 million voxels to resample the region to",
+        "take larger ones (`resampledPixelSpacing`)",
+    ),
     "not_flat": Reason(
         "fail", "2-D shapes asked for of a region of several slices", "leave out `shape2D`"
     ),

@@ -36,6 +36,7 @@ from pancseg.export import (
 from pancseg.export.tabular import cell, write_codebook
 from pancseg.features.expected import feature_names
 from pancseg.phantom import Phantom
+from pancseg.quality_limits import QualityLimits
 from pancseg.running.options import Options
 from pancseg.settings import FeatureSettings, load_feature_settings
 from pancseg.work import Work
@@ -503,6 +504,15 @@ def test_rows_that_are_gone_after_one_walk_are_refused() -> None:
 )
 def test_cells(value: float | str | None, text: str) -> None:
     assert cell(value) == text
+
+
+def test_the_codebook_names_the_limits_of_the_settings() -> None:
+    limits = QualityLimits(fat_below_hu=-50, dense_above_hu=250.5)
+    settings = load_feature_settings().model_copy(update={"quality": limits})
+    for chosen, fat, dense in ((None, "-30", "300"), (settings, "-50", "250.5")):
+        told = {field.name: field.description for field in fields_of([], [], chosen)}
+        assert told["qc_fat_share"] == f"share below {fat} HU"
+        assert told["qc_dense_share"] == f"share above {dense} HU"
 
 
 def test_types_are_those_of_the_column_not_of_its_rows() -> None:

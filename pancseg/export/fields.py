@@ -10,6 +10,7 @@ from pancseg import columns
 from pancseg.columns import Type
 from pancseg.features import codebook
 from pancseg.features.names import column_names
+from pancseg.quality_limits import QualityLimits
 from pancseg.settings import FeatureSettings
 
 Value = float | str
@@ -98,7 +99,9 @@ def _described(name: str, original: str, settings: FeatureSettings | None) -> Fi
     """Return a column that is listed or a feature; None for any other."""
     if column := _LISTED.get(original):
         unit, family = column.unit, column.family
-        return Field(name, original, column.type, unit, family, description=column.description)
+        limits = settings.quality if settings else QualityLimits()
+        description = column.description.format(**dict(limits))
+        return Field(name, original, column.type, unit, family, description=description)
     if settings and (meaning := codebook.meaning_of(original, settings)):
         return Field(name, original, "number", *meaning)
     return None

@@ -68,8 +68,8 @@ def extract(
 
     Raises:
         UnusableCase: ``empty_mask``, ``no_label``, ``several_labels``, ``not_labels``,
-            ``empty_region``, ``geometry``, ``not_hu``, ``too_small``, ``resegmented`` or
-            ``many_levels``.
+            ``empty_region``, ``geometry``, ``not_hu``, ``too_small``, ``not_flat``,
+            ``fine_grid``, ``resegmented`` or ``many_levels``.
         ValueError: ``label`` is not an expression.
     """
     if not isinstance(settings, FeatureSettings):

@@ -77,7 +77,7 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
         settings: what to compute.
 
     Raises:
-        UnusableCase: ``not_hu``, ``too_small``, ``resegmented`` or ``many_levels``.
+        UnusableCase: ``not_hu``, ``too_small``, ``fine_grid``, ``resegmented`` or ``many_levels``.
     """
     scan, region = scans.orient(scan), scans.orient(region)
     prepared = prepare(scan, region, settings)
@@ -139,6 +139,8 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
         tuple(w or o for w, o in zip(wanted, own, strict=True)),
     )
     part = target.covering(box)
+    margin = _margin(settings, target.new_spacing_mm)
+    grid.check_size(part.grown(margin, target.new_shape).size, target.new_spacing_mm[::-1])
     shape = grid.interpolated_mask(inside, target, part)
     kept = box_of(shape)
     if kept is None or np.count_nonzero(shape) < FEWEST_VOXELS:
@@ -149,7 +151,7 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
         )
     shape = shape[kept.slices]
     place = Box(tuple(np.add(part.start, kept.start).tolist()), kept.size)
-    around = place.grown(_margin(settings, target.new_spacing_mm), target.new_shape)
+    around = place.grown(margin, target.new_shape)
     image = grid.interpolated(voxels, target, around, settings.interpolation)
     if not np.isfinite(image).all():
         raise UnusableCase("not_hu", "in or near the region are voxels that are not numbers")

@@ -25,7 +25,7 @@ from radiomics.featureextractor import RadiomicsFeatureExtractor
 from pancseg import scans
 from pancseg.box import Box, box_of
 from pancseg.features import pyradiomics_classes as classes
-from pancseg.features.grid import SPLINE_REACH
+from pancseg.features.grid import SPLINE_REACH, check_size
 from pancseg.features.matrices import grey_levels
 from pancseg.features.measured import Measured
 from pancseg.features.neighbours import Neighbours, neighbours
@@ -65,7 +65,7 @@ def compute(
 
     Raises:
         UnusableCase: ``too_small`` or ``resegmented``, when pyradiomics refuses the region;
-            ``not_hu``.
+            ``not_hu``, ``not_flat``, ``fine_grid``.
         ValueError: the parameters are not valid.
     """
     extractor = _extractor(parameters)
@@ -296,6 +296,7 @@ def _resampled(
     lower = np.maximum(np.floor((start - 0.5) * ratio - margin), 0)
     upper = np.minimum(np.ceil((start + size - 0.5) * ratio + margin), last)
     origin = 0.5 * (wanted - own) / own + lower / ratio
+    check_size([int(n) for n in upper - lower + 1], tuple(wanted))
     resample = sitk.ResampleImageFilter()
     resample.SetOutputSpacing(wanted)
     resample.SetOutputDirection(mask.GetDirection())

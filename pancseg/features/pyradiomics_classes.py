@@ -222,7 +222,7 @@ def names_of(wanted: Mapping[str, Sequence[str] | None]) -> list[str]:
     found = []
     for name, features in wanted.items():
         if name in CLASSES:
-            known = _feature_names(CLASSES[name])
+            known = _feature_names(CLASSES[name])  # type: ignore[arg-type]
             usual = [feature for feature, deprecated in known.items() if not deprecated]
             found += [f"{name}_{feature}" for feature in features or usual]
     return found

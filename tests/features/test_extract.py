@@ -220,6 +220,19 @@ def test_a_filter_wider_than_the_scan_has_no_values_and_says_so(setting: dict[st
     assert found.explained == wide
 
 
+@pytest.mark.parametrize("mode", ["ibsi", "pyradiomics"])
+def test_a_grid_that_would_fill_the_memory_is_refused(mode: str) -> None:
+    parameters = {"setting": {"resampledPixelSpacing": [0.01, 0.01, 0.005]}}
+    settings = FeatureSettings(
+        name="c", mode=mode, parameters=parameters, ibsi={"hu": False} if mode == "ibsi" else {}
+    )
+    features.check(settings)
+    fact = r"of 0.01×0.01×0.005 mm has [\d,]{10,} voxels \(\d+ GB an array\); at most 200,000,000"
+    with pytest.raises(UnusableCase, match=fact) as caught:
+        features.measure(*small_block(6), settings)
+    assert caught.value.code == "fine_grid"
+
+
 @pytest.mark.parametrize("setting", [{"binWidth": 25}, {"voxelArrayShift": 1}])
 def test_the_highest_value_of_int16_has_a_bin(setting: dict[str, Any]) -> None:
     found = []
