@@ -18,7 +18,7 @@ class Column(NamedTuple):
         type: of its values; an empty cell is a missing value of that type.
         unit: ``mL``, ``mm``, … or ``none``.
         family: ``id``, ``quality`` or ``provenance``.
-        description: one line.
+        description: one line; names in braces are the verdict's limits.
     """
 
     name: str
@@ -45,8 +45,8 @@ QUALITY = (
     Column("qc_touches_edge", "number", "none", "quality", "1: it touches the scan's edge"),
     Column("qc_empty_slices", "number", "none", "quality", "slices without it between others"),
     Column("qc_median_hu", "number", "HU", "quality", "median of the scan in the region"),
-    Column("qc_fat_share", "number", "none", "quality", "share of the region below -30 HU"),
-    Column("qc_dense_share", "number", "none", "quality", "share of the region above 300 HU"),
+    Column("qc_fat_share", "number", "none", "quality", "share below {fat_below_hu:g} HU"),
+    Column("qc_dense_share", "number", "none", "quality", "share above {dense_above_hu:g} HU"),
     Column("qc_lowest_hu", "number", "HU", "quality", "lowest value of the scan"),
     Column("qc_slice_mm", "number", "mm", "quality", "distance of the scan's slices"),
     Column("qc_slice_thickness_mm", "number", "mm", "quality", "thickness in the DICOM series"),

@@ -106,7 +106,7 @@ def table(outcomes: Sequence[Outcome], settings: FeatureSettings | None = None) 
     """Return one row per outcome; columns: ids, ``qc_*``, hashes, features under safe names.
 
     An unusable case has its reason and no values. With ``settings`` the features' columns are
-    there even when every case is unusable.
+    there, in the settings' order, whatever became of the cases.
     """
     import pandas as pd
 
@@ -120,8 +120,7 @@ def fields_and_rows(
 ) -> tuple[list[Field], Iterable[Row]]:
     """Return the columns of a table and its rows, one per outcome, made as they are asked for."""
     rows = _Rows(outcomes, settings)
-    measured = any(outcome.usable for outcome in outcomes)
-    expected = [] if measured or settings is None else feature_names(settings)
+    expected = feature_names(settings) if settings else []
     return export.fields_of(rows, expected, settings, naming), rows
 
 

@@ -94,6 +94,11 @@ REASONS: dict[str, Reason] = {
         "clip the region, or change `resegmentRange`",
     ),
     "too_small": Reason("fail", "too few voxels for the features", "look at the mask"),
+    "fine_grid": Reason(
+        "fail",
+        "more than 200 million voxels to resample the region to",
+        "take larger ones (`resampledPixelSpacing`)",
+    ),
     "not_flat": Reason(
         "fail", "2-D shapes asked for of a region of several slices", "leave out `shape2D`"
     ),
@@ -103,6 +108,11 @@ REASONS: dict[str, Reason] = {
     "many_levels": Reason("fail", "more than 1,000 grey levels", "take wider bins"),
     "narrow_filter": Reason(
         "warn", "a LoG narrower than 0.75 voxels: its features are empty", "take a wider one"
+    ),
+    "wide_filter": Reason(
+        "warn",
+        "a LoG wider than the scan around the region: its features are empty",
+        "leave it out",
     ),
     "missing_values": Reason(
         "warn", "some features could not be computed; they are empty", "leave them out"

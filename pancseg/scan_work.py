@@ -230,8 +230,8 @@ class ScanWork:
         values = dict(found.values)
         for code, fact in found.reasons.items():
             row.note(code, "warn", fact)
-        missing = [name for name, value in values.items() if not math.isfinite(value)]
-        if missing and not found.reasons:
+        empty = [name for name, value in values.items() if not math.isfinite(value)]
+        if missing := [name for name in empty if name not in found.explained]:
             listed = ", ".join(missing[:3]) + ", …" * (len(missing) > 3)
             fact = f"{len(missing)} values could not be computed: {listed}"
             row.note("missing_values", "warn", fact)

@@ -108,6 +108,8 @@ def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureS
         raise ValueError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{name} holds no settings (a mapping is expected)")
+    if others := [key for key in content if not isinstance(key, str)]:
+        raise ValueError(f"{name}: {others[0]!r} is no key of settings; keys are words")
     try:
         additions = _Additions.model_validate(content.pop("pancseg", None) or {})
     except ValidationError as error:

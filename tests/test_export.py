@@ -22,6 +22,7 @@ import pytest
 
 from pancseg import pipeline, scans
 from pancseg.case import Case
+from pancseg.cohort import Outcome
 from pancseg.export import (
     Row,
     TableFormat,
@@ -35,6 +36,7 @@ from pancseg.export import (
 from pancseg.export.tabular import cell, write_codebook
 from pancseg.features.expected import feature_names
 from pancseg.phantom import Phantom
+from pancseg.quality_limits import QualityLimits
 from pancseg.running.options import Options
 from pancseg.settings import FeatureSettings, load_feature_settings
 from pancseg.work import Work
@@ -250,6 +252,23 @@ def test_columns_do_not_depend_on_which_rows_failed(tmp_path: Path, plain: Path)
     frame, usual = (pd.read_csv(f / "features.csv", nrows=0) for f in (tmp_path / "out", plain))
     assert list(frame.columns) == list(usual.columns)
     assert list(pipeline.table(outcomes, many_filters()).columns) == list(usual.columns)
+
+
+def test_columns_do_not_depend_on_which_row_comes_first() -> None:
+    """Neither on features that one row lacks; what the settings do not name comes last."""
+    settings = many_filters()
+    names = feature_names(settings)
+    whole = dict.fromkeys(names, 1.0)
+    thin = {"extra_glcm_Idm": 1.0, **{n: 1.0 for n in names[::-1] if not n.startswith("log")}}
+    outcomes = [
+        Outcome(Case(id, Path("x")), "pass", values=v) for id, v in (("a", thin), ("b", whole))
+    ]
+    for rows in (outcomes, outcomes[::-1], outcomes[:1]):
+        fields, _ = pipeline.fields_and_rows(rows, settings, "pyradiomics")
+        assert [field.original_name for field in fields][-len(names) - 1 :] == [
+            *names,
+            "extra_glcm_Idm",
+        ]
 
 
 def test_a_table_of_another_kind_does_not_stay(tmp_path: Path) -> None:
@@ -485,6 +504,15 @@ def test_rows_that_are_gone_after_one_walk_are_refused() -> None:
 )
 def test_cells(value: float | str | None, text: str) -> None:
     assert cell(value) == text
+
+
+def test_the_codebook_names_the_limits_of_the_settings() -> None:
+    limits = QualityLimits(fat_below_hu=-50, dense_above_hu=250.5)
+    settings = load_feature_settings().model_copy(update={"quality": limits})
+    for chosen, fat, dense in ((None, "-30", "300"), (settings, "-50", "250.5")):
+        told = {field.name: field.description for field in fields_of([], [], chosen)}
+        assert told["qc_fat_share"] == f"share below {fat} HU"
+        assert told["qc_dense_share"] == f"share above {dense} HU"
 
 
 def test_types_are_those_of_the_column_not_of_its_rows() -> None:

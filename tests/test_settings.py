@@ -26,6 +26,7 @@ def test_presets_are_there_valid_and_explained() -> None:
         ("pancseg: {thick_slices: {above_mm: -1, spacing_mm: [2, 2, 2]}}", "greater than 0"),
         ("- a list", "a mapping is expected"),
         ("a: [", "not YAML"),
+        ("1: 2", "1 is no key of settings; keys are words"),
         ("", "a mapping is expected"),
     ],
 )

@@ -10,6 +10,7 @@ from pancseg import columns
 from pancseg.columns import Type
 from pancseg.features import codebook
 from pancseg.features.names import column_names
+from pancseg.quality_limits import QualityLimits
 from pancseg.settings import FeatureSettings
 
 Value = float | str
@@ -69,7 +70,7 @@ def fields_of(
 
     Args:
         rows: the values, walked once.
-        expected: columns that are there even when no row has a value in them.
+        expected: columns that come first, and are there even when no row has a value in them.
         settings: what features were computed with; None in a table without features.
         naming: see :func:`pancseg.features.names.column_names`.
 
@@ -80,7 +81,7 @@ def fields_of(
     if isinstance(rows, Iterator):
         raise TypeError("rows that can be walked only once; give a list, or a class with __iter__")
     found = _types_of(rows, settings)
-    originals = columns.in_order(list(dict.fromkeys([*found, *expected])))
+    originals = columns.in_order(list(dict.fromkeys([*expected, *found])))
     names = column_names(originals, naming)
     return [
         _described(names[original], original, settings)
@@ -98,7 +99,9 @@ def _described(name: str, original: str, settings: FeatureSettings | None) -> Fi
     """Return a column that is listed or a feature; None for any other."""
     if column := _LISTED.get(original):
         unit, family = column.unit, column.family
-        return Field(name, original, column.type, unit, family, description=column.description)
+        limits = settings.quality if settings else QualityLimits()
+        description = column.description.format(**dict(limits))
+        return Field(name, original, column.type, unit, family, description=description)
     if settings and (meaning := codebook.meaning_of(original, settings)):
         return Field(name, original, "number", *meaning)
     return None

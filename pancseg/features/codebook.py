@@ -21,6 +21,11 @@ _BINNED = frozenset({"glcm", "glrlm", "glszm", "gldm", "ngtdm"})
 _BIN_SETTINGS = frozenset({"binWidth", "binCount"})
 _BINNED_FIRST_ORDER = frozenset({"Entropy", "Uniformity"})
 
+_SHIFTED = frozenset({"Energy", "RootMeanSquared"})
+_AT_DISTANCES = frozenset({"glcm", "gldm", "ngtdm"})
+_WEIGHTED = frozenset({"glcm", "glrlm"})
+"""What ``voxelArrayShift``, ``distances`` and ``weightingNorm`` of pyradiomics change."""
+
 
 class Filter(NamedTuple):
     """What was done to the image before a feature was computed.
@@ -41,7 +46,8 @@ class Meaning(NamedTuple):
 
     Attributes:
         unit: ``mm``, ``mm²``, ``mm³``, ``1/mm``, ``HU``, ``HU²``, ``mm³·HU²`` or ``none``. What a
-            filter (or normalising) leaves is not HU: there it is ``a.u.``, arbitrary units.
+            filter (or normalising) leaves is not HU, nor a scan with ``hu: false``: there it is
+            ``a.u.``, arbitrary units.
         family: pyradiomics's feature class.
         filter: ``original``, ``LoG``, ``wavelet``, …
         filter_parameters: such as ``sigma 1.0 mm``; empty where there are none.
@@ -78,9 +84,8 @@ def meaning_of(name: str, settings: FeatureSettings) -> Meaning | None:
     if definition is None:
         return None
     applied = filter_of(image, settings)
-    setting = settings_for(applied.image_type, settings)
     return Meaning(
-        unit=_unit(definition, applied, setting),
+        unit=definition.unit.replace("HU", _intensity_unit(applied, settings)),
         family=definition.feature_class,
         filter=applied.name,
         filter_parameters=applied.parameters,
@@ -138,7 +143,7 @@ def binning(definition: Definition, applied: Filter, settings: FeatureSettings) 
     setting = settings_for(applied.image_type, settings)
     if (count := setting.get("binCount")) is not None:
         return f"{count} bins from the region's minimum to its maximum"
-    unit = _intensity_unit(applied, setting)
+    unit = _intensity_unit(applied, settings)
     width = f"bins of {setting.get('binWidth', 25):g} {unit}"
     if settings.mode != "ibsi":
         return f"{width} from the multiple of the width at or below the region's minimum"
@@ -154,7 +159,8 @@ def ibsi_status(definition: Definition, applied: Filter, settings: FeatureSettin
 
     * ``not IBSI``: the feature has no code; or its filter is none of IBSI's; or its intensities
       were normalised; or, in mode pyradiomics, the value depends on what pyradiomics does its own
-      way: its resampling (every feature), its filters, its bins of fixed width.
+      way: its resampling (every feature), its filters, its bins of fixed width, its axis lengths;
+      or on a setting that makes another feature of it, such as ``symmetricalGLCM: false``.
     * ``reference-verified here``: mode ibsi, and pancseg's tests compare the feature of such an
       image with IBSI's reference values.
     * ``IBSI``: the definition is IBSI's, but no reference value confirms it here.
@@ -168,10 +174,28 @@ def ibsi_status(definition: Definition, applied: Filter, settings: FeatureSettin
         # IBSI 2 leaves bins of filtered images open.
         first_order = definition.feature_class == "firstorder" and not is_binned(definition)
         verified = applied.name == "original" or (applied.name == "LoG" and first_order)
-        return REFERENCE_VERIFIED if verified else IBSI
+        tolerant = definition.feature_class == "gldm" and setting.get("gldm_a")
+        return REFERENCE_VERIFIED if verified and not tolerant else IBSI
     resampled = bool(setting.get("resampledPixelSpacing") or settings.thick_slices)
     own_bins = is_binned(definition) and setting.get("binCount") is None
-    return NOT_IBSI if resampled or own_bins or applied.name != "original" else IBSI
+    others = resampled or own_bins or applied.name != "original"
+    return NOT_IBSI if others or _redefined(definition, setting) else IBSI
+
+
+def _redefined(definition: Definition, setting: dict[str, Any]) -> bool:
+    """Return whether pyradiomics computes something else than IBSI under a feature's name."""
+    kind = definition.feature_class
+    if kind == "shape":
+        return bool(setting.get("resegmentShape")) or definition.note.startswith("mode pyradiomics")
+    if kind == "firstorder":
+        return bool(setting.get("voxelArrayShift")) and definition.feature in _SHIFTED
+    weighted = setting.get("weightingNorm") not in (None, "no_weighting")
+    return (
+        (kind in _AT_DISTANCES and setting.get("distances", [1]) != [1])
+        or (kind in _WEIGHTED and weighted)
+        or (kind == "glcm" and not setting.get("symmetricalGLCM", True))
+        or bool(setting.get("force2D") and setting.get("force2Ddimension"))
+    )
 
 
 def _note(definition: Definition, mode: str) -> str:
@@ -183,9 +207,7 @@ def _note(definition: Definition, mode: str) -> str:
     )
 
 
-def _unit(definition: Definition, applied: Filter, setting: dict[str, Any]) -> str:
-    return definition.unit.replace("HU", _intensity_unit(applied, setting))
-
-
-def _intensity_unit(applied: Filter, setting: dict[str, Any]) -> str:
-    return "HU" if applied.name == "original" and not setting.get("normalize") else "a.u."
+def _intensity_unit(applied: Filter, settings: FeatureSettings) -> str:
+    scaled = settings_for(applied.image_type, settings).get("normalize")
+    in_hu = applied.name == "original" and settings.ibsi.get("hu", True) and not scaled
+    return "HU" if in_hu else "a.u."

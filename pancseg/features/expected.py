@@ -1,6 +1,8 @@
-"""Owns which features settings give, for tables in which no row has any."""
+"""Owns which features settings give, whatever became of the rows of a table."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -11,33 +13,56 @@ from pancseg.settings import FeatureSettings
 from pancseg.unusable import UnusableCase
 
 _SIDE = 24
+_NO_NAMES = frozenset({
+    "binCount", "binWidth", "minimumROIDimensions", "minimumROISize", "resampledPixelSpacing",
+    "resegmentMode", "resegmentRange",
+})  # fmt: skip
+"""Settings that change values, but not which features there are."""
 
 
 def feature_names(settings: FeatureSettings) -> list[str]:
     """Return the names of all features in their order, as the backend itself gives them.
 
     It measures a small block, so that whatever the settings ask for is there under its own name.
+    What could refuse the block, or fill the memory, is left out: its grid, bins and ranges are
+    others than the settings'.
 
     Returns:
-        The names; none when these settings refuse the block, as a large smallest region does.
+        The names; none when the backend refuses the block all the same.
     """
-    scan, region = _block(settings)
+    eased = settings.model_copy(
+        update={"parameters": _eased(settings.parameters), "thick_slices": None}
+    )
+    scan, region = _block(eased.parameters)
     try:
-        return list(measure(scan, region, settings).values)
+        return list(measure(scan, region, eased).values)
     except UnusableCase:
         return []
 
 
-def _block(settings: FeatureSettings) -> tuple[sitk.Image, sitk.Image]:
-    """Return a cube of noise on the settings' own grid, within their HU range, and its inside."""
-    setting = settings.parameters.get("setting") or {}
-    low, *high = setting.get("resegmentRange") or (0, 100)
-    noise = np.random.default_rng(0).uniform(low, high[0] if high else low + 100, (_SIDE,) * 3)
+def _eased(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters with eight bins and without whatever changes no name."""
+    types = parameters.get("imageType") or {"Original": {}}
+    return {
+        **parameters,
+        "setting": {**_named(parameters.get("setting")), "binCount": 8},
+        "imageType": {kind: _named(own) for kind, own in types.items()},
+    }
+
+
+def _named(setting: dict[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (setting or {}).items() if key not in _NO_NAMES}
+
+
+def _block(parameters: dict[str, Any]) -> tuple[sitk.Image, sitk.Image]:
+    """Return a cube of noise that is wide enough for every LoG, and its inside."""
+    setting, classes = parameters["setting"], parameters.get("featureClass")
+    noise = np.random.default_rng(0).uniform(0, 100, (_SIDE,) * 3)
     noise[0, 0, 0] = -1000  # air: it is a CT
     scan = sitk.GetImageFromArray(np.rint(noise).astype(np.int16))
-    scan.SetSpacing([spacing or 1.0 for spacing in settings.resampled_mm(1.0) or (1.0,) * 3])
+    log = parameters["imageType"].get("LoG") or {}
+    scan.SetSpacing((max([1.0, *log.get("sigma", setting.get("sigma") or ())]),) * 3)
     inside = np.zeros((_SIDE,) * 3, np.uint8)
-    classes = settings.parameters.get("featureClass")
     region = [slice(4, -4)] * 3
     if setting.get("force2D") and (not classes or "shape2D" in classes):
         region[setting.get("force2Ddimension", 0)] = slice(_SIDE // 2, _SIDE // 2 + 1)

@@ -68,8 +68,8 @@ def extract(
 
     Raises:
         UnusableCase: ``empty_mask``, ``no_label``, ``several_labels``, ``not_labels``,
-            ``empty_region``, ``geometry``, ``not_hu``, ``too_small``, ``resegmented`` or
-            ``many_levels``.
+            ``empty_region``, ``geometry``, ``not_hu``, ``too_small``, ``not_flat``,
+            ``fine_grid``, ``resegmented`` or ``many_levels``.
         ValueError: ``label`` is not an expression.
     """
     if not isinstance(settings, FeatureSettings):
@@ -96,12 +96,6 @@ def parameters_for(scan: sitk.Image, settings: FeatureSettings) -> dict[str, Any
     parameters = copy.deepcopy(settings.parameters)
     if settings.thick_slices:
         spacing = settings.resampled_mm(scans.slice_spacing_mm(scan))
-        parameters.setdefault("setting", {})["resampledPixelSpacing"] = spacing
+        setting = parameters.get("setting") or {}
+        parameters["setting"] = {**setting, "resampledPixelSpacing": spacing}
     return parameters
-
-
-def check(settings: FeatureSettings) -> None:
-    """Raise ValueError when these settings name an unknown mode or do not suit theirs."""
-    if settings.mode not in BACKENDS:
-        raise ValueError(f"unknown mode {settings.mode!r}; known: {', '.join(BACKENDS)}")
-    BACKENDS[settings.mode]().check(settings.parameters, settings.ibsi)

@@ -6,6 +6,7 @@ Only the part of the grid that is asked for is ever computed.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pancseg.box import Box
+from pancseg.unusable import UnusableCase
 
 Interpolation = Literal["linear", "cubic"]
 
@@ -21,6 +23,28 @@ _HALF = 0.5 - 1e-9
 """An interpolated mask counts from one half; the slack keeps rounding out of it."""
 SPLINE_REACH = 40
 """Voxels after which a cubic spline's memory is below a double's last digit (0.268 ** 40)."""
+MOST_VOXELS = 200_000_000
+"""Of the new grid around a region: 1.6 GB for each array of them."""
+
+
+def check_size(size: Sequence[int], spacing_mm: Sequence[float]) -> None:
+    """Refuse a part of a grid that would fill the memory, before it is made.
+
+    Args:
+        size: its voxels along each axis.
+        spacing_mm: their size (x, y, z).
+
+    Raises:
+        UnusableCase: ``fine_grid``.
+    """
+    voxels = math.prod(int(n) for n in size)
+    if voxels > MOST_VOXELS:
+        sides = "×".join(f"{side:.4g}" for side in spacing_mm)
+        raise UnusableCase(
+            "fine_grid",
+            f"around the region a grid of {sides} mm has {voxels:,} voxels "
+            f"({voxels * 8 / 1e9:,.0f} GB an array); at most {MOST_VOXELS:,} are computed",
+        )
 
 
 @dataclass(frozen=True)

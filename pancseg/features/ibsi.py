@@ -77,7 +77,7 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
         settings: what to compute.
 
     Raises:
-        UnusableCase: ``not_hu``, ``too_small``, ``resegmented`` or ``many_levels``.
+        UnusableCase: ``not_hu``, ``too_small``, ``fine_grid``, ``resegmented`` or ``many_levels``.
     """
     scan, region = scans.orient(scan), scans.orient(region)
     prepared = prepare(scan, region, settings)
@@ -90,7 +90,7 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
         prepared.inside, plane=0 if settings.planar else None, by_slice=settings.by_slice
     )
     no_texture = _without_texture(_inside(region), prepared.inside, around, settings)
-    reasons, too_narrow = dict(no_texture), []
+    reasons, too_narrow, explained = dict(no_texture), [], []
     texture = classes.Texture(
         gldm_tolerance=settings.gldm_tolerance,
         isolated=False,
@@ -104,14 +104,12 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
         levels = discretised(intensities, each.binning, start)
         voxels = classes.Voxels(intensities, grey_levels(levels, around), prepared.spacing_mm[::-1])
         found = classes.compute(voxels, texture, settings.classes)
-        if no_texture:
-            found = {
-                k: math.nan if k.partition("_")[0] in _TEXTURE else v for k, v in found.items()
-            }
         if "firstorder_Kurtosis" in found and np.ptp(intensities) == 0:
             found["firstorder_Kurtosis"] = 3.0  # IBSI's is 0, excess
+        empty = [k for k in found if narrow or (no_texture and k.partition("_")[0] in _TEXTURE)]
+        found |= dict.fromkeys(empty, math.nan)
+        explained += [f"{name}_{feature}" for feature in empty]
         if narrow:
-            found = dict.fromkeys(found, math.nan)
             too_narrow.append(f"{each.sigma_mm[0]:g}")
         values.update({f"{name}_{feature}": value for feature, value in found.items()})
     if too_narrow:
@@ -122,7 +120,7 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
     share = None
     if settings.range_hu or settings.outlier_sigma:
         share = np.count_nonzero(prepared.inside) / np.count_nonzero(prepared.shape)
-    return Measured(values, reasons, prepared.spacing_mm[::-1], share)
+    return Measured(values, reasons, prepared.spacing_mm[::-1], share, frozenset(explained))
 
 
 def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Prepared:
@@ -141,6 +139,8 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
         tuple(w or o for w, o in zip(wanted, own, strict=True)),
     )
     part = target.covering(box)
+    margin = _margin(settings, target.new_spacing_mm)
+    grid.check_size(part.grown(margin, target.new_shape).size, target.new_spacing_mm[::-1])
     shape = grid.interpolated_mask(inside, target, part)
     kept = box_of(shape)
     if kept is None or np.count_nonzero(shape) < FEWEST_VOXELS:
@@ -151,7 +151,7 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
         )
     shape = shape[kept.slices]
     place = Box(tuple(np.add(part.start, kept.start).tolist()), kept.size)
-    around = place.grown(_margin(settings, target.new_spacing_mm), target.new_shape)
+    around = place.grown(margin, target.new_shape)
     image = grid.interpolated(voxels, target, around, settings.interpolation)
     if not np.isfinite(image).all():
         raise UnusableCase("not_hu", "in or near the region are voxels that are not numbers")
@@ -232,17 +232,18 @@ def _refuse_other_units(voxels: NDArray[np.generic]) -> None:
 def _resegmented(
     image: NDArray[np.float64], shape: NDArray[np.bool_], settings: IbsiSettings
 ) -> NDArray[np.bool_]:
-    """Return the region without what lies outside the range, then without outliers."""
-    inside = shape.copy()
+    """Return the region without what lies outside the range, and without its outliers.
+
+    Both are of the whole region: of two ways to re-segment, IBSI takes what their ranges of
+    intensities share (reference manual, IF9H).
+    """
+    inside, values = shape.copy(), image[shape]
     if settings.range_hu:
         low, high = settings.range_hu
         inside &= (image >= low) & (image <= high)
-    if settings.outlier_sigma and inside.any():
-        values = image[inside]
-        reach = settings.outlier_sigma * values.std()
-        inside &= np.abs(image - values.mean()) <= reach
+    if settings.outlier_sigma:
+        inside &= np.abs(image - values.mean()) <= settings.outlier_sigma * values.std()
     if np.count_nonzero(inside) < FEWEST_VOXELS:
-        values = image[shape]
         raise UnusableCase(
             "resegmented",
             f"{np.count_nonzero(inside)} of {values.size} voxels are left of the region, whose "

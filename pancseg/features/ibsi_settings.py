@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,10 +14,12 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    StrictBool,
     ValidationError,
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from pancseg.features.grid import Interpolation
 from pancseg.features.pyradiomics_classes import CLASSES
@@ -84,26 +87,28 @@ class IbsiSettings(_Frozen):
         interpolation: of the scan; masks are always interpolated linearly.
         hu: the scan is in HU: refuse what cannot be, and round to whole HU after resampling.
         range_hu: re-segmentation range, both ends included.
-        outlier_sigma: leave out what lies more than so many standard deviations from the mean
-            of what the range left.
+        outlier_sigma: leave out what lies more than so many standard deviations from the region's
+            mean, whatever the range leaves of it.
         planar: look for texture within axial slices only.
         by_slice: take texture of each slice on its own and average (2D), instead of counting all
             slices together (2.5D); with ``planar``.
         aggregation: average features over directions, or merge the directions' matrices first.
         gldm_tolerance: IBSI's coarseness parameter alpha of the NGLDM.
+        label: the mask's label; whoever makes the region knows what to do with it.
         filters: the images to take features of.
         classes: feature names by class, none for all of a class.
     """
 
     spacing_mm: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] | None = None
     interpolation: Interpolation = "linear"
-    hu: bool = True
+    hu: StrictBool = True
     range_hu: tuple[float, float] | None = None
     outlier_sigma: PositiveFloat | None = None
-    planar: bool = False
-    by_slice: bool = False
+    planar: StrictBool = False
+    by_slice: StrictBool = False
     aggregation: Aggregation = "average"
     gldm_tolerance: NonNegativeFloat = 0
+    label: PositiveInt | None = None
     filters: tuple[Filter, ...]
     classes: dict[str, tuple[str, ...] | None]
 
@@ -113,6 +118,12 @@ class IbsiSettings(_Frozen):
             raise ValueError("by_slice needs force2D")
         if self.range_hu and self.range_hu[0] >= self.range_hu[1]:
             raise ValueError("resegmentRange must be a lower and a higher value")
+        widths = any(f.kind == "Original" and f.binning.width for f in self.filters)
+        if self.range_hu and self.range_hu[0] == -math.inf and widths:
+            raise ValueError(
+                "resegmentRange: bins of one width start at its lower end, which is -inf; give a "
+                "finite one, or binCount"
+            )
         if self.planar and any(each.kind == "Wavelet" for each in self.filters):
             raise ValueError("wavelets are three-dimensional; leave them or force2D out")
         return self
@@ -123,8 +134,10 @@ _SETTING = {
     "resegmentRange": "range_hu",
     "force2D": "planar",
     "gldm_a": "gldm_tolerance",
+    "label": "label",
 }
-"""pyradiomics's names of what is ours under another."""
+"""pyradiomics's names of settings, and ours."""
+_ADDITIONS = ("hu", "outlier_sigma", "by_slice", "aggregation")
 
 
 def read(parameters: Mapping[str, Any], additions: Mapping[str, Any]) -> IbsiSettings:
@@ -138,11 +151,16 @@ def read(parameters: Mapping[str, Any], additions: Mapping[str, Any]) -> IbsiSet
     Raises:
         ValueError: an unknown word, or one that mode ``ibsi`` has no counterpart of.
     """
-    setting = {k: v for k, v in _mapping(parameters, "setting").items() if k != "label"}
+    if unknown := [str(name) for name in additions if name not in _ADDITIONS]:
+        raise ValueError(
+            f"pancseg.ibsi has no {', '.join(unknown)}; it has {', '.join(_ADDITIONS)}"
+        )
+    setting = _mapping(parameters, "setting")
     binning = {k: setting.pop(k) for k in ("binWidth", "binCount") if setting.get(k) is not None}
+    setting = {key: value for key, value in setting.items() if value is not None}
     values: dict[str, Any] = dict(additions)
     if (interpolator := setting.pop("interpolator", None)) is not None:
-        if interpolator not in _INTERPOLATIONS:
+        if str(interpolator) not in _INTERPOLATIONS:
             raise ValueError(
                 f"interpolator {interpolator!r}: mode ibsi has {', '.join(_INTERPOLATIONS)}"
             )
@@ -154,8 +172,8 @@ def read(parameters: Mapping[str, Any], additions: Mapping[str, Any]) -> IbsiSet
                 f"{', '.join(_SETTING)}"
             )
         values[_SETTING[name]] = value
-    if unknown := set(parameters) - {"setting", "imageType", "featureClass"}:
-        raise ValueError(f"mode ibsi has no key {', '.join(sorted(map(str, unknown)))}")
+    if others := set(parameters) - {"setting", "imageType", "featureClass"}:
+        raise ValueError(f"mode ibsi has no key {', '.join(sorted(map(str, others)))}")
     values["filters"] = [
         _filter(kind, own or {}, binning)
         for kind, own in (_mapping(parameters, "imageType") or {"Original": {}}).items()
@@ -165,8 +183,7 @@ def read(parameters: Mapping[str, Any], additions: Mapping[str, Any]) -> IbsiSet
         return IbsiSettings.model_validate(values)
     except ValidationError as error:
         kinds = [each["kind"] for each in values["filters"]]
-        problems = [f"{_where(e['loc'], kinds)}: {e['msg']}" for e in error.errors()]
-        raise ValueError("; ".join(problems)) from error
+        raise ValueError("; ".join(_problem(each, kinds) for each in error.errors())) from error
 
 
 def _mapping(parameters: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -174,6 +191,13 @@ def _mapping(parameters: Mapping[str, Any], key: str) -> dict[str, Any]:
     if not isinstance(found, Mapping):
         raise ValueError(f"{key} must be a mapping, as in pyradiomics's parameter files")
     return dict(found)
+
+
+def _problem(error: ErrorDetails, kinds: Sequence[str]) -> str:
+    """Return where a value is wrong, why, and the value."""
+    value = error["input"]
+    told = "" if isinstance(value, Mapping) else f", not {value!r}"
+    return f"{_where(error['loc'], kinds)}: {error['msg']}{told}"
 
 
 def _where(place: Sequence[int | str], kinds: Sequence[str]) -> str:
@@ -186,7 +210,7 @@ def _where(place: Sequence[int | str], kinds: Sequence[str]) -> str:
         inside = [{"sigma_mm": "sigma"}.get(part, part) for part in inside if part != "binning"]
         return ".".join(["imageType", kinds[int(rest[0])], *inside])
     named = {ours: theirs for theirs, ours in _SETTING.items()}.get(str(first))
-    return f"setting.{named}" if named else ".".join(map(str, place))
+    return f"setting.{named}" if named else ".".join(map(str, ("pancseg.ibsi", *place)))
 
 
 def _filter(kind: str, own: object, binning: Mapping[str, Any]) -> dict[str, Any]:

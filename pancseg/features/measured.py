@@ -14,9 +14,11 @@ class Measured(NamedTuple):
         spacing_mm: voxel size (x, y, z) that they were computed on.
         resegmented_share: share of the region's voxels that re-segmentation left; None where the
             settings ask for none.
+        explained: names of the missing values that the reasons are about.
     """
 
     values: dict[str, float]
     reasons: dict[str, str]
     spacing_mm: tuple[float, ...]
     resegmented_share: float | None = None
+    explained: frozenset[str] = frozenset()

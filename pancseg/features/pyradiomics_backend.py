@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ from radiomics.featureextractor import RadiomicsFeatureExtractor
 from pancseg import scans
 from pancseg.box import Box, box_of
 from pancseg.features import pyradiomics_classes as classes
-from pancseg.features.grid import SPLINE_REACH
+from pancseg.features.grid import SPLINE_REACH, check_size
 from pancseg.features.matrices import grey_levels
 from pancseg.features.measured import Measured
 from pancseg.features.neighbours import Neighbours, neighbours
@@ -65,7 +65,7 @@ def compute(
 
     Raises:
         UnusableCase: ``too_small`` or ``resegmented``, when pyradiomics refuses the region;
-            ``not_hu``.
+            ``not_hu``, ``not_flat``, ``fine_grid``.
         ValueError: the parameters are not valid.
     """
     extractor = _extractor(parameters)
@@ -81,7 +81,14 @@ def compute(
     values = {name: float(value) for name, value in result.items()}
     if failed := [name for name, value in values.items() if not math.isfinite(value)]:
         log.info("pyradiomics could not compute %s", ", ".join(failed))
-    return Measured(values, {}, extractor.spacing_mm, extractor.resegmented_share)
+    without, reasons = extractor.too_wide(values), {}
+    if without:
+        reasons["wide_filter"] = _too_wide(min(without), extractor.spacing_mm)
+    missing = dict.fromkeys((name for names in without.values() for name in names), math.nan)
+    values |= missing
+    return Measured(
+        values, reasons, extractor.spacing_mm, extractor.resegmented_share, frozenset(missing)
+    )
 
 
 def check(parameters: dict[str, Any], additions: dict[str, Any] | None = None) -> None:
@@ -116,7 +123,7 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         image, mask, box = _loaded(scan, region, found, settings)
         small, inside = _cut(image, box), _cut(mask, box)
         bounds, _ = imageoperations.checkMask(small, inside, **settings)
-        whole = inside
+        whole, self.spacing_mm = inside, image.GetSpacing()
         if settings.get("resegmentRange") is not None:
             inside = imageoperations.resegmentMask(small, inside, **settings)
             self.resegmented_share = _voxels(inside) / _voxels(whole)
@@ -152,6 +159,19 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
             self.resegmented_share = left / [n for n in counts.values() if n is not None][-1]
         return {n: v for n, v in found.items() if not n.startswith("diagnostics_")}
 
+    def too_wide(self, values: Mapping[str, float]) -> dict[float, list[str]]:
+        """Return the LoGs, sigma in mm → names, that pyradiomics passed over without a word.
+
+        It does so where the scan, or what it resamples of it, is narrower than the filter.
+        """
+        names = classes.names_of(self.enabledFeatures)
+        if "LoG" not in self.enabledImagetypes or not names:
+            return {}
+        own = {**self.settings, **(self.enabledImagetypes["LoG"] or {})}
+        images = {name.partition("_")[0] for name in values}
+        logs = {s: f"log-sigma-{str(s).replace('.', '-')}-mm-3D" for s in own.get("sigma") or ()}
+        return {s: [f"{log}_{n}" for n in names] for s, log in logs.items() if log not in images}
+
     def computeShape(  # noqa: N802
         self, image: sitk.Image, mask: sitk.Image, box: NDArray[np.int64], **settings: Any
     ) -> dict[str, float]:
@@ -177,6 +197,9 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         self.spacing_mm = image.GetSpacing()
         inside = scans.array(mask) == 1
         values = scans.array(image)[inside]
+        if values.dtype.kind in "iu" and values.dtype.itemsize < 4:
+            # The edges of its bins go beyond its highest value, which int16 may not hold.
+            image, values = sitk.Cast(image, sitk.sitkInt32), values.astype(np.int32)
         if not np.isfinite(values).all():
             raise UnusableCase("not_hu", "in the region are voxels that are not numbers")
         edges = imageoperations.getBinEdges(np.array([values.min(), values.max()]), **settings)
@@ -206,6 +229,16 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         if known is None or known[0] != plane or not np.array_equal(known[1], inside):
             known = self._around = (plane, inside, neighbours(inside, plane=plane))
         return known[2]
+
+
+def _too_wide(sigma_mm: float, spacing_mm: tuple[float, ...]) -> str:
+    """Return what is wrong with the narrowest LoG that has no values."""
+    voxels = "×".join(str(max(math.ceil(sigma_mm / side) + 1, 4)) for side in spacing_mm)
+    sides = "×".join(f"{side:.4g}" for side in spacing_mm)
+    return (
+        f"a LoG of {sigma_mm:g} mm needs {voxels} voxels of {sides} mm around the region, "
+        "more than there are"
+    )
 
 
 def _check_flat(box: NDArray[np.int64], settings: dict[str, Any]) -> None:
@@ -263,6 +296,7 @@ def _resampled(
     lower = np.maximum(np.floor((start - 0.5) * ratio - margin), 0)
     upper = np.minimum(np.ceil((start + size - 0.5) * ratio + margin), last)
     origin = 0.5 * (wanted - own) / own + lower / ratio
+    check_size([int(n) for n in upper - lower + 1], tuple(wanted))
     resample = sitk.ResampleImageFilter()
     resample.SetOutputSpacing(wanted)
     resample.SetOutputDirection(mask.GetDirection())
@@ -293,8 +327,9 @@ def _extractor(parameters: dict[str, Any]) -> _Extractor:
     with _quiet():
         try:
             extractor = _Extractor(copy.deepcopy(parameters))
-        except PyKwalifyException as error:
-            reason = " ".join(str(error.msg).split())
+        except Exception as error:
+            problem = error.msg if isinstance(error, PyKwalifyException) else error
+            reason = " ".join(str(problem).split())
             raise ValueError(f"pyradiomics does not accept these settings: {reason}") from error
     extractor.addProvenance(False)
     return extractor

@@ -217,6 +217,17 @@ def compute(
     return found
 
 
+def names_of(wanted: Mapping[str, Sequence[str] | None]) -> list[str]:
+    """Return what :func:`compute` gives values to, as ``<class>_<Feature>``."""
+    found = []
+    for name, features in wanted.items():
+        if name in CLASSES:
+            known = _feature_names(CLASSES[name])  # type: ignore[arg-type]
+            usual = [feature for feature, deprecated in known.items() if not deprecated]
+            found += [f"{name}_{feature}" for feature in features or usual]
+    return found
+
+
 def execute(feature_class: Any, features: Sequence[str] | None) -> dict[str, float]:
     """Return the values of a feature class by feature, averaged over slices where it has several.
 

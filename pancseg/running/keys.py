@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-RESULT_VERSION = 3
+RESULT_VERSION = 4
 
 _DETACHED = re.compile(rb"^(?:ElementDataFile *= *|data ?file: *)(\S[^\r\n]*)", re.M | re.I)
 _HEADERS = (".mhd", ".nhdr")

@@ -150,12 +150,59 @@ def test_bins_are_described(
         ("original_shape_Sphericity", "pyradiomics", {"normalize": True}, IBSI),
         ("original_shape_Sphericity", "pyradiomics", {"resampledPixelSpacing": [1] * 3}, NOT_IBSI),
         ("wavelet-HHL_firstorder_Mean", "pyradiomics", {}, NOT_IBSI),
+        ("original_gldm_DependenceEntropy", "ibsi", {}, REFERENCE_VERIFIED),
+        ("original_gldm_DependenceEntropy", "ibsi", {"gldm_a": 1}, IBSI),
+        ("original_shape_MajorAxisLength", "ibsi", {}, REFERENCE_VERIFIED),
+        ("original_shape_MajorAxisLength", "pyradiomics", {}, NOT_IBSI),
+        ("original_shape_Elongation", "pyradiomics", {}, IBSI),
+        ("original_shape_Sphericity", "pyradiomics", {"resegmentShape": True}, NOT_IBSI),
+        ("original_firstorder_Energy", "pyradiomics", {"voxelArrayShift": 0}, IBSI),
+        ("original_firstorder_Energy", "pyradiomics", {"voxelArrayShift": 9}, NOT_IBSI),
+        ("original_firstorder_RootMeanSquared", "pyradiomics", {"voxelArrayShift": 9}, NOT_IBSI),
+        ("original_firstorder_Mean", "pyradiomics", {"voxelArrayShift": 9}, IBSI),
     ],
 )
 def test_the_ibsi_status_says_what_vouches_for_a_column(
     name: str, mode: str, setting: dict[str, object], expected: str
 ) -> None:
     assert meaning(name, mode, **setting).ibsi_status == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "changed"),
+    [
+        ({"gldm_a": 1, "distances": [1], "symmetricalGLCM": True}, set()),
+        ({"symmetricalGLCM": False}, {"glcm"}),
+        ({"distances": [2]}, {"glcm", "gldm", "ngtdm"}),
+        ({"distances": [1, 2]}, {"glcm", "gldm", "ngtdm"}),
+        ({"weightingNorm": "euclidean"}, {"glcm", "glrlm"}),
+        ({"weightingNorm": "no_weighting"}, set()),
+        ({"force2D": True}, set()),
+        ({"force2D": True, "force2Ddimension": 2}, {"glcm", "glrlm", "glszm", "gldm", "ngtdm"}),
+    ],
+)
+def test_a_setting_that_changes_the_definition_is_not_ibsis(
+    setting: dict[str, object], changed: set[str]
+) -> None:
+    names = (
+        "glcm_Idm",
+        "glrlm_RunEntropy",
+        "glszm_ZoneEntropy",
+        "gldm_DependenceEntropy",
+        "ngtdm_Contrast",
+    )
+    for name in names:
+        status = meaning(f"original_{name}", binCount=32, **setting).ibsi_status
+        assert status == (NOT_IBSI if name.split("_")[0] in changed else IBSI), name
+
+
+def test_a_scan_that_is_not_in_hu_has_no_feature_in_hu() -> None:
+    chosen = settings("ibsi", binWidth=10, resegmentRange=[0, 50])
+    for hu, unit in ((True, "HU"), (False, "a.u.")):
+        other = chosen.model_copy(update={"ibsi": {"hu": hu}})
+        mean, idm = (meaning_of(f"original_{n}", other) for n in ("firstorder_Mean", "glcm_Idm"))
+        assert mean.unit == unit
+        assert idm.binning == f"bins of 10 {unit} from 0 {unit}, the re-segmentation minimum"
 
 
 def test_other_columns_mean_nothing_here() -> None:

@@ -19,6 +19,7 @@ from radiomics.featureextractor import RadiomicsFeatureExtractor
 from scipy import ndimage
 
 from pancseg import features, scans
+from pancseg.features.expected import feature_names
 from pancseg.features.extract import parameters_for
 from pancseg.features.regions import region_of
 from pancseg.phantom import Phantom
@@ -194,6 +195,54 @@ def test_thick_slices_go_to_the_coarser_grid(phantom: Phantom) -> None:
     thin.SetSpacing((2.8, 2.8, 1.25))
     assert grid(thin) == [1, 1, 1]
     assert grid(scans.orient(thin, "SLP")) == [1, 1, 1]
+
+
+def small_block(thick: int, kind: type = np.int16) -> tuple[sitk.Image, sitk.Image]:
+    """Return a noisy scan of ``thick`` slices of 1 mm, and a block of it."""
+    voxels = np.random.default_rng(3).integers(0, 100, (thick, 20, 20)).astype(kind)
+    inside = np.zeros(voxels.shape, np.uint8)
+    inside[1:4, 5:15, 5:15] = 1
+    return sitk.GetImageFromArray(voxels), sitk.GetImageFromArray(inside)
+
+
+@pytest.mark.parametrize("setting", [{}, {"correctMask": True}])
+def test_a_filter_wider_than_the_scan_has_no_values_and_says_so(setting: dict[str, Any]) -> None:
+    types = {"LoG": {"sigma": [8.0, 1, 12.5]}, "Original": {}}
+    settings = FeatureSettings(name="custom", parameters={"setting": setting, "imageType": types})
+    found, whole = (features.measure(*small_block(z), settings) for z in (6, 20))
+    assert whole.reasons == {}
+    assert whole.values.keys() == found.values.keys() == set(feature_names(settings))
+    assert list(found.reasons) == ["wide_filter"]
+    fact = "a LoG of 8 mm needs 9×9×9 voxels of 1×1×1 mm around the region, more than there are"
+    assert found.reasons["wide_filter"] == fact
+    wide = {name for name in found.values if name.startswith(("log-sigma-8-0", "log-sigma-12-5"))}
+    assert {name for name, value in found.values.items() if np.isnan(value)} == wide
+    assert found.explained == wide
+
+
+@pytest.mark.parametrize("mode", ["ibsi", "pyradiomics"])
+def test_a_grid_that_would_fill_the_memory_is_refused(mode: str) -> None:
+    parameters = {"setting": {"resampledPixelSpacing": [0.01, 0.01, 0.005]}}
+    settings = FeatureSettings(
+        name="c", mode=mode, parameters=parameters, ibsi={"hu": False} if mode == "ibsi" else {}
+    )
+    features.check(settings)
+    fact = r"of 0.01×0.01×0.005 mm has [\d,]{10,} voxels \(\d+ GB an array\); at most 200,000,000"
+    with pytest.raises(UnusableCase, match=fact) as caught:
+        features.measure(*small_block(6), settings)
+    assert caught.value.code == "fine_grid"
+
+
+@pytest.mark.parametrize("setting", [{"binWidth": 25}, {"voxelArrayShift": 1}])
+def test_the_highest_value_of_int16_has_a_bin(setting: dict[str, Any]) -> None:
+    found = []
+    for kind in (np.int16, np.int32):
+        scan, region = small_block(8, kind)
+        scan[8, 8, 2] = 32767
+        settings = FeatureSettings(name="custom", parameters={"setting": setting})
+        found.append(features.measure(scan, region, settings).values)
+    assert found[0] == found[1]
+    assert found[0]["original_firstorder_Maximum"] == 32767
 
 
 def test_a_reordered_mask_gives_the_same_numbers(phantom: Phantom) -> None:

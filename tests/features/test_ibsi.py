@@ -77,6 +77,22 @@ def test_what_cannot_be_measured_is_refused(
     assert caught.value.code == code
 
 
+def test_outliers_are_those_of_the_whole_region_whatever_the_range() -> None:
+    """31 is within 2.5 standard deviations of them, but not of those of what 0 to 50 leaves."""
+    scan, region = block(
+        lambda v, _: np.where(v > -999, 20 + np.arange(v.size).reshape(v.shape) % 2, v)
+    )
+    voxels, inside = scans.array(scan).copy(), scans.array(region) == 1
+    first = np.argwhere(inside)
+    voxels[tuple(first[0])], voxels[tuple(first[1])] = 31, 250
+    settings = custom({"resegmentRange": [0, 50]}).model_copy(
+        update={"ibsi": {"outlier_sigma": 2.5}}
+    )
+    found = features.measure(scans.like(voxels, scan), region, settings)
+    assert found.values["original_firstorder_Maximum"] == 31
+    assert found.resegmented_share == 1559 / 1560
+
+
 def test_one_voxel_is_too_small() -> None:
     scan, region = block()
     region = region * 0
@@ -95,6 +111,7 @@ def test_one_slice_has_no_texture_in_3d_and_says_so(
     scan, region = block(**where)
     found = features.measure(scan, region, custom({"binWidth": 25, **setting}))
     assert list(found.reasons) == ["no_texture"]
+    assert found.explained == {n for n in found.values if n.split("_")[1] in TEXTURE}
     assert "in a region of" in found.reasons["no_texture"]
     for name, value in found.values.items():
         assert np.isfinite(value) == (name.split("_")[1] not in TEXTURE), name
@@ -135,6 +152,7 @@ def test_a_filter_narrower_than_the_voxels_has_no_values() -> None:
     assert found.reasons["narrow_filter"] == "a LoG of 1 mm is too narrow for voxels of 1×1×2 mm"
     for name, value in found.values.items():
         assert np.isfinite(value) != name.startswith("log-sigma-1-0"), name
+        assert np.isfinite(value) != (name in found.explained), name
 
 
 @pytest.mark.parametrize("binning", [{"binWidth": 25}, {"binCount": 16}])
@@ -252,11 +270,36 @@ def test_bins_of_one_width_start_at_the_range_or_at_the_lowest_value() -> None:
         ({"imageType": {"Original": {"binWidth": -1}}}, r"^imageType\.Original\.binWidth: "),
         ({"featureClass": {"glcm": "Idm"}}, "must be a list of features"),
         ({"setting": {"resampledPixelSpacing": [1, 1]}}, r"^setting\.resampledPixelSpacing: "),
+        (
+            {"setting": {"label": 1.5}},
+            r"^setting\.label: Input should be a valid integer.*, not 1.5",
+        ),
+        ({"setting": {"label": 0}}, r"^setting\.label: .* greater than 0, not 0$"),
+        ({"setting": {"force2D": "yes"}}, r"^setting\.force2D: .* boolean, not 'yes'$"),
+        ({"setting": {"resegmentRange": [-np.inf, 9]}}, "bins of one width start at .* -inf"),
     ],
 )
 def test_words_without_a_counterpart_are_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         features.check(FeatureSettings(name="custom", mode="ibsi", parameters=parameters))
+
+
+@pytest.mark.parametrize(
+    ("additions", "message"),
+    [
+        (
+            {"outlier_sigm": 3},
+            r"^pancseg\.ibsi has no outlier_sigm; it has hu, outlier_sigma, by_s",
+        ),
+        ({"range_hu": [0, 9]}, r"^pancseg\.ibsi has no range_hu; it has hu, outlier_sigma, by_s"),
+        ({"outlier_sigma": "3e0"}, r"^pancseg\.ibsi\.outlier_sigma: '3e0' is text to YAML"),
+        ({"outlier_sigma": -1}, r"^pancseg\.ibsi\.outlier_sigma: .* greater than 0, not -1$"),
+        ({"hu": "false"}, r"^pancseg\.ibsi\.hu: .* boolean, not 'false'$"),
+    ],
+)
+def test_additions_without_a_meaning_are_refused(additions: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        features.check(PLAIN.model_copy(update={"ibsi": additions}))
 
 
 def test_what_only_ibsi_has_is_refused_elsewhere() -> None:
