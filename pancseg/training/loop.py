@@ -31,6 +31,7 @@ from pancseg.training.hardware import (
 )
 from pancseg.training.learn_places import places_in
 from pancseg.training.mean import KeepLastEpochs, write_mean
+from pancseg.training.memory import keep_freed_memory
 from pancseg.training.module import SliceSegmentation, start_head
 from pancseg.training.recipe import Recipe
 from pancseg.training.record import Record
@@ -111,6 +112,7 @@ def train(
         used = {"precision": precision_of(hardware), "layout": str(layout())}
         note_environment(run, {**asdict(hardware), **used})
     torch.set_num_threads(hardware.threads)
+    keep_freed_memory()
     seed_everything(recipe.seed, verbose=False)
     module = SliceSegmentation(recipe, recipe.epochs * len(training), _patients(data))
     if recipe.init_from:
