@@ -120,7 +120,8 @@ def fields_and_rows(
 ) -> tuple[list[Field], Iterable[Row]]:
     """Return the columns of a table and its rows, one per outcome, made as they are asked for."""
     rows = _Rows(outcomes, settings)
-    expected = feature_names(settings) if settings else []
+    measured = any(outcome.usable for outcome in outcomes)
+    expected = [] if measured or settings is None else feature_names(settings)
     return export.fields_of(rows, expected, settings, naming), rows
 
 

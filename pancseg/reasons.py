@@ -112,7 +112,7 @@ REASONS: dict[str, Reason] = {
     "wide_filter": Reason(
         "warn",
         "a LoG wider than the scan around the region: its features are empty",
-        "leave it out",
+        "raise `padDistance`, or leave it out",
     ),
     "missing_values": Reason(
         "warn", "some features could not be computed; they are empty", "leave them out"

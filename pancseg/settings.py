@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError, field_serializer
 
 from pancseg.quality_limits import QualityLimits
 
@@ -15,6 +17,17 @@ DEFAULT_PRESET = "pancreas_ct"
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-6 and 1e1 as numbers, as YAML 1.2 and pyradiomics do; to YAML 1.1 they are text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
 
 
 class ThickSlices(_Frozen):
@@ -50,6 +63,11 @@ class FeatureSettings(_Frozen):
     ibsi: dict[str, Any] = {}
     quality: QualityLimits = QualityLimits()
 
+    @field_serializer("parameters", when_used="json")
+    def _without_infinity(self, parameters: dict[str, Any]) -> Any:
+        """JSON knows no infinity: it is written as YAML does."""
+        return _json(parameters)
+
     @property
     def label(self) -> int | None:
         """The mask label that the parameter file asks for, if it does."""
@@ -62,6 +80,16 @@ class FeatureSettings(_Frozen):
             return list(self.thick_slices.spacing_mm)
         spacing = (self.parameters.get("setting") or {}).get("resampledPixelSpacing")
         return None if not spacing else [float(s) for s in spacing]
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _json(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(each) for each in value]
+    if isinstance(value, float) and math.isinf(value):
+        return ".inf" if value > 0 else "-.inf"
+    return value
 
 
 class _Additions(_Frozen):
@@ -103,7 +131,7 @@ def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureS
             f"no settings {name!r}; presets are {', '.join(preset_names())}, or give a YAML file"
         )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):

@@ -22,7 +22,6 @@ import pytest
 
 from pancseg import pipeline, scans
 from pancseg.case import Case
-from pancseg.cohort import Outcome
 from pancseg.export import (
     Row,
     TableFormat,
@@ -252,23 +251,6 @@ def test_columns_do_not_depend_on_which_rows_failed(tmp_path: Path, plain: Path)
     frame, usual = (pd.read_csv(f / "features.csv", nrows=0) for f in (tmp_path / "out", plain))
     assert list(frame.columns) == list(usual.columns)
     assert list(pipeline.table(outcomes, many_filters()).columns) == list(usual.columns)
-
-
-def test_columns_do_not_depend_on_which_row_comes_first() -> None:
-    """Neither on features that one row lacks; what the settings do not name comes last."""
-    settings = many_filters()
-    names = feature_names(settings)
-    whole = dict.fromkeys(names, 1.0)
-    thin = {"extra_glcm_Idm": 1.0, **{n: 1.0 for n in names[::-1] if not n.startswith("log")}}
-    outcomes = [
-        Outcome(Case(id, Path("x")), "pass", values=v) for id, v in (("a", thin), ("b", whole))
-    ]
-    for rows in (outcomes, outcomes[::-1], outcomes[:1]):
-        fields, _ = pipeline.fields_and_rows(rows, settings, "pyradiomics")
-        assert [field.original_name for field in fields][-len(names) - 1 :] == [
-            *names,
-            "extra_glcm_Idm",
-        ]
 
 
 def test_a_table_of_another_kind_does_not_stay(tmp_path: Path) -> None:

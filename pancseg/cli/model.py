@@ -252,9 +252,11 @@ def predict(
         joined = new.read_new(saved, features, outcome, options)
         table, notes = new.predictions(saved, joined)
         lines = [*notes, f"{len(table)} patients predicted"]
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole({out: csv_bytes(table)})
         known = new.known_outcome(saved, joined, positive, event_is)
         if known is None and outcome is not None:
-            lines.append(f"CLINICAL has no {saved.facts['outcome'][0]!r}: predicted, not judged")
+            lines.append(f"CLINICAL knows no {saved.facts['outcome'][0]!r}: predicted, not judged")
         if known is not None:
             judged, y = known
             rows = table.set_index("id").loc[judged.features.index].reset_index()
@@ -262,8 +264,6 @@ def predict(
             for name, found in new.external(saved, rows, y, judged.groups).items():
                 text = ", ".join(f"{key} {with_interval(value)}" for key, value in found.items())
                 lines.append(f"  {name}: {text}")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole({out: csv_bytes(table)})
     if not quiet:
         say("\n".join([*joined.notes, *lines]), sys.stdout)
 
@@ -286,7 +286,7 @@ def _options(
         roi,
         batch,
         volume,
-        tuple(clinical or ()),
+        tuple(dict.fromkeys(clinical or ())),
         tuple(drop or ()),
         exclude_warn,
     )

@@ -186,7 +186,8 @@ def _redefined(definition: Definition, setting: dict[str, Any]) -> bool:
     """Return whether pyradiomics computes something else than IBSI under a feature's name."""
     kind = definition.feature_class
     if kind == "shape":
-        return bool(setting.get("resegmentShape")) or definition.note.startswith("mode pyradiomics")
+        changed = setting.get("resegmentShape") and setting.get("resegmentRange")
+        return bool(changed) or definition.feature.endswith("AxisLength")
     if kind == "firstorder":
         return bool(setting.get("voxelArrayShift")) and definition.feature in _SHIFTED
     weighted = setting.get("weightingNorm") not in (None, "no_weighting")

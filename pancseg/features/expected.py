@@ -21,23 +21,28 @@ _NO_NAMES = frozenset({
 
 
 def feature_names(settings: FeatureSettings) -> list[str]:
+    """Return the names of all features in their order; none when the backend refuses the block."""
+    try:
+        return on_a_block(settings)
+    except UnusableCase:
+        return []
+
+
+def on_a_block(settings: FeatureSettings) -> list[str]:
     """Return the names of all features in their order, as the backend itself gives them.
 
     It measures a small block, so that whatever the settings ask for is there under its own name.
     What could refuse the block, or fill the memory, is left out: its grid, bins and ranges are
     others than the settings'.
 
-    Returns:
-        The names; none when the backend refuses the block all the same.
+    Raises:
+        UnusableCase: the backend refuses the block all the same.
     """
     eased = settings.model_copy(
         update={"parameters": _eased(settings.parameters), "thick_slices": None}
     )
     scan, region = _block(eased.parameters)
-    try:
-        return list(measure(scan, region, eased).values)
-    except UnusableCase:
-        return []
+    return list(measure(scan, region, eased).values)
 
 
 def _eased(parameters: dict[str, Any]) -> dict[str, Any]:

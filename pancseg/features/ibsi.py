@@ -140,7 +140,8 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
     )
     part = target.covering(box)
     margin = _margin(settings, target.new_spacing_mm)
-    grid.check_size(part.grown(margin, target.new_shape).size, target.new_spacing_mm[::-1])
+    if target.new_spacing_mm != own:
+        grid.check_size(part.grown(margin, target.new_shape).size, target.new_spacing_mm[::-1])
     shape = grid.interpolated_mask(inside, target, part)
     kept = box_of(shape)
     if kept is None or np.count_nonzero(shape) < FEWEST_VOXELS:

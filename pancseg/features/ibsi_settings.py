@@ -209,6 +209,8 @@ def _where(place: Sequence[int | str], kinds: Sequence[str]) -> str:
         inside = [str(part) for part in rest[1:] if not isinstance(part, int)]
         inside = [{"sigma_mm": "sigma"}.get(part, part) for part in inside if part != "binning"]
         return ".".join(["imageType", kinds[int(rest[0])], *inside])
+    if first == "classes":
+        return ".".join(map(str, ("featureClass", *rest)))
     named = {ours: theirs for theirs, ours in _SETTING.items()}.get(str(first))
     return f"setting.{named}" if named else ".".join(map(str, ("pancseg.ibsi", *place)))
 

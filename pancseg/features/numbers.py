@@ -1,7 +1,7 @@
 """Owns which words of a settings file want numbers, and refuses there what is none.
 
-YAML reads ``1e1`` as text, and ``.nan`` and ``true`` are numbers to some. What passes the backends
-so would fail, or mean something else, only when a region is measured.
+Text in quotes, ``.nan`` and ``true`` are numbers to some. What passes the backends so would fail,
+or mean something else, only when a region is measured.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+import yaml
 
 _ONE = frozenset({
     "binCount", "binWidth", "force2Ddimension", "geometryTolerance", "gldm_a", "label",
@@ -40,8 +42,11 @@ def check_numbers(parameters: Mapping[str, Any], additions: Mapping[str, Any]) -
         additions: what stands under ``pancseg.ibsi``.
     """
     for place, values in _places(parameters, additions):
-        for key, value in values.items() if isinstance(values, Mapping) else ():
-            _check(f"{place}.{key}", str(key), value)
+        if isinstance(values, Mapping):
+            for key, value in values.items():
+                if value is None and key == "binWidth" and values.get("binCount") is not None:
+                    continue
+                _check(f"{place}.{key}", str(key), value)
 
 
 def _places(
@@ -77,10 +82,10 @@ def _check(place: str, key: str, value: object) -> None:
 def _check_number(place: str, value: object, *, endless: bool = False) -> None:
     if isinstance(value, str):
         try:
-            remedy = f"write {float(value):g}"
+            remedy = f"write {yaml.safe_dump(float(value)).split()[0]}"
         except ValueError:
             remedy = "give a number"
-        raise ValueError(f"{place}: {value!r} is text to YAML, not a number; {remedy}")
+        raise ValueError(f"{place}: {value!r} is text, not a number; {remedy}")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{place}: {value!r} is not a number; give one")
     if math.isnan(value) or (math.isinf(value) and not endless):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -85,7 +86,7 @@ def compute(
     if without:
         reasons["wide_filter"] = _too_wide(min(without), extractor.spacing_mm)
     missing = dict.fromkeys((name for names in without.values() for name in names), math.nan)
-    values |= missing
+    values = extractor.in_order({**values, **missing})
     return Measured(
         values, reasons, extractor.spacing_mm, extractor.resegmented_share, frozenset(missing)
     )
@@ -118,6 +119,7 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         """
         settings = {**self.settings, "label": 1}
         found = box_of(scans.array(region) != 0)
+        self.spacing_mm = scan.GetSpacing()
         if found is None or settings.get("correctMask"):
             return self._executed(scan, region)
         image, mask, box = _loaded(scan, region, found, settings)
@@ -167,10 +169,32 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         names = classes.names_of(self.enabledFeatures)
         if "LoG" not in self.enabledImagetypes or not names:
             return {}
-        own = {**self.settings, **(self.enabledImagetypes["LoG"] or {})}
         images = {name.partition("_")[0] for name in values}
-        logs = {s: f"log-sigma-{str(s).replace('.', '-')}-mm-3D" for s in own.get("sigma") or ()}
-        return {s: [f"{log}_{n}" for n in names] for s, log in logs.items() if log not in images}
+        logs = self._logs().items()
+        return {s: [f"{log}_{n}" for n in names] for s, log in logs if log not in images}
+
+    def in_order(self, values: dict[str, float]) -> dict[str, float]:
+        """Return values in pyradiomics's order, those of a LoG that it passed over in their place.
+
+        So the columns of a table do not depend on which of its rows comes first.
+        """
+        logs = list(self._logs().values())
+        kinds = [_IMAGES.get(kind, kind.lower()) for kind in self.enabledImagetypes]
+
+        def place(name: str) -> tuple[int, int]:
+            image, of_class = name.split("_")[:2]
+            if of_class in ("shape", "shape2D"):
+                return -1, 0
+            kind = next(i for i, k in enumerate(kinds) if re.match(rf"{k}\d*(-|$)", image))
+            return kind, logs.index(image) if image in logs else 0
+
+        return {name: values[name] for name in sorted(values, key=place)}
+
+    def _logs(self) -> dict[float, str]:
+        """Return the LoGs asked for: sigma in mm → name of the image."""
+        own = {**self.settings, **(self.enabledImagetypes.get("LoG") or {})}
+        widths = own.get("sigma") or () if "LoG" in self.enabledImagetypes else ()
+        return {s: f"log-sigma-{str(s).replace('.', '-')}-mm-3D" for s in widths}
 
     def computeShape(  # noqa: N802
         self, image: sitk.Image, mask: sitk.Image, box: NDArray[np.int64], **settings: Any
@@ -229,6 +253,10 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         if known is None or known[0] != plane or not np.array_equal(known[1], inside):
             known = self._around = (plane, inside, neighbours(inside, plane=plane))
         return known[2]
+
+
+_IMAGES = {"LoG": "log", "LBP2D": "lbp-2D", "LBP3D": "lbp-3D"}
+"""How pyradiomics begins the names of images, where not with the type (``wavelet2-…`` does)."""
 
 
 def _too_wide(sigma_mm: float, spacing_mm: tuple[float, ...]) -> str:
@@ -327,7 +355,7 @@ def _extractor(parameters: dict[str, Any]) -> _Extractor:
     with _quiet():
         try:
             extractor = _Extractor(copy.deepcopy(parameters))
-        except Exception as error:
+        except (PyKwalifyException, AttributeError, KeyError, TypeError, ValueError) as error:
             problem = error.msg if isinstance(error, PyKwalifyException) else error
             reason = " ".join(str(problem).split())
             raise ValueError(f"pyradiomics does not accept these settings: {reason}") from error

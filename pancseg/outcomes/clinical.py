@@ -8,9 +8,27 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pancseg.outcomes.reading import MISSING_CLASS, is_missing, numbers, shown
+from pancseg.outcomes.reading import (
+    all_numbers,
+    is_missing_class,
+    numbers,
+    refuse_two_spellings,
+    shown,
+)
 
 _MOST_LEVELS = 10
+
+
+def finite(cells: pd.Series[str], what: str) -> pd.Series[float]:
+    """Return a column of text as finite numbers, NaN where missing.
+
+    Raises:
+        ValueError: as :func:`numbers`, or infinite ones.
+    """
+    found = numbers(cells, what)
+    if (count := int(np.isinf(found).sum())) > 0:
+        raise ValueError(f"{what}: {count} values are infinite; empty those cells")
+    return found
 
 
 def clinical_levels(cells: pd.Series[str], name: str) -> tuple[str, ...]:
@@ -19,25 +37,18 @@ def clinical_levels(cells: pd.Series[str], name: str) -> tuple[str, ...]:
     They are facts of the table, not fitted.
 
     Raises:
-        ValueError: more than ten, or infinite numbers.
+        ValueError: more than ten, or two that differ in case only.
     """
-    try:
-        found = numbers(cells, name)
-    except ValueError:
-        pass
-    else:
-        if np.isinf(found).any():
-            raise ValueError(
-                f"--clinical {name!r}: {int(np.isinf(found).sum())} values are infinite"
-            )
+    if all_numbers(cells):
         return ()
-    present = cells[~is_missing(cells, MISSING_CLASS)]
+    present = cells[~is_missing_class(cells)]
     levels = tuple(sorted(set(present)))
     if len(levels) > _MOST_LEVELS:
         raise ValueError(
             f"--clinical {name!r}: {len(levels)} different texts, such as {shown(present, 3)}; at "
             f"most {_MOST_LEVELS} can be indicators"
         )
+    refuse_two_spellings(levels, f"--clinical {name!r}")
     return levels
 
 
@@ -52,12 +63,12 @@ def clinical_numbers(
         levels: see :func:`clinical_levels`; None: those of the cells.
 
     Raises:
-        ValueError: text where numbers are known, or a text that is not known.
+        ValueError: text or infinity where numbers are known, or a text that is not known.
     """
     levels = clinical_levels(cells, name) if levels is None else levels
     if not levels:
-        return numbers(cells, f"--clinical {name!r}").to_frame(name)
-    missing = is_missing(cells, MISSING_CLASS)
+        return finite(cells, f"--clinical {name!r}").to_frame(name)
+    missing = is_missing_class(cells, levels)
     if new := sorted(set(cells[~missing]) - set(levels)):
         raise ValueError(
             f"--clinical {name!r}: {new[0]!r} was not there when the model was fitted; it knows "

@@ -7,7 +7,13 @@ import re
 import numpy as np
 import pandas as pd
 
-from pancseg.outcomes.reading import MISSING_CLASS, is_missing, numbers, shown
+from pancseg.outcomes.reading import (
+    is_missing,
+    is_missing_class,
+    numbers,
+    refuse_two_spellings,
+    shown,
+)
 
 EVENT_WORDS = {
     "0": 0, "0.0": 0, "no": 0, "n": 0, "false": 0, "alive": 0, "living": 0, "censored": 0,
@@ -23,28 +29,31 @@ _FEWEST_FOR_HEAPS = 40
 _HEAPS_BIC, _HEAPS_APART, _HEAPS_RATIO, _HEAPS_SHARE = 30.0, 2.5, 15.0, 0.1
 
 
-def event_codes(cells: pd.Series[str], column: str, event_is: str | None) -> pd.Series[float]:
+def event_codes(
+    cells: pd.Series[str], column: str, event_is: str | None, fitted: bool = False
+) -> pd.Series[float]:
     """Return 1 for an event, 0 for censored, NaN where missing.
 
     Args:
         cells: as read.
         column: for messages.
         event_is: the one value that means event; all others are censored. None: known words.
+        fitted: the coding is that of a model, and there may be no event.
 
     Raises:
         ValueError: a coding that is not known, with the values found.
     """
-    missing = is_missing(cells, MISSING_CLASS)
+    missing = is_missing(cells)
     present = cells[~missing].str.casefold()
     if event_is is not None:
         wanted = event_is.strip().casefold()
-        if not (present == wanted).any():
+        if not (present == wanted).any() and not fitted:
             raise ValueError(
                 f"event column {column!r}: no row has {event_is!r}; found {shown(cells[~missing])}"
             )
         return (present == wanted).astype(float).reindex(cells.index)
     plain = present.str.replace(r"\s*:\s*", ":", regex=True)
-    if len(present) == 0:
+    if len(present) == 0 and not fitted:
         raise ValueError(f"event column {column!r} is empty")
     if not plain.isin(list(EVENT_WORDS)).all():
         raise ValueError(
@@ -142,23 +151,25 @@ def class_codes(
         cells: as read.
         column: for messages.
         positive: the class to tell from the rest.
-        others: the classes that the rest may be; none: any.
+        others: the classes that the rest may be, those of a model, of which not all need be there;
+            none: any.
 
     Raises:
         ValueError: one class, more than two, two that differ in case only, ``positive`` is none of
             them, or one is not among ``others``.
     """
-    missing = is_missing(cells, MISSING_CLASS)
+    known = (*others, positive) if others and positive else ()
+    missing = is_missing_class(cells, known)
     present = cells[~missing]
     classes = sorted(set(present))
-    _refuse_two_spellings(classes, column)
+    refuse_two_spellings(classes, f"label column {column!r}")
     if others and (new := [name for name in classes if name not in {positive, *others}]):
         raise ValueError(
             f"label column {column!r}: the model was not fitted with {new[0]!r} but with "
             f"{', '.join(map(repr, (*others, positive)))}; empty those cells, or name the class "
             "to tell from all others with --positive"
         )
-    if len(classes) < 2:
+    if len(classes) < 2 and not others:
         raise ValueError(
             f"label column {column!r}: {shown(present) or 'nothing'} in all {len(present)} rows; "
             "two classes are needed"
@@ -169,20 +180,9 @@ def class_codes(
             "one to tell from the rest with --positive"
         )
     chosen = classes[-1] if positive is None else positive.strip()
-    if chosen not in classes:
+    if chosen not in classes and not others:
         raise ValueError(
             f"label column {column!r}: no row has {positive!r}; found {shown(present)}"
         )
-    rest = " or ".join(name for name in classes if name != chosen)
+    rest = " or ".join(others or (name for name in classes if name != chosen))
     return (present == chosen).astype(float).reindex(cells.index), (rest, chosen)
-
-
-def _refuse_two_spellings(classes: list[str], column: str) -> None:
-    """Refuse classes that differ in case only, such as yes and Yes."""
-    known: dict[str, str] = {}
-    for name in classes:
-        if (first := known.setdefault(name.casefold(), name)) != name:
-            raise ValueError(
-                f"label column {column!r}: {first!r} and {name!r} differ in case only; spell one "
-                "class one way"
-            )

@@ -42,15 +42,15 @@ def refuse_twins(values: pd.DataFrame, text: pd.DataFrame, groups: np.ndarray) -
     """Refuse one scan under two patients' names: a fold could part them.
 
     Raises:
-        ValueError: rows of two groups with the same image, or the same values in ten features and
-            more.
+        ValueError: rows of two groups with the same image, or the same values in all of ten or
+            more features that differ between most rows.
     """
     seen = {"image_sha256": text["image_sha256"]} if "image_sha256" in text else {}
-    varied = values.loc[:, values.nunique() > 1]
+    varied = values.loc[:, values.nunique() > len(values) / 2]
     if varied.shape[1] >= _ENOUGH_FEATURES:
         rows = pd.util.hash_pandas_object(varied, index=False).astype(str)
         known = varied.notna().sum(axis=1) >= _ENOUGH_FEATURES
-        seen[f"values in all {varied.shape[1]} features that vary"] = rows.where(known, "")
+        seen[f"values in all {varied.shape[1]} features that mostly differ"] = rows.where(known, "")
     for what, cells in seen.items():
         there = ~is_missing(cells).to_numpy()
         owners = pd.DataFrame({"cell": cells.to_numpy(), "group": groups, "id": values.index})[
@@ -63,5 +63,5 @@ def refuse_twins(values: pd.DataFrame, text: pd.DataFrame, groups: np.ndarray) -
             raise ValueError(
                 f"FEATURES: {first['id']!r} and {twin['id'].iloc[0]!r} have the same {what} "
                 f"({int(several.sum())} such rows); one patient under two names stands on both "
-                "sides of a fold: take one out, or give them one value in a --group column"
+                "sides of a fold: take one out, or give both one value in a --group column"
             )

@@ -7,19 +7,17 @@ import re
 import pandas as pd
 
 
-def one_spelling(
-    mine: pd.Index[str], theirs: pd.Index[str]
-) -> tuple[pd.Index[str], pd.Index[str], str]:
-    """Bring ids to one spelling where integers were written in two ways (7, 007, 7.0).
+def in_spelling_of(mine: pd.Index[str], theirs: pd.Index[str]) -> tuple[pd.Index[str], str]:
+    """Spell their ids as mine where integers were written in two ways (7, 007, 7.0).
 
     Returns:
-        Both ids and a note; as they were where that finds no more pairs, or would make two ids one.
+        Their ids and a note; as they were where that finds no more pairs, or makes two ids one.
     """
-    mine_read, theirs_read = [_as_integer(n) for n in mine], [_as_integer(n) for n in theirs]
-    one_each = len(set(mine_read)) == len(mine) and len(set(theirs_read)) == len(theirs)
-    if not one_each or len(set(mine_read) & set(theirs_read)) <= len(set(mine) & set(theirs)):
-        return mine, theirs, ""
-    return pd.Index(mine_read, name=mine.name), pd.Index(theirs_read), " (ids read as integers)"
+    mine_read, theirs_read = ({_as_integer(n): n for n in ids} for ids in (mine, theirs))
+    one_each = len(mine_read) == len(mine) and len(theirs_read) == len(theirs)
+    if not one_each or len(mine_read.keys() & theirs_read) <= len(set(mine) & set(theirs)):
+        return theirs, ""
+    return pd.Index([mine_read.get(n, n) for n in theirs_read]), " (ids read as integers)"
 
 
 def _as_integer(name: str) -> str:

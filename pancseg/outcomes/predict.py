@@ -13,6 +13,7 @@ import pandas as pd
 from pancseg.outcomes import measures, subtype
 from pancseg.outcomes.calibration import cox_slope, logistic_line
 from pancseg.outcomes.measures import Estimate, estimate
+from pancseg.outcomes.reading import is_missing
 from pancseg.outcomes.saved import SavedModel
 from pancseg.outcomes.study import (
     BOTH,
@@ -56,8 +57,8 @@ def read_new(
     Raises:
         ValueError: see :mod:`table`.
     """
-    known = origin_of(saved)
-    facts = saved.facts
+    known, facts, used = origin_of(saved), saved.facts, _used(saved)
+    known = replace(known, features=tuple(name for name in known.features if name in used))
     options = replace(options, batch=facts["batch_column"], exclude_warn=facts["exclude_warn"])
     found = read_features(features, options, known=known)
     if clinical is None:
@@ -81,7 +82,8 @@ def predictions(saved: SavedModel, joined: Joined) -> tuple[pd.DataFrame, list[s
         if name == CHANCE or not set(model.blocks) <= set(blocks):
             continue
         missing = _missing(saved, joined, model)
-        some, all_of = missing.any(axis=1), missing.all(axis=1)
+        some = missing.any(axis=1)
+        all_of = missing.all(axis=1) & some  # a model may use none
         if some.any():
             notes.append(
                 f"{name}: {int(some.sum())} of {len(found)} patients lack values that it uses: the "
@@ -107,7 +109,7 @@ def known_outcome(
     positive: str | None,
     event_is: str | None,
 ) -> tuple[Joined, np.ndarray] | None:
-    """Return new patients with a known outcome, and it; None where the file has no outcome.
+    """Return new patients with a known outcome, and it; None where none is known.
 
     Args:
         saved: the model.
@@ -121,13 +123,15 @@ def known_outcome(
     columns = saved.facts["outcome"]
     if not set(columns) <= set(joined.outcomes):
         return None
+    if np.any([is_missing(joined.outcomes[name]) for name in columns], axis=0).all():
+        return None
     if saved.kind == "subtype":
         others = () if positive else tuple(saved.facts["others"])
         positive = positive or saved.facts["classes"][1]
         judged, found = subtype_outcome(joined, columns[0], positive, others)
     else:
         event_is = event_is or saved.facts["event_is"]
-        judged, found = survival_outcome_of(joined, columns[0], columns[1], event_is, True)
+        judged, found = survival_outcome_of(joined, columns[0], columns[1], event_is, True, True)
     return judged, found.y
 
 
@@ -144,26 +148,31 @@ def external(
         resamples: of the patient bootstrap.
 
     Raises:
-        ValueError: one class only, or no event.
+        ValueError: one class only, or no event. Models for whose patients that is so are left out.
     """
+    if not _has_contrast(saved.kind, y):
+        what = "no event" if saved.kind == "survival" else "one class only"
+        raise ValueError(
+            f"external validation: {what} in {len(y)} patients; they were predicted, not judged"
+        )
     judge = _judge_survival if saved.kind == "survival" else _judge_subtype
     found = {}
     for name in (RADIOMICS, VOLUME, CLINICAL, BOTH):
         if _column(name) not in table:
             continue
         there = table[_column(name)].notna().to_numpy()
-        _refuse_no_contrast(saved.kind, y[there])
+        if not _has_contrast(saved.kind, y[there]):
+            continue
         weights = measures.bootstrap_weights(groups[there], resamples, 0)
         vectors = judge(saved, name, table[there], y[there], weights)
         found[name] = {measure: estimate(values) for measure, values in vectors.items()}
     return found
 
 
-def _refuse_no_contrast(kind: str, y: np.ndarray) -> None:
-    positives = y["event"] if kind == "survival" else y
-    if positives.sum() in ((0,) if kind == "survival" else (0, len(y))):
-        what = "no event" if kind == "survival" else "one class only"
-        raise ValueError(f"external validation: {what} in {len(y)} patients; leave --outcome away")
+def _has_contrast(kind: str, y: np.ndarray) -> bool:
+    if kind == "survival":
+        return bool(y["event"].any())
+    return 0 < int(y.sum()) < len(y)
 
 
 def _judge_subtype(
@@ -250,8 +259,8 @@ def _missing(saved: SavedModel, joined: Joined, model: Fitted) -> np.ndarray:
         CLINICAL: joined.clinical,
     }
     there = pd.concat([tables[name] for name in model.blocks], axis=1)
-    used = [c for c, w in zip(model.columns, model.weights, strict=True) if w and c in there]
-    return np.asarray(there[used].isna() if used else there.isna())
+    used = [c for c, weight in zip(model.columns, model.weights, strict=True) if weight]
+    return np.asarray(there[used].isna())
 
 
 def _used(saved: SavedModel) -> set[str]:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,10 @@ import pandas as pd
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", ".", "-", "?", "#n/a", "unknown"})
 """What says in a column of numbers that there is none."""
 MISSING_CLASS = MISSING - {"none", "-"}
-"""The same in a column of classes, where "none" and "-" are classes as well as any."""
+"""The same in a column of classes, where "none" is one, and "-" may be one."""
 _DOT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-_COMMA_SEPARATED = "comma_separated"
+_MAY_BE_THOUSANDS = "comma_may_part_thousands"
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
@@ -38,7 +40,8 @@ def read_text_table(path: Path, what: str) -> pd.DataFrame:
     try:
         return _read(path, what)
     except OSError as error:
-        raise ValueError(f"{what} cannot be read: {error.strerror or error}") from error
+        why = os.strerror(error.errno) if error.errno else "damaged?"  # Arrow's own names the path
+        raise ValueError(f"{what} cannot be read: {why}") from error
 
 
 def _read(path: Path, what: str) -> pd.DataFrame:
@@ -52,15 +55,15 @@ def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
 
     Raises:
         ValueError: text that is no number, both ``.`` and ``,`` as decimal marks, or numbers such
-            as 1,234 of a comma-separated file, which may be thousands.
+            as 1,234 of a file whose cells are parted by commas or tabs: they may be thousands.
     """
     present = cells[~is_missing(cells)]
     with_comma = present.map(lambda cell: bool(_COMMA.fullmatch(cell)))
     thousands = present[with_comma].map(lambda cell: bool(_THOUSANDS.fullmatch(cell)))
-    if len(thousands) and thousands.all() and cells.attrs.get(_COMMA_SEPARATED):
+    if len(thousands) and thousands.all() and cells.attrs.get(_MAY_BE_THOUSANDS):
         raise ValueError(
             f"{what}: in {shown(present[with_comma], 1)} the comma may be a decimal mark or part "
-            "thousands; write the numbers without it"
+            "thousands; write 1234 or 1.234"
         )
     if with_comma.any() and present.str.contains(".", regex=False).any():
         raise ValueError(f"{what}: both 1.5 and 1,5 are used; use one decimal mark")
@@ -79,6 +82,38 @@ def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
 def is_missing(cells: pd.Series[str], words: frozenset[str] = MISSING) -> pd.Series[bool]:
     """Return where a cell says that there is no value."""
     return cells.str.casefold().isin(words)
+
+
+def is_missing_class(cells: pd.Series[str], known: Sequence[str] = ()) -> pd.Series[bool]:
+    """Return where a cell names no class: "-" does so only beside exactly one other, as "+".
+
+    Args:
+        cells: as read.
+        known: what are classes in any case.
+    """
+    missing = is_missing(cells, MISSING_CLASS) & ~cells.isin(known)
+    others = set(cells[~missing]) - {"-"}
+    if len(others) != 1 and "-" not in known:
+        missing |= cells == "-"
+    return missing
+
+
+def all_numbers(cells: pd.Series[str]) -> bool:
+    """Return whether each value that there is can be read as a number, however it is written."""
+    present = cells[~is_missing(cells)]
+    return all(_DOT.fullmatch(cell) or _COMMA.fullmatch(cell) for cell in present)
+
+
+def refuse_two_spellings(texts: Iterable[str], what: str) -> None:
+    """Refuse texts that differ in case only, such as yes and Yes.
+
+    Raises:
+        ValueError: two do.
+    """
+    known: dict[str, str] = {}
+    for name in texts:
+        if (first := known.setdefault(name.casefold(), name)) != name:
+            raise ValueError(f"{what}: {first!r} and {name!r} differ in case only; spell one way")
 
 
 def shown(values: pd.Series[str], most: int = 6) -> str:
@@ -142,7 +177,7 @@ def _from_csv(text: str, what: str) -> pd.DataFrame:
             )
     cells = [(row + [""] * width)[:width] for _, row in lines[1:]]
     table = pd.DataFrame(cells, columns=header, dtype=str)
-    table.attrs[_COMMA_SEPARATED] = delimiter == ","
+    table.attrs[_MAY_BE_THOUSANDS] = delimiter != ";"  # where that parts cells, "," is decimal
     return table
 
 

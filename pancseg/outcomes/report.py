@@ -172,7 +172,7 @@ def _verdict(results: Results) -> Section:
 
 def _data(joined: Joined, outcome: Outcome) -> str:
     rows, p = joined.features.shape
-    patients = len(set(joined.groups))
+    patients = joined.count()
     n = f"{rows} patients" if rows == patients else f"{rows} rows of {patients} patients"
     if outcome.kind == "survival":
         return f"{n}, {int(outcome.y['event'].sum())} events, {p} features."

@@ -101,11 +101,16 @@ def subtype_outcome(
 
 
 def survival_outcome_of(
-    joined: Joined, time: str, event: str, event_is: str | None, trust_times: bool
+    joined: Joined,
+    time: str,
+    event: str,
+    event_is: str | None,
+    trust_times: bool,
+    fitted: bool = False,
 ) -> tuple[Joined, Outcome]:
     """Return the cohort with known time and event, and these; the others are counted."""
     times = survival_times(joined.outcomes[time], time, trust_times)
-    events = event_codes(joined.outcomes[event], event, event_is)
+    events = event_codes(joined.outcomes[event], event, event_is, fitted)
     keep = (times.notna() & events.notna()).to_numpy()
     joined = joined.rows(keep, _lost(keep, f"no {time} or no {event}", joined.outcomes[event]))
     y = survival_outcome(events[keep].to_numpy() == 1, times[keep].to_numpy())
@@ -116,7 +121,17 @@ def survival_outcome_of(
 
 def _refuse_outcome_again(joined: Joined, outcome: np.ndarray, column: str) -> None:
     refuse_outcome_values(joined.features, outcome, column)
-    refuse_outcome_values(joined.clinical, outcome, column, "clinical variable")
+    refuse_outcome_values(_all_levels(joined), outcome, column, "clinical variable")
+
+
+def _all_levels(joined: Joined) -> pd.DataFrame:
+    """Return clinical variables with an indicator of each text, the first one's too."""
+    firsts = {
+        f"{name}={levels[0]}": 1 - joined.clinical[[f"{name}={x}" for x in levels[1:]]].sum(axis=1)
+        for name, levels in joined.origin.levels.items()
+        if levels
+    }
+    return joined.clinical.assign(**firsts)
 
 
 def refuse_what_cannot_be_modelled(joined: Joined, outcome: Outcome) -> None:
@@ -125,9 +140,9 @@ def refuse_what_cannot_be_modelled(joined: Joined, outcome: Outcome) -> None:
     Raises:
         ValueError: the line.
     """
-    n = len(np.unique(joined.groups))
+    n = joined.count()
     if outcome.kind == "survival":
-        events = _patients(joined, outcome.y["event"])
+        events = joined.count(outcome.y["event"])
         if events == 0:
             raise ValueError(f"all {n} patients are censored: there is no event to model")
         if events < FEWEST_EVENTS:
@@ -137,7 +152,7 @@ def refuse_what_cannot_be_modelled(joined: Joined, outcome: Outcome) -> None:
         if np.ptp(outcome.y["time"]) == 0:
             raise ValueError(f"all {n} times are {outcome.y['time'][0]:g}: the outcome is constant")
     else:
-        smaller = min(_patients(joined, outcome.y == code) for code in (0, 1))
+        smaller = _smaller(joined, outcome)
         if smaller == 0:
             raise ValueError(f"all {n} patients are of one class; two are needed")
         if smaller < FEWEST_OF_CLASS:
@@ -151,14 +166,15 @@ def refuse_what_cannot_be_modelled(joined: Joined, outcome: Outcome) -> None:
         _refuse_batches(joined, joined.batch)
 
 
-def _patients(joined: Joined, rows: np.ndarray) -> int:
-    """Return how many patients these rows are of."""
-    return len(np.unique(joined.groups[rows]))
+def _smaller(joined: Joined, outcome: Outcome) -> int:
+    """Return how many patients have an event, or are of the smaller class."""
+    codes = (1,) if outcome.kind == "survival" else (0, 1)
+    return min(joined.count(outcome.strata == code) for code in codes)
 
 
 def _refuse_batches(joined: Joined, batch: np.ndarray) -> None:
     names = np.unique(batch)
-    sizes = np.array([_patients(joined, batch == name) for name in names])
+    sizes = np.array([joined.count(batch == name) for name in names])
     if len(names) == 1:
         raise ValueError("--batch: there is one scanner or site only, nothing to harmonise")
     if sizes.min() < FEWEST_OF_BATCH:
@@ -171,10 +187,8 @@ def _refuse_batches(joined: Joined, batch: np.ndarray) -> None:
 def warnings_of(joined: Joined, outcome: Outcome, settings: ModelSettings) -> list[str]:
     """Return what the data can hardly carry, with numbers."""
     found = []
-    n, p = len(np.unique(joined.groups)), joined.features.shape[1]
-    count = _patients(joined, outcome.strata == 1)
-    rest = _patients(joined, outcome.strata == 0)
-    smaller = count if outcome.kind == "survival" else min(count, rest)
+    n, p = joined.count(), joined.features.shape[1]
+    smaller = _smaller(joined, outcome)
     what = "events" if outcome.kind == "survival" else "patients of the smaller class"
     largest = max(k for k in subtype.SIZES if k <= max(subtype.SIZES[0], smaller // 4))
     if n < _FEW_PATIENTS:
@@ -236,9 +250,7 @@ def make_study(
     for name, frame in ((VOLUME, joined.volume), (CLINICAL, joined.clinical)):
         if frame.shape[1]:
             blocks[name] = Block(frame.to_numpy(float), tuple(map(str, frame)), plain_preparation())
-    count = int(outcome.strata.sum())
-    smaller = count if outcome.kind == "survival" else min(count, len(outcome.y) - count)
-    smaller = smaller * (settings.outer - 1) // settings.outer
+    smaller = _smaller(joined, outcome) * (settings.outer - 1) // settings.outer
     declared = models[settings.model](smaller, 0, settings.seed)
     recipes = [Recipe(RADIOMICS, (RADIOMICS,), declared, SHUFFLES)]
     for name, build in models.items():

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from pancseg import columns
-from pancseg.outcomes.clinical import clinical_levels, clinical_numbers
+from pancseg.outcomes.clinical import clinical_levels, clinical_numbers, finite
 from pancseg.outcomes.leaks import refuse_outcome_names, refuse_twins
-from pancseg.outcomes.matching import one_spelling, unmatched
+from pancseg.outcomes.matching import in_spelling_of, unmatched
 from pancseg.outcomes.reading import is_missing, numbers, read_text_table
 
 _NOT_FEATURES = {column.name for column in (*columns.IDS, *columns.HASHES)}
@@ -25,7 +25,7 @@ VOLUMES = (
     "original_shape_MeshVolume", "original_shape_VoxelVolume", "qc_volume_ml",
     "volume_ml", "volume",
 )  # fmt: skip
-_NAMELESS = re.compile(r"unnamed_\d+|Unnamed: \d+")
+_NAMELESS = re.compile(r"unnamed_\d+|Unnamed: \d+(\.\d+)?|__index_level_\d+__")
 """Columns without a name, as read here or as pandas writes them: the number of the row."""
 
 
@@ -34,9 +34,9 @@ class TableOptions:
     """How the tables are read.
 
     Attributes:
-        id_column: of FEATURES; None: ``patient_id``, else the clinical file's id, else the first.
+        id_column: of FEATURES; None: ``patient_id``, else the first.
         outcome_id: the id column of the clinical file; None: the same name, else its first column.
-        group: column whose equal values are never parted; None: every row is a patient.
+        group: column whose equal values are never parted; None: ``patient_id``, else every row.
         roi: the region to take where the table has several.
         batch: column that names scanner or site.
         volume: the column that measures volume; None: the first known name.
@@ -107,6 +107,7 @@ class Joined:
         groups: (n,) what must stay together in a fold.
         batch: (n,) scanner or site, or None.
         origin: what is known of them.
+        patients: (n,) whose rows they are, where groups are of several; None: the groups.
         notes: what was joined and left out, in sentences.
         unmatched: ids with the file that lacks them.
     """
@@ -118,8 +119,13 @@ class Joined:
     groups: np.ndarray
     batch: np.ndarray | None
     origin: Origin = Origin()
+    patients: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     unmatched: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def count(self, rows: np.ndarray | slice = slice(None)) -> int:
+        """Return how many patients these rows are of."""
+        return len(np.unique((self.groups if self.patients is None else self.patients)[rows]))
 
     def rows(self, keep: np.ndarray, note: str | None = None) -> Joined:
         """Return the cohort with these rows only, and a note on why."""
@@ -131,28 +137,26 @@ class Joined:
             outcomes=self.outcomes[keep],
             groups=self.groups[keep],
             batch=None if self.batch is None else self.batch[keep],
+            patients=None if self.patients is None else self.patients[keep],
             notes=self.notes + ((note,) if note else ()),
         )
 
 
-def read_features(
-    path: Path, options: TableOptions, also_id: str | None = None, known: Origin | None = None
-) -> Features:
+def read_features(path: Path, options: TableOptions, known: Origin | None = None) -> Features:
     """Read FEATURES; rows that failed the verdict are left out and counted.
 
     Args:
         path: pancseg's table, or any CSV or Parquet file with an id column.
         options: how.
-        also_id: an id column to look for after ``patient_id``.
         known: the table is read for a model that was fitted on such a one: only its features count.
 
     Raises:
         ValueError: one clear line; see the issue's list of bad input.
     """
     text = read_text_table(path, "FEATURES")
+    id_column = _id_column(text, options.id_column, ("patient_id",), "FEATURES")
     text, region, notes = _of_one_region(text, options, known)
     text = _usable_rows(text, options, notes)
-    id_column = _id_column(text, options.id_column, ("patient_id", also_id), "FEATURES")
     text = _indexed(text, id_column, "FEATURES")
     _check_known(text, options.drop, "FEATURES", "--drop")
     settings = None if "settings_sha256" in options.drop else _settings_of(text, known)
@@ -200,8 +204,8 @@ def join(
             "has nothing to foretell"
         )
     clinical = _indexed(clinical[~is_missing(clinical[id_column])], id_column, "the clinical file")
-    mine, theirs, note = one_spelling(found.values.index, clinical.index)
-    values, text = found.values.set_axis(mine), found.text.set_axis(mine)
+    mine = found.values.index
+    theirs, note = in_spelling_of(mine, clinical.index)
     clinical = clinical.set_axis(theirs)
     both = [name for name in mine if name in clinical.index]
     if not both:
@@ -216,8 +220,7 @@ def join(
         f"{len(both)} patients matched{note}; {lost['clinical']} of FEATURES are not in the "
         f"clinical file, {lost['features']} of the clinical file are not in FEATURES.",
     )
-    features = replace(found, values=values, text=text, notes=notes)
-    return _columns_of(features, clinical, both, options, alone, known)
+    return _columns_of(replace(found, notes=notes), clinical, both, options, alone, known)
 
 
 def without_clinical(found: Features, options: TableOptions, known: Origin) -> Joined:
@@ -241,26 +244,28 @@ def _columns_of(
 
     def column(name: str, option: str) -> pd.Series[str]:
         if name not in there:
+            option = f"the model's {option}" if known and option != "--group" else option
             raise ValueError(f"{option}: there is no column {name!r} in either file")
         return outcomes[name] if name in outcomes else text[name]
 
-    names, group, notes = _wanted(options, known, there)
-    cells = text.index.to_series()
-    if group is not None:
-        cells = _named(column(group, "--group"), "--group", "group")
-    elif "patient_id" in there and not is_missing(column("patient_id", "--group")).any():
-        cells = column("patient_id", "--group")
-    groups = np.asarray(cells, dtype=str)
-    if (patients := len(set(groups))) < len(groups):
-        notes.append(f"{len(groups)} rows of {patients} patients, by {group or 'patient_id'}.")
+    names, notes = _clinical_names(options, known, there)
+    patients = _patients(text, outcomes, options, known, notes)
+    groups = np.asarray(text.index, dtype=str) if patients is None else patients
+    if (group := _group_column(options, known, outcomes, text)) is not None:
+        groups = np.asarray(_named(column(group, "--group"), "--group", "group"), dtype=str)
+    if patients is None or len(set(patients)) <= len(set(groups)):
+        patients = groups  # what is named to keep rows together is a patient, or finer
+    if (count := len(set(patients))) < len(patients):
+        by = group if patients is groups and group else "patient_id"
+        notes.append(f"{len(patients)} rows of {count} patients, by {by}.")
     if known is None:
-        refuse_twins(features.values.loc[ids], text, groups)
+        refuse_twins(features.values.loc[ids], text.drop(columns=list(options.drop)), groups)
     batch = None
     if options.batch is not None:
         batch = np.asarray(_named(column(options.batch, "--batch"), "--batch", "scanner or site"))
     volume = pd.DataFrame(index=pd.Index(ids))
     if (name := features.origin.volume) is not None:
-        volume[name] = numbers(text[name], f"volume {name!r}")
+        volume[name] = finite(text[name], f"volume {name!r}")
     levels, parts = {}, [pd.DataFrame(index=pd.Index(ids))]
     for name in names:
         cells = column(name, "--clinical")
@@ -274,24 +279,58 @@ def _columns_of(
         groups,
         batch,
         replace(features.origin, levels=levels),
+        patients,
         (*features.notes, *notes),
         unmatched,
     )
 
 
-def _wanted(
-    options: TableOptions, known: Origin | None, there: set[str]
-) -> tuple[tuple[str, ...], str | None, list[str]]:
-    """Return clinical variables and the group's column, and a note on what a model misses.
+def _patients(
+    text: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    options: TableOptions,
+    known: Origin | None,
+    notes: list[str],
+) -> np.ndarray | None:
+    """Return whose each row is by ``patient_id``, of FEATURES or the clinical file; None: unknown.
 
-    For a fitted model they are those it was fitted with, as far as they are there.
+    Raises:
+        ValueError: some rows name no patient, and nothing else was named to group by.
     """
+    if text.index.name == "patient_id":
+        return np.asarray(text.index, dtype=str)
+    tables = (frame for frame in (text, outcomes) if "patient_id" in frame)
+    if (table := next(tables, None)) is None:
+        return None
+    cells = table["patient_id"]
+    if (count := int(is_missing(cells).sum())) == 0:
+        return np.asarray(cells, dtype=str)
+    if known is None and options.group is None:
+        raise ValueError(
+            f"patient_id: {count} rows name no patient; fill them in, or name with --group what "
+            "keeps the rows of a patient together"
+        )
+    notes.append(f"patient_id: {count} rows name no patient; the column was not used.")
+    return None
+
+
+def _group_column(options: TableOptions, known: Origin | None, *tables: pd.DataFrame) -> str | None:
+    """Return the column to group by; a fitted model's only where it is there and whole."""
+    if known is None or options.group is not None:
+        return options.group
+    named = next((t[known.group] for t in tables if known.group in t), None)
+    return None if named is None or is_missing(named).any() else known.group
+
+
+def _clinical_names(
+    options: TableOptions, known: Origin | None, there: set[str]
+) -> tuple[tuple[str, ...], list[str]]:
+    """Return the clinical variables, and a note where a fitted model's are not there."""
     if known is None:
-        return options.clinical, options.group, []
-    group = options.group or (known.group if known.group in there else None)
+        return options.clinical, []
     if lost := sorted(set(known.levels) - there):
-        return (), group, [f"no column {lost[0]!r}: no prediction by clinical variables."]
-    return tuple(known.levels), group, []
+        return (), [f"no column {lost[0]!r}: no prediction by clinical variables."]
+    return tuple(known.levels), []
 
 
 def _named(cells: pd.Series[str], option: str, what: str) -> pd.Series[str]:
@@ -351,7 +390,8 @@ def _settings_of(text: pd.DataFrame, known: Origin | None) -> str | None:
     if len(found) > 1:
         raise ValueError(
             f"FEATURES: the rows were measured with {len(found)} settings (settings_sha256 {few}); "
-            "extract all with one, or, where only limits of quality differ, --drop settings_sha256"
+            "extract all with one; where only limits of quality differ, "
+            + ("take that column out" if known else "--drop settings_sha256")
         )
     if known and known.settings and found and found[0] != known.settings:
         raise ValueError(
@@ -378,13 +418,21 @@ def _feature_names(
     return [name for name in names if name not in nameless]
 
 
-def _id_column(
-    text: pd.DataFrame, wanted: str | None, guesses: tuple[str | None, ...], what: str
-) -> str:
+def _id_column(text: pd.DataFrame, wanted: str | None, guesses: tuple[str, ...], what: str) -> str:
     if wanted is not None:
         _check_known(text, (wanted,), what, "the id")
         return wanted
-    return next((n for n in guesses if n is not None and n in text), str(text.columns[0]))
+    guess = next((name for name in guesses if name in text), str(text.columns[0]))
+    if _NAMELESS.fullmatch(guess) and list(text[guess]) in (_counted(text, 0), _counted(text, 1)):
+        raise ValueError(
+            f"{what}: its first column has no name and numbers the rows; name the column of ids "
+            f"with {'--id' if what == 'FEATURES' else '--outcome-id'}"
+        )
+    return guess
+
+
+def _counted(text: pd.DataFrame, first: int) -> list[str]:
+    return [str(first + row) for row in range(len(text))]
 
 
 def _check_known(text: pd.DataFrame, names: tuple[str, ...], what: str, use: str) -> None:
@@ -410,14 +458,14 @@ def _indexed(text: pd.DataFrame, id_column: str, what: str) -> pd.DataFrame:
 def _feature_values(text: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     if not names:
         raise ValueError("FEATURES has no feature column")
-    found = {name: numbers(text[name], f"feature {name!r} (or --drop it)") for name in names}
+    found = {name: numbers(text[name], f"feature {name!r} (or take it out)") for name in names}
     values = pd.DataFrame(found, index=text.index)
     infinite = values.columns[np.isinf(values.to_numpy()).any(axis=0)]
     if len(infinite):
         count = int(np.isinf(values.to_numpy()).sum())
         raise ValueError(
             f"FEATURES: {count} infinite values in {len(infinite)} columns, such as "
-            f"{infinite[0]!r}; empty those cells or --drop the columns"
+            f"{infinite[0]!r}; empty those cells or take the columns out"
         )
     return values
 

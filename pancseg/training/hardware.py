@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from pancseg.segmentation.engines.hardware import cpu_gains_from_bf16
+from pancseg.training.memory import keep_freed_memory
 from pancseg.training.record import WholeFileIO
 
 
@@ -56,6 +57,13 @@ def layout() -> torch.memory_format:
     if torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() != "AVX2":
         return torch.channels_last
     return torch.contiguous_format
+
+
+def prepare_cpu(threads: int) -> None:
+    """Set torch's threads; where they are all there is, keep memory that it frees."""
+    torch.set_num_threads(threads)
+    if not torch.cuda.is_available():
+        keep_freed_memory()
 
 
 def check_hardware(hardware: Hardware) -> None:

@@ -27,11 +27,11 @@ from pancseg.training.hardware import (
     is_first_process,
     layout,
     precision_of,
+    prepare_cpu,
     trainer_on,
 )
 from pancseg.training.learn_places import places_in
 from pancseg.training.mean import KeepLastEpochs, write_mean
-from pancseg.training.memory import keep_freed_memory
 from pancseg.training.module import SliceSegmentation, start_head
 from pancseg.training.recipe import Recipe
 from pancseg.training.record import Record
@@ -111,8 +111,7 @@ def train(
     if is_first_process():
         used = {"precision": precision_of(hardware), "layout": str(layout())}
         note_environment(run, {**asdict(hardware), **used})
-    torch.set_num_threads(hardware.threads)
-    keep_freed_memory()
+    prepare_cpu(hardware.threads)
     seed_everything(recipe.seed, verbose=False)
     module = SliceSegmentation(recipe, recipe.epochs * len(training), _patients(data))
     if recipe.init_from:

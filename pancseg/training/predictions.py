@@ -6,6 +6,7 @@ any weights, as ``pancseg train`` does of its own.
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -85,12 +86,13 @@ def write_predictions(
     names = validation_names(data)
     made_by = predictions / _MADE_BY
     checkpoint = load_checkpoint(weights)
-    if not made_by.is_file() or made_by.read_text().strip() != checkpoint.sha256:
+    stamp = f"{checkpoint.sha256} {_digest(data)}"
+    if not made_by.is_file() or made_by.read_text().strip() != stamp:
         for folder in (predictions, references):
             folder.mkdir(parents=True, exist_ok=True)
             for name in names:
                 (folder / f"{name}.nii.gz").unlink(missing_ok=True)
-        write_whole({made_by: f"{checkpoint.sha256}\n".encode()})
+        write_whole({made_by: f"{stamp}\n".encode()})
     todo = [name for name in names if not (predictions / f"{name}.nii.gz").exists()]
     masks = (
         _of_stored_slices(data.slice_set, source, todo, checkpoint, threads)
@@ -101,6 +103,13 @@ def write_predictions(
         for folder, mask in zip((references, predictions), both, strict=True):
             scans.write(mask, folder / f"{name}.nii.gz")
         report(name)
+
+
+def _digest(data: TrainingData) -> str:
+    """Return a hash of which scans or stored slices the masks are of."""
+    slices = data.slice_set.model_dump_json() if data.slice_set else ""
+    names = "\n".join((*validation_names(data), *(str(pair.image) for pair in data.pairs)))
+    return hashlib.sha256(f"{slices}\n{names}".encode()).hexdigest()
 
 
 def found_in(

@@ -292,7 +292,7 @@ def test_words_without_a_counterpart_are_refused(parameters: dict[str, Any], mes
             r"^pancseg\.ibsi has no outlier_sigm; it has hu, outlier_sigma, by_s",
         ),
         ({"range_hu": [0, 9]}, r"^pancseg\.ibsi has no range_hu; it has hu, outlier_sigma, by_s"),
-        ({"outlier_sigma": "3e0"}, r"^pancseg\.ibsi\.outlier_sigma: '3e0' is text to YAML"),
+        ({"outlier_sigma": "3e0"}, r"^pancseg\.ibsi\.outlier_sigma: '3e0' is text, not"),
         ({"outlier_sigma": -1}, r"^pancseg\.ibsi\.outlier_sigma: .* greater than 0, not -1$"),
         ({"hu": "false"}, r"^pancseg\.ibsi\.hu: .* boolean, not 'false'$"),
     ],

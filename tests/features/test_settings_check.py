@@ -25,9 +25,10 @@ def loaded(folder: Path, text: str) -> FeatureSettings:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("setting: {binWidth: 1e1}", "setting.binWidth: '1e1' is text to YAML, .* write 10"),
-        ("imageType: {Original: {binWidth: 1e1}}", "imageType.Original.binWidth: '1e1' is text"),
-        ("imageType: {LoG: {sigma: [1e0]}}", "imageType.LoG.sigma: '1e0' is text.* write 1"),
+        ("setting: {binWidth: '1e7'}", r"setting.binWidth: '1e7' is text, .* write 10000000\.0"),
+        ("imageType: {Original: {binWidth: '9'}}", "imageType.Original.binWidth: '9' is text"),
+        ("imageType: {LoG: {sigma: ['1']}}", r"imageType.LoG.sigma: '1' is text.* write 1\.0"),
+        ("setting: {resegmentRange: [0, inf]}", r"resegmentRange: 'inf' is text.* write \.inf"),
         ("setting: {resegmentRange: [a, 9]}", "resegmentRange: 'a' is text.* give a number"),
         ("setting: {resegmentRange: [0, .nan]}", "setting.resegmentRange: nan cannot be used"),
         ("setting: {resegmentRange: [1, 2, 3]}", "has 3 values and needs 1 to 2"),
@@ -37,7 +38,7 @@ def loaded(folder: Path, text: str) -> FeatureSettings:
         ("setting: {binWidth: true}", "setting.binWidth: True is not a number"),
         ("setting: {binWidth: null}", "setting.binWidth is empty; give a number, or leave it out"),
         ("setting: {binWidth: .inf}", "setting.binWidth: inf cannot be used"),
-        ("setting: {label: tumour}", "setting.label: 'tumour' is text to YAML"),
+        ("setting: {label: tumour}", "setting.label: 'tumour' is text, not a"),
         ("setting: {label: 1.5}", "label"),
         ("featureClass: {firstorder: Mean}", "firstorder .*list"),
         ("featureClass: {glcm: [Idm, Homogeneity1]}", "Homogeneity1 has no value, as pyradiomics"),
@@ -58,7 +59,11 @@ def test_what_would_fail_or_give_nothing_is_refused(
         ("imageType: {LoG: {}}", "imageType LoG gives no feature; it needs sigma"),
         ("imageType: {Wavelet: {wavelet: gaus1}}", "cannot be used: ValueError: .* gaus1 is a"),
         ("featureClass: {shape2D: }", "shape2D gives no feature; it needs force2D"),
-        ("setting: {geometryTolerance: 1e-3}", "geometryTolerance: '1e-3' is text"),
+        ("setting: {geometryTolerance: '1e-3'}", "geometryTolerance: '1e-3' is .* write 0.001"),
+        (
+            "imageType: {Original: {}, LoG: {sigma: [2]}}\nfeatureClass: {shape: }",
+            "LoG gives no feature; shapes alone are asked for",
+        ),
     ],
 )
 def test_so_is_what_only_pyradiomics_would_pass_over(
@@ -82,6 +87,8 @@ def test_a_filter_without_its_package_is_refused(
     [
         "setting: {resegmentRange: [-10, .inf]}",
         "setting: {resegmentRange: null, label: null, binCount: null}",
+        "setting: {binWidth: null, binCount: 32}",
+        "setting: {binWidth: 1e1, resegmentRange: [-1e+3, 5e2]}",
         "imageType: {Original: {}, LoG: {sigma: [30, 0.1]}}",
         "featureClass: {shape: [Compactness1], firstorder: [StandardDeviation], glcm: []}",
         "setting: {resampledPixelSpacing: [0, 0, 5.0], binWidth: 0.0001}",
@@ -89,6 +96,25 @@ def test_a_filter_without_its_package_is_refused(
 )
 def test_what_can_be_measured_passes(mode: str, text: str, tmp_path: Path) -> None:
     features.check(loaded(tmp_path, mode + text))
+
+
+def test_a_tolerance_of_pyradiomics_is_a_number(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, "setting: {geometryTolerance: 1e-6}")
+    features.check(settings)
+    assert settings.parameters["setting"]["geometryTolerance"] == 1e-6
+
+
+def test_settings_that_leave_nothing_say_why(tmp_path: Path) -> None:
+    text = "pancseg: {mode: ibsi, ibsi: {outlier_sigma: 0.0001}}"
+    with pytest.raises(ValueError, match=r"leave nothing to measure: .* voxels are left"):
+        features.check(loaded(tmp_path, text))
+
+
+def test_infinity_is_in_the_settings_json_and_hash(tmp_path: Path) -> None:
+    ends = ["[-10, .inf]", "[-.inf, -10]"]
+    both = [loaded(tmp_path, f"setting: {{resegmentRange: {end}}}") for end in ends]
+    kept = [s.model_dump(mode="json")["parameters"]["setting"]["resegmentRange"] for s in both]
+    assert kept == [[-10, ".inf"], ["-.inf", -10]]
 
 
 @pytest.mark.parametrize(
@@ -108,11 +134,11 @@ def test_thick_slices_go_with_an_empty_setting(phantom, tmp_path: Path) -> None:
 
 def test_a_command_says_so_in_one_line(cohort: Path, tmp_path: Path) -> None:
     """With exit code 2, and before any scan is read."""
-    (tmp_path / "mine.yaml").write_text("setting: {binWidth: 1e1}")
+    (tmp_path / "mine.yaml").write_text("setting: {binWidth: '1e1'}")
     out = tmp_path / "out"
     arguments = ("extract", cohort, "--out", out, "--config", tmp_path / "mine.yaml")
     code, printed, error = call(*arguments, "--workers", "0")
     assert (code, printed) == (2, "")
-    assert "setting.binWidth: '1e1' is text to YAML, not a number; write 10" in error
+    assert "setting.binWidth: '1e1' is text, not a number; write 10.0" in error
     assert "Traceback" not in error
     assert not (out / "features.csv").exists()

@@ -77,7 +77,7 @@ def test_one_new_patient_gets_what_the_same_one_gets_among_others(fitted, tmp_pa
     without = clinical[one].drop(columns=["grade", "death", "time"])
     result, alone = predict(fitted, tmp_path, table[one], without)
     assert result.exit_code == 0, result.output
-    assert "CLINICAL has no 'grade': predicted, not judged" in result.output
+    assert "CLINICAL knows no 'grade': predicted, not judged" in result.output
     pd.testing.assert_frame_equal(alone, all_of[one].reset_index(drop=True))
 
 
@@ -112,9 +112,35 @@ def test_classes_and_levels_that_are_new_are_refused(fitted, tmp_path):
         result, _ = predict(fitted, tmp_path, table, changed)
         assert result.exit_code == 2
         assert line in result.output
+    same, _ = predict(fitted, tmp_path, table, clinical)
     changed = clinical.assign(grade=clinical["grade"].map({"high": "H", "low": "L"}))
     result, _ = predict(fitted, tmp_path, table, changed, "--positive", "H")
     assert result.exit_code == 0, result.output
+    assert result.output == same.output
+
+
+@pytest.mark.parametrize("grade", ["", "unknown"])
+def test_patients_without_an_outcome_are_predicted(fitted, tmp_path, grade):
+    table, clinical = cohort(2, 5)
+    result, found = predict(fitted, tmp_path, table, clinical.assign(grade=grade))
+    assert result.exit_code == 0, result.output
+    assert "CLINICAL knows no 'grade'" in result.output
+    assert found["clinical_and_radiomics"].notna().all()
+
+
+def test_what_cannot_be_judged_is_predicted_all_the_same(fitted, tmp_path):
+    table, clinical = cohort(2, 5)
+    result, _ = predict(fitted, tmp_path, table, clinical.assign(grade="low"))
+    assert result.exit_code == 2
+    assert "one class only in 5 patients; they were predicted, not judged" in result.output
+    assert len(pd.read_csv(tmp_path / "p.csv")) == 5
+    table, clinical = cohort(2)
+    table["original_shape_VoxelVolume"] = np.nan
+    result, found = predict(fitted, tmp_path, table, clinical)
+    assert result.exit_code == 0, result.output
+    assert found["volume_only"].isna().all()
+    assert "radiomics: AUC" in result.output
+    assert "volume only: AUC" not in result.output
 
 
 def test_missing_values_are_told_and_a_patient_without_any_gets_no_prediction(fitted, tmp_path):
@@ -132,7 +158,7 @@ def test_missing_values_are_told_and_a_patient_without_any_gets_no_prediction(fi
     assert f"volume only: AUC {auc:.3f}" in result.output
 
 
-def test_several_rows_of_a_patient_widen_the_external_interval(fitted, tmp_path):
+def test_rows_of_a_patient_are_told_from_patients(fitted, tmp_path):
     table, clinical = cohort(2)
     scans = [f"s{i}" for i in range(N)]
     table["scan_id"] = scans
@@ -195,7 +221,7 @@ def test_the_event_of_the_training_is_the_event_of_new_patients(tmp_path):
             "clinical variable 'copy' is the outcome 'grade' under another",
         ),
         ({}, ["--stability", "icc.csv"], "('x', …) names none of the features"),
-        ({}, ["--folds", "30"], "less than or equal to 20"),
+        ({}, ["--folds", "30"], "'--folds'"),
         ({}, ["--out", "taken"], "cannot be reached: File exists"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pancseg.outcomes.clinical import clinical_numbers
+from pancseg.outcomes.clinical import clinical_levels, clinical_numbers
 from pancseg.outcomes.coding import class_codes, event_codes, survival_times
 from pancseg.outcomes.leaks import refuse_outcome_values
 from pancseg.outcomes.reading import numbers, read_text_table
@@ -225,6 +225,33 @@ def test_patients_without_values_are_not_one_patient(tmp_path):
     assert len(joined(tmp_path, features=features).features) == 3
 
 
+def test_yes_and_no_features_do_not_make_two_patients_one(tmp_path):
+    bits = [",".join("01"[(n >> b) & 1] for b in range(12)) for n in range(3)]
+    features = "".join(f"P{n},{cells}\n" for n, cells in enumerate(bits))
+    rows = f"patient_id,{LETTERS}\n{features}{features.replace('P', 'Q')}"
+    clinical = "patient_id,time\n" + "".join(f"{p}{n},{n}\n" for p in "PQ" for n in range(3))
+    assert len(joined(tmp_path, features=rows, clinical=clinical).features) == 6
+
+
+def test_a_patient_that_is_not_named_is_refused_or_grouped(tmp_path):
+    features = "scan_id,patient_id,a\ns1,P1,1\ns2,P1,2\ns3,,3\n"
+    clinical = "scan_id,time,patient\ns1,1,A\ns2,2,A\ns3,3,B\n"
+    options = TableOptions(id_column="scan_id")
+    with pytest.raises(ValueError, match="patient_id: 1 rows name no patient; fill them in"):
+        joined(tmp_path, options, features=features, clinical=clinical)
+    options = TableOptions(id_column="scan_id", group="patient")
+    found = joined(tmp_path, options, features=features, clinical=clinical)
+    assert found.count() == 2
+    assert list(found.groups) == ["A", "A", "B"]
+
+
+def test_patients_of_a_hospital_are_counted_not_hospitals(tmp_path):
+    clinical = "patient_id,time,site\nP1,3,x\nP3,4,x\nP4,5,y\n"
+    found = joined(tmp_path, TableOptions(group="site"), clinical=clinical)
+    assert found.count() == 3
+    assert len(set(found.groups)) == 2
+
+
 def test_rows_without_a_group_are_refused(tmp_path):
     clinical = "patient_id,time,site\nP1,3,\nP3,4,a\nP4,5,-\n"
     with pytest.raises(ValueError, match="--group: 2 rows name no group"):
@@ -234,8 +261,12 @@ def test_rows_without_a_group_are_refused(tmp_path):
 def test_columns_without_a_name_are_no_features(tmp_path):
     features = ",Unnamed: 0.1,Unnamed: 3,patient_id,a\n0,5,0,P1,1\n1,6,1,P3,2\n"
     found = joined(tmp_path, features=features)
-    assert list(found.features) == ["Unnamed: 0.1", "a"]
-    assert any("2 columns without a name were left out" in note for note in found.notes)
+    assert list(found.features) == ["a"]
+    assert any("3 columns without a name were left out" in note for note in found.notes)
+    with pytest.raises(ValueError, match="first column has no name and numbers the rows"):
+        joined(tmp_path, features=",ID,a\n0,5,1\n1,6,2\n")
+    ids = joined(tmp_path, features=",a\nP1,1\nP3,2\n")  # pandas's index, without a name
+    assert list(ids.features.index) == ["P1", "P3"]
 
 
 def test_a_comma_that_may_part_thousands_is_refused(tmp_path):
@@ -245,6 +276,8 @@ def test_a_comma_that_may_part_thousands_is_refused(tmp_path):
     with pytest.raises(ValueError, match="in '1,234' and 1 more the comma may be"):
         numbers(table["a"], "a")
     assert list(numbers(table["b"], "b")) == [1.25, 3.456]
+    with pytest.raises(ValueError, match="in '1,234' and 1 more the comma may be"):
+        clinical_numbers(table["a"], "a")
     german = read_text_table(files(tmp_path, "id;a\nP1;1,234\nP2;5,678\n")[0], "t")
     assert list(numbers(german["a"], "a")) == [1.234, 5.678]
 
@@ -273,6 +306,11 @@ def test_none_and_minus_are_classes_and_unknown_is_not():
     assert np.isnan(codes[2])
     assert class_codes(pd.Series(["+", "-"]), "s", "+")[1] == ("-", "+")
     assert list(clinical_numbers(pd.Series(["none", "mild"]), "jaundice")) == ["jaundice=none"]
+    codes, names = class_codes(pd.Series(["mut", "wt", "-"]), "s", "mut")
+    assert names == ("wt", "mut")
+    assert np.isnan(codes[2])
+    assert clinical_levels(pd.Series(["G1", "-", "G2"]), "grade") == ("G1", "G2")
+    assert list(event_codes(pd.Series(["dead", "alive", "-"]), "e", "dead").isna()) == [0, 0, 1]
 
 
 def test_classes_that_differ_in_case_only_are_refused():
@@ -294,5 +332,8 @@ def test_levels_of_a_model_code_new_patients():
         clinical_numbers(pd.Series(["other"]), "sex", levels)
     with pytest.raises(ValueError, match="'age': 1 of 1 values are text"):
         clinical_numbers(pd.Series(["old"]), "age", ())
-    with pytest.raises(ValueError, match="'age': 1 values are infinite"):
-        clinical_numbers(pd.Series(["inf", "3"]), "age")
+    for known in (None, ()):
+        with pytest.raises(ValueError, match="'age': 1 values are infinite"):
+            clinical_numbers(pd.Series(["inf", "3"]), "age", known)
+    with pytest.raises(ValueError, match="'Male' and 'male' differ in case only"):
+        clinical_numbers(pd.Series(["male", "Male"]), "sex")
