@@ -251,9 +251,12 @@ def predict(
         options = TableOptions(id_column, outcome_id, group, roi)
         joined = new.read_new(saved, features, outcome, options)
         table, notes = new.predictions(saved, joined)
-        lines = [*notes, f"{len(table)} patients predicted"]
+        lines: list[str] = []
         out.parent.mkdir(parents=True, exist_ok=True)
         write_whole({out: csv_bytes(table)})
+        if not quiet:
+            told = [*joined.notes, *notes, f"{len(table)} patients predicted, OUT is written"]
+            say("\n".join(told), sys.stdout)
         known = new.known_outcome(saved, joined, positive, event_is)
         if known is None and outcome is not None:
             lines.append(f"CLINICAL knows no {saved.facts['outcome'][0]!r}: predicted, not judged")
@@ -264,8 +267,8 @@ def predict(
             for name, found in new.external(saved, rows, y, judged.groups).items():
                 text = ", ".join(f"{key} {with_interval(value)}" for key, value in found.items())
                 lines.append(f"  {name}: {text}")
-    if not quiet:
-        say("\n".join([*joined.notes, *lines]), sys.stdout)
+    if lines and not quiet:
+        say("\n".join(lines), sys.stdout)
 
 
 def _options(

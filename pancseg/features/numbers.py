@@ -81,12 +81,20 @@ def _check(place: str, key: str, value: object) -> None:
 
 def _check_number(place: str, value: object, *, endless: bool = False) -> None:
     if isinstance(value, str):
-        try:
-            remedy = f"write {yaml.safe_dump(float(value)).split()[0]}"
-        except ValueError:
-            remedy = "give a number"
-        raise ValueError(f"{place}: {value!r} is text, not a number; {remedy}")
+        raise ValueError(f"{place}: {value!r} is text, not a number; {_remedy(value, endless)}")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{place}: {value!r} is not a number; give one")
     if math.isnan(value) or (math.isinf(value) and not endless):
         raise ValueError(f"{place}: {value!r} cannot be used; give a finite number")
+
+
+def _remedy(text: str, endless: bool) -> str:
+    """Return what to write instead of a number in quotes."""
+    try:
+        number = float(text)
+    except ValueError:
+        return "give a number"
+    if math.isnan(number) or (math.isinf(number) and not endless):
+        return "give a finite number"
+    whole = math.isfinite(number) and number.is_integer()
+    return f"write {yaml.safe_dump(int(number) if whole else number).split()[0]}"

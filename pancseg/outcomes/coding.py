@@ -43,7 +43,7 @@ def event_codes(
     Raises:
         ValueError: a coding that is not known, with the values found.
     """
-    missing = is_missing(cells)
+    missing = is_missing_class(cells)
     present = cells[~missing].str.casefold()
     if event_is is not None:
         wanted = event_is.strip().casefold()

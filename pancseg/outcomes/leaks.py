@@ -46,7 +46,7 @@ def refuse_twins(values: pd.DataFrame, text: pd.DataFrame, groups: np.ndarray) -
             more features that differ between most rows.
     """
     seen = {"image_sha256": text["image_sha256"]} if "image_sha256" in text else {}
-    varied = values.loc[:, values.nunique() > len(values) / 2]
+    varied = values.loc[:, values.nunique() > len(values.drop_duplicates()) / 2]
     if varied.shape[1] >= _ENOUGH_FEATURES:
         rows = pd.util.hash_pandas_object(varied, index=False).astype(str)
         known = varied.notna().sum(axis=1) >= _ENOUGH_FEATURES

@@ -10,6 +10,8 @@ import pandas as pd
 def in_spelling_of(mine: pd.Index[str], theirs: pd.Index[str]) -> tuple[pd.Index[str], str]:
     """Spell their ids as mine where integers were written in two ways (7, 007, 7.0).
 
+    Those that mine lack are spelt as integers are.
+
     Returns:
         Their ids and a note; as they were where that finds no more pairs, or makes two ids one.
     """

@@ -13,7 +13,7 @@ import pandas as pd
 from pancseg.outcomes import measures, subtype
 from pancseg.outcomes.calibration import cox_slope, logistic_line
 from pancseg.outcomes.measures import Estimate, estimate
-from pancseg.outcomes.reading import is_missing
+from pancseg.outcomes.reading import MISSING_CLASS, is_missing, is_missing_class
 from pancseg.outcomes.saved import SavedModel
 from pancseg.outcomes.study import (
     BOTH,
@@ -123,15 +123,17 @@ def known_outcome(
     columns = saved.facts["outcome"]
     if not set(columns) <= set(joined.outcomes):
         return None
-    if np.any([is_missing(joined.outcomes[name]) for name in columns], axis=0).all():
+    others, classes = tuple(saved.facts["others"]), saved.facts["classes"]
+    missing = is_missing_class(joined.outcomes[columns[-1]], (*others, *classes))
+    if (missing | is_missing(joined.outcomes[columns[0]], MISSING_CLASS)).all():
         return None
     if saved.kind == "subtype":
-        others = () if positive else tuple(saved.facts["others"])
-        positive = positive or saved.facts["classes"][1]
+        others = () if positive else others
+        positive = positive or classes[1]
         judged, found = subtype_outcome(joined, columns[0], positive, others)
     else:
-        event_is = event_is or saved.facts["event_is"]
-        judged, found = survival_outcome_of(joined, columns[0], columns[1], event_is, True, True)
+        fitted, event_is = event_is is None, event_is or saved.facts["event_is"]
+        judged, found = survival_outcome_of(joined, columns[0], columns[1], event_is, True, fitted)
     return judged, found.y
 
 

@@ -93,7 +93,7 @@ def is_missing_class(cells: pd.Series[str], known: Sequence[str] = ()) -> pd.Ser
     """
     missing = is_missing(cells, MISSING_CLASS) & ~cells.isin(known)
     others = set(cells[~missing]) - {"-"}
-    if len(others) != 1 and "-" not in known:
+    if "-" not in known and (known or len(others) != 1):
         missing |= cells == "-"
     return missing
 

@@ -16,7 +16,7 @@ from pancseg.outcomes.cox import survival_outcome
 from pancseg.outcomes.importance import SHUFFLES
 from pancseg.outcomes.leaks import refuse_outcome_values
 from pancseg.outcomes.prepare import plain_preparation, preparation
-from pancseg.outcomes.reading import MISSING_CLASS, numbers, read_text_table
+from pancseg.outcomes.reading import MISSING, numbers, read_text_table
 from pancseg.outcomes.table import Joined
 from pancseg.outcomes.validate import Block, Recipe, Study
 
@@ -127,7 +127,8 @@ def _refuse_outcome_again(joined: Joined, outcome: np.ndarray, column: str) -> N
 def _all_levels(joined: Joined) -> pd.DataFrame:
     """Return clinical variables with an indicator of each text, the first one's too."""
     firsts = {
-        f"{name}={levels[0]}": 1 - joined.clinical[[f"{name}={x}" for x in levels[1:]]].sum(axis=1)
+        f"{name}={levels[0]}": 1
+        - joined.clinical[[f"{name}={x}" for x in levels[1:]]].sum(axis=1, skipna=False)
         for name, levels in joined.origin.levels.items()
         if levels
     }
@@ -172,6 +173,15 @@ def _smaller(joined: Joined, outcome: Outcome) -> int:
     return min(joined.count(outcome.strata == code) for code in codes)
 
 
+def _refuse_few_groups(groups: int, settings: ModelSettings) -> None:
+    largest_fold = -(-groups // settings.outer)
+    if groups < settings.outer or groups - largest_fold < settings.inner:
+        raise ValueError(
+            f"{groups} groups of rows that stay together are too few for {settings.outer} folds "
+            f"with {settings.inner} inner ones; name another --group, or fewer --folds"
+        )
+
+
 def _refuse_batches(joined: Joined, batch: np.ndarray) -> None:
     names = np.unique(batch)
     sizes = np.array([joined.count(batch == name) for name in names])
@@ -193,6 +203,8 @@ def warnings_of(joined: Joined, outcome: Outcome, settings: ModelSettings) -> li
     largest = max(k for k in subtype.SIZES if k <= max(subtype.SIZES[0], smaller // 4))
     if n < _FEW_PATIENTS:
         found.append(f"{n} patients: intervals are wide, and a small study finds mostly luck.")
+    if (groups := len(np.unique(joined.groups))) < FEWEST_PATIENTS:
+        found.append(f"{groups} groups of rows stay together: intervals over so few say little.")
     if smaller / largest < _EVENTS_PER_VARIABLE:
         found.append(
             f"{smaller} {what} for models of up to {largest} features: "
@@ -239,12 +251,13 @@ def make_study(
         stability: ICC by feature name.
 
     Raises:
-        ValueError: no such model.
+        ValueError: no such model, or fewer groups than folds need.
     """
     kind = subtype if outcome.kind == "subtype" else survival
     models = kind.MODELS
     if settings.model not in models:
         raise ValueError(f"--model: there is no {settings.model!r}; known are {', '.join(models)}")
+    _refuse_few_groups(len(np.unique(joined.groups)), settings)
     icc = None if stability is None else tuple(stability.reindex(joined.features.columns))
     blocks = {RADIOMICS: _radiomics(joined, icc)}
     for name, frame in ((VOLUME, joined.volume), (CLINICAL, joined.clinical)):
@@ -327,7 +340,7 @@ def _lost(keep: np.ndarray, why: str, cells: pd.Series[str]) -> str | None:
     """Return how many rows go, and what stands in those cells that are not empty."""
     if keep.all():
         return None
-    words = sorted(set(cells[~keep].str.casefold()) & (MISSING_CLASS - {""}))
+    words = sorted(set(cells[~keep].str.casefold()) & (MISSING - {""}))
     written = f" (cells that say {', '.join(words)} among them)" if words else ""
     return f"{int((~keep).sum())} rows with {why} were left out{written}."
 

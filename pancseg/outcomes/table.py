@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -162,6 +162,8 @@ def read_features(path: Path, options: TableOptions, known: Origin | None = None
     settings = None if "settings_sha256" in options.drop else _settings_of(text, known)
     volume = _volume(text, options, known, notes)
     names = _feature_names(text, id_column, options, notes) if known is None else known.features
+    if not names and known is None:
+        raise ValueError("FEATURES has no feature column")
     values = _feature_values(text, [name for name in names if name in text])
     empty = values.columns[values.isna().all()] if known is None else pd.Index([])
     if len(empty) and len(empty) == len(values.columns):
@@ -243,21 +245,15 @@ def _columns_of(
     there = {*outcomes.columns, *text.columns}
 
     def column(name: str, option: str) -> pd.Series[str]:
+        if name == text.index.name:
+            return text.index.to_series()
         if name not in there:
             option = f"the model's {option}" if known and option != "--group" else option
             raise ValueError(f"{option}: there is no column {name!r} in either file")
         return outcomes[name] if name in outcomes else text[name]
 
     names, notes = _clinical_names(options, known, there)
-    patients = _patients(text, outcomes, options, known, notes)
-    groups = np.asarray(text.index, dtype=str) if patients is None else patients
-    if (group := _group_column(options, known, outcomes, text)) is not None:
-        groups = np.asarray(_named(column(group, "--group"), "--group", "group"), dtype=str)
-    if patients is None or len(set(patients)) <= len(set(groups)):
-        patients = groups  # what is named to keep rows together is a patient, or finer
-    if (count := len(set(patients))) < len(patients):
-        by = group if patients is groups and group else "patient_id"
-        notes.append(f"{len(patients)} rows of {count} patients, by {by}.")
+    groups, patients, more = _units(text, outcomes, options, known, column)
     if known is None:
         refuse_twins(features.values.loc[ids], text.drop(columns=list(options.drop)), groups)
     batch = None
@@ -280,9 +276,30 @@ def _columns_of(
         batch,
         replace(features.origin, levels=levels),
         patients,
-        (*features.notes, *notes),
+        (*features.notes, *notes, *more),
         unmatched,
     )
+
+
+def _units(
+    text: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    options: TableOptions,
+    known: Origin | None,
+    column: Callable[[str, str], pd.Series[str]],
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return what stays together, whose each row is, and notes."""
+    notes: list[str] = []
+    patients = _patients(text, outcomes, options, known, notes)
+    groups = np.asarray(text.index, dtype=str) if patients is None else patients
+    if (group := _group_column(options, known, outcomes, text)) is not None:
+        groups = np.asarray(_named(column(group, "--group"), "--group", "group"), dtype=str)
+    if patients is None or len(set(patients)) <= len(set(groups)):
+        patients = groups  # what is named to keep rows together is a patient, or finer
+    if (count := len(set(patients))) < len(patients):
+        by = group if patients is groups and group else "patient_id"
+        notes.append(f"{len(patients)} rows of {count} patients, by {by}.")
+    return groups, patients, notes
 
 
 def _patients(
@@ -299,12 +316,13 @@ def _patients(
     """
     if text.index.name == "patient_id":
         return np.asarray(text.index, dtype=str)
-    tables = (frame for frame in (text, outcomes) if "patient_id" in frame)
-    if (table := next(tables, None)) is None:
+    tables = [outcomes, text.drop(columns=list(options.drop), errors="ignore")]
+    named = [table["patient_id"] for table in tables if "patient_id" in table]
+    if not named:
         return None
-    cells = table["patient_id"]
-    if (count := int(is_missing(cells).sum())) == 0:
-        return np.asarray(cells, dtype=str)
+    gaps = [int(is_missing(cells).sum()) for cells in named]
+    if (count := min(gaps)) == 0:
+        return np.asarray(named[gaps.index(0)], dtype=str)
     if known is None and options.group is None:
         raise ValueError(
             f"patient_id: {count} rows name no patient; fill them in, or name with --group what "
@@ -423,10 +441,12 @@ def _id_column(text: pd.DataFrame, wanted: str | None, guesses: tuple[str, ...],
         _check_known(text, (wanted,), what, "the id")
         return wanted
     guess = next((name for name in guesses if name in text), str(text.columns[0]))
-    if _NAMELESS.fullmatch(guess) and list(text[guess]) in (_counted(text, 0), _counted(text, 1)):
+    counted = list(text[guess]) in (_counted(text, 0), _counted(text, 1))
+    if _NAMELESS.fullmatch(guess) and counted and len(text) > 1:
+        option = "--id" if what == "FEATURES" else "--outcome-id"
         raise ValueError(
             f"{what}: its first column has no name and numbers the rows; name the column of ids "
-            f"with {'--id' if what == 'FEATURES' else '--outcome-id'}"
+            f"with {option} ({option} '{guess}' if they are the ids)"
         )
     return guess
 
@@ -457,7 +477,7 @@ def _indexed(text: pd.DataFrame, id_column: str, what: str) -> pd.DataFrame:
 
 def _feature_values(text: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     if not names:
-        raise ValueError("FEATURES has no feature column")
+        return pd.DataFrame(index=text.index)
     found = {name: numbers(text[name], f"feature {name!r} (or take it out)") for name in names}
     values = pd.DataFrame(found, index=text.index)
     infinite = values.columns[np.isinf(values.to_numpy()).any(axis=0)]

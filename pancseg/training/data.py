@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from pancseg.segmentation.checkpoint import Preprocessing
@@ -48,6 +49,10 @@ class TrainingData:
 
     def fingerprint(self) -> str:
         """Return a hash of every slice, its patient and its split."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         digest = hashlib.sha256(self.preprocessing.model_dump_json().encode())
         for item in self.slices:
             digest.update(f"{item.patient}\0{item.split}\0{item.source}\0".encode())

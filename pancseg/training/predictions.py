@@ -6,7 +6,6 @@ any weights, as ``pancseg train`` does of its own.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -68,7 +67,8 @@ def write_predictions(
 
     Whole CTs go through the segmenter, cleaning included; a CT in which it finds nothing gets an
     empty mask. Stored slices are put on top of each other, 1 mm apart: good for a Dice, while
-    volumes and distances mean nothing. What is there already for these weights is left alone.
+    volumes and distances mean nothing. What is there already for these weights and data is left
+    alone.
 
     Args:
         weights: the checkpoint: a shipped name or a file.
@@ -86,7 +86,7 @@ def write_predictions(
     names = validation_names(data)
     made_by = predictions / _MADE_BY
     checkpoint = load_checkpoint(weights)
-    stamp = f"{checkpoint.sha256} {_digest(data)}"
+    stamp = f"{checkpoint.sha256} {data.fingerprint()}"
     if not made_by.is_file() or made_by.read_text().strip() != stamp:
         for folder in (predictions, references):
             folder.mkdir(parents=True, exist_ok=True)
@@ -103,13 +103,6 @@ def write_predictions(
         for folder, mask in zip((references, predictions), both, strict=True):
             scans.write(mask, folder / f"{name}.nii.gz")
         report(name)
-
-
-def _digest(data: TrainingData) -> str:
-    """Return a hash of which scans or stored slices the masks are of."""
-    slices = data.slice_set.model_dump_json() if data.slice_set else ""
-    names = "\n".join((*validation_names(data), *(str(pair.image) for pair in data.pairs)))
-    return hashlib.sha256(f"{slices}\n{names}".encode()).hexdigest()
 
 
 def found_in(

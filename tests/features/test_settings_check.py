@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from test_cli import call
 
-from pancseg import features
+from pancseg import features, fingerprint
 from pancseg.features.expected import feature_names
 from pancseg.settings import FeatureSettings, load_feature_settings
 
@@ -25,9 +25,10 @@ def loaded(folder: Path, text: str) -> FeatureSettings:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("setting: {binWidth: '1e7'}", r"setting.binWidth: '1e7' is text, .* write 10000000\.0"),
+        ("setting: {binWidth: '1e7'}", r"setting.binWidth: '1e7' is text, .* write 10000000$"),
         ("imageType: {Original: {binWidth: '9'}}", "imageType.Original.binWidth: '9' is text"),
-        ("imageType: {LoG: {sigma: ['1']}}", r"imageType.LoG.sigma: '1' is text.* write 1\.0"),
+        ("imageType: {LoG: {sigma: ['1']}}", r"imageType.LoG.sigma: '1' is text.* write 1$"),
+        ("setting: {binWidth: 'inf'}", "binWidth: 'inf' is text, not a number; give a finite"),
         ("setting: {resegmentRange: [0, inf]}", r"resegmentRange: 'inf' is text.* write \.inf"),
         ("setting: {resegmentRange: [a, 9]}", "resegmentRange: 'a' is text.* give a number"),
         ("setting: {resegmentRange: [0, .nan]}", "setting.resegmentRange: nan cannot be used"),
@@ -115,6 +116,8 @@ def test_infinity_is_in_the_settings_json_and_hash(tmp_path: Path) -> None:
     both = [loaded(tmp_path, f"setting: {{resegmentRange: {end}}}") for end in ends]
     kept = [s.model_dump(mode="json")["parameters"]["setting"]["resegmentRange"] for s in both]
     assert kept == [[-10, ".inf"], ["-.inf", -10]]
+    mirrored = loaded(tmp_path, "setting: {resegmentRange: [-10, -.inf]}")
+    assert fingerprint.of_settings(mirrored) != fingerprint.of_settings(both[0])
 
 
 @pytest.mark.parametrize(
@@ -139,6 +142,6 @@ def test_a_command_says_so_in_one_line(cohort: Path, tmp_path: Path) -> None:
     arguments = ("extract", cohort, "--out", out, "--config", tmp_path / "mine.yaml")
     code, printed, error = call(*arguments, "--workers", "0")
     assert (code, printed) == (2, "")
-    assert "setting.binWidth: '1e1' is text, not a number; write 10.0" in error
+    assert "setting.binWidth: '1e1' is text, not a number; write 10\n" in error
     assert "Traceback" not in error
     assert not (out / "features.csv").exists()

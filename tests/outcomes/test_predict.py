@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from pancseg.cli import app
+from pancseg.outcomes.saved import read_model
 
 SHORT = ["--repeats", "1", "--folds", "3", "--inner-folds", "2", "--workers", "1", "--canary", "0"]
 N = 60
@@ -169,8 +170,8 @@ def test_rows_of_a_patient_are_told_from_patients(fitted, tmp_path):
     assert grouped.exit_code == 0, grouped.output
     assert "60 rows of 6 patients, by patient_id." in grouped.output
     parted, _ = predict(fitted, tmp_path, table, clinical, *ids, "--group", "scan_id")
-    assert parted.exit_code == 2  # an id column is no column any more
-    assert "--group: there is no column 'scan_id'" in parted.output
+    assert parted.exit_code == 0, parted.output
+    assert "rows of" not in parted.output
 
 
 def test_the_report_names_the_classes_and_the_settings_all_choices(fitted):
@@ -257,3 +258,32 @@ def test_patients_are_counted_not_their_rows(tmp_path):
     )
     assert result.exit_code == 2
     assert "the smaller class has 9 of 30 patients" in result.output
+
+
+def test_groups_that_the_folds_cannot_part_are_refused(tmp_path):
+    table, clinical = cohort(1)
+    clinical["site"] = np.arange(N) % 3
+    paths = write(tmp_path, table.drop(columns="diagnostics_version"), clinical)
+    result = pancseg(
+        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+        *("--group", "site", "--out", tmp_path / "out"),
+    )
+    assert result.exit_code == 2
+    assert "3 groups of rows that stay together are too few for 5 folds" in result.output
+
+
+def test_a_model_that_uses_no_feature_predicts(tmp_path):
+    table, clinical = cohort(1)
+    clinical["grade"] = np.where(np.random.default_rng(9).random(N) < 0.5, "high", "low")
+    paths = write(tmp_path, table.drop(columns="diagnostics_version"), clinical)
+    result = pancseg(
+        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+        *("--out", tmp_path / "out", *SHORT),
+    )
+    assert result.exit_code == 0, result.output
+    saved = read_model((tmp_path / "out" / "model.skops").read_bytes())
+    assert not saved.models["radiomics"].weights.any()
+    result, found = predict(tmp_path / "out", tmp_path, table)
+    assert result.exit_code == 0, result.output
+    assert found["radiomics"].nunique() == 1
+    assert found["volume_only"].nunique() == N

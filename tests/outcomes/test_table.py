@@ -58,7 +58,8 @@ def test_ids_as_integers_though_some_are_spelt_alike(tmp_path):
     """Of 001 to 120 those from 100 on are spelt as 1 to 120 are."""
     features = "id,a\n" + "".join(f"{n:03d},{n * n}\n" for n in range(98, 103))
     clinical = "nr,time\n" + "".join(f"{n},{n}\n" for n in range(98, 103))
-    assert len(joined(tmp_path, features=features, clinical=clinical).features) == 5
+    found = joined(tmp_path, features=features, clinical=clinical)
+    assert list(found.features.index) == ["098", "099", "100", "101", "102"]
     twice = clinical + "098,1\n"  # integers would make two patients one
     assert len(joined(tmp_path, features=features, clinical=twice).features) == 4
 
@@ -226,11 +227,16 @@ def test_patients_without_values_are_not_one_patient(tmp_path):
 
 
 def test_yes_and_no_features_do_not_make_two_patients_one(tmp_path):
-    bits = [",".join("01"[(n >> b) & 1] for b in range(12)) for n in range(3)]
-    features = "".join(f"P{n},{cells}\n" for n, cells in enumerate(bits))
-    rows = f"patient_id,{LETTERS}\n{features}{features.replace('P', 'Q')}"
-    clinical = "patient_id,time\n" + "".join(f"{p}{n},{n}\n" for p in "PQ" for n in range(3))
-    assert len(joined(tmp_path, features=rows, clinical=clinical).features) == 6
+    bits = np.random.default_rng(0).integers(0, 2, (8, 12)).astype(str)
+    rows = [f"{p}{n},{','.join(bits[n])}\n" for p in "PQ" for n in range(8)]
+    clinical = "patient_id,time\n" + "".join(f"{p}{n},{n}\n" for p in "PQ" for n in range(8))
+    features = f"patient_id,{LETTERS}\n{''.join(rows)}"
+    assert len(joined(tmp_path, features=features, clinical=clinical).features) == 16
+    finer = np.random.default_rng(0).normal(size=(8, 12)).astype(str)
+    rows = [f"{p}{n},{','.join(finer[n])}\n" for p in "PQ" for n in range(8)]
+    features = f"patient_id,{LETTERS}\n{''.join(rows)}"
+    with pytest.raises(ValueError, match=r"the same values in all 12 .*\(16 such rows\)"):
+        joined(tmp_path, features=features, clinical=clinical)
 
 
 def test_a_patient_that_is_not_named_is_refused_or_grouped(tmp_path):
@@ -311,6 +317,9 @@ def test_none_and_minus_are_classes_and_unknown_is_not():
     assert np.isnan(codes[2])
     assert clinical_levels(pd.Series(["G1", "-", "G2"]), "grade") == ("G1", "G2")
     assert list(event_codes(pd.Series(["dead", "alive", "-"]), "e", "dead").isna()) == [0, 0, 1]
+    assert list(event_codes(pd.Series(["local", "none"]), "e", "local")) == [1, 0]
+    assert np.isnan(class_codes(pd.Series(["wt", "-"]), "s", "mut", ("wt",))[0][1])
+    assert clinical_numbers(pd.Series(["G1", "-"]), "grade", ("G1", "G2")).isna().sum().sum() == 1
 
 
 def test_classes_that_differ_in_case_only_are_refused():
