@@ -266,7 +266,9 @@ def predict(
             lines.append(f"external validation, {len(y)} patients with a known outcome:")
             for name, found in new.external(saved, rows, y, judged.groups).items():
                 text = ", ".join(f"{key} {with_interval(value)}" for key, value in found.items())
-                lines.append(f"  {name}: {text}")
+                count = int(rows[new.column_of(name)].notna().sum())
+                fewer = f" ({count} patients)" if count < len(y) else ""
+                lines.append(f"  {name}{fewer}: {text}")
     if lines and not quiet:
         say("\n".join(lines), sys.stdout)
 

@@ -91,12 +91,12 @@ def predictions(saved: SavedModel, joined: Joined) -> tuple[pd.DataFrame, list[s
             )
         x = model.prepared(blocks)
         if saved.kind == "subtype":
-            found[_column(name)] = subtype.SubtypeTask().predict(model.model, x)
+            found[column_of(name)] = subtype.SubtypeTask().predict(model.model, x)
         else:
             task = SurvivalTask((_middle(saved),))
-            found[_column(name)] = task.predict(model.model, x)
+            found[column_of(name)] = task.predict(model.model, x)
             found[_curve_column(name, task.times[0])] = task.curves(model.model, x)[:, 0]
-        columns = [_column(name)]
+        columns = [column_of(name)]
         if saved.kind == "survival":
             columns.append(_curve_column(name, _middle(saved)))
         found.loc[all_of, columns] = np.nan
@@ -160,9 +160,9 @@ def external(
     judge = _judge_survival if saved.kind == "survival" else _judge_subtype
     found = {}
     for name in (RADIOMICS, VOLUME, CLINICAL, BOTH):
-        if _column(name) not in table:
+        if column_of(name) not in table:
             continue
-        there = table[_column(name)].notna().to_numpy()
+        there = table[column_of(name)].notna().to_numpy()
         if not _has_contrast(saved.kind, y[there]):
             continue
         weights = measures.bootstrap_weights(groups[there], resamples, 0)
@@ -180,7 +180,7 @@ def _has_contrast(kind: str, y: np.ndarray) -> bool:
 def _judge_subtype(
     saved: SavedModel, name: str, table: pd.DataFrame, y: np.ndarray, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-    score = table[_column(name)].to_numpy()
+    score = table[column_of(name)].to_numpy()
     called = score >= saved.models[name].threshold
     pairs = [(np.arange(len(y)), score, measures.class_pairs(y))]
     slope, intercept = logistic_line(y, score, weights)
@@ -198,7 +198,7 @@ def _judge_subtype(
 def _judge_survival(
     saved: SavedModel, name: str, table: pd.DataFrame, y: np.ndarray, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-    score, rows = table[_column(name)].to_numpy(), np.arange(len(y))
+    score, rows = table[column_of(name)].to_numpy(), np.arange(len(y))
 
     def share(pairs: np.ndarray) -> np.ndarray:
         return measures.pair_measure([(rows, score, pairs)], weights)
@@ -222,12 +222,13 @@ def _middle(saved: SavedModel) -> float:
     return float(times[len(times) // 2])
 
 
-def _column(name: str) -> str:
+def column_of(name: str) -> str:
+    """Return the column in which a model's predictions stand."""
     return name.replace(" + ", "_and_").replace(" ", "_")
 
 
 def _curve_column(name: str, time: float) -> str:
-    return f"{_column(name)}_event_free_at_{time:.6g}"
+    return f"{column_of(name)}_event_free_at_{time:.6g}"
 
 
 def _blocks(saved: SavedModel, joined: Joined) -> dict[str, np.ndarray]:

@@ -156,7 +156,7 @@ def test_missing_values_are_told_and_a_patient_without_any_gets_no_prediction(fi
     assert found["radiomics"].isna().sum() == 1
     there = found["volume_only"].notna()
     auc = roc_auc_score(clinical["grade"][there] == "high", found["volume_only"][there])
-    assert f"volume only: AUC {auc:.3f}" in result.output
+    assert f"volume only (58 patients): AUC {auc:.3f}" in result.output
 
 
 def test_rows_of_a_patient_are_told_from_patients(fitted, tmp_path):
