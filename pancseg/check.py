@@ -52,7 +52,7 @@ def check_cohort(
         closing(RunLog(told)) as log,
     ):
         found = CohortRun(cases, place, options, None, journal, log, report).outcomes()
-        outcomes = [replace(outcome, values=dict(outcome.values)) for outcome in found]
+        outcomes = [replace(outcome, values=dict(outcome.values.items())) for outcome in found]
     return [_shown(outcome) for outcome in with_duplicates(outcomes, VOXELS, "fail")]
 
 

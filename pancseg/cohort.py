@@ -22,6 +22,8 @@ from pancseg.unusable import UnusableCase
 
 log = logging.getLogger(__name__)
 
+STATE_FOLDER = ".pancseg"
+"""In every output folder: what the next run need not do again."""
 _DEEPEST = 32
 """Folders inside each other, with nothing else in them, that are still gone into."""
 
@@ -191,6 +193,7 @@ def _named(cases: list[Case]) -> list[Case]:
 def _from_folder(folder: Path, leave_out: set[str], note: Callable[[str], None]) -> list[Case]:
     entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     entries = [p for p in entries if os.path.realpath(p) not in leave_out]
+    entries = _without_outputs(entries, note)
     scans_: list[Path] = []
     loose: list[Path] = []
     for entry in entries:
@@ -212,6 +215,20 @@ def _from_folder(folder: Path, leave_out: set[str], note: Callable[[str], None])
     _tell_left_out(set(loose) - set(broken), names | {name_key(_stem_of(p)) for p in broken}, note)
     found = sorted([*scans_, *broken])
     return _named([Case(_stem_of(p), _scan_in(p)) for p in found])
+
+
+def _without_outputs(entries: list[Path], note: Callable[[str], None]) -> list[Path]:
+    """Leave out folders that pancseg has written: they hold a run's state."""
+    outputs = [p for p in entries if (p / STATE_FOLDER).is_dir()]
+    if outputs:
+        log.debug("outputs of earlier runs: %s", [p.name for p in outputs])
+        what = (
+            "folder is an earlier run's output and was"
+            if len(outputs) == 1
+            else ("folders are earlier runs' outputs and were")
+        )
+        note(f"{len(outputs)} {what} left out")
+    return [p for p in entries if p not in outputs]
 
 
 def _tell_left_out(files: set[Path], names: set[str], note: Callable[[str], None]) -> None:
@@ -253,6 +270,8 @@ def _holds_scans(folder: Path) -> bool:
 def _scan_in(entry: Path) -> Path:
     """Return what to read for a patient: the entry, or the only volume or folder inside it.
 
+    Notes, tables and a header's data may lie beside the volume, DICOM images may not.
+
     A folder that cannot be looked into, or leads back to itself, is left to the reader, which
     says so in the patient's row.
     """
@@ -268,12 +287,19 @@ def _scan_in(entry: Path) -> Path:
         volumes = [p for p in inside if p.is_file() and scans.suffix_of(p)]
         folders = [p for p in inside if p.is_dir()]
         files = [p for p in inside if p.is_file()]
-        if len(volumes) == 1 and len(files) == 1:
+        if len(volumes) == 1 and not any(map(_is_image, files)):
             return volumes[0]
         if len(folders) != 1 or not all(map(_lies_beside_scans, files)):
             break
         entry = folders[0]
     return entry
+
+
+def _is_image(file: Path) -> bool:
+    try:
+        return may_hold_image(file)
+    except OSError:
+        return True
 
 
 def _lies_beside_scans(file: Path) -> bool:

@@ -36,7 +36,13 @@ IDS = (
 QUALITY = (
     Column("qc_status", "string", "none", "quality", "pass, warn, fail or error"),
     Column("qc_reasons", "string", "none", "quality", "codes that say why, joined by ;"),
-    Column("qc_mask_source", "string", "none", "quality", "given, or the weights that made it"),
+    Column(
+        "qc_mask_source",
+        "string",
+        "none",
+        "quality",
+        "given, corrected, or the weights that made it",
+    ),
     Column("qc_mask_label", "string", "none", "quality", "which labels the region is made of"),
     Column("qc_volume_ml", "number", "mL", "quality", "volume of the region's voxels"),
     Column("qc_grid_mm", "string", "mm", "quality", "voxel size (x y z) of the features' grid"),

@@ -21,10 +21,13 @@ _SLOW_S = 1.0
 
 
 @contextmanager
-def progress(count: int, quiet: bool) -> Iterator[Callable[[Outcome], None]]:
+def progress(
+    count: int,
+    quiet: bool,
+    when_interrupted: str = "what is finished is kept; the same command goes on from here",
+) -> Iterator[Callable[[Outcome], None]]:
     """Yield what is to be called with each outcome of a cohort; it prints one line per case."""
-    kept = "what is finished is kept; the same command goes on from here"
-    with progress_lines(count, quiet, "patients", kept) as tell:
+    with progress_lines(count, quiet, "patients", when_interrupted) as tell:
         yield lambda outcome: tell(_line(outcome), outcome.status != "pass")
 
 

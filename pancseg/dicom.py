@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pancseg.dicom_header import Damaged, Header, Slice, read_header
 from pancseg.dicom_pixels import stored_pixels
-from pancseg.dicom_sniff import PHASE_HINT, THICKNESS_MM, is_dicom
+from pancseg.dicom_sniff import PHASE_HINT, THICKNESS_MM, is_dicom, is_of_series
 from pancseg.payload import OVERHEAD_BYTES, new_image, not_finite, writable
 from pancseg.scratch import scratch_file
 from pancseg.unusable import UnusableCase
@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 
 Points = NDArray[np.float64]
 _FARTHEST_MM = 1e6
-_SUFFIXES = (".dcm", ".ima")
-"""What has such a name and is no DICOM file is a damaged slice."""
 
 
 class SeriesSize(NamedTuple):
@@ -56,7 +54,7 @@ def size_of_series(folder: Path, series_uid: str | None) -> SeriesSize:
         UnusableCase, OSError: as :func:`read_series`.
     """
     entries = sorted(folder.iterdir())
-    files = [entry for entry in entries if entry.is_file()]
+    files = [entry for entry in entries if entry.is_file() and not entry.name.startswith(".")]
     fits: Iterator[Header] = (
         header
         for file in files
@@ -68,7 +66,7 @@ def size_of_series(folder: Path, series_uid: str | None) -> SeriesSize:
         count = len(first.slices) + sum(len(other.slices) for other in fits)
     _check_pixels(first)
     voxels = first.columns * first.rows * count
-    kept = 4 if first.stored.itemsize < 4 else 8
+    kept = _kind([(first, part) for part in first.slices]).itemsize
     return SeriesSize(
         (first.columns, first.rows, count),
         first.stored.itemsize,
@@ -115,7 +113,8 @@ def _chosen(
 def _series_in(entries: Sequence[Path]) -> dict[str, list[Header]]:
     """Return the headers of all images by their series.
 
-    Dose reports and other objects that lie beside a series are not slices and do not count.
+    Hidden files, dose reports, segmentations and other objects that lie beside a series are not
+    slices and do not count.
 
     Raises:
         UnusableCase: ``unreadable``, when some slice is damaged.
@@ -123,7 +122,7 @@ def _series_in(entries: Sequence[Path]) -> dict[str, list[Header]]:
     series: dict[str, list[Header]] = {}
     damaged = images = 0
     for entry in entries:
-        if not entry.is_file():
+        if not is_of_series(entry):
             continue
         try:
             header = read_header(entry) if is_dicom(entry) else None
@@ -133,7 +132,7 @@ def _series_in(entries: Sequence[Path]) -> dict[str, list[Header]]:
         if header:
             images += 1
             series.setdefault(header.series_uid, []).append(header)
-        elif entry.suffix.lower() in _SUFFIXES and not is_dicom(entry):
+        elif not is_dicom(entry):
             damaged += 1
     if damaged:
         raise UnusableCase(
@@ -144,7 +143,7 @@ def _series_in(entries: Sequence[Path]) -> dict[str, list[Header]]:
 
 def _header_or_none(file: Path) -> Header | None:
     try:
-        return read_header(file) if is_dicom(file) else None
+        return read_header(file) if is_of_series(file) and is_dicom(file) else None
     except Damaged:
         return None
 
@@ -154,7 +153,7 @@ def _no_series(entries: Sequence[Path]) -> UnusableCase:
     return UnusableCase(
         "unreadable",
         f"no DICOM series in the folder (it holds {len(entries) - folders} files and "
-        f"{folders} folders); give the folder of the series",
+        f"{folders} folders); give the folder of the series, or name the scan in a manifest",
     )
 
 

@@ -138,8 +138,7 @@ def read_header(path: Path) -> Header | None:
             raise Damaged("no transfer syntax")
         syntax = match[1].decode()
         if syntax not in _NATIVE + _PACKED:
-            _check_no_image(file, syntax)
-            return None
+            raise _not_read(syntax)
         pieces = _Pieces(file)
         try:
             with warnings.catch_warnings():
@@ -158,13 +157,9 @@ def read_header(path: Path) -> Header | None:
             raise Damaged(type(error).__name__) from error
 
 
-def _check_no_image(file: BinaryIO, syntax: str) -> None:
-    """Refuse an image of a foreign transfer syntax; other objects do not matter."""
-    file.seek(0)
-    if re.search(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(88|104|11|481\.[35])", file.read(1024)):
-        return
+def _not_read(syntax: str) -> UnusableCase:
     name = UID_dictionary.get(syntax, ("unknown",))[0]
-    raise UnusableCase(
+    return UnusableCase(
         "unreadable", f"DICOM of transfer syntax {name!r} is not read; export it uncompressed"
     )
 

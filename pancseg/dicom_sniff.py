@@ -13,10 +13,12 @@ CT_IMAGE = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.2(\.[12])?\0")
 """SOP classes of CT images."""
 _NO_IMAGE = re.compile(
     rb"\x02\0\x02\0UI.\0(1\.2\.840\.10008\.1\.3\.10"
-    rb"|1\.2\.840\.10008\.5\.1\.4\.1\.1\.(88|104|11|481\.[35])[.\0])",
+    rb"|1\.2\.840\.10008\.5\.1\.4\.1\.1\.(66|88|104|11|481\.[35])[.\0])",
     re.DOTALL,
 )
-"""SOP classes of a DICOMDIR, reports, documents, presentation states, structures and plans."""
+"""SOP classes of a DICOMDIR, and of objects that are no slices: segmentations, reports, plans, …"""
+_SUFFIXES = (".dcm", ".ima")
+"""What has such a name and is no DICOM file is a damaged slice."""
 
 
 def is_dicom(path: Path) -> bool:
@@ -33,6 +35,17 @@ def may_hold_image(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return _NO_IMAGE.search(file.read(1024)) is None
+
+
+def is_of_series(path: Path) -> bool:
+    """Whether a file is a slice, whole or damaged, and no hidden file or object beside slices."""
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        beginning = file.read(1024)
+    if beginning[128:132] == b"DICM":
+        return _NO_IMAGE.search(beginning) is None
+    return path.suffix.lower() in _SUFFIXES
 
 
 def is_ct_slice(path: Path) -> bool:

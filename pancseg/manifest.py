@@ -54,11 +54,13 @@ def read_manifest(path: Path, *, show_ids: bool = True) -> list[Case]:
     try:
         columns = [cell.strip() for cell in next(rows, [])]
         problems += _header_problems(columns, show_ids)
+        end = rows.line_num
         for cells in rows:
+            begin, end = end + 1, rows.line_num
             if not any(cell.strip() for cell in cells):
                 continue
             case, wrong = _case_of_row(cells, columns, path.parent, show_ids)
-            line = f"line {rows.line_num}"
+            line = f"line {begin}"
             who = f"{line} ({_who(case)})" if show_ids else line
             problems += [f"{who}: {one}" for one in wrong]
             away = _unreachable(case.image)
@@ -110,10 +112,14 @@ def _text_of(path: Path) -> str:
 def _case_of_row(
     cells: list[str], columns: list[str], folder: Path, show_ids: bool
 ) -> tuple[Case, list[str]]:
-    texts = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
+    stripped = [cell.strip() for cell in cells]
+    texts = dict.fromkeys(columns, "") | dict(zip(columns, stripped, strict=False))
     case, wrong = _case_of(texts, folder, show_ids)
-    if any(cell.strip() for cell in cells[len(columns) :]):
+    if any(stripped[len(columns) :]):
         wrong.append("more cells than the header has columns")
+    longest = max(len(cell.splitlines()) for cell in stripped)
+    if longest > 1:  # rows, which would be lost without a word
+        wrong.append(f"a cell holds {longest} lines; is a quote not closed?")
     return case, wrong
 
 

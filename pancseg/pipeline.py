@@ -22,12 +22,12 @@ import pancseg
 from pancseg import export, fingerprint
 from pancseg.acquisition import write_acquisition
 from pancseg.case import Case, is_name, name_key
-from pancseg.cohort import Outcome, Value
+from pancseg.cohort import STATE_FOLDER, Outcome, Value
 from pancseg.duplicates import with_duplicates
 from pancseg.export import Field, Row, TableFormat
 from pancseg.features.expected import feature_names
 from pancseg.pseudonyms import mark_output
-from pancseg.running.journal import FOLDER, Journal
+from pancseg.running.journal import Journal
 from pancseg.running.lock import locked
 from pancseg.running.log import RunLog
 from pancseg.running.options import DEFAULT, Options
@@ -136,7 +136,8 @@ class _Rows:
 
     def __iter__(self) -> Iterator[Row]:
         for outcome in self._outcomes:
-            yield {**_ids(outcome), **self._hashed, **outcome.values}
+            values = dict(outcome.values.items())  # ** would read them once per column
+            yield {**_ids(outcome), **self._hashed, **values}
 
 
 def _ids(outcome: Outcome) -> dict[str, Value]:
@@ -252,7 +253,7 @@ def _run(output: _Output, options: Options, report: Report, started: Started) ->
     for case in output.cases:
         if output.masks and not is_name(case.name):
             raise ValueError(f"{case.name!r} cannot be the name of a file in a folder")
-    cases, state = output.cases, output.folder / FOLDER
+    cases, state = output.cases, output.folder / STATE_FOLDER
     with (
         locked(state),  # before anything is started: neither workers nor jobs of a cluster
         closing(place_for(output.work, cases, options)) as place,

@@ -48,16 +48,6 @@ class Verdict(NamedTuple):
     values: dict[str, float | str]
     findings: tuple[Finding, ...]
 
-    @property
-    def grade(self) -> Grade:
-        """The worst of all findings."""
-        grades = {finding.grade for finding in self.findings}
-        return "fail" if "fail" in grades else "warn" if "warn" in grades else "pass"
-
-    def plus(self, other: Verdict) -> Verdict:
-        """Return both verdicts together."""
-        return Verdict(self.values | other.values, self.findings + other.findings)
-
 
 def can_be_hu(low: float, high: float) -> bool:
     """Return whether a CT's lowest and highest value can be HU: air is below 0, bone far above."""

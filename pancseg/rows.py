@@ -39,7 +39,7 @@ def one_per_region(cases: Iterable[Case], regions: Mapping[str, Roi]) -> list[Ca
     """Return a row of every scan for every region: scan by scan, in the regions' order.
 
     Raises:
-        ValueError: a case names its own region.
+        ValueError: a case names its own region, or two rows would have one name.
     """
     cases = list(cases)
     for case in cases:
@@ -48,11 +48,19 @@ def one_per_region(cases: Iterable[Case], regions: Mapping[str, Roi]) -> list[Ca
                 f"{case.name}: the manifest has regions of its own (roi or mask_label); "
                 "leave those cells empty, or --roi away"
             )
-    return [
+    rows = [
         replace(case, roi=name, mask_label=region)
         for case in cases
         for name, region in regions.items()
     ]
+    named: dict[str, Case] = {}
+    for row in rows:
+        if (other := named.setdefault(row.key, row)) is not row:
+            raise ValueError(
+                f"{row.scan_name} in region {row.roi} and {other.scan_name} in region {other.roi} "
+                f"would both be the row {other.name}; rename the region"
+            )
+    return rows
 
 
 def with_label(cases: Iterable[Case], label: int) -> list[Case]:

@@ -6,10 +6,9 @@ In-process; knows nothing about processes, tables or what was done before.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,12 +58,6 @@ class ScanTask:
     new_mask: Path | None = None
     ready_mask: Path | None = None
     ready_source: str = ""
-
-
-def by_scan(cases: Iterable[Case]) -> Iterator[tuple[Case, ...]]:
-    """Yield the rows of each scan that come one after the other."""
-    for _, rows in groupby(cases, key=lambda c: (c.image, c.series_uid, c.scan_name)):
-        yield tuple(rows)
 
 
 class ScanWork:

@@ -10,7 +10,7 @@ import pytest
 
 from pancseg import scans
 from pancseg.case import Case, CohortError
-from pancseg.cohort import Draft, outcome_of, read_cohort
+from pancseg.cohort import STATE_FOLDER, Draft, outcome_of, read_cohort
 from pancseg.roi import parse_roi
 from pancseg.unusable import UnusableCase
 
@@ -110,6 +110,10 @@ def test_what_is_not_there_costs_its_row_only(tmp_path: Path) -> None:
         ("patient,image\n", "no column 'patient_id'"),
         ("patient_id,image\n", "no rows"),
         ("patient_id,image\nP1,a,b,c\n", "more cells"),
+        ("patient_id,image\nP1,.\nP2\n", "line 3 (P2): image is empty"),
+        ("patient_id,image\nP1;.\n", "line 2 (P1;.): image is empty"),
+        ('patient_id,image\nP1,.\nP2,"a\nP3,b\nP4,c\n', "line 3 (P2): a cell holds 3 lines"),
+        ('patient_id,image\nP1,.\nP2,"a\nP3,"b\nP4,c\n', "line 3 (P2): a cell holds 2 lines"),
         ("", "no column 'patient_id'"),
     ],
 )
@@ -180,6 +184,29 @@ def test_a_folder_of_patients_with_one_scan_deeper_finds_it(tmp_path: Path) -> N
     first, second = read_cohort(tmp_path, leave_out=[tmp_path / "out"])
     assert (first.patient_id, first.image) == ("p1", tmp_path / "p1/study/series")
     assert (second.patient_id, second.image) == ("p2", tmp_path / "p2/ct.nii.gz")
+
+
+def test_the_one_volume_of_a_patient_may_have_notes_beside_it(tmp_path: Path) -> None:
+    for place in ("p1", "p2", "p3", "p4"):
+        (tmp_path / place).mkdir()
+    touch(tmp_path / "p1", "ct.mhd", "ct.raw")
+    touch(tmp_path / "p2", "ct.nii.gz", "ct.json", "readme.txt")
+    touch(tmp_path / "p3", "ct.nii.gz", "seg.nii.gz")
+    touch(tmp_path / "p4", "ct.nii.gz")
+    write_dicom(tmp_path / "p4" / "IM1", CT)
+    images = [case.image.relative_to(tmp_path) for case in read_cohort(tmp_path)]
+    assert images == [Path("p1/ct.mhd"), Path("p2/ct.nii.gz"), Path("p3"), Path("p4")]
+    with pytest.raises(UnusableCase, match=r"holds 2 files.*name the scan in a manifest"):
+        scans.read(tmp_path / "p3")
+
+
+def test_an_earlier_runs_output_is_no_patient(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz")
+    (tmp_path / "seg" / STATE_FOLDER).mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    notes: list[str] = []
+    assert [case.patient_id for case in read_cohort(tmp_path, note=notes.append)] == ["a", "b"]
+    assert notes == ["1 folder is an earlier run's output and was left out"]
 
 
 def test_dicom_beside_a_subfolder_is_the_scan(tmp_path: Path) -> None:

@@ -50,6 +50,13 @@ def test_each_scan_has_a_row_for_each_region() -> None:
     assert one_per_scan(rows) == cases
 
 
+def test_two_rows_of_one_name_are_refused() -> None:
+    regions = named_regions(["pancreas=1", "tumour=2"])
+    cases = [Case("P1", IMAGE), Case("p1_Tumour", IMAGE)]
+    with pytest.raises(ValueError, match="p1_Tumour in region pancreas and P1 in region tumour"):
+        one_per_region(cases, regions)
+
+
 def test_regions_of_the_manifest_and_of_the_options_contradict() -> None:
     regions = named_regions(["tumour=2"])
     for case in (Case("P1", IMAGE, roi="x"), Case("P1", IMAGE, mask_label=regions["tumour"])):

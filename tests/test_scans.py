@@ -258,16 +258,31 @@ def test_a_damaged_slice_is_not_passed_over(tmp_path: Path) -> None:
     assert refusal(tmp_path / "ct").fact == "1 of 5 CT slices in the folder are damaged"
 
 
-def test_a_dose_report_beside_the_slices_is_no_slice(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "modality"),
+    [
+        (pydicom.uid.XRayRadiationDoseSRStorage, "SR"),
+        (pydicom.uid.SegmentationStorage, "SEG"),
+        (pydicom.uid.RTStructureSetStorage, "RTSTRUCT"),
+    ],
+)
+def test_what_lies_beside_the_slices_is_no_slice(
+    kind: pydicom.uid.UID, modality: str, tmp_path: Path
+) -> None:
     write_series(tmp_path / "ct", [2.0 * i for i in range(3)], "1.2.826.666")
+    (tmp_path / "ct" / "._IM1.dcm").write_bytes(b"\0\x05\x16\x07 what macOS notes of a file")
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = pydicom.uid.XRayRadiationDoseSRStorage
+    meta.MediaStorageSOPClassUID = kind
     meta.MediaStorageSOPInstanceUID = generate_uid()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     report = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     report.SOPClassUID, report.SOPInstanceUID = meta.MediaStorageSOPClassUID, generate_uid()
-    report.SeriesInstanceUID, report.Modality = "1.2.826.777", "SR"
-    report.save_as(tmp_path / "ct" / "dose.dcm", enforce_file_format=True)
+    report.SeriesInstanceUID, report.Modality = "1.2.826.777", modality
+    if modality == "SEG":  # the one of them that has pixels
+        report.Rows, report.Columns, report.BitsAllocated, report.BitsStored = 8, 8, 1, 1
+        report.PixelData = bytes(8)
+        report["PixelData"].VR = "OB"
+    report.save_as(tmp_path / "ct" / "beside.dcm", enforce_file_format=True)
     assert scans.read(tmp_path / "ct").GetSize()[2] == 3
 
 

@@ -83,7 +83,7 @@ def check(
     tell_of_names(cohort, hiding, quiet)
     from pancseg.check import check_cohort, write_check
 
-    with run_errors(), progress(len(cases), quiet) as report:
+    with run_errors(), progress(len(cases), quiet, "nothing is written") as report:
         outcomes = check_cohort(cases, settings, report, options)
     _tell_duplicates(outcomes)
     path = out / "check.csv" if out else None

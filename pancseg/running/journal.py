@@ -15,8 +15,7 @@ from typing import Any, BinaryIO
 
 from pancseg.case import Case
 from pancseg.cohort import Outcome, Value
-
-FOLDER = ".pancseg"
+from pancseg.running.messages import MadeFrom
 
 
 class Journal:
@@ -32,7 +31,7 @@ class Journal:
         self._path = path
         self._file = path.open("ab")
         self._rows: defaultdict[str, dict[str, _Place]] = defaultdict(dict)
-        self._masks: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self._masks: defaultdict[str, dict[str, MadeFrom]] = defaultdict(dict)
         self._read()
 
     def close(self) -> None:
@@ -44,8 +43,8 @@ class Journal:
         places = self._rows[case.key].items()
         return frozenset(key for key, place in places if failed or place.usable)
 
-    def own_masks(self, scan_name: str) -> dict[str, str]:
-        """Return the digests of all masks that were made of a scan, with their keys."""
+    def own_masks(self, scan_name: str) -> dict[str, MadeFrom]:
+        """Return the digests of all masks that were made of a scan, and what they are made from."""
         return self._masks[scan_name]
 
     def add_row(self, key: str, outcome: Outcome) -> Outcome:
@@ -67,11 +66,11 @@ class Journal:
         """Return a row that is known, for the case as it is now."""
         return self._outcome(case, self._rows[case.key][key])
 
-    def add_mask(self, scan_name: str, digest: str, key: str) -> None:
+    def add_mask(self, scan_name: str, digest: str, made: MadeFrom) -> None:
         """Write down that a mask was made, before it gets its name."""
-        self._append({"mask": scan_name, "digest": digest, "key": key})
+        self._append({"mask": scan_name, "digest": digest, **made._asdict()})
         os.fsync(self._file.fileno())  # a mask whose line a power cut took would count as foreign
-        self._masks[scan_name][digest] = key
+        self._masks[scan_name][digest] = made
 
     def _outcome(self, case: Case, place: _Place) -> Outcome:
         record = self._record(place)
@@ -105,7 +104,8 @@ class Journal:
         except ValueError:  # a kill cut it off
             return
         if "mask" in record:
-            self._masks[record["mask"]][record["digest"]] = record["key"]
+            made = MadeFrom(record["key"], record.get("scan", ""))
+            self._masks[record["mask"]][record["digest"]] = made
         elif record["key"]:
             usable = record["status"] in ("pass", "warn")
             self._rows[record["row"]][record["key"]] = _Place(offset, usable)

@@ -1,6 +1,7 @@
 """Owns the keys of results: the same bytes and settings have the same one, whatever their names.
 
-RESULT_VERSION is part of each: raise it with every change that moves a value of the table.
+RESULT_VERSION is part of a row's: raise it with every change that moves a value of the table.
+MASK_VERSION is part of a mask's: raise it with every change that moves a voxel of a mask.
 """
 
 from __future__ import annotations
@@ -11,36 +12,54 @@ import re
 from pathlib import Path
 from typing import Any
 
+from pancseg.dicom_sniff import is_of_series
+
 RESULT_VERSION = 4
+MASK_VERSION = 1
 
 _DETACHED = re.compile(rb"^(?:ElementDataFile *= *|data ?file: *)(\S[^\r\n]*)", re.M | re.I)
 _HEADERS = (".mhd", ".nhdr")
 _LONGEST_HEADER_BYTES = 1 << 16
 
 
-def of_content(*parts: Any) -> str:
+def of_row(*parts: Any) -> str:
+    """Return the key of what a row is made from."""
+    return _of(RESULT_VERSION, *parts)
+
+
+def of_mask(*parts: Any) -> str:
+    """Return the key of what a mask is made from."""
+    return _of("mask", MASK_VERSION, *parts)
+
+
+def of_scan(image: str, series: str) -> str:
+    """Return the key of a scan, which no version changes."""
+    return _of("scan", image, series)
+
+
+def _of(*parts: Any) -> str:
     """Return the SHA-256 of JSON-able parts."""
-    text = json.dumps([RESULT_VERSION, *parts], sort_keys=True, separators=(",", ":"))
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def of_files(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, or of all files in a folder whatever their names.
+    """Return the SHA-256 of a file's bytes, or of a folder's DICOM images whatever their names.
 
-    A header's detached data belong to it. Empty when something cannot be read to its end, such as
-    a file that is not there or a pipe: then there is nothing that could be the same again.
+    A header's detached data belong to it; what else lies in a folder (notes, thumbnails, reports)
+    does not. Empty when something cannot be read to its end, such as a file that is not there or a
+    pipe: then there is nothing that could be the same again.
     """
     try:
         if path.is_dir():
-            files = [entry for entry in path.iterdir() if entry.is_file()]
-            digests = sorted(filter(None, map(of_file, files)))
-            return of_content("folder", digests)
+            digests = sorted(filter(None, map(of_file, filter(is_of_series, path.iterdir()))))
+            return _of("folder", digests)
         if path.suffix.lower() not in _HEADERS:
             return of_file(path)
         with path.open("rb") as file:
             named = _DETACHED.findall(file.read(_LONGEST_HEADER_BYTES))
         beside = [path.parent / name.decode("utf-8", "replace").strip() for name in named]
-        return of_content("header", of_file(path), [of_file(p) for p in beside if p.is_file()])
+        return _of("header", of_file(path), [of_file(p) for p in beside if p.is_file()])
     except (OSError, ValueError):  # ValueError: a name with a NUL character
         return ""
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pancseg.case import Case
 from pancseg.cohort import Outcome, Value
+
+
+class MadeFrom(NamedTuple):
+    """What the network made a mask from.
+
+    Attributes:
+        key: of everything: scan, series, network.
+        scan: of the scan and the series alone; empty in journals that did not know it yet.
+    """
+
+    key: str
+    scan: str
 
 
 @dataclass(frozen=True)
@@ -19,16 +30,18 @@ class Request:
         cases: the rows, in order; all of one scan.
         known: for each row the keys of results that are there and may be used again.
         masks: folder of the masks that the network makes; None where it makes none.
-        own_masks: SHA-256 of every mask file that earlier runs wrote for this scan, and the key of
-            what it was made from.
+        own_masks: SHA-256 of every mask file that earlier runs wrote for this scan, and what it was
+            made from.
         memory_bytes: what the scan is expected to take.
+        too_large: why only known rows may be had; empty: all may be made.
     """
 
     cases: tuple[Case, ...]
     known: tuple[frozenset[str], ...]
     masks: Path | None = None
-    own_masks: dict[str, str] = field(default_factory=dict)
+    own_masks: dict[str, MadeFrom] = field(default_factory=dict)
     memory_bytes: int = 0
+    too_large: str = ""
 
     @property
     def name(self) -> str:
@@ -66,10 +79,10 @@ class Keys(NamedTuple):
 
 
 class MaskMade(NamedTuple):
-    """A new mask lies at ``new_mask_path``: its SHA-256, and the key of what it was made from."""
+    """A new mask lies at ``new_mask_path``: its SHA-256, and what it was made from."""
 
     digest: str
-    key: str
+    made: MadeFrom
 
 
 class Row(NamedTuple):
@@ -103,5 +116,3 @@ class OutputLost(NamedTuple):
 
 
 Message = Ready | Refused | Keys | MaskMade | Row | Done | OutputLost
-Execute = Callable[[Iterator[Request]], Iterator[tuple[Request, Message]]]
-"""Requests → their messages. Those of one request come in order, ``Done`` last."""

@@ -153,30 +153,34 @@ class CohortRun:
         """Yield a request per scan that can be done; note those that do not fit into memory."""
         for indices in self._scans.values():
             cases = tuple(self._cases[i] for i in indices)
-            budget = self._place.budget
+            failed = not self._options.retry
+            known = tuple(self._journal.known(case, failed=failed) for case in cases)
+            budget, fact = self._place.budget, ""
             size = needed_bytes(cases, self._engine) if budget else 0
             if budget and not budget.fits(size):
                 fact = (
                     f"the scan needs about {size / GB:.1f} GB, "
                     f"and {budget.total_bytes / GB:.1f} GB may be used; raise --memory"
                 )
-                rows = [Outcome(case, "fail", "memory", fact) for case in cases]
-                self._refused.append((cases[0].scan_name, rows))
-                continue
-            failed = not self._options.retry
+                if not any(known):
+                    rows = [Outcome(case, "fail", "memory", fact) for case in cases]
+                    self._refused.append((cases[0].scan_name, rows))
+                    continue
+                size = 0  # what is known is found by the files' bytes, in pieces
             yield Request(
                 cases=cases,
-                known=tuple(self._journal.known(case, failed=failed) for case in cases),
+                known=known,
                 masks=self._masks,
                 own_masks=dict(self._journal.own_masks(cases[0].scan_name)),
                 memory_bytes=size,
+                too_large=fact,
             )
 
     def _take(self, request: Request, message: Message) -> None:
         if isinstance(message, OutputLost):
             raise OSError(message.fact)
         if isinstance(message, MaskMade):
-            self._journal.add_mask(request.name, message.digest, message.key)
+            self._journal.add_mask(request.name, message.digest, message.made)
             try:
                 os.replace(request.new_mask_path, request.mask_path)
             except FileNotFoundError:  # made twice around a crash: the first note has renamed it

@@ -18,6 +18,7 @@ from pancseg.cohort import Outcome, Value
 from pancseg.running.messages import (
     Done,
     Keys,
+    MadeFrom,
     MaskMade,
     Message,
     OutputLost,
@@ -300,7 +301,7 @@ class _Told:
         self._tell, self._indices = tell, indices
         self.left = list(indices)
         self.keys: dict[int, str] = {}
-        self.masks: dict[str, str] = {}
+        self.masks: dict[str, MadeFrom] = {}
 
     def pass_on(self, message: Message) -> None:
         """Tell a message."""
@@ -311,7 +312,7 @@ class _Told:
             self.left.remove(index)
             message = message._replace(place=index)
         elif isinstance(message, MaskMade):
-            self.masks[message.digest] = message.key
+            self.masks[message.digest] = message.made
         self._tell(message)
 
 

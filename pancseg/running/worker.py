@@ -14,7 +14,16 @@ from pancseg.acquisition import acquisition_of
 from pancseg.case import DEFAULT_ROI, Case
 from pancseg.cohort import Draft, Outcome, Value, outcome_of
 from pancseg.running import keys
-from pancseg.running.messages import Done, Keys, MaskMade, Message, OutputLost, Request, Row
+from pancseg.running.messages import (
+    Done,
+    Keys,
+    MadeFrom,
+    MaskMade,
+    Message,
+    OutputLost,
+    Request,
+    Row,
+)  # fmt: skip
 from pancseg.running.peak import Peak
 from pancseg.scan_work import NO_MEMORY, OutputError, ScanTask, ScanWork
 from pancseg.unusable import UnusableCase
@@ -95,7 +104,9 @@ class Worker:
 
     def _rows(self, request: Request) -> Iterator[Message]:
         image = keys.of_files(request.cases[0].image)
-        mask = _OwnMask(request, keys.of_content(image, self._series(request), self._network))
+        series = request.cases[0].series_uid or ""
+        made = MadeFrom(keys.of_mask(image, series, self._network), keys.of_scan(image, series))
+        mask = _OwnMask(request, made if image else MadeFrom("", ""))
         found = tuple(self._key(case, image, mask) for case in request.cases)
         yield Keys(found)
         known = [k in known for k, known in zip(found, request.known, strict=True)]
@@ -105,6 +116,11 @@ class Worker:
         for index in (i for i, holds in enumerate(known) if holds):
             yield Row(index, found[index], None)
         left = [i for i, holds in enumerate(known) if not holds]
+        if request.too_large:
+            for index in left:
+                case = request.cases[index]
+                yield Row(index, "", Outcome(case, "fail", "memory", request.too_large))
+            return
         if mask.foreign:
             for index in (i for i in left if shared[i]):
                 case = request.cases[index]
@@ -119,7 +135,7 @@ class Worker:
         made: list[MaskMade] = []
 
         def on_mask(path: Path) -> None:
-            made.append(MaskMade(keys.of_file(path), mask.key))
+            made.append(MaskMade(keys.of_file(path), mask.made))
 
         cases = tuple(request.cases[i] for i in left)
         outcomes = self._scan_work.outcomes(self._task(request, cases, mask), on_mask)
@@ -145,9 +161,6 @@ class Worker:
         assert self._scan_work.segmenter is not None
         return self._scan_work.segmenter.checkpoint.name
 
-    def _series(self, request: Request) -> str:
-        return request.cases[0].series_uid or ""
-
     def _key(self, case: Case, image: str, mask: _OwnMask) -> str:
         """Return the key of a row; empty when something that it is made from cannot be read."""
         work = self._work
@@ -155,26 +168,26 @@ class Worker:
         drawn = keys.of_files(case.mask) if case.mask and not shared else ""
         if not image or (case.mask and not shared and not drawn):
             return ""
-        limits = keys.of_content(work.limits.model_dump(mode="json"))
+        limits = keys.of_row(work.limits.model_dump(mode="json"))
         settings = fingerprint.of_settings(work.settings) if work.settings else limits
         made_from = mask.key_or_digest if shared else drawn
         how = [work.command, settings, work.keep_failed, work.uncertainty]
-        what = [str(case.mask_label or ""), case.roi == DEFAULT_ROI, case.series_uid or ""]
-        return keys.of_content(image, made_from, what, how)
+        what = [str(case.mask_label or ""), case.roi == DEFAULT_ROI, case.series_uid or "", shared]
+        return keys.of_row(image, made_from, what, how)
 
 
 class _OwnMask:
     """The mask that lies in the output folder, and what it is.
 
     Attributes:
-        key: of what the network would make it from now.
+        made: what the network would make it from now.
         usable: it can be taken as it is.
         corrected: it is one of ours that somebody changed.
         foreign: why it can be neither taken nor replaced; empty when it is not so.
     """
 
-    def __init__(self, request: Request, key: str) -> None:
-        self.key = key
+    def __init__(self, request: Request, made: MadeFrom) -> None:
+        self.made = made
         self._digest = ""
         self.usable = self.corrected = False
         self.foreign = ""
@@ -183,13 +196,13 @@ class _OwnMask:
         self._digest = keys.of_file(request.mask_path)
         earlier = request.own_masks
         if self._digest in earlier:
-            self.usable = earlier[self._digest] == key
-        elif key in earlier.values():
+            self.usable = earlier[self._digest].key == made.key
+        elif any(made.scan and one.scan == made.scan for one in earlier.values()):
             self.usable = self.corrected = True
         elif earlier:
             self.foreign = (
-                "the output folder has a mask of it that was corrected on another scan or with "
-                "other weights; use it with --masks, or choose another --out"
+                "the output folder has a mask of it that was corrected on another scan than this; "
+                "use it with --masks, or choose another --out"
             )
         else:
             self.foreign = (
@@ -200,7 +213,7 @@ class _OwnMask:
     @property
     def key_or_digest(self) -> str:
         """What a row depends on: a corrected mask's bytes, else what the mask is made from."""
-        return self._digest if self.corrected or self.foreign else self.key
+        return self._digest if self.corrected or self.foreign else self.made.key
 
 
 def _holds_something(mask: Path) -> bool:

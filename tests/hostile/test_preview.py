@@ -62,6 +62,7 @@ def test_a_preview_of_a_named_series_counts_that_one_alone(tmp_path: Path) -> No
 def test_a_preview_of_a_series_counts_its_files(tmp_path: Path) -> None:
     folder = small.write_slices(tmp_path / "ct")
     assert scans.preview(folder)[:3] == ((12, 16, 5), 2, 960)
+    assert scans.preview(folder).read_bytes == 2 * 960 + OVERHEAD_BYTES + 16 * 2 * 12 * 16
     (tmp_path / "frames").mkdir()
     small.save(small.enhanced(), tmp_path / "frames" / "1.dcm")
     assert scans.preview(tmp_path / "frames").size == (12, 16, 5)

@@ -12,15 +12,17 @@ import pytest
 from pancseg.case import Case
 from pancseg.cohort import Outcome
 from pancseg.running.journal import Journal
+from pancseg.running.messages import MadeFrom
 
 ONE, TWO = Case("one", Path("one.nii")), Case("two", Path("two.nii"))
+MADE = MadeFrom("made-from", "scan")
 VALUES = {"a": 0.1 + 0.2, "b": math.nan, "n": 3, "text": "ä;1"}
 
 
 def journal_with_two(path: Path) -> None:
     with closing(Journal(path)) as journal:
         journal.add_row("k1", Outcome(ONE, "pass", values=dict(VALUES)))
-        journal.add_mask("one", "digest", "made-from")
+        journal.add_mask("one", "digest", MADE)
         journal.add_row("k2", Outcome(TWO, "fail", "empty_mask", "no voxel"))
 
 
@@ -29,13 +31,19 @@ def test_rows_come_back_to_the_last_bit_and_type(tmp_path: Path) -> None:
     with closing(Journal(tmp_path / "j")) as journal:
         assert journal.known(ONE, failed=False) == {"k1"}
         again = journal.row("k1", ONE)
-        assert journal.own_masks("one") == {"digest": "made-from"}
+        assert journal.own_masks("one") == {"digest": MADE}
     assert (again.status, again.usable) == ("pass", True)
     assert again.values["a"] == VALUES["a"]
     assert isinstance(again.values["b"], float)
     assert math.isnan(again.values["b"])
     assert (again.values["n"], again.values["text"], len(again.values)) == (3, "ä;1", 4)
     assert list(again.values) == list(VALUES)
+
+
+def test_masks_of_journals_that_did_not_note_the_scan_are_known(tmp_path: Path) -> None:
+    (tmp_path / "j").write_text('{"mask": "one", "digest": "d", "key": "k"}\n')
+    with closing(Journal(tmp_path / "j")) as journal:
+        assert journal.own_masks("one") == {"d": MadeFrom("k", "")}
 
 
 def test_numpy_numbers_are_written_as_what_they_are(tmp_path: Path) -> None:

@@ -20,10 +20,23 @@ def test_a_file_is_its_bytes_whatever_its_name(tmp_path: Path) -> None:
 def test_a_folder_is_its_files_whatever_their_names(tmp_path: Path) -> None:
     for folder, names in (("one", "12"), ("two", "xy"), ("three", "1")):
         (tmp_path / folder).mkdir()
-        for name, content in zip(names, "ab", strict=False):
-            (tmp_path / folder / name).write_text(content)
+        for name, content in zip(names, b"ab", strict=False):
+            (tmp_path / folder / name).write_bytes(b"\0" * 128 + b"DICM" + bytes([content]))
     one, two, three = (keys.of_files(tmp_path / f) for f in ("one", "two", "three"))
     assert one == two != three
+
+
+def test_what_lies_beside_slices_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "1").write_bytes(b"\0" * 128 + b"DICM" + b"1")
+    before = keys.of_files(tmp_path)
+    (tmp_path / ".DS_Store").write_bytes(b"1")
+    (tmp_path / "._1.dcm").write_bytes(b"1")
+    (tmp_path / "Thumbs.db").write_bytes(b"1")
+    report = b"\x02\0\x02\0UI\x1e\x001.2.840.10008.5.1.4.1.1.88.67\0"
+    (tmp_path / "dose").write_bytes(b"\0" * 128 + b"DICM" + report)
+    assert keys.of_files(tmp_path) == before
+    (tmp_path / "2.dcm").write_bytes(b"a damaged slice")
+    assert keys.of_files(tmp_path) != before
 
 
 def test_the_data_beside_a_header_count(tmp_path: Path) -> None:
@@ -53,7 +66,10 @@ def test_what_cannot_be_read_has_no_key_and_blocks_nothing(tmp_path: Path) -> No
 
 
 def test_the_result_version_is_part_of_a_key(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    before = keys.of_content("a", 1)
-    assert keys.of_content("a", 1) == before
+    before, mask = keys.of_row("a", 1), keys.of_mask("a", 1)
+    assert keys.of_row("a", 1) == before != mask
     monkeypatch.setattr(keys, "RESULT_VERSION", keys.RESULT_VERSION + 1)
-    assert keys.of_content("a", 1) != before
+    assert keys.of_row("a", 1) != before
+    assert keys.of_mask("a", 1) == mask
+    monkeypatch.setattr(keys, "MASK_VERSION", keys.MASK_VERSION + 1)
+    assert keys.of_mask("a", 1) != mask

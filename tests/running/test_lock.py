@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from pancseg import pipeline
-from pancseg.cohort import read_cohort
+from pancseg.cohort import STATE_FOLDER, read_cohort
 from pancseg.pipeline import run_cohort
-from pancseg.running.journal import FOLDER
 from pancseg.running.lock import locked
 from pancseg.running.options import Options
 from pancseg.running.refusal import Refusal
@@ -44,7 +43,7 @@ def test_a_second_run_starts_no_workers(
 ) -> None:
     monkeypatch.setattr(pipeline, "place_for", lambda *_: pytest.fail("workers were started"))
     work = Work("extract", load_feature_settings(cohort.parent / "quick.yaml"))
-    with locked(tmp_path / FOLDER), pytest.raises(Refusal, match="another run is writing"):
+    with locked(tmp_path / STATE_FOLDER), pytest.raises(Refusal, match="another run is writing"):
         run_cohort(read_cohort(cohort), tmp_path, work)
 
 

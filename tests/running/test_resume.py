@@ -15,6 +15,7 @@ from pancseg import scans
 from pancseg.case import Case
 from pancseg.cohort import Outcome, read_cohort
 from pancseg.pipeline import run_cohort, segment_cohort
+from pancseg.running import keys
 from pancseg.running.log import account_of
 from pancseg.running.options import Options
 from pancseg.settings import load_feature_settings
@@ -150,6 +151,67 @@ def test_a_corrected_mask_is_not_taken_for_another_scan(
     outcomes, _ = run(cases, out, work)
     assert [o.reason for o in outcomes] == ["", "", "mask_exists"]
     assert path.read_bytes() == corrected
+
+
+def test_a_corrected_mask_holds_whatever_the_network_would_make_now(
+    cases: list[Case], work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    run(cases[2:], out, work)
+    path = out / "masks" / "auto1.nii.gz"
+    correct(path)
+    corrected = path.read_bytes()
+    monkeypatch.setattr(keys, "MASK_VERSION", keys.MASK_VERSION + 1)
+    for other in (work, replace(work, weights="monet_open")):
+        outcomes, _ = run(cases[2:], out, other)
+        assert outcomes[0].values["qc_mask_source"] == "corrected"
+        assert path.read_bytes() == corrected
+
+
+def test_a_version_that_moves_a_feature_makes_no_mask_again(
+    cases: list[Case], work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    run(cases[2:], out, work)
+    made = (out / "masks" / "auto1.nii.gz").stat().st_mtime_ns
+    monkeypatch.setattr(keys, "RESULT_VERSION", keys.RESULT_VERSION + 1)
+    assert run(cases[2:], out, work)[1] == {"auto1"}
+    assert (out / "masks" / "auto1.nii.gz").stat().st_mtime_ns == made
+
+
+def test_the_networks_own_mask_given_as_ones_own_is_another_row(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    """Whether a foreign mask was refused before, or a corrected one measured."""
+    out, alone = tmp_path / "out", replace(HERE, retry=False)
+    run(cases[2:], tmp_path / "other", work)
+    (out / "masks").mkdir(parents=True)
+    mask = Path(shutil.copy(tmp_path / "other" / "masks" / "auto1.nii.gz", out / "masks"))
+    assert run(cases[2:], out, work)[0][0].reason == "mask_exists"
+    outcomes, _ = run([replace(cases[2], mask=mask)], out, work, alone)
+    assert outcomes[0].values["qc_mask_source"] == "given"
+    correct(tmp_path / "other" / "masks" / "auto1.nii.gz")
+    outcomes, _ = run(cases[2:], tmp_path / "other", work)
+    assert outcomes[0].values["qc_mask_source"] == "corrected"
+    mine = replace(cases[2], mask=tmp_path / "other" / "masks" / "auto1.nii.gz")
+    outcomes, _ = run([mine], tmp_path / "other", work)
+    assert outcomes[0].values["qc_mask_source"] == "given"
+
+
+def test_what_is_finished_stays_when_there_is_less_memory(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(cases[:2], out, work)
+    table = pd.read_csv(out / "features.csv")
+    assert cases[1].mask is not None
+    correct(cases[1].mask)
+    outcomes, _ = run(cases, out, work, replace(HERE, memory_bytes=1_000_000))
+    assert [(o.status, o.reason) for o in outcomes] == [
+        ("pass", ""), ("fail", "memory"), ("fail", "memory")
+    ]  # fmt: skip
+    assert "raise --memory" in outcomes[1].fact
+    pd.testing.assert_series_equal(pd.read_csv(out / "features.csv").loc[0], table.loc[0])
 
 
 def test_a_mask_that_comes_from_elsewhere_is_neither_taken_nor_replaced(
