@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from pancseg.segmentation import engines
@@ -18,7 +19,6 @@ from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, weights_o
 from pancseg.segmentation.engines.as_written import as_written
 from pancseg.segmentation.engines.interface import Probabilities
 from pancseg.segmentation.networks import NETWORKS
-from pancseg.segmentation.predict import SLICES_PER_BATCH
 
 AS_WRITTEN = "as-written"
 """Name of the reference: eager torch, channels first, nothing folded; not one of ``ENGINES``."""
@@ -42,7 +42,9 @@ class Setup(NamedTuple):
 
 
 def plan(networks: Sequence[str], chosen: Sequence[str], precisions: Sequence[str]) -> list[Setup]:
-    """Return the rows to measure; MoNet as first written comes always, since ratios need it.
+    """Return the rows to measure.
+
+    Ratios need MoNet: as first written it comes always, and with each engine and precision.
 
     Raises:
         ValueError: an unknown network, or an engine or precision that this machine lacks.
@@ -54,7 +56,8 @@ def plan(networks: Sequence[str], chosen: Sequence[str], precisions: Sequence[st
         for precision in dict.fromkeys(["fp32"] if engine == AS_WRITTEN else precisions):
             if engine != AS_WRITTEN and (missing := engines.lacks(engine, precision)):
                 raise ValueError(f"engine {engine} with {precision} needs {missing}")
-            setups += [Setup(network, engine, precision) for network in networks]
+            names = networks if "monet" in networks else ["monet", *networks]
+            setups += [Setup(network, engine, precision) for network in names]
     return list(dict.fromkeys(setups))
 
 
@@ -95,13 +98,14 @@ def measure(
     """
     stack = np.random.default_rng(_SEED).random((slices, SIDE, SIDE), dtype=np.float32)
     networks = {setup: _load(setup, threads) for setup in setups}
-    for network in networks.values():
-        _run(network, stack[:SLICES_PER_BATCH])
+    at_once = {setup: engines.slices_at_once(setup.engine, threads) for setup in setups}
+    for setup, network in networks.items():
+        _run(network, stack[: at_once[setup]], at_once[setup])
     seconds: dict[Setup, list[float]] = {setup: [] for setup in setups}
     for round_ in range(repeats):
         for setup in _rotated(setups, round_):
             torch.set_num_threads(threads)
-            spent = _run(networks[setup], stack)
+            spent = _run(networks[setup], stack, at_once[setup])
             seconds[setup].append(spent)
             done = f"round {round_ + 1} of {repeats}"
             tell(f"{done}: {setup.network}, {setup.engine} {setup.precision}: {spent:.2f} s")
@@ -115,10 +119,10 @@ def _load(setup: Setup, threads: int) -> Probabilities:
     return engines.build(checkpoint, threads, setup.engine, setup.precision)
 
 
-def _run(network: Probabilities, stack: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
+def _run(network: Probabilities, stack: NDArray[np.float32], at_once: int) -> float:
     start = time.perf_counter()
-    for first in range(0, len(stack), SLICES_PER_BATCH):
-        network(stack[first : first + SLICES_PER_BATCH])
+    for first in range(0, len(stack), at_once):
+        network(stack[first : first + at_once])
     return time.perf_counter() - start
 
 

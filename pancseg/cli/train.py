@@ -76,7 +76,9 @@ def train(
         typer.Option(help="Lightning's precision; auto: bfloat16 where it is faster than fp32."),
     ] = "auto",
     accelerator: Annotated[str, typer.Option(help="Lightning's accelerator.")] = "auto",
-    devices: Annotated[str, typer.Option(help="Lightning's devices, such as 4.")] = "auto",
+    devices: Annotated[
+        str, typer.Option(help="Lightning's devices, such as 4 or auto; each takes whole batches.")
+    ] = "1",
     nodes: Annotated[int, typer.Option(min=1, help="Number of machines.")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare slices.")] = 0,
     threads: Threads = None,
@@ -139,7 +141,10 @@ def train(
     if not is_first_process():
         return
     count = len(validation_names(prepared))
-    with progress_lines(count, quiet, "scans", "the same command goes on") as done:
+    with (
+        usage_errors(verbose),
+        progress_lines(count, quiet, "scans", "the same command goes on") as done,
+    ):
         write_predictions(
             weights,
             prepared,

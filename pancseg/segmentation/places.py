@@ -133,6 +133,9 @@ def learn(pairs: Iterable[tuple[Floats, NDArray[np.bool_]]], widen: float) -> Ma
     Args:
         pairs: whole slices ``(size, size)`` in 0..1 and their masks.
         widen: by this share of the body's width and height, on all sides.
+
+    Raises:
+        ValueError: no slice shows pancreas in a body: it could then be nowhere.
     """
     seen = np.zeros((CELLS + 2, CELLS + 2), dtype=bool)
     for picture, mask in pairs:
@@ -140,6 +143,11 @@ def learn(pairs: Iterable[tuple[Floats, NDArray[np.bool_]]], widen: float) -> Ma
             rows, columns = frame.cells(picture.shape)
             y, x = np.nonzero(mask)
             seen[rows[y], columns[x]] = True
+    if not seen.any():
+        raise ValueError(
+            "no whole training slice shows pancreas, so the map of places cannot be learnt; "
+            "leave places out of the recipe"
+        )
     reach = round(widen * CELLS)
     disc = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) <= reach
     found: Map = ndimage.binary_dilation(ndimage.binary_closing(seen[1:-1, 1:-1]), disc)

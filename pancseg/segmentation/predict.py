@@ -26,7 +26,6 @@ from pancseg.unusable import UnusableCase
 log = logging.getLogger(__name__)
 
 THRESHOLD = 0.5
-SLICES_PER_BATCH = 8
 
 
 class Segmenter:
@@ -66,6 +65,7 @@ class Segmenter:
         self.precision = precision
         self.threads = threads
         self._least_height_mm = least_height_mm
+        self._at_once = engines.slices_at_once(self.engine, threads)
         with timed("load the network"):
             self._probabilities = engines.build(checkpoint, threads, self.engine, precision)
 
@@ -112,8 +112,8 @@ class Segmenter:
         watch = Stopwatch()
 
         def look(wanted: Sequence[int]) -> list[bool]:
-            for first in range(0, len(wanted), SLICES_PER_BATCH):
-                batch = list(wanted[first : first + SLICES_PER_BATCH])
+            for first in range(0, len(wanted), self._at_once):
+                batch = list(wanted[first : first + self._at_once])
                 found[batch] = self._reaching(voxels[batch], grid, watch)
             return [bool(found[i].any()) for i in wanted]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ from pancseg.training.pairs import Pair
 from pancseg.unusable import UnusableCase
 
 SLICES_AT_ONCE = 16
+_OTHER_FILES = 512
+CACHE_VERSION = 1
+"""Raise it with every change that moves a converted voxel."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,10 @@ def build_cache(
             at once.
         OSError: the cache cannot be written.
     """
+    _allow_open_files(len(pairs))
     settings = preprocessing.model_dump_json()
-    here = folder / f"slices-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
+    name = hashlib.sha256(f"{CACHE_VERSION} {settings}".encode()).hexdigest()[:12]
+    here = folder / f"slices-{name}"
     here.mkdir(parents=True, exist_ok=True)
     write_whole({here / "preprocessing.json": f"{settings}\n".encode()})
     found, problems = [], []
@@ -99,8 +105,8 @@ def read_pair(pair: Pair, axes: str = scans.CANONICAL) -> tuple[sitk.Image, sitk
 def _cached(pair: Pair, folder: Path, preprocessing: Preprocessing) -> CachedScan:
     voxels_path, about_path = (folder / f"{pair.name}{s}" for s in (".npy", ".json"))
     sources = {
-        "image": _stamp(pair.image),
-        "mask": _stamp(pair.mask),
+        "image": _stamp(pair.image, "image"),
+        "mask": _stamp(pair.mask, "mask"),
         "region": str(pair.region),
         "series_uid": pair.series_uid,
     }
@@ -141,8 +147,29 @@ def _about(path: Path) -> dict[str, Any]:
     return about if isinstance(about, dict) else {}
 
 
-def _stamp(path: Path) -> list[int]:
-    """Return what changes when a file or a DICOM folder changes."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    stats = [file.stat() for file in files]
-    return [sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)]
+def _stamp(path: Path, what: str) -> list[int | str]:
+    """Return what changes when another file or DICOM folder is meant, or this one changes.
+
+    Raises:
+        UnusableCase: it cannot be reached.
+    """
+    try:
+        stats = [file.stat() for file in (path.iterdir() if path.is_dir() else [path])]
+    except OSError as error:
+        fact = f"the {what} cannot be reached: {error.strerror}"
+        raise UnusableCase("unreadable", fact) from error
+    where = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()
+    return [where, sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)]
+
+
+def _allow_open_files(count: int) -> None:
+    """Let this process hold so many mapped files, each of which keeps a descriptor."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from pancseg.training.cache import CachedScan, build_cache
 from pancseg.training.pairs import Pair, manifest_pairs, msd_pairs, msd_provenance
 from pancseg.training.recipe import Recipe
 from pancseg.training.slice_set import SliceSet, load_slice_set
-from pancseg.training.slices import LabelledSlice, read_slices
+from pancseg.training.slices import LabelledSlice, patients_of, read_slices
 from pancseg.training.split import Split, read_split, split_patients
 from pancseg.training.yaml_settings import shipped_names
 
@@ -159,12 +159,11 @@ def _from_slice_set(
     recipe: Recipe, data: Path, slice_set: SliceSet, split_file: Path | None
 ) -> TrainingData:
     preprocessing = Preprocessing(window_hu=slice_set.window_hu, size=recipe.size)
-    slices = read_slices(slice_set, data, preprocessing)
     if split_file:
-        split = read_split(split_file, {s.patient for s in slices})
-        parts = {s.patient: split.part_of(s.patient) for s in slices}
-        slices = [replace(s, split=part) for s in slices if (part := parts[s.patient])]
+        split = read_split(split_file, patients_of(slice_set, data))
+        slices = read_slices(slice_set, data, preprocessing, split.part_of)
     else:
+        slices = read_slices(slice_set, data, preprocessing)
         members = {
             part: tuple(sorted({s.patient for s in slices if s.split == part}))
             for part in ("train", "val")

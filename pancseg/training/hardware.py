@@ -30,7 +30,7 @@ class Hardware:
     threads: int = 2
     precision: str = "auto"
     accelerator: str = "auto"
-    devices: int | str = "auto"
+    devices: int | str = 1
     nodes: int = 1
     workers: int = 0
 

@@ -51,10 +51,24 @@ class SeedEachEpoch(Callback):
     def __init__(self, seed: int, order: Shuffled) -> None:
         self._seed, self._order = seed, order
 
+    def on_load_checkpoint(
+        self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Set the order of the epoch to go on with: processes draw before that epoch starts."""
+        self._order.epoch = int(checkpoint["epoch"]) + 1
+
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Seed torch (dropout) and the order of the slices with their random changes."""
         torch.manual_seed(self._seed + 1_000_003 * module.current_epoch)
         self._order.epoch = module.current_epoch
+
+
+class Stop(EarlyStopping):
+    """Stops also when the checkpoint to go on from is of the epoch that decided it."""
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """See Lightning; a run that was killed between the decision and its end trains no more."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 class Recompute(Callback):
@@ -113,7 +127,7 @@ def train(
         note_environment(run, {**asdict(hardware), **used})
     prepare_cpu(hardware.threads)
     seed_everything(recipe.seed, verbose=False)
-    module = SliceSegmentation(recipe, recipe.epochs * len(training), _patients(data))
+    module = SliceSegmentation(recipe, len(order), _patients(data))
     if recipe.init_from:
         module.network.load_state_dict(load_checkpoint(recipe.init_from).tensors())
     elif recipe.head_start:
@@ -136,7 +150,8 @@ def train(
     if trainer.is_global_zero:
         if recipe.keep == "mean":
             write_mean(run)
-        text = json.dumps({"epochs": trainer.current_epoch, "weights": weights.name})
+        last = json.loads((run / "last.json").read_text())
+        text = json.dumps({"epochs": last["epoch"] + 1, "weights": weights.name})
         write_whole({run / FINISHED: f"{text}\n".encode()})
     return weights
 
@@ -150,7 +165,7 @@ def _wanted(
     if recipe.keep == "mean":
         yield KeepLastEpochs(run, export, recipe.mean_epochs)
     if recipe.patience:
-        yield EarlyStopping("val_loss", patience=recipe.patience, check_finite=False)
+        yield Stop("val_loss", patience=recipe.patience, check_finite=False)
     yield ModelCheckpoint(dirpath=run, filename="last", enable_version_counter=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,18 +28,23 @@ class SliceSegmentation(LightningModule):
     pooled, at the network's resolution (1 where neither it nor the truth has a pixel); the mean
     over patients is logged as ``val_dice``. On several devices up to one slice less than there are
     devices counts twice, so that each has as many.
+
+    Args:
+        recipe: what to train.
+        draws: slices that an epoch draws, on all devices together.
+        val_patients: of whom there are slices.
     """
 
-    def __init__(self, recipe: Recipe, steps: int, val_patients: Iterable[str]) -> None:
+    def __init__(self, recipe: Recipe, draws: int, val_patients: Iterable[str]) -> None:
         super().__init__()
         self.network = NETWORKS[recipe.network]()
         self._layout = layout()
         self.network.to(memory_format=self._layout)  # type: ignore[call-overload]
         self.patient_dice: dict[str, float] = {}
         self._patients = {patient: i for i, patient in enumerate(sorted(set(val_patients)))}
-        self._counts = torch.zeros(len(self._patients), 2, dtype=torch.float64)
+        self._counts = torch.zeros(len(self._patients), 2, dtype=torch.int64)
         self._loss = KnownLoss(recipe)
-        self._recipe, self._steps = recipe, steps
+        self._recipe, self._draws = recipe, draws
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of one batch; a loss that is not finite stops the training."""
@@ -55,7 +61,7 @@ class SliceSegmentation(LightningModule):
         self.log("val_loss", loss, batch_size=len(image), sync_dist=True)
         found = (logits > 0) & (mask != UNKNOWN)
         for patient, f, m in zip(patients, found, mask == 1, strict=True):
-            both, either = 2.0 * float((f & m).sum()), float(f.sum() + m.sum())
+            both, either = 2 * int((f & m).sum()), int(f.sum() + m.sum())
             self._counts[self._patients[patient]] += torch.tensor([both, either])
 
     def on_validation_epoch_end(self) -> None:
@@ -63,7 +69,7 @@ class SliceSegmentation(LightningModule):
         counts = self.trainer.strategy.reduce(self._counts.to(self.device), reduce_op="sum").cpu()
         self._counts = torch.zeros_like(self._counts)
         empty = counts[:, 1] == 0
-        dice = torch.where(empty, 1.0, counts[:, 0] / counts[:, 1].clamp(min=1.0))
+        dice = torch.where(empty, 1.0, counts[:, 0].double() / counts[:, 1].clamp(min=1))
         self.patient_dice = {p: round(float(dice[i]), 4) for p, i in self._patients.items()}
         self.log("val_dice", float(dice.mean()), batch_size=1)
 
@@ -85,12 +91,17 @@ class SliceSegmentation(LightningModule):
             plateau = schedulers.ReduceLROnPlateau(optimizer, factor=0.1, patience=1)
             schedule = {"scheduler": plateau, "frequency": _NEVER, "monitor": "val_loss"}
         else:
-            steps = max(self._steps, 4)  # torch's cycle needs two steps up and two down
+            steps = max(self._steps(), 4)  # torch's cycle needs two steps up and two down
             cycle = schedulers.OneCycleLR(
                 optimizer, rate, steps, pct_start=max(0.2, 2 / steps), cycle_momentum=False
             )
             schedule = {"scheduler": cycle, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _steps(self) -> int:
+        """Return how many steps each device takes: its share of an epoch in whole batches."""
+        share = math.ceil(self._draws / self.trainer.world_size)
+        return self._recipe.epochs * (share // self._recipe.batch_size)
 
     def _finite_loss(self, logits: Tensor, mask: Tensor, what: str) -> Tensor:
         loss: Tensor = self._loss(logits, mask)

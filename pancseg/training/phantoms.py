@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from pancseg import scans
@@ -15,10 +17,23 @@ from pancseg.training.slices import LabelledSlice, on_network_grid
 def phantom_slices(source: PhantomSource, preprocessing: Preprocessing) -> list[LabelledSlice]:
     """Make the phantoms of all seeds (every second with a tumour) and cut slices from them."""
     slices = []
-    for split, (first, last) in (("train", source.train_seeds), ("val", source.val_seeds)):
-        for seed in range(first, last + 1):
-            slices += _slices_of(seed, split, source.slices_per_patient, preprocessing)
+    for seed, split in _seeds(source):
+        slices += _slices_of(seed, split, source.slices_per_patient, preprocessing)
     return slices
+
+
+def phantom_patients(source: PhantomSource) -> list[str]:
+    """Return what the phantoms are called as patients."""
+    return [_patient(seed) for seed, _ in _seeds(source)]
+
+
+def _seeds(source: PhantomSource) -> Iterator[tuple[int, str]]:
+    for split, (first, last) in (("train", source.train_seeds), ("val", source.val_seeds)):
+        yield from ((seed, split) for seed in range(first, last + 1))
+
+
+def _patient(seed: int) -> str:
+    return f"phantom-{seed}"
 
 
 def _slices_of(
@@ -36,8 +51,6 @@ def _slices_of(
     chosen = np.linspace(0, len(image) - 1, count).round().astype(int)
     known = np.ones(image.shape[1:], dtype=bool)
     return [
-        LabelledSlice(
-            f"phantom-{seed}", split, *on_network_grid(image[z], mask[z] > 0, known, grid)
-        )
+        LabelledSlice(_patient(seed), split, *on_network_grid(image[z], mask[z] > 0, known, grid))
         for z in chosen
     ]

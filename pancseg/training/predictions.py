@@ -79,7 +79,8 @@ def write_predictions(
         report: called with each name when its masks are there.
 
     Raises:
-        ValueError: as :func:`check_free`.
+        ValueError: as :func:`check_free`, or the sources are not what they were any more.
+        OSError: the masks cannot be written.
     """
     check_free(run)
     references, predictions = (run / folder for folder in FOLDERS)
@@ -123,7 +124,10 @@ def found_in(
 def _of_scans(pairs: Sequence[Pair], todo: list[str], segmenter: Segmenter) -> Iterator[Masks]:
     for pair in pairs:
         if pair.name in todo:
-            image, truth = read_pair(pair)
+            try:
+                image, truth = read_pair(pair)
+            except UnusableCase as unusable:
+                raise ValueError(f"{pair.name}: {unusable.fact}") from unusable
             try:
                 found = segmenter.segment(image)
             except UnusableCase:  # nothing found
@@ -143,6 +147,8 @@ def _of_stored_slices(
                 found = found_in(native, probabilities, checkpoint)
                 members[native.patient].append((native.mask, found))
     for patient, slices in members.items():
+        if len({mask.shape for mask, _ in slices}) > 1:
+            raise ValueError(f"{patient}: slices of unequal size cannot be put on each other")
         stacks = [np.stack(masks).astype(np.uint8) for masks in zip(*slices, strict=True)]
         yield patient, (sitk.GetImageFromArray(stacks[0]), sitk.GetImageFromArray(stacks[1]))
 

@@ -56,7 +56,7 @@ class Recipe(BaseModel):
             the last that shows pancreas (``label``, as the paper's code).
         empty_share: of a CT's slices without pancreas, this share is seen in an epoch, drawn anew
             each time.
-        batch_size: slices a step.
+        batch_size: slices a step, on each device.
         epochs: at most so many.
         loss: ``dice`` (the paper's), or ``dice_ce``: Dice plus ``ce_weight`` times cross-entropy.
         schedule: ``plateau`` (the paper's): the learning rate falls to a tenth when the validation

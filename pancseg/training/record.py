@@ -54,7 +54,7 @@ class Record(Callback):
         draw_curve(self._run / "metrics.csv", self._run / "curve.png")
         report = {
             "epoch": epoch,
-            "val_dice": round(values["val_dice"], 4),
+            "val_dice": values["val_dice"],
             "val_dice_per_patient": module.patient_dice,
         }
         self._keep("last", report)

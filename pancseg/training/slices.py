@@ -7,7 +7,7 @@ columns from the patient's right to left (LPS), HU clipped to the window. Knows 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,28 +55,58 @@ class NativeSlice(NamedTuple):
 
 
 def read_slices(
-    slice_set: SliceSet, data: Path, preprocessing: Preprocessing
+    slice_set: SliceSet,
+    data: Path,
+    preprocessing: Preprocessing,
+    part_of: Callable[[str], str | None] | None = None,
 ) -> list[LabelledSlice]:
-    """Read all slices of a set, in the order of its sources and their index files; then phantoms.
+    """Read the slices of a set, in the order of its sources and their index files; then phantoms.
+
+    Args:
+        slice_set: what they are.
+        data: the folder that its sources are relative to.
+        preprocessing: what brings them to the network's grid.
+        part_of: a patient's split, or None where it is in neither; default: as the set says.
 
     Raises:
-        ValueError: an index lacks a column, or image and mask differ in size.
-        FileNotFoundError: an index, image or mask is not there.
+        ValueError: an index lacks a column, a picture is not there or damaged, or image and mask
+            differ in size.
+        FileNotFoundError: an index is not there.
     """
     slices = []
     for number, source in enumerate(slice_set.sources):
         for native in native_slices(source, data):
-            if native.split == "val" and not source.in_validation:
+            split = part_of(native.patient) if part_of else native.split
+            if split is None or (split == "val" and not source.in_validation):
                 continue
             grid = grid_of(native.hu.shape, preprocessing)
             image, mask = on_network_grid(native.hu, native.mask, native.known, grid)
-            slices.append(LabelledSlice(native.patient, native.split, image, mask, number))
+            slices.append(LabelledSlice(native.patient, split, image, mask, number))
     if slice_set.phantoms is not None:
         from pancseg.training.phantoms import phantom_slices
 
-        made = phantom_slices(slice_set.phantoms, preprocessing)
-        slices += [replace(s, source=len(slice_set.sources)) for s in made]
+        for made in phantom_slices(slice_set.phantoms, preprocessing):
+            if split := part_of(made.patient) if part_of else made.split:
+                slices.append(replace(made, split=split, source=len(slice_set.sources)))
     return slices
+
+
+def patients_of(slice_set: SliceSet, data: Path) -> set[str]:
+    """Return the patients of a set, from its index files and its phantoms' seeds alone.
+
+    Raises:
+        ValueError, FileNotFoundError: as :func:`read_slices` about an index.
+    """
+    patients = {
+        _patient(source.cohort, written)
+        for source in slice_set.sources
+        for written in _index(source, data)["patient"]
+    }
+    if slice_set.phantoms is not None:
+        from pancseg.training.phantoms import phantom_patients
+
+        patients |= set(phantom_patients(slice_set.phantoms))
+    return patients
 
 
 def native_slices(source: SliceSource, data: Path) -> Iterator[NativeSlice]:
@@ -172,5 +202,9 @@ def _records(index: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _grey(path: Path) -> NDArray[np.float32]:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("L"), dtype=np.float32)
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("L"), dtype=np.float32)
+    except (OSError, SyntaxError) as error:  # the second: a broken PNG
+        reason = getattr(error, "strerror", None) or "it is no picture, or damaged"
+        raise ValueError(f"{path.parent.name}/{path.name} cannot be read: {reason}") from error

@@ -26,7 +26,7 @@ class Score(NamedTuple):
 
     Attributes:
         slices: slices with pancreas.
-        dice: hard Dice over these slices pooled.
+        dice: hard Dice over these slices pooled; 0 where there are none.
         empty: slices without pancreas.
         false_alarms: those among them in which something was found.
         false_pixels: what was found in them, at the slices' own resolution.
@@ -80,7 +80,8 @@ def main(
 ) -> None:
     """Print the validation Dice per patient as a Markdown table."""
     try:
-        scores = validate(weights, load_slice_set(slices), data)
+        slice_set = load_slice_set(slices)
+        scores = validate(weights, slice_set, data)
     except (ValueError, OSError) as error:
         raise SystemExit(f"pancseg: {error}") from error
     columns = ("what", "patient", "slices with pancreas", "Dice", "slices without")
@@ -90,14 +91,17 @@ def main(
         empty = (s.empty, s.false_alarms, s.false_pixels)
         print("|", " | ".join(map(str, (what, patient, s.slices, f"{s.dice:.3f}", *empty))), "|")
     for what in ("whole", "box"):
-        for cohort in sorted({p.partition("-")[0] for w, p in scores if w == what}):
+        for cohort in sorted({source.cohort for source in slice_set.sources}):
+            mine = f"{cohort}-" if cohort else ""
             dice = [
-                s.dice for (w, p), s in scores.items() if w == what and p.startswith(f"{cohort}-")
+                s.dice
+                for (w, p), s in scores.items()
+                if w == what and p.startswith(mine) and s.slices
             ]
-            spread = np.std(dice, ddof=1) if len(dice) > 1 else 0.0
-            print(
-                f"\n{what}, {cohort}: mean Dice {np.mean(dice):.3f} ± {spread:.3f}, N={len(dice)}"
-            )
+            if dice:
+                spread = np.std(dice, ddof=1) if len(dice) > 1 else 0.0
+                title = f"{what}, {cohort}" if cohort else what
+                print(f"\n{title}: mean Dice {np.mean(dice):.3f} ± {spread:.3f}, N={len(dice)}")
 
 
 if __name__ == "__main__":

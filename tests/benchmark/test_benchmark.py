@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 import torch
 from typer.testing import CliRunner
 
@@ -20,8 +21,10 @@ from pancseg.benchmark.inference import AS_WRITTEN, Setup, gflop_per_slice, meas
 from pancseg.benchmark.machine import machine, peak_gflops
 from pancseg.benchmark.table1 import markdown, times_frame
 from pancseg.cli import app
+from pancseg.cli.benchmark import _changed_voxels
 from pancseg.phantom import Phantom
 from pancseg.segmentation import engines
+from pancseg.unusable import UnusableCase
 
 
 @pytest.mark.parametrize(
@@ -36,6 +39,8 @@ def test_monet_as_written_is_always_measured_and_nothing_twice() -> None:
     assert setups[0] == Setup("monet", AS_WRITTEN)
     assert len(set(setups)) == len(setups)
     assert {s.engine for s in setups} == {AS_WRITTEN, "torch", engines.pick()}
+    alone = plan(["unet"], ["torch"], ["fp32"])  # it is told in units of MoNet
+    assert alone[1:] == [Setup("monet", "torch"), Setup("unet", "torch")]
     with pytest.raises(ValueError, match="unknown network 'vnet'"):
         plan(["vnet"], ["auto"], ["fp32"])
     with pytest.raises(ValueError, match="unknown precision 'fp8'"):
@@ -86,6 +91,17 @@ def test_fp32_against_itself_changes_nothing(phantom: Phantom) -> None:
     found = changed_by("fp32", [phantom.image], "monet_phantom", "auto", 2)
     assert found.voxels > 100
     assert (found.share, found.least_dice) == (0, 1)
+
+
+def test_a_scan_without_pancreas_costs_its_line_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: object) -> None:
+        raise UnusableCase("no_pancreas", "no pancreas found in 7 slices")
+
+    monkeypatch.setattr("pancseg.benchmark.changed.changed_by", nothing)
+    told = _changed_voxels([("torch", "fp32"), ("torch", "bf16")], [sitk.Image()], 1)
+    assert told.strip() == (
+        "monet_open, torch bf16: no voxels counted: no pancreas found in 7 slices."
+    )
 
 
 def test_inference_command_prints_and_writes_the_table(tmp_path: Path) -> None:

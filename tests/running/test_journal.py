@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pancseg.case import Case
-from pancseg.cohort import Outcome
+from pancseg.cohort import Outcome, Value
+from pancseg.pipeline import fields_and_rows
 from pancseg.running.journal import Journal
 from pancseg.running.messages import MadeFrom
 
@@ -44,6 +45,26 @@ def test_masks_of_journals_that_did_not_note_the_scan_are_known(tmp_path: Path) 
     (tmp_path / "j").write_text('{"mask": "one", "digest": "d", "key": "k"}\n')
     with closing(Journal(tmp_path / "j")) as journal:
         assert journal.own_masks("one") == {"d": MadeFrom("k", "")}
+
+
+def test_a_row_is_read_once_whenever_the_table_is_walked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[object] = []
+    record = Journal._record
+
+    def counted(journal: Journal, place: object) -> object:
+        reads.append(place)
+        return record(journal, place)  # type: ignore[arg-type]
+
+    with closing(Journal(tmp_path / "j")) as journal:
+        many: dict[str, Value] = {f"original_firstorder_{n}": float(n) for n in range(50)}
+        outcome = journal.add_row("k1", Outcome(ONE, "pass", values=many))
+        monkeypatch.setattr(Journal, "_record", counted)
+        fields, rows = fields_and_rows([outcome], None, "safe")
+        assert len(fields) > 50
+        assert len(list(rows)) == 1
+    assert len(reads) == 2  # once to find the columns, once for the row
 
 
 def test_numpy_numbers_are_written_as_what_they_are(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from pancseg.segmentation.places import CELLS, Floats, learn, look
@@ -84,6 +85,7 @@ def test_a_body_that_is_cut_off_at_both_sides_is_left_alone() -> None:
 def test_without_any_place_nothing_is_found() -> None:
     nothing = np.zeros((SIZE, SIZE), np.float32)
     picture = body(20, 20, 80, 88)
-    places = learn([(nothing, spot(60, 64)), (picture, spot(0, 0) & False)], 0.04)
-    assert not places.any()
+    with pytest.raises(ValueError, match="no whole training slice shows pancreas"):
+        learn([(nothing, spot(60, 64)), (picture, spot(0, 0) & False)], 0.04)
+    places = np.zeros((CELLS, CELLS), bool)
     assert (look(places, as_it_is, np.stack([nothing, picture])) == 0).all()

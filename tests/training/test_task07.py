@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from pancseg.case import CohortError
 from pancseg.cli import app
 from pancseg.phantom import make_phantom
 from pancseg.segmentation.checkpoint import Preprocessing, load_checkpoint
+from pancseg.training import cache
 from pancseg.training.cache import build_cache
 from pancseg.training.data import load_data, validation_names
 from pancseg.training.pairs import manifest_pairs, msd_pairs
@@ -128,7 +131,7 @@ def test_train_is_killed_goes_on_learns_and_is_evaluated(task07: Path, tmp_path:
 def test_two_processes_train_together_and_one_writes(task07: Path, tmp_path: Path) -> None:
     """Lightning's way to use several devices, here on the CPU."""
     plan = tmp_path / "short.yaml"
-    plan.write_text(yaml.safe_dump({**RECIPE, "epochs": 1, "keep": "mean"}))
+    plan.write_text(yaml.safe_dump({**RECIPE, "batch_size": 2, "epochs": 2, "keep": "mean"}))
     options = {"--data": task07, "--out": tmp_path / "run", "--accelerator": "cpu", "--devices": 2}
     words = [str(part) for pair in options.items() for part in pair]
     done = subprocess.run(
@@ -138,9 +141,16 @@ def test_two_processes_train_together_and_one_writes(task07: Path, tmp_path: Pat
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("epoch 1/1: ") == 1
+    assert done.stdout.count("epoch 2/2: ") == 1
+    rates = [float(line.rsplit(",", 1)[1]) for line in _lines(tmp_path / "run" / "metrics.csv")]
+    assert rates[0] > 0.1 * RECIPE["learning_rate"]  # type: ignore[operator]
+    assert rates[1] < 0.05 * RECIPE["learning_rate"]  # type: ignore[operator]  # the cycle's end
     assert done.stdout.count("pancreas_001: slices ready") == 1
     assert len(list((tmp_path / "run" / "predictions").glob("*.nii.gz"))) == 2
+
+
+def _lines(metrics: Path) -> list[str]:
+    return metrics.read_text().splitlines()[1:]
 
 
 def test_the_published_split_has_196_and_85_patients() -> None:
@@ -182,6 +192,29 @@ def test_the_cache_is_made_once_and_renewed_for_a_changed_file(
     assert [path.name for path in changed] == ["pancreas_001.npy"]
     next(tmp_path.rglob("pancreas_002.json")).write_text("{")  # as if the disk had been full
     assert build_cache(pairs, tmp_path, SMALL)[1].sha256 == first[1].sha256
+    mirrored = scans.read(pairs[1].image)
+    scans.write(scans.like(scans.array(mirrored)[:, :, ::-1], mirrored), tmp_path / "other.nii")
+    twin = Path(shutil.copy2(tmp_path / "other.nii", tmp_path / "twin.nii"))
+    scans.write(mirrored, twin)
+    times = (tmp_path / "other.nii").stat()
+    os.utime(twin, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert twin.stat().st_size == times.st_size
+    hashes = [
+        build_cache([replace(pairs[1], image=image)], tmp_path, SMALL)[0].sha256
+        for image in (tmp_path / "other.nii", twin)
+    ]
+    assert hashes[0] != hashes[1] == first[1].sha256
+
+
+def test_many_files_may_be_mapped_at_once() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[0], 900), before[1]))
+        cache._allow_open_files(700)
+        wanted = 700 + cache._OTHER_FILES
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(wanted, before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_slices_around_the_label_and_a_share_of_the_others(task07: Path, tmp_path: Path) -> None:
@@ -204,12 +237,17 @@ def test_masks_that_do_not_fit_are_all_named(task07: Path, tmp_path: Path) -> No
         text += f"{name},{pairs[1].image},{mask}\n"
     (tmp_path / "cut.nii.gz").write_bytes(pairs[2].mask.read_bytes()[:-200])
     text += f"three,{pairs[2].image},{tmp_path / 'cut.nii.gz'}\n"
+    (tmp_path / "no slices").mkdir()
+    text += f"four,{pairs[2].image},{tmp_path / 'gone.nii.gz'}\n"
+    text += f"five,{tmp_path / 'no slices'},{pairs[2].mask}\n"
     (tmp_path / "manifest.csv").write_text(text)
     with pytest.raises(CohortError) as caught:
         build_cache(manifest_pairs(tmp_path / "manifest.csv"), tmp_path / "cache", SMALL)
-    first, second = caught.value.problems
+    first, second, third, fourth = caught.value.problems
     assert first.startswith("one: scan and mask are on different grids (96×96×12")
     assert second.startswith("three: the file is truncated: ")
+    assert third == "four: the mask cannot be reached: No such file or directory"
+    assert fourth.startswith("five: no DICOM series in the folder (it holds 0 files")
 
 
 def manifest(folder: Path, *rows: str, columns: str = "") -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,12 +19,12 @@ from torch import Tensor
 
 from pancseg.segmentation.checkpoint import load_checkpoint
 from pancseg.segmentation.networks import NETWORKS
-from pancseg.training import predictions
+from pancseg.training import predictions, validation
 from pancseg.training.augment import build_augmentation
-from pancseg.training.data import TrainingData, load_data
+from pancseg.training.data import TrainingData, load_data, validation_names
 from pancseg.training.dataset import Draw, Shuffled, TrainingSlices, WholeSlices
 from pancseg.training.hardware import Hardware
-from pancseg.training.loop import check, train
+from pancseg.training.loop import FINISHED, check, train
 from pancseg.training.losses import KnownLoss
 from pancseg.training.module import SliceSegmentation
 from pancseg.training.predictions import check_free, write_predictions
@@ -188,12 +187,15 @@ def test_same_seed_same_bytes(slice_set: Path, tmp_path: Path) -> None:
     assert len(hashes) == 1
 
 
+@pytest.mark.parametrize("workers", [0, 1])
 def test_a_killed_run_goes_on_as_if_never_stopped(
-    slice_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slice_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
+    """With whatever prepares the slices: a process that does draws before its epoch begins."""
     data = data_of(slice_set)
     plan = recipe(epochs=3, schedule="plateau", keep="mean", mean_epochs=2)
     whole = train(plan, data, tmp_path / "whole", hardware=ONE_THREAD)
+    hardware = replace(ONE_THREAD, workers=workers)
 
     def killed(self: SliceSegmentation, batch: object, index: int) -> Tensor:
         if self.current_epoch == 1 and index == 2:
@@ -204,9 +206,9 @@ def test_a_killed_run_goes_on_as_if_never_stopped(
     with monkeypatch.context() as patch:
         patch.setattr(SliceSegmentation, "training_step", killed)
         with pytest.raises(BaseException):  # noqa: B017, PT011 - whatever Lightning makes of it
-            train(plan, data, tmp_path / "cut", hardware=ONE_THREAD)
+            train(plan, data, tmp_path / "cut", hardware=hardware)
     assert len((tmp_path / "cut" / "metrics.csv").read_text().splitlines()) == 2
-    cut = train(plan, data, tmp_path / "cut", hardware=ONE_THREAD)
+    cut = train(plan, data, tmp_path / "cut", hardware=hardware)
     texts = {(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut")}
     assert len(texts) == 1
     assert load_checkpoint(whole).sha256 == load_checkpoint(cut).sha256
@@ -246,13 +248,17 @@ def test_a_training_that_stopped_early_is_at_its_end(slice_set: Path, tmp_path: 
     assert len(before["metrics.csv"].splitlines()) < 10
     assert train(plan, data_of(slice_set), tmp_path, hardware=ONE_THREAD) == weights
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+    (tmp_path / FINISHED).unlink()  # killed when the last epoch was on the disk
+    train(plan, data_of(slice_set), tmp_path, hardware=ONE_THREAD)
+    for name in ("metrics.csv", "best.json", "best.safetensors", FINISHED):
+        assert (tmp_path / name).read_bytes() == before[name]
 
 
 def test_where_neither_network_nor_truth_has_a_pixel_the_dice_is_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     module = SliceSegmentation(recipe(), 1, ["a", "b", "c"])
-    module._counts = torch.tensor([[0.0, 0.0], [0.0, 8.0], [4.0, 8.0]])
+    module._counts = torch.tensor([[0, 0], [0, 8], [4, 8]])
     strategy = SimpleNamespace(reduce=lambda counts, reduce_op: counts)
     monkeypatch.setattr(SliceSegmentation, "trainer", SimpleNamespace(strategy=strategy))
     monkeypatch.setattr(module, "log", lambda *_, **__: None)
@@ -336,14 +342,14 @@ def _predict(weights: Path, slice_set: Path, run: Path) -> None:
     write_predictions(weights, data_of(slice_set), slice_set, run, threads=1)
 
 
-def test_plateau_divides_the_rate_by_ten(slice_set: Path, tmp_path: Path) -> None:
-    """The first epochs' loss of a rate of 1 does not improve: 1, 1, 1, then a tenth."""
-    stuck = recipe(epochs=6, schedule="plateau", loss="dice", learning_rate=1e-6)
-    train(stuck, data_of(slice_set), tmp_path, hardware=ONE_THREAD)
-    log = csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())
-    rates = [float(row["learning_rate"]) for row in log]
-    assert rates[0] == 1e-6
-    assert any(b == pytest.approx(a / 10, abs=0) for a, b in pairwise(rates))
+def test_two_epochs_that_do_not_improve_divide_the_rate_by_ten() -> None:
+    module = SliceSegmentation(recipe(schedule="plateau", learning_rate=1.0), 8, ["a"])
+    chosen = module.configure_optimizers()
+    rates = []
+    for loss in (0.9, 0.5, 0.6, 0.5, 0.4, 0.4, 0.4):
+        chosen["lr_scheduler"]["scheduler"].step(loss)
+        rates.append(chosen["optimizer"].param_groups[0]["lr"])
+    assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01])
 
 
 def test_augmentation_moves_image_and_mask_together(slice_set: Path) -> None:
@@ -442,7 +448,69 @@ def test_validation_scores_slices(slice_set: Path, tmp_path: Path) -> None:
     scores = validate(str(weights), description(), slice_set, threads=1)
     assert set(scores) == {("whole", "5")}
     assert (scores["whole", "5"].slices, scores["whole", "5"].empty) == (4, 0)
-    assert 0 <= scores["whole", "5"].dice <= 1
+    _predict(weights, slice_set, tmp_path / "run")
+    truth, found = (
+        sitk.GetArrayFromImage(sitk.ReadImage(tmp_path / "run" / folder / "5.nii.gz"))
+        for folder in predictions.FOLDERS
+    )
+    assert found.any()
+    dice = 2 * (truth & found).sum() / (truth.sum() + found.sum())
+    assert scores["whole", "5"].dice == pytest.approx(dice)
+
+
+def test_validation_prints_a_mean_with_cohorts_and_without(
+    slice_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A patient of whom no slice shows pancreas has no Dice."""
+    for number in (5, 11, 17, 23):
+        Image.new("L", (64, 64)).save(slice_set / "masks" / f"s{number:02}.png")
+    index = slice_set / "index.csv"
+    index.write_text(index.read_text().replace("s00.png,0,train", "s00.png,0,val"))
+    for cohort, title in (("", "whole"), ("nih", "whole, nih")):
+        path = tmp_path / "set.yaml"
+        path.write_text(yaml.safe_dump(description(cohort=cohort).model_dump(mode="json")))
+        validation.main("monet_phantom", str(path), slice_set)
+        told = capsys.readouterr().out
+        assert "nan" not in told
+        assert f"\n{title}: mean Dice 0." in told
+        assert told.endswith(", N=1\n")
+
+
+def test_a_split_file_decides_before_sources_are_left_out(slice_set: Path, tmp_path: Path) -> None:
+    """Crops of a patient are kept out of the validation whatever the index says of him."""
+    whole, crops = (
+        description(box=box, frame=128, in_validation=box is None).sources[0]
+        for box in (None, [32, 16, 32, 64])
+    )
+    both = description().model_copy(update={"sources": (whole, crops)})
+    path = slice_set / "slices.yaml"
+    path.write_text(yaml.safe_dump(both.model_dump(mode="json")))
+    (tmp_path / "split.json").write_text('{"train": ["3", "4", "5"], "val": ["0"]}')
+    data = load_data(
+        recipe(),
+        slice_set,
+        slices=str(path),
+        cache=tmp_path,
+        split_file=tmp_path / "split.json",
+    )
+    found = {(s.patient, s.split, s.source) for s in data.slices}
+    assert found == {("0", "val", 0)} | {(p, "train", n) for p in "345" for n in (0, 1)}
+    assert validation_names(data) == ["0"]
+
+
+def test_a_picture_that_is_not_there_or_broken_is_named(slice_set: Path) -> None:
+    (slice_set / "masks" / "s03.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"masks/s03\.png cannot be read: it is no picture"):
+        data_of(slice_set)
+    (slice_set / "masks" / "s03.png").unlink()
+    with pytest.raises(ValueError, match=r"masks/s03\.png cannot be read: No such file"):
+        data_of(slice_set)
+
+
+def test_places_are_not_learnt_from_boxes(slice_set: Path, tmp_path: Path) -> None:
+    data = data_of(slice_set, description(box=[32, 16, 32, 64], frame=128))
+    with pytest.raises(ValueError, match="no whole training slice shows pancreas"):
+        train(recipe(places=0.04), data, tmp_path / "run", hardware=ONE_THREAD)
 
 
 def test_shipped_recipes_and_slice_sets_are_valid() -> None:
@@ -452,6 +520,7 @@ def test_shipped_recipes_and_slice_sets_are_valid() -> None:
         "monet": "monet",
         "monet_paper": "monet",
         "monet_phantom": "monet",
+        "monet_short": "monet",
         "unet16_paper": "unet16",
         "unet_paper": "unet",
     }

@@ -15,6 +15,7 @@ from pancseg.segmentation.engines.hardware import cpu_has_bf16, has_nvidia_drive
 from pancseg.segmentation.engines.interface import PRECISIONS, Engine, Probabilities
 
 AUTO = "auto"
+_LEAST_SLICES = 8
 
 
 def _lazily(module: str, name: str) -> Engine:
@@ -72,6 +73,11 @@ def pick(engine: str = AUTO) -> str:
     return next(name for name in ("cuda", "openvino", "torch") if not lacks(name))
 
 
+def slices_at_once(engine: str, threads: int) -> int:
+    """Return how many slices an engine is handed at once so that no thread waits for a slice."""
+    return max(_LEAST_SLICES, 2 * threads) if engine == "openvino" else _LEAST_SLICES
+
+
 def build(checkpoint: Checkpoint, threads: int, engine: str, precision: str) -> Probabilities:
     """Load a network into an engine.
 
@@ -92,4 +98,5 @@ __all__ = [
     "build",
     "lacks",
     "pick",
+    "slices_at_once",
 ]
