@@ -16,7 +16,7 @@ from typing import Literal
 
 from pancseg import scans
 from pancseg.case import DEFAULT_ROI, Case, CohortError, name_key, name_problem, stem_of
-from pancseg.dicom_sniff import is_dicom, may_hold_image
+from pancseg.dicom_sniff import is_dicom, is_of_series, may_hold_image
 from pancseg.manifest import duplicates, read_manifest
 from pancseg.unusable import UnusableCase
 
@@ -218,17 +218,27 @@ def _from_folder(folder: Path, leave_out: set[str], note: Callable[[str], None])
 
 
 def _without_outputs(entries: list[Path], note: Callable[[str], None]) -> list[Path]:
-    """Leave out folders that pancseg has written: they hold a run's state."""
-    outputs = [p for p in entries if (p / STATE_FOLDER).is_dir()]
+    """Leave out what pancseg has written: folders with a run's state, but no scan, in them."""
+    outputs = [p for p in entries if os.path.isdir(p / STATE_FOLDER) and not _holds_scan(p)]
     if outputs:
         log.debug("outputs of earlier runs: %s", [p.name for p in outputs])
         what = (
             "folder is an earlier run's output and was"
             if len(outputs) == 1
-            else ("folders are earlier runs' outputs and were")
+            else "folders are earlier runs' outputs and were"
         )
-        note(f"{len(outputs)} {what} left out")
+        note(f"{len(outputs)} {what} left out; --verbose names what")
+    if outputs and len(outputs) == len(entries):
+        raise CohortError(["the folder holds nothing but outputs of earlier runs"])
     return [p for p in entries if p not in outputs]
+
+
+def _holds_scan(folder: Path) -> bool:
+    """Whether a scan lies in a folder itself, or nobody can say."""
+    try:
+        return any(scans.suffix_of(p) or is_of_series(p) for p in folder.iterdir())
+    except OSError:
+        return True
 
 
 def _tell_left_out(files: set[Path], names: set[str], note: Callable[[str], None]) -> None:
@@ -270,7 +280,7 @@ def _holds_scans(folder: Path) -> bool:
 def _scan_in(entry: Path) -> Path:
     """Return what to read for a patient: the entry, or the only volume or folder inside it.
 
-    Notes, tables and a header's data may lie beside the volume, DICOM images may not.
+    Notes, tables and a header's data may lie beside the volume, other images may not.
 
     A folder that cannot be looked into, or leads back to itself, is left to the reader, which
     says so in the patient's row.
@@ -287,7 +297,7 @@ def _scan_in(entry: Path) -> Path:
         volumes = [p for p in inside if p.is_file() and scans.suffix_of(p)]
         folders = [p for p in inside if p.is_dir()]
         files = [p for p in inside if p.is_file()]
-        if len(volumes) == 1 and not any(map(_is_image, files)):
+        if len(volumes) == 1 and not any(_is_image(p) for p in files if p not in volumes):
             return volumes[0]
         if len(folders) != 1 or not all(map(_lies_beside_scans, files)):
             break
@@ -296,8 +306,9 @@ def _scan_in(entry: Path) -> Path:
 
 
 def _is_image(file: Path) -> bool:
+    """Whether a file is an image, read or not, that is no volume file."""
     try:
-        return may_hold_image(file)
+        return is_of_series(file) or bool(_LIKE_A_SCAN.search(file.name))
     except OSError:
         return True
 

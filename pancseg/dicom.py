@@ -48,7 +48,8 @@ def size_of_series(folder: Path, series_uid: str | None) -> SeriesSize:
     """Tell the size of a series from its first slice and the number of files.
 
     Files of other kinds count as slices, and other series do unless one is named, so it may be
-    less. Of a named series every header is read.
+    less. Of a named series every header is read; otherwise all slices are taken to be scaled as
+    the first one is, and take twice the memory where one has a scale with fractions.
 
     Raises:
         UnusableCase, OSError: as :func:`read_series`.
@@ -61,12 +62,13 @@ def size_of_series(folder: Path, series_uid: str | None) -> SeriesSize:
         if (header := _header_or_none(file)) and header.series_uid.endswith(series_uid or "")
     )
     first = next(fits, None) or _chosen(_series_in(entries), series_uid, entries)[0]
-    count = len(files)
+    headers, count = [first], len(files)
     if series_uid or len(first.slices) > 1:
-        count = len(first.slices) + sum(len(other.slices) for other in fits)
+        headers += fits
+        count = sum(len(header.slices) for header in headers)
     _check_pixels(first)
     voxels = first.columns * first.rows * count
-    kept = _kind([(first, part) for part in first.slices]).itemsize
+    kept = _kind([(header, part) for header in headers for part in header.slices]).itemsize
     return SeriesSize(
         (first.columns, first.rows, count),
         first.stored.itemsize,

@@ -117,7 +117,7 @@ def _case_of_row(
     case, wrong = _case_of(texts, folder, show_ids)
     if any(stripped[len(columns) :]):
         wrong.append("more cells than the header has columns")
-    longest = max(len(cell.splitlines()) for cell in stripped)
+    longest = max(len(cell.splitlines()) for cell in cells)
     if longest > 1:  # rows, which would be lost without a word
         wrong.append(f"a cell holds {longest} lines; is a quote not closed?")
     return case, wrong

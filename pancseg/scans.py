@@ -47,7 +47,8 @@ class Preview(NamedTuple):
         size: voxels along x, y, z; of a DICOM folder at most so many slices.
         bytes_per_voxel: as they are stored.
         voxels: how many there are.
-        read_bytes: the most memory that :func:`read` takes for it, the image included.
+        read_bytes: the most memory that :func:`read` takes for it, the image included (of a DICOM
+            folder without ``series_uid``: if all slices are scaled as the first one).
     """
 
     size: tuple[int, int, int]

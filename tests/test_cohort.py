@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,6 +117,7 @@ def test_what_is_not_there_costs_its_row_only(tmp_path: Path) -> None:
         ("patient_id,image\nP1;.\n", "line 2 (P1;.): image is empty"),
         ('patient_id,image\nP1,.\nP2,"a\nP3,b\nP4,c\n', "line 3 (P2): a cell holds 3 lines"),
         ('patient_id,image\nP1,.\nP2,"a\nP3,"b\nP4,c\n', "line 3 (P2): a cell holds 2 lines"),
+        ('patient_id,image,\nP1,.,\nP2,.,"\nP3,b,"\n', "line 3 (P2): a cell holds 2 lines"),
         ("", "no column 'patient_id'"),
     ],
 )
@@ -187,15 +191,17 @@ def test_a_folder_of_patients_with_one_scan_deeper_finds_it(tmp_path: Path) -> N
 
 
 def test_the_one_volume_of_a_patient_may_have_notes_beside_it(tmp_path: Path) -> None:
-    for place in ("p1", "p2", "p3", "p4"):
+    for place in ("p1", "p2", "p3", "p4", "p5", "p6"):
         (tmp_path / place).mkdir()
     touch(tmp_path / "p1", "ct.mhd", "ct.raw")
     touch(tmp_path / "p2", "ct.nii.gz", "ct.json", "readme.txt")
     touch(tmp_path / "p3", "ct.nii.gz", "seg.nii.gz")
     touch(tmp_path / "p4", "ct.nii.gz")
     write_dicom(tmp_path / "p4" / "IM1", CT)
-    images = [case.image.relative_to(tmp_path) for case in read_cohort(tmp_path)]
-    assert images == [Path("p1/ct.mhd"), Path("p2/ct.nii.gz"), Path("p3"), Path("p4")]
+    touch(tmp_path / "p5", "ct.mgz", "seg.nii.gz")  # the volume is no scan
+    touch(tmp_path / "p6", "IM1.dcm", "seg.nii.gz")
+    images = [str(case.image.relative_to(tmp_path)) for case in read_cohort(tmp_path)]
+    assert images == ["p1/ct.mhd", "p2/ct.nii.gz", "p3", "p4", "p5", "p6"]
     with pytest.raises(UnusableCase, match=r"holds 2 files.*name the scan in a manifest"):
         scans.read(tmp_path / "p3")
 
@@ -206,7 +212,29 @@ def test_an_earlier_runs_output_is_no_patient(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     notes: list[str] = []
     assert [case.patient_id for case in read_cohort(tmp_path, note=notes.append)] == ["a", "b"]
-    assert notes == ["1 folder is an earlier run's output and was left out"]
+    assert notes == ["1 folder is an earlier run's output and was left out; --verbose names what"]
+    (tmp_path / "c" / STATE_FOLDER).mkdir(parents=True)
+    write_dicom(tmp_path / "c" / "IM1", CT)  # the output went into the scan's own folder
+    assert [case.patient_id for case in read_cohort(tmp_path)] == ["a", "b", "c"]
+    alone = tmp_path / "seg" / "cohort"
+    (alone / "out" / STATE_FOLDER).mkdir(parents=True)
+    assert "nothing but outputs of earlier runs" in problems_of(alone)[0]
+
+
+def test_a_folder_that_cannot_be_looked_into_costs_its_row_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.nii.gz")
+    (tmp_path / "shut").mkdir()
+    real = os.stat
+
+    def stat(path: Any, *words: Any, **named: Any) -> os.stat_result:
+        if "shut/" in os.fspath(path):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, *words, **named)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert [case.patient_id for case in read_cohort(tmp_path)] == ["a", "shut"]
 
 
 def test_dicom_beside_a_subfolder_is_the_scan(tmp_path: Path) -> None:

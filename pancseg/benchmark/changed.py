@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from pancseg.phantom import make_phantom
 from pancseg.segmentation import Segmenter
 from pancseg.segmentation.checkpoint import load_checkpoint
 from pancseg.segmentation.overlap import dice
+from pancseg.unusable import UnusableCase
 
 DEMO_SEEDS = (1, 2, 3, 4)
 
@@ -25,16 +27,18 @@ class Changed(NamedTuple):
         voxels: in the fp32 masks together.
         changed: voxels in one of the two masks only.
         least_dice: of the two masks of one scan, the lowest.
+        empty: scans without pancreas, in one of the two at least, which count nowhere.
     """
 
     voxels: int
     changed: int
     least_dice: float
+    empty: int = 0
 
     @property
     def share(self) -> float:
-        """Changed voxels per voxel of the fp32 masks."""
-        return self.changed / self.voxels
+        """Changed voxels per voxel of the fp32 masks; NaN where there are none."""
+        return self.changed / self.voxels if self.voxels else math.nan
 
 
 def demo_scans() -> Iterator[sitk.Image]:
@@ -45,20 +49,20 @@ def demo_scans() -> Iterator[sitk.Image]:
 def changed_by(
     precision: str, images: Iterable[sitk.Image], weights: str | Path, engine: str, threads: int
 ) -> Changed:
-    """Segment scans in fp32 and in another precision, and compare the masks.
-
-    Raises:
-        UnusableCase: no pancreas is found in one of the scans.
-    """
+    """Segment scans in fp32 and in another precision, and compare the masks."""
     checkpoint = load_checkpoint(weights)
     exact, other = (
         Segmenter(checkpoint, threads=threads, engine=engine, precision=p)
         for p in ("fp32", precision)
     )
-    total, changed, agreement = 0, 0, [1.0]
+    total, changed, agreement, empty = 0, 0, [1.0], 0
     for image in images:
-        a, b = (scans.array(segmenter.segment(image)) > 0 for segmenter in (exact, other))
+        try:
+            a, b = (scans.array(segmenter.segment(image)) > 0 for segmenter in (exact, other))
+        except UnusableCase:  # nothing found
+            empty += 1
+            continue
         total += int(np.count_nonzero(a))
         changed += int(np.count_nonzero(a != b))
         agreement.append(dice(a, b))
-    return Changed(total, changed, min(agreement))
+    return Changed(total, changed, min(agreement), empty)

@@ -164,22 +164,19 @@ def _check_writable(out: Path | None) -> None:
 def _changed_voxels(kinds: list[tuple[str, str]], images: list[sitk.Image], threads: int) -> str:
     """Return one line per engine and precision other than fp32."""
     from pancseg.benchmark.changed import changed_by, demo_scans
-    from pancseg.unusable import UnusableCase
 
     lines = ""
     for engine, precision in kinds:
         if precision == "fp32":
             continue
         weights = "monet_open" if images else "monet_phantom"
-        try:
-            found = changed_by(precision, images or demo_scans(), weights, engine, threads)
-        except UnusableCase as unusable:
-            lines += f"\n{weights}, {engine} {precision}: no voxels counted: {unusable.fact}.\n"
-            continue
+        found = changed_by(precision, images or demo_scans(), weights, engine, threads)
         lines += (
             f"\n{weights}, {engine} {precision}: {100 * found.share:.3f} % of the fp32 masks' "
             f"voxels change ({found.changed} of {found.voxels}); lowest Dice between the two "
-            f"{found.least_dice:.4f}.\n"
+            f"{found.least_dice:.4f}."
+            + (f" No pancreas found in {found.empty} of the scans." if found.empty else "")
+            + "\n"
         )
     return lines
 

@@ -199,14 +199,10 @@ class _OwnMask:
             self.usable = earlier[self._digest].key == made.key
         elif any(made.scan and one.scan == made.scan for one in earlier.values()):
             self.usable = self.corrected = True
-        elif earlier:
-            self.foreign = (
-                "the output folder has a mask of it that was corrected on another scan than this; "
-                "use it with --masks, or choose another --out"
-            )
         else:
+            fact = _whose(made, list(earlier.values()))
             self.foreign = (
-                "the output folder has a mask of it that comes from elsewhere; "
+                f"the output folder has a mask of it that {fact}; "
                 "use it with --masks, or choose another --out"
             )
 
@@ -214,6 +210,17 @@ class _OwnMask:
     def key_or_digest(self) -> str:
         """What a row depends on: a corrected mask's bytes, else what the mask is made from."""
         return self._digest if self.corrected or self.foreign else self.made.key
+
+
+def _whose(made: MadeFrom, earlier: list[MadeFrom]) -> str:
+    """Say why a mask that the network has not made as it is may not be taken."""
+    if not earlier:
+        return "comes from elsewhere"
+    if not made.scan:
+        return "was corrected, and the scan cannot be read"
+    if not all(one.scan for one in earlier):
+        return "was corrected under an earlier version of pancseg"
+    return "was corrected on another scan than this"
 
 
 def _holds_something(mask: Path) -> bool:

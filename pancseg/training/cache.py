@@ -72,8 +72,7 @@ def build_cache(
     """
     _allow_open_files(len(pairs))
     settings = preprocessing.model_dump_json()
-    name = hashlib.sha256(f"{CACHE_VERSION} {settings}".encode()).hexdigest()[:12]
-    here = folder / f"slices-{name}"
+    here = folder / f"slices-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
     here.mkdir(parents=True, exist_ok=True)
     write_whole({here / "preprocessing.json": f"{settings}\n".encode()})
     found, problems = [], []
@@ -105,6 +104,7 @@ def read_pair(pair: Pair, axes: str = scans.CANONICAL) -> tuple[sitk.Image, sitk
 def _cached(pair: Pair, folder: Path, preprocessing: Preprocessing) -> CachedScan:
     voxels_path, about_path = (folder / f"{pair.name}{s}" for s in (".npy", ".json"))
     sources = {
+        "version": CACHE_VERSION,
         "image": _stamp(pair.image, "image"),
         "mask": _stamp(pair.mask, "mask"),
         "region": str(pair.region),
@@ -158,7 +158,7 @@ def _stamp(path: Path, what: str) -> list[int | str]:
     except OSError as error:
         fact = f"the {what} cannot be reached: {error.strerror}"
         raise UnusableCase("unreadable", fact) from error
-    where = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()
+    where = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
     return [where, sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)]
 
 

@@ -162,6 +162,12 @@ def _from_slice_set(
     if split_file:
         split = read_split(split_file, patients_of(slice_set, data))
         slices = read_slices(slice_set, data, preprocessing, split.part_of)
+        if lost := sorted({*split.train, *split.val} - {s.patient for s in slices}):
+            raise ValueError(
+                f"{split_file.name}: of {', '.join(lost[:5])}"
+                f"{f' and {len(lost) - 5} more' if len(lost) > 5 else ''} there are only slices "
+                "that the slice set keeps out of the validation; leave them out, or let them train"
+            )
     else:
         slices = read_slices(slice_set, data, preprocessing)
         members = {

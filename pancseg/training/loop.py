@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -66,6 +67,11 @@ class SeedEachEpoch(Callback):
 class Stop(EarlyStopping):
     """Stops also when the checkpoint to go on from is of the epoch that decided it."""
 
+    @property
+    def state_key(self) -> str:
+        """Name in checkpoints: Lightning's own, as in those of before this class."""
+        return f"EarlyStopping{ {'monitor': self.monitor, 'mode': self.mode}!r}"
+
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         """See Lightning; a run that was killed between the decision and its end trains no more."""
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
@@ -117,6 +123,7 @@ def train(
     """
     check(recipe, hardware)
     order, training, validation = _loaders(recipe, data, hardware.workers)
+    places = places_in(data.slices, recipe.places)
     if is_first_process():
         begin(run, recipe, data)
     weights = run / f"{recipe.keep}.safetensors"
@@ -132,7 +139,6 @@ def train(
         module.network.load_state_dict(load_checkpoint(recipe.init_from).tensors())
     elif recipe.head_start:
         start_head(module.network, recipe.head_start)
-    places = places_in(data.slices, recipe.places)
 
     def export(path: Path) -> None:
         _export(module, recipe, data, places).save(path)
@@ -144,6 +150,7 @@ def train(
     trainer = trainer_on(
         hardware, max_epochs=recipe.epochs, callbacks=callbacks, enable_progress_bar=progress
     )
+    _check_share(len(order), trainer.world_size, recipe.batch_size)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")  # about its own internals
         trainer.fit(module, training, validation, ckpt_path=_start(run / "last.ckpt"))
@@ -187,6 +194,17 @@ def check(recipe: Recipe, hardware: Hardware) -> None:
             )
 
 
+def _check_share(draws: int, devices: int, batch_size: int) -> None:
+    """Refuse devices that would have no batch in an epoch."""
+    each = math.ceil(draws / devices)
+    if each < batch_size:
+        whose = "" if devices == 1 else f" for each of {devices} devices"
+        raise ValueError(
+            f"{each} training slices{whose} are fewer than one batch of {batch_size}; take a "
+            "smaller batch_size" + ("" if devices == 1 else ", or fewer --devices")
+        )
+
+
 def _start(last: Path) -> str | None:
     """Return the checkpoint to go on from, if there is one."""
     if not last.exists():
@@ -213,10 +231,6 @@ def _loaders(
     if both := {s.patient for s in training} & {s.patient for s in validation}:
         raise ValueError(f"patients in both splits: {', '.join(sorted(both))}")
     order = Shuffled([s.source for s in training], data.shares, recipe.seed)
-    if len(order) < recipe.batch_size:
-        raise ValueError(
-            f"{len(order)} training slices are fewer than one batch of {recipe.batch_size}"
-        )
     common: dict[str, Any] = {
         "batch_size": recipe.batch_size,
         "num_workers": workers,

@@ -92,11 +92,10 @@ def main(
         print("|", " | ".join(map(str, (what, patient, s.slices, f"{s.dice:.3f}", *empty))), "|")
     for what in ("whole", "box"):
         for cohort in sorted({source.cohort for source in slice_set.sources}):
-            mine = f"{cohort}-" if cohort else ""
             dice = [
                 s.dice
                 for (w, p), s in scores.items()
-                if w == what and p.startswith(mine) and s.slices
+                if w == what and p.rpartition("-")[0] == cohort and s.slices
             ]
             if dice:
                 spread = np.std(dice, ddof=1) if len(dice) > 1 else 0.0

@@ -24,7 +24,6 @@ from pancseg.cli import app
 from pancseg.cli.benchmark import _changed_voxels
 from pancseg.phantom import Phantom
 from pancseg.segmentation import engines
-from pancseg.unusable import UnusableCase
 
 
 @pytest.mark.parametrize(
@@ -93,15 +92,17 @@ def test_fp32_against_itself_changes_nothing(phantom: Phantom) -> None:
     assert (found.share, found.least_dice) == (0, 1)
 
 
-def test_a_scan_without_pancreas_costs_its_line_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(*_: object) -> None:
-        raise UnusableCase("no_pancreas", "no pancreas found in 7 slices")
-
-    monkeypatch.setattr("pancseg.benchmark.changed.changed_by", nothing)
-    told = _changed_voxels([("torch", "fp32"), ("torch", "bf16")], [sitk.Image()], 1)
-    assert told.strip() == (
-        "monet_open, torch bf16: no voxels counted: no pancreas found in 7 slices."
-    )
+def test_a_scan_without_pancreas_is_left_out_and_told(
+    phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    air = sitk.GetImageFromArray(np.full((4, 64, 64), -1000, np.int16))
+    found = changed_by("fp32", [air, phantom.image], "monet_phantom", "torch", 1)
+    assert (found.changed, found.empty) == (0, 1)
+    assert found.voxels > 0
+    monkeypatch.setattr("pancseg.benchmark.changed.changed_by", lambda *_: found)
+    told = _changed_voxels([("torch", "fp32"), ("torch", "bf16")], [air], 1)
+    assert told.strip().endswith("1.0000. No pancreas found in 1 of the scans.")
+    assert told.count("monet_open, torch bf16: 0.000 % of") == 1
 
 
 def test_inference_command_prints_and_writes_the_table(tmp_path: Path) -> None:

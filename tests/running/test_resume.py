@@ -13,7 +13,7 @@ import pytest
 
 from pancseg import scans
 from pancseg.case import Case
-from pancseg.cohort import Outcome, read_cohort
+from pancseg.cohort import STATE_FOLDER, Outcome, read_cohort
 from pancseg.pipeline import run_cohort, segment_cohort
 from pancseg.running import keys
 from pancseg.running.log import account_of
@@ -168,6 +168,23 @@ def test_a_corrected_mask_holds_whatever_the_network_would_make_now(
         assert path.read_bytes() == corrected
 
 
+def test_why_a_corrected_mask_is_not_taken_is_told(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(cases[2:], out, work)
+    correct(out / "masks" / "auto1.nii.gz")
+    journal = out / STATE_FOLDER / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line in lines:
+        line.pop("scan", None)  # as an earlier version wrote it
+    journal.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert "under an earlier version of pancseg" in run(cases[2:], out, work)[0][0].fact
+    cases[2].image.unlink()
+    assert "the scan cannot be read" in run(cases[2:], out, work)[0][0].fact
+    assert (out / "masks" / "auto1.nii.gz").exists()
+
+
 def test_a_version_that_moves_a_feature_makes_no_mask_again(
     cases: list[Case], work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,15 +215,17 @@ def test_the_networks_own_mask_given_as_ones_own_is_another_row(
     assert outcomes[0].values["qc_mask_source"] == "given"
 
 
+@pytest.mark.parametrize("workers", [0, 1])
 def test_what_is_finished_stays_when_there_is_less_memory(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: Work, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     run(cases[:2], out, work)
     table = pd.read_csv(out / "features.csv")
     assert cases[1].mask is not None
     correct(cases[1].mask)
-    outcomes, _ = run(cases, out, work, replace(HERE, memory_bytes=1_000_000))
+    monkeypatch.setattr("pancseg.running.run.free_bytes", lambda: 1_000_000)
+    outcomes, _ = run(cases, out, work, replace(HERE, workers=workers))
     assert [(o.status, o.reason) for o in outcomes] == [
         ("pass", ""), ("fail", "memory"), ("fail", "memory")
     ]  # fmt: skip

@@ -123,7 +123,7 @@ def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         assert engines.pick("openvino") == "openvino"
 
 
-@pytest.mark.parametrize(("threads", "count"), [(1, 8), (4, 8), (6, 12), (16, 32)])
+@pytest.mark.parametrize(("threads", "count"), [(1, 8), (4, 8), (6, 12), (16, 32), (64, 32)])
 def test_every_thread_gets_slices(threads: int, count: int) -> None:
     assert engines.slices_at_once("openvino", threads) == count
     assert engines.slices_at_once("torch", threads) == 8

@@ -493,6 +493,19 @@ def test_a_split_file_decides_before_sources_are_left_out(slice_set: Path, tmp_p
         cache=tmp_path,
         split_file=tmp_path / "split.json",
     )
+    (tmp_path / "split.json").write_text('{"train": ["3"], "val": ["0", "1"]}')
+    only_crops = description(where={"patient": "0"}).sources[0], crops
+    path.write_text(
+        yaml.safe_dump(both.model_copy(update={"sources": only_crops}).model_dump(mode="json"))
+    )
+    with pytest.raises(ValueError, match=r"split\.json: of 1 there are only slices that the"):
+        load_data(
+            recipe(),
+            slice_set,
+            slices=str(path),
+            cache=tmp_path,
+            split_file=tmp_path / "split.json",
+        )
     found = {(s.patient, s.split, s.source) for s in data.slices}
     assert found == {("0", "val", 0)} | {(p, "train", n) for p in "345" for n in (0, 1)}
     assert validation_names(data) == ["0"]

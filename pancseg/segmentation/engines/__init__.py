@@ -15,7 +15,7 @@ from pancseg.segmentation.engines.hardware import cpu_has_bf16, has_nvidia_drive
 from pancseg.segmentation.engines.interface import PRECISIONS, Engine, Probabilities
 
 AUTO = "auto"
-_LEAST_SLICES = 8
+_LEAST_SLICES, _MOST_SLICES = 8, 32
 
 
 def _lazily(module: str, name: str) -> Engine:
@@ -74,8 +74,13 @@ def pick(engine: str = AUTO) -> str:
 
 
 def slices_at_once(engine: str, threads: int) -> int:
-    """Return how many slices an engine is handed at once so that no thread waits for a slice."""
-    return max(_LEAST_SLICES, 2 * threads) if engine == "openvino" else _LEAST_SLICES
+    """Return how many slices an engine is handed at once: two for each thread, within limits.
+
+    So no thread waits for a slice; more than ``_MOST_SLICES`` would take more memory than a
+    worker is thought to (``running.memory``).
+    """
+    wanted = 2 * threads if engine == "openvino" else 0
+    return min(max(_LEAST_SLICES, wanted), _MOST_SLICES)
 
 
 def build(checkpoint: Checkpoint, threads: int, engine: str, precision: str) -> Probabilities:

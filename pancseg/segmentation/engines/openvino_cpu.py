@@ -39,12 +39,12 @@ def openvino_engine(checkpoint: Checkpoint, threads: int, precision: str = "fp32
             model = openvino_graph(graph, checkpoint.weights, (1, 1, *shape))
             compiled = core.compile_model(model, "CPU", settings)
             runners[shape] = [compiled.create_infer_request() for _ in range(2 * threads)]
-        return _run(runners[shape], np.ascontiguousarray(slices))
+        return in_turn(runners[shape], np.ascontiguousarray(slices))
 
     return probabilities
 
 
-def _run(requests: list[Any], slices: NDArray[np.float32]) -> NDArray[np.float32]:
+def in_turn(requests: list[Any], slices: NDArray[np.float32]) -> NDArray[np.float32]:
     """Keep all requests busy; twice as many as threads, so that none waits for its results."""
     found = np.empty_like(slices)
     ahead = len(requests)
