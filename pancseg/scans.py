@@ -223,12 +223,16 @@ def phase_hint(image: sitk.Image) -> str:
 def slice_thickness_mm(image: sitk.Image) -> float | None:
     """Return how thick a slice is, by what the DICOM series says; None when it does not say."""
     known = image.HasMetaDataKey(THICKNESS_MM)
-    return float(image.GetMetaData(THICKNESS_MM)) if known else None
+    return round(float(image.GetMetaData(THICKNESS_MM)), 3) if known else None
 
 
 def slice_spacing_mm(image: sitk.Image) -> float:
-    """Return the distance of voxels along the patient's long axis, whatever the axes' order."""
-    return float(image.GetSpacing()[2 - axial_axis(image)])
+    """Return the distance of voxels along the patient's long axis, whatever the axes' order.
+
+    To a micrometre: between slices of 5 mm lies 5.000000000000001 mm where the first one begins at
+    another place, and a limit must not depend on that.
+    """
+    return round(float(image.GetSpacing()[2 - axial_axis(image)]), 3)
 
 
 def axial_axis(image: sitk.Image) -> int:

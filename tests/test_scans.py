@@ -286,6 +286,15 @@ def test_what_lies_beside_the_slices_is_no_slice(
     assert scans.read(tmp_path / "ct").GetSize()[2] == 3
 
 
+@pytest.mark.parametrize(("first", "gap"), [(-801.2, 1.5), (-801.3, 1.5), (-801.2, 5.0)])
+def test_where_a_series_begins_does_not_change_how_far_its_slices_are(
+    first: float, gap: float, tmp_path: Path
+) -> None:
+    """By the last bit 1.5000000000000002 would be above a limit of 1.5."""
+    write_series(tmp_path / "ct", [round(first + gap * i, 1) for i in range(40)], "1.2.826.888")
+    assert scans.slice_spacing_mm(scans.read(tmp_path / "ct")) == gap
+
+
 def test_a_flipped_bit_in_a_gzip_is_noticed(tmp_path: Path, block: sitk.Image) -> None:
     path = tmp_path / "scan.nii.gz"
     stored = zlib.compressobj(level=0, wbits=31)  # stored, not packed: any bit may flip unseen

@@ -68,7 +68,10 @@ Inner = Annotated[int, typer.Option("--inner-folds", min=2, max=20, help="Inner 
 CanaryRuns = Annotated[
     int,
     typer.Option(
-        "--canary", min=0, max=1000, help="Runs on permuted outcomes and on noise; 0: none."
+        "--canary",
+        min=0,
+        max=1000,
+        help="Runs on permuted outcomes and on noise, 3 or more; 0: none.",
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of folds, models, bootstrap and canary.")]
@@ -234,7 +237,9 @@ def predict(
 ) -> None:
     """Apply a fitted model to new patients; with their outcomes, judge it.
 
-    OUT is a CSV with one row per patient and one column per model.
+    OUT is a CSV with a row for every row of FEATURES and one column per model;
+    how the model did goes to <OUT>_validation.csv. Exit code 1 when outcomes are
+    known that cannot judge it, such as one class only.
     """
     with usage_errors(verbose):
         need("model", _PACKAGES, "model")
@@ -255,19 +260,29 @@ def predict(
         out.parent.mkdir(parents=True, exist_ok=True)
         write_whole({out: csv_bytes(table)})
         if not quiet:
-            told = [*joined.notes, *notes, f"{len(table)} patients predicted, OUT is written"]
+            count = len(table) - len(joined.unusable)
+            told = [*joined.notes, *notes, f"{count} rows predicted, OUT is written"]
             say("\n".join(told), sys.stdout)
         known = new.known_outcome(saved, joined, positive, event_is)
         if known is None and outcome is not None:
             lines.append(f"CLINICAL knows no {saved.facts['outcome'][0]!r}: predicted, not judged")
         if known is not None:
             judged, y = known
+            for line in new.doubts(saved, y):
+                say(line, sys.stderr)
             rows = table.set_index("id").loc[judged.features.index].reset_index()
-            lines.append(f"external validation, {len(y)} patients with a known outcome:")
-            for name, found in new.external(saved, rows, y, judged.groups).items():
-                text = ", ".join(f"{key} {with_interval(value)}" for key, value in found.items())
+            lines.append(f"external validation, {judged.size()} with a known outcome:")
+            try:
+                found = new.external(saved, rows, y, judged.groups)
+            except ValueError as error:
+                say(f"pancseg: {error}", sys.stderr)
+                raise typer.Exit(1) from None
+            beside = out.with_name(f"{out.stem}_validation.csv")
+            write_whole({beside: csv_bytes(new.validation_table(found, y))})
+            for name, measured in found.items():
+                text = ", ".join(f"{key} {with_interval(value)}" for key, value in measured.items())
                 count = int(rows[new.column_of(name)].notna().sum())
-                fewer = f" ({count} patients)" if count < len(y) else ""
+                fewer = f" ({count} rows)" if count < len(y) else ""
                 lines.append(f"  {name}{fewer}: {text}")
     if lines and not quiet:
         say("\n".join(lines), sys.stdout)

@@ -31,12 +31,19 @@ def selftest(
         scores = proof.digital_phantom()
         if ibsi_data:
             scores = chain(scores, proof.ct_phantom(ibsi_data))
-        agree, compared = 0, 0
+        agree, compared, cut_off = 0, 0, []
         for found in scores:
             say(f"{found.agree:>4} of {found.compared}  {found.name}", sys.stdout)
             for miss in found.misses:
                 say(f"             {miss}", sys.stdout)
             agree, compared = agree + found.agree, compared + found.compared
+            cut_off += [found.name] * (found.compared < proof.REFERENCES)
     say(f"{agree:>4} of {compared}  values agree with IBSI's reference values", sys.stdout)
-    if agree < compared:
+    if cut_off:
+        say(
+            f"pancseg: {cut_off[0]}: fewer than IBSI's {proof.REFERENCES} values were compared; "
+            "is a file of --ibsi-data cut off?",
+            sys.stderr,
+        )
+    if cut_off or agree < compared:
         raise typer.Exit(1)

@@ -177,7 +177,10 @@ def ibsi_status(definition: Definition, applied: Filter, settings: FeatureSettin
         tolerant = definition.feature_class == "gldm" and setting.get("gldm_a")
         return REFERENCE_VERIFIED if verified and not tolerant else IBSI
     resampled = bool(setting.get("resampledPixelSpacing") or settings.thick_slices)
-    own_bins = is_binned(definition) and setting.get("binCount") is None
+    # pyradiomics's own NGTDM and GLRLM count voxels apart from the rest otherwise than IBSI.
+    own_bins = is_binned(definition) and (
+        setting.get("binCount") is None or definition.feature_class in ("ngtdm", "glrlm")
+    )
     others = resampled or own_bins or applied.name != "original"
     return NOT_IBSI if others or _redefined(definition, setting) else IBSI
 

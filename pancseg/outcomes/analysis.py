@@ -153,15 +153,17 @@ def calibration(
 ) -> tuple[Estimate, Estimate]:
     """Return slope and intercept of out-of-fold predictions.
 
-    Subtype: of the outcome's logit on the mean prediction's over repeats. Survival: the slope is
-    the coefficient of the first repeat's log hazard in a Cox model stratified by fold; there is no
-    intercept (NaN).
+    Means over repeats, each of which is of models as the shipped one is. Subtype: of the outcome's
+    logit on the prediction's. Survival: the slope is the coefficient of the log hazard in a Cox
+    model stratified by fold; there is no intercept (NaN).
     """
-    score, y = validation.models[name].score, study.y
+    scores, y = validation.models[name].score, study.y
     if y.dtype.names is None:
-        slope, intercept = logistic_line(y, score.mean(axis=0), weights)
+        lines = [logistic_line(y, score, weights) for score in scores]
+        slope, intercept = np.mean(lines, axis=0)
     else:
-        slope = cox_slope(y, score[0], validation.folds[0], weights)
+        pairs = zip(scores, validation.folds, strict=True)
+        slope = np.mean([cox_slope(y, score, folds, weights) for score, folds in pairs], axis=0)
         intercept = np.full(len(slope), np.nan)
     return estimate(slope), estimate(intercept)
 

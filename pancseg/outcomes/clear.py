@@ -99,15 +99,18 @@ class Item(NamedTuple):
     note: str
 
 
-def checklist(joined: Joined, settings: ModelSettings, performance: bool) -> list[Item]:
+def checklist(
+    joined: Joined, settings: ModelSettings, performance: bool, compared: bool
+) -> list[Item]:
     """Return the 58 items, as far as this analysis settles them.
 
     Args:
         joined: the cohort.
         settings: of the analysis.
         performance: whether the report shows any.
+        compared: whether it compares radiomics with volume or clinical variables.
     """
-    known = {**_pointers(), **_settled(joined, settings, performance)}
+    known = {**_pointers(), **_settled(joined, settings, performance, compared)}
     names = [(section, name) for section, items in _ITEMS.items() for name in items]
     return [
         Item(section, f"{number}. {name}", *known.get(number, (USER, "")))
@@ -144,12 +147,14 @@ def _pointers() -> dict[int, tuple[State, str]]:
 
 
 def _settled(
-    joined: Joined, settings: ModelSettings, performance: bool
+    joined: Joined, settings: ModelSettings, performance: bool, compared: bool
 ) -> dict[int, tuple[State, str]]:
     """Return what this analysis has done, by item."""
     shown = "report.md" if performance else "withheld: the canary found a leak"
     folds = f"{settings.repeats}×{settings.outer}×{settings.inner} repeated nested cross-validation"
     survival = settings.kind == "survival"
+    nothing = (USER, "nothing to compare with: there is no volume column and no --clinical")
+    nothing = nothing if performance else (USER, shown)
     clinical = ", ".join(map(str, joined.clinical)) or "none given (--clinical)"
     return {
         15: (DONE, f"{folds}, by patient; folds.csv"),
@@ -165,12 +170,14 @@ def _settled(
         35: (DONE, f"inner {settings.inner} folds, seed {settings.seed}; settings.yaml"),
         37: (DONE, "the model was declared beforehand; the best of several is not chosen"),
         38: (DONE, f"internal: {folds}; external: pancseg predict --outcome"),
-        39: (DONE, shown),
+        39: (USER, f"{shown} names the measures; why these is for you to say"),
         40: (DONE, f"bootstrap of patients, {settings.resamples} resamples; {shown}"),
-        41: (DONE, f"difference with its interval; {shown}"),
-        42: (DONE, f"volume, clinical, both, chance, as far as columns were given; {shown}"),
+        41: (DONE, f"difference with its interval; {shown}") if compared else nothing,
+        42: (DONE, f"volume, clinical, both, chance, as far as columns were given; {shown}")
+        if compared
+        else nothing,
         43: (DONE, "weights and their stability over the models: features_used.csv"),
         46: (DONE, "how often each feature was used: features_used.csv"),
         47: (DONE, shown),
-        48: (DONE, shown),
+        48: (DONE, shown) if compared else nothing,
     }

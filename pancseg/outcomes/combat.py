@@ -74,8 +74,10 @@ def _shrunken(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n = len(z)
     mean, variance = z.mean(axis=0), z.var(axis=0, ddof=1)
     variance = np.where(variance > 1e-12, variance, 1.0)
-    prior_mean, prior_variance = mean.mean(), mean.var()
-    m, s2 = variance.mean(), variance.var()
+    if len(mean) < 2:
+        return mean, np.sqrt(variance)
+    prior_mean, prior_variance = mean.mean(), mean.var(ddof=1)
+    m, s2 = variance.mean(), variance.var(ddof=1)
     if prior_variance < 1e-12 or s2 < 1e-12:
         return mean, np.sqrt(variance)
     shape, scale = (2 * s2 + m**2) / s2, (m * s2 + m**3) / s2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -27,9 +28,19 @@ def _as_integer(name: str) -> str:
     return found[1] if found else name
 
 
-def unmatched(mine: pd.Index[str], theirs: pd.Index[str]) -> pd.DataFrame:
-    """Return the ids that one file lacks, with which (``missing_from``)."""
-    known, others = set(mine), set(theirs)
+def unmatched(
+    mine: pd.Index[str], theirs: pd.Index[str], unusable: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return the ids that one file lacks, with which (``missing_from``).
+
+    Args:
+        mine: ids of FEATURES' usable rows.
+        theirs: the clinical file's.
+        unusable: ids of FEATURES whose rows were left out (``left out``, where theirs has them).
+    """
+    known, others, left_out = set(mine), set(theirs), set(map(_as_integer, unusable))
     rows = [(name, "clinical") for name in mine if name not in others]
-    rows += [(name, "features") for name in theirs if name not in known]
+    for name in theirs:
+        if name not in known:
+            rows.append((name, "left out" if _as_integer(name) in left_out else "features"))
     return pd.DataFrame(rows, columns=["id", "missing_from"])

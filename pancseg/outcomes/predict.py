@@ -19,6 +19,8 @@ from pancseg.outcomes.study import (
     BOTH,
     CHANCE,
     CLINICAL,
+    FEWEST_EVENTS,
+    FEWEST_OF_CLASS,
     RADIOMICS,
     VOLUME,
     subtype_outcome,
@@ -35,12 +37,16 @@ from pancseg.outcomes.table import (
 )
 from pancseg.outcomes.validate import Fitted
 
+_ANOTHER_UNIT = 7
+"""Days, weeks, months and years are that far apart, and cohorts' times rarely."""
+
 
 def origin_of(saved: SavedModel) -> Origin:
     """Return what is known of the table that the model was fitted on."""
     facts = saved.facts["origin"]
     levels = {name: tuple(texts) for name, texts in facts["levels"].items()}
-    return Origin(**{**facts, "features": tuple(facts["features"]), "levels": levels})
+    tuples = {name: tuple(facts[name]) for name in ("features", "grids") if name in facts}
+    return Origin(**{**facts, **tuples, "levels": levels})
 
 
 def read_new(
@@ -73,6 +79,8 @@ def predictions(saved: SavedModel, joined: Joined) -> tuple[pd.DataFrame, list[s
     probability to be event-free at the middle of the model's times. Models whose columns are not
     there are left out; a patient without any of a model's values gets no prediction (NaN).
 
+    Rows that failed the verdict come last, without a prediction.
+
     Raises:
         ValueError: features that the model needs are missing; a scanner or site it has not seen.
     """
@@ -100,7 +108,8 @@ def predictions(saved: SavedModel, joined: Joined) -> tuple[pd.DataFrame, list[s
         if saved.kind == "survival":
             columns.append(_curve_column(name, _middle(saved)))
         found.loc[all_of, columns] = np.nan
-    return found, notes
+    unusable = pd.DataFrame({"id": joined.unusable})
+    return pd.concat([found, unusable] if len(unusable) else [found], ignore_index=True), notes
 
 
 def known_outcome(
@@ -171,6 +180,46 @@ def external(
     return found
 
 
+def doubts(saved: SavedModel, y: np.ndarray) -> list[str]:
+    """Return what new patients' outcomes can hardly tell, with numbers.
+
+    Args:
+        saved: the model.
+        y: their outcomes.
+    """
+    if saved.kind == "subtype":
+        smaller = int(min(y.sum(), len(y) - y.sum()))
+        return [f"warning: {smaller} of {len(y)} are of the smaller class"] * (
+            smaller < FEWEST_OF_CLASS
+        )
+    events, middle = int(y["event"].sum()), _middle(saved)
+    longest, usual = float(y["time"].max()), float(np.median(y["time"]))
+    found = [f"warning: {events} events"] * (events < FEWEST_EVENTS)
+    if middle >= longest:
+        found.append(
+            f"warning: nobody was followed for {middle:.3g}, the middle of the model's times (the "
+            f"longest is {longest:.3g}); AUC and Brier are not known there"
+        )
+    if not middle / _ANOTHER_UNIT < usual < middle * _ANOTHER_UNIT:
+        found.append(
+            f"warning: times are about {usual:.3g} here and {middle:.3g} in the model; are both "
+            "in the same unit?"
+        )
+    return found
+
+
+def validation_table(found: Mapping[str, Mapping[str, Estimate]], y: np.ndarray) -> pd.DataFrame:
+    """Return :func:`external` as a table: a row for each model and measure."""
+    positive = int((y["event"] if y.dtype.names else y).sum())
+    rows = [
+        (name, measure, one.value, one.low, one.high, len(y), positive)
+        for name, measures_ in found.items()
+        for measure, one in measures_.items()
+    ]
+    columns = ["model", "measure", "value", "low_95", "high_95", "rows", "positive_or_events"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def _has_contrast(kind: str, y: np.ndarray) -> bool:
     if kind == "survival":
         return bool(y["event"].any())
@@ -206,6 +255,8 @@ def _judge_survival(
     middle = _middle(saved)
     curve = table[_curve_column(name, middle)].to_numpy()[:, None]
     errors = measures.squared_errors(y, y, curve, np.array([middle]))[:, 0]
+    if middle >= y["time"].max():  # nobody was followed so long: nothing is known of that time
+        errors = np.full(len(y), np.nan)
     tau = float(np.quantile(y["time"][y["event"]], 0.9))
     return {
         "Harrell's C": share(measures.harrell_pairs(y)),

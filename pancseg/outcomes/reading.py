@@ -24,6 +24,7 @@ _DOT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 _MAY_BE_THOUSANDS = "comma_may_part_thousands"
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_DOT_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 
 
 def read_text_table(path: Path, what: str) -> pd.DataFrame:
@@ -54,8 +55,9 @@ def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
     """Return a column of text as numbers, NaN where missing; a decimal comma is understood.
 
     Raises:
-        ValueError: text that is no number, both ``.`` and ``,`` as decimal marks, or numbers such
-            as 1,234 of a file whose cells are parted by commas or tabs: they may be thousands.
+        ValueError: text that is no number, both ``.`` and ``,`` as decimal marks, numbers such as
+            1,234 of a file whose cells are parted by commas or tabs, or 1.234 beside whole numbers
+            in one whose cells are parted by semicolons: they may be thousands.
     """
     present = cells[~is_missing(cells)]
     with_comma = present.map(lambda cell: bool(_COMMA.fullmatch(cell)))
@@ -64,6 +66,14 @@ def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
         raise ValueError(
             f"{what}: in {shown(present[with_comma], 1)} the comma may be a decimal mark or part "
             "thousands; write 1234 or 1.234"
+        )
+    dotted = present[present.str.contains(".", regex=False)]
+    alike = dotted.map(lambda cell: bool(_DOT_THOUSANDS.fullmatch(cell)))
+    written_whole = 0 < len(dotted) < len(present) and not with_comma.any()
+    if written_whole and alike.all() and cells.attrs.get(_MAY_BE_THOUSANDS) is False:
+        raise ValueError(
+            f"{what}: in {shown(dotted, 1)}, beside whole numbers, the dot may be a decimal mark "
+            "or part thousands; write 1234 or 1,234"
         )
     if with_comma.any() and present.str.contains(".", regex=False).any():
         raise ValueError(f"{what}: both 1.5 and 1,5 are used; use one decimal mark")

@@ -81,10 +81,13 @@ def sections(
     found.append(Section("Warnings", list(warned) or ["None."]))
     found.append(_canary(results))
     if not results.leaks:
-        found += [_performance(results), _differences(results), _calibration(results)]
+        found.append(_performance(results))
+        if results.differences:
+            found.append(_differences(results))
+        found.append(_calibration(results))
         found += [_pictures(results)]
         if results.settings.kind == "survival":
-            found.append(_log_rank(results))
+            found.append(_log_rank(results, joined))
     found += [_features(results), Section("Methods", METHODS)]
     found.append(Section("What it cannot know", CANNOT_KNOW))
     found.append(Section("Made by", [made_by()]))
@@ -131,7 +134,7 @@ def _marked(line: str) -> str:
 
 def clear_text(results: Results, joined: Joined) -> str:
     """Return ``CLEAR.md``."""
-    items = checklist(joined, results.settings, not results.leaks)
+    items = checklist(joined, results.settings, not results.leaks, bool(results.differences))
     part = Section(
         "By item",
         ["The 58 items of CLEAR (Kocak et al. 2023, Insights Imaging 14:75), in our words."],
@@ -172,8 +175,7 @@ def _verdict(results: Results) -> Section:
 
 def _data(joined: Joined, outcome: Outcome) -> str:
     rows, p = joined.features.shape
-    patients = joined.count()
-    n = f"{rows} patients" if rows == patients else f"{rows} rows of {patients} patients"
+    n = joined.size()
     if outcome.kind == "survival":
         return f"{n}, {int(outcome.y['event'].sum())} events, {p} features."
     rest, positive = outcome.classes
@@ -211,7 +213,11 @@ def _calibration(results: Results) -> Section:
     rows = [
         [name, with_interval(a), with_interval(b)] for name, (a, b) in results.calibration.items()
     ]
-    line = "Slope 1 and intercept 0 are ideal; a slope below 1 says that predictions are extreme."
+    line = (
+        "Slope 1 and intercept 0 are ideal; a slope below 1 says that predictions are extreme. "
+        "Means over repeats; intervals are the patient bootstrap's alone. The pictures' curves are "
+        "of predictions averaged over repeats, which are less extreme than one model's."
+    )
     return Section("Calibration", [line], ["model", "slope", "intercept"], rows)
 
 
@@ -220,19 +226,22 @@ def _pictures(results: Results) -> Section:
     return Section("Pictures", pictures=[first, "calibration.png", "decision_curve.png"])
 
 
-def _log_rank(results: Results) -> Section:
+def _log_rank(results: Results, joined: Joined) -> Section:
     from lifelines.statistics import logrank_test
 
     y, high = results.study.y, risk_groups(results, RADIOMICS)
     if high.all() or not high.any():
         return Section("Risk groups", ["All patients are in one group."])
+    counted = f"Above the training median in most repeats: {int(np.sum(high))} of {joined.size()}"
+    if joined.count() < len(y):
+        line = f"{counted}. No log-rank test: it takes each row for a patient of its own."
+        return Section("Risk groups", [line])
     found = logrank_test(y["time"][high], y["time"][~high], y["event"][high], y["event"][~high])
     return Section(
         "Risk groups",
         [
-            f"Above the training median in most repeats: {int(np.sum(high))} of {len(y)} patients; "
-            f"log-rank p = {found.p_value:.2g} (out of fold; folds share patients, so the p-value "
-            "is approximate)."
+            f"{counted}; log-rank p = {found.p_value:.2g} (out of fold; folds share patients, so "
+            "the p-value is approximate)."
         ],
     )
 

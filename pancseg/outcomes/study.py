@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pancseg.outcomes import subtype, survival
 from pancseg.outcomes.coding import class_codes, event_codes, survival_times
@@ -23,6 +23,7 @@ from pancseg.outcomes.validate import Block, Recipe, Study
 RADIOMICS, VOLUME, CLINICAL, CHANCE = "radiomics", "volume only", "clinical only", "chance"
 BOTH = "clinical + radiomics"
 FEWEST_EVENTS, FEWEST_OF_CLASS, FEWEST_PATIENTS, FEWEST_OF_BATCH = 10, 10, 20, 10
+FEWEST_CANARIES = FEWEST_GROUPS = 3
 _FEW_PATIENTS, _EVENTS_PER_VARIABLE, _SMALL_SHARE = 100, 10, 0.2
 
 
@@ -56,6 +57,13 @@ class ModelSettings(BaseModel):
     event_is: str | None = None
     trust_times: bool = False
     stability_sha256: str | None = None
+
+    @field_validator("canary")
+    @classmethod
+    def _can_sing(cls, runs: int) -> int:
+        if 0 < runs < FEWEST_CANARIES:
+            raise ValueError(f"{runs} runs cannot find a leak; take {FEWEST_CANARIES} or more")
+        return runs
 
 
 @dataclass(frozen=True)
@@ -182,6 +190,19 @@ def _refuse_few_groups(groups: int, settings: ModelSettings) -> None:
         )
 
 
+def _refuse_lonely_class(joined: Joined, outcome: Outcome) -> None:
+    """Refuse a class, or events, of so few groups that a training fold has none of it."""
+    what = "events" if outcome.kind == "survival" else "patients of a class"
+    for code in (1,) if outcome.kind == "survival" else (0, 1):
+        groups = len(np.unique(joined.groups[outcome.strata == code]))
+        if groups < FEWEST_GROUPS:
+            raise ValueError(
+                f"all {what} lie in {groups} of {len(np.unique(joined.groups))} groups of rows "
+                f"that stay together; at least {FEWEST_GROUPS} are needed, so that each fold "
+                "trains on some: name another --group"
+            )
+
+
 def _refuse_batches(joined: Joined, batch: np.ndarray) -> None:
     names = np.unique(batch)
     sizes = np.array([joined.count(batch == name) for name in names])
@@ -200,15 +221,15 @@ def warnings_of(joined: Joined, outcome: Outcome, settings: ModelSettings) -> li
     n, p = joined.count(), joined.features.shape[1]
     smaller = _smaller(joined, outcome)
     what = "events" if outcome.kind == "survival" else "patients of the smaller class"
-    largest = max(k for k in subtype.SIZES if k <= max(subtype.SIZES[0], smaller // 4))
+    name, most = _largest_model(joined, settings, smaller)
     if n < _FEW_PATIENTS:
         found.append(f"{n} patients: intervals are wide, and a small study finds mostly luck.")
     if (groups := len(np.unique(joined.groups))) < FEWEST_PATIENTS:
         found.append(f"{groups} groups of rows stay together: intervals over so few say little.")
-    if smaller / largest < _EVENTS_PER_VARIABLE:
+    if smaller / most < _EVENTS_PER_VARIABLE:
         found.append(
-            f"{smaller} {what} for models of up to {largest} features: "
-            f"{smaller / largest:.1f} per variable, fewer than {_EVENTS_PER_VARIABLE}."
+            f"{smaller} {what} for models of up to {most} variables ({name}): "
+            f"{smaller / most:.1f} per variable, fewer than {_EVENTS_PER_VARIABLE}."
         )
     if smaller / p < 1:
         found.append(f"{p} candidate features for {smaller} {what}: {smaller / p:.2g} for each.")
@@ -218,13 +239,29 @@ def warnings_of(joined: Joined, outcome: Outcome, settings: ModelSettings) -> li
         found += _odd_times(outcome.y)
     columns = pd.concat([joined.features, joined.clinical], axis=1)
     found += _separation(columns, outcome)
+    return found + _blind_spots(joined, outcome)
+
+
+def _blind_spots(joined: Joined, outcome: Outcome) -> list[str]:
+    """Return what cannot be told apart for want of a column, or because two go together."""
+    found = []
     if joined.volume.shape[1] == 0:
         found.append("No volume column: whether radiomics measured only volume cannot be told.")
     if joined.clinical.shape[1] == 0:
         found.append("No clinical column (--clinical): what radiomics adds to them is not known.")
     if joined.batch is not None:
-        found += _confounded(joined.batch, outcome.strata)
+        found += _confounded("Scanner or site", joined.batch, outcome.strata, _COMBAT)
+    if joined.grids is not None and len(np.unique(joined.grids)) > 1:
+        found += _confounded("The grid (qc_grid_mm)", joined.grids, outcome.strata, _GRIDS)
     return found
+
+
+def _largest_model(joined: Joined, settings: ModelSettings, smaller: int) -> tuple[str, int]:
+    """Return which of the models that are judged sees most variables, and how many."""
+    sizes = [k for k in subtype.SIZES if k <= max(subtype.SIZES[0], smaller // 4)]
+    chosen = max(sizes) if settings.model == "elastic-net" else subtype.TREE_COLUMNS
+    chosen, clinical = min(chosen, joined.features.shape[1]), joined.clinical.shape[1]
+    return (BOTH, chosen + clinical) if clinical else (RADIOMICS, chosen)
 
 
 def _odd_times(y: np.ndarray) -> list[str]:
@@ -258,6 +295,7 @@ def make_study(
     if settings.model not in models:
         raise ValueError(f"--model: there is no {settings.model!r}; known are {', '.join(models)}")
     _refuse_few_groups(len(np.unique(joined.groups)), settings)
+    _refuse_lonely_class(joined, outcome)
     icc = None if stability is None else tuple(stability.reindex(joined.features.columns))
     blocks = {RADIOMICS: _radiomics(joined, icc)}
     for name, frame in ((VOLUME, joined.volume), (CLINICAL, joined.clinical)):
@@ -381,13 +419,15 @@ def _orders_events(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.asarray((z[event] >= highest).all(axis=0))
 
 
-def _confounded(batch: np.ndarray, strata: np.ndarray) -> list[str]:
+_COMBAT = "ComBat then removes biology together with the site, or leaves some of the site."
+_GRIDS = (
+    "texture depends on the grid, so that radiomics may have measured the voxel size; take one "
+    "grid for all, or --batch qc_grid_mm."
+)
+
+
+def _confounded(what: str, batch: np.ndarray, strata: np.ndarray, then: str) -> list[str]:
     from scipy.stats import chi2_contingency
 
     p = chi2_contingency(pd.crosstab(batch, strata)).pvalue
-    if p > 0.05:
-        return []
-    return [
-        f"Scanner or site goes with the outcome (chi-squared p = {p:.2g}): ComBat then removes "
-        "biology together with the site, or leaves some of the site."
-    ]
+    return [f"{what} goes with the outcome (chi-squared p = {p:.2g}): {then}"] * bool(p <= 0.05)

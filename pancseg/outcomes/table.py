@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from pancseg import columns
 from pancseg.outcomes.clinical import clinical_levels, clinical_numbers, finite
@@ -66,6 +68,7 @@ class Origin:
         region: ``roi`` of all rows, where the table has it.
         volume: name of the volume's column, if there is one.
         group: the column whose equal values were never parted, if one was named.
+        grids: ``qc_grid_mm`` of all rows, where the table has it.
         levels: of each clinical variable its texts in order, the first one without an indicator;
             none for numbers.
     """
@@ -76,6 +79,7 @@ class Origin:
     volume: str | None = None
     group: str | None = None
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    grids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,12 +91,14 @@ class Features:
         text: every column as read, same index.
         origin: what is known of them.
         notes: what was left out, in sentences.
+        unusable: ids of rows that failed the verdict.
     """
 
     values: pd.DataFrame
     text: pd.DataFrame
     origin: Origin
     notes: tuple[str, ...] = ()
+    unusable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,10 @@ class Joined:
         batch: (n,) scanner or site, or None.
         origin: what is known of them.
         patients: (n,) whose rows they are, where groups are of several; None: the groups.
+        grids: (n,) ``qc_grid_mm``, or None.
         notes: what was joined and left out, in sentences.
         unmatched: ids with the file that lacks them.
+        unusable: ids of FEATURES that failed the verdict.
     """
 
     features: pd.DataFrame
@@ -120,12 +128,19 @@ class Joined:
     batch: np.ndarray | None
     origin: Origin = Origin()
     patients: np.ndarray | None = None
+    grids: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     unmatched: pd.DataFrame = field(default_factory=pd.DataFrame)
+    unusable: tuple[str, ...] = ()
 
     def count(self, rows: np.ndarray | slice = slice(None)) -> int:
         """Return how many patients these rows are of."""
         return len(np.unique((self.groups if self.patients is None else self.patients)[rows]))
+
+    def size(self, rows: np.ndarray | slice = slice(None)) -> str:
+        """Return how many they are in words: patients, or rows of fewer patients."""
+        patients, count = self.count(rows), len(self.features[rows])
+        return f"{count} patients" if count == patients else f"{count} rows of {patients} patients"
 
     def rows(self, keep: np.ndarray, note: str | None = None) -> Joined:
         """Return the cohort with these rows only, and a note on why."""
@@ -138,6 +153,7 @@ class Joined:
             groups=self.groups[keep],
             batch=None if self.batch is None else self.batch[keep],
             patients=None if self.patients is None else self.patients[keep],
+            grids=None if self.grids is None else self.grids[keep],
             notes=self.notes + ((note,) if note else ()),
         )
 
@@ -156,7 +172,10 @@ def read_features(path: Path, options: TableOptions, known: Origin | None = None
     text = read_text_table(path, "FEATURES")
     id_column = _id_column(text, options.id_column, ("patient_id",), "FEATURES")
     text, region, notes = _of_one_region(text, options, known)
+    every = text[id_column]
     text = _usable_rows(text, options, notes)
+    usable = {"", *text[id_column]}
+    unusable = tuple(name for name in dict.fromkeys(every) if name not in usable)
     text = _indexed(text, id_column, "FEATURES")
     _check_known(text, options.drop, "FEATURES", "--drop")
     settings = None if "settings_sha256" in options.drop else _settings_of(text, known)
@@ -171,8 +190,27 @@ def read_features(path: Path, options: TableOptions, known: Origin | None = None
     if len(empty):
         notes.append(f"{len(empty)} feature columns are empty in every row and were left out.")
     values = values.drop(columns=empty)
-    origin = Origin(tuple(map(str, values.columns)), settings, region, volume, options.group)
-    return Features(values, text, origin, tuple(notes))
+    grids = tuple(sorted(set(text["qc_grid_mm"]) - {""})) if "qc_grid_mm" in text else ()
+    notes += _grid_notes(text, grids, known)
+    origin = Origin(
+        tuple(map(str, values.columns)), settings, region, volume, options.group, grids=grids
+    )
+    return Features(values, text, origin, tuple(notes), unusable)
+
+
+def _grid_notes(text: pd.DataFrame, grids: tuple[str, ...], known: Origin | None) -> list[str]:
+    """Tell of rows that were measured on several voxel sizes, or on others than a model's."""
+    if known is not None:
+        others = sorted(set(grids) - set(known.grids)) if known.grids else []
+        count = int(text["qc_grid_mm"].isin(others).sum()) if others else 0
+        return [
+            f"warning: {count} rows were measured on a grid that the model has not seen "
+            f"({', '.join(others)} mm): texture depends on it."
+        ] * bool(others)
+    if len(grids) < 2:
+        return []
+    shares = ", ".join(f"{int((text['qc_grid_mm'] == g).sum())} on {g} mm" for g in grids)
+    return [f"Rows were measured on {len(grids)} grids: {shares}. Texture depends on the grid."]
 
 
 def join(
@@ -205,7 +243,8 @@ def join(
             f"--clinical {told[0]}: that column is the outcome itself; a model that is given it "
             "has nothing to foretell"
         )
-    clinical = _indexed(clinical[~is_missing(clinical[id_column])], id_column, "the clinical file")
+    nameless = is_missing(clinical[id_column])
+    clinical = _indexed(clinical[~nameless], id_column, "the clinical file")
     mine = found.values.index
     theirs, note = in_spelling_of(mine, clinical.index)
     clinical = clinical.set_axis(theirs)
@@ -215,13 +254,16 @@ def join(
             f"no id of FEATURES ({len(mine)} rows) is in the clinical file "
             f"({len(clinical)} rows); name the id columns with --id and --outcome-id"
         )
-    alone = unmatched(mine, theirs)
+    alone = unmatched(mine, theirs, found.unusable)
     lost = Counter(alone["missing_from"])
     notes = (
         *found.notes,
-        f"{len(both)} patients matched{note}; {lost['clinical']} of FEATURES are not in the "
+        f"{len(both)} rows matched{note}; {lost['clinical']} of FEATURES are not in the "
         f"clinical file, {lost['features']} of the clinical file are not in FEATURES.",
+        *[f"{int(nameless.sum())} rows of the clinical file have no id."] * bool(nameless.any()),
     )
+    if known is not None:  # who has features only is predicted by them
+        both, clinical = list(mine), clinical.reindex(mine, fill_value="")
     return _columns_of(replace(found, notes=notes), clinical, both, options, alone, known)
 
 
@@ -276,8 +318,10 @@ def _columns_of(
         batch,
         replace(features.origin, levels=levels),
         patients,
+        np.asarray(text["qc_grid_mm"]) if "qc_grid_mm" in text else None,
         (*features.notes, *notes, *more),
         unmatched,
+        features.unusable,
     )
 
 
@@ -294,12 +338,30 @@ def _units(
     groups = np.asarray(text.index, dtype=str) if patients is None else patients
     if (group := _group_column(options, known, outcomes, text)) is not None:
         groups = np.asarray(_named(column(group, "--group"), "--group", "group"), dtype=str)
+        if patients is not None and known is None:  # nothing is trained on new patients
+            groups, joined = _with_patients_whole(groups, patients)
+            notes += [f"{joined} patients lie in several groups of {group}: these are one."] * (
+                joined > 0
+            )
     if patients is None or len(set(patients)) <= len(set(groups)):
         patients = groups  # what is named to keep rows together is a patient, or finer
     if (count := len(set(patients))) < len(patients):
         by = group if patients is groups and group else "patient_id"
         notes.append(f"{len(patients)} rows of {count} patients, by {by}.")
     return groups, patients, notes
+
+
+def _with_patients_whole(groups: np.ndarray, patients: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return groups that part no patient, each named after its first, and how many would be."""
+    several = pd.Series(groups).groupby(patients).nunique()
+    _, left = np.unique(groups, return_inverse=True)
+    _, right = np.unique(patients, return_inverse=True)
+    first = right.max() + 1
+    nodes = first + left.max() + 1
+    edges = coo_array((np.ones(len(left)), (right, first + left)), shape=(nodes, nodes))
+    _, part = connected_components(edges, directed=False)
+    names = pd.Series(groups).groupby(part[right]).transform("first")
+    return names.to_numpy(dtype=str), int((several > 1).sum())
 
 
 def _patients(

@@ -12,6 +12,8 @@ from pancseg.features.ibsi_codes import definitions
 
 EXCESS = 3.0
 """pyradiomics's kurtosis of a normal distribution; IBSI's is 0."""
+REFERENCES = 102
+"""IBSI's values of an unfiltered image that pyradiomics has a feature for, per configuration."""
 
 
 class Reference(NamedTuple):

@@ -120,6 +120,10 @@ def test_a_forest_of_survival_is_saved_and_judged_on_new_patients(tmp_path):
     assert folds["group"].nunique() == 45
     clear = (tmp_path / "out" / "CLEAR.md").read_text()
     assert sum(f"| {n}. " in clear for n in range(1, 59)) == 58
+    assert "| 42. Comparison with other and combined methods | for the user to fill" in clear
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "What radiomics adds:" not in report
+    assert "90 rows of 45 patients. No log-rank test" in report
     words = ["predict", tmp_path / "out", tmp_path / "f.csv", "--out", tmp_path / "p.csv"]
     refused = pancseg(*words)
     assert refused.exit_code == 2
@@ -130,7 +134,7 @@ def test_a_forest_of_survival_is_saved_and_judged_on_new_patients(tmp_path):
     assert "calibration slope" in found.output
     clinical.assign(time=time, event=0).to_csv(tmp_path / "c.csv", index=False)
     refused = pancseg(*words, "--trust-model", "--outcome", tmp_path / "c.csv")
-    assert refused.exit_code == 2
+    assert refused.exit_code == 1
     assert "no event in 90 patients" in refused.output
 
 

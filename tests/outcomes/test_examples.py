@@ -24,8 +24,10 @@ def test_example(name, tmp_path):
     table = pd.DataFrame(x, columns=list("abc"))
     table.insert(0, "patient_id", [f"{n:03d}" for n in range(40)])
     table.insert(1, "qc_status", ["fail"] + ["pass"] * 39)
+    table.insert(2, "roi", "pancreas")
+    table.loc[5, "c"] = np.nan
     table.to_csv(tmp_path / "f.csv", index=False)
-    families = ["id", "quality", "shape", "shape", "shape"]
+    families = ["id", "quality", "id", "shape", "shape", "shape"]
     pd.DataFrame({"name": table.columns, "family": families}).to_csv(tmp_path / "b.csv")
     clinical = pd.DataFrame({"patient_id": table["patient_id"], "label": (x[:, 0] > 0).astype(int)})
     clinical.to_csv(tmp_path / "c.csv", index=False)

@@ -132,7 +132,7 @@ def test_patients_without_an_outcome_are_predicted(fitted, tmp_path, grade):
 def test_what_cannot_be_judged_is_predicted_all_the_same(fitted, tmp_path):
     table, clinical = cohort(2, 5)
     result, _ = predict(fitted, tmp_path, table, clinical.assign(grade="low"))
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "one class only in 5 patients; they were predicted, not judged" in result.output
     assert len(pd.read_csv(tmp_path / "p.csv")) == 5
     table, clinical = cohort(2)
@@ -156,7 +156,48 @@ def test_missing_values_are_told_and_a_patient_without_any_gets_no_prediction(fi
     assert found["radiomics"].isna().sum() == 1
     there = found["volume_only"].notna()
     auc = roc_auc_score(clinical["grade"][there] == "high", found["volume_only"][there])
-    assert f"volume only (58 patients): AUC {auc:.3f}" in result.output
+    assert f"volume only (58 rows): AUC {auc:.3f}" in result.output
+    judged = pd.read_csv(tmp_path / "p_validation.csv").set_index(["model", "measure"])
+    assert judged.loc[("volume only", "AUC"), "value"] == pytest.approx(auc)
+    assert set(judged["rows"]) == {60}
+    assert set(judged["positive_or_events"]) == {int((clinical["grade"] == "high").sum())}
+
+
+def test_nobody_of_features_is_dropped(fitted, tmp_path):
+    """Neither who is not in CLINICAL nor who failed the verdict."""
+    table, clinical = cohort(2)
+    table.loc[7, "qc_status"] = "fail"
+    result, found = predict(fitted, tmp_path, table, clinical[10:])
+    assert result.exit_code == 0, result.output
+    assert sorted(found["id"]) == sorted(table["patient_id"])
+    assert "49 rows" not in result.output
+    assert "external validation, 50 patients with a known outcome" in result.output
+    found = found.set_index("id")
+    assert found.loc["P007"].isna().all()
+    assert found.drop("P007")["radiomics"].notna().all()
+    assert found.loc["P003", "volume_only"] == found.loc["P003", "volume_only"]
+    assert np.isnan(found.loc["P003", "clinical_only"])
+    assert found.drop("P007").loc["P010":, "clinical_only"].notna().all()
+
+
+def test_a_grid_that_the_model_has_not_seen_is_told(tmp_path):
+    table, clinical = cohort(1)
+    table = table.drop(columns="diagnostics_version").assign(qc_grid_mm="1×1×1")
+    table.loc[clinical["grade"] == "high", "qc_grid_mm"] = "2×2×2"
+    result = pancseg(
+        *("model", "subtype", *write(tmp_path, table, clinical)[:1], "--outcome"),
+        *(tmp_path / "new_clinical.csv", "--label", "grade", "--out", tmp_path / "out", *SHORT),
+    )
+    assert result.exit_code == 0, result.output
+    assert "Rows were measured on 2 grids: " in result.output
+    assert "The grid (qc_grid_mm) goes with the outcome" in result.output
+    result, _ = predict(tmp_path / "out", tmp_path, table)
+    assert "not seen" not in result.output
+    table.loc[:2, "qc_grid_mm"] = "3×3×3"
+    result, _ = predict(tmp_path / "out", tmp_path, table)
+    assert "warning: 3 rows were measured on a grid that the model has not seen (3×3×3" in (
+        result.output
+    )
 
 
 def test_rows_of_a_patient_are_told_from_patients(fitted, tmp_path):
@@ -169,6 +210,7 @@ def test_rows_of_a_patient_are_told_from_patients(fitted, tmp_path):
     grouped, _ = predict(fitted, tmp_path, table, clinical, *ids)
     assert grouped.exit_code == 0, grouped.output
     assert "60 rows of 6 patients, by patient_id." in grouped.output
+    assert "external validation, 60 rows of 6 patients with" in grouped.output
     parted, _ = predict(fitted, tmp_path, table, clinical, *ids, "--group", "scan_id")
     assert parted.exit_code == 0, parted.output
     assert "rows of" not in parted.output
@@ -183,6 +225,7 @@ def test_the_report_names_the_classes_and_the_settings_all_choices(fitted):
         "region": "pancreas",
         "volume": "original_shape_VoxelVolume",
         "group": None,
+        "grids": [],
         "levels": {"sex": ["female", "male"], "age": []},
     }
 
@@ -206,6 +249,17 @@ def test_the_event_of_the_training_is_the_event_of_new_patients(tmp_path):
     result, _ = predict(tmp_path / "out", tmp_path, *cohort(2))
     assert result.exit_code == 0, result.output
     assert "external validation, 60 patients" in result.output
+    table, clinical = cohort(2)
+    result, _ = predict(tmp_path / "out", tmp_path, table, clinical.assign(time=clinical.time * 30))
+    assert "are both in the same unit?" in result.output
+    short = clinical.assign(time=clinical["time"] / 300)
+    result, _ = predict(tmp_path / "out", tmp_path, table, short)
+    assert "nobody was followed for" in result.output
+    judged = pd.read_csv(tmp_path / "p_validation.csv").set_index(["model", "measure"])["value"]
+    unknown = [name for name in judged.index if name[1].startswith(("AUC at", "Brier at"))]
+    assert len(unknown) >= 4
+    assert judged[unknown].isna().all()
+    assert judged["radiomics", "Harrell's C"] > 0
 
 
 @pytest.mark.parametrize(
@@ -258,6 +312,18 @@ def test_patients_are_counted_not_their_rows(tmp_path):
     )
     assert result.exit_code == 2
     assert "the smaller class has 9 of 30 patients" in result.output
+
+
+def test_a_class_of_few_groups_is_refused(tmp_path):
+    table, clinical = cohort(1)
+    clinical["site"] = np.where(clinical["grade"] == "high", 0, 1 + np.arange(N) % 8)
+    paths = write(tmp_path, table.drop(columns="diagnostics_version"), clinical)
+    result = pancseg(
+        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+        *("--group", "site", "--out", tmp_path / "out", "--model", "random-forest"),
+    )
+    assert result.exit_code == 2
+    assert "all patients of a class lie in 1 of 9 groups" in result.output
 
 
 def test_groups_that_the_folds_cannot_part_are_refused(tmp_path):

@@ -71,7 +71,28 @@ def test_ids_as_integers_or_strings(tmp_path, spelling):
     found = joined(tmp_path, features=features, clinical=clinical)
     assert list(found.outcomes["time"]) == ["1", "2", "4"]
     assert set(map(tuple, found.unmatched.to_numpy())) == {("3", "clinical"), ("9", "features")}
-    assert any("3 patients matched" in note for note in found.notes)
+    assert any("3 rows matched" in note for note in found.notes)
+
+
+def test_who_failed_the_verdict_is_not_called_missing(tmp_path):
+    found = joined(tmp_path, clinical="patient_id,time\nP1,3\nP2,7\nP4,5\n,8\n-,9\n")
+    assert set(map(tuple, found.unmatched.to_numpy())) == {("P3", "clinical"), ("P2", "left out")}
+    assert found.unusable == ("P2",)
+    assert any("0 of the clinical file are not in FEATURES" in note for note in found.notes)
+    assert any("2 rows of the clinical file have no id" in note for note in found.notes)
+
+
+def test_a_group_parts_no_patient(tmp_path):
+    """P1 was in two hospitals: these are one group, with all their patients."""
+    features = "scan_id,patient_id,a\n" + "".join(
+        f"s{n},{patient},{n}\n" for n, patient in enumerate(("P1", "P1", "P2", "P3", "P4"))
+    )
+    clinical = "scan_id,time,hospital\ns0,1,A\ns1,2,B\ns2,3,B\ns3,4,C\ns4,5,D\n"
+    options = TableOptions(id_column="scan_id", group="hospital")
+    found = joined(tmp_path, options, features=features, clinical=clinical)
+    assert list(found.groups) == ["A", "A", "A", "C", "D"]
+    assert found.count() == 4
+    assert any("1 patients lie in several groups of hospital" in note for note in found.notes)
 
 
 def test_parquet_is_the_same_as_csv(tmp_path):
@@ -284,6 +305,13 @@ def test_a_comma_that_may_part_thousands_is_refused(tmp_path):
     assert list(numbers(table["b"], "b")) == [1.25, 3.456]
     with pytest.raises(ValueError, match="in '1,234' and 1 more the comma may be"):
         clinical_numbers(table["a"], "a")
+    dotted = read_text_table(
+        files(tmp_path, "id;a;b;c\nP1;37;1.250;1.5\nP2;12.500;2.000;2\n")[0], "t"
+    )
+    with pytest.raises(ValueError, match=r"in '12\.500', beside whole numbers, the dot may be"):
+        numbers(dotted["a"], "a")
+    assert list(numbers(dotted["b"], "b")) == [1.25, 2.0]
+    assert list(numbers(dotted["c"], "c")) == [1.5, 2.0]
     german = read_text_table(files(tmp_path, "id;a\nP1;1,234\nP2;5,678\n")[0], "t")
     assert list(numbers(german["a"], "a")) == [1.234, 5.678]
 

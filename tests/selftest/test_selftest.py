@@ -26,6 +26,14 @@ def test_a_value_outside_is_named_and_the_exit_code_is_1(monkeypatch: pytest.Mon
     assert "stat_kurt: 2.64" in result.stdout
 
 
+def test_references_that_are_missing_are_no_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = [selftest.Score("digital phantom, 3D, averaged", 10, 10, ())]
+    monkeypatch.setattr(selftest, "digital_phantom", lambda: iter(few))
+    result = CliRunner().invoke(app, ["selftest"])
+    assert result.exit_code == 1
+    assert "3D, averaged: fewer than IBSI's 102 values were compared" in result.stderr
+
+
 def test_a_folder_without_ibsis_data_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["selftest", "--ibsi-data", str(tmp_path)])
     assert result.exit_code == 2
