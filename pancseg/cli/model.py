@@ -24,6 +24,13 @@ app = typer.Typer(
 )
 _PACKAGES = ("dcurves", "jinja2", "lifelines", "matplotlib", "skops")
 
+
+def _can_sing(runs: int) -> int:
+    if runs in (1, 2):
+        raise typer.BadParameter(f"{runs} are too few to find a leak; take 3 or more, or 0")
+    return runs
+
+
 FeatureTable = Annotated[
     Path,
     typer.Argument(
@@ -71,6 +78,7 @@ CanaryRuns = Annotated[
         "--canary",
         min=0,
         max=1000,
+        callback=_can_sing,
         help="Runs on permuted outcomes and on noise, 3 or more; 0: none.",
     ),
 ]
@@ -237,12 +245,14 @@ def predict(
 ) -> None:
     """Apply a fitted model to new patients; with their outcomes, judge it.
 
-    OUT is a CSV with a row for every row of FEATURES and one column per model;
+    OUT is a CSV with a row for every id of FEATURES and one column per model;
     how the model did goes to <OUT>_validation.csv. Exit code 1 when outcomes are
     known that cannot judge it, such as one class only.
     """
     with usage_errors(verbose):
         need("model", _PACKAGES, "model")
+        import pandas as pd
+
         from pancseg.export.whole_files import write_whole
         from pancseg.outcomes import predict as new
         from pancseg.outcomes.outputs import MODEL_FILE, csv_bytes
@@ -254,14 +264,22 @@ def predict(
             raise ValueError(f"DIR holds no {MODEL_FILE}; name the folder that `model` wrote")
         saved = read_model((fitted / MODEL_FILE).read_bytes(), trust_model)
         options = TableOptions(id_column, outcome_id, group, roi)
+        beside = out.with_name(f"{out.stem}_validation.csv")
+        inputs = {path.resolve() for path in (features, outcome) if path}
+        if taken := inputs & {out.resolve(), beside.resolve()}:
+            raise ValueError(f"--out: {taken.pop().name} is read, and would be written over")
         joined = new.read_new(saved, features, outcome, options)
         table, notes = new.predictions(saved, joined)
+        more, told_more = new.without_clinical_row(saved, features, options, joined)
+        table = pd.concat([table, more] if len(more) else [table], ignore_index=True)
         lines: list[str] = []
         out.parent.mkdir(parents=True, exist_ok=True)
+        beside.unlink(missing_ok=True)  # of an earlier run
         write_whole({out: csv_bytes(table)})
         if not quiet:
-            count = len(table) - len(joined.unusable)
-            told = [*joined.notes, *notes, f"{count} rows predicted, OUT is written"]
+            count = int(table.drop(columns="id").notna().any(axis=1).sum())
+            end = f"{count} of {len(table)} rows predicted, OUT is written"
+            told = [*joined.notes, *notes, *told_more, end]
             say("\n".join(told), sys.stdout)
         known = new.known_outcome(saved, joined, positive, event_is)
         if known is None and outcome is not None:
@@ -277,8 +295,7 @@ def predict(
             except ValueError as error:
                 say(f"pancseg: {error}", sys.stderr)
                 raise typer.Exit(1) from None
-            beside = out.with_name(f"{out.stem}_validation.csv")
-            write_whole({beside: csv_bytes(new.validation_table(found, y))})
+            write_whole({beside: csv_bytes(new.validation_table(found, rows, y))})
             for name, measured in found.items():
                 text = ", ".join(f"{key} {with_interval(value)}" for key, value in measured.items())
                 count = int(rows[new.column_of(name)].notna().sum())

@@ -24,7 +24,10 @@ def selftest(
     ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Compare this build's features with IBSI's reference values; exit code 1 if one disagrees."""
+    """Compare this build's features with IBSI's reference values.
+
+    Exit code 1 if one disagrees, or is not there.
+    """
     with usage_errors(verbose):
         from pancseg import selftest as proof
 
@@ -41,8 +44,8 @@ def selftest(
     say(f"{agree:>4} of {compared}  values agree with IBSI's reference values", sys.stdout)
     if cut_off:
         say(
-            f"pancseg: {cut_off[0]}: fewer than IBSI's {proof.REFERENCES} values were compared; "
-            "is a file of --ibsi-data cut off?",
+            f"pancseg: {cut_off[0]}: fewer than IBSI's {proof.REFERENCES} values were compared"
+            + ("; is a file of --ibsi-data cut off?" if ibsi_data else ""),
             sys.stderr,
         )
     if cut_off or agree < compared:

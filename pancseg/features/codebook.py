@@ -22,9 +22,11 @@ _BIN_SETTINGS = frozenset({"binWidth", "binCount"})
 _BINNED_FIRST_ORDER = frozenset({"Entropy", "Uniformity"})
 
 _SHIFTED = frozenset({"Energy", "RootMeanSquared"})
-_AT_DISTANCES = frozenset({"glcm", "gldm", "ngtdm"})
-_WEIGHTED = frozenset({"glcm", "glrlm"})
-"""What ``voxelArrayShift``, ``distances`` and ``weightingNorm`` of pyradiomics change."""
+_OWN = frozenset({"ngtdm", "glrlm"})
+"""In these pyradiomics counts voxels without neighbours otherwise than IBSI."""
+_AT_DISTANCES = frozenset({"glcm", "gldm"})
+_WEIGHTED = frozenset({"glcm"})
+"""What else ``voxelArrayShift``, ``distances`` and ``weightingNorm`` of pyradiomics change."""
 
 
 class Filter(NamedTuple):
@@ -159,7 +161,8 @@ def ibsi_status(definition: Definition, applied: Filter, settings: FeatureSettin
 
     * ``not IBSI``: the feature has no code; or its filter is none of IBSI's; or its intensities
       were normalised; or, in mode pyradiomics, the value depends on what pyradiomics does its own
-      way: its resampling (every feature), its filters, its bins of fixed width, its axis lengths;
+      way: its resampling (every feature), its filters, its bins of fixed width, its axis lengths,
+      its NGTDM and GLRLM, which count voxels without neighbours otherwise;
       or on a setting that makes another feature of it, such as ``symmetricalGLCM: false``.
     * ``reference-verified here``: mode ibsi, and pancseg's tests compare the feature of such an
       image with IBSI's reference values.
@@ -177,10 +180,8 @@ def ibsi_status(definition: Definition, applied: Filter, settings: FeatureSettin
         tolerant = definition.feature_class == "gldm" and setting.get("gldm_a")
         return REFERENCE_VERIFIED if verified and not tolerant else IBSI
     resampled = bool(setting.get("resampledPixelSpacing") or settings.thick_slices)
-    # pyradiomics's own NGTDM and GLRLM count voxels apart from the rest otherwise than IBSI.
-    own_bins = is_binned(definition) and (
-        setting.get("binCount") is None or definition.feature_class in ("ngtdm", "glrlm")
-    )
+    own_bins = is_binned(definition) and setting.get("binCount") is None
+    own_bins = own_bins or definition.feature_class in _OWN
     others = resampled or own_bins or applied.name != "original"
     return NOT_IBSI if others or _redefined(definition, setting) else IBSI
 

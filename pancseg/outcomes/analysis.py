@@ -29,6 +29,9 @@ COMPARISONS = (
 )
 
 
+_MOST_REPEATS = 10
+
+
 @dataclass(frozen=True)
 class Results:
     """Everything that a report says.
@@ -153,17 +156,18 @@ def calibration(
 ) -> tuple[Estimate, Estimate]:
     """Return slope and intercept of out-of-fold predictions.
 
-    Means over repeats, each of which is of models as the shipped one is. Subtype: of the outcome's
-    logit on the prediction's. Survival: the slope is the coefficient of the log hazard in a Cox
-    model stratified by fold; there is no intercept (NaN).
+    One fit to the predictions of all repeats (ten at most), each of which is of models as the
+    shipped one is. Subtype: of the outcome's logit on the prediction's. Survival: the slope is the
+    coefficient of the log hazard in a Cox model stratified by fold; there is no intercept (NaN).
     """
-    scores, y = validation.models[name].score, study.y
+    scores = validation.models[name].score[:_MOST_REPEATS]
+    count = len(scores)
+    y, weights = np.tile(study.y, count), np.tile(weights, (1, count))
     if y.dtype.names is None:
-        lines = [logistic_line(y, score, weights) for score in scores]
-        slope, intercept = np.mean(lines, axis=0)
+        slope, intercept = logistic_line(y, scores.ravel(), weights)
     else:
-        pairs = zip(scores, validation.folds, strict=True)
-        slope = np.mean([cox_slope(y, score, folds, weights) for score, folds in pairs], axis=0)
+        strata = validation.folds[:count] + study.outer * np.arange(count)[:, None]
+        slope = cox_slope(y, scores.ravel(), strata.ravel(), weights)
         intercept = np.full(len(slope), np.nan)
     return estimate(slope), estimate(intercept)
 

@@ -170,7 +170,9 @@ def _settled(
         35: (DONE, f"inner {settings.inner} folds, seed {settings.seed}; settings.yaml"),
         37: (DONE, "the model was declared beforehand; the best of several is not chosen"),
         38: (DONE, f"internal: {folds}; external: pancseg predict --outcome"),
-        39: (USER, f"{shown} names the measures; why these is for you to say"),
+        39: (USER, "report.md names the measures; why these is for you to say")
+        if performance
+        else (USER, shown),
         40: (DONE, f"bootstrap of patients, {settings.resamples} resamples; {shown}"),
         41: (DONE, f"difference with its interval; {shown}") if compared else nothing,
         42: (DONE, f"volume, clinical, both, chance, as far as columns were given; {shown}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -76,6 +77,8 @@ def saved_model(
         "patients": len(outcome.y),
         "made_by": report.made_by(),
     }
+    if outcome.kind == "survival":
+        facts["median_time"] = float(np.median(outcome.y["time"]))
     return SavedModel(outcome.kind, {name: results.final[name] for name in names}, facts)
 
 

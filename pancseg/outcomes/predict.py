@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +39,7 @@ from pancseg.outcomes.table import (
 from pancseg.outcomes.validate import Fitted
 
 _ANOTHER_UNIT = 7
-"""Days, weeks, months and years are that far apart, and cohorts' times rarely."""
+"""Days are farther from months, and months from years; two cohorts' medians rarely are."""
 
 
 def origin_of(saved: SavedModel) -> Origin:
@@ -46,7 +47,9 @@ def origin_of(saved: SavedModel) -> Origin:
     facts = saved.facts["origin"]
     levels = {name: tuple(texts) for name, texts in facts["levels"].items()}
     tuples = {name: tuple(facts[name]) for name in ("features", "grids") if name in facts}
-    return Origin(**{**facts, **tuples, "levels": levels})
+    fields = {field.name for field in dataclasses.fields(Origin)}
+    told = {name: value for name, value in facts.items() if name in fields}
+    return Origin(**{**told, **tuples, "levels": levels})
 
 
 def read_new(
@@ -63,13 +66,45 @@ def read_new(
     Raises:
         ValueError: see :mod:`table`.
     """
-    known, facts, used = origin_of(saved), saved.facts, _used(saved)
-    known = replace(known, features=tuple(name for name in known.features if name in used))
-    options = replace(options, batch=facts["batch_column"], exclude_warn=facts["exclude_warn"])
+    known, options = _as_known(saved, options)
     found = read_features(features, options, known=known)
     if clinical is None:
         return without_clinical(found, options, known)
     return join(found, clinical, options, tuple(saved.facts["outcome"]), known)
+
+
+def _as_known(saved: SavedModel, options: TableOptions) -> tuple[Origin, TableOptions]:
+    """Return what the model knows of its table, as far as it uses it, and how new ones are read."""
+    known, facts, used = origin_of(saved), saved.facts, _used(saved)
+    known = replace(known, features=tuple(name for name in known.features if name in used))
+    return known, replace(options, batch=facts["batch_column"], exclude_warn=facts["exclude_warn"])
+
+
+def without_clinical_row(
+    saved: SavedModel, features: Path, options: TableOptions, joined: Joined
+) -> tuple[pd.DataFrame, list[str]]:
+    """Predict those of FEATURES whom the clinical file does not know, by features alone.
+
+    Args:
+        saved: the model.
+        features: as for :func:`read_new`.
+        options: likewise.
+        joined: of :func:`read_new`.
+
+    Returns:
+        As :func:`predictions`; without predictions where the model needs the scanner or site.
+    """
+    known, options = _as_known(saved, replace(options, group=None))
+    found = read_features(features, options, known=known)
+    ids = [name for name in found.values.index if name not in joined.features.index]
+    rest = replace(found, values=found.values.loc[ids], text=found.text.loc[ids], unusable=())
+    if not ids:
+        return pd.DataFrame(), []
+    try:
+        table, _ = predictions(saved, without_clinical(rest, options, known))
+    except ValueError as error:
+        return pd.DataFrame({"id": ids}), [f"{len(ids)} rows got no prediction: {error}."]
+    return table, [f"{len(ids)} rows were predicted by features alone."]
 
 
 def predictions(saved: SavedModel, joined: Joined) -> tuple[pd.DataFrame, list[str]]:
@@ -177,6 +212,8 @@ def external(
         weights = measures.bootstrap_weights(groups[there], resamples, 0)
         vectors = judge(saved, name, table[there], y[there], weights)
         found[name] = {measure: estimate(values) for measure, values in vectors.items()}
+    if not found:
+        raise ValueError("external validation: no model predicts patients of both kinds")
     return found
 
 
@@ -187,35 +224,40 @@ def doubts(saved: SavedModel, y: np.ndarray) -> list[str]:
         saved: the model.
         y: their outcomes.
     """
+    if not len(y):
+        return []
+    few = "warning: {} of {} rows {}: what follows says next to nothing"
     if saved.kind == "subtype":
         smaller = int(min(y.sum(), len(y) - y.sum()))
-        return [f"warning: {smaller} of {len(y)} are of the smaller class"] * (
-            smaller < FEWEST_OF_CLASS
-        )
+        told = few.format(smaller, len(y), "are of the smaller class")
+        return [told] * (smaller < FEWEST_OF_CLASS)
     events, middle = int(y["event"].sum()), _middle(saved)
     longest, usual = float(y["time"].max()), float(np.median(y["time"]))
-    found = [f"warning: {events} events"] * (events < FEWEST_EVENTS)
+    found = [few.format(events, len(y), "have an event")] * (events < FEWEST_EVENTS)
     if middle >= longest:
         found.append(
             f"warning: nobody was followed for {middle:.3g}, the middle of the model's times (the "
-            f"longest is {longest:.3g}); AUC and Brier are not known there"
+            f"longest is {longest:.3g}); what needs to know of that time is left out"
         )
-    if not middle / _ANOTHER_UNIT < usual < middle * _ANOTHER_UNIT:
+    fitted = saved.facts.get("median_time", usual)
+    if not fitted / _ANOTHER_UNIT < usual < fitted * _ANOTHER_UNIT:
         found.append(
-            f"warning: times are about {usual:.3g} here and {middle:.3g} in the model; are both "
-            "in the same unit?"
+            f"warning: times are about {usual:.3g} here and {fitted:.3g} in the model's cohort; "
+            "are both in the same unit?"
         )
     return found
 
 
-def validation_table(found: Mapping[str, Mapping[str, Estimate]], y: np.ndarray) -> pd.DataFrame:
-    """Return :func:`external` as a table: a row for each model and measure."""
-    positive = int((y["event"] if y.dtype.names else y).sum())
-    rows = [
-        (name, measure, one.value, one.low, one.high, len(y), positive)
-        for name, measures_ in found.items()
-        for measure, one in measures_.items()
-    ]
+def validation_table(
+    found: Mapping[str, Mapping[str, Estimate]], table: pd.DataFrame, y: np.ndarray
+) -> pd.DataFrame:
+    """Return :func:`external` as a table: a row for each model and measure, with its numbers."""
+    positive = np.asarray(y["event"] if y.dtype.names else y, bool)
+    rows = []
+    for name, measured in found.items():
+        there = table[column_of(name)].notna().to_numpy()
+        counts = int(there.sum()), int(positive[there].sum())
+        rows += [(name, m, one.value, one.low, one.high, *counts) for m, one in measured.items()]
     columns = ["model", "measure", "value", "low_95", "high_95", "rows", "positive_or_events"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -255,7 +297,8 @@ def _judge_survival(
     middle = _middle(saved)
     curve = table[_curve_column(name, middle)].to_numpy()[:, None]
     errors = measures.squared_errors(y, y, curve, np.array([middle]))[:, 0]
-    if middle >= y["time"].max():  # nobody was followed so long: nothing is known of that time
+    unknown = ~y["event"] & (y["time"] < middle)
+    if middle >= y["time"].max() and unknown.any():  # nobody was followed so long
         errors = np.full(len(y), np.nan)
     tau = float(np.quantile(y["time"][y["event"]], 0.9))
     return {

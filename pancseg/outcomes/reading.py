@@ -24,6 +24,8 @@ _DOT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 _MAY_BE_THOUSANDS = "comma_may_part_thousands"
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_DOT_MAY_BE_THOUSANDS = "dot_may_part_thousands"
+_DOT_DECIMAL = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 _DOT_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 
 
@@ -57,7 +59,8 @@ def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
     Raises:
         ValueError: text that is no number, both ``.`` and ``,`` as decimal marks, numbers such as
             1,234 of a file whose cells are parted by commas or tabs, or 1.234 beside whole numbers
-            in one whose cells are parted by semicolons: they may be thousands.
+            in one of semicolons, in which no cell has a dot that can only be a decimal mark: they
+            may be thousands.
     """
     present = cells[~is_missing(cells)]
     with_comma = present.map(lambda cell: bool(_COMMA.fullmatch(cell)))
@@ -69,8 +72,8 @@ def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
         )
     dotted = present[present.str.contains(".", regex=False)]
     alike = dotted.map(lambda cell: bool(_DOT_THOUSANDS.fullmatch(cell)))
-    written_whole = 0 < len(dotted) < len(present) and not with_comma.any()
-    if written_whole and alike.all() and cells.attrs.get(_MAY_BE_THOUSANDS) is False:
+    beside_whole = 0 < len(dotted) < len(present) and not with_comma.any()
+    if beside_whole and alike.all() and cells.attrs.get(_DOT_MAY_BE_THOUSANDS):
         raise ValueError(
             f"{what}: in {shown(dotted, 1)}, beside whole numbers, the dot may be a decimal mark "
             "or part thousands; write 1234 or 1,234"
@@ -188,6 +191,11 @@ def _from_csv(text: str, what: str) -> pd.DataFrame:
     cells = [(row + [""] * width)[:width] for _, row in lines[1:]]
     table = pd.DataFrame(cells, columns=header, dtype=str)
     table.attrs[_MAY_BE_THOUSANDS] = delimiter != ";"  # where that parts cells, "," is decimal
+    table.attrs[_DOT_MAY_BE_THOUSANDS] = delimiter == ";" and not any(
+        _DOT_DECIMAL.fullmatch(cell) and not _DOT_THOUSANDS.fullmatch(cell)
+        for row in cells
+        for cell in row
+    )
     return table
 
 

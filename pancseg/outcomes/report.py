@@ -215,8 +215,8 @@ def _calibration(results: Results) -> Section:
     ]
     line = (
         "Slope 1 and intercept 0 are ideal; a slope below 1 says that predictions are extreme. "
-        "Means over repeats; intervals are the patient bootstrap's alone. The pictures' curves are "
-        "of predictions averaged over repeats, which are less extreme than one model's."
+        "Of all repeats together; intervals are the patient bootstrap's alone. The pictures' "
+        "curves are of predictions averaged over repeats, which are less extreme than one model's."
     )
     return Section("Calibration", [line], ["model", "slope", "intercept"], rows)
 

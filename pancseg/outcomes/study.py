@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from pancseg.outcomes import subtype, survival
 from pancseg.outcomes.coding import class_codes, event_codes, survival_times
@@ -18,12 +18,14 @@ from pancseg.outcomes.leaks import refuse_outcome_values
 from pancseg.outcomes.prepare import plain_preparation, preparation
 from pancseg.outcomes.reading import MISSING, numbers, read_text_table
 from pancseg.outcomes.table import Joined
-from pancseg.outcomes.validate import Block, Recipe, Study
+from pancseg.outcomes.validate import Block, Recipe, Study, training_parts
 
 RADIOMICS, VOLUME, CLINICAL, CHANCE = "radiomics", "volume only", "clinical only", "chance"
 BOTH = "clinical + radiomics"
 FEWEST_EVENTS, FEWEST_OF_CLASS, FEWEST_PATIENTS, FEWEST_OF_BATCH = 10, 10, 20, 10
-FEWEST_CANARIES = FEWEST_GROUPS = 3
+FEWEST_GROUPS = 3
+_USUAL = 5
+"""Rows of a grid, at least, to ask whether it goes with the outcome."""
 _FEW_PATIENTS, _EVENTS_PER_VARIABLE, _SMALL_SHARE = 100, 10, 0.2
 
 
@@ -57,13 +59,6 @@ class ModelSettings(BaseModel):
     event_is: str | None = None
     trust_times: bool = False
     stability_sha256: str | None = None
-
-    @field_validator("canary")
-    @classmethod
-    def _can_sing(cls, runs: int) -> int:
-        if 0 < runs < FEWEST_CANARIES:
-            raise ValueError(f"{runs} runs cannot find a leak; take {FEWEST_CANARIES} or more")
-        return runs
 
 
 @dataclass(frozen=True)
@@ -181,6 +176,11 @@ def _smaller(joined: Joined, outcome: Outcome) -> int:
     return min(joined.count(outcome.strata == code) for code in codes)
 
 
+def _in_training(count: int, settings: ModelSettings) -> int:
+    """Return how many of them an outer fold trains on."""
+    return count * (settings.outer - 1) // settings.outer
+
+
 def _refuse_few_groups(groups: int, settings: ModelSettings) -> None:
     largest_fold = -(-groups // settings.outer)
     if groups < settings.outer or groups - largest_fold < settings.inner:
@@ -198,8 +198,23 @@ def _refuse_lonely_class(joined: Joined, outcome: Outcome) -> None:
         if groups < FEWEST_GROUPS:
             raise ValueError(
                 f"all {what} lie in {groups} of {len(np.unique(joined.groups))} groups of rows "
-                f"that stay together; at least {FEWEST_GROUPS} are needed, so that each fold "
-                "trains on some: name another --group"
+                f"that stay together; at least {FEWEST_GROUPS} are needed: name another --group"
+            )
+
+
+def _refuse_folds_without(study: Study, outcome: Outcome) -> None:
+    """Refuse a study of which some part to train on has one class only, or no event.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    codes = {1} if outcome.kind == "survival" else {0, 1}
+    for train in training_parts(study):
+        if not codes <= set(outcome.strata[train]):
+            what = "no event" if outcome.kind == "survival" else "one class only"
+            raise ValueError(
+                f"{what} would be left to train on in some fold: of groups of rows that stay "
+                "together a few hold most of it; take fewer --folds, or name another --group"
             )
 
 
@@ -251,14 +266,19 @@ def _blind_spots(joined: Joined, outcome: Outcome) -> list[str]:
         found.append("No clinical column (--clinical): what radiomics adds to them is not known.")
     if joined.batch is not None:
         found += _confounded("Scanner or site", joined.batch, outcome.strata, _COMBAT)
-    if joined.grids is not None and len(np.unique(joined.grids)) > 1:
-        found += _confounded("The grid (qc_grid_mm)", joined.grids, outcome.strata, _GRIDS)
+    if joined.grids is not None:
+        names, counts = np.unique(joined.grids, return_counts=True)
+        usual = np.isin(joined.grids, names[(counts >= _USUAL) & (names != "")])
+        grids = joined.grids[usual]
+        if len(np.unique(grids)) > 1:
+            found += _confounded("The grid (qc_grid_mm)", grids, outcome.strata[usual], _GRIDS)
     return found
 
 
 def _largest_model(joined: Joined, settings: ModelSettings, smaller: int) -> tuple[str, int]:
     """Return which of the models that are judged sees most variables, and how many."""
-    sizes = [k for k in subtype.SIZES if k <= max(subtype.SIZES[0], smaller // 4)]
+    most = max(subtype.SIZES[0], _in_training(smaller, settings) // 4)
+    sizes = [k for k in subtype.SIZES if k <= most]
     chosen = max(sizes) if settings.model == "elastic-net" else subtype.TREE_COLUMNS
     chosen, clinical = min(chosen, joined.features.shape[1]), joined.clinical.shape[1]
     return (BOTH, chosen + clinical) if clinical else (RADIOMICS, chosen)
@@ -301,7 +321,7 @@ def make_study(
     for name, frame in ((VOLUME, joined.volume), (CLINICAL, joined.clinical)):
         if frame.shape[1]:
             blocks[name] = Block(frame.to_numpy(float), tuple(map(str, frame)), plain_preparation())
-    smaller = _smaller(joined, outcome) * (settings.outer - 1) // settings.outer
+    smaller = _in_training(_smaller(joined, outcome), settings)
     declared = models[settings.model](smaller, 0, settings.seed)
     recipes = [Recipe(RADIOMICS, (RADIOMICS,), declared, SHUFFLES)]
     for name, build in models.items():
@@ -321,7 +341,7 @@ def make_study(
         if outcome.kind == "subtype"
         else survival.SurvivalTask(survival.time_grid(outcome.y))
     )
-    return Study(
+    study = Study(
         outcome.y,
         _strata(outcome.strata, joined.batch),
         joined.groups,
@@ -333,6 +353,8 @@ def make_study(
         settings.repeats,
         settings.seed,
     )
+    _refuse_folds_without(study, outcome)
+    return study
 
 
 def read_stability(path: Path, joined: Joined) -> pd.Series[float]:
@@ -421,8 +443,8 @@ def _orders_events(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 _COMBAT = "ComBat then removes biology together with the site, or leaves some of the site."
 _GRIDS = (
-    "texture depends on the grid, so that radiomics may have measured the voxel size; take one "
-    "grid for all, or --batch qc_grid_mm."
+    "texture depends on the grid, so that radiomics may have measured the voxel size; measure all "
+    "on one."
 )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -204,13 +204,18 @@ def _grid_notes(text: pd.DataFrame, grids: tuple[str, ...], known: Origin | None
         others = sorted(set(grids) - set(known.grids)) if known.grids else []
         count = int(text["qc_grid_mm"].isin(others).sum()) if others else 0
         return [
-            f"warning: {count} rows were measured on a grid that the model has not seen "
-            f"({', '.join(others)} mm): texture depends on it."
+            f"{count} rows were measured on grids that the model has not seen "
+            f"({_few(others)} mm): texture depends on it."
         ] * bool(others)
     if len(grids) < 2:
         return []
-    shares = ", ".join(f"{int((text['qc_grid_mm'] == g).sum())} on {g} mm" for g in grids)
-    return [f"Rows were measured on {len(grids)} grids: {shares}. Texture depends on the grid."]
+    counts = text["qc_grid_mm"].value_counts().drop("", errors="ignore")
+    shares = _few([f"{count} on {grid} mm" for grid, count in counts.items()])
+    return [f"Rows were measured on {len(grids)} grids ({shares}): texture depends on it."]
+
+
+def _few(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more" if len(texts) > 4 else "")
 
 
 def join(
@@ -262,8 +267,6 @@ def join(
         f"clinical file, {lost['features']} of the clinical file are not in FEATURES.",
         *[f"{int(nameless.sum())} rows of the clinical file have no id."] * bool(nameless.any()),
     )
-    if known is not None:  # who has features only is predicted by them
-        both, clinical = list(mine), clinical.reindex(mine, fill_value="")
     return _columns_of(replace(found, notes=notes), clinical, both, options, alone, known)
 
 
@@ -340,9 +343,10 @@ def _units(
         groups = np.asarray(_named(column(group, "--group"), "--group", "group"), dtype=str)
         if patients is not None and known is None:  # nothing is trained on new patients
             groups, joined = _with_patients_whole(groups, patients)
-            notes += [f"{joined} patients lie in several groups of {group}: these are one."] * (
-                joined > 0
-            )
+            notes += [
+                f"{joined} patients (patient_id) lie in several groups of {group}: these are one; "
+                "--drop patient_id if those are no patients' own ids."
+            ] * (joined > 0)
     if patients is None or len(set(patients)) <= len(set(groups)):
         patients = groups  # what is named to keep rows together is a patient, or finer
     if (count := len(set(patients))) < len(patients):
@@ -378,7 +382,7 @@ def _patients(
     """
     if text.index.name == "patient_id":
         return np.asarray(text.index, dtype=str)
-    tables = [outcomes, text.drop(columns=list(options.drop), errors="ignore")]
+    tables = [t.drop(columns=list(options.drop), errors="ignore") for t in (outcomes, text)]
     named = [table["patient_id"] for table in tables if "patient_id" in table]
     if not named:
         return None

@@ -6,7 +6,7 @@ Knows nothing about files or reports. What differs between subtype and survival 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -160,6 +160,19 @@ def make_folds(strata: np.ndarray, groups: np.ndarray, count: int, seed: int) ->
         for number, (_, test) in enumerate(splits):
             folds[test] = number
     return folds
+
+
+def training_parts(study: Study) -> Iterator[np.ndarray]:
+    """Yield the rows of every part that something is fitted on, as :func:`validate` will."""
+    for repeat in range(study.repeats):
+        seed = _seed(study.seed, repeat, 0)
+        outer = make_folds(study.strata, study.groups, study.outer, seed)
+        for number in range(study.outer):
+            rows = np.flatnonzero(outer != number)
+            yield rows
+            seed = _seed(study.seed, repeat, number + 1)
+            inner = make_folds(study.strata[rows], study.groups[rows], study.inner, seed)
+            yield from (rows[inner != part] for part in range(study.inner))
 
 
 def fit_recipes(study: Study, train: np.ndarray, seed: int) -> dict[str, Fitted]:

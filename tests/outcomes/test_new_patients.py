@@ -159,8 +159,13 @@ def test_missing_values_are_told_and_a_patient_without_any_gets_no_prediction(fi
     assert f"volume only (58 rows): AUC {auc:.3f}" in result.output
     judged = pd.read_csv(tmp_path / "p_validation.csv").set_index(["model", "measure"])
     assert judged.loc[("volume only", "AUC"), "value"] == pytest.approx(auc)
-    assert set(judged["rows"]) == {60}
-    assert set(judged["positive_or_events"]) == {int((clinical["grade"] == "high").sum())}
+    high = clinical["grade"] == "high"
+    for name, rows in (("volume only", there), ("clinical only", there | True)):
+        numbers = judged.loc[(name, "AUC"), ["rows", "positive_or_events"]]
+        assert tuple(numbers) == (rows.sum(), high[rows].sum())
+    without, _ = predict(fitted, tmp_path, table)
+    assert without.exit_code == 0
+    assert not (tmp_path / "p_validation.csv").exists()  # of other predictions
 
 
 def test_nobody_of_features_is_dropped(fitted, tmp_path):
@@ -170,14 +175,84 @@ def test_nobody_of_features_is_dropped(fitted, tmp_path):
     result, found = predict(fitted, tmp_path, table, clinical[10:])
     assert result.exit_code == 0, result.output
     assert sorted(found["id"]) == sorted(table["patient_id"])
-    assert "49 rows" not in result.output
+    assert "10 rows were predicted by features alone" not in result.output
+    assert "9 rows were predicted by features alone" in result.output
+    assert "59 of 60 rows predicted" in result.output
     assert "external validation, 50 patients with a known outcome" in result.output
-    found = found.set_index("id")
+    found = found.set_index("id").sort_index()
     assert found.loc["P007"].isna().all()
     assert found.drop("P007")["radiomics"].notna().all()
     assert found.loc["P003", "volume_only"] == found.loc["P003", "volume_only"]
     assert np.isnan(found.loc["P003", "clinical_only"])
     assert found.drop("P007").loc["P010":, "clinical_only"].notna().all()
+
+
+def test_groups_of_the_clinical_file_hold_though_somebody_is_not_in_it(fitted, tmp_path):
+    table, clinical = cohort(2)
+    clinical["site"] = [f"S{i // 10}" for i in range(N)]
+    result, found = predict(fitted, tmp_path, table, clinical[1:], "--group", "site")
+    assert result.exit_code == 0, result.output
+    assert found["radiomics"].notna().all()
+    ungrouped, _ = predict(fitted, tmp_path, table, clinical[1:])
+    assert result.output != ungrouped.output  # intervals of six sites are others
+
+
+def test_a_site_that_only_the_clinical_file_knows_costs_those_alone(tmp_path):
+    table, clinical = cohort(1)
+    table = table.drop(columns="diagnostics_version")
+    clinical["scanner"] = np.where(np.arange(N) % 2, "A", "B")
+    paths = write(tmp_path, table, clinical)
+    result = pancseg(
+        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+        *("--batch", "scanner", "--out", tmp_path / "out", *SHORT),
+    )
+    assert result.exit_code == 0, result.output
+    result, found = predict(tmp_path / "out", tmp_path, table, clinical[1:])
+    assert result.exit_code == 0, result.output
+    assert "1 rows got no prediction: the model's --batch: there is no column" in result.output
+    assert list(found[found["radiomics"].isna()]["id"]) == ["P000"]
+
+
+@pytest.mark.parametrize("out", ["new.csv", "new_clinical.csv", "new.csv/../new.csv"])
+def test_what_is_read_is_not_written_over(fitted, tmp_path, out):
+    table, clinical = cohort(2)
+    paths = write(tmp_path, table, clinical)
+    before = [path.read_bytes() for path in paths]
+    (tmp_path / "new.csv").rename(tmp_path / "x_validation.csv")
+    out = {"new.csv": "x_validation.csv", "new_clinical.csv": out}.get(out, "x.csv")
+    command = ["predict", fitted, tmp_path / "x_validation.csv", "--outcome", paths[1]]
+    result = pancseg(*command, "--out", tmp_path / out)
+    assert result.exit_code == 2
+    assert "is read, and would be written over" in result.output
+    assert [(tmp_path / "x_validation.csv").read_bytes(), paths[1].read_bytes()] == before
+
+
+@pytest.mark.parametrize("runs", ["1", "2"])
+def test_a_canary_that_can_hardly_sing_is_refused(tmp_path, runs):
+    paths = write(tmp_path, *cohort(1))
+    result = pancseg(
+        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+        *("--out", tmp_path / "out", "--canary", runs),
+    )
+    assert result.exit_code == 2
+    assert f"{runs} are too few to find a leak" in " ".join(result.output.split())
+    assert "pydantic" not in result.output
+
+
+def test_a_fold_without_a_class_is_refused_before_the_work(tmp_path):
+    """Of the positives' three groups one fold may hold two."""
+    sizes = {"A": (40, 0), "B": (40, 0), "C": (4, 30), "D": (0, 30), "E": (0, 1), "F": (0, 1)}
+    rows = [(g, "high") for g, (p, _) in sizes.items() for _ in range(p)]
+    rows += [(g, "low") for g, (_, q) in sizes.items() for _ in range(q)]
+    table, clinical = cohort(1, len(rows))
+    clinical["site"], clinical["grade"] = zip(*rows, strict=True)
+    paths = write(tmp_path, table.drop(columns="diagnostics_version"), clinical)
+    result = pancseg(
+        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+        *("--group", "site", "--out", tmp_path / "out", *SHORT),
+    )
+    assert result.exit_code == 2
+    assert "one class only would be left to train on in some fold" in result.output
 
 
 def test_a_grid_that_the_model_has_not_seen_is_told(tmp_path):
@@ -189,15 +264,14 @@ def test_a_grid_that_the_model_has_not_seen_is_told(tmp_path):
         *(tmp_path / "new_clinical.csv", "--label", "grade", "--out", tmp_path / "out", *SHORT),
     )
     assert result.exit_code == 0, result.output
-    assert "Rows were measured on 2 grids: " in result.output
+    assert "Rows were measured on 2 grids (" in result.output
     assert "The grid (qc_grid_mm) goes with the outcome" in result.output
     result, _ = predict(tmp_path / "out", tmp_path, table)
     assert "not seen" not in result.output
     table.loc[:2, "qc_grid_mm"] = "3×3×3"
     result, _ = predict(tmp_path / "out", tmp_path, table)
-    assert "warning: 3 rows were measured on a grid that the model has not seen (3×3×3" in (
-        result.output
-    )
+    assert "3 rows were measured on grids that the model has not seen (3×3×3 mm)" in result.output
+    assert "measured on 2 grids (" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_rows_of_a_patient_are_told_from_patients(fitted, tmp_path):

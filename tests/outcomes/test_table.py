@@ -92,7 +92,9 @@ def test_a_group_parts_no_patient(tmp_path):
     found = joined(tmp_path, options, features=features, clinical=clinical)
     assert list(found.groups) == ["A", "A", "A", "C", "D"]
     assert found.count() == 4
-    assert any("1 patients lie in several groups of hospital" in note for note in found.notes)
+    assert any(
+        "1 patients (patient_id) lie in several groups of hospital" in note for note in found.notes
+    )
 
 
 def test_parquet_is_the_same_as_csv(tmp_path):
@@ -305,13 +307,14 @@ def test_a_comma_that_may_part_thousands_is_refused(tmp_path):
     assert list(numbers(table["b"], "b")) == [1.25, 3.456]
     with pytest.raises(ValueError, match="in '1,234' and 1 more the comma may be"):
         clinical_numbers(table["a"], "a")
-    dotted = read_text_table(
-        files(tmp_path, "id;a;b;c\nP1;37;1.250;1.5\nP2;12.500;2.000;2\n")[0], "t"
-    )
+    text = "id;a;b\nP1;37;1.250\nP2;12.500;2.000\n"
+    dotted = read_text_table(files(tmp_path, text)[0], "t")
     with pytest.raises(ValueError, match=r"in '12\.500', beside whole numbers, the dot may be"):
         numbers(dotted["a"], "a")
     assert list(numbers(dotted["b"], "b")) == [1.25, 2.0]
-    assert list(numbers(dotted["c"], "c")) == [1.5, 2.0]
+    text = "id;a;b\nP1;37;1.250\nP2;12.500;0.12\n"  # 0.12 says what the dot is
+    table = read_text_table(files(tmp_path, text)[0], "t")
+    assert list(numbers(table["a"], "a")) == [37, 12.5]
     german = read_text_table(files(tmp_path, "id;a\nP1;1,234\nP2;5,678\n")[0], "t")
     assert list(numbers(german["a"], "a")) == [1.234, 5.678]
 

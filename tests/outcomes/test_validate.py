@@ -9,18 +9,47 @@ from lifelines.utils import concordance_index
 from studies import classes, features, study, times
 
 from pancseg.outcomes import subtype, survival
+from pancseg.outcomes.analysis import calibration
 from pancseg.outcomes.canary import discrimination, judged, run_canaries
 from pancseg.outcomes.combat import ComBat
 from pancseg.outcomes.cox import score_test
 from pancseg.outcomes.prepare import Cleaned, Strongest, Unredundant, Varied
 from pancseg.outcomes.study import Outcome, _separation
-from pancseg.outcomes.validate import Block, fit_recipes, make_folds, validate
+from pancseg.outcomes.validate import (
+    Block,
+    OutOfFold,
+    Validation,
+    fit_recipes,
+    make_folds,
+    validate,
+)
 
 KINDS = [*((classes, name) for name in subtype.MODELS), *((times, n) for n in survival.MODELS)]
 
 
 def found(s):
     return discrimination(s, validate(s), "radiomics")
+
+
+def test_calibration_is_of_all_repeats_and_an_empty_one_hardly_moves_it():
+    random = np.random.default_rng(0)
+    logit = random.normal(size=400)
+    y = (random.random(400) < 1 / (1 + np.exp(-logit))).astype(int)
+    s = study(logit[:, None], y, repeats=4)
+    folds = np.tile(np.arange(400) % 5, (4, 1))
+    weights = np.ones((1, 400))
+
+    def slope(logits):
+        score = 1 / (1 + np.exp(-np.array(logits)))
+        model = OutOfFold(score, np.zeros_like(score), None, (), ())
+        return calibration(s, Validation(folds, {"m": model}), "m", weights)[0].value
+
+    noise = random.normal(size=(4, 400))
+    noisy = slope(logit + noise)  # as single models are: the mean over repeats would hide it
+    assert slope([logit] * 4) == pytest.approx(1, abs=0.15)
+    assert noisy == pytest.approx(slope([logit] * 4) / 2, abs=0.1)
+    empty = [*([logit] * 3), np.array([-0.3, -0.2, -0.25, -0.3, -0.28])[folds[0]]]
+    assert slope(empty) == pytest.approx(slope([logit] * 4), abs=0.1)
 
 
 @pytest.mark.parametrize(("outcome", "model"), KINDS)
