@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from pancseg.dicom_header import Damaged, Header, Slice, read_header
 from pancseg.dicom_pixels import stored_pixels
-from pancseg.dicom_sniff import PHASE_HINT, THICKNESS_MM, is_dicom, is_of_series
+from pancseg.dicom_sniff import (
+    PHASE_HINT,
+    THICKNESS_MM,
+    is_dicom,
+    is_of_series,
+    may_hold_image,
+)
 from pancseg.payload import OVERHEAD_BYTES, new_image, not_finite, writable
 from pancseg.scratch import scratch_file
 from pancseg.unusable import UnusableCase
@@ -145,7 +151,7 @@ def _series_in(entries: Sequence[Path]) -> dict[str, list[Header]]:
 
 def _header_or_none(file: Path) -> Header | None:
     try:
-        return read_header(file) if is_of_series(file) and is_dicom(file) else None
+        return read_header(file) if may_hold_image(file) else None
     except Damaged:
         return None
 

@@ -266,16 +266,16 @@ def predict(
         options = TableOptions(id_column, outcome_id, group, roi)
         beside = out.with_name(f"{out.stem}_validation.csv")
         inputs = {path.resolve() for path in (features, outcome) if path}
-        if taken := inputs & {out.resolve(), beside.resolve()}:
-            raise ValueError(f"--out: {taken.pop().name} is read, and would be written over")
+        if inputs & {out.resolve(), beside.resolve()}:
+            raise ValueError("--out: FEATURES or CLINICAL is read, and would be written over")
         joined = new.read_new(saved, features, outcome, options)
         table, notes = new.predictions(saved, joined)
         more, told_more = new.without_clinical_row(saved, features, options, joined)
         table = pd.concat([table, more] if len(more) else [table], ignore_index=True)
         lines: list[str] = []
         out.parent.mkdir(parents=True, exist_ok=True)
-        beside.unlink(missing_ok=True)  # of an earlier run
         write_whole({out: csv_bytes(table)})
+        beside.unlink(missing_ok=True)  # how other predictions did
         if not quiet:
             count = int(table.drop(columns="id").notna().any(axis=1).sum())
             end = f"{count} of {len(table)} rows predicted, OUT is written"

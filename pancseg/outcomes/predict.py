@@ -94,12 +94,12 @@ def without_clinical_row(
     Returns:
         As :func:`predictions`; without predictions where the model needs the scanner or site.
     """
+    ids = list(joined.unmatched.loc[joined.unmatched["missing_from"] == "clinical", "id"])
+    if not ids:  # FEATURES is read again for those alone whom it concerns
+        return pd.DataFrame(), []
     known, options = _as_known(saved, replace(options, group=None))
     found = read_features(features, options, known=known)
-    ids = [name for name in found.values.index if name not in joined.features.index]
     rest = replace(found, values=found.values.loc[ids], text=found.text.loc[ids], unusable=())
-    if not ids:
-        return pd.DataFrame(), []
     try:
         table, _ = predictions(saved, without_clinical(rest, options, known))
     except ValueError as error:
