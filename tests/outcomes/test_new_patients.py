@@ -44,6 +44,11 @@ def write(folder, table, clinical, name="new"):
     return paths
 
 
+def fit(paths, *options):
+    command = ["model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"]
+    return pancseg(*command, *options)
+
+
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     """A subtype model, fitted on one region of two."""
@@ -51,8 +56,8 @@ def fitted(tmp_path_factory):
     table, clinical = cohort(1)
     other = table.assign(roi="tumour", a=0.0)
     paths = write(folder, pd.concat([table, other]), clinical)
-    result = pancseg(
-        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+    result = fit(
+        paths,
         *("--positive", "high", "--clinical", "sex", "--clinical", "age", "--roi", "pancreas"),
         *("--drop", "diagnostics_version", "--out", folder / "out", *SHORT),
     )
@@ -202,8 +207,8 @@ def test_a_site_that_only_the_clinical_file_knows_costs_those_alone(tmp_path):
     table = table.drop(columns="diagnostics_version")
     clinical["scanner"] = np.where(np.arange(N) % 2, "A", "B")
     paths = write(tmp_path, table, clinical)
-    result = pancseg(
-        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+    result = fit(
+        paths,
         *("--batch", "scanner", "--out", tmp_path / "out", *SHORT),
     )
     assert result.exit_code == 0, result.output
@@ -230,8 +235,8 @@ def test_what_is_read_is_not_written_over(fitted, tmp_path, out):
 @pytest.mark.parametrize("runs", ["1", "2"])
 def test_a_canary_that_can_hardly_sing_is_refused(tmp_path, runs):
     paths = write(tmp_path, *cohort(1))
-    result = pancseg(
-        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+    result = fit(
+        paths,
         *("--out", tmp_path / "out", "--canary", runs),
     )
     assert result.exit_code == 2
@@ -247,8 +252,8 @@ def test_a_fold_without_a_class_is_refused_before_the_work(tmp_path):
     table, clinical = cohort(1, len(rows))
     clinical["site"], clinical["grade"] = zip(*rows, strict=True)
     paths = write(tmp_path, table.drop(columns="diagnostics_version"), clinical)
-    result = pancseg(
-        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+    result = fit(
+        paths,
         *("--group", "site", "--out", tmp_path / "out", *SHORT),
     )
     assert result.exit_code == 2
@@ -364,8 +369,8 @@ def test_what_ended_in_other_programs_messages_or_after_the_work(
     paths = write(tmp_path, table, clinical)
     (tmp_path / "icc.csv").write_text("feature,icc\nx,0.9\n")
     (tmp_path / "taken").write_text("")
-    result = pancseg(
-        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+    result = fit(
+        paths,
         *("--out", "out", *SHORT, *options),
     )
     assert result.exit_code == 2
@@ -380,8 +385,8 @@ def test_patients_are_counted_not_their_rows(tmp_path):
     clinical["grade"] = np.where(np.arange(90) < 27, "high", "low")
     table = table.drop(columns="diagnostics_version")
     paths = write(tmp_path, table, clinical.drop(columns="patient_id"))
-    result = pancseg(
-        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+    result = fit(
+        paths,
         *("--id", "scan_id", "--outcome-id", "scan_id", "--out", tmp_path / "out", *SHORT),
     )
     assert result.exit_code == 2
@@ -392,8 +397,8 @@ def test_a_class_of_few_groups_is_refused(tmp_path):
     table, clinical = cohort(1)
     clinical["site"] = np.where(clinical["grade"] == "high", 0, 1 + np.arange(N) % 8)
     paths = write(tmp_path, table.drop(columns="diagnostics_version"), clinical)
-    result = pancseg(
-        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+    result = fit(
+        paths,
         *("--group", "site", "--out", tmp_path / "out", "--model", "random-forest"),
     )
     assert result.exit_code == 2
@@ -404,8 +409,8 @@ def test_groups_that_the_folds_cannot_part_are_refused(tmp_path):
     table, clinical = cohort(1)
     clinical["site"] = np.arange(N) % 3
     paths = write(tmp_path, table.drop(columns="diagnostics_version"), clinical)
-    result = pancseg(
-        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+    result = fit(
+        paths,
         *("--group", "site", "--out", tmp_path / "out"),
     )
     assert result.exit_code == 2
@@ -416,8 +421,8 @@ def test_a_model_that_uses_no_feature_predicts(tmp_path):
     table, clinical = cohort(1)
     clinical["grade"] = np.where(np.random.default_rng(9).random(N) < 0.5, "high", "low")
     paths = write(tmp_path, table.drop(columns="diagnostics_version"), clinical)
-    result = pancseg(
-        *("model", "subtype", paths[0], "--outcome", paths[1], "--label", "grade"),
+    result = fit(
+        paths,
         *("--out", tmp_path / "out", *SHORT),
     )
     assert result.exit_code == 0, result.output
