@@ -72,6 +72,7 @@ class _Header(BaseModel):
     network: str
     preprocessing: Preprocessing
     provenance: dict[str, str]
+    dropout: float | None = Field(None, ge=0, lt=1)
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Checkpoint:
         provenance: ``data``, ``licence``, ``attribution``, ``intended_use`` of the training.
         weights: the network's state dict as arrays.
         places: where in a body a pancreas can be (``segmentation.places``); None: anywhere.
+        dropout: share of channels dropped in training; None: the network's own.
         name: the shipped name, or ``custom``.
         sha256: hash of the file's bytes; empty for a checkpoint that was never saved.
     """
@@ -93,6 +95,7 @@ class Checkpoint:
     provenance: dict[str, str]
     weights: dict[str, NDArray[Any]]
     places: NDArray[np.bool_] | None = None
+    dropout: float | None = None
     name: str = ""
     sha256: str = ""
 
@@ -100,6 +103,10 @@ class Checkpoint:
         """Return the network with these weights, in evaluation mode."""
         network = NETWORKS[self.network]()
         network.load_state_dict(self.tensors())
+        if self.dropout is not None:
+            from pancseg.segmentation.networks.dropout import set_dropout
+
+            set_dropout(network, self.dropout)
         return network.eval()
 
     def tensors(self) -> dict[str, Tensor]:
@@ -111,7 +118,10 @@ class Checkpoint:
     def save(self, path: Path) -> None:
         """Write the checkpoint; the file appears whole or not at all."""
         header = _Header(
-            network=self.network, preprocessing=self.preprocessing, provenance=self.provenance
+            network=self.network,
+            preprocessing=self.preprocessing,
+            provenance=self.provenance,
+            dropout=self.dropout,
         )
         partial = path.with_name(f".{path.name}.partial")
         tensors = dict(self.weights)
@@ -183,6 +193,7 @@ def _read(path: Path, name: str) -> Checkpoint:
         provenance=header.provenance,
         weights=weights,
         places=None if places is None else places.astype(bool),
+        dropout=header.dropout,
         name=name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )

@@ -252,4 +252,5 @@ def _export(
         provenance=data.provenance,
         places=places,
         weights=weights_of(module.network),
+        dropout=recipe.dropout,
     )

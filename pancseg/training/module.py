@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from pancseg.segmentation.networks import NETWORKS
+from pancseg.segmentation.networks.dropout import set_dropout
 from pancseg.training.hardware import layout
 from pancseg.training.losses import KnownLoss
 from pancseg.training.recipe import Recipe
@@ -38,6 +39,8 @@ class SliceSegmentation(LightningModule):
     def __init__(self, recipe: Recipe, draws: int, val_patients: Iterable[str]) -> None:
         super().__init__()
         self.network = NETWORKS[recipe.network]()
+        if recipe.dropout is not None:
+            set_dropout(self.network, recipe.dropout)
         self._layout = layout()
         self.network.to(memory_format=self._layout)  # type: ignore[call-overload]
         self.patient_dice: dict[str, float] = {}

@@ -74,6 +74,8 @@ class Recipe(BaseModel):
         places: learn from the whole training slices where in a body a pancreas can be, widened by
             this share of the body's box (``segmentation.places``); none: anywhere.
         init_from: begin with a checkpoint's weights: a shipped name or a file.
+        dropout: share of channels that are dropped in training, where the network drops some; none:
+            the network's own (the paper's).
         seed: fixes every random number.
     """
 
@@ -98,6 +100,7 @@ class Recipe(BaseModel):
     mean_epochs: PositiveInt = 16
     places: float | None = Field(None, ge=0, le=0.5)
     init_from: str | None = None
+    dropout: float | None = Field(None, ge=0, lt=1)
     seed: int = 2009
     augmentation: Augmentation = Augmentation()
 

@@ -1,0 +1,12 @@
+"""Sets a network's dropout: the networks bring their paper's share, a recipe may take less."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def set_dropout(network: nn.Module, share: float) -> None:
+    """Let the network drop this share of channels (0..1) wherever it drops some, in training."""
+    for module in network.modules():
+        if isinstance(module, nn.Dropout2d):
+            module.p = share
