@@ -23,6 +23,7 @@ from pancseg import scans
 from pancseg.box import box_of
 from pancseg.segmentation.checkpoint import Checkpoint
 from pancseg.segmentation.engines.fold import fold_batch_norm
+from pancseg.segmentation.networks.dropout import drops
 from pancseg.segmentation.places import look
 from pancseg.segmentation.predict import THRESHOLD
 from pancseg.segmentation.preprocess import SliceGrid
@@ -48,12 +49,14 @@ class DropoutPasses:
             threads: slices that are worked on at a time; the result does not depend on it.
 
         Raises:
-            ValueError: fewer than two passes, or the network has no dropout.
+            ValueError: fewer than two passes, or the network has or was trained with no dropout.
         """
         if passes < FEWEST_PASSES:
             raise ValueError(f"{passes} pass cannot be compared; --uncertainty needs 2 or more")
-        if not any(isinstance(m, nn.Dropout2d) for m in checkpoint.build().modules()):
+        if not drops(checkpoint.build()):
             raise ValueError(f"network {checkpoint.network} has no dropout for --uncertainty")
+        if checkpoint.dropout == 0:
+            raise ValueError("--uncertainty needs weights that were trained with dropout")
         self.passes = passes
         self._checkpoint = checkpoint
         self._threads = threads

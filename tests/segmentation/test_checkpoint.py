@@ -35,6 +35,16 @@ def test_saving_and_loading_changes_nothing(tmp_path: Path, phantom_checkpoint: 
         np.testing.assert_array_equal(again.weights[key], weight)
 
 
+def test_the_share_dropped_in_training_is_kept(
+    tmp_path: Path, phantom_checkpoint: Checkpoint
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    for kept, expected in ((None, 0.2), (0.05, 0.05)):
+        replace(phantom_checkpoint, dropout=kept).save(path)
+        network = load_checkpoint(path).build()
+        assert {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout2d)} == {expected}
+
+
 @pytest.mark.parametrize("name", shipped_names())
 def test_shipped_weights_are_small_and_say_where_they_come_from(name: str) -> None:
     file = files("pancseg.segmentation") / "weights" / f"{name}.safetensors"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -51,3 +53,6 @@ def test_a_network_without_dropout_is_refused() -> None:
     checkpoint = Checkpoint("unet16", preprocessing, {}, weights)
     with pytest.raises(ValueError, match="network unet16 has no dropout"):
         DropoutPasses(checkpoint, 3, threads=1)
+    without = replace(load_checkpoint("monet_phantom"), dropout=0.0)
+    with pytest.raises(ValueError, match="trained with dropout"):
+        DropoutPasses(without, 3, threads=1)

@@ -274,6 +274,7 @@ def test_where_neither_network_nor_truth_has_a_pixel_the_dice_is_one(
         ({}, {"devices": "abc"}, "--devices abc, "),
         ({}, {"precision": "fp7"}, "--precision fp7: "),
         ({"init_from": "monet_phantom", "network": "unet16"}, {}, "weights of monet, and the"),
+        ({"dropout": 0.1, "network": "unet16"}, {}, "dropout: unet16 drops nothing"),
     ],
 )
 def test_what_cannot_begin_is_refused_before_anything_is_written(
@@ -289,10 +290,16 @@ def test_a_damaged_checkpoint_is_named(slice_set: Path, tmp_path: Path) -> None:
         train(recipe(), data_of(slice_set), tmp_path, hardware=ONE_THREAD)
 
 
+def test_a_recipe_says_how_much_is_dropped() -> None:
+    module = SliceSegmentation(recipe(dropout=0.05), 1, ["a"])
+    assert {m.p for m in module.modules() if isinstance(m, torch.nn.Dropout2d)} == {0.05}
+
+
 def test_the_mean_is_that_of_the_last_epochs_weights(slice_set: Path, tmp_path: Path) -> None:
-    plan = recipe(epochs=3, keep="mean", mean_epochs=2)
+    plan = recipe(epochs=3, keep="mean", mean_epochs=2, dropout=0.1)
     weights = train(plan, data_of(slice_set), tmp_path, hardware=ONE_THREAD)
     assert weights == tmp_path / "mean.safetensors"
+    assert load_checkpoint(weights).dropout == 0.1
     epochs = sorted((tmp_path / "last_epochs").iterdir())
     assert [path.name for path in epochs] == ["0001.safetensors", "0002.safetensors"]
     found = load_checkpoint(weights).weights
