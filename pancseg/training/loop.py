@@ -18,8 +18,6 @@ from torch.utils.data import DataLoader
 
 from pancseg.export import write_whole
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, weights_of
-from pancseg.segmentation.networks import NETWORKS
-from pancseg.segmentation.networks.dropout import drops
 from pancseg.segmentation.places import Map
 from pancseg.training.data import TrainingData
 from pancseg.training.dataset import Item, Shuffled, TrainingSlices, WholeSlices
@@ -182,13 +180,11 @@ def check(recipe: Recipe, hardware: Hardware) -> None:
     """Refuse what a training cannot begin with; quick, so that it can be asked before all else.
 
     Raises:
-        ValueError: hardware that is not there or that Lightning does not know, a share to drop for
-            a network without dropout, or weights to begin with that are another network's.
+        ValueError: hardware that is not there or that Lightning does not know, or weights to begin
+            with that are another network's.
         FileNotFoundError: no weights to begin with.
     """
     check_hardware(hardware)
-    if recipe.dropout is not None and not drops(NETWORKS[recipe.network]()):
-        raise ValueError(f"dropout: {recipe.network} drops nothing; leave it out")
     if recipe.init_from:
         first = load_checkpoint(recipe.init_from)
         if first.network != recipe.network:

@@ -274,7 +274,6 @@ def test_where_neither_network_nor_truth_has_a_pixel_the_dice_is_one(
         ({}, {"devices": "abc"}, "--devices abc, "),
         ({}, {"precision": "fp7"}, "--precision fp7: "),
         ({"init_from": "monet_phantom", "network": "unet16"}, {}, "weights of monet, and the"),
-        ({"dropout": 0.1, "network": "unet16"}, {}, "dropout: unet16 drops nothing"),
     ],
 )
 def test_what_cannot_begin_is_refused_before_anything_is_written(
