@@ -15,7 +15,7 @@ folder = Path("walkthrough")
 cases = read_cohort(demo.make_cohort(folder, patients=2))
 print([case.patient_id for case in cases])
 
-# %% Stage 1: masks. These weights know synthetic patients only; leave the name out for real ones.
+# %% Stage 1: masks. monet_phantom knows synthetic patients only; for real ones: "monet_open".
 segmenting = Work("segment", None, weights="monet_phantom")
 found = pipeline.segment_cohort(cases, folder, segmenting, report=print)
 
