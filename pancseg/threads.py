@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 _VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
@@ -10,11 +12,23 @@ _VARIABLES = (
 )  # fmt: skip
 
 
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
 def available_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return how many cores this process may use: its affinity's, within a container's quota."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
+        return max(1, min(len(os.sched_getaffinity(0)), _quota()))
     return os.cpu_count() or 1
+
+
+def _quota() -> int:
+    """Return the whole cores' worth of time that a container gets; sys.maxsize: no limit is set."""
+    try:
+        time, period = map(int, _QUOTA.read_text(encoding="ascii").split())
+    except (OSError, ValueError):  # no cgroup v2, or "max"
+        return sys.maxsize
+    return time // period
 
 
 def limit_threads(threads: int) -> None:

@@ -150,7 +150,7 @@ def train(
             prepared,
             data,
             out,
-            threads=hardware.threads,
+            hardware=hardware,
             report=lambda name: done(f"{name}: masks written", False),
         )
     masks = f"; {count} validation masks in {out / 'predictions'}" if count else ""

@@ -22,7 +22,7 @@ from pydantic import (
     ValidationError,
 )
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from pancseg.segmentation.networks import NETWORKS
 from pancseg.segmentation.networks.graph import graph_of
@@ -116,7 +116,11 @@ class Checkpoint:
         return {name: torch.tensor(weight) for name, weight in self.weights.items()}
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint; the file appears whole or not at all."""
+        """Write the checkpoint; the file appears whole or not at all.
+
+        Raises:
+            OSError: disk full, no permission, no such folder.
+        """
         header = _Header(
             network=self.network,
             preprocessing=self.preprocessing,
@@ -127,14 +131,25 @@ class Checkpoint:
         tensors = dict(self.weights)
         if self.places is not None:
             tensors[_PLACES] = self.places.astype(np.uint8)
-        save_file(tensors, partial, metadata={_KEY: header.model_dump_json()})
-        os.replace(partial, path)
+        content = save(tensors, metadata={_KEY: header.model_dump_json()})
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def weights_of(network: nn.Module) -> dict[str, NDArray[Any]]:
-    """Return a copy of a network's state dict as arrays, as a checkpoint has them."""
+    """Return a copy of a network's state dict as arrays, floats in single precision."""
     return {
-        name: weight.detach().cpu().numpy().copy(order="C")
+        name: (weight.float() if weight.is_floating_point() else weight)
+        .detach()
+        .cpu()
+        .numpy()
+        .copy(order="C")
         for name, weight in network.state_dict().items()
     }
 

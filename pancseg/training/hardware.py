@@ -20,8 +20,10 @@ from pancseg.training.record import WholeFileIO
 class Hardware:
     """Where and how to compute; Lightning's own flags. The result may depend on it in last bits.
 
+    With several devices a step takes as many batches: that is another training.
+
     Attributes:
-        threads: torch's CPU threads.
+        threads: torch's CPU threads, of all processes of a machine together.
         precision: Lightning's ``precision``; ``auto``: bfloat16 where it is faster.
         accelerator, devices, nodes: Lightning's.
         workers: processes that prepare slices.
@@ -43,26 +45,37 @@ def is_first_process() -> bool:
     return not getattr(rank_zero_only, "rank", 0)
 
 
+def on_gpu(hardware: Hardware) -> bool:
+    """Return whether an NVIDIA GPU is there and may be used."""
+    return hardware.accelerator != "cpu" and torch.cuda.is_available()
+
+
 def precision_of(hardware: Hardware) -> str:
     """Choose bfloat16 where it is faster; where it is emulated it is 50 times slower."""
     if hardware.precision != "auto":
         return hardware.precision
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    if on_gpu(hardware):
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16-mixed" if native else "16-mixed"
     return "bf16-mixed" if cpu_gains_from_bf16() else "32-true"
 
 
-def layout() -> torch.memory_format:
+def layout(hardware: Hardware) -> torch.memory_format:
     """Channels last, but where only AVX2 is there: a U-Net's step takes 1.4 times as long in it."""
-    if torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() != "AVX2":
+    if on_gpu(hardware) or torch.backends.cpu.get_cpu_capability() != "AVX2":
         return torch.channels_last
     return torch.contiguous_format
 
 
-def prepare_cpu(threads: int) -> None:
-    """Set torch's threads; where they are all there is, keep memory that it frees."""
-    torch.set_num_threads(threads)
-    if not torch.cuda.is_available():
+def prepare_cpu(hardware: Hardware, processes: int = 1) -> None:
+    """Share torch's threads among a machine's processes; without a GPU, keep memory that it frees.
+
+    Args:
+        hardware: whose threads.
+        processes: of this training, on this machine.
+    """
+    torch.set_num_threads(max(1, hardware.threads // processes))
+    if not on_gpu(hardware):
         keep_freed_memory()
 
 
@@ -74,7 +87,7 @@ def check_hardware(hardware: Hardware) -> None:
     """
     try:
         trainer_on(hardware, enable_progress_bar=False)
-    except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
+    except (ImportError, MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise ValueError(
             f"--accelerator {hardware.accelerator}, --devices {hardware.devices}, --precision "

@@ -81,7 +81,7 @@ class Recompute(Callback):
     """Measure BatchNorm's statistics anew before each validation."""
 
     def __init__(self, slices: Sequence[LabelledSlice]) -> None:
-        self._slices = typical(slices)
+        self._slices = slices
 
     def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Replace the running averages; training itself takes those of its batches."""
@@ -130,11 +130,10 @@ def train(
     if (run / FINISHED).exists():
         return weights
     if is_first_process():
-        used = {"precision": precision_of(hardware), "layout": str(layout())}
+        used = {"precision": precision_of(hardware), "layout": str(layout(hardware))}
         note_environment(run, {**asdict(hardware), **used})
-    prepare_cpu(hardware.threads)
     seed_everything(recipe.seed, verbose=False)
-    module = SliceSegmentation(recipe, len(order), _patients(data))
+    module = SliceSegmentation(recipe, len(order), _patients(data), hardware)
     if recipe.init_from:
         module.network.load_state_dict(load_checkpoint(recipe.init_from).tensors())
     elif recipe.head_start:
@@ -151,12 +150,13 @@ def train(
         hardware, max_epochs=recipe.epochs, callbacks=callbacks, enable_progress_bar=progress
     )
     _check_share(len(order), trainer.world_size, recipe.batch_size)
+    prepare_cpu(hardware, trainer.num_devices)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")  # about its own internals
         trainer.fit(module, training, validation, ckpt_path=_start(run / "last.ckpt"))
     if trainer.is_global_zero:
         if recipe.keep == "mean":
-            write_mean(run)
+            write_mean(run, recomputed=_known(data) if recipe.batch_norm == "recomputed" else ())
         last = json.loads((run / "last.json").read_text())
         text = json.dumps({"epochs": last["epoch"] + 1, "weights": weights.name})
         write_whole({run / FINISHED: f"{text}\n".encode()})
@@ -168,7 +168,7 @@ def _wanted(
 ) -> Iterator[Callback]:
     """Yield what the recipe asks for, and the checkpoint of each epoch."""
     if recipe.batch_norm == "recomputed":
-        yield Recompute([s for s in data.slices if s.split == "train"])
+        yield Recompute(_known(data))
     if recipe.keep == "mean":
         yield KeepLastEpochs(run, export, recipe.mean_epochs)
     if recipe.patience:
@@ -212,6 +212,11 @@ def _start(last: Path) -> str | None:
     if not zipfile.is_zipfile(last):
         raise ValueError("last.ckpt is damaged; delete it to begin the training again")
     return str(last)
+
+
+def _known(data: TrainingData) -> list[LabelledSlice]:
+    """Return the training slices to measure BatchNorm's statistics on."""
+    return typical([s for s in data.slices if s.split == "train"])
 
 
 def _patients(data: TrainingData) -> set[str]:

@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
+from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, weights_of
+from pancseg.training.slices import LabelledSlice
+from pancseg.training.statistics import recompute
 
 FOLDER = "last_epochs"
 
@@ -37,9 +40,20 @@ class KeepLastEpochs(Callback):
             self._export(self._folder / f"{module.current_epoch:04d}.safetensors")
 
 
-def write_mean(run: Path) -> None:
-    """Write the mean of the epochs kept in a run folder: ``mean.safetensors``."""
-    mean_of(sorted((run / FOLDER).glob("*.safetensors"))).save(run / "mean.safetensors")
+def write_mean(run: Path, recomputed: Sequence[LabelledSlice] = ()) -> None:
+    """Write the mean of the epochs kept in a run folder: ``mean.safetensors``.
+
+    Args:
+        run: the run folder.
+        recomputed: slices to measure BatchNorm's statistics of these weights on; without any, the
+            mean of the epochs' statistics is taken.
+    """
+    mean = mean_of(sorted((run / FOLDER).glob("*.safetensors")))
+    if recomputed:
+        network = mean.build()
+        recompute(network, recomputed, torch.device("cpu"))
+        mean = replace(mean, weights=weights_of(network))
+    mean.save(run / "mean.safetensors")
 
 
 def mean_of(paths: Sequence[Path]) -> Checkpoint:

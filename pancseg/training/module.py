@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pancseg.segmentation.networks import NETWORKS
 from pancseg.segmentation.networks.dropout import set_dropout
-from pancseg.training.hardware import layout
+from pancseg.training.hardware import DEFAULT_HARDWARE, Hardware, layout
 from pancseg.training.losses import KnownLoss
 from pancseg.training.recipe import Recipe
 from pancseg.training.slices import UNKNOWN
@@ -34,20 +34,43 @@ class SliceSegmentation(LightningModule):
         recipe: what to train.
         draws: slices that an epoch draws, on all devices together.
         val_patients: of whom there are slices.
+        hardware: what it is trained on.
     """
 
-    def __init__(self, recipe: Recipe, draws: int, val_patients: Iterable[str]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        draws: int,
+        val_patients: Iterable[str],
+        hardware: Hardware = DEFAULT_HARDWARE,
+    ) -> None:
         super().__init__()
         self.network = NETWORKS[recipe.network]()
         if recipe.dropout is not None:
             set_dropout(self.network, recipe.dropout)
-        self._layout = layout()
+        self._layout = layout(hardware)
         self.network.to(memory_format=self._layout)  # type: ignore[call-overload]
         self.patient_dice: dict[str, float] = {}
         self._patients = {patient: i for i, patient in enumerate(sorted(set(val_patients)))}
         self._counts = torch.zeros(len(self._patients), 2, dtype=torch.int64)
         self._loss = KnownLoss(recipe)
         self._recipe, self._draws = recipe, draws
+
+    def on_train_start(self) -> None:
+        """Refuse a one-cycle schedule that goes on from a training on other devices.
+
+        Raises:
+            ValueError: so it is; its cycle would end too early, or never.
+        """
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, torch.optim.lr_scheduler.OneCycleLR):
+            begun, now = int(schedule.total_steps), self._cycle()
+            if begun != now:
+                raise ValueError(
+                    f"the run was begun with other --devices or --nodes: its schedule has {begun} "
+                    f"steps, with these it would be {now}; go on with as many as before, or choose "
+                    "a new --out"
+                )
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of one batch; a loss that is not finite stops the training."""
@@ -94,17 +117,20 @@ class SliceSegmentation(LightningModule):
             plateau = schedulers.ReduceLROnPlateau(optimizer, factor=0.1, patience=1)
             schedule = {"scheduler": plateau, "frequency": _NEVER, "monitor": "val_loss"}
         else:
-            steps = max(self._steps(), 4)  # torch's cycle needs two steps up and two down
+            steps = self._cycle()
             cycle = schedulers.OneCycleLR(
                 optimizer, rate, steps, pct_start=max(0.2, 2 / steps), cycle_momentum=False
             )
             schedule = {"scheduler": cycle, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
-    def _steps(self) -> int:
-        """Return how many steps each device takes: its share of an epoch in whole batches."""
+    def _cycle(self) -> int:
+        """Return the steps that each device takes: its share of each epoch in whole batches.
+
+        At least four: torch's cycle needs two steps up and two down.
+        """
         share = math.ceil(self._draws / self.trainer.world_size)
-        return self._recipe.epochs * (share // self._recipe.batch_size)
+        return max(self._recipe.epochs * (share // self._recipe.batch_size), 4)
 
     def _finite_loss(self, logits: Tensor, mask: Tensor, what: str) -> Tensor:
         loss: Tensor = self._loss(logits, mask)

@@ -26,6 +26,7 @@ from pancseg.segmentation.predict import THRESHOLD, Segmenter
 from pancseg.threads import available_cores
 from pancseg.training.cache import read_pair
 from pancseg.training.data import TrainingData, load_data, validation_names
+from pancseg.training.hardware import Hardware, on_gpu
 from pancseg.training.pairs import Pair
 from pancseg.training.recipe import Recipe
 from pancseg.training.slice_set import SliceSet
@@ -60,7 +61,7 @@ def write_predictions(
     source: Path,
     run: Path,
     *,
-    threads: int,
+    hardware: Hardware,
     report: Callable[[str], None] = lambda patient: None,
 ) -> None:
     """Write ``predictions/<name>.nii.gz`` and ``references/<name>.nii.gz`` to the run folder.
@@ -75,7 +76,7 @@ def write_predictions(
         data: whose validation patients.
         source: the folder that a slice set's sources are relative to.
         run: the run folder.
-        threads: CPU threads of the network.
+        hardware: whose threads, and GPU if there is one, run the network.
         report: called with each name when its masks are there.
 
     Raises:
@@ -87,18 +88,26 @@ def write_predictions(
     names = validation_names(data)
     made_by = predictions / _MADE_BY
     checkpoint = load_checkpoint(weights)
-    stamp = f"{checkpoint.sha256} {data.fingerprint()}"
-    if not made_by.is_file() or made_by.read_text().strip() != stamp:
+    stamp = [f"{checkpoint.sha256} {data.fingerprint()}", *names]
+    before = made_by.read_text(encoding="utf-8").splitlines() if made_by.is_file() else []
+    if before != stamp:
         for folder in (predictions, references):
             folder.mkdir(parents=True, exist_ok=True)
-            for name in names:
+            for name in {*names, *before[1:]}:
                 (folder / f"{name}.nii.gz").unlink(missing_ok=True)
-        write_whole({made_by: f"{stamp}\n".encode()})
+        write_whole({made_by: ("\n".join(stamp) + "\n").encode()})
     todo = [name for name in names if not (predictions / f"{name}.nii.gz").exists()]
+    engine, threads = engines.pick(gpu=on_gpu(hardware)), hardware.threads
     masks = (
-        _of_stored_slices(data.slice_set, source, todo, checkpoint, threads)
+        _of_stored_slices(
+            data.slice_set,
+            source,
+            todo,
+            checkpoint,
+            engines.build(checkpoint, threads, engine, "fp32"),
+        )
         if data.slice_set is not None
-        else _of_scans(data.pairs, todo, Segmenter(checkpoint, threads=threads))
+        else _of_scans(data.pairs, todo, Segmenter(checkpoint, threads=threads, engine=engine))
     )
     for name, both in masks:
         for folder, mask in zip((references, predictions), both, strict=True):
@@ -114,7 +123,8 @@ def found_in(
     The checkpoint's map of places counts for whole slices; the frame of a box is not the body's.
     """
     grid = grid_of(native.hu.shape, checkpoint.preprocessing)
-    slices = grid.to_network(native.hu[None])
+    air = checkpoint.preprocessing.window_hu[0]  # as in training (``slices.on_network_grid``)
+    slices = grid.to_network(np.where(native.known, native.hu, air)[None])
     places = checkpoint.places if native.known.all() else None
     probability = look(places, probabilities, slices)
     found: NDArray[np.bool_] = (grid.to_scan(probability)[0] >= THRESHOLD) & native.known
@@ -136,9 +146,12 @@ def _of_scans(pairs: Sequence[Pair], todo: list[str], segmenter: Segmenter) -> I
 
 
 def _of_stored_slices(
-    slice_set: SliceSet, source: Path, todo: list[str], checkpoint: Checkpoint, threads: int
+    slice_set: SliceSet,
+    source: Path,
+    todo: list[str],
+    checkpoint: Checkpoint,
+    probabilities: Probabilities,
 ) -> Iterator[Masks]:
-    probabilities = engines.build(checkpoint, threads, engines.pick(), "fp32")
     members: defaultdict[str, list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]]
     members = defaultdict(list)
     for part in slice_set.sources:
@@ -162,7 +175,8 @@ def main(
     """Write the masks of a slice set's validation patients, and the truth."""
     try:
         prepared = load_data(Recipe(epochs=1), data, slices=slices, cache=out)
-        write_predictions(weights, prepared, data, out, threads=available_cores())
+        hardware = Hardware(threads=available_cores())
+        write_predictions(weights, prepared, data, out, hardware=hardware)
     except (ValueError, OSError) as error:
         raise SystemExit(f"pancseg: {error}") from error
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
@@ -26,7 +27,7 @@ class WholeFileIO(TorchCheckpointIO):
         """Save; see Lightning's ``CheckpointIO``."""
         whole = Path(path)
         with whole_files([whole]) as partial:
-            super().save_checkpoint(checkpoint, partial[whole], storage_options)
+            torch.save(checkpoint, partial[whole])  # Lightning's own goes through $TMPDIR
 
 
 class Record(Callback):

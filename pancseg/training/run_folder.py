@@ -38,12 +38,20 @@ def begin(run: Path, recipe: Recipe, data: TrainingData) -> None:
         "data": json.dumps(about, indent=1) + "\n",
     }
     files = {"recipe": run / "recipe.yaml", "data": run / "data.json"}
-    for what, path in files.items():
-        if path.exists() and path.read_text(encoding="utf-8") != texts[what]:
-            other = "another recipe" if what == "recipe" else "other data"
-            raise ValueError(f"the run folder was begun with {other}; choose a new --out")
+    if files["recipe"].exists() and _recipe(files["recipe"]) != recipe:
+        raise ValueError("the run folder was begun with another recipe; choose a new --out")
+    if files["data"].exists() and files["data"].read_text(encoding="utf-8") != texts["data"]:
+        raise ValueError("the run folder was begun with other data; choose a new --out")
     write_whole({path: texts[what].encode() for what, path in files.items()})
     data.split.write(run / "split.json")
+
+
+def _recipe(path: Path) -> Recipe | None:
+    """Return the recipe of a run, keys that it did not know yet as they are by themselves."""
+    try:
+        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValueError, yaml.YAMLError):
+        return None
 
 
 def note_environment(run: Path, settings: dict[str, Any]) -> None:

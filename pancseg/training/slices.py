@@ -176,13 +176,31 @@ def _box(source: SliceSource, row: dict[str, Any]) -> tuple[tuple[int, int, int,
 def _index(source: SliceSource, data: Path) -> pd.DataFrame:
     if not (data / source.index).is_file():
         raise FileNotFoundError(f"--data has no {source.index}, which the slice set names")
-    index = pd.read_csv(data / source.index)
+    index = pd.read_csv(data / source.index, dtype={"patient": str})
     wanted = {"file", "patient", "split", *source.where}
     if missing := sorted(wanted - set(index.columns)):
         raise ValueError(f"{source.index} has no column {', '.join(missing)}")
     for column, value in source.where.items():
         index = index[index[column].map(_written) == value]
-    return index.reset_index(drop=True)
+    index = index.reset_index(drop=True)
+    _check_patients(source, index["patient"])
+    return index
+
+
+def _check_patients(source: SliceSource, written: pd.Series[str]) -> None:
+    """Refuse rows without a patient, and two patients whom the same number would make one."""
+    if written.isna().any():
+        raise ValueError(
+            f"{source.index}: {int(written.isna().sum())} of {len(written)} rows have no patient"
+        )
+    names: dict[str, str] = {}
+    for one in written.unique():
+        other = names.setdefault(_patient(source.cohort, one), one)
+        if other != one:
+            raise ValueError(
+                f"{source.index}: patients {other} and {one} would be one, as they end in the same "
+                "number; give each a number of its own"
+            )
 
 
 def _written(value: object) -> str:

@@ -20,8 +20,14 @@ SLICES, AT_ONCE = 160, 8
 
 
 def typical(slices: Sequence[LabelledSlice]) -> list[LabelledSlice]:
-    """Return up to ``SLICES`` evenly spaced slices that are known all over, in a mixed order."""
+    """Return up to ``SLICES`` evenly spaced slices that are known all over, in a mixed order.
+
+    Raises:
+        ValueError: there is none.
+    """
     whole = [s for s in slices if not (s.mask == UNKNOWN).any()]
+    if not whole:
+        raise ValueError("batch_norm: recomputed needs training slices that are known all over")
     count = min(SLICES, len(whole))
     chosen = np.linspace(0, len(whole) - 1, count).round().astype(int)
     order = np.random.default_rng(0).permutation(chosen)
@@ -33,12 +39,7 @@ def recompute(network: nn.Module, slices: Sequence[LabelledSlice], device: torch
     """Replace the running means and variances by averages over batches of these slices.
 
     Dropout is off, as it is in use. The network's mode is left as it was.
-
-    Raises:
-        ValueError: there is no slice.
     """
-    if not slices:
-        raise ValueError("batch_norm: recomputed needs training slices that are known all over")
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     momenta, was_training = [norm.momentum for norm in norms], network.training
     network.eval()
@@ -46,9 +47,10 @@ def recompute(network: nn.Module, slices: Sequence[LabelledSlice], device: torch
         norm.reset_running_stats()
         norm.momentum = None  # the plain average
         norm.train()
+    like = next(network.parameters())
     images = [image for image, _, _ in map(WholeSlices(slices).__getitem__, range(len(slices)))]
     for first in range(0, len(images), AT_ONCE):
-        network(torch.stack(images[first : first + AT_ONCE]).to(device))
+        network(torch.stack(images[first : first + AT_ONCE]).to(device, like.dtype))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.train(was_training)

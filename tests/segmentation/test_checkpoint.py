@@ -45,6 +45,17 @@ def test_the_share_dropped_in_training_is_kept(
         assert {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout2d)} == {expected}
 
 
+def test_what_cannot_be_written_leaves_nothing(
+    tmp_path: Path, phantom_checkpoint: Checkpoint
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        phantom_checkpoint.save(tmp_path / "missing" / "weights.safetensors")
+    (tmp_path / "weights.safetensors").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        phantom_checkpoint.save(tmp_path / "weights.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
 @pytest.mark.parametrize("name", shipped_names())
 def test_shipped_weights_are_small_and_say_where_they_come_from(name: str) -> None:
     file = files("pancseg.segmentation") / "weights" / f"{name}.safetensors"

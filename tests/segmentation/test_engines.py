@@ -207,6 +207,8 @@ def test_without_nvidias_driver_torch_is_not_asked(monkeypatch: pytest.MonkeyPat
     assert engines.lacks("cuda") == "a CUDA GPU that torch can use"
     monkeypatch.setattr(engines, "has_nvidia_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation
+    )
     assert engines.lacks("cuda") == ""
     assert "bfloat16" in engines.lacks("cuda", "bf16")

@@ -14,10 +14,11 @@ import pytest
 import SimpleITK as sitk
 import torch
 import yaml
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pancseg.segmentation.checkpoint import load_checkpoint
+from pancseg.segmentation.checkpoint import load_checkpoint, weights_of
 from pancseg.segmentation.networks import NETWORKS
 from pancseg.training import predictions, validation
 from pancseg.training.augment import build_augmentation
@@ -26,6 +27,7 @@ from pancseg.training.dataset import Draw, Shuffled, TrainingSlices, WholeSlices
 from pancseg.training.hardware import Hardware
 from pancseg.training.loop import FINISHED, check, train
 from pancseg.training.losses import KnownLoss
+from pancseg.training.mean import mean_of
 from pancseg.training.module import SliceSegmentation
 from pancseg.training.predictions import check_free, write_predictions
 from pancseg.training.recipe import Augmentation, Recipe, load_recipe
@@ -121,6 +123,38 @@ def test_rows_are_chosen_by_column(slice_set: Path) -> None:
         data_of(slice_set, description(where={"part": "full"}))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("s05.png,5,", "s05.png,b-5,", "patients b-5 and 5 would be one"),
+        ("s05.png,5,", "s05.png,,", "1 of 24 rows have no patient"),
+    ],
+)
+def test_patients_are_never_made_one(slice_set: Path, old: str, new: str, problem: str) -> None:
+    index = slice_set / "index.csv"
+    index.write_text(index.read_text().replace(old, new))
+    with pytest.raises(ValueError, match=rf"index\.csv: {problem}"):
+        data_of(slice_set)
+
+
+def test_outside_a_box_is_air_to_the_network(slice_set: Path) -> None:
+    """As in training, whatever the window's lower end."""
+    seen = list[NDArray[np.float32]]()
+
+    def probabilities(slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen.append(slices)
+        return slices
+
+    boxed = description(box=[32, 16, 32, 64], frame=128)
+    (source,) = boxed.sources
+    native = next(native_slices(source, slice_set))
+    checkpoint = load_checkpoint("monet_phantom")
+    settings = checkpoint.preprocessing.model_copy(update={"window_hu": (-150.0, 200.0)})
+    predictions.found_in(native, probabilities, replace(checkpoint, preprocessing=settings))
+    assert (seen[0][:, :, :60] == 0).all()
+    assert seen[0].max() > 0.9
+
+
 def test_a_patient_in_both_splits_is_refused(slice_set: Path, tmp_path: Path) -> None:
     index = slice_set / "index.csv"
     index.write_text(index.read_text().replace("s05.png,5,val", "s05.png,0,val"))
@@ -158,7 +192,7 @@ def test_training_learns_and_leaves_a_checkpoint(slice_set: Path, tmp_path: Path
         "finished.json", "last.ckpt", "last.json", "last.safetensors", "metrics.csv",
         "recipe.yaml", "split.json",
     ]  # fmt: skip
-    write_predictions(weights, data, slice_set, run, threads=1)
+    write_predictions(weights, data, slice_set, run, hardware=ONE_THREAD)
     found, truth = (sitk.ReadImage(run / d / "5.nii.gz") for d in ("predictions", "references"))
     assert found.GetSize() == truth.GetSize() == (64, 64, 4)
     native = [
@@ -312,6 +346,60 @@ def test_the_mean_is_that_of_the_last_epochs_weights(slice_set: Path, tmp_path: 
     assert not np.array_equal(found[name], each[0][name])
 
 
+def test_statistics_of_the_mean_are_measured_where_a_recipe_says_so(
+    slice_set: Path, tmp_path: Path
+) -> None:
+    plan = recipe(epochs=2, keep="mean", mean_epochs=2, batch_norm="recomputed")
+    data = data_of(slice_set)
+    found = load_checkpoint(train(plan, data, tmp_path, hardware=ONE_THREAD))
+    network = found.build()
+    recompute(network, typical([s for s in data.slices if s.split == "train"]), torch.device("cpu"))
+    for name, weight in weights_of(network).items():
+        np.testing.assert_allclose(found.weights[name], weight, rtol=1e-5, atol=1e-6)
+    averaged = mean_of(sorted((tmp_path / "last_epochs").iterdir())).weights
+    name = "encoder1.0.1.running_var"
+    assert not np.allclose(found.weights[name], averaged[name], rtol=1e-4)
+
+
+def test_a_cycle_goes_on_with_as_many_devices_only(
+    slice_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run whose schedule was begun for two devices has half as many steps."""
+    data, plan = data_of(slice_set), recipe(epochs=4)
+    step = SliceSegmentation.training_step
+
+    def killed(self: SliceSegmentation, batch: object, index: int) -> Tensor:
+        if self.current_epoch == 1:
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SliceSegmentation, "training_step", killed)
+        with pytest.raises(BaseException):  # noqa: B017, PT011 - whatever Lightning makes of it
+            train(plan, data, tmp_path, hardware=ONE_THREAD)
+    last = torch.load(tmp_path / "last.ckpt", weights_only=False)
+    (schedule,) = last["lr_schedulers"]
+    assert schedule["total_steps"] == 4 * (20 // 4)
+    torch.save({**last, "lr_schedulers": [{**schedule, "total_steps": 8}]}, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match="its schedule has 8 steps, with these it would be 20"):
+        train(plan, data, tmp_path, hardware=ONE_THREAD)
+    torch.save(last, tmp_path / "last.ckpt")
+    train(plan, data, tmp_path, hardware=ONE_THREAD)
+
+
+def test_a_run_of_before_a_recipe_had_a_key_goes_on(slice_set: Path, tmp_path: Path) -> None:
+    data = data_of(slice_set)
+    weights = train(recipe(), data, tmp_path, hardware=ONE_THREAD)
+    written = tmp_path / "recipe.yaml"
+    whole = written.read_text()
+    written.write_text(whole.replace("dropout: null\n", ""))
+    assert train(recipe(), data, tmp_path, hardware=ONE_THREAD) == weights
+    assert written.read_text() == whole
+    written.write_text("epochs: [")
+    with pytest.raises(ValueError, match="another recipe"):
+        train(recipe(), data, tmp_path, hardware=ONE_THREAD)
+
+
 def test_a_run_goes_on_with_the_same_recipe_and_data_only(slice_set: Path, tmp_path: Path) -> None:
     data = data_of(slice_set)
     train(recipe(), data, tmp_path / "run", hardware=ONE_THREAD)
@@ -337,15 +425,17 @@ def test_masks_that_no_training_made_are_left_alone(slice_set: Path, tmp_path: P
     drawn.unlink()
     _predict(weights, slice_set, tmp_path)
     drawn.write_bytes(b"precious")
-    (tmp_path / "predictions" / "weights.sha256").write_text("other weights")
-    (tmp_path / "predictions" / "5.nii.gz").write_bytes(b"of other weights")
+    (tmp_path / "predictions" / "weights.sha256").write_text("other weights\n5\n7\n")
+    for name in "57":
+        (tmp_path / "predictions" / f"{name}.nii.gz").write_bytes(b"of other weights")
     _predict(weights, slice_set, tmp_path)
     assert drawn.read_bytes() == b"precious"
+    assert not (tmp_path / "predictions" / "7.nii.gz").exists()
     assert sitk.ReadImage(tmp_path / "predictions" / "5.nii.gz").GetSize() == (64, 64, 4)
 
 
 def _predict(weights: Path, slice_set: Path, run: Path) -> None:
-    write_predictions(weights, data_of(slice_set), slice_set, run, threads=1)
+    write_predictions(weights, data_of(slice_set), slice_set, run, hardware=ONE_THREAD)
 
 
 def test_two_epochs_that_do_not_improve_divide_the_rate_by_ten() -> None:
@@ -365,6 +455,7 @@ def test_augmentation_moves_image_and_mask_together(slice_set: Path) -> None:
         for number in range(len(slices)):
             image, mask, _ = dataset[Draw(number, seed=number)]
             assert image.shape == mask.shape == (1, 32, 32)
+            assert type(image) is type(mask) is Tensor  # MONAI's own are slow to differentiate
             if mask.any():
                 assert image[mask == 1].mean() > 1.3 * image[(mask == 0) & (image > 0.2)].mean()
 
@@ -445,8 +536,11 @@ def test_statistics_are_those_of_the_slices(slice_set: Path) -> None:
     recompute(network, few, torch.device("cpu"))
     assert not torch.equal(norm.running_mean, mean)
     assert norm.running_mean.abs().sum() > 0
+    exact = NETWORKS["monet"]().double()
+    recompute(exact, few, torch.device("cpu"))
+    assert exact.encoder1[0][1].running_mean.dtype == torch.float64
     with pytest.raises(ValueError, match="needs training slices that are known all over"):
-        recompute(network, [], torch.device("cpu"))
+        typical([])
 
 
 def test_validation_scores_slices(slice_set: Path, tmp_path: Path) -> None:

@@ -60,17 +60,23 @@ def _gpu_lacks(precision: str) -> str:
         import torch
 
         if torch.cuda.is_available():
-            if precision == "bf16" and not torch.cuda.is_bf16_supported():
+            if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
                 return "a GPU with bfloat16 arithmetic; use fp32"
             return ""
     return "a CUDA GPU that torch can use"
 
 
-def pick(engine: str = AUTO) -> str:
-    """Return the engine that a name stands for: ``auto`` is the GPU, else OpenVINO, else torch."""
+def pick(engine: str = AUTO, gpu: bool = True) -> str:
+    """Return the engine that a name stands for: ``auto`` is the GPU, else OpenVINO, else torch.
+
+    Args:
+        engine: a key of ``ENGINES``, or ``auto``.
+        gpu: whether ``auto`` may be a GPU.
+    """
     if engine != AUTO:
         return engine
-    return next(name for name in ("cuda", "openvino", "torch") if not lacks(name))
+    names = ("cuda", "openvino", "torch") if gpu else ("openvino", "torch")
+    return next(name for name in names if not lacks(name))
 
 
 def slices_at_once(engine: str, threads: int) -> int:

@@ -1,0 +1,67 @@
+"""What a machine has decides how a training computes, within what was asked for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pancseg import threads
+from pancseg.segmentation import engines
+from pancseg.segmentation.checkpoint import weights_of
+from pancseg.training import hardware
+from pancseg.training.hardware import Hardware, layout, on_gpu, precision_of, prepare_cpu
+
+
+def test_a_gpu_that_is_not_to_be_used_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, auto = Hardware(accelerator="cpu"), Hardware()
+    here = precision_of(cpu), layout(cpu)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    assert (precision_of(cpu), layout(cpu), on_gpu(cpu)) == (*here, False)
+    assert (precision_of(auto), layout(auto)) == ("bf16-mixed", torch.channels_last)
+    monkeypatch.setattr(engines, "lacks", lambda name: "")
+    assert (engines.pick(gpu=on_gpu(auto)), engines.pick(gpu=False)) == ("cuda", "openvino")
+
+
+def test_bfloat16_is_taken_where_a_gpu_has_it_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation
+    )
+    assert precision_of(Hardware()) == "16-mixed"
+
+
+def test_processes_share_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[int]()
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    monkeypatch.setattr(hardware, "keep_freed_memory", lambda: True)
+    for processes in (1, 3, 16):
+        prepare_cpu(Hardware(threads=8), processes)
+    assert asked == [8, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"), [("max 100000", 64), ("250000 100000", 2), ("50000 100000", 1), ("", 64)]
+)
+def test_a_containers_quota_counts(
+    text: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not hasattr(threads.os, "sched_getaffinity"):
+        pytest.skip("no affinity on this system")
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr(threads, "_QUOTA", tmp_path / "cpu.max")
+    (tmp_path / "cpu.max").write_text(text)
+    assert threads.available_cores() == cores
+    (tmp_path / "cpu.max").unlink()
+    assert threads.available_cores() == 64
+    assert threads._quota() == sys.maxsize
+
+
+def test_weights_are_kept_in_single_precision_however_they_were_trained() -> None:
+    for precision in (torch.bfloat16, torch.float64):
+        network = torch.nn.BatchNorm2d(2).to(precision)
+        kept = weights_of(network)
+        assert {w.dtype.name for w in kept.values()} == {"float32", "int64"}
