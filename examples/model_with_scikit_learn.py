@@ -13,10 +13,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 features, codebook, clinical, label = sys.argv[1:]
-table = pd.read_csv(features, dtype={"patient_id": str}).query("qc_status in ['pass', 'warn']")
+as_text = {"converters": {"patient_id": str}}  # 007 and NA are ids
+table = pd.read_csv(features, **as_text).query("qc_status in ['pass', 'warn']")
 names = pd.read_csv(codebook).query("family not in ['id', 'quality', 'provenance']")["name"]
 table = table[table["roi"] == table["roi"].iloc[0]]  # one region, if there are several
-table = table.merge(pd.read_csv(clinical, dtype={"patient_id": str}), on="patient_id")
+table = table.merge(pd.read_csv(clinical, **as_text), on="patient_id")
 model = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression(C=0.01))
 scores = cross_val_score(
     model,

@@ -71,10 +71,14 @@ _KERNEL = re.compile(
     rf"|(?:[BHL][_ ])?(?i:{_KERNEL_WORDS})(?:[_ ][A-E]|\+)?"  # GE: STANDARD; UIH: B_SOFT_B
 )
 _POSITION = re.compile(r"(?:HF|FF|LF|RF|AF|PF)(?:P|S|DR|DL)")
+_NOT = r"(?:no|none|not|nil|n/?a|false|w/?o|without|ohne|nativ\w*|kein\w*|nein|sans|sin)\b"
 _NO_CONTRAST = re.compile(
-    r"\W*(?:(?:no|non|none|not|nil|n/?a|n|0|false|w/?o|without|ohne|nativ|kein|nein|sans|sin)\b.*)?",
+    rf"\W*(?:(?:{_NOT}|non\b|n\b|0\b)(?:\W*\b(?:i\.?v|iv|oral|contrast\w*|[ck]ontrast\w*|km|agents?|"
+    r"medi\w+|ml|cc|scan|phase|given|used|administered|applied|gegeben)\b)*\W*)?",
     re.IGNORECASE,
 )
+"""Nothing, or a negation and nothing but words of contrast after it."""
+_SAYS_NO = re.compile(rf"\W*{_NOT}", re.IGNORECASE)
 
 
 def _number(lowest: float, highest: float) -> Callable[[str], Value]:
@@ -114,7 +118,9 @@ def _kernel(text: str) -> Value:
 
 
 def _contrast(text: str) -> Value:
-    return "no" if not text or _NO_CONTRAST.fullmatch(text) else "yes"
+    if _NO_CONTRAST.fullmatch(text):
+        return "no"
+    return "" if _SAYS_NO.match(text) else "yes"  # "no oral, IV ..." says both
 
 
 def _position(text: str) -> Value:
@@ -151,7 +157,7 @@ _TAGS = (
     _tag("reconstruction_diameter_mm", 0x00181100, _number(1, 2000), "mm", "field of view"),
     _tag(
         "contrast_bolus_agent", 0x00180010, _contrast, "none",
-        "whether the header names a contrast agent: yes or no",
+        "whether the header names a contrast agent: yes or no; empty where it says both",
     ),
     _tag("patient_position", 0x00185100, _position, "none", "DICOM code, such as HFS or FFS"),
 )  # fmt: skip
@@ -243,11 +249,8 @@ def _header(path: Path) -> Dataset | None:
 
 
 def _text(header: Dataset, tag: int) -> str:
-    """Return a tag's bytes as text if they are plain ASCII, else nothing."""
+    """Return a tag's bytes as text; what is not plain ASCII becomes U+FFFD."""
     if tag not in header:
         return ""
     value = header.get_item(tag).value
-    try:
-        return value.decode("ascii").strip(" \0") if isinstance(value, bytes) else ""
-    except UnicodeDecodeError:
-        return ""
+    return value.decode("ascii", "replace").strip(" \0") if isinstance(value, bytes) else ""

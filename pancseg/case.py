@@ -85,12 +85,19 @@ def is_name(text: str) -> bool:
     return bool(whole) and not _RESERVED.fullmatch(text)
 
 
-def name_problem(name: str) -> str:
-    """Say why a name, as a file or folder has it, cannot be an id; or nothing."""
+def name_problem(name: str, called: str = "") -> str:
+    """Say why a name, as a file or folder has it, cannot be an id; or nothing.
+
+    Args:
+        name: as it is.
+        called: what to call it instead, where names are not to be shown.
+    """
     if not is_name(name):
-        return f"the name {name[:40]!r} {NO_NAME}; rename it, or write a manifest"
+        shown = called or f"the name {name[:40]!r}"
+        return f"{shown} {NO_NAME}; rename it, or write a manifest"
     if len(name.encode()) > LONGEST_NAME_BYTES:
-        return f"the name {name[:40] + '…'!r} is longer than {LONGEST_NAME_BYTES} bytes"
+        shown = called or f"the name {name[:40] + '…'!r}"
+        return f"{shown} is longer than {LONGEST_NAME_BYTES} bytes"
     return ""
 
 

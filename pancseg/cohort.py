@@ -172,25 +172,34 @@ def _read(
     path: Path, leave_out: set[str], note: Callable[[str], None], *, show_ids: bool
 ) -> list[Case]:
     if path.is_dir():
-        return _from_folder(path, leave_out, note)
+        return _from_folder(path, leave_out, note, show_ids)
     if not path.is_file():
         raise CohortError(["there is no such file or folder"])
     if path.suffix.lower() == ".csv":
         return read_manifest(path, show_ids=show_ids)
     if scans.suffix_of(path):
-        return _named([Case(stem_of(path), path)])
+        return _named([Case(stem_of(path), path)], show_ids)
     remedy = "give the folder of its series" if is_dicom(path) else "save a table as CSV UTF-8"
     raise CohortError([f"neither a CSV nor a volume file ({', '.join(scans.READERS)}); {remedy}"])
 
 
-def _named(cases: list[Case]) -> list[Case]:
+def _named(cases: list[Case], show_ids: bool) -> list[Case]:
     """Return cases that are named after files or folders, if they can be."""
-    if problems := [wrong for case in cases if (wrong := name_problem(case.patient_id))]:
-        raise CohortError(problems)
+    found = []
+    for number, case in enumerate(cases, start=1):
+        if problem := name_problem(
+            case.patient_id, "" if show_ids else f"the name of scan {number}"
+        ):
+            log.debug("%s", name_problem(case.patient_id))
+            found.append(problem)
+    if found:
+        raise CohortError(found)
     return cases
 
 
-def _from_folder(folder: Path, leave_out: set[str], note: Callable[[str], None]) -> list[Case]:
+def _from_folder(
+    folder: Path, leave_out: set[str], note: Callable[[str], None], show_ids: bool
+) -> list[Case]:
     entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     entries = [p for p in entries if os.path.realpath(p) not in leave_out]
     entries = _without_outputs(entries, note)
@@ -204,17 +213,17 @@ def _from_folder(folder: Path, leave_out: set[str], note: Callable[[str], None])
         if any(map(_holds_scans, scans_)):
             problem = "DICOM files lie beside folders that hold scans"
             raise CohortError([f"{problem}; move them into a folder of their own"])
-        return _named([Case(Path(os.path.realpath(folder)).name, folder)])
+        return _named([Case(Path(os.path.realpath(folder)).name, folder)], show_ids)
     names = {name_key(stem_of(p)) for p in scans_}
     broken = [p for p in loose if _leads_nowhere(p) or _LIKE_A_SCAN.search(p.name)]
     broken = [p for p in broken if name_key(_stem_of(p)) not in names]
     if not scans_ and not broken:
         if not loose:
             raise CohortError(["the folder is empty"])
-        return _named([Case(Path(os.path.realpath(folder)).name, folder)])
+        return _named([Case(Path(os.path.realpath(folder)).name, folder)], show_ids)
     _tell_left_out(set(loose) - set(broken), names | {name_key(_stem_of(p)) for p in broken}, note)
     found = sorted([*scans_, *broken])
-    return _named([Case(_stem_of(p), _scan_in(p)) for p in found])
+    return _named([Case(_stem_of(p), _scan_in(p)) for p in found], show_ids)
 
 
 def _without_outputs(entries: list[Path], note: Callable[[str], None]) -> list[Path]:

@@ -17,6 +17,7 @@ _SAYS_NOTHING = (
     r"(non|not|no|nicht|kein\w*) (porto?|portal|pfortader)\w*( ven\w*)?",
     r"(without|w/o|wo|ohne)( \w+)? (and|und|&|\+|/) (with|w|mit)",
     r"(with|w|mit)( \w+)? (and|und|&|\+|/) (without|w/o|wo|ohne)",
+    r"(with|w) ?/? ?(without|w/o|wo)|(without|w/o|wo) ?/? ?(with|w)",
 )
 """Read first, and left out: who says "non-portal" or "without and with contrast" names no phase."""
 

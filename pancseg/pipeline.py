@@ -27,6 +27,7 @@ from pancseg.duplicates import with_duplicates
 from pancseg.export import Field, Row, TableFormat
 from pancseg.features.expected import feature_names
 from pancseg.pseudonyms import mark_output
+from pancseg.roi import Labels, Roi
 from pancseg.running.journal import Journal
 from pancseg.running.lock import locked
 from pancseg.running.log import RunLog
@@ -148,8 +149,13 @@ def _ids(outcome: Outcome) -> dict[str, Value]:
         "roi": case.roi,
         "qc_status": outcome.status,
         "qc_reasons": outcome.reason,
-        "qc_mask_label": str(case.mask_label or ""),
+        "qc_mask_label": _asked(case.mask_label),
     }
+
+
+def _asked(label: Roi | None) -> str:
+    """Return labels as a measured region's are written: 1+2, which no program takes for 1.2."""
+    return str(label).replace(",", "+") if isinstance(label, Labels) else str(label or "")
 
 
 @dataclass(frozen=True)
@@ -206,8 +212,10 @@ class _Output:
                 if kind != self.style.kind:
                     self.path.with_suffix(f".{kind}").unlink(missing_ok=True)
         else:
-            content = export.table_bytes(fields, rows, self.style)
-            export.write_whole({self.folder / "provenance.json": provenance, self.path: content})
+            files = {self.path: export.table_bytes(fields, rows, self.style)}
+            if not any((self.folder / f"features.{kind}").exists() for kind in export.KINDS):
+                files = {self.folder / "provenance.json": provenance, **files}  # else it is theirs
+            export.write_whole(files)
 
     def write_acquisition(self, tags: Mapping[str, Mapping[str, Value]]) -> None:
         """Write ``acquisition.csv`` if any scan is DICOM; one left by an earlier run goes.

@@ -5,6 +5,7 @@ Knows cases and the key's file; nothing about images, tables or what a terminal 
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import hmac
@@ -66,8 +67,8 @@ def read_key(path: Path, out: Path | None) -> bytes:
         out: the output folder, which the key must not lie in; it may not exist yet.
 
     Raises:
-        ValueError: the key lies in the output, cannot be read, or is shorter than 16 bytes or
-            longer than 64 KiB.
+        ValueError: the key lies in the output, cannot be read, begins with a byte order mark, or is
+            shorter than 16 bytes or longer than 64 KiB.
     """
     if out and _lies_in(path, out):
         raise ValueError("the key file lies in the output folder; keep it elsewhere")
@@ -78,6 +79,11 @@ def read_key(path: Path, out: Path | None) -> bytes:
         raise ValueError(f"the key file cannot be read: {error.strerror}") from error
     if len(key) > _LONGEST_KEY_BYTES:
         raise ValueError(f"the key file is longer than {_LONGEST_KEY_BYTES} bytes; is it the key?")
+    if key.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(
+            "the key file begins with a byte order mark, so it would be another key than without; "
+            "save it as plain text (ANSI or UTF-8 without BOM)"
+        )
     key = key.rstrip(b"\r\n")
     if len(key) < SHORTEST_KEY_BYTES:
         raise ValueError(

@@ -54,8 +54,8 @@ def can_be_hu(low: float, high: float) -> bool:
     return bool(np.isfinite([low, high]).all()) and low < 0 and high - low >= SMALLEST_RANGE_HU
 
 
-def judge_scan(scan: sitk.Image, limits: QualityLimits) -> Verdict:
-    """Judge units, slices and contrast phase of a scan.
+def judge_scan(scan: sitk.Image, limits: QualityLimits, *, hu: bool = True) -> Verdict:
+    """Judge units (unless ``hu`` says that they are others), slices and contrast phase of a scan.
 
     Codes ``not_hu`` (also when no value is negative, or all lie within 200 HU), ``thick_slices``
     (too far apart, or by the DICOM series too thick though they overlap) and ``phase``, where the
@@ -69,7 +69,7 @@ def judge_scan(scan: sitk.Image, limits: QualityLimits) -> Verdict:
     grade = limits.lowest_hu.grade(low)
     if not can_be_hu(low, high):
         grade = "fail"
-    found = [] if grade == "pass" else [Finding("not_hu", grade, fact)]
+    found = [] if grade == "pass" or not hu else [Finding("not_hu", grade, fact)]
     what, judged_mm = "slices are {:.3g} mm apart", slice_mm
     if thickness_mm := scans.slice_thickness_mm(scan):
         values["qc_slice_thickness_mm"] = round(thickness_mm, 4)

@@ -6,22 +6,47 @@ proposals without a published source; they stand in every provenance, and can be
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 Grade = Literal["pass", "warn", "fail"]
 
 
+def _no_nan(value: float) -> float:
+    if math.isnan(value):
+        raise ValueError("not a number; null switches a limit off")
+    return value
+
+
+_Limit = Annotated[float, AfterValidator(_no_nan)]
+
+
 class Limits(BaseModel):
-    """Limits of one value; none: nothing that low or high is wrong."""
+    """Limits of one value; none: nothing that low or high is wrong.
+
+    From ``fail_below`` up to ``fail_above`` none is lower than the one before.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    fail_below: float | None = None
-    warn_below: float | None = None
-    warn_above: float | None = None
-    fail_above: float | None = None
+    fail_below: _Limit | None = None
+    warn_below: _Limit | None = None
+    warn_above: _Limit | None = None
+    fail_above: _Limit | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        given = [(name, value) for name, value in self if value is not None]
+        for (low, at), (high, to) in pairwise(given):
+            if at > to:
+                raise ValueError(
+                    f"{low} {at:g} lies above {high} {to:g}; give both (null: no such limit)"
+                )
+        return self
 
     def grade(self, value: float) -> Grade:
         """Return what a value is worth; a limit itself is still right."""
@@ -39,7 +64,7 @@ class Limits(BaseModel):
 
 
 class QualityLimits(BaseModel):
-    """The limits of every check.
+    """The limits of every check. Of a check that a file names, the others keep their values.
 
     Attributes:
         volume_ml: of the whole pancreas.
@@ -61,14 +86,26 @@ class QualityLimits(BaseModel):
     largest_share: Limits = Limits(fail_below=0.70, warn_below=0.95)
     empty_slices: Limits = Limits(warn_above=0)
     median_hu: Limits = Limits(fail_below=0, warn_below=40, warn_above=160, fail_above=250)
-    fat_below_hu: float = -30
-    dense_above_hu: float = 300
+    fat_below_hu: _Limit = -30
+    dense_above_hu: _Limit = 300
     fat_share: Limits = Limits(warn_above=0.30, fail_above=0.60)
     dense_share: Limits = Limits(warn_above=0.01, fail_above=0.10)
     lowest_hu: Limits = Limits(warn_above=-500)
     slice_mm: Limits = Limits(warn_above=3, fail_above=5)
     resegmented_share: Limits = Limits(fail_below=0.50, warn_below=0.80)
     uncertainty_dice: Limits = Limits(fail_below=0.70, warn_below=0.85)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _others_stay(cls, given: Any) -> Any:
+        """Complete each check's limits by those that it has by itself."""
+        if not isinstance(given, Mapping):
+            return given
+        complete = dict(given)
+        for name, field in cls.model_fields.items():
+            if isinstance(field.default, Limits) and isinstance(given.get(name), Mapping):
+                complete[name] = {**field.default.model_dump(), **given[name]}
+        return complete
 
 
 def _outside(value: float, low: float | None, high: float | None) -> bool:

@@ -139,7 +139,10 @@ class ScanWork:
             image = scans.read(case.image, series_uid=case.series_uid)
         with timed("judge"):
             voxels = fingerprint.of_voxels(image) if self._work.command == "check" else ""
-            digest, verdict = fingerprint.of_image(image), judge_scan(image, self._limits)
+            digest, verdict = (
+                fingerprint.of_image(image),
+                judge_scan(image, self._limits, hu=self._hu),
+            )
             return _Scan(image, digest, verdict, voxels)
 
     def _shared_mask(self, task: ScanTask, scan: _Scan) -> _Mask:
@@ -159,6 +162,11 @@ class ScanWork:
     def _own_mask(self, path: Path, scan: Once[_Scan]) -> _Mask:
         image, mask = scan.get().image, _read_mask(path)
         return _Mask(mask if self._corrects_masks else scans.on_grid_of(image, mask), GIVEN)
+
+    @property
+    def _hu(self) -> bool:
+        """Whether the settings take scans to be in HU."""
+        return self._work.settings is None or bool(self._work.settings.ibsi.get("hu", True))
 
     @property
     def _corrects_masks(self) -> bool:

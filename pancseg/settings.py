@@ -20,7 +20,25 @@ class _Frozen(BaseModel):
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads 1e-6 and 1e1 as numbers, as YAML 1.2 and pyradiomics do; to YAML 1.1 they are text."""
+    """Reads 1e-6 and 1e1 as numbers, as YAML 1.2 and pyradiomics do; to YAML 1.1 they are text.
+
+    A key that stands twice is refused, as YAML has it: PyYAML would take the last.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping whose keys stand in it once.
+
+        Raises:
+            yaml.YAMLError: one stands twice.
+        """
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if (key.tag, key.value) in seen:
+                    line = key.start_mark.line + 1
+                    raise yaml.YAMLError(f"{key.value!r} stands twice, in line {line} again")
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver(
@@ -128,23 +146,24 @@ def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureS
     path = preset_folder() / f"{name}.yaml" if is_preset else Path(name_or_path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no settings {name!r}; presets are {', '.join(preset_names())}, or give a YAML file"
+            f"no such preset or file; presets are {', '.join(preset_names())}, or give a YAML file"
         )
+    what = f"the preset {name}" if is_preset else "the settings file"  # whose path may tell a name
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{what} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{name} holds no settings (a mapping is expected)")
+        raise ValueError(f"{what} holds no settings (a mapping is expected)")
     if others := [key for key in content if not isinstance(key, str)]:
-        raise ValueError(f"{name}: {others[0]!r} is no key of settings; keys are words")
+        raise ValueError(f"{what}: {others[0]!r} is no key of settings; keys are words")
     try:
         additions = _Additions.model_validate(content.pop("pancseg", None) or {})
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, ('pancseg', *e['loc'])))}: {e['msg']}" for e in error.errors()
         )
-        raise ValueError(f"{name}: {problems}") from error
+        raise ValueError(f"{what}: {problems}") from error
     return FeatureSettings(
         name=name if is_preset else "custom",
         mode=additions.mode,

@@ -100,7 +100,10 @@ def test_every_command_and_option_is_documented() -> None:
     ("arguments", "message"),
     [
         (["run", "gone", "--out", "o"], "cohort: there is no such file or folder"),
-        (["extract", "SCAN", "--out", "o", "--config", "nope"], "no settings 'nope'"),
+        (
+            ["extract", "SCAN", "--out", "o", "--config", "nope"],
+            "no such preset or file; presets are",
+        ),
         (["run", "SCAN", "--out", "o", "--weights", "nope"], "no checkpoint 'nope'"),
         (["extract", "SCAN", "--out", "o", "--masks", "gone"], "no such mask file"),
         (["segment", "SCAN", "--out", "o", "--engine", "abacus"], "unknown engine 'abacus'; known"),

@@ -30,6 +30,8 @@ TEXTS = {
         "lateral", "latex allergy", "plate", "intravenous contrast", "intravenös",
         "MAR artefact reduction", "art + ven", "arteriell/venös",
         "native, arterial, portal venous", "CT without and with contrast", "w/o & w contrast",
+        "PANCREAS W WO CONTRAST", "CT ABD W/WO CONTRAST", "W/ WO IV CONTRAST", "wo/w contrast",
+        "w/o w contrast",
         "mit und ohne KM", "delay 70s", "AP topogram", "Ventilation", "C-spine", "Pancreas",
         "Pankreas 3mm", "Earth", "Alternative", "contrast", "Prenatal", "DOE^VENTURA", "C+",
     ],

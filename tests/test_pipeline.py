@@ -18,6 +18,7 @@ from pancseg.cli import app
 from pancseg.cohort import Outcome, read_cohort
 from pancseg.phantom import Phantom
 from pancseg.quality import volume_ml
+from pancseg.roi import parse_roi
 from pancseg.running.log import account_of
 from pancseg.running.options import Options
 from pancseg.segmentation import engines
@@ -280,6 +281,27 @@ def test_a_scan_without_mask_fails_when_nothing_segments(tmp_path: Path, phantom
     case = Case("a", tmp_path / "a.nii.gz")
     (outcome,) = pipeline.run_cohort([case], tmp_path / "out", EXTRACT, options=HERE)
     assert (outcome.status, outcome.reason) == ("fail", "no_mask")
+
+
+def test_the_table_keeps_its_provenance_when_masks_are_made_beside_it(
+    tmp_path: Path, phantom: Phantom
+) -> None:
+    (tmp_path / "ct").mkdir()
+    scans.write(phantom.image, tmp_path / "ct" / "a.nii.gz")
+    scans.write(phantom.mask, tmp_path / "m.nii.gz")
+    out, cases = tmp_path / "out", [Case("a", tmp_path / "ct" / "a.nii.gz", tmp_path / "m.nii.gz")]
+    pipeline.run_cohort(cases, out, EXTRACT, options=HERE)
+    before = (out / "provenance.json").read_bytes()
+    pipeline.segment_cohort(read_cohort(tmp_path / "ct"), out, SEGMENT, options=HERE)
+    assert (out / "masks.csv").exists()
+    assert (out / "provenance.json").read_bytes() == before
+
+
+def test_labels_asked_for_are_written_as_those_measured(tmp_path: Path) -> None:
+    case = Case("a", tmp_path / "none.nii.gz", mask_label=parse_roi("1,2"))
+    (outcome,) = pipeline.run_cohort([case], tmp_path / "out", EXTRACT, options=HERE)
+    assert outcome.status == "fail"
+    assert pipeline.table([outcome])["qc_mask_label"].tolist() == ["1+2"]
 
 
 def test_corrected_masks_are_picked_up_between_the_stages(tmp_path: Path, phantom: Phantom) -> None:

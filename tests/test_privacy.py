@@ -177,6 +177,22 @@ def test_a_bad_manifest_is_told_by_lines(
         assert_nothing_leaks(tmp_path / "out", text.replace("line 2 (DOE^JOHN)", ""), capfd)
 
 
+def test_names_that_cannot_be_ids_are_not_shown_under_pseudonyms(
+    tmp_path: Path, phantom: Phantom
+) -> None:
+    for name in ("Doe J.", "x" * 250):
+        (tmp_path / "ct" / name).mkdir(parents=True)
+        scans.write(phantom.image, tmp_path / "ct" / name / "scan.nii.gz")
+    (tmp_path / "key").write_bytes(b"k" * 32)
+    out = tmp_path / "out"
+    code, text = call("check", tmp_path / "ct", "--out", out, "--pseudonymise", tmp_path / "key")
+    assert code == 2
+    assert "the name of scan 1 cannot be a file name" in text
+    assert "the name of scan 2 is longer than" in text
+    assert "Doe" not in text
+    assert "xxx" not in text
+
+
 def test_masks_of_strangers_are_counted_not_named(
     hospital: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -63,6 +63,8 @@ def test_a_key_is_its_bytes_without_the_line_end(end: bytes, tmp_path: Path) -> 
     [
         (KEY[:15] + b"\n", "the key is 15 bytes long, at least 16"),
         (b"k" * 70000, "longer than 65536 bytes"),
+        (b"\xef\xbb\xbf" + KEY, "begins with a byte order mark"),
+        ("key of some letters".encode("utf-16"), "begins with a byte order mark"),
         (None, "cannot be read: No such file"),
     ],
 )

@@ -152,6 +152,28 @@ def test_a_limit_itself_is_still_right() -> None:
     ]  # fmt: skip
 
 
+def test_limits_that_a_file_does_not_name_stay() -> None:
+    found = QualityLimits.model_validate(
+        {"slice_mm": {"warn_above": 4}, "volume_ml": {"warn_below": None}}
+    )
+    assert found.slice_mm == Limits(warn_above=4, fail_above=5)
+    assert found.volume_ml == Limits(fail_below=10, warn_above=150, fail_above=300)
+    assert found.median_hu == LIMITS.median_hu
+    for wrong, problem in (
+        ({"warn_above": 6}, "warn_above 6 lies above fail_above 5; give both"),
+        ({"warn_above": float("nan")}, "null switches a limit off"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            QualityLimits.model_validate({"slice_mm": wrong})
+
+
+def test_values_that_are_no_hu_are_judged_where_they_should_be() -> None:
+    voxels, _ = abdomen()
+    positive = scan_of(voxels + 2000)
+    assert codes(judge_scan(positive, LIMITS)) == {"not_hu": "fail"}
+    assert codes(judge_scan(positive, LIMITS, hu=False)) == {}
+
+
 @pytest.mark.parametrize(
     ("value", "resegmented", "uncertain"),
     [

@@ -28,6 +28,12 @@ def test_presets_are_there_valid_and_explained() -> None:
         ("a: [", "not YAML"),
         ("1: 2", "1 is no key of settings; keys are words"),
         ("", "a mapping is expected"),
+        (
+            "setting: {binWidth: 5}\nsetting: {}",
+            "the settings file is not YAML: 'setting' stands tw",
+        ),
+        ("setting:\n  binWidth: 5\n  binWidth: 6", "'binWidth' stands twice, in line 3 again"),
+        ("pancseg: {quality: {slice_mm: {warn_above: .nan}}}", "null switches a limit off"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -35,6 +41,14 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path, text: str, message: s
     with pytest.raises(ValueError, match=message) as caught:
         load_feature_settings(tmp_path / "mine.yaml")
     assert "\n" not in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_key_may_stand_once_in_each_mapping_and_be_merged(tmp_path: Path) -> None:
+    text = "a: &a {binWidth: 5}\nb: {<<: *a, binWidth: 6}\nc: {<<: *a}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    found = load_feature_settings(tmp_path / "mine.yaml").parameters
+    assert found == {"a": {"binWidth": 5}, "b": {"binWidth": 6}, "c": {"binWidth": 5}}
 
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:

@@ -108,8 +108,9 @@ def filter_of(image: str, settings: FeatureSettings) -> Filter:
         plane = ", within slices" if detail.endswith("2D") else ""
         return Filter("LoG", f"sigma {sigma} mm{plane}", "LoG")
     if kind.rstrip("0123456789") == "wavelet":
-        wavelet = settings_for("Wavelet", settings).get("wavelet", "coif1")
-        level = kind.removeprefix("wavelet") or "1"
+        asked = settings_for("Wavelet", settings)
+        wavelet = asked.get("wavelet", "coif1")
+        level = int(kind.removeprefix("wavelet") or 1) + int(asked.get("start_level", 0))
         return Filter("wavelet", f"{wavelet} {detail}, level {level}", "Wavelet")
     if kind == "lbp":
         dimensions, _, order = detail.partition("-")

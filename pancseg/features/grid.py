@@ -21,6 +21,9 @@ Interpolation = Literal["linear", "cubic"]
 
 _HALF = 0.5 - 1e-9
 """An interpolated mask counts from one half; the slack keeps rounding out of it."""
+_SLACK = 1e-3
+"""Of a voxel. Slices of 0.8 mm are 0.800000012 in NIfTI, and 0.79999998 in a DICOM series whose
+positions were rounded: 250 of them are 200 of 1 mm. A voxel more would move all by half of one."""
 SPLINE_REACH = 40
 """Voxels after which a cubic spline's memory is below a double's last digit (0.268 ** 40)."""
 MOST_VOXELS = 200_000_000
@@ -65,7 +68,7 @@ class Grid:
     def new_shape(self) -> tuple[int, ...]:
         """The grid's voxels: as many as cover the scan."""
         triples = zip(self.shape, self.spacing_mm, self.new_spacing_mm, strict=True)
-        return tuple(math.ceil(n * s / t - 1e-9) for n, s, t in triples)
+        return tuple(math.ceil(n * s / t - _SLACK) for n, s, t in triples)
 
     def places(self, axis: int, first: int, count: int) -> NDArray[np.float64]:
         """Return where voxels of the grid lie, in voxels of the scan, clipped to its edges."""

@@ -132,6 +132,8 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
     if box is None:
         raise UnusableCase("empty_mask", f"none of the mask's {inside.size} voxels is set")
     own = scan.GetSpacing()[::-1]
+    if settings.spacing_mm:
+        own = tuple(round(each, 5) for each in own)  # mm; further digits differ between formats
     wanted = (settings.spacing_mm or own[::-1])[::-1]
     target = grid.Grid(
         (voxels.shape[0], voxels.shape[1], voxels.shape[2]),

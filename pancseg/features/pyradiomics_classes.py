@@ -108,6 +108,14 @@ class Glcm(_OnVoxels, RadiomicsGLCM):  # type: ignore[misc]
         counts, total = _without_empty_directions(self._merged(counts))
         return counts / total[:, None, None, :]
 
+    def getJointAverageFeatureValue(self) -> NDArray[np.float64]:  # noqa: N802
+        """Return the joint average of each slice over its directions that have pairs.
+
+        pyradiomics's own has none for a slice in which one direction has no pair.
+        """
+        average: NDArray[np.float64] = np.nanmean(self.coefficients["ux"], axis=(1, 2, 3))
+        return average
+
     def getMCCFeatureValue(self) -> NDArray[np.float64]:  # noqa: N802
         """Return the maximal correlation coefficient of each slice; NaN where one has no pair.
 
@@ -182,6 +190,18 @@ class Ngtdm(_OnVoxels, RadiomicsNGTDM):  # type: ignore[misc]
         isolated = self._texture.isolated
         counts = matrices.tone_difference(self._voxels.levels, isolated=isolated)
         return counts[:, counts[..., 0].sum(axis=0) > 0]
+
+    def getContrastFeatureValue(self) -> NDArray[np.float64]:  # noqa: N802
+        """Return the contrast; NaN, as the others, of a slice in which no voxel has a neighbour."""
+        return self._where_neighbours(super().getContrastFeatureValue())
+
+    def getStrengthFeatureValue(self) -> NDArray[np.float64]:  # noqa: N802
+        """Return the strength; NaN, as the others, of a slice in which no voxel has a neighbour."""
+        return self._where_neighbours(super().getStrengthFeatureValue())
+
+    def _where_neighbours(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = np.where(self.coefficients["Nvp"] > 0, values, np.nan)
+        return found
 
 
 CLASSES: dict[str, type[_OnVoxels]] = {

@@ -14,7 +14,7 @@ from typing import Any
 
 from pancseg.dicom_sniff import is_of_series
 
-RESULT_VERSION = 5
+RESULT_VERSION = 6
 MASK_VERSION = 1
 
 _DETACHED = re.compile(rb"^(?:ElementDataFile *= *|data ?file: *)(\S[^\r\n]*)", re.M | re.I)

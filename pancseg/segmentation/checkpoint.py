@@ -131,7 +131,7 @@ class Checkpoint:
         tensors = dict(self.weights)
         if self.places is not None:
             tensors[_PLACES] = self.places.astype(np.uint8)
-        content = save(tensors, metadata={_KEY: header.model_dump_json()})
+        content = save(tensors, metadata={_KEY: header.model_dump_json(exclude_none=True)})
         try:
             with partial.open("wb") as file:
                 file.write(content)

@@ -64,6 +64,17 @@ class SeedEachEpoch(Callback):
         self._order.epoch = module.current_epoch
 
 
+class ShareThreads(Callback):
+    """Give each process its share of the threads, after Lightning has taken all cores for them."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self._hardware = hardware
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """See Lightning; it sets threads of its own when it starts several processes."""
+        prepare_cpu(self._hardware, trainer.num_devices)
+
+
 class Stop(EarlyStopping):
     """Stops also when the checkpoint to go on from is of the epoch that decided it."""
 
@@ -142,7 +153,11 @@ def train(
     def export(path: Path) -> None:
         _export(module, recipe, data, places).save(path)
 
-    callbacks: list[Callback] = [SeedEachEpoch(recipe.seed, order), Record(run, export, report)]
+    callbacks: list[Callback] = [
+        ShareThreads(hardware),
+        SeedEachEpoch(recipe.seed, order),
+        Record(run, export, report),
+    ]
     callbacks += _wanted(recipe, data, run, export)
     if progress:
         callbacks.append(RichProgressBar(leave=False))
@@ -150,7 +165,6 @@ def train(
         hardware, max_epochs=recipe.epochs, callbacks=callbacks, enable_progress_bar=progress
     )
     _check_share(len(order), trainer.world_size, recipe.batch_size)
-    prepare_cpu(hardware, trainer.num_devices)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")  # about its own internals
         trainer.fit(module, training, validation, ckpt_path=_start(run / "last.ckpt"))

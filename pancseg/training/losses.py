@@ -28,6 +28,7 @@ class KnownLoss(nn.Module):
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Return the loss of ``(N, 1, H, W)`` logits against masks of 0, 1 or ``UNKNOWN``."""
+        mask = mask.float()  # whatever the precision: cross-entropy is computed in its type
         unknown = mask == UNKNOWN
         loss: Tensor = self._loss(
             logits.float().masked_fill(unknown, -CERTAIN), mask.masked_fill(unknown, 0.0)

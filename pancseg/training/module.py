@@ -57,7 +57,7 @@ class SliceSegmentation(LightningModule):
         self._recipe, self._draws = recipe, draws
 
     def on_train_start(self) -> None:
-        """Refuse a one-cycle schedule that goes on from a training on other devices.
+        """Refuse a one-cycle schedule that goes on with another number of steps: other devices.
 
         Raises:
             ValueError: so it is; its cycle would end too early, or never.
@@ -67,9 +67,8 @@ class SliceSegmentation(LightningModule):
             begun, now = int(schedule.total_steps), self._cycle()
             if begun != now:
                 raise ValueError(
-                    f"the run was begun with other --devices or --nodes: its schedule has {begun} "
-                    f"steps, with these it would be {now}; go on with as many as before, or choose "
-                    "a new --out"
+                    f"the run's schedule has {begun} steps, and now it would have {now}; go on "
+                    "with as many --devices and --nodes as before, or choose a new --out"
                 )
 
     def training_step(self, batch: Batch, _: int) -> Tensor:

@@ -90,11 +90,12 @@ def write_predictions(
     checkpoint = load_checkpoint(weights)
     stamp = [f"{checkpoint.sha256} {data.fingerprint()}", *names]
     before = made_by.read_text(encoding="utf-8").splitlines() if made_by.is_file() else []
-    if before != stamp:
+    if before[:1] != stamp[:1]:
         for folder in (predictions, references):
             folder.mkdir(parents=True, exist_ok=True)
             for name in {*names, *before[1:]}:
                 (folder / f"{name}.nii.gz").unlink(missing_ok=True)
+    if before != stamp:
         write_whole({made_by: ("\n".join(stamp) + "\n").encode()})
     todo = [name for name in names if not (predictions / f"{name}.nii.gz").exists()]
     engine, threads = engines.pick(gpu=on_gpu(hardware)), hardware.threads

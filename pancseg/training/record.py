@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -24,10 +25,16 @@ class WholeFileIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
-        """Save; see Lightning's ``CheckpointIO``."""
+        """Save; see Lightning's ``CheckpointIO``.
+
+        Raises:
+            OSError: disk full, no permission; an earlier checkpoint stays as it was.
+        """
         whole = Path(path)
         with whole_files([whole]) as partial:
-            torch.save(checkpoint, partial[whole])  # Lightning's own goes through $TMPDIR
+            buffer = io.BytesIO()  # Lightning's own goes through $TMPDIR
+            torch.save(checkpoint, buffer)
+            partial[whole].write_bytes(buffer.getbuffer())
 
 
 class Record(Callback):

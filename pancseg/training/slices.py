@@ -183,6 +183,7 @@ def _index(source: SliceSource, data: Path) -> pd.DataFrame:
     for column, value in source.where.items():
         index = index[index[column].map(_written) == value]
     index = index.reset_index(drop=True)
+    index["patient"] = index["patient"].str.strip().replace("", None)
     _check_patients(source, index["patient"])
     return index
 
@@ -199,7 +200,7 @@ def _check_patients(source: SliceSource, written: pd.Series[str]) -> None:
         if other != one:
             raise ValueError(
                 f"{source.index}: patients {other} and {one} would be one, as they end in the same "
-                "number; give each a number of its own"
+                "number; give each a number of its own, or spell them alike"
             )
 
 

@@ -97,6 +97,14 @@ def test_filters_are_read_from_names(image: str, expected: tuple[str, str, str])
     assert filter_of(image, settings()) == expected
 
 
+def test_levels_that_were_passed_over_count() -> None:
+    """pyradiomics numbers from one whatever its first level is."""
+    parameters = {"imageType": {"Wavelet": {"start_level": 1, "level": 2}}}
+    chosen = settings().model_copy(update={"mode": "pyradiomics", "parameters": parameters})
+    for image, level in (("wavelet-LLH", 2), ("wavelet2-LLL", 3)):
+        assert filter_of(image, chosen).parameters == f"coif1 {image[-3:]}, level {level}"
+
+
 def test_intensities_of_filtered_images_are_not_hu() -> None:
     assert meaning("original_firstorder_Mean").unit == "HU"
     assert meaning("original_firstorder_Mean", normalize=True).unit == "a.u."

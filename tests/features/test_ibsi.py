@@ -13,7 +13,11 @@ from radiomics import base, featureextractor, imageoperations
 
 from pancseg import features, scans, selftest
 from pancseg.features import ibsi
+from pancseg.features import pyradiomics_classes as classes
+from pancseg.features.grid import Grid
 from pancseg.features.ibsi_settings import Binning, read
+from pancseg.features.matrices import grey_levels
+from pancseg.features.neighbours import neighbours
 from pancseg.phantom import Phantom
 from pancseg.settings import FeatureSettings, load_feature_settings
 from pancseg.unusable import UnusableCase
@@ -306,3 +310,42 @@ def test_what_only_ibsi_has_is_refused_elsewhere() -> None:
     settings = load_feature_settings("pyradiomics_default")
     with pytest.raises(ValueError, match="outlier_sigma needs the mode ibsi"):
         features.check(settings.model_copy(update={"ibsi": {"outlier_sigma": 3}}))
+
+
+@pytest.mark.parametrize("rounded", [float(np.float32(0.8)), 0.8 + 1e-8, 0.8 - 1e-8])
+def test_how_a_format_rounds_a_distance_moves_no_grid(rounded: float) -> None:
+    """20 slices of 0.8 mm are 16 of 1 mm, in NIfTI's single precision, too."""
+    settings = custom({"binWidth": 25, "resampledPixelSpacing": [1, 1, 1]})
+    scan, region = block()
+    found = []
+    for distance in (0.8, rounded):
+        for image in (scan, region):
+            image.SetSpacing((1.0, 1.0, distance))
+        found.append(features.extract(scan, region, settings))
+    assert found[0] == found[1]
+
+
+def test_a_grid_covers_the_scan() -> None:
+    for count, own, new, expected in ((250, 0.8, 1.0, 200), (251, 0.8, 1.0, 201), (7, 3, 2, 11)):
+        assert Grid((count, 1, 1), (own, 1, 1), (new, 1, 1)).new_shape[0] == expected
+    assert Grid((299, 1, 1), (1.0000000134, 1, 1), (1, 1, 1)).new_shape[0] == 299
+
+
+def test_slices_are_averaged_over_the_same_slices_in_every_feature() -> None:
+    """A slice of one row has no pair in most directions, one of scattered voxels has none."""
+    rng = np.random.default_rng(3)
+    inside = np.zeros((4, 8, 8), bool)
+    inside[0, 2:7, 2:7] = inside[1, 2:7, 1:6] = inside[2, 4, 1:7] = True
+    inside[3, ::3, ::3] = True
+    levels = np.zeros(inside.shape, int)
+    levels[inside] = rng.integers(1, 6, int(inside.sum()))
+    grey = grey_levels(levels[inside], neighbours(inside, plane=0, by_slice=True))
+    voxels = classes.Voxels(levels[inside].astype(float), grey, (1.0, 1.0, 1.0))
+    texture = classes.Texture(isolated=False)
+    found = classes.compute(voxels, texture, {"glcm": None, "ngtdm": None})
+    assert found["glcm_JointAverage"] == pytest.approx(found["glcm_SumAverage"] / 2)
+    inside[3] = False
+    grey = grey_levels(levels[inside], neighbours(inside, plane=0, by_slice=True))
+    voxels = classes.Voxels(levels[inside].astype(float), grey, (1.0, 1.0, 1.0))
+    without = classes.compute(voxels, texture, {"ngtdm": None})
+    assert {k: v for k, v in found.items() if k in without} == pytest.approx(without)

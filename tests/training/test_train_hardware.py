@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 
 from pancseg import threads
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import weights_of
 from pancseg.training import hardware
-from pancseg.training.hardware import Hardware, layout, on_gpu, precision_of, prepare_cpu
+from pancseg.training.hardware import Hardware, check_hardware, layout, on_gpu, precision_of
+from pancseg.training.loop import ShareThreads
 
 
 def test_a_gpu_that_is_not_to_be_used_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,9 +41,14 @@ def test_processes_share_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = list[int]()
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     monkeypatch.setattr(hardware, "keep_freed_memory", lambda: True)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     for processes in (1, 3, 16):
-        prepare_cpu(Hardware(threads=8), processes)
-    assert asked == [8, 2, 1]
+        _set_num_threads_if_needed(processes)  # as Lightning does in each process of several
+        ShareThreads(Hardware(threads=8)).on_fit_start(
+            SimpleNamespace(num_devices=processes), SimpleNamespace()
+        )
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        assert asked.pop() == max(1, 8 // processes)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +73,8 @@ def test_weights_are_kept_in_single_precision_however_they_were_trained() -> Non
         network = torch.nn.BatchNorm2d(2).to(precision)
         kept = weights_of(network)
         assert {w.dtype.name for w in kept.values()} == {"float32", "int64"}
+
+
+def test_a_package_that_a_precision_needs_is_named() -> None:
+    with pytest.raises(ValueError, match="--precision transformer-engine: "):
+        check_hardware(Hardware(accelerator="cpu", precision="transformer-engine"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import load_checkpoint, weights_of
 from pancseg.segmentation.networks import NETWORKS
 from pancseg.training import predictions, validation
@@ -128,6 +131,7 @@ def test_rows_are_chosen_by_column(slice_set: Path) -> None:
     [
         ("s05.png,5,", "s05.png,b-5,", "patients b-5 and 5 would be one"),
         ("s05.png,5,", "s05.png,,", "1 of 24 rows have no patient"),
+        ("s05.png,5,", "s05.png, ,", "1 of 24 rows have no patient"),
     ],
 )
 def test_patients_are_never_made_one(slice_set: Path, old: str, new: str, problem: str) -> None:
@@ -135,6 +139,12 @@ def test_patients_are_never_made_one(slice_set: Path, old: str, new: str, proble
     index.write_text(index.read_text().replace(old, new))
     with pytest.raises(ValueError, match=rf"index\.csv: {problem}"):
         data_of(slice_set)
+
+
+def test_blanks_around_a_patient_do_not_count(slice_set: Path) -> None:
+    index = slice_set / "index.csv"
+    index.write_text(index.read_text().replace("s05.png,5,", "s05.png,5 ,"))
+    assert {s.patient for s in data_of(slice_set).slices} == set("012345")
 
 
 def test_outside_a_box_is_air_to_the_network(slice_set: Path) -> None:
@@ -381,7 +391,9 @@ def test_a_cycle_goes_on_with_as_many_devices_only(
     (schedule,) = last["lr_schedulers"]
     assert schedule["total_steps"] == 4 * (20 // 4)
     torch.save({**last, "lr_schedulers": [{**schedule, "total_steps": 8}]}, tmp_path / "last.ckpt")
-    with pytest.raises(ValueError, match="its schedule has 8 steps, with these it would be 20"):
+    with pytest.raises(
+        ValueError, match="schedule has 8 steps, and now it would have 20; go on with"
+    ):
         train(plan, data, tmp_path, hardware=ONE_THREAD)
     torch.save(last, tmp_path / "last.ckpt")
     train(plan, data, tmp_path, hardware=ONE_THREAD)
@@ -436,6 +448,68 @@ def test_masks_that_no_training_made_are_left_alone(slice_set: Path, tmp_path: P
 
 def _predict(weights: Path, slice_set: Path, run: Path) -> None:
     write_predictions(weights, data_of(slice_set), slice_set, run, hardware=ONE_THREAD)
+
+
+def test_masks_are_kept_by_a_stamp_without_names(slice_set: Path, tmp_path: Path) -> None:
+    """As earlier versions wrote it."""
+    weights = train(recipe(), data_of(slice_set), tmp_path, hardware=ONE_THREAD)
+    _predict(weights, slice_set, tmp_path)
+    stamp, mask = (tmp_path / "predictions" / n for n in ("weights.sha256", "5.nii.gz"))
+    whole = stamp.read_text()
+    stamp.write_text(whole.splitlines()[0] + "\n")
+    mask.write_bytes(b"as it was")
+    _predict(weights, slice_set, tmp_path)
+    assert (mask.read_bytes(), stamp.read_text()) == (b"as it was", whole)
+
+
+def test_the_masks_at_the_end_use_what_was_asked_for(
+    slice_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[bool]()
+    pick = engines.pick
+    monkeypatch.setattr(engines, "pick", lambda gpu: [asked.append(gpu), pick(gpu=False)][1])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name, accelerator in (("a", "cpu"), ("b", "auto")):
+        write_predictions(
+            "monet_phantom",
+            data_of(slice_set),
+            slice_set,
+            tmp_path / name,
+            hardware=replace(ONE_THREAD, accelerator=accelerator),
+        )
+    assert asked == [False, True]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(
+    slice_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it need a temporary folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    run, data = tmp_path / "run", data_of(slice_set)
+    kept = list[bytes]()
+
+    def write(path: Path, content: bytes) -> int:
+        if path.name.startswith(".last.ckpt") and (run / "last.ckpt").exists():
+            kept.append((run / "last.ckpt").read_bytes())
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_bytes(path, content)
+
+    write_bytes = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", write)
+    with pytest.raises(OSError, match="No space left"):
+        train(recipe(epochs=2), data, run, hardware=ONE_THREAD)
+    assert kept == [(run / "last.ckpt").read_bytes()]
+    assert not list(run.glob(".*.partial"))
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_whole_networks_in_another_precision_train(
+    precision: str, slice_set: Path, tmp_path: Path
+) -> None:
+    plan = recipe(epochs=2, keep="mean", mean_epochs=1, batch_norm="recomputed")
+    hardware = replace(ONE_THREAD, precision=precision)
+    found = load_checkpoint(train(plan, data_of(slice_set), tmp_path, hardware=hardware))
+    assert found.weights["encoder1.0.0.weight"].dtype == np.float32
 
 
 def test_two_epochs_that_do_not_improve_divide_the_rate_by_ten() -> None:
@@ -508,6 +582,8 @@ def test_an_epoch_sees_its_share_and_another_one_next(slice_set: Path) -> None:
 def test_unknown_pixels_cost_nothing(slice_set: Path) -> None:
     for loss in ("dice", "dice_ce"):
         measure = KnownLoss(recipe(loss=loss))
+        logits, mask = torch.full((1, 1, 64, 64), -12.34), torch.zeros(1, 1, 64, 64)
+        assert measure(logits, mask.bfloat16()) == measure(logits, mask)
         logits = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
         mask = (logits > 0.5).float()
         mask[:, :, :, 4:] = UNKNOWN
