@@ -16,6 +16,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 import yaml
+from conftest import ROOT
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -713,6 +714,7 @@ def test_shipped_recipes_and_slice_sets_are_valid() -> None:
         "unet16_paper": "unet16",
         "unet_paper": "unet",
     }
+    assert load_recipe(str(ROOT / "docs" / "table2" / "recipe.yaml")).epochs == 64
     paper = load_recipe("monet_paper")
     assert (paper.learning_rate, paper.schedule, paper.loss) == (5e-4, "plateau", "dice")
     for name in shipped_names("slice_sets"):
