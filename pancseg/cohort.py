@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 STATE_FOLDER = ".pancseg"
 """In every output folder: what the next run need not do again."""
+_SYSTEM_FOLDERS = {"@eadir", "__macosx", "$recycle.bin", "system volume information", "lost+found"}
 _DEEPEST = 32
 """Folders inside each other, with nothing else in them, that are still gone into."""
 
@@ -151,6 +152,7 @@ def read_cohort(
     try:
         left_out = (*leave_out, *([masks] if masks else []))
         omitted = {os.path.realpath(p) for p in left_out}
+        omitted |= {os.path.join(p, "masks") for p in omitted}  # of an output among the scans
         cases = _read(path, omitted, note, show_ids=pseudonymise is None)
     except OSError as error:
         raise CohortError([f"it cannot be reached: {error.strerror}"]) from error
@@ -201,7 +203,8 @@ def _from_folder(
     folder: Path, leave_out: set[str], note: Callable[[str], None], show_ids: bool
 ) -> list[Case]:
     entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-    entries = [p for p in entries if os.path.realpath(p) not in leave_out]
+    entries = [p for p in entries if os.path.realpath(p) not in leave_out and not _is_system(p)]
+    entries = [p for p in entries if not _holds_outputs_only(p, leave_out)]
     entries = _without_outputs(entries, note)
     scans_: list[Path] = []
     loose: list[Path] = []
@@ -240,6 +243,23 @@ def _without_outputs(entries: list[Path], note: Callable[[str], None]) -> list[P
     if outputs and len(outputs) == len(entries):
         raise CohortError(["the folder holds nothing but outputs of earlier runs"])
     return [p for p in entries if p not in outputs]
+
+
+def _is_system(path: Path) -> bool:
+    """Whether a folder is one that systems and shares put beside everything."""
+    return path.name.lower() in _SYSTEM_FOLDERS and path.is_dir()
+
+
+def _holds_outputs_only(entry: Path, leave_out: set[str]) -> bool:
+    """Whether there is something to leave out somewhere in a folder, and no scan beside it."""
+    if not any(out.startswith(os.path.realpath(entry) + os.sep) for out in leave_out):
+        return False
+    for place, folders, names in os.walk(entry):
+        inside = {f: os.path.realpath(os.path.join(place, f)) for f in folders}
+        folders[:] = [f for f in folders if inside[f] not in leave_out]
+        if any(scans.suffix_of(p) or _is_image(p) for p in (Path(place, name) for name in names)):
+            return False
+    return True
 
 
 def _holds_scan(folder: Path) -> bool:
@@ -289,7 +309,8 @@ def _holds_scans(folder: Path) -> bool:
 def _scan_in(entry: Path) -> Path:
     """Return what to read for a patient: the entry, or the only volume or folder inside it.
 
-    Notes, tables and a header's data may lie beside the volume, other images may not.
+    Notes, tables, a header's data and folders without slices may lie beside the volume, other
+    images may not.
 
     A folder that cannot be looked into, or leads back to itself, is left to the reader, which
     says so in the patient's row.
@@ -300,15 +321,15 @@ def _scan_in(entry: Path) -> Path:
             break
         seen.add(place)
         try:
-            inside = [p for p in entry.iterdir() if not p.name.startswith(".")]
+            inside = [p for p in entry.iterdir() if not (p.name.startswith(".") or _is_system(p))]
         except OSError:
             break
         volumes = [p for p in inside if p.is_file() and scans.suffix_of(p)]
         folders = [p for p in inside if p.is_dir()]
         files = [p for p in inside if p.is_file()]
         if len(volumes) == 1 and not any(_is_image(p) for p in files if p not in volumes):
-            return volumes[0]
-        if len(folders) != 1 or not all(map(_lies_beside_scans, files)):
+            return entry if any(map(_holds_dicom, folders)) else volumes[0]
+        if len(folders) != 1 or volumes or any(map(_is_image, files)):
             break
         entry = folders[0]
     return entry
@@ -322,12 +343,14 @@ def _is_image(file: Path) -> bool:
         return True
 
 
-def _lies_beside_scans(file: Path) -> bool:
-    """Whether a file is a DICOMDIR, or another DICOM object without an image."""
+def _holds_dicom(folder: Path) -> bool:
+    """Whether somewhere in a folder lies a slice."""
     try:
-        return is_dicom(file) and not may_hold_image(file)
+        return any(
+            is_of_series(Path(place, name)) for place, _, names in os.walk(folder) for name in names
+        )
     except OSError:
-        return False
+        return True
 
 
 def _with_masks(

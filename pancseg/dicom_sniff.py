@@ -19,6 +19,7 @@ _NO_IMAGE = re.compile(
 """SOP classes of a DICOMDIR, and of objects that are no slices: segmentations, reports, plans, …"""
 _SUFFIXES = (".dcm", ".ima")
 """What has such a name and is no DICOM file is a damaged slice."""
+_NUMBERED = re.compile(r"[^.]*\d[^.]*|[\d.]*\d")
 
 
 def is_dicom(path: Path) -> bool:
@@ -38,14 +39,22 @@ def may_hold_image(path: Path) -> bool:
 
 
 def is_of_series(path: Path) -> bool:
-    """Whether a file is a slice, whole or damaged, and no hidden file or object beside slices."""
-    if path.name.startswith(".") or not path.is_file():
+    """Whether a file is a slice, whole or damaged, and no hidden file or object beside slices.
+
+    Damaged is also a link that leads nowhere by a slice's suffix, and an empty or zeroed file that
+    is called as slices without one are (``IM000001``, ``1.2.840.113``).
+    """
+    if path.name.startswith("."):
         return False
+    if not path.is_file():
+        return path.is_symlink() and not path.exists() and path.suffix.lower() in _SUFFIXES
     with path.open("rb") as file:
         beginning = file.read(1024)
     if beginning[128:132] == b"DICM":
         return _NO_IMAGE.search(beginning) is None
-    return path.suffix.lower() in _SUFFIXES
+    if path.suffix.lower() in _SUFFIXES:
+        return True
+    return not any(beginning) and _NUMBERED.fullmatch(path.name) is not None
 
 
 def is_ct_slice(path: Path) -> bool:

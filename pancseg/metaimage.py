@@ -22,7 +22,7 @@ def read_layout(path: Path) -> Layout:
     """Read the header of an MHA file, or of an MHD file with its data beside it.
 
     Raises:
-        UnusableCase: ``unreadable``, ``not_3d``, ``not_scalar`` or ``one_slice``.
+        UnusableCase: ``unreadable``, ``geometry``, ``not_3d``, ``not_scalar`` or ``one_slice``.
         OSError: the file cannot be reached.
     """
     with path.open("rb") as file:
@@ -40,6 +40,8 @@ def read_layout(path: Path) -> Layout:
         raise UnusableCase("unreadable", f"MetaImage type {kind[:24]!r} is not read")
     if not _yes(fields, "BinaryData", "True"):
         raise UnusableCase("unreadable", "MetaImage data as text are not read; save them as binary")
+    if not fields.keys() & {"ElementSpacing", "ElementSize"}:  # ITK takes 1 mm then
+        raise UnusableCase("geometry", "the MetaImage header does not say how large a voxel is")
     big = _yes(fields, "BinaryDataByteOrderMSB") or _yes(fields, "ElementByteOrderMSB")
     name = fields.get("ElementDataFile", "")
     inside = name.upper() == "LOCAL"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ _KINDS = {
 }
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split(", ")}
 _ENCODINGS = {"raw": False, "gzip": True, "gz": True}
+_AXES = 3
 _ALONG_AN_AXIS = ("domain", "space", "time", "???", "none")
 _OTHER_NAMES = {"datafile": "data file", "byteskip": "byte skip", "lineskip": "line skip"}
 
@@ -33,7 +35,7 @@ def read_layout(path: Path) -> Layout:
     """Read the header of an NRRD file, or of an NHDR file with its data beside it.
 
     Raises:
-        UnusableCase: ``unreadable``, ``not_3d``, ``not_scalar`` or ``one_slice``.
+        UnusableCase: ``unreadable``, ``geometry``, ``not_3d``, ``not_scalar`` or ``one_slice``.
         OSError: the file cannot be reached.
     """
     with path.open("rb") as file:
@@ -55,6 +57,8 @@ def read_layout(path: Path) -> Layout:
     if any(kind not in _ALONG_AN_AXIS for kind in kinds):
         raise UnusableCase("not_scalar", f"the image has {len(sizes)} axes, one of several numbers")
     size = volume_size(sizes)
+    if not _tells_voxel_size(fields):
+        raise UnusableCase("geometry", "the NRRD header does not say how large a voxel is")
     name = fields.get("data file", "")
     packed = _ENCODINGS[encoding]
     skip = number(fields.get("byte skip", "0"), "byte skip")
@@ -68,6 +72,13 @@ def read_layout(path: Path) -> Layout:
         packed=packed,
     )
     return checked(_skipping(layout, skip))
+
+
+def _tells_voxel_size(fields: dict[str, str]) -> bool:
+    """Whether three axes have a spacing; ITK takes 1 mm where there is none."""
+    directions = re.findall(r"\([^()]*\)", fields.get("space directions", ""))
+    spacings = directions or fields.get("spacings", "").split()
+    return sum("nan" not in each.lower() for each in spacings) >= _AXES
 
 
 def _skipping(layout: Layout, skip: int) -> Layout:

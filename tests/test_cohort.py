@@ -206,6 +206,45 @@ def test_the_one_volume_of_a_patient_may_have_notes_beside_it(tmp_path: Path) ->
         scans.read(tmp_path / "p3")
 
 
+def test_a_volume_beside_a_series_is_not_chosen(tmp_path: Path) -> None:
+    """Which of the two is the scan? Masks in a folder, or notes, make no question."""
+    touch(tmp_path, "z.nii.gz")
+    for name in ("p1", "p2"):
+        (tmp_path / name / "masks").mkdir(parents=True)
+        touch(tmp_path / name, "ct.nii.gz")
+        touch(tmp_path / name / "masks", "m.nii.gz")
+    write_dicom(tmp_path / "p1" / "venous" / "IM1", CT)
+    images = [str(case.image.relative_to(tmp_path)) for case in read_cohort(tmp_path)]
+    assert images == ["p1", "p2/ct.nii.gz", "z.nii.gz"]
+
+
+def test_what_systems_put_beside_scans_is_in_no_way(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "p1" / "study" / "series" / "IM1", CT)
+    touch(tmp_path / "p1", "Thumbs.db")
+    touch(tmp_path / "p1" / "study", "desktop.ini")
+    for place in ("p1/@eaDir", "@eaDir", "__MACOSX", "$RECYCLE.BIN"):
+        (tmp_path / place).mkdir()
+        touch(tmp_path / place, "p1.nii.gz")
+    (case,) = read_cohort(tmp_path)
+    assert case.image == tmp_path / "p1" / "study" / "series"
+
+
+@pytest.mark.parametrize("out", [".", "results", "results/2024"])
+def test_an_output_among_the_scans_is_no_patient(out: str, tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz")
+    (tmp_path / "b").mkdir()
+    touch(tmp_path / "b", "ct.nii.gz")
+    (tmp_path / out / "masks").mkdir(parents=True)
+    (tmp_path / out / STATE_FOLDER).mkdir()
+    touch(tmp_path / out, "features.csv", "run.jsonl")
+    touch(tmp_path / out / "masks", "a.nii.gz")
+    cases = read_cohort(tmp_path, leave_out=[tmp_path / out])
+    assert [case.patient_id for case in cases] == ["a", "b"]
+    (tmp_path / "b" / "out").mkdir()  # inside a patient's folder, whose scan stays
+    cases = read_cohort(tmp_path, leave_out=[tmp_path / out, tmp_path / "b" / "out"])
+    assert [case.patient_id for case in cases] == ["a", "b"]
+
+
 def test_an_earlier_runs_output_is_no_patient(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii.gz")
     (tmp_path / "seg" / STATE_FOLDER).mkdir(parents=True)

@@ -18,7 +18,9 @@ RESULT_VERSION = 6
 MASK_VERSION = 1
 
 _DETACHED = re.compile(rb"^(?:ElementDataFile *= *|data ?file: *)(\S[^\r\n]*)", re.M | re.I)
-_HEADERS = (".mhd", ".nhdr")
+_HEADERS = (".mhd", ".nhdr", ".mha", ".nrrd")
+_WITH_DATA = (".mha", ".nrrd")
+"""Headers that have their data in the same file, as a rule."""
 _LONGEST_HEADER_BYTES = 1 << 16
 
 
@@ -52,14 +54,17 @@ def of_files(path: Path) -> str:
     """
     try:
         if path.is_dir():
-            digests = sorted(filter(None, map(of_file, filter(is_of_series, path.iterdir()))))
-            return _of("folder", digests)
+            digests = sorted(map(of_file, filter(is_of_series, path.iterdir())))
+            return _of("folder", digests) if all(digests) else ""
         if path.suffix.lower() not in _HEADERS:
             return of_file(path)
         with path.open("rb") as file:
             named = _DETACHED.findall(file.read(_LONGEST_HEADER_BYTES))
         beside = [path.parent / name.decode("utf-8", "replace").strip() for name in named]
-        return _of("header", of_file(path), [of_file(p) for p in beside if p.is_file()])
+        digests = [of_file(p) for p in beside if p.is_file()]
+        if not digests and path.suffix.lower() in _WITH_DATA:
+            return of_file(path)
+        return _of("header", of_file(path), digests)
     except (OSError, ValueError):  # ValueError: a name with a NUL character
         return ""
 

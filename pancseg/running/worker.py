@@ -150,10 +150,11 @@ class Worker:
         if mask.usable:
             source = CORRECTED if mask.corrected else self._source
             return ScanTask(cases, ready_mask=request.mask_path, ready_source=source)
-        try:
-            request.mask_path.unlink(missing_ok=True)  # of an earlier run, of something else
-        except OSError as error:
-            raise OutputError(error.errno, error.strerror) from error
+        if mask.made.scan:  # else the scan cannot be read now, and its mask may still be right
+            try:
+                request.mask_path.unlink(missing_ok=True)  # of an earlier run, of something else
+            except OSError as error:
+                raise OutputError(error.errno, error.strerror) from error
         return ScanTask(cases, new_mask=request.new_mask_path)
 
     @property

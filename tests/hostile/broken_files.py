@@ -347,6 +347,8 @@ _text(
     "nrrd: data elsewhere", "unreadable", ".nrrd", b"encoding:", b"data file: /dev/zero\nencoding:"
 )
 _text("nrrd: data above", "unreadable", ".nrrd", b"encoding:", b"data file: ../x.raw\nencoding:")
+_text("nrrd: no voxel size", "geometry", ".nrrd", b"space directions:", b"# directions")
+_text("mha: no voxel size", "geometry", ".mha", b"ElementSpacing", b"AnatomicalOrder")
 _text("mha: terabytes", "unreadable", ".mha", b"DimSize = 12 16 6", b"DimSize = 99999 99999 999")
 _text("mha: spacing zero", "geometry", ".mha", b"ElementSpacing = 0.75", b"ElementSpacing = 0")
 _text("mha: negative spacing", "geometry", ".mha", b"ElementSpacing = 0.75", b"ElementSpacing = -1")
@@ -609,6 +611,10 @@ _beside("dicom: text beside the slices", RIGHT, lambda ct: (ct / "notes.txt").wr
 _beside("dicom: a pipe beside the slices", RIGHT, lambda ct: os.mkfifo(ct / "9.dcm"))
 _beside("dicom: a folder loop beside the slices", RIGHT, lambda ct: (ct / "up").symlink_to(ct))
 _beside("dicom: a broken link beside the slices", RIGHT, lambda ct: (ct / "x").symlink_to("gone"))
+_beside("dicom: a slice that is gone", "unreadable", lambda ct: (ct / "9.dcm").symlink_to("gone"))
+_beside("dicom: an empty slice", "unreadable", lambda ct: (ct / "IM000009").write_bytes(b""))
+_beside("dicom: a zeroed slice", "unreadable", lambda ct: (ct / "1.2.84").write_bytes(bytes(9999)))
+_beside("dicom: an empty mark", RIGHT, lambda ct: (ct / "DONE").write_bytes(b""))
 _beside("dicom: a scan beside the slices", RIGHT, lambda ct: small.write(ct / "scan.nii"))
 
 

@@ -43,6 +43,8 @@ def test_the_data_beside_a_header_count(tmp_path: Path) -> None:
     for name, header in (
         ("a.mhd", b"ObjectType = Image\nElementDataFile = a.raw\n"),
         ("a.nhdr", b"NRRD0004\ndata file: a.raw\n\n"),
+        ("a.nrrd", b"NRRD0004\ndata file: a.raw\n\n"),
+        ("a.mha", b"ObjectType = Image\nElementDataFile = a.raw\n"),
         ("b.mhd", b"ObjectType = Image\nElementDataFile = ./sub/a.raw\n"),
     ):
         (tmp_path / name).write_bytes(header)
@@ -53,6 +55,17 @@ def test_the_data_beside_a_header_count(tmp_path: Path) -> None:
         assert before
         data.write_bytes(b"2")
         assert keys.of_files(tmp_path / name) != before
+
+
+def test_a_file_with_its_own_data_is_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a.nrrd").write_bytes(b"NRRD0004\n\nvoxels")
+    assert keys.of_files(tmp_path / "a.nrrd") == keys.of_file(tmp_path / "a.nrrd")
+
+
+def test_a_slice_that_is_gone_leaves_no_key(tmp_path: Path) -> None:
+    (tmp_path / "1").write_bytes(b"\0" * 128 + b"DICM" + b"1")
+    (tmp_path / "2.dcm").symlink_to(tmp_path / "gone")
+    assert keys.of_files(tmp_path) == ""
 
 
 def test_what_cannot_be_read_has_no_key_and_blocks_nothing(tmp_path: Path) -> None:

@@ -260,6 +260,23 @@ def test_a_mask_that_was_deleted_is_made_again(
     assert (out / "features.csv").read_bytes() == table
 
 
+def test_a_mask_outlives_its_scan_being_away(
+    cases: list[Case], work: Work, tmp_path: Path
+) -> None:
+    """A share that drops out costs the row, not the mask, which is right when it is back."""
+    out, away = tmp_path / "out", tmp_path / "away.nii.gz"
+    run(cases, out, work)
+    path, table = out / "masks" / "auto1.nii.gz", (out / "features.csv").read_bytes()
+    made = path.stat().st_mtime_ns
+    cases[2].image.rename(away)
+    outcomes, _ = run(cases, out, work)
+    assert outcomes[2].reason == "unreadable"
+    away.rename(cases[2].image)
+    run(cases, out, work)
+    assert path.stat().st_mtime_ns == made
+    assert (out / "features.csv").read_bytes() == table
+
+
 def test_segmenting_first_leaves_only_measuring(
     cases: list[Case], work: Work, tmp_path: Path
 ) -> None:
