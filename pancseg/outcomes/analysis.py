@@ -189,10 +189,12 @@ def verdict(
     volume = judged.get(VOLUME, {}).get(main)
     if volume is not None and volume.low > 0.5:
         beyond = differences[RADIOMICS, VOLUME]
-        if beyond.low <= 0:
+        if own.low <= 0.5:
+            found.append(f"Volume alone predicts better than chance ({main} {interval(volume)}).")
+        elif beyond.low <= 0:
             found.append(
-                f"**Explained by volume**: volume alone reaches {interval(volume)}, and radiomics "
-                f"is not shown to be better than it (difference {interval(beyond)})."
+                "**Explained by volume, as far as these patients tell**: volume alone reaches "
+                f"{interval(volume)}, and radiomics is not shown to be better than it (difference {interval(beyond)})."
             )
         else:
             found.append(

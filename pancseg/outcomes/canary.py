@@ -91,13 +91,17 @@ def _permuted(study: Study, runs: int) -> Iterator[Study]:
 
 
 def _noise(study: Study, runs: int) -> Iterator[Study]:
-    """Yield studies whose features are normal noise, missing where the real ones are."""
+    """Yield studies whose features are normal noise, as often missing as the real ones.
+
+    Rows miss what other patients' rows do: who lacks a feature may tell of the outcome, and that is
+    no leak.
+    """
     for run in range(runs):
         random = np.random.default_rng([study.seed, 2, run])
-        blocks = {}
+        blocks, order = {}, random.permutation(len(study.y))
         for name, block in study.blocks.items():
             x = random.normal(size=block.x.shape)
-            x[np.isnan(block.x)] = np.nan
+            x[np.isnan(block.x)[order]] = np.nan
             batches = x.shape[1] - len(block.names)
             x[:, :batches] = block.x[:, :batches]
             blocks[name] = replace(block, x=x)

@@ -46,7 +46,7 @@ def event_codes(
     missing = is_missing_class(cells)
     present = cells[~missing].str.casefold()
     if event_is is not None:
-        wanted = event_is.strip().casefold()
+        present, wanted = present.map(_as_number), _as_number(event_is.strip().casefold())
         if not (present == wanted).any() and not fitted:
             raise ValueError(
                 f"event column {column!r}: no row has {event_is!r}; found {shown(cells[~missing])}"
@@ -61,6 +61,14 @@ def event_codes(
             "use 0/1, no/yes or alive/dead, or name the event's value with --event-is"
         )
     return plain.map(EVENT_WORDS).astype(float).reindex(cells.index)
+
+
+def _as_number(text: str) -> str:
+    """Return a number in one form, so that 2 and 2.0 are one value; else the text."""
+    try:
+        return str(float(text))
+    except ValueError:
+        return text
 
 
 def survival_times(cells: pd.Series[str], column: str, trusted: bool) -> pd.Series[float]:

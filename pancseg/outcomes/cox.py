@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from lifelines import CoxPHFitter, KaplanMeierFitter
-from lifelines.exceptions import ConvergenceError
+from lifelines.exceptions import ConvergenceError, ConvergenceWarning
 from sklearn.base import BaseEstimator
 
 from pancseg.outcomes.cox_newton import newton_cox
@@ -76,12 +76,15 @@ class CoxElasticNet(BaseEstimator):
             model = CoxPHFitter(penalizer=penalizer, l1_ratio=self.l1_ratio)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                try:
-                    model.fit(frame, "time", "event", initial_point=start)
-                except (ConvergenceError, np.linalg.LinAlgError):
+                warnings.filterwarnings("error", ".*failed to converge", ConvergenceWarning)
+                try:  # on a copy, as lifelines works in the array that it is given
+                    model.fit(frame, "time", "event", initial_point=start.copy())
+                except (ConvergenceError, ConvergenceWarning, np.linalg.LinAlgError):
                     continue
             found = model.params_.to_numpy(dtype=float)
-            return np.where(np.abs(found) < 1e-6, 0.0, found)
+            # lifelines rounds the corner of |β|: what the quick solver has as 0 it leaves near 0.
+            nothing = np.where(start == 0, 1e-4, 1e-6)
+            return np.where(np.abs(found) < nothing, 0.0, found)
         return start
 
     def _baseline(self, y: np.ndarray, relative: np.ndarray) -> None:

@@ -37,7 +37,9 @@ METHODS = (
     "percentile bootstrap of patients, widened where Nadeau and Bengio's corrected variance over "
     "folds, which allows for shared training rows, is larger.",
     "The model named `radiomics` was declared beforehand (`--model`); other algorithms stand by "
-    "its side, and the best of them is not chosen.",
+    "its side, and the best of them is not chosen. Volume alone and clinical variables alone are "
+    "linear models, hardly penalised, whatever it is: part of a difference to them may be the "
+    "algorithm's.",
 )
 
 PERMUTED = (
@@ -215,8 +217,8 @@ def _calibration(results: Results) -> Section:
     ]
     line = (
         "Slope 1 and intercept 0 are ideal; a slope below 1 says that predictions are extreme. "
-        "Of all repeats together; intervals are the patient bootstrap's alone. The pictures' "
-        "curves are of predictions averaged over repeats, which are less extreme than one model's."
+        "Of all repeats (ten at most) together; intervals are the patient bootstrap's alone. The "
+        "pictures' curves are of predictions averaged over repeats, less extreme than one model's."
     )
     return Section("Calibration", [line], ["model", "slope", "intercept"], rows)
 

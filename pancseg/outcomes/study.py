@@ -368,6 +368,8 @@ def read_stability(path: Path, joined: Joined) -> pd.Series[float]:
         raise ValueError("the stability file needs the columns feature and icc")
     if table["feature"].duplicated().any():
         raise ValueError("the stability file names a feature twice")
+    if table.empty:
+        raise ValueError("the stability file has no rows")
     found = numbers(table["icc"], "icc").set_axis(pd.Index(table["feature"]))
     if not set(found.index) & set(joined.features):
         raise ValueError(

@@ -46,8 +46,9 @@ class MartingaleForest(BaseEstimator):
         self.feature_importances_ = forest.feature_importances_
         out_of_bag = np.nan_to_num(forest.oob_prediction_)[:, None]
         self.cox_ = CoxElasticNet(0.0, 0.0, exact=False).fit(out_of_bag, y)
-        # What points the wrong way out of bag has learnt nothing: the same risk for everyone.
-        self.cox_.coef_ = self.cox_.coef_.clip(min=0)
+        if self.cox_.coef_[0] <= 0:  # it has learnt nothing: the same risk for everyone
+            self.feature_importances_ = np.zeros_like(forest.feature_importances_)
+            self.cox_ = CoxElasticNet(0.0, 0.0, exact=False).fit(out_of_bag * 0, y)
         del forest.oob_prediction_
         return self
 

@@ -150,7 +150,12 @@ class Validation:
 
 
 def make_folds(strata: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return (n,) fold numbers: strata spread evenly, rows of one group together."""
+    """Return (n,) fold numbers: strata spread evenly, rows of one group together.
+
+    Where no stratum (outcome, and batch) has a row for each fold, the outcome's alone are spread.
+    """
+    if (np.unique(strata, return_counts=True)[1] < count).all():
+        strata = strata % 2
     unique = len(np.unique(groups)) == len(groups)
     kind = StratifiedKFold if unique else StratifiedGroupKFold
     folds = np.full(len(strata), -1)

@@ -1,20 +1,26 @@
 """Every model finds a planted signal, finds nothing in noise, and nothing leaks into the folds."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from lifelines import CoxPHFitter, NelsonAalenFitter
+from lifelines.exceptions import ConvergenceError, ConvergenceWarning
 from lifelines.utils import concordance_index
 from studies import classes, features, study, times
 
 from pancseg.outcomes import subtype, survival
-from pancseg.outcomes.analysis import calibration
-from pancseg.outcomes.canary import discrimination, judged, run_canaries
+from pancseg.outcomes.analysis import calibration, verdict
+from pancseg.outcomes.canary import _noise, discrimination, judged, run_canaries
+from pancseg.outcomes.coding import event_codes
 from pancseg.outcomes.combat import ComBat
-from pancseg.outcomes.cox import score_test
+from pancseg.outcomes.cox import CoxElasticNet, score_test, survival_outcome
+from pancseg.outcomes.measures import Estimate
 from pancseg.outcomes.prepare import Cleaned, Strongest, Unredundant, Varied
-from pancseg.outcomes.study import Outcome, _separation
+from pancseg.outcomes.study import RADIOMICS, VOLUME, Outcome, _separation
+from pancseg.outcomes.survival_forest import MartingaleForest
 from pancseg.outcomes.validate import (
     Block,
     OutOfFold,
@@ -166,3 +172,91 @@ def test_steps_keep_what_they_should():
     assert list(Unredundant((0.9, 0.5, 0.1)).fit(x[:, [0, 3, 4]]).kept_) == [0, 2]
     assert list(Unredundant((0.5, 0.9, 0.1)).fit(x[:, [0, 3, 4]]).kept_) == [1, 2]
     assert list(Cleaned((0.5, 1.0, 1.0, 0.9, 0.1)).fit(x).kept_) == [3, 4]
+
+
+def test_numbers_that_mean_event_may_be_written_as_floats():
+    cells = pd.Series(["2.0", "1.0", "2", "1", "NA"])
+    assert event_codes(cells, "died", "2").fillna(-1).tolist() == [1, 0, 1, 0, -1]
+    assert event_codes(pd.Series(["Dead", "alive"]), "died", "dead").tolist() == [1, 0]
+    with pytest.raises(ValueError, match="no row has '3'"):
+        event_codes(cells, "died", "3")
+
+
+def test_what_volume_explains_is_said_where_there_is_something_to_explain():
+    def said(own, beyond):
+        judged = {RADIOMICS: {"AUC": Estimate(0.6, own, 0.7)}}
+        judged[VOLUME] = {"AUC": Estimate(0.65, 0.55, 0.75)}
+        differences = {(RADIOMICS, VOLUME): Estimate(0.0, beyond, 0.1)}
+        return " ".join(verdict(judged, differences, "AUC"))
+
+    assert "Explained by volume, as far" in said(0.55, -0.1)
+    assert "More than volume" in said(0.55, 0.01)
+    nothing = said(0.45, -0.1)
+    assert "No evidence" in nothing
+    assert "Volume alone predicts better" in nothing
+    assert "Explained" not in nothing
+
+
+def test_noise_misses_what_other_rows_miss():
+    x = features(0)
+    y = classes(x, 0.0, 0)
+    x[y == 1, :5] = np.nan
+    (noisy,) = _noise(study(x, y), 1)
+    gaps = np.isnan(noisy.blocks["radiomics"].x)
+    assert gaps.sum() == np.isnan(x).sum()
+    assert 0.2 < gaps[y == 1, 0].mean() < 0.8
+
+
+def test_a_forest_that_learnt_nothing_gives_the_same_curve_to_all():
+    random = np.random.default_rng(3)
+    found = None
+    for seed in range(20):
+        y = survival_outcome(random.random(60) < 0.7, random.exponential(size=60))
+        forest = MartingaleForest(trees=30, seed=seed).fit(random.normal(size=(60, 3)), y)
+        if not forest.feature_importances_.any():
+            found = forest
+            break
+    assert found is not None
+    times = np.quantile(y["time"], [0.2, 0.5, 0.8])
+    hazard = NelsonAalenFitter(nelson_aalen_smoothing=False).fit(y["time"], y["event"])
+    expected = np.exp(-hazard.cumulative_hazard_at_times(times).to_numpy())
+    curves = found.predict_survival(random.normal(size=(4, 3)), times)
+    np.testing.assert_allclose(curves, np.tile(expected, (4, 1)))
+
+
+def test_what_the_lasso_removed_is_not_used():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(100, 6))
+    y = survival_outcome(random.random(100) < 0.7, random.exponential(np.exp(-x[:, 0])))
+    kept = CoxElasticNet(0.1, 1.0).fit(x, y).coef_
+    quick = CoxElasticNet(0.1, 1.0, exact=False).fit(x, y).coef_
+    assert kept[0] != 0
+    assert (quick == 0).any()
+    assert ((kept == 0) == (quick == 0)).all()
+
+
+def test_a_fit_that_only_warns_is_made_again(monkeypatch):
+    """lifelines works in the array of first coefficients that it is given."""
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    y = survival_outcome(np.ones(40, bool), np.exp(-x[:, 0]) + 0.1)
+    starts = []
+
+    def fit(self, frame, time, event, initial_point):
+        starts.append(initial_point.copy())
+        initial_point += 99
+        if len(starts) == 1:
+            warnings.warn("it failed to converge", ConvergenceWarning, stacklevel=2)
+        raise ConvergenceError("diverged")
+
+    monkeypatch.setattr(CoxPHFitter, "fit", fit)
+    found = CoxElasticNet(0.1).fit(x, y)
+    assert len(starts) == 2
+    np.testing.assert_array_equal(starts[0], starts[1])
+    np.testing.assert_array_equal(found.coef_, CoxElasticNet(0.1, exact=False).fit(x, y).coef_)
+
+
+def test_small_sites_are_spread_by_outcome_alone():
+    strata = np.repeat(np.arange(8), 4)  # four sites with four of each class
+    folds = make_folds(strata, np.arange(32), 5, seed=1)
+    for fold in range(5):
+        assert 2 <= (strata[folds == fold] % 2).sum() <= 5

@@ -260,9 +260,7 @@ def test_a_mask_that_was_deleted_is_made_again(
     assert (out / "features.csv").read_bytes() == table
 
 
-def test_a_mask_outlives_its_scan_being_away(
-    cases: list[Case], work: Work, tmp_path: Path
-) -> None:
+def test_a_mask_outlives_its_scan_being_away(cases: list[Case], work: Work, tmp_path: Path) -> None:
     """A share that drops out costs the row, not the mask, which is right when it is back."""
     out, away = tmp_path / "out", tmp_path / "away.nii.gz"
     run(cases, out, work)
