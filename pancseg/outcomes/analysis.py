@@ -194,7 +194,8 @@ def verdict(
         elif beyond.low <= 0:
             found.append(
                 "**Explained by volume, as far as these patients tell**: volume alone reaches "
-                f"{interval(volume)}, and radiomics is not shown to be better than it (difference {interval(beyond)})."
+                f"{interval(volume)}, and radiomics is not shown to be better than it (difference "
+                f"{interval(beyond)})."
             )
         else:
             found.append(
