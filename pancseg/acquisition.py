@@ -71,13 +71,19 @@ _KERNEL = re.compile(
     rf"|(?:[BHL][_ ])?(?i:{_KERNEL_WORDS})(?:[_ ][A-E]|\+)?"  # GE: STANDARD; UIH: B_SOFT_B
 )
 _POSITION = re.compile(r"(?:HF|FF|LF|RF|AF|PF)(?:P|S|DR|DL)")
-_NOT = r"(?:no|none|not|nil|n/?a|false|w/?o|without|ohne|nativ\w*|kein\w*|nein|sans|sin)\b"
+_NOT = (
+    r"(?:no|none|non(?!\W*ionic)|not|nil|n/?[ac]|false|w/?o|without|ohne|nativ\w*|kein\w*|nein|sans|"
+    r"sin)\b"
+)
 _NO_CONTRAST = re.compile(
-    rf"\W*(?:(?:{_NOT}|non\b|n\b|0\b)(?:\W*\b(?:i\.?v|iv|oral|contrast\w*|[ck]ontrast\w*|km|agents?|"
-    r"medi\w+|ml|cc|scan|phase|given|used|administered|applied|gegeben)\b)*\W*)?",
+    rf"\W*(?:(?:{_NOT}|n\b|0(?:[.,]0+)?\b)(?:\W*\b(?:{_NOT}|(?:i\.?v|oral|con|[ck]ontrast\w*|km|agents?|"
+    r"medi\w+|ml|cc|ct|scan|study|phase|enhanced|injection|gabe|given|used|administered|applied|"
+    r"gegeben)\b))*\W*)?",
     re.IGNORECASE,
 )
 """Nothing, or a negation and nothing but words of contrast after it."""
+_LONGEST_TEXT = 64
+"""Of a DICOM text of one line; what is longer is not read on."""
 _SAYS_NO = re.compile(rf"\W*{_NOT}", re.IGNORECASE)
 
 
@@ -118,6 +124,7 @@ def _kernel(text: str) -> Value:
 
 
 def _contrast(text: str) -> Value:
+    text = text[:_LONGEST_TEXT].replace("\ufffd", "x")  # a letter of some other script
     if _NO_CONTRAST.fullmatch(text):
         return "no"
     return "" if _SAYS_NO.match(text) else "yes"  # "no oral, IV ..." says both

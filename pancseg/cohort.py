@@ -16,7 +16,7 @@ from typing import Literal
 
 from pancseg import scans
 from pancseg.case import DEFAULT_ROI, Case, CohortError, name_key, name_problem, stem_of
-from pancseg.dicom_sniff import is_dicom, is_of_series, may_hold_image
+from pancseg.dicom_sniff import is_ct_slice, is_dicom, is_of_series, may_hold_image
 from pancseg.manifest import duplicates, read_manifest
 from pancseg.unusable import UnusableCase
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 STATE_FOLDER = ".pancseg"
 """In every output folder: what the next run need not do again."""
 _SYSTEM_FOLDERS = {"@eadir", "__macosx", "$recycle.bin", "system volume information", "lost+found"}
+_NO_SLICES = (".csv", ".json", ".png", ".jpg", ".txt", ".pdf", ".xlsx", ".xml", ".html", ".md")
 _DEEPEST = 32
 """Folders inside each other, with nothing else in them, that are still gone into."""
 
@@ -204,8 +205,7 @@ def _from_folder(
 ) -> list[Case]:
     entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     entries = [p for p in entries if os.path.realpath(p) not in leave_out and not _is_system(p)]
-    entries = [p for p in entries if not _holds_outputs_only(p, leave_out)]
-    entries = _without_outputs(entries, note)
+    entries = _without_outputs(entries, leave_out, note)
     scans_: list[Path] = []
     loose: list[Path] = []
     for entry in entries:
@@ -229,9 +229,11 @@ def _from_folder(
     return _named([Case(_stem_of(p), _scan_in(p)) for p in found], show_ids)
 
 
-def _without_outputs(entries: list[Path], note: Callable[[str], None]) -> list[Path]:
+def _without_outputs(
+    entries: list[Path], leave_out: set[str], note: Callable[[str], None]
+) -> list[Path]:
     """Leave out what pancseg has written: folders with a run's state, but no scan, in them."""
-    outputs = [p for p in entries if os.path.isdir(p / STATE_FOLDER) and not _holds_scan(p)]
+    outputs = [p for p in entries if _is_output(p) or _holds_outputs_only(p, leave_out)]
     if outputs:
         log.debug("outputs of earlier runs: %s", [p.name for p in outputs])
         what = (
@@ -250,16 +252,37 @@ def _is_system(path: Path) -> bool:
     return path.name.lower() in _SYSTEM_FOLDERS and path.is_dir()
 
 
+def _is_output(folder: Path) -> bool:
+    """Whether a run's state lies in a folder, or in each folder of one that holds nothing else."""
+    if os.path.isdir(folder / STATE_FOLDER):
+        return not _holds_scan(folder)
+    try:
+        inside = [p for p in folder.iterdir() if not p.name.startswith(".")]
+    except OSError:  # not a folder, or not to be looked into
+        return False
+    return bool(inside) and all(
+        os.path.isdir(p / STATE_FOLDER) and not _holds_scan(p) for p in inside
+    )
+
+
 def _holds_outputs_only(entry: Path, leave_out: set[str]) -> bool:
     """Whether there is something to leave out somewhere in a folder, and no scan beside it."""
-    if not any(out.startswith(os.path.realpath(entry) + os.sep) for out in leave_out):
+    root = os.path.realpath(entry) + os.sep
+    if not any(out.startswith(root) for out in leave_out):
         return False
-    for place, folders, names in os.walk(entry):
-        inside = {f: os.path.realpath(os.path.join(place, f)) for f in folders}
-        folders[:] = [f for f in folders if inside[f] not in leave_out]
-        if any(scans.suffix_of(p) or _is_image(p) for p in (Path(place, name) for name in names)):
+    failed: list[OSError] = []
+    for place, folders, names in os.walk(entry, onerror=failed.append):
+        for name in list(folders):
+            inside = os.path.join(place, name)
+            if os.path.realpath(inside) in leave_out or _is_output(Path(inside)):
+                folders.remove(name)
+            elif os.path.islink(inside):  # not gone into
+                return False
+        if any(scans.suffix_of(Path(name)) for name in names):
             return False
-    return True
+        if any(_is_image(Path(place, name)) for name in names):
+            return False
+    return not failed
 
 
 def _holds_scan(folder: Path) -> bool:
@@ -325,7 +348,7 @@ def _scan_in(entry: Path) -> Path:
         except OSError:
             break
         volumes = [p for p in inside if p.is_file() and scans.suffix_of(p)]
-        folders = [p for p in inside if p.is_dir()]
+        folders = [p for p in inside if p.is_dir() and p.name.lower() != "masks"]
         files = [p for p in inside if p.is_file()]
         if len(volumes) == 1 and not any(_is_image(p) for p in files if p not in volumes):
             return entry if any(map(_holds_dicom, folders)) else volumes[0]
@@ -344,13 +367,22 @@ def _is_image(file: Path) -> bool:
 
 
 def _holds_dicom(folder: Path) -> bool:
-    """Whether somewhere in a folder lies a slice."""
-    try:
-        return any(
-            is_of_series(Path(place, name)) for place, _, names in os.walk(folder) for name in names
-        )
-    except OSError:
-        return True
+    """Whether somewhere in a folder lies a slice of a CT."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [f for f in folders if not (f.startswith(".") or _is_system(Path(place, f)))]
+        for name in names:
+            if (
+                name.startswith(".")
+                or Path(name).suffix.lower() in _NO_SLICES
+                or scans.suffix_of(Path(name))
+            ):
+                continue
+            try:
+                if is_ct_slice(Path(place, name)):
+                    return True
+            except OSError:
+                log.debug("not looked into", exc_info=True)
+    return False
 
 
 def _with_masks(

@@ -19,7 +19,8 @@ _NO_IMAGE = re.compile(
 """SOP classes of a DICOMDIR, and of objects that are no slices: segmentations, reports, plans, …"""
 _SUFFIXES = (".dcm", ".ima")
 """What has such a name and is no DICOM file is a damaged slice."""
-_NUMBERED = re.compile(r"[^.]*\d[^.]*|[\d.]*\d")
+_NUMBERED = re.compile(r"[^.]*\d[^.]*|(?:[A-Za-z]{2}\.)?[\d.]*\d")
+"""Names of slices without a suffix: IM000001, 1.2.840.113, CT.1.2.840.113."""
 
 
 def is_dicom(path: Path) -> bool:
@@ -41,20 +42,22 @@ def may_hold_image(path: Path) -> bool:
 def is_of_series(path: Path) -> bool:
     """Whether a file is a slice, whole or damaged, and no hidden file or object beside slices.
 
-    Damaged is also a link that leads nowhere by a slice's suffix, and an empty or zeroed file that
-    is called as slices without one are (``IM000001``, ``1.2.840.113``).
+    Damaged is also what is called as slices are, and is a link that leads nowhere, or a file that
+    is empty or begins with zeros only.
     """
     if path.name.startswith("."):
         return False
     if not path.is_file():
-        return path.is_symlink() and not path.exists() and path.suffix.lower() in _SUFFIXES
+        return path.is_symlink() and not path.exists() and _called_as_slices(path)
     with path.open("rb") as file:
         beginning = file.read(1024)
     if beginning[128:132] == b"DICM":
         return _NO_IMAGE.search(beginning) is None
-    if path.suffix.lower() in _SUFFIXES:
-        return True
-    return not any(beginning) and _NUMBERED.fullmatch(path.name) is not None
+    return path.suffix.lower() in _SUFFIXES or (not any(beginning) and _called_as_slices(path))
+
+
+def _called_as_slices(path: Path) -> bool:
+    return path.suffix.lower() in _SUFFIXES or _NUMBERED.fullmatch(path.name) is not None
 
 
 def is_ct_slice(path: Path) -> bool:

@@ -79,10 +79,11 @@ def read_key(path: Path, out: Path | None) -> bytes:
         raise ValueError(f"the key file cannot be read: {error.strerror}") from error
     if len(key) > _LONGEST_KEY_BYTES:
         raise ValueError(f"the key file is longer than {_LONGEST_KEY_BYTES} bytes; is it the key?")
-    if key.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if _has_mark(key):
         raise ValueError(
             "the key file begins with a byte order mark, so it would be another key than without; "
-            "save it as plain text (ANSI or UTF-8 without BOM)"
+            "save it as plain text (ANSI or UTF-8 without BOM), and choose another --out if it was "
+            "used so before"
         )
     key = key.rstrip(b"\r\n")
     if len(key) < SHORTEST_KEY_BYTES:
@@ -91,6 +92,16 @@ def read_key(path: Path, out: Path | None) -> bytes:
             "'openssl rand -hex 32' makes one"
         )
     return key
+
+
+def _has_mark(key: bytes) -> bool:
+    """Whether an editor has put a byte order mark before a text; two random bytes are none."""
+    if key.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return key.decode("utf-16").isascii()
+        except UnicodeDecodeError:
+            return False
+    return key.startswith(codecs.BOM_UTF8)
 
 
 def check_output(out: Path | None, *, pseudonyms: bool) -> None:

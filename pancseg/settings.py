@@ -25,12 +25,13 @@ class _Loader(yaml.SafeLoader):
     A key that stands twice is refused, as YAML has it: PyYAML would take the last.
     """
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a mapping whose keys stand in it once.
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Return a mapping as it is written, before others are merged into it.
 
         Raises:
-            yaml.YAMLError: one stands twice.
+            yaml.YAMLError: a key stands in it twice.
         """
+        node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
@@ -38,7 +39,7 @@ class _Loader(yaml.SafeLoader):
                     line = key.start_mark.line + 1
                     raise yaml.YAMLError(f"{key.value!r} stands twice, in line {line} again")
                 seen.add((key.tag, key.value))
-        return super().construct_mapping(node, deep)
+        return node
 
 
 _Loader.add_implicit_resolver(

@@ -214,8 +214,12 @@ def test_a_volume_beside_a_series_is_not_chosen(tmp_path: Path) -> None:
         touch(tmp_path / name, "ct.nii.gz")
         touch(tmp_path / name / "masks", "m.nii.gz")
     write_dicom(tmp_path / "p1" / "venous" / "IM1", CT)
+    write_dicom(tmp_path / "p2" / "rt" / "dose.dcm", b"1.2.840.10008.5.1.4.1.1.481.2")
+    (tmp_path / "p3" / "masks").mkdir(parents=True)  # whose scan is missing
+    touch(tmp_path / "p3", "notes.txt")
+    touch(tmp_path / "p3" / "masks", "m.nii.gz")
     images = [str(case.image.relative_to(tmp_path)) for case in read_cohort(tmp_path)]
-    assert images == ["p1", "p2/ct.nii.gz", "z.nii.gz"]
+    assert images == ["p1", "p2/ct.nii.gz", "p3", "z.nii.gz"]
 
 
 def test_what_systems_put_beside_scans_is_in_no_way(tmp_path: Path) -> None:
@@ -240,9 +244,17 @@ def test_an_output_among_the_scans_is_no_patient(out: str, tmp_path: Path) -> No
     touch(tmp_path / out / "masks", "a.nii.gz")
     cases = read_cohort(tmp_path, leave_out=[tmp_path / out])
     assert [case.patient_id for case in cases] == ["a", "b"]
+    if out == "results/2024":  # the same without --out, and with another one beside it
+        for left_out in ([], [tmp_path / "results" / "2025"]):
+            cases = read_cohort(tmp_path, leave_out=left_out)
+            assert [case.patient_id for case in cases] == ["a", "b"]
     (tmp_path / "b" / "out").mkdir()  # inside a patient's folder, whose scan stays
     cases = read_cohort(tmp_path, leave_out=[tmp_path / out, tmp_path / "b" / "out"])
     assert [case.patient_id for case in cases] == ["a", "b"]
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "series").symlink_to(tmp_path / "b")  # nobody knows what is there
+    cases = read_cohort(tmp_path, leave_out=[tmp_path / out, tmp_path / "c" / "out"])
+    assert [case.patient_id for case in cases] == ["a", "b", "c"]
 
 
 def test_an_earlier_runs_output_is_no_patient(tmp_path: Path) -> None:

@@ -58,6 +58,11 @@ def test_a_key_is_its_bytes_without_the_line_end(end: bytes, tmp_path: Path) -> 
     assert read_key(tmp_path / "key", tmp_path / "out") == KEY
 
 
+def test_random_bytes_may_begin_as_a_mark_does(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xff\xfe" + bytes(range(150, 181)))
+    assert len(read_key(tmp_path / "key", None)) == 33
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -49,6 +49,9 @@ def test_a_key_may_stand_once_in_each_mapping_and_be_merged(tmp_path: Path) -> N
     (tmp_path / "mine.yaml").write_text(text)
     found = load_feature_settings(tmp_path / "mine.yaml").parameters
     assert found == {"a": {"binWidth": 5}, "b": {"binWidth": 6}, "c": {"binWidth": 5}}
+    text = "a: &a {x: 1}\np: {q: &b {<<: *a, x: 2}}\nc: {<<: *b}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    assert load_feature_settings(tmp_path / "mine.yaml").parameters["c"] == {"x": 2}
 
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:

@@ -50,6 +50,11 @@ def check_size(size: Sequence[int], spacing_mm: Sequence[float]) -> None:
         )
 
 
+def rounded(spacing_mm: Sequence[float]) -> tuple[float, ...]:
+    """Return distances in mm to a nanometre: further digits differ between formats of one scan."""
+    return tuple(round(each, 6) for each in spacing_mm)
+
+
 @dataclass(frozen=True)
 class Grid:
     """A grid of voxels that shares its centre with a scan's, axes (z, y, x).

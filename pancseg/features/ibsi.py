@@ -133,7 +133,7 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
         raise UnusableCase("empty_mask", f"none of the mask's {inside.size} voxels is set")
     own = scan.GetSpacing()[::-1]
     if settings.spacing_mm:
-        own = tuple(round(each, 5) for each in own)  # mm; further digits differ between formats
+        own = grid.rounded(own)
     wanted = (settings.spacing_mm or own[::-1])[::-1]
     target = grid.Grid(
         (voxels.shape[0], voxels.shape[1], voxels.shape[2]),

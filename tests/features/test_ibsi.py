@@ -14,7 +14,7 @@ from radiomics import base, featureextractor, imageoperations
 from pancseg import features, scans, selftest
 from pancseg.features import ibsi
 from pancseg.features import pyradiomics_classes as classes
-from pancseg.features.grid import Grid
+from pancseg.features.grid import Grid, rounded
 from pancseg.features.ibsi_settings import Binning, read
 from pancseg.features.matrices import grey_levels
 from pancseg.features.neighbours import neighbours
@@ -323,6 +323,13 @@ def test_how_a_format_rounds_a_distance_moves_no_grid(rounded: float) -> None:
             image.SetSpacing((1.0, 1.0, distance))
         found.append(features.extract(scan, region, settings))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("pixel", [0.5859375, 0.7421875, 0.87890625, 0.8984375])
+def test_fields_of_whole_millimetres_have_as_many_voxels(pixel: float) -> None:
+    """512 pixels of a field of 300, 380, 450 and 460 mm: a voxel more would move all of them."""
+    found = Grid((1, 512, 512), rounded((1.0, pixel, pixel)), (1.0, 1.0, 1.0))
+    assert found.new_shape == (1, round(512 * pixel), round(512 * pixel))
 
 
 def test_a_grid_covers_the_scan() -> None:

@@ -614,6 +614,8 @@ _beside("dicom: a broken link beside the slices", RIGHT, lambda ct: (ct / "x").s
 _beside("dicom: a slice that is gone", "unreadable", lambda ct: (ct / "9.dcm").symlink_to("gone"))
 _beside("dicom: an empty slice", "unreadable", lambda ct: (ct / "IM000009").write_bytes(b""))
 _beside("dicom: a zeroed slice", "unreadable", lambda ct: (ct / "1.2.84").write_bytes(bytes(9999)))
+_beside("dicom: an empty CT.1.2.9", "unreadable", lambda ct: (ct / "CT.1.2.9").write_bytes(b""))
+_beside("dicom: IM000009 is gone", "unreadable", lambda ct: (ct / "IM000009").symlink_to("gone"))
 _beside("dicom: an empty mark", RIGHT, lambda ct: (ct / "DONE").write_bytes(b""))
 _beside("dicom: a scan beside the slices", RIGHT, lambda ct: small.write(ct / "scan.nii"))
 
