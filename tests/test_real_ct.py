@@ -1,7 +1,7 @@
 """The main job on real CTs: a row, a mask on the scan's own grid, and a Dice that is told.
 
-The first weights miss the pancreas in the second and third scan (see their model card): there only
-the way through is tested. ``pytest -s`` prints the Dice.
+The weights miss the pancreas in the third scan, which has no contrast (see their model card): there
+only the way through is tested. ``pytest -s`` prints the Dice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pancseg.segmentation.overlap import dice
 
 CASES = {
     "nih_p0006": ("nih_p0006_stack/ct.nii.gz", "nih_p0006_stack/mask.nii.gz", 1, 0.80),
-    "dicom": ("totalseg/example_ct_dicom", "totalseg/example_seg_dicom.nii.gz", 7, 0.0),
+    "dicom": ("totalseg/example_ct_dicom", "totalseg/example_seg_dicom.nii.gz", 7, 0.50),
     "small": ("totalseg/example_ct_sm.nii.gz", "totalseg/example_seg.nii.gz", 7, 0.0),
 }
 """Scan, reference, label and the least Dice. nih_p0006 is of a training patient."""
@@ -29,7 +29,7 @@ VERDICTS = {
         "not_hu;truncated",
     ),  # stored clipped to -160..240 HU; a part of the slices
     "dicom": ("fail", "volume;truncated"),  # 20 slices with the end of a pancreas
-    "small": ("pass", ""),
+    "small": ("warn", "volume"),  # 11 mL of something else
 }
 
 
