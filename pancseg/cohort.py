@@ -253,16 +253,19 @@ def _is_system(path: Path) -> bool:
 
 
 def _is_output(folder: Path) -> bool:
-    """Whether a run's state lies in a folder, or in each folder of one that holds nothing else."""
-    if os.path.isdir(folder / STATE_FOLDER):
-        return not _holds_scan(folder)
+    """Whether a run's output lies in a folder, or in each folder of one that holds nothing else."""
+    if _holds_run(folder):
+        return True
     try:
         inside = [p for p in folder.iterdir() if not p.name.startswith(".")]
     except OSError:  # not a folder, or not to be looked into
         return False
-    return bool(inside) and all(
-        os.path.isdir(p / STATE_FOLDER) and not _holds_scan(p) for p in inside
-    )
+    return bool(inside) and all(map(_holds_run, inside))
+
+
+def _holds_run(folder: Path) -> bool:
+    """Whether a run's state lies in a folder, and no scan."""
+    return os.path.isdir(folder / STATE_FOLDER) and not _holds_scan(folder)
 
 
 def _holds_outputs_only(entry: Path, leave_out: set[str]) -> bool:

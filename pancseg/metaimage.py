@@ -41,7 +41,9 @@ def read_layout(path: Path) -> Layout:
     if not _yes(fields, "BinaryData", "True"):
         raise UnusableCase("unreadable", "MetaImage data as text are not read; save them as binary")
     if not fields.keys() & {"ElementSpacing", "ElementSize"}:  # ITK takes 1 mm then
-        raise UnusableCase("geometry", "the MetaImage header does not say how large a voxel is")
+        raise UnusableCase(
+            "geometry", "the MetaImage header does not say how large a voxel is; export it again"
+        )
     big = _yes(fields, "BinaryDataByteOrderMSB") or _yes(fields, "ElementByteOrderMSB")
     name = fields.get("ElementDataFile", "")
     inside = name.upper() == "LOCAL"

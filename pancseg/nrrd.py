@@ -58,7 +58,9 @@ def read_layout(path: Path) -> Layout:
         raise UnusableCase("not_scalar", f"the image has {len(sizes)} axes, one of several numbers")
     size = volume_size(sizes)
     if not _tells_voxel_size(fields):
-        raise UnusableCase("geometry", "the NRRD header does not say how large a voxel is")
+        raise UnusableCase(
+            "geometry", "the NRRD header does not say how large a voxel is; export it again"
+        )
     name = fields.get("data file", "")
     packed = _ENCODINGS[encoding]
     skip = number(fields.get("byte skip", "0"), "byte skip")

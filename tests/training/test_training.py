@@ -715,6 +715,9 @@ def test_shipped_recipes_and_slice_sets_are_valid() -> None:
         "unet_paper": "unet",
     }
     assert load_recipe(str(ROOT / "docs" / "table2" / "recipe.yaml")).epochs == 64
+    made_with = load_recipe(str(ROOT / "docs" / "monet_open" / "recipe.yaml"))
+    assert load_recipe("monet") == made_with
+    assert load_checkpoint("monet_open").dropout == made_with.dropout
     paper = load_recipe("monet_paper")
     assert (paper.learning_rate, paper.schedule, paper.loss) == (5e-4, "plateau", "dice")
     for name in shipped_names("slice_sets"):
