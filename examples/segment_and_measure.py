@@ -5,12 +5,14 @@ Usage: python examples/segment_and_measure.py SCAN [WEIGHTS]
 
 import sys
 
-from pancseg import features, scans, segmentation
+from pancseg import features, segmentation
+from pancseg.scans.reading import read_scan
+from pancseg.scans.writing import write_scan
 
-scan = scans.read(sys.argv[1])
+scan = read_scan(sys.argv[1])
 segmenter = segmentation.load(*sys.argv[2:])
 mask = segmenter.segment(scan)
-scans.write(mask, "pancreas.nii.gz")
+write_scan(mask, "pancreas.nii.gz")
 row = features.extract(scan, mask, "pyradiomics_default")
 for name in ("original_shape_MeshVolume", "original_firstorder_Median"):
     print(f"{name}: {row[name]:.1f}")

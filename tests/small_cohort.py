@@ -6,8 +6,8 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from pancseg import scans
 from pancseg.phantom import make_phantom
+from pancseg.scans.writing import write_scan
 
 NAMES = ("a", "b", "c", "d", "auto1", "auto2")
 SETTINGS = """\
@@ -27,9 +27,9 @@ def make_cohort(folder: Path, names: tuple[str, ...]) -> Path:
     rows = ["patient_id,image,mask"]
     for seed, name in enumerate(names):
         phantom = make_phantom(seed, size=(96, 96, 12), spacing_mm=(3.6, 3.6, 15.0))
-        scans.write(phantom.image, folder / "scans" / f"{name}.nii.gz")
+        write_scan(phantom.image, folder / "scans" / f"{name}.nii.gz")
         mask = sitk.Cast(phantom.mask != 0, sitk.sitkUInt8)
-        scans.write(mask, folder / "scans" / f"{name}_mask.nii.gz")
+        write_scan(mask, folder / "scans" / f"{name}_mask.nii.gz")
         own = "" if name.startswith("auto") else f"scans/{name}_mask.nii.gz"
         rows.append(f"{name},scans/{name}.nii.gz,{own}")
     (folder / "quick.yaml").write_text(SETTINGS)

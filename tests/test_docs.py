@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from pancseg import scans, segmentation
+from pancseg import segmentation
 from pancseg.phantom import Phantom
+from pancseg.scans.reading import read_scan
+from pancseg.scans.writing import write_scan
 
 
 def test_readme_block_runs(
@@ -24,12 +26,12 @@ def test_readme_block_runs(
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
     assert len([line for line in block.splitlines() if line.strip()]) <= 8
     monkeypatch.chdir(tmp_path)
-    scans.write(phantom.image, "scan.nii.gz")
+    write_scan(phantom.image, "scan.nii.gz")
     load = segmentation.load
     monkeypatch.setattr(segmentation, "load", lambda: load("monet_phantom", threads=2))
     exec(compile(block, "README.md", "exec"), {})
     assert capsys.readouterr().out == "386 features\n"
-    assert scans.read("pancreas.nii.gz").GetSize() == phantom.image.GetSize()
+    assert read_scan("pancreas.nii.gz").GetSize() == phantom.image.GetSize()
 
 
 def test_example_runs(
@@ -39,7 +41,7 @@ def test_example_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    scans.write(phantom.image, "scan.nii.gz")
+    write_scan(phantom.image, "scan.nii.gz")
     script = ROOT / "examples" / "segment_and_measure.py"
     monkeypatch.setattr(sys, "argv", [str(script), "scan.nii.gz", "monet_phantom"])
     runpy.run_path(str(script))

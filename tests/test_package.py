@@ -28,7 +28,7 @@ def test_the_wheel_carries_presets_weights_and_recipes(tmp_path: Path) -> None:
         "pancseg/selftest/digital_phantom.csv",
     ):
         assert expected in names
-    code = "from pancseg.settings import preset_folder, load_feature_settings as load\n"
+    code = "from pancseg.features.settings import preset_folder, load_feature_settings as load\n"
     code += "print(preset_folder(), load('pancreas_ct').name)"
     result = subprocess.run(
         [sys.executable, "-c", code],

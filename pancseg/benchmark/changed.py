@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import SimpleITK as sitk
 
-from pancseg import scans
+from pancseg.errors import UnusableCase
 from pancseg.phantom import make_phantom
+from pancseg.scans.arrays import voxel_array
 from pancseg.segmentation import Segmenter
 from pancseg.segmentation.checkpoint import load_checkpoint
 from pancseg.segmentation.overlap import dice
-from pancseg.unusable import UnusableCase
 
 DEMO_SEEDS = (1, 2, 3, 4)
 
@@ -58,7 +58,7 @@ def changed_by(
     total, changed, agreement, empty = 0, 0, [1.0], 0
     for image in images:
         try:
-            a, b = (scans.array(segmenter.segment(image)) > 0 for segmenter in (exact, other))
+            a, b = (voxel_array(segmenter.segment(image)) > 0 for segmenter in (exact, other))
         except UnusableCase:  # nothing found
             empty += 1
             continue

@@ -19,9 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import SimpleITK as sitk
 
-from pancseg import scans
 from pancseg.phantom import make_phantom
-from pancseg.running.peak import high_water_bytes
+from pancseg.running.memory import high_water_bytes
+from pancseg.scans.arrays import voxel_array
+from pancseg.scans.reading import read_scan
+from pancseg.scans.writing import write_scan
 
 SIZE, SPACING_MM = (512, 512, 100), (0.8, 0.8, 2.5)
 BASELINE = "radiomics.featureextractor"
@@ -65,9 +67,9 @@ def make_case(
     """Write scan and mask of a synthetic patient; return the pancreas's volume in mL."""
     phantom = make_phantom(3, size=size, spacing_mm=spacing_mm)
     mask = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
-    scans.write(phantom.image, folder / "scan.nrrd")
-    scans.write(mask, folder / "mask.nrrd")
-    return float(np.count_nonzero(scans.array(mask)) * np.prod(spacing_mm) / 1000)
+    write_scan(phantom.image, folder / "scan.nrrd")
+    write_scan(mask, folder / "mask.nrrd")
+    return float(np.count_nonzero(voxel_array(mask)) * np.prod(spacing_mm) / 1000)
 
 
 def measure(
@@ -136,7 +138,7 @@ def _main(arguments: Sequence[str]) -> None:
 
     folder, name, which, result = Path(arguments[0]), *arguments[1:3], Path(arguments[3])
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    scan, mask = scans.read(folder / "scan.nrrd"), scans.read(folder / "mask.nrrd")
+    scan, mask = read_scan(folder / "scan.nrrd"), read_scan(folder / "mask.nrrd")
     compute = _contender(name, SETTINGS[which])
     if (peak := Path("/proc/self/clear_refs")).exists():  # elsewhere memory reads 0
         peak.write_text("5")  # it starts from here
@@ -163,7 +165,7 @@ def _contender(name: str, parameters: dict[str, Any]) -> Callable[[sitk.Image, s
 
         return compute
     from pancseg import features
-    from pancseg.settings import FeatureSettings
+    from pancseg.features.settings import FeatureSettings
 
     settings = FeatureSettings(name="custom", mode=name, parameters=parameters)
     return lambda scan, mask: features.measure(scan, mask, settings).values

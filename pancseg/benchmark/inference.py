@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, weights_of
-from pancseg.segmentation.engines.as_written import as_written
+from pancseg.segmentation.engines.eager import as_written
 from pancseg.segmentation.engines.interface import Probabilities
 from pancseg.segmentation.networks import NETWORKS
 

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from pancseg.segmentation.engines.hardware import cpu_model
-from pancseg.threads import available_cores
+from pancseg.system.threads import available_cores
 
 _PACKAGES = ("torch", "openvino", "numpy", "SimpleITK", "pyradiomics-bhklab")
 _SIDE = 2048

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-from pancseg import scans
 from pancseg.phantom import make_phantom
+from pancseg.scans.writing import write_scan
 
 REST = "start, other imports, tables"
 WEIGHTS = "monet_phantom"
@@ -71,7 +71,7 @@ def make_scan(job: Job, folder: Path) -> Path:
     """Write the job's scan, a synthetic patient; this takes half a minute."""
     path = folder / f"scan_{job.slices}.nii.gz"
     size = (512, 512, job.slices)
-    scans.write(make_phantom(3, size=size, spacing_mm=(0.75, 0.75, job.slice_mm)).image, path)
+    write_scan(make_phantom(3, size=size, spacing_mm=(0.75, 0.75, job.slice_mm)).image, path)
     return path
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pancseg.cli.console import output_errors, say
+from pancseg.cli.errors import usage_errors
 from pancseg.cli.options import Threads, Verbose
-from pancseg.cli.refusal import usage_errors
-from pancseg.console import output_errors, say
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -54,7 +54,7 @@ def inference(
     """The paper's Table 1 on this machine: the networks in turn, with MoNet as first written."""
     with usage_errors(verbose):
         from pancseg.benchmark import inference as timing
-        from pancseg.threads import available_cores, limit_threads
+        from pancseg.system.threads import available_cores, limit_threads
 
         setups = timing.plan(network, engine, precision)
         _check_writable(out)
@@ -95,7 +95,7 @@ def patient(
     with usage_errors(verbose):
         from pancseg.benchmark import patient as timing
         from pancseg.segmentation import engines
-        from pancseg.threads import available_cores
+        from pancseg.system.threads import available_cores
 
         if missing := engines.lacks(engines.pick(engine), precision):
             raise ValueError(f"engine {engine} with {precision} needs {missing}")
@@ -142,20 +142,20 @@ def features(out: _Out = None, repeats: _Repeats = 3, verbose: Verbose = False) 
 
 def _scans(paths: list[Path], precision: list[str]) -> list[sitk.Image]:
     """Read the scans whose changed voxels are to be counted."""
-    from pancseg import scans
-    from pancseg.unusable import UnusableCase
+    from pancseg.errors import UnusableCase
+    from pancseg.scans.reading import read_scan
 
     if paths and set(precision) == {"fp32"}:
         raise ValueError("--scan counts what another precision changes; add --precision bf16")
     try:
-        return [scans.read(path) for path in paths]
+        return [read_scan(path) for path in paths]
     except UnusableCase as unusable:
         raise ValueError(f"--scan: {unusable.fact}") from unusable
 
 
 def _check_writable(out: Path | None) -> None:
     if out:
-        from pancseg.export import check_writable
+        from pancseg.system.whole_files import check_writable
 
         with output_errors():
             check_writable(out)
@@ -198,7 +198,7 @@ def _write(
 
 
 def _write_files(files: dict[Path, str]) -> None:
-    from pancseg.export import write_whole
+    from pancseg.system.whole_files import write_whole
 
     with output_errors():
         write_whole({path: text.encode() for path, text in files.items()})

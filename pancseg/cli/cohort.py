@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pancseg.cli.console import output_errors, progress, say
+from pancseg.cli.errors import usage_errors
 from pancseg.cli.options import (
     Cohort,
     Config,
@@ -40,16 +42,14 @@ from pancseg.cli.options import (
     Weights,
     Workers,
 )
-from pancseg.cli.privacy import Hiding, read_cases, tell_of_names
-from pancseg.cli.refusal import usage_errors
-from pancseg.cli.running import finish, options_of, run_errors, tell_engine
-from pancseg.console import output_errors, progress, say
+from pancseg.cli.pseudonyms import Hiding, read_cases, tell_of_names
+from pancseg.cli.run_options import finish, options_of, run_errors, tell_engine
 
 if TYPE_CHECKING:
-    from pancseg.case import Case
-    from pancseg.cohort import Outcome
-    from pancseg.export import TableFormat
-    from pancseg.settings import FeatureSettings
+    from pancseg.cohort.case import Case
+    from pancseg.features.settings import FeatureSettings
+    from pancseg.processing.row import Outcome
+    from pancseg.tables.format import TableFormat
 
 
 _MOST_LINES = 20
@@ -81,7 +81,7 @@ def check(
         settings = _settings(config)
         options = options_of(workers, threads, timeout, memory, verbose=verbose)
     tell_of_names(cohort, hiding, quiet)
-    from pancseg.check import check_cohort, write_check
+    from pancseg.pipeline.check import check_cohort, write_check
 
     with run_errors(), progress(len(cases), quiet, "nothing is written") as report:
         outcomes = check_cohort(cases, settings, report, options)
@@ -115,7 +115,7 @@ def segment(
     verbose: Verbose = False,
 ) -> None:
     """Delineate the pancreas: COHORT → OUT/masks and OUT/masks.csv."""
-    from pancseg.rows import one_per_scan
+    from pancseg.cohort.regions import one_per_scan
 
     hiding = Hiding(pseudonymise, id_map)
     with usage_errors(verbose):
@@ -126,8 +126,8 @@ def segment(
         options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
     )
     tell_of_names(cohort, hiding, quiet)
-    from pancseg.pipeline import segment_cohort
-    from pancseg.work import Work
+    from pancseg.pipeline.cohort_run import segment_cohort
+    from pancseg.processing.plan import Work
 
     work = Work("segment", None, weights, engine, precision, uncertainty=uncertainty, limits=limits)
     with run_errors(), progress(len(cases), quiet) as report:
@@ -172,8 +172,8 @@ def extract(
         options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
     )
     tell_of_names(cohort, hiding, quiet)
-    from pancseg.pipeline import run_cohort
-    from pancseg.work import Work
+    from pancseg.pipeline.cohort_run import run_cohort
+    from pancseg.processing.plan import Work
 
     work = Work("extract", settings, keep_failed=keep_failed)
     with run_errors(), progress(len(cases), quiet) as report:
@@ -226,8 +226,8 @@ def run(
         options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
     )
     tell_of_names(cohort, hiding, quiet)
-    from pancseg.pipeline import run_cohort
-    from pancseg.work import Work
+    from pancseg.pipeline.cohort_run import run_cohort
+    from pancseg.processing.plan import Work
 
     work = Work(
         "run",
@@ -260,7 +260,7 @@ def demo(
 
     The masks come from weights trained on such synthetic CTs ("monet_phantom").
     """
-    from pancseg import demo as synthetic
+    from pancseg.pipeline import demo as synthetic
 
     with usage_errors(verbose):
         settings = synthetic.settings_of(_settings("pancreas_ct"))
@@ -268,8 +268,8 @@ def demo(
         with output_errors():
             manifest = synthetic.make_cohort(out, patients)
     cases = read_cases(manifest, out)
-    from pancseg.pipeline import run_cohort
-    from pancseg.work import Work
+    from pancseg.pipeline.cohort_run import run_cohort
+    from pancseg.processing.plan import Work
 
     work = Work("run", settings, "monet_phantom", engine, precision)
     with run_errors(), progress(len(cases), quiet) as report:
@@ -281,7 +281,7 @@ def demo(
 
 def _tell_duplicates(outcomes: Sequence[Outcome]) -> None:
     """Name them at the end: only then they are known."""
-    from pancseg.duplicates import DUPLICATE
+    from pancseg.processing.duplicates import DUPLICATE
 
     found = [outcome for outcome in outcomes if DUPLICATE in outcome.reason.split(";")]
     for outcome in found[:_MOST_LINES]:
@@ -294,7 +294,7 @@ def _style(
     kind: str, names: str, excel: bool, decimal_comma: bool, cases: Sequence[Case]
 ) -> TableFormat:
     """Return how the table is written; refuse ids that do not go with it."""
-    from pancseg.export import TableFormat
+    from pancseg.tables.format import TableFormat
 
     style = TableFormat(kind, names, excel, decimal_comma)
     style.check_ids(text for c in cases for text in (c.patient_id, c.scan_id, c.roi))
@@ -303,20 +303,20 @@ def _style(
 
 def _rows(cases: list[Case], label: int | None, roi: list[str] | None) -> list[Case]:
     """Return the cohort's cases with the regions that the options name."""
-    from pancseg import rows
+    from pancseg.cohort.regions import named_regions, one_per_region, with_label
 
     if label and roi:
         raise ValueError(
             f"--label and --roi both name regions; for label {label} write --roi NAME={label}"
         )
-    regions = rows.named_regions(roi or [])
+    regions = named_regions(roi or [])
     if regions:
-        return rows.one_per_region(cases, regions)
-    return rows.with_label(cases, label) if label else cases
+        return one_per_region(cases, regions)
+    return with_label(cases, label) if label else cases
 
 
 def _settings(config: str) -> FeatureSettings:
     """Load settings; whether they suit their mode is said by the first worker that starts."""
-    from pancseg.settings import load_feature_settings
+    from pancseg.features.settings import load_feature_settings
 
     return load_feature_settings(config)

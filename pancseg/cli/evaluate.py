@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pancseg.cli.console import progress_lines, say
+from pancseg.cli.errors import need, usage_errors
 from pancseg.cli.options import Out, Quiet, Threads, Verbose
-from pancseg.cli.refusal import need, usage_errors
-from pancseg.console import progress_lines, say
 
 if TYPE_CHECKING:
     from pancseg.evaluation.evaluate import Evaluation
@@ -65,7 +65,7 @@ def evaluate(
         from pancseg.evaluation.pairing import find_pairs
 
         pairs = find_pairs(predictions, reference)
-        from pancseg.threads import available_cores, limit_threads
+        from pancseg.system.threads import available_cores, limit_threads
 
         limit_threads(threads or available_cores())
     with (

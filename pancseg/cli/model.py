@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pancseg.cli.console import progress_lines, say
+from pancseg.cli.errors import need, usage_errors
 from pancseg.cli.options import Out, Quiet, Verbose
-from pancseg.cli.refusal import need, usage_errors
-from pancseg.console import progress_lines, say
 
 if TYPE_CHECKING:
-    from pancseg.outcomes.study import ModelSettings, Outcome
-    from pancseg.outcomes.table import Joined, TableOptions
+    from pancseg.modelling.inputs.features_table import TableOptions
+    from pancseg.modelling.inputs.join import Joined
+    from pancseg.modelling.study import ModelSettings, Outcome
 
 app = typer.Typer(
     help="From the table to molecular subtype or survival, everything fitted within the fold.",
@@ -123,7 +124,7 @@ def subtype(
     """
     with usage_errors(verbose):
         need("model", _PACKAGES, "model")
-        from pancseg.outcomes.study import ModelSettings, subtype_outcome
+        from pancseg.modelling.study import ModelSettings, subtype_outcome
 
         options = _options(
             id_column, outcome_id, clinical, batch, volume, (group, roi, drop, exclude_warn)
@@ -186,7 +187,7 @@ def survival(
     """
     with usage_errors(verbose):
         need("model", _PACKAGES, "model")
-        from pancseg.outcomes.study import ModelSettings, survival_outcome_of
+        from pancseg.modelling.study import ModelSettings, survival_outcome_of
 
         options = _options(
             id_column, outcome_id, clinical, batch, volume, (group, roi, drop, exclude_warn)
@@ -253,12 +254,12 @@ def predict(
         need("model", _PACKAGES, "model")
         import pandas as pd
 
-        from pancseg.export.whole_files import write_whole
-        from pancseg.outcomes import predict as new
-        from pancseg.outcomes.outputs import MODEL_FILE, csv_bytes
-        from pancseg.outcomes.report import with_interval
-        from pancseg.outcomes.saved import read_model
-        from pancseg.outcomes.table import TableOptions
+        from pancseg.modelling import predict as new
+        from pancseg.modelling.inputs.features_table import TableOptions
+        from pancseg.modelling.outputs import MODEL_FILE, csv_bytes
+        from pancseg.modelling.report.report import with_interval
+        from pancseg.modelling.saved_model import read_model
+        from pancseg.system.whole_files import write_whole
 
         if not (fitted / MODEL_FILE).is_file():
             raise ValueError(f"DIR holds no {MODEL_FILE}; name the folder that `model` wrote")
@@ -313,7 +314,7 @@ def _options(
     volume: str | None,
     rest: tuple[str | None, str | None, list[str] | None, bool],
 ) -> TableOptions:
-    from pancseg.outcomes.table import TableOptions
+    from pancseg.modelling.inputs.features_table import TableOptions
 
     group, roi, drop, exclude_warn = rest
     return TableOptions(
@@ -332,7 +333,8 @@ def _options(
 def _joined(
     features: Path, clinical: Path, options: TableOptions, columns: tuple[str, ...]
 ) -> Joined:
-    from pancseg.outcomes.table import join, read_features
+    from pancseg.modelling.inputs.features_table import read_features
+    from pancseg.modelling.inputs.join import join
 
     return join(read_features(features, options), clinical, options, columns)
 
@@ -353,11 +355,11 @@ def _analyse(
 ) -> None:
     out, stability, workers, quiet, verbose = rest
     with usage_errors(verbose):
-        from pancseg.export.whole_files import check_writable
-        from pancseg.outcomes import study as studies
-        from pancseg.outcomes.analysis import analyse, steps_of
-        from pancseg.outcomes.outputs import write_analysis
-        from pancseg.threads import available_cores
+        from pancseg.modelling import study as studies
+        from pancseg.modelling.analysis import analyse, steps_of
+        from pancseg.modelling.outputs import write_analysis
+        from pancseg.system.threads import available_cores
+        from pancseg.system.whole_files import check_writable
 
         studies.refuse_what_cannot_be_modelled(joined, outcome)
         icc = None if stability is None else studies.read_stability(stability, joined)

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from pancseg.cli.console import say
+from pancseg.cli.errors import usage_errors
 from pancseg.cli.options import Verbose
-from pancseg.cli.refusal import usage_errors
-from pancseg.console import say
 
 
 def selftest(

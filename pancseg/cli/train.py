@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from pancseg.cli.console import progress_lines, say
+from pancseg.cli.errors import need, usage_errors
 from pancseg.cli.options import Quiet, Threads, Verbose
-from pancseg.cli.refusal import need, usage_errors
-from pancseg.console import progress_lines, say
 
 _PACKAGES = ("lightning", "matplotlib", "monai", "PIL")
 
@@ -93,11 +93,11 @@ def train(
     with usage_errors(verbose):
         need("train", _PACKAGES, "train")
         from pancseg.segmentation.networks import NETWORKS
-        from pancseg.threads import available_cores, limit_threads
-        from pancseg.training.data import load_data, validation_names
+        from pancseg.system.threads import available_cores, limit_threads
+        from pancseg.training.data.load import load_data, validation_names
+        from pancseg.training.fit import check
+        from pancseg.training.fit import train as fit
         from pancseg.training.hardware import Hardware, is_first_process
-        from pancseg.training.loop import check
-        from pancseg.training.loop import train as fit
         from pancseg.training.predictions import check_free, write_predictions
         from pancseg.training.recipe import load_recipe
 

@@ -13,7 +13,7 @@ from pancseg.evaluation.boxplot import dice_plot
 from pancseg.evaluation.page import page
 from pancseg.evaluation.pairing import Pair
 from pancseg.evaluation.scores import Score, score_pairs
-from pancseg.export import check_writable, write_whole
+from pancseg.system.whole_files import check_writable, write_whole
 
 
 class Evaluation(NamedTuple):

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pancseg import scans
-from pancseg.case import name_key, stem_of
+from pancseg.cohort.case import name_key, stem_of
+from pancseg.scans.reading import READERS, suffix_of
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _masks_in(folder: Path, what: str) -> dict[str, Path]:
         raise ValueError(f"{what}: there is no such folder")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not scans.suffix_of(path) or not path.is_file():
+        if path.name.startswith(".") or not suffix_of(path) or not path.is_file():
             continue
         key = name_key(stem_of(path))
         if key in found:
@@ -78,6 +78,6 @@ def _masks_in(folder: Path, what: str) -> dict[str, Path]:
     if not found:
         raise ValueError(
             f"{what}: the folder holds no mask; masks are files named <case id>.nii.gz "
-            f"(or {', '.join(s for s in scans.READERS if s != '.nii.gz')})"
+            f"(or {', '.join(s for s in READERS if s != '.nii.gz')})"
         )
     return found

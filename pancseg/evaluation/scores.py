@@ -13,10 +13,12 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from pancseg import scans
+from pancseg.errors import UnusableCase
 from pancseg.evaluation.metrics import Measures, measure
 from pancseg.evaluation.pairing import Pair
-from pancseg.unusable import UnusableCase
+from pancseg.scans.arrays import label_array
+from pancseg.scans.geometry import on_grid_of
+from pancseg.scans.reading import read_scan
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +105,7 @@ def _score(pair: Pair, read_reference: Callable[[Path], _Reference], label: int 
         raise UnusableCase("no_reference", "the reference folder has no mask of this case; add it")
     image, reference = read_reference(pair.reference)
     mask = _read(pair.prediction, "prediction")
-    mask = scans.on_grid_of(image, mask, ("reference", "prediction"))
+    mask = on_grid_of(image, mask, ("reference", "prediction"))
     spacing_x, spacing_y, spacing_z = image.GetSpacing()
     prediction = _region(mask, label, "prediction")
     spacing_mm = (spacing_z, spacing_y, spacing_x)
@@ -141,14 +143,14 @@ def _listed(labels: tuple[int, ...]) -> str:
 
 def _read(path: Path, which: str) -> sitk.Image:
     try:
-        return scans.read(path)
+        return read_scan(path)
     except UnusableCase as unusable:
         raise UnusableCase(unusable.code, f"the {which}: {unusable.fact}") from unusable
 
 
 def _region(mask: sitk.Image, label: int | None, which: str) -> _Region:
     try:
-        voxels: NDArray[Any] = scans.labels(mask)
+        voxels: NDArray[Any] = label_array(mask)
     except UnusableCase as unusable:
         raise UnusableCase(unusable.code, f"the {which}: {unusable.fact}") from unusable
     labelled: NDArray[np.bool_] = voxels != 0

@@ -1,6 +1,6 @@
 """CT + mask → radiomics features. ``features.extract(scan, mask)`` returns one row."""
 
+from pancseg.features.check import check
 from pancseg.features.extract import extract, measure
-from pancseg.features.settings_check import check
 
 __all__ = ["check", "extract", "measure"]

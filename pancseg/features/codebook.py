@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from pancseg.features.ibsi_codes import Definition, definitions
-from pancseg.settings import FeatureSettings
+from pancseg.features.settings import FeatureSettings
 
 REFERENCE_VERIFIED = "reference-verified here"
 IBSI = "IBSI"

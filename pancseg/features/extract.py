@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import SimpleITK as sitk
 
-from pancseg import scans
-from pancseg.features.measured import Measured
-from pancseg.settings import DEFAULT_PRESET, FeatureSettings, load_feature_settings
+from pancseg.features.result import Measured
+from pancseg.features.settings import DEFAULT_PRESET, FeatureSettings, load_feature_settings
+from pancseg.scans.geometry import on_grid_of, slice_spacing_mm
 
 Parameters = dict[str, Any]
 
@@ -29,15 +29,15 @@ class Backend(NamedTuple):
 
 
 def _ibsi() -> Backend:
-    from pancseg.features import ibsi
+    from pancseg.features.ibsi.compute import check, compute_from
 
-    return Backend(ibsi.compute_from, ibsi.check)
+    return Backend(compute_from, check)
 
 
 def _pyradiomics() -> Backend:
-    from pancseg.features import pyradiomics_backend
+    from pancseg.features.pyradiomics.extractor import check, compute
 
-    return Backend(pyradiomics_backend.compute, pyradiomics_backend.check)
+    return Backend(compute, check)
 
 
 BACKENDS: dict[str, Callable[[], Backend]] = {"ibsi": _ibsi, "pyradiomics": _pyradiomics}
@@ -59,8 +59,8 @@ def extract(
         mask: labels in the same space; re-ordered when its axes run otherwise.
         settings: a preset's name, a pyradiomics parameter file, or loaded settings.
         label: which label of the mask, or an expression such as ``ring(1,2;5mm)``
-            (:func:`pancseg.roi.parse_roi`); by default the label that the settings name, or else
-            the only one there is, or 1 and 2 (pancreas and tumour) together.
+            (:func:`pancseg.cohort.roi.parse_roi`); by default the label that the settings name,
+            or else the only one there is, or 1 and 2 (pancreas and tumour) together.
 
     Returns:
         pyradiomics's feature names and values, in pyradiomics's order; NaN where a feature has no
@@ -87,7 +87,7 @@ def measure(scan: sitk.Image, region: sitk.Image, settings: FeatureSettings) -> 
     """
     parameters = parameters_for(scan, settings)
     if not (parameters.get("setting") or {}).get("correctMask"):
-        region = scans.on_grid_of(scan, region)
+        region = on_grid_of(scan, region)
     return BACKENDS[settings.mode]().compute(scan, region, parameters, settings.ibsi)
 
 
@@ -95,7 +95,7 @@ def parameters_for(scan: sitk.Image, settings: FeatureSettings) -> dict[str, Any
     """Return the pyradiomics parameters for one scan, with the grid that its slices call for."""
     parameters = copy.deepcopy(settings.parameters)
     if settings.thick_slices:
-        spacing = settings.resampled_mm(scans.slice_spacing_mm(scan))
+        spacing = settings.resampled_mm(slice_spacing_mm(scan))
         setting = parameters.get("setting") or {}
         parameters["setting"] = {**setting, "resampledPixelSpacing": spacing}
     return parameters

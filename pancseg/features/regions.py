@@ -11,10 +11,11 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pancseg import scans
-from pancseg.box import box_of
-from pancseg.roi import Labels, Ring, Roi, parse_roi
-from pancseg.unusable import UnusableCase
+from pancseg.cohort.roi import Labels, Ring, Roi, parse_roi
+from pancseg.errors import UnusableCase
+from pancseg.scans.arrays import image_like, label_array, voxel_array
+from pancseg.scans.bounding_box import box_of
+from pancseg.scans.geometry import on_grid_of
 
 _PANCREAS_AND_TUMOUR = {1, 2}
 _ROUNDING_MM = 1e-4
@@ -50,7 +51,7 @@ def region_of(
 
     Args:
         mask: a label map.
-        label: a label, or an expression as :func:`pancseg.roi.parse_roi` reads it.
+        label: a label, or an expression as :func:`pancseg.cohort.roi.parse_roi` reads it.
         scan: volume in HU on the same grid, for rings that are clipped to a range of HU.
 
     Returns:
@@ -67,8 +68,8 @@ def region_of(
     if hu and scan is None:
         raise ValueError(f"'{roi}' is clipped by HU; give the scan too")
     if hu and scan is not None:
-        mask = scans.on_grid_of(scan, mask)
-    voxels = scans.labels(mask)
+        mask = on_grid_of(scan, mask)
+    voxels = label_array(mask)
     box = box_of(voxels)
     if box is None:
         raise UnusableCase("empty_mask", f"none of the mask's {voxels.size} voxels is set")
@@ -79,10 +80,10 @@ def region_of(
     inside = np.zeros(voxels.shape, np.uint8)
     inside[box.slices] = np.isin(voxels[box.slices], labels)
     if not isinstance(roi, Ring):
-        return Region(scans.like(inside, mask), labels, "+".join(map(str, labels)))
+        return Region(image_like(inside, mask), labels, "+".join(map(str, labels)))
     ring = replace(roi, around=Labels(labels))
     around = _ring(ring, inside, voxels, mask.GetSpacing()[::-1], scan)
-    return Region(scans.like(around, mask), labels, str(ring))
+    return Region(image_like(around, mask), labels, str(ring))
 
 
 def _parsed(label: int | str | Roi | None) -> Roi | None:
@@ -137,7 +138,7 @@ def _ring(
     free = near & (voxels[box] == 0)
     kept = free
     if ring.hu and scan is not None:
-        hu = scans.array(scan)[box]
+        hu = voxel_array(scan)[box]
         kept = free & (hu >= ring.hu[0]) & (hu <= ring.hu[1])
     if not kept.any():
         sides = "×".join(f"{side:.2f}" for side in spacing_mm[::-1])

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pancseg.case import Case
-from pancseg.cohort import Outcome, Value
+from pancseg.cohort.case import Case
+from pancseg.processing.row import Outcome, Value
 from pancseg.running.messages import MadeFrom
 
 

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pancseg.dicom_sniff import is_of_series
+from pancseg.scans.dicom.detect import is_of_series
 
 RESULT_VERSION = 6
 MASK_VERSION = 1

@@ -13,8 +13,8 @@ from queue import Empty, SimpleQueue
 
 import psutil
 
-from pancseg import scans
-from pancseg.case import Case
+from pancseg.cohort.case import Case
+from pancseg.scans.reading import preview_scan
 
 GB = 10**9
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": GB, "t": 10**12}
@@ -77,7 +77,7 @@ def _read_and_held(path: Path, series_uid: str | None, bytes_per_voxel: int) -> 
 
     def look() -> None:
         try:
-            preview = scans.preview(path, series_uid=series_uid)
+            preview = preview_scan(path, series_uid=series_uid)
         except Exception:  # noqa: BLE001  a file of any kind; the worker that reads it is guarded
             answer.put(0)
         else:
@@ -113,3 +113,31 @@ class Budget:
         with self._changed:
             self._free += size
             self._changed.notify_all()
+
+
+_HIGH_WATER = re.compile(r"VmHWM:\s+(\d+) kB")
+
+
+def high_water_bytes(pid: int | str = "self") -> int:
+    """Return a process's largest resident memory so far; 0 where the system does not tell."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    found = _HIGH_WATER.search(text)
+    return int(found[1]) * 1024 if found else 0
+
+
+class Peak:
+    """The peak of resident memory since it was made. Linux only; elsewhere it is not known."""
+
+    def __init__(self) -> None:
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
+            self._known = True
+        except OSError:
+            self._known = False
+
+    def bytes(self) -> int:
+        """Return the peak so far; 0 where it is not known."""
+        return high_water_bytes() if self._known else 0

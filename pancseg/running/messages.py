@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pancseg.case import Case
-from pancseg.cohort import Outcome, Value
+from pancseg.cohort.case import Case
+from pancseg.processing.row import Outcome, Value
 
 
 class MadeFrom(NamedTuple):
@@ -100,7 +100,7 @@ class Done(NamedTuple):
         seconds: from its start to its end.
         stages: seconds of each stage.
         peak_bytes: the worker's peak of memory during this request; 0 where it is not known.
-        acquisition: what a DICOM scan says of its making (``pancseg.acquisition``).
+        acquisition: what a DICOM scan says of its making (``pancseg.processing.acquisition``).
     """
 
     seconds: float = 0.0

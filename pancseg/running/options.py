@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from pancseg.errors import Refusal
 from pancseg.running.memory import GB, free_bytes
-from pancseg.running.refusal import Refusal
-from pancseg.threads import available_cores
+from pancseg.system.threads import available_cores
 
 LEAST_BYTES_A_WORKER = 2 * GB
 

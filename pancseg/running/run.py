@@ -3,97 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
 
-from pancseg.case import Case, name_key
-from pancseg.cohort import Outcome, Value
+from pancseg.cohort.case import Case
+from pancseg.errors import Stopped
+from pancseg.processing.row import Outcome, Value
+from pancseg.running.executors.place import Place, _scan_of, _scans_of
 from pancseg.running.journal import Journal
-from pancseg.running.local import Local
-from pancseg.running.log import RunLog
-from pancseg.running.memory import GB, WORKER_BYTES, Budget, free_bytes, needed_bytes
+from pancseg.running.memory import GB, needed_bytes
 from pancseg.running.messages import Done, Keys, MaskMade, Message, OutputLost, Request, Row
 from pancseg.running.options import Options
-from pancseg.running.refusal import Refusal
-from pancseg.threads import available_cores
-from pancseg.work import Work
+from pancseg.running.run_log import RunLog
 
 Report = Callable[[Outcome], None]
-
-
-class Stopped(Exception):
-    """A strict run met a row that is not usable; what is finished is kept."""
-
-
-class Place(Protocol):
-    """Where workers are.
-
-    Attributes:
-        about: what they make masks with, for the provenance; empty where they make none.
-        budget: memory that they share, or that each has on a cluster; None: no limit is known.
-    """
-
-    about: dict[str, Any]
-    budget: Budget | None
-
-    def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
-        """Yield the messages of all requests."""
-        ...
-
-    def close(self) -> None:
-        """Leave no worker behind."""
-        ...
-
-
-def place_for(work: Work, cases: Sequence[Case], options: Options) -> Place:
-    """Start workers for a cohort where the options say.
-
-    Raises:
-        Refusal: the work cannot be done as it is asked for.
-    """
-    if options.elsewhere:
-        from pancseg.running.cluster import Cluster
-
-        return Cluster(work, options)
-    workers = options.workers_for(len(_scans_of(cases)))
-    threads = options.threads or available_cores()
-    budget = Budget(options.memory_bytes or free_bytes())
-    if not workers:
-        from pancseg.running.inline import Inline  # what workers load, this process needs not
-
-        return Inline(work, threads, budget)
-    if options.memory_bytes:
-        _refuse_idle_workers(workers, WORKER_BYTES[_engine_of(work)], options.memory_bytes)
-    return Local(
-        work,
-        workers=workers,
-        threads=threads,
-        budget=budget,
-        timeout_s=options.timeout_s,
-        verbose=options.verbose,
-    )
-
-
-def _engine_of(work: Work) -> str:
-    """Return the engine, without loading any, by which a worker's memory is told."""
-    if not work.weights:
-        return ""
-    wanted = work.engine if work.engine in WORKER_BYTES else "torch"
-    return "openvino" if work.engine == "auto" and find_spec("openvino") else wanted
-
-
-def _refuse_idle_workers(workers: int, each_bytes: int, most_bytes: int) -> None:
-    """Refuse more workers than there is memory for before any of them has a scan."""
-    fitting = max(1, most_bytes // each_bytes)
-    if workers > fitting:
-        needed = workers * each_bytes
-        raise Refusal(
-            f"{workers} workers take {needed / GB:.1f} GB before they read a scan, and "
-            f"--memory is {most_bytes / GB:.1f} GB; give --workers {fitting}, or more memory"
-        )
 
 
 class CohortRun:
@@ -214,15 +138,3 @@ class CohortRun:
         if self._options.strict and not outcome.usable:
             self._log.scan(outcome.case.scan_name, [outcome], 0, Done())
             raise Stopped
-
-
-def _scan_of(case: Case) -> tuple[Path, str | None, str]:
-    return case.image, case.series_uid, name_key(case.scan_name)
-
-
-def _scans_of(cases: Sequence[Case]) -> dict[tuple[Path, str | None, str], list[int]]:
-    """Return the places of each scan's rows, in the order in which scans come first."""
-    found: defaultdict[tuple[Path, str | None, str], list[int]] = defaultdict(list)
-    for index, case in enumerate(cases):
-        found[_scan_of(case)].append(index)
-    return dict(found)

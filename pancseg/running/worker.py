@@ -9,11 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pancseg import features, fingerprint
-from pancseg.acquisition import acquisition_of
-from pancseg.case import DEFAULT_ROI, Case
-from pancseg.cohort import Draft, Outcome, Value, outcome_of
+from pancseg import features
+from pancseg.cohort.case import DEFAULT_ROI, Case
+from pancseg.errors import OutputError, UnusableCase
+from pancseg.processing import fingerprint
+from pancseg.processing.acquisition import acquisition_of
+from pancseg.processing.plan import Work
+from pancseg.processing.row import Draft, Outcome, Value, outcome_of
+from pancseg.processing.scan import NO_MEMORY, ScanTask, ScanWork
 from pancseg.running import keys
+from pancseg.running.memory import Peak
 from pancseg.running.messages import (
     Done,
     Keys,
@@ -23,11 +28,7 @@ from pancseg.running.messages import (
     OutputLost,
     Request,
     Row,
-)  # fmt: skip
-from pancseg.running.peak import Peak
-from pancseg.scan_work import NO_MEMORY, OutputError, ScanTask, ScanWork
-from pancseg.unusable import UnusableCase
-from pancseg.work import Work
+)
 
 log = logging.getLogger(__name__)
 
@@ -245,12 +246,12 @@ def _raise(error: Exception, draft: Draft) -> None:
 
 
 class _Stages(logging.Handler):
-    """Collects how long the stages of a request took (``pancseg.stages`` says so to the log)."""
+    """Collects how long the stages of a request took (``pancseg.system.timing`` logs it)."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.seconds: dict[str, float] = {}
-        self._log = logging.getLogger("pancseg.stages")
+        self._log = logging.getLogger("pancseg.system.timing")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Add a stage's seconds."""

@@ -1,5 +1,5 @@
 """CT → mask of the pancreas. ``segmentation.load()`` returns a :class:`Segmenter`."""
 
-from pancseg.segmentation.predict import Segmenter, load
+from pancseg.segmentation.segmenter import Segmenter, load
 
 __all__ = ["Segmenter", "load"]

@@ -24,9 +24,9 @@ from pydantic import (
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from pancseg.segmentation.location_prior import CELLS
 from pancseg.segmentation.networks import NETWORKS
-from pancseg.segmentation.networks.graph import graph_of
-from pancseg.segmentation.places import CELLS
+from pancseg.segmentation.networks.stored_graphs import graph_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pancseg.box import box_of
+from pancseg.scans.bounding_box import box_of
 
 Voxels = NDArray[np.bool_]
 

@@ -19,15 +19,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pancseg import scans
-from pancseg.box import box_of
+from pancseg.scans.arrays import voxel_array
+from pancseg.scans.bounding_box import box_of
+from pancseg.scans.geometry import orient
 from pancseg.segmentation.checkpoint import Checkpoint
-from pancseg.segmentation.engines.fold import fold_batch_norm
+from pancseg.segmentation.engines.batch_norm import fold_batch_norm
+from pancseg.segmentation.location_prior import look
 from pancseg.segmentation.networks.dropout import drops
-from pancseg.segmentation.places import look
-from pancseg.segmentation.predict import THRESHOLD
 from pancseg.segmentation.preprocess import SliceGrid
-from pancseg.stages import timed
+from pancseg.segmentation.segmenter import THRESHOLD
+from pancseg.system.timing import timed
 
 FEWEST_PASSES = 2
 _SEED = 0
@@ -72,9 +73,9 @@ class DropoutPasses:
             seed: of the dropout.
         """
         preprocessing = self._checkpoint.preprocessing
-        oriented = scans.orient(scan, preprocessing.orientation)
-        voxels = scans.array(oriented)
-        inside = scans.array(scans.orient(mask, preprocessing.orientation)) != 0
+        oriented = orient(scan, preprocessing.orientation)
+        voxels = voxel_array(oriented)
+        inside = voxel_array(orient(mask, preprocessing.orientation)) != 0
         wanted = np.flatnonzero(inside.any(axis=(1, 2))).tolist()
         x_mm, y_mm, _ = oriented.GetSpacing()
         grid = SliceGrid.for_slices(voxels.shape[1:], (y_mm, x_mm), preprocessing)

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import SimpleITK as sitk
 
-from pancseg import features, scans
-from pancseg.selftest.phantom import digital_phantom as _digital_phantom
+from pancseg import features
+from pancseg.features.settings import FeatureSettings, load_feature_settings
+from pancseg.scans.reading import read_scan
+from pancseg.selftest.digital_phantom import digital_phantom as _digital_phantom
 from pancseg.selftest.score import Score, read_references, score
-from pancseg.settings import FeatureSettings, load_feature_settings
 
 CT_IMAGE = "ibsi_1_ct_radiomics_phantom/nifti/image/phantom.nii.gz"
 CT_MASK = "ibsi_1_ct_radiomics_phantom/nifti/mask/mask.nii.gz"
@@ -78,7 +79,7 @@ def ct_phantom(folder: Path) -> Iterator[Score]:
 
 
 def _of_ct_phantom(folder: Path) -> Iterator[Score]:
-    image, region = scans.read(folder / CT_IMAGE), scans.read(folder / CT_MASK)
+    image, region = read_scan(folder / CT_IMAGE), read_scan(folder / CT_MASK)
     region = sitk.Cast(region > 0, sitk.sitkUInt8)
     for letter in "abcde":
         path = folder / CT_REFERENCES.format(letter)

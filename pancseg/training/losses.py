@@ -5,8 +5,8 @@ from __future__ import annotations
 from monai.losses import DiceCELoss, DiceLoss
 from torch import Tensor, nn
 
+from pancseg.training.data.labelled_slice import UNKNOWN
 from pancseg.training.recipe import Recipe
-from pancseg.training.slices import UNKNOWN
 
 CERTAIN = 20.0
 """A logit of this size costs nothing: sigmoid(-20) is 2e-9."""

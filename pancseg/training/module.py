@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from pancseg.segmentation.networks import NETWORKS
 from pancseg.segmentation.networks.dropout import set_dropout
+from pancseg.training.data.labelled_slice import UNKNOWN
 from pancseg.training.hardware import DEFAULT_HARDWARE, Hardware, layout
 from pancseg.training.losses import KnownLoss
 from pancseg.training.recipe import Recipe
-from pancseg.training.slices import UNKNOWN
 
 Batch = tuple[Tensor, Tensor, list[str]]
 _NEVER = 1 << 62

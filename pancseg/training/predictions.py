@@ -16,22 +16,24 @@ import SimpleITK as sitk
 import typer
 from numpy.typing import NDArray
 
-from pancseg import scans
-from pancseg.export import write_whole
+from pancseg.errors import UnusableCase
+from pancseg.scans.arrays import image_like, voxel_array
+from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import Probabilities
-from pancseg.segmentation.places import look
-from pancseg.segmentation.predict import THRESHOLD, Segmenter
-from pancseg.threads import available_cores
-from pancseg.training.cache import read_pair
-from pancseg.training.data import TrainingData, load_data, validation_names
+from pancseg.segmentation.location_prior import look
+from pancseg.segmentation.segmenter import THRESHOLD, Segmenter
+from pancseg.system.threads import available_cores
+from pancseg.system.whole_files import write_whole
+from pancseg.training.data.cache import read_pair
+from pancseg.training.data.labelled_slice import grid_of
+from pancseg.training.data.load import TrainingData, load_data, validation_names
+from pancseg.training.data.pairs import Pair
+from pancseg.training.data.slice_set import SliceSet
+from pancseg.training.data.slices import NativeSlice, native_slices
 from pancseg.training.hardware import Hardware, on_gpu
-from pancseg.training.pairs import Pair
 from pancseg.training.recipe import Recipe
-from pancseg.training.slice_set import SliceSet
-from pancseg.training.slices import NativeSlice, grid_of, native_slices
-from pancseg.unusable import UnusableCase
 
 Masks = tuple[str, tuple[sitk.Image, sitk.Image]]
 """A scan's name (of stored slices the patient's), with truth and prediction."""
@@ -112,7 +114,7 @@ def write_predictions(
     )
     for name, both in masks:
         for folder, mask in zip((references, predictions), both, strict=True):
-            scans.write(mask, folder / f"{name}.nii.gz")
+            write_scan(mask, folder / f"{name}.nii.gz")
         report(name)
 
 
@@ -142,7 +144,7 @@ def _of_scans(pairs: Sequence[Pair], todo: list[str], segmenter: Segmenter) -> I
             try:
                 found = segmenter.segment(image)
             except UnusableCase:  # nothing found
-                found = scans.like(np.zeros(scans.array(image).shape, np.uint8), image)
+                found = image_like(np.zeros(voxel_array(image).shape, np.uint8), image)
             yield pair.name, (truth, found)
 
 

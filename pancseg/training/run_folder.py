@@ -12,8 +12,8 @@ import torch
 import yaml
 
 import pancseg
-from pancseg.export import write_whole
-from pancseg.training.data import TrainingData
+from pancseg.system.whole_files import write_whole
+from pancseg.training.data.load import TrainingData
 from pancseg.training.recipe import Recipe
 
 PACKAGES = ("torch", "lightning", "monai", "numpy", "SimpleITK")

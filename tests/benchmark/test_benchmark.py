@@ -14,7 +14,6 @@ import SimpleITK as sitk
 import torch
 from typer.testing import CliRunner
 
-from pancseg import scans
 from pancseg.benchmark import patient
 from pancseg.benchmark.changed import changed_by
 from pancseg.benchmark.inference import AS_WRITTEN, Setup, gflop_per_slice, measure, plan
@@ -23,6 +22,7 @@ from pancseg.benchmark.table1 import markdown, times_frame
 from pancseg.cli import app
 from pancseg.cli.benchmark import _changed_voxels
 from pancseg.phantom import Phantom
+from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
 
 
@@ -139,7 +139,7 @@ def test_what_cannot_be_measured_or_written_is_said_first(
 
 def test_a_run_is_measured_stage_by_stage(tmp_path: Path, phantom: Phantom) -> None:
     """A small scan stands in for the large one."""
-    scans.write(phantom.image, tmp_path / "scan.nii.gz")
+    write_scan(phantom.image, tmp_path / "scan.nii.gz")
     run = patient.run_job(patient.WHOLE_PATIENT, tmp_path / "scan.nii.gz", ["--threads", "2"])
     expected = {"load the network", "read the scan", "prepare slices", "network", "resample back"}
     assert {*expected, "write the mask", "features", patient.REST} <= set(run.stages)

@@ -14,9 +14,9 @@ import torch
 from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surface_dice
 from typer.testing import CliRunner
 
-from pancseg import scans
 from pancseg.cli import app
 from pancseg.evaluation import markdown, published, tables
+from pancseg.scans.writing import write_scan
 
 FILES = [
     "cases.csv",
@@ -48,7 +48,7 @@ def write_masks(folder: Path, **boxes: tuple[slice, slice, slice] | None) -> Pat
             voxels[box] = 1
         image = sitk.GetImageFromArray(voxels)
         image.SetSpacing((0.8, 0.8, 2.5))
-        scans.write(image, folder / f"{name}.nii.gz")
+        write_scan(image, folder / f"{name}.nii.gz")
     return folder
 
 
@@ -265,7 +265,7 @@ def test_an_output_that_cannot_be_written_is_one_line_and_exit_2(
 def test_without_the_extra_one_line_says_what_to_install(
     cohort: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pancseg.cli.refusal.find_spec", lambda name: None)
+    monkeypatch.setattr("pancseg.cli.errors.find_spec", lambda name: None)
     code, out, err = call(*options(cohort, tmp_path / "out"))
     assert (code, out) == (2, "")
     assert err == "pancseg: evaluate needs matplotlib, monai: pip install 'pancseg[train]'\n"

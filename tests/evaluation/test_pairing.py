@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pancseg import scans
 from pancseg.evaluation import scores
 from pancseg.evaluation.pairing import Pair, find_pairs
 from pancseg.evaluation.scores import score_pairs
+from pancseg.scans.arrays import image_like, voxel_array
+from pancseg.scans.geometry import orient
+from pancseg.scans.writing import write_scan
 
 
 def folder(path: Path, *names: str) -> Path:
@@ -64,8 +66,8 @@ def score_one(prediction: Path, reference: Path, label: int | None = None) -> sc
 
 @pytest.mark.parametrize("axes", ["RAS", "SLP", "PIR"])
 def test_another_order_of_axes_is_put_right(tmp_path: Path, axes: str) -> None:
-    scans.write(mask(), tmp_path / "r.nii.gz")
-    scans.write(scans.orient(mask(), axes), tmp_path / "p.nii.gz")
+    write_scan(mask(), tmp_path / "r.nii.gz")
+    write_scan(orient(mask(), axes), tmp_path / "p.nii.gz")
     found = score_one(tmp_path / "p.nii.gz", tmp_path / "r.nii.gz")
     assert found.status == "pass"
     assert found.measures is not None
@@ -74,11 +76,11 @@ def test_another_order_of_axes_is_put_right(tmp_path: Path, axes: str) -> None:
 
 def test_spacing_belongs_to_its_axis(tmp_path: Path) -> None:
     image = mask((0.5, 1.0, 4.0))
-    voxels = scans.array(image)
-    scans.write(image, tmp_path / "r.nii.gz")
+    voxels = voxel_array(image)
+    write_scan(image, tmp_path / "r.nii.gz")
     for axis, mm in ((0, 4.0), (1, 1.0), (2, 0.5)):
         moved = np.roll(voxels, 1, axis=axis)
-        scans.write(scans.like(moved, image), tmp_path / "p.nii.gz")
+        write_scan(image_like(moved, image), tmp_path / "p.nii.gz")
         found = score_one(tmp_path / "p.nii.gz", tmp_path / "r.nii.gz").measures
         assert found is not None
         assert found.hd95_mm == pytest.approx(mm)
@@ -86,8 +88,8 @@ def test_spacing_belongs_to_its_axis(tmp_path: Path) -> None:
 
 def test_what_cannot_be_compared_is_a_score_with_numbers_and_a_remedy(tmp_path: Path) -> None:
     reference, prediction = tmp_path / "secret_r.nii.gz", tmp_path / "secret_p.nii.gz"
-    scans.write(mask(), reference)
-    scans.write(mask((0.8, 0.8, 2.0)), prediction)
+    write_scan(mask(), reference)
+    write_scan(mask((0.8, 0.8, 2.0)), prediction)
     found = score_one(prediction, reference)
     assert (found.status, found.reason) == ("fail", "geometry")
     assert "reference and prediction are on different grids" in found.fact
@@ -101,7 +103,7 @@ def test_what_cannot_be_compared_is_a_score_with_numbers_and_a_remedy(tmp_path: 
     assert truncated.fact.startswith("the prediction: ")
     assert score_one(reference, prediction).fact.startswith("the reference: ")
 
-    scans.write(sitk.Cast(mask(), sitk.sitkFloat32) * 0.37, prediction)
+    write_scan(sitk.Cast(mask(), sitk.sitkFloat32) * 0.37, prediction)
     assert score_one(prediction, reference).reason == "not_labels"
     assert "secret" not in truncated.fact + found.fact
 
@@ -117,8 +119,8 @@ def test_missing_masks_are_scores_too() -> None:
 
 
 def test_everything_that_is_not_zero_counts_or_one_label(tmp_path: Path) -> None:
-    scans.write(mask(), tmp_path / "r.nii.gz")
-    scans.write(mask() > 0, tmp_path / "p.nii.gz")
+    write_scan(mask(), tmp_path / "r.nii.gz")
+    write_scan(mask() > 0, tmp_path / "p.nii.gz")
     merged = score_one(tmp_path / "p.nii.gz", tmp_path / "r.nii.gz").measures
     assert merged is not None
     assert merged.dice == 1.0
@@ -130,9 +132,9 @@ def test_everything_that_is_not_zero_counts_or_one_label(tmp_path: Path) -> None
 
 
 def test_many_labels_are_joined_with_a_warning(tmp_path: Path) -> None:
-    organs = scans.array(mask()).copy()
+    organs = voxel_array(mask()).copy()
     organs[5] = 7
-    scans.write(scans.like(organs, mask()), tmp_path / "r.nii.gz")
+    write_scan(image_like(organs, mask()), tmp_path / "r.nii.gz")
     found = score_one(tmp_path / "r.nii.gz", tmp_path / "r.nii.gz")
     assert (found.status, found.reason) == ("warn", "several_labels")
     assert found.fact == "the reference has labels 1, 2, 7, all joined; name one with --label"
@@ -142,7 +144,7 @@ def test_many_labels_are_joined_with_a_warning(tmp_path: Path) -> None:
 def test_a_bug_is_an_error_row_and_the_next_case_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scans.write(mask(), tmp_path / "r.nii.gz")
+    write_scan(mask(), tmp_path / "r.nii.gz")
     real, calls = scores.measure, iter([True, False])
 
     def broken(*arguments: object) -> object:

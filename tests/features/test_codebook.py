@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from radiomics import getFeatureClasses
 
+from pancseg.errors import UnusableCase
 from pancseg.features.codebook import (
     IBSI,
     NOT_IBSI,
@@ -16,12 +17,11 @@ from pancseg.features.codebook import (
     filter_of,
     meaning_of,
 )
-from pancseg.features.expected import feature_names
+from pancseg.features.expected_names import feature_names
 from pancseg.features.extract import extract
 from pancseg.features.ibsi_codes import definitions
+from pancseg.features.settings import FeatureSettings, load_feature_settings, preset_names
 from pancseg.phantom import Phantom
-from pancseg.settings import FeatureSettings, load_feature_settings, preset_names
-from pancseg.unusable import UnusableCase
 
 ALL_FILTERS = {
     **{k: {} for k in ["Original", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient"]},

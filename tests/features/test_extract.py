@@ -18,13 +18,22 @@ import yaml
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 from scipy import ndimage
 
-from pancseg import features, scans
-from pancseg.features.expected import feature_names
+from pancseg import features
+from pancseg.errors import UnusableCase
+from pancseg.features.expected_names import feature_names
 from pancseg.features.extract import parameters_for
 from pancseg.features.regions import region_of
+from pancseg.features.settings import (
+    FeatureSettings,
+    load_feature_settings,
+    preset_folder,
+    preset_names,
+)
 from pancseg.phantom import Phantom
-from pancseg.settings import FeatureSettings, load_feature_settings, preset_folder, preset_names
-from pancseg.unusable import UnusableCase
+from pancseg.scans.arrays import image_like, voxel_array
+from pancseg.scans.geometry import orient
+from pancseg.scans.reading import read_scan
+from pancseg.scans.writing import write_scan
 
 PARAMETERS = {
     "filters": {
@@ -60,8 +69,8 @@ def test_any_parameter_file_gives_pyradiomics_numbers(
     name: str, tmp_path: Path, phantom: Phantom
 ) -> None:
     paths = [tmp_path / file for file in ("image.nrrd", "mask.nrrd", "parameters.yaml")]
-    scans.write(phantom.image, paths[0])
-    scans.write(phantom.mask, paths[1])
+    write_scan(phantom.image, paths[0])
+    write_scan(phantom.mask, paths[1])
     paths[2].write_text(yaml.safe_dump(PARAMETERS[name]))
     theirs = pyradiomics(*paths, 1, tmp_path / "out.csv")
     assert_same(features.extract(phantom.image, phantom.mask, paths[2], label=1), theirs)
@@ -118,11 +127,11 @@ MOVED_SINCE = {
 
 def slice_of(mask: sitk.Image, voxels: int) -> sitk.Image:
     """Keep the only slice with that many voxels: what pyradiomics's 2-D shape tests measured."""
-    labels = scans.array(mask) == 1
+    labels = voxel_array(mask) == 1
     (z,) = np.flatnonzero(labels.sum(axis=(1, 2)) == voxels)
     kept = np.zeros(labels.shape, np.uint8)
     kept[z] = labels[z]
-    return scans.like(kept, mask)
+    return image_like(kept, mask)
 
 
 def images_of(data: Path, case: str) -> tuple[Path, Path] | None:
@@ -149,7 +158,7 @@ def test_pyradiomics_baseline_is_reproduced(data: Path, tmp_path: Path) -> None:
         (tmp_path / "p.yaml").write_text(
             yaml.safe_dump({"setting": settings, "featureClass": {kind: None}})
         )
-        image, mask = (scans.read(path) for path in pair)
+        image, mask = (read_scan(path) for path in pair)
         if kind == "shape2D":
             mask = slice_of(mask, int(column["diagnostics_Mask-corrected_VoxelNum"]))
         ours = features.extract(image, mask, tmp_path / "p.yaml")
@@ -194,7 +203,7 @@ def test_thick_slices_go_to_the_coarser_grid(phantom: Phantom) -> None:
     thin = sitk.Image(phantom.image)
     thin.SetSpacing((2.8, 2.8, 1.25))
     assert grid(thin) == [1, 1, 1]
-    assert grid(scans.orient(thin, "SLP")) == [1, 1, 1]
+    assert grid(orient(thin, "SLP")) == [1, 1, 1]
 
 
 def small_block(thick: int, kind: type = np.int16) -> tuple[sitk.Image, sitk.Image]:
@@ -247,9 +256,7 @@ def test_the_highest_value_of_int16_has_a_bin(setting: dict[str, Any]) -> None:
 
 def test_a_reordered_mask_gives_the_same_numbers(phantom: Phantom) -> None:
     upright = features.extract(phantom.image, phantom.mask, "pyradiomics_default")
-    turned = features.extract(
-        phantom.image, scans.orient(phantom.mask, "RAI"), "pyradiomics_default"
-    )
+    turned = features.extract(phantom.image, orient(phantom.mask, "RAI"), "pyradiomics_default")
     assert upright == turned
 
 
@@ -269,31 +276,31 @@ def test_bad_regions_are_named(code: str, message: str, change, phantom: Phantom
 
 
 def several(mask: sitk.Image) -> sitk.Image:
-    labels = scans.array(mask).copy()
+    labels = voxel_array(mask).copy()
     labels[0, 0, 0] = 3
-    return scans.like(labels, mask)
+    return image_like(labels, mask)
 
 
 def test_without_a_label_pancreas_and_tumour_are_one_region(phantom: Phantom) -> None:
-    labels = scans.array(phantom.mask).copy()
+    labels = voxel_array(phantom.mask).copy()
     half = labels.copy()
     half[:, :, 64:] *= 2
     for voxels, expected in ((half, (1, 2)), (labels * 255, (255,)), (labels * 0.99999994, (1,))):
-        region = region_of(scans.like(voxels, phantom.mask), None)
+        region = region_of(image_like(voxels, phantom.mask), None)
         assert region.labels == expected
-        np.testing.assert_array_equal(scans.array(region.image), labels)
+        np.testing.assert_array_equal(voxel_array(region.image), labels)
 
 
 def test_regions_too_small_for_pyradiomics_are_named(phantom: Phantom) -> None:
-    one = np.zeros_like(scans.array(phantom.mask))
+    one = np.zeros_like(voxel_array(phantom.mask))
     one[5, 60, 60] = 1
     for voxels in (one, np.where(np.arange(128) == 60, np.roll(one, 1, 1) | one, 0)):
         with pytest.raises(UnusableCase) as caught:
             features.extract(
-                phantom.image, scans.like(voxels, phantom.image), "pyradiomics_default"
+                phantom.image, image_like(voxels, phantom.image), "pyradiomics_default"
             )
         assert caught.value.code == "too_small"
-    fat = scans.like((scans.array(phantom.image) < -500).astype(np.uint8), phantom.image)
+    fat = image_like((voxel_array(phantom.image) < -500).astype(np.uint8), phantom.image)
     with pytest.raises(UnusableCase) as caught:
         features.extract(phantom.image, fat, "pancreas_ct")
     assert caught.value.code == "resegmented"
@@ -382,7 +389,7 @@ def test_every_value_is_pyradiomics_own(name: str, at_the_edge: bool) -> None:
     scan = sitk.GetImageFromArray(voxels.astype(np.int16 if at_the_edge else np.float32))
     scan.SetSpacing((0.8, 0.8, 2.5))
     scan.SetOrigin((-101.3, 33.7, 12.5))
-    region = scans.like(inside.astype(np.uint8), scan)
+    region = image_like(inside.astype(np.uint8), scan)
     parameters = {"featureClass": CLASSES, **SAME_AS_PYRADIOMICS[name]}
     extractor = RadiomicsFeatureExtractor(parameters)
     extractor.addProvenance(False)

@@ -13,9 +13,10 @@ import pywt
 import SimpleITK as sitk
 from scipy import ndimage
 
-from pancseg import scans
-from pancseg.features import filters, ibsi
-from pancseg.features.ibsi_settings import IbsiSettings, read
+from pancseg.features.ibsi import filters
+from pancseg.features.ibsi.compute import filtered, prepare
+from pancseg.features.ibsi.settings import IbsiSettings, read
+from pancseg.scans.reading import read_scan
 from pancseg.selftest.configurations import CT_IMAGE, CT_MASK
 
 NOISE = np.random.default_rng(0).normal(size=(30, 32, 34))
@@ -45,7 +46,7 @@ def test_wavelets_are_those_of_pywavelets(wavelet: str) -> None:
 @pytest.fixture(scope="module")
 def phantom(data: Path) -> tuple[sitk.Image, sitk.Image]:
     folder = data / "ibsi"
-    return scans.read(folder / CT_IMAGE), sitk.Cast(scans.read(folder / CT_MASK) > 0, 1)
+    return read_scan(folder / CT_IMAGE), sitk.Cast(read_scan(folder / CT_MASK) > 0, 1)
 
 
 def settings(case: str) -> IbsiSettings:
@@ -109,8 +110,8 @@ def test_ibsi_2_unfiltered_and_laplacian_of_gaussian(
     case: str, name: str, filter_id: str, data: Path, phantom: tuple[sitk.Image, sitk.Image]
 ) -> None:
     chosen = settings(case)
-    prepared = ibsi.prepare(*phantom, chosen)
-    images = {n: image for n, image, _ in ibsi.filtered(prepared, chosen)}
+    prepared = prepare(*phantom, chosen)
+    images = {n: image for n, image, _ in filtered(prepared, chosen)}
     assert_reference(data, filter_id, images[name][prepared.inside])
 
 
@@ -161,7 +162,7 @@ def test_ibsi_2_wavelets(
             "interpolator": "sitkBSpline",
         }
     chosen = read(parameters, {})
-    prepared = ibsi.prepare(*phantom, chosen)
+    prepared = prepare(*phantom, chosen)
     first = [low] * (len(axes) - 1) + [high] if level == "6" else [low] * len(axes)
     stages = [first] if level == "6" else [first, [spread(high)] * len(axes)]
     response = rotation_invariant(prepared.image, stages, axes)

@@ -11,16 +11,18 @@ import SimpleITK as sitk
 import threadpoolctl
 from radiomics import base, featureextractor, imageoperations
 
-from pancseg import features, scans, selftest
-from pancseg.features import ibsi
-from pancseg.features import pyradiomics_classes as classes
-from pancseg.features.grid import Grid, rounded
-from pancseg.features.ibsi_settings import Binning, read
-from pancseg.features.matrices import grey_levels
+from pancseg import features, selftest
+from pancseg.errors import UnusableCase
+from pancseg.features.ibsi.compute import discretised, prepare
+from pancseg.features.ibsi.grid import Grid, rounded
+from pancseg.features.ibsi.settings import Binning, read
 from pancseg.features.neighbours import neighbours
+from pancseg.features.pyradiomics import classes
+from pancseg.features.settings import FeatureSettings, load_feature_settings
+from pancseg.features.texture_matrices import grey_levels
 from pancseg.phantom import Phantom
-from pancseg.settings import FeatureSettings, load_feature_settings
-from pancseg.unusable import UnusableCase
+from pancseg.scans.arrays import image_like, voxel_array
+from pancseg.scans.geometry import orient
 
 TEXTURE = ("glcm", "glrlm", "glszm", "gldm", "ngtdm")
 
@@ -86,13 +88,13 @@ def test_outliers_are_those_of_the_whole_region_whatever_the_range() -> None:
     scan, region = block(
         lambda v, _: np.where(v > -999, 20 + np.arange(v.size).reshape(v.shape) % 2, v)
     )
-    voxels, inside = scans.array(scan).copy(), scans.array(region) == 1
+    voxels, inside = voxel_array(scan).copy(), voxel_array(region) == 1
     first = np.argwhere(inside)
     voxels[tuple(first[0])], voxels[tuple(first[1])] = 31, 250
     settings = custom({"resegmentRange": [0, 50]}).model_copy(
         update={"ibsi": {"outlier_sigma": 2.5}}
     )
-    found = features.measure(scans.like(voxels, scan), region, settings)
+    found = features.measure(image_like(voxels, scan), region, settings)
     assert found.values["original_firstorder_Maximum"] == 31
     assert found.resegmented_share == 1559 / 1560
 
@@ -131,7 +133,7 @@ def test_voxels_that_do_not_touch_have_no_texture() -> None:
     scan, region = block()
     apart = sitk.GetArrayFromImage(region)
     apart[1::2], apart[:, 1::2], apart[:, :, 1::2] = 0, 0, 0
-    found = features.measure(scan, scans.like(apart, region), PLAIN)
+    found = features.measure(scan, image_like(apart, region), PLAIN)
     assert found.reasons == {"no_texture": "no two of the region's 180 voxels touch in 3-D"}
     assert np.isnan(found.values["original_ngtdm_Contrast"])
 
@@ -146,7 +148,7 @@ def test_the_order_of_the_axes_changes_nothing() -> None:
     settings = custom({"binWidth": 25}, {"Original": {}, "LoG": {"sigma": [2.0]}, "Wavelet": {}})
     pair = block()
     upright = features.measure(*pair, settings)
-    turned = features.measure(*(scans.orient(image, "SRA") for image in pair), settings)
+    turned = features.measure(*(orient(image, "SRA") for image in pair), settings)
     assert turned == upright
 
 
@@ -182,7 +184,7 @@ def test_anisotropic_voxels_end_up_on_the_grid_asked_for() -> None:
     for image in (scan, region):
         image.SetSpacing((0.7, 0.7, 5.0))
     settings = read({"setting": {"resampledPixelSpacing": [1, 1, 1]}}, {})
-    prepared = ibsi.prepare(scan, region, settings)
+    prepared = prepare(scan, region, settings)
     assert prepared.spacing_mm == (1.0, 1.0, 1.0)
     assert prepared.shape.shape == (50, 9, 9)
     volume = features.measure(scan, region, custom({"resampledPixelSpacing": [1, 1, 1]})).values
@@ -246,9 +248,9 @@ def test_pyradiomics_itself_stays_as_it_was(phantom: Phantom) -> None:
 def test_bins_of_one_width_start_at_the_range_or_at_the_lowest_value() -> None:
     values = np.array([12.0, 21.9, 22.0, 40.0])
     width, count = Binning(binWidth=10), Binning(binCount=4)
-    assert ibsi.discretised(values, width, None).tolist() == [1, 1, 2, 3]
-    assert ibsi.discretised(values, width, -10.0).tolist() == [3, 4, 4, 6]
-    assert ibsi.discretised(values, count, None).tolist() == [1, 2, 2, 4]
+    assert discretised(values, width, None).tolist() == [1, 1, 2, 3]
+    assert discretised(values, width, -10.0).tolist() == [3, 4, 4, 6]
+    assert discretised(values, count, None).tolist() == [1, 2, 2, 4]
 
 
 @pytest.mark.parametrize(

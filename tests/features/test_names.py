@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pancseg.features.names import column_names, safe_names
+from pancseg.tables.names import column_names, safe_names
 
 
 @given(st.lists(st.text(min_size=1), unique=True))

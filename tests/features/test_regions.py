@@ -7,11 +7,13 @@ import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from pancseg import features, scans
+from pancseg import features
+from pancseg.cohort.roi import parse_roi
+from pancseg.errors import UnusableCase
 from pancseg.features.regions import region_of
 from pancseg.phantom import Phantom
-from pancseg.roi import parse_roi
-from pancseg.unusable import UnusableCase
+from pancseg.scans.arrays import image_like, voxel_array
+from pancseg.scans.geometry import orient
 
 SPACING_ZYX = (2.5, 0.9, 0.8)
 
@@ -23,7 +25,7 @@ def label_map(block: sitk.Image) -> sitk.Image:
     voxels[2:4, 3, 2:5] = 1
     voxels[3, 3, 4] = 2
     voxels[1:5, 5, 3] = 4
-    return scans.like(voxels, block)
+    return image_like(voxels, block)
 
 
 def brute_force_ring(
@@ -38,7 +40,7 @@ def brute_force_ring(
 
 
 def test_unions_and_differences(label_map: sitk.Image) -> None:
-    voxels = scans.array(label_map)
+    voxels = voxel_array(label_map)
     for expression, labels, made_of in (
         ("2", [2], "2"),
         ("1,2", [1, 2], "1+2"),
@@ -49,11 +51,11 @@ def test_unions_and_differences(label_map: sitk.Image) -> None:
     ):
         region = region_of(label_map, expression)
         assert (region.labels, region.made_of) == (tuple(labels), made_of)
-        np.testing.assert_array_equal(scans.array(region.image), np.isin(voxels, labels))
+        np.testing.assert_array_equal(voxel_array(region.image), np.isin(voxels, labels))
         assert region.image.GetPixelID() == sitk.sitkUInt8
         assert region.image.GetDirection() == label_map.GetDirection()
         again = region_of(label_map, region.made_of)
-        np.testing.assert_array_equal(scans.array(again.image), scans.array(region.image))
+        np.testing.assert_array_equal(voxel_array(again.image), voxel_array(region.image))
 
 
 @pytest.mark.parametrize("width_mm", [0.8, 1, 2.5, 2.7, 4, 6, 100])
@@ -64,15 +66,15 @@ def test_a_ring_is_what_brute_force_finds(
     """Its other labels are outside of it, whatever their distance."""
     expression = f"ring({','.join(map(str, labels))};{width_mm:g}mm)"
     region = region_of(label_map, expression)
-    expected = brute_force_ring(scans.array(label_map), labels, width_mm)
-    np.testing.assert_array_equal(scans.array(region.image), expected)
+    expected = brute_force_ring(voxel_array(label_map), labels, width_mm)
+    np.testing.assert_array_equal(voxel_array(region.image), expected)
     assert region.made_of == expression
 
 
 def test_a_spacing_rounded_by_its_file_still_reaches_the_edge(label_map: sitk.Image) -> None:
     label_map.SetSpacing([float(np.float32(side)) for side in label_map.GetSpacing()])
     assert label_map.GetSpacing()[0] > 0.8
-    ring = scans.array(region_of(label_map, "ring(1,2;0.8mm)").image)
+    ring = voxel_array(region_of(label_map, "ring(1,2;0.8mm)").image)
     assert ring.sum() == 4  # both ends of both rows; rows and slices are farther apart
 
 
@@ -83,9 +85,9 @@ def test_a_ring_names_the_labels_that_were_there(label_map: sitk.Image) -> None:
 
 def test_a_ring_does_not_depend_on_the_size_of_the_volume(label_map: sitk.Image) -> None:
     """Distances are computed in a box; a larger volume gives the same ring."""
-    ring = scans.array(region_of(label_map, "ring(1,2;2mm)").image)
+    ring = voxel_array(region_of(label_map, "ring(1,2;2mm)").image)
     padded = sitk.ConstantPad(label_map, [3, 4, 5], [2, 1, 6], 0)
-    larger = scans.array(region_of(padded, "ring(1,2;2mm)").image)
+    larger = voxel_array(region_of(padded, "ring(1,2;2mm)").image)
     np.testing.assert_array_equal(larger[5:-6, 4:-1, 3:-2], ring)
     assert larger.sum() == ring.sum()
 
@@ -94,10 +96,10 @@ def test_a_ring_does_not_depend_on_the_size_of_the_volume(label_map: sitk.Image)
 def test_a_clipped_ring_looks_at_the_scan_where_it_lies(
     block: sitk.Image, label_map: sitk.Image, axes: str
 ) -> None:
-    whole = scans.array(region_of(label_map, "ring(1,2;6mm)").image)
-    hu = scans.array(block)
-    region = region_of(scans.orient(label_map, axes), "ring(1,2;6mm;-200..300HU)", block)
-    found = scans.array(region.image)
+    whole = voxel_array(region_of(label_map, "ring(1,2;6mm)").image)
+    hu = voxel_array(block)
+    region = region_of(orient(label_map, axes), "ring(1,2;6mm;-200..300HU)", block)
+    found = voxel_array(region.image)
     np.testing.assert_array_equal(found, (whole == 1) & (hu >= -200) & (hu <= 300))
     assert 0 < found.sum() < whole.sum()
     assert region.made_of == "ring(1,2;6mm;-200..300HU)"
@@ -138,7 +140,7 @@ def test_a_ring_full_of_other_labels_is_empty(block: sitk.Image) -> None:
     voxels = np.full((6, 7, 8), 4, np.uint8)
     voxels[3, 3, 3] = 1
     with pytest.raises(UnusableCase, match=r"\d+ voxels .* 0 without a label; widen") as caught:
-        region_of(scans.like(voxels, block), "ring(1;3mm)")
+        region_of(image_like(voxels, block), "ring(1;3mm)")
     assert caught.value.code == "empty_region"
 
 

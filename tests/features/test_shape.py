@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 from radiomics.shape import RadiomicsShape
 
-from pancseg.features.pyradiomics_shape import Shape
+from pancseg.features.pyradiomics.shape import Shape
 
 
 def theirs(inside: np.ndarray, spacing_mm: tuple[float, ...]) -> dict[str, float]:

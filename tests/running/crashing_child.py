@@ -10,10 +10,11 @@ from typing import Any
 
 import SimpleITK as sitk
 
-from pancseg import scans
-from pancseg.running import child, keys
+from pancseg.running import keys
+from pancseg.running.executors import child
+from pancseg.scans.reading import read_scan
 
-_read, _of_files_as_it_is = scans.read, keys.of_files
+_read, _of_files_as_it_is = read_scan, keys.of_files
 
 
 def _badly(path: str | Path, **options: Any) -> sitk.Image:
@@ -43,6 +44,6 @@ def _of_files(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    scans.read = _badly
+    read_scan = _badly
     keys.of_files = _of_files
     child.main()

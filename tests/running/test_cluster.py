@@ -23,15 +23,17 @@ pytest.importorskip("distributed")
 from distributed import Client, KilledWorker
 
 from pancseg import __version__
-from pancseg.cohort import Outcome, read_cohort
-from pancseg.pipeline import run_cohort
-from pancseg.running import cluster as cluster_module
-from pancseg.running.cluster import Answer, slurm_cluster
+from pancseg.cohort.discovery import read_cohort
+from pancseg.errors import Refusal
+from pancseg.features.settings import load_feature_settings
+from pancseg.pipeline.cohort_run import run_cohort
+from pancseg.processing.plan import Work
+from pancseg.processing.row import Outcome
+from pancseg.running.executors import dask_cluster as cluster_module
+from pancseg.running.executors.dask_cluster import Answer
+from pancseg.running.executors.slurm import slurm_cluster
 from pancseg.running.messages import Done, Request, Row
 from pancseg.running.options import Options
-from pancseg.running.refusal import Refusal
-from pancseg.settings import load_feature_settings
-from pancseg.work import Work
 
 FILES = ("features.csv", "codebook.csv", "datapackage.json", "masks/auto1.nii.gz")
 SLURM = {"cores": 1, "processes": 1, "memory": "4GB", "interface": "lo"}

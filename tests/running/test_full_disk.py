@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 
-from pancseg import scans
-from pancseg.cohort import read_cohort
-from pancseg.pipeline import run_cohort
+from pancseg.cohort.discovery import read_cohort
+from pancseg.features.settings import load_feature_settings
+from pancseg.pipeline.cohort_run import run_cohort
+from pancseg.processing.plan import Work
 from pancseg.running.options import Options
-from pancseg.settings import load_feature_settings
-from pancseg.work import Work
+from pancseg.scans.writing import write_scan
 
 HERE = Options(workers=0)
 
@@ -36,7 +36,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_volume_that_did_not_get_onto_the_disk_is_an_error(suffix: str, tmp_path: Path) -> None:
     image = sitk.Image(8, 8, 4, sitk.sitkUInt8)
     with pytest.raises(OSError, match="disk full"):
-        scans.write(image, tmp_path / f"a{suffix}")
+        write_scan(image, tmp_path / f"a{suffix}")
     assert list(tmp_path.iterdir()) == []
 
 

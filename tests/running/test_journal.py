@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pancseg.case import Case
-from pancseg.cohort import Outcome, Value
-from pancseg.pipeline import fields_and_rows
+from pancseg.cohort.case import Case
+from pancseg.pipeline.result_table import fields_and_rows
+from pancseg.processing.row import Outcome, Value
 from pancseg.running.journal import Journal
 from pancseg.running.messages import MadeFrom
 

@@ -18,8 +18,9 @@ import pytest
 import SimpleITK as sitk
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from pancseg import scans
 from pancseg.phantom import make_phantom
+from pancseg.scans.arrays import voxel_array
+from pancseg.scans.writing import write_scan
 
 FILES = ("features.csv", "codebook.csv", "datapackage.json", "acquisition.csv")
 REGIONS = ("--roi", "pancreas=1", "--roi", "ring=ring(1;5mm)")
@@ -33,7 +34,7 @@ def cohort(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(cohort.parent, folder)
     phantom = make_phantom(9, size=(96, 96, 12), spacing_mm=(3.6, 3.6, 15.0))
     write_series(folder / "dicom", phantom.image)
-    scans.write(sitk.Cast(phantom.mask != 0, sitk.sitkUInt8), folder / "dicom_mask.nii.gz")
+    write_scan(sitk.Cast(phantom.mask != 0, sitk.sitkUInt8), folder / "dicom_mask.nii.gz")
     rows = [f"{name},scans/{name}.nii.gz,scans/{name}_mask.nii.gz" for name in "abc"]
     rows += ["dicom,dicom,dicom_mask.nii.gz", "auto1,scans/auto1.nii.gz,"]
     manifest = folder / "kill.csv"
@@ -43,7 +44,7 @@ def cohort(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_series(folder: Path, image: sitk.Image) -> None:
     folder.mkdir()
-    for number, slice_ in enumerate(scans.array(image)):
+    for number, slice_ in enumerate(voxel_array(image)):
         meta = pydicom.dataset.FileMetaDataset()
         meta.MediaStorageSOPClassUID = CTImageStorage
         meta.MediaStorageSOPInstanceUID = f"1.2.3.{number + 1}"

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from pancseg import pipeline
-from pancseg.cohort import STATE_FOLDER, read_cohort
-from pancseg.pipeline import run_cohort
+from pancseg.cohort.discovery import STATE_FOLDER, read_cohort
+from pancseg.errors import Refusal
+from pancseg.features.settings import load_feature_settings
+from pancseg.pipeline.cohort_run import run_cohort
+from pancseg.processing.plan import Work
 from pancseg.running.lock import locked
 from pancseg.running.options import Options
-from pancseg.running.refusal import Refusal
-from pancseg.settings import load_feature_settings
-from pancseg.work import Work
 
 HOLD = "import sys,time; from pathlib import Path; from pancseg.running.lock import locked\n"
 HOLD += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
@@ -41,7 +40,9 @@ def test_a_second_run_is_refused_until_the_first_has_ended_or_was_killed(tmp_pat
 def test_a_second_run_starts_no_workers(
     cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "place_for", lambda *_: pytest.fail("workers were started"))
+    monkeypatch.setattr(
+        "pancseg.pipeline.cohort_run.place_for", lambda *_: pytest.fail("workers were started")
+    )
     work = Work("extract", load_feature_settings(cohort.parent / "quick.yaml"))
     with locked(tmp_path / STATE_FOLDER), pytest.raises(Refusal, match="another run is writing"):
         run_cohort(read_cohort(cohort), tmp_path, work)

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pancseg import scans
-from pancseg.case import Case
-from pancseg.cohort import read_cohort
-from pancseg.pipeline import run_cohort
+from pancseg.cohort.case import Case
+from pancseg.cohort.discovery import read_cohort
+from pancseg.features.settings import load_feature_settings
+from pancseg.pipeline.cohort_run import run_cohort
+from pancseg.processing.plan import Work
 from pancseg.running import memory
 from pancseg.running.memory import Budget, free_bytes, needed_bytes, parse_size
 from pancseg.running.options import Options
+from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
-from pancseg.settings import load_feature_settings
-from pancseg.work import Work
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_scan_needs_more_the_larger_it_is_and_an_unreadable_one_only_its_worke
     sizes = []
     for count in (10, 40):
         path = tmp_path / f"{count}.nii.gz"
-        scans.write(sitk.GetImageFromArray(np.zeros((count, 100, 100), np.int16)), path)
+        write_scan(sitk.GetImageFromArray(np.zeros((count, 100, 100), np.int16)), path)
         sizes.append(needed_bytes([Case("x", path)], "torch"))
     assert sizes[1] - sizes[0] >= 30 * 100 * 100 * 2
     (tmp_path / "bad.nii").write_text("no header")
@@ -63,7 +63,7 @@ def test_a_header_on_a_share_that_has_gone_holds_up_nobody(
         raise OSError
 
     monkeypatch.setattr(memory, "HEADER_S", 0.1)
-    monkeypatch.setattr(scans, "preview", hang)
+    monkeypatch.setattr("pancseg.running.memory.preview_scan", hang)
     case = Case("x", Path("gone") / "scan.nii", mask=Path("gone") / "mask.nii")
     assert needed_bytes([case], "torch") == memory.WORKER_BYTES["torch"]
     back.set()

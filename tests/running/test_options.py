@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pancseg.case import Case
 from pancseg.cli import app
-from pancseg.running.local import Local
+from pancseg.cohort.case import Case
+from pancseg.errors import Refusal
+from pancseg.processing.plan import Work
+from pancseg.running.executors.local import Local
+from pancseg.running.executors.place import place_for
 from pancseg.running.memory import Budget
 from pancseg.running.options import Options
-from pancseg.running.refusal import Refusal
-from pancseg.running.run import place_for
-from pancseg.work import Work
 
 CASES = [Case(f"p{number}", Path(f"p{number}.nii.gz")) for number in range(8)]
 

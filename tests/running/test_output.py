@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pancseg.cohort import read_cohort
-from pancseg.pipeline import run_cohort
+from pancseg.cohort.discovery import read_cohort
+from pancseg.features.settings import load_feature_settings
+from pancseg.pipeline.cohort_run import run_cohort
+from pancseg.processing.plan import Work
 from pancseg.running.options import Options
-from pancseg.settings import load_feature_settings
-from pancseg.work import Work
 
 
 def extract(cohort: Path, out: Path, *limits: str) -> subprocess.CompletedProcess[str]:

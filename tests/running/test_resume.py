@@ -11,15 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pancseg import scans
-from pancseg.case import Case
-from pancseg.cohort import STATE_FOLDER, Outcome, read_cohort
-from pancseg.pipeline import run_cohort, segment_cohort
+from pancseg.cohort.case import Case
+from pancseg.cohort.discovery import STATE_FOLDER, read_cohort
+from pancseg.features.settings import load_feature_settings
+from pancseg.pipeline.cohort_run import run_cohort, segment_cohort
+from pancseg.processing.plan import Work
+from pancseg.processing.row import Outcome
 from pancseg.running import keys
-from pancseg.running.log import account_of
 from pancseg.running.options import Options
-from pancseg.settings import load_feature_settings
-from pancseg.work import Work
+from pancseg.running.run_log import account_of
+from pancseg.scans.arrays import image_like, voxel_array
+from pancseg.scans.reading import read_scan
+from pancseg.scans.writing import write_scan
 
 HERE = Options(workers=0)
 
@@ -41,10 +44,10 @@ def cases(cohort: Path, tmp_path: Path) -> list[Case]:
 
 def correct(path: Path) -> None:
     """Take the lowest slice of a mask away."""
-    mask = scans.read(path)
-    voxels = scans.array(mask).copy()
+    mask = read_scan(path)
+    voxels = voxel_array(mask).copy()
     voxels[np.flatnonzero(voxels.any(axis=(1, 2)))[0]] = 0
-    scans.write(scans.like(voxels, mask), path)
+    write_scan(image_like(voxels, mask), path)
 
 
 def run(
@@ -115,8 +118,8 @@ def test_a_changed_scan_or_mask_costs_that_patient_alone(
     correct(cases[0].mask)
     _, done = run(cases, out, work)
     assert done == {"a"}
-    image = scans.read(cases[2].image)
-    scans.write(image + 1, cases[2].image)
+    image = read_scan(cases[2].image)
+    write_scan(image + 1, cases[2].image)
     outcomes, done = run(cases, out, work)
     assert done == {"auto1"}
     assert outcomes[2].usable
@@ -146,7 +149,7 @@ def test_a_corrected_mask_is_not_taken_for_another_scan(
     run(cases, out, work)
     path = out / "masks" / "auto1.nii.gz"
     correct(path)
-    scans.write(scans.read(cases[2].image) + 1, cases[2].image)
+    write_scan(read_scan(cases[2].image) + 1, cases[2].image)
     corrected = path.read_bytes()
     outcomes, _ = run(cases, out, work)
     assert [o.reason for o in outcomes] == ["", "", "mask_exists"]
@@ -294,7 +297,7 @@ def test_failures_are_tried_again_unless_they_are_to_stay(
     out = tmp_path / "out"
     assert cases[0].mask is not None
     whole = cases[0].mask.read_bytes()
-    scans.write(scans.read(cases[0].mask) * 0, cases[0].mask)
+    write_scan(read_scan(cases[0].mask) * 0, cases[0].mask)
     outcomes, _ = run(cases, out, work)
     assert [o.reason for o in outcomes] == ["empty_mask", "", ""]
     table = (out / "features.csv").read_bytes()
@@ -326,10 +329,10 @@ def test_a_failed_segmentation_leaves_no_mask_of_an_earlier_scan(
 ) -> None:
     out = tmp_path / "out"
     run(cases, out, work)
-    image = scans.read(cases[2].image)
-    air = np.full(scans.array(image).shape, -1000, np.int16)
+    image = read_scan(cases[2].image)
+    air = np.full(voxel_array(image).shape, -1000, np.int16)
     air[0, 0, 0] = 0
-    scans.write(scans.like(air, image), cases[2].image)
+    write_scan(image_like(air, image), cases[2].image)
     outcomes, _ = run(cases, out, work)
     assert not outcomes[2].usable
     assert not (out / "masks" / "auto1.nii.gz").exists()

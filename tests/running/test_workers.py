@@ -13,21 +13,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pancseg import pipeline
-from pancseg.case import Case
-from pancseg.cohort import Outcome, read_cohort
-from pancseg.pipeline import run_cohort
-from pancseg.roi import parse_roi
-from pancseg.rows import one_per_region
-from pancseg.running import keys, supervised
-from pancseg.running.log import account_of
+from pancseg.cohort.case import Case
+from pancseg.cohort.discovery import read_cohort
+from pancseg.cohort.regions import one_per_region
+from pancseg.cohort.roi import parse_roi
+from pancseg.errors import Refusal, Stopped
+from pancseg.features.settings import load_feature_settings
+from pancseg.pipeline.cohort_run import run_cohort
+from pancseg.processing.plan import Work
+from pancseg.processing.row import Outcome
+from pancseg.running import keys
+from pancseg.running.executors import supervisor
+from pancseg.running.executors.supervisor import Supervised
 from pancseg.running.messages import Done, Message, Request, Row
 from pancseg.running.options import Options
-from pancseg.running.refusal import Refusal
-from pancseg.running.run import Stopped
-from pancseg.running.supervised import Supervised
-from pancseg.settings import load_feature_settings
-from pancseg.work import Work
+from pancseg.running.run_log import account_of
 
 BAD = {
     "segfault": ("error", "crashed", "SIGSEGV"),
@@ -47,7 +47,7 @@ def work(cohort: Path) -> Work:
 @pytest.fixture
 def crashing(monkeypatch: pytest.MonkeyPatch) -> None:
     child = Path(__file__).with_name("crashing_child.py")
-    monkeypatch.setattr(supervised, "CHILD", (str(child),))
+    monkeypatch.setattr(supervisor, "CHILD", (str(child),))
 
 
 def with_own_masks(cohort: Path) -> list[Case]:
@@ -118,7 +118,7 @@ def test_a_crash_in_one_region_leaves_the_scans_other_rows(
     cohort: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = second_measurement_crashes(tmp_path / "child.py")
-    monkeypatch.setattr(supervised, "CHILD", (str(script),))
+    monkeypatch.setattr(supervisor, "CHILD", (str(script),))
     regions = {name: parse_roi("1") for name in ("first", "second", "third")}
     cases = one_per_region(with_own_masks(cohort)[:1], regions)
     outcomes = run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1))
@@ -155,10 +155,10 @@ def test_a_crash_after_the_network_made_the_mask_leaves_the_scans_other_rows(
     whole = run_cohort(cases, tmp_path / "whole", work, quietly, Options(workers=1))
     mask = (tmp_path / "whole" / "masks" / "auto1.nii.gz").read_bytes()
     script = second_measurement_crashes(tmp_path / "child.py")
-    monkeypatch.setattr(supervised, "CHILD", (str(script),))
+    monkeypatch.setattr(supervisor, "CHILD", (str(script),))
     for place in ("here", "cluster"):
         if place == "cluster":
-            monkeypatch.setattr(pipeline, "place_for", AsOnACluster)
+            monkeypatch.setattr("pancseg.pipeline.cohort_run.place_for", AsOnACluster)
         outcomes = run_cohort(cases, tmp_path / place, work, quietly, Options(workers=1))
         assert [o.reason for o in outcomes] == ["", "crashed", ""]
         for number in (0, 2):
@@ -211,8 +211,8 @@ def test_new_workers_that_are_killed_while_starting_cost_one_scan_at_most(
         "crashing_child.scans.read = crashing_child._badly\n"
         "crashing_child.child.main()\n"
     )
-    monkeypatch.setattr(supervised, "CHILD", (str(script),))
-    monkeypatch.setattr(supervised, "WAIT_S", 0.01)
+    monkeypatch.setattr(supervisor, "CHILD", (str(script),))
+    monkeypatch.setattr(supervisor, "WAIT_S", 0.01)
     good = with_own_masks(cohort)
     cases = [renamed(good[0], "segfault", tmp_path), *good]
     outcomes = run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1))
@@ -245,7 +245,7 @@ def test_the_log_counts_both_parts_of_a_scan_with_a_crash_between(
     cohort: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = second_measurement_crashes(tmp_path / "child.py", after_s=2)
-    monkeypatch.setattr(supervised, "CHILD", (str(script),))
+    monkeypatch.setattr(supervisor, "CHILD", (str(script),))
     regions = {name: parse_roi("1") for name in ("first", "second", "third")}
     cases = one_per_region(with_own_masks(cohort)[:1], regions)
     run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1))
@@ -306,8 +306,8 @@ def test_a_worker_that_hangs_while_it_starts_ends_the_run(
 ) -> None:
     script = tmp_path / "child.py"
     script.write_text("import time\ntime.sleep(3600)\n")
-    monkeypatch.setattr(supervised, "CHILD", (str(script),))
-    monkeypatch.setattr(supervised, "START_S", 0.5)
+    monkeypatch.setattr(supervisor, "CHILD", (str(script),))
+    monkeypatch.setattr(supervisor, "START_S", 0.5)
     cases = with_own_masks(cohort)[:1]
     with pytest.raises(Refusal, match="cannot start: it could not work within"):
         run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1))

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, shipped_names
-from pancseg.segmentation.places import CELLS
+from pancseg.segmentation.location_prior import CELLS
 
 PROVENANCE = {"data", "licence", "attribution", "intended_use"}
 

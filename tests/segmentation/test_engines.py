@@ -11,12 +11,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from pancseg import scans
 from pancseg.phantom import Phantom
+from pancseg.scans.arrays import voxel_array
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, load_checkpoint, weights_of
 from pancseg.segmentation.engines import ENGINES
-from pancseg.segmentation.engines.fold import fold_batch_norm
+from pancseg.segmentation.engines.batch_norm import fold_batch_norm
 from pancseg.segmentation.engines.hardware import cpu_gains_from_bf16, cpu_has_bf16
 from pancseg.segmentation.networks import NETWORKS
 from pancseg.segmentation.preprocess import SliceGrid
@@ -32,7 +32,7 @@ def checkpoint() -> Checkpoint:
 @pytest.fixture(scope="module")
 def slices(phantom: Phantom, checkpoint: Checkpoint) -> Slices:
     """Three real network inputs, 256×256: above, in and below the pancreas."""
-    voxels = scans.array(phantom.image)[4:19:7]
+    voxels = voxel_array(phantom.image)[4:19:7]
     x_mm, y_mm, _ = phantom.image.GetSpacing()
     grid = SliceGrid.for_slices(voxels.shape[1:], (y_mm, x_mm), checkpoint.preprocessing)
     return grid.to_network(voxels)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from pancseg.segmentation.networks import NETWORKS, parameter_count
-from pancseg.segmentation.networks.graph import Graph, graph_of
+from pancseg.segmentation.networks.graph import Graph
+from pancseg.segmentation.networks.stored_graphs import graph_of
 from pancseg.segmentation.networks.trace import trace
 
 COUNTS = {

@@ -8,14 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from pancseg import scans
 from pancseg.phantom import Phantom
-from pancseg.segmentation.checkpoint import (
-    Checkpoint,
-    Preprocessing,
-    load_checkpoint,
-    weights_of,
-)
+from pancseg.scans.arrays import image_like, voxel_array
+from pancseg.scans.geometry import orient
+from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, load_checkpoint, weights_of
 from pancseg.segmentation.networks import NETWORKS
 from pancseg.segmentation.overlap import dice
 from pancseg.segmentation.uncertainty import DropoutPasses, _mean_dice, _overlaps
@@ -24,13 +20,13 @@ from pancseg.segmentation.uncertainty import DropoutPasses, _mean_dice, _overlap
 def test_the_same_on_any_number_of_threads(phantom: Phantom) -> None:
     """Three slices of the pancreas, seen from another side, are enough."""
     checkpoint = load_checkpoint("monet_phantom")
-    inside = scans.array(phantom.mask).astype(bool)
+    inside = voxel_array(phantom.mask).astype(bool)
     inside[: inside.shape[0] // 2] = False
     inside[inside.shape[0] // 2 + 3 :] = False
-    mask = scans.like(inside.astype(np.uint8), phantom.mask)
+    mask = image_like(inside.astype(np.uint8), phantom.mask)
     before = torch.get_num_threads()
     alone = DropoutPasses(checkpoint, 3, threads=1).agreement(phantom.image, mask)
-    turned = [scans.orient(image, "RIP") for image in (phantom.image, mask)]
+    turned = [orient(image, "RIP") for image in (phantom.image, mask)]
     assert DropoutPasses(checkpoint, 3, threads=3).agreement(*turned) == alone
     assert DropoutPasses(checkpoint, 3, threads=2).agreement(*turned, seed=1) != alone
     assert 0.3 < alone < 0.999

@@ -19,17 +19,20 @@ import SimpleITK as sitk
 import yaml
 from typer.testing import CliRunner
 
-from pancseg import scans
-from pancseg.case import CohortError
 from pancseg.cli import app
+from pancseg.errors import CohortError
 from pancseg.phantom import make_phantom
+from pancseg.scans.arrays import image_like, label_array, voxel_array
+from pancseg.scans.geometry import grid_difference_mm
+from pancseg.scans.reading import read_scan
+from pancseg.scans.writing import write_scan
 from pancseg.segmentation.checkpoint import Preprocessing, load_checkpoint
-from pancseg.training import cache
-from pancseg.training.cache import build_cache
-from pancseg.training.data import load_data, validation_names
-from pancseg.training.pairs import manifest_pairs, msd_pairs
+from pancseg.training.data import cache
+from pancseg.training.data.cache import build_cache
+from pancseg.training.data.load import load_data, validation_names
+from pancseg.training.data.pairs import manifest_pairs, msd_pairs
+from pancseg.training.data.split import read_split, split_patients
 from pancseg.training.recipe import load_recipe
-from pancseg.training.split import read_split, split_patients
 
 SMALL = Preprocessing(window_hu=(-150, 200), size=64)
 RECIPE = {
@@ -56,8 +59,8 @@ def write_task07(folder: Path, count: int) -> Path:
             seed, size=(96, 96, 12), spacing_mm=(3.8, 3.8, 14.0), tumour=seed % 2 == 0
         )
         name = f"pancreas_{seed:03}.nii.gz"
-        scans.write(phantom.image, folder / "imagesTr" / name)
-        scans.write(phantom.mask, folder / "labelsTr" / name)
+        write_scan(phantom.image, folder / "imagesTr" / name)
+        write_scan(phantom.mask, folder / "labelsTr" / name)
         entries.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
     about = {
         "name": "PANCREAS",
@@ -115,8 +118,8 @@ def test_train_is_killed_goes_on_learns_and_is_evaluated(task07: Path, tmp_path:
     assert (len(split["train"]), len(split["val"])) == (4, 2)
     masks = sorted(path.name for path in (out / "predictions").glob("*.nii.gz"))
     assert masks == [f"{patient}.nii.gz" for patient in split["val"]]
-    image = scans.read(task07 / "imagesTr" / masks[0])
-    assert scans.grid_difference_mm(image, scans.read(out / "predictions" / masks[0])) < 1e-3
+    image = read_scan(task07 / "imagesTr" / masks[0])
+    assert grid_difference_mm(image, read_scan(out / "predictions" / masks[0])) < 1e-3
     assert load_checkpoint(out / "last.safetensors").provenance["licence"] == "CC-BY-SA 4.0"
 
     told = ["--prediction", f"MoNet={out / 'predictions'}", "--reference", str(out / "references")]
@@ -192,10 +195,10 @@ def test_the_cache_is_made_once_and_renewed_for_a_changed_file(
     assert [path.name for path in changed] == ["pancreas_001.npy"]
     next(tmp_path.rglob("pancreas_002.json")).write_text("{")  # as if the disk had been full
     assert build_cache(pairs, tmp_path, SMALL)[1].sha256 == first[1].sha256
-    mirrored = scans.read(pairs[1].image)
-    scans.write(scans.like(scans.array(mirrored)[:, :, ::-1], mirrored), tmp_path / "other.nii")
+    mirrored = read_scan(pairs[1].image)
+    write_scan(image_like(voxel_array(mirrored)[:, :, ::-1], mirrored), tmp_path / "other.nii")
     twin = Path(shutil.copy2(tmp_path / "other.nii", tmp_path / "twin.nii"))
-    scans.write(mirrored, twin)
+    write_scan(mirrored, twin)
     times = (tmp_path / "other.nii").stat()
     os.utime(twin, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert twin.stat().st_size == times.st_size
@@ -231,7 +234,7 @@ def test_slices_around_the_label_and_a_share_of_the_others(task07: Path, tmp_pat
 def test_masks_that_do_not_fit_are_all_named(task07: Path, tmp_path: Path) -> None:
     pairs = msd_pairs(task07)
     other = make_phantom(1, size=(90, 96, 12), spacing_mm=(3.8, 3.8, 14.0)).mask
-    scans.write(other, tmp_path / "small.nii.gz")
+    write_scan(other, tmp_path / "small.nii.gz")
     text = "patient_id,image,mask\n"
     for name, mask in (("one", tmp_path / "small.nii.gz"), ("two", pairs[1].mask)):
         text += f"{name},{pairs[1].image},{mask}\n"
@@ -277,7 +280,7 @@ def test_a_manifests_label_counts_and_unclear_masks_are_refused(
     task07: Path, tmp_path: Path
 ) -> None:
     pair = msd_pairs(task07)[1]  # labels 1 and 2
-    labels = scans.labels(scans.read(pair.mask))
+    labels = label_array(read_scan(pair.mask))
 
     def cached(label: str) -> int:
         row = f"P,,{pair.image},{pair.mask},{label}"
@@ -288,11 +291,11 @@ def test_a_manifests_label_counts_and_unclear_masks_are_refused(
 
     assert 0 < cached("2") < cached("1+2") == cached("")
     assert cached("1") < cached("1+2")
-    mask = scans.read(pair.mask)
+    mask = read_scan(pair.mask)
     others = {"many": labels * 3, "empty": labels * 0}
     rows = []
     for name, voxels in others.items():
-        scans.write(scans.like(voxels.astype(np.uint8), mask), tmp_path / f"{name}.nii.gz")
+        write_scan(image_like(voxels.astype(np.uint8), mask), tmp_path / f"{name}.nii.gz")
         rows.append(f"{name},,{pair.image},{tmp_path / name}.nii.gz")
     with pytest.raises(CohortError) as caught:
         build_cache(manifest_pairs(manifest(tmp_path, *rows)), tmp_path, SMALL)

@@ -10,12 +10,12 @@ import pytest
 import torch
 from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 
-from pancseg import threads
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import weights_of
+from pancseg.system import threads
 from pancseg.training import hardware
+from pancseg.training.fit import ShareThreads
 from pancseg.training.hardware import Hardware, check_hardware, layout, on_gpu, precision_of
-from pancseg.training.loop import ShareThreads
 
 
 def test_a_gpu_that_is_not_to_be_used_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

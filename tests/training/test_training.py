@@ -24,21 +24,22 @@ from torch import Tensor
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import load_checkpoint, weights_of
 from pancseg.segmentation.networks import NETWORKS
-from pancseg.training import predictions, validation
-from pancseg.training.augment import build_augmentation
-from pancseg.training.data import TrainingData, load_data, validation_names
-from pancseg.training.dataset import Draw, Shuffled, TrainingSlices, WholeSlices
+from pancseg.training import predictions
+from pancseg.training.averaging import mean_of
+from pancseg.training.batch_norm import recompute, typical
+from pancseg.training.data.augment import build_augmentation
+from pancseg.training.data.dataset import Draw, Shuffled, TrainingSlices, WholeSlices
+from pancseg.training.data.labelled_slice import UNKNOWN
+from pancseg.training.data.load import TrainingData, load_data, validation_names
+from pancseg.training.data.slice_set import SliceSet, load_slice_set
+from pancseg.training.data.slices import native_slices
+from pancseg.training.fit import FINISHED, check, train
 from pancseg.training.hardware import Hardware
-from pancseg.training.loop import FINISHED, check, train
 from pancseg.training.losses import KnownLoss
-from pancseg.training.mean import mean_of
 from pancseg.training.module import SliceSegmentation
 from pancseg.training.predictions import check_free, write_predictions
 from pancseg.training.recipe import Augmentation, Recipe, load_recipe
-from pancseg.training.slice_set import SliceSet, load_slice_set
-from pancseg.training.slices import UNKNOWN, native_slices
-from pancseg.training.statistics import recompute, typical
-from pancseg.training.validation import validate
+from pancseg.training.scoring import main, validate
 from pancseg.training.yaml_settings import shipped_names
 
 PROVENANCE = {"data": "a", "licence": "b", "attribution": "c", "intended_use": "d"}
@@ -646,7 +647,7 @@ def test_validation_prints_a_mean_with_cohorts_and_without(
     for cohort, title in (("", "whole"), ("nih", "whole, nih")):
         path = tmp_path / "set.yaml"
         path.write_text(yaml.safe_dump(description(cohort=cohort).model_dump(mode="json")))
-        validation.main("monet_phantom", str(path), slice_set)
+        main("monet_phantom", str(path), slice_set)
         told = capsys.readouterr().out
         assert "nan" not in told
         assert f"\n{title}: mean Dice 0." in told

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pancseg.segmentation.checkpoint import Checkpoint
 from pancseg.segmentation.engines.interface import Probabilities
 from pancseg.segmentation.engines.openvino_graph import openvino_graph
-from pancseg.segmentation.engines.openvino_silent import openvino
-from pancseg.segmentation.networks.graph import graph_of
+from pancseg.segmentation.engines.openvino_import import openvino
+from pancseg.segmentation.networks.stored_graphs import graph_of
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pancseg.segmentation.engines.openvino_silent import openvino
-from pancseg.segmentation.engines.openvino_silent import operations as ops
+from pancseg.segmentation.engines.openvino_import import openvino
+from pancseg.segmentation.engines.openvino_import import operations as ops
 from pancseg.segmentation.networks.graph import Graph, Step
 
 Node = Any

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from pancseg.segmentation.checkpoint import Checkpoint
-from pancseg.segmentation.engines.fold import fold_batch_norm
+from pancseg.segmentation.engines.batch_norm import fold_batch_norm
 from pancseg.segmentation.engines.interface import Probabilities
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -8,7 +8,6 @@ is traced when it is asked for.
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 
@@ -53,13 +52,3 @@ class Graph(NamedTuple):
             {name: tuple(shape) for name, shape in weights.items()},
             tuple(Step(name, op, tuple(inputs), settings) for name, op, inputs, settings in steps),
         )
-
-
-def graph_of(network: str) -> Graph:
-    """Return the graph of a network, a key of ``NETWORKS``."""
-    stored = files(__package__) / "graphs" / f"{network}.json"
-    if stored.is_file():
-        return Graph.from_json(stored.read_text(encoding="utf-8"))
-    from pancseg.segmentation.networks.trace import trace
-
-    return trace(network)

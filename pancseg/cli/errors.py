@@ -1,0 +1,50 @@
+"""What the user can mend before the work begins becomes clear lines and exit code 2."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import NoReturn
+
+import typer
+
+from pancseg.cli.console import say
+from pancseg.system.logs import log_to_terminal
+
+
+@contextmanager
+def usage_errors(verbose: bool) -> Iterator[None]:
+    """Turn what the user can mend before the work begins into clear lines and exit code 2."""
+    from pancseg.errors import CohortError
+
+    if verbose:
+        log_to_terminal()
+    try:
+        yield
+    except CohortError as error:
+        refuse([f"cohort: {problem}" for problem in error.problems])
+    except (OSError, ValueError) as error:
+        logging.getLogger(__name__).debug("refused", exc_info=True)
+        reason = error.strerror if isinstance(error, OSError) else None
+        refuse([f"a file cannot be reached: {reason}" if reason else str(error)])
+
+
+def need(command: str, packages: Sequence[str], extra: str) -> None:
+    """Refuse a command whose packages are not installed.
+
+    Raises:
+        ValueError: names them, and the extra that brings them.
+    """
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise ValueError(f"{command} needs {', '.join(missing)}: pip install 'pancseg[{extra}]'")
+
+
+def refuse(lines: Sequence[str]) -> NoReturn:
+    """Print lines and leave with exit code 2."""
+    for line in lines:
+        say(f"pancseg: {line}", sys.stderr)
+    raise typer.Exit(2)

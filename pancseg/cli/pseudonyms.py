@@ -1,0 +1,77 @@
+"""What the command line does about ids: reads a cohort under its own ids or under pseudonyms."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pancseg.cli.console import say
+
+if TYPE_CHECKING:
+    from pancseg.cohort.case import Case
+
+
+class Hiding(NamedTuple):
+    """How ids are hidden.
+
+    Attributes:
+        key_file: of ``--pseudonymise``; None leaves ids as they are.
+        id_map: of ``--id-map``.
+    """
+
+    key_file: Path | None = None
+    id_map: Path | None = None
+
+
+def read_cases(
+    cohort: Path, out: Path | None, masks: Path | None = None, hiding: Hiding | None = None
+) -> list[Case]:
+    """Read a cohort; with a key, its cases bear pseudonyms and nothing was said of their ids.
+
+    A manifest keeps its order. Other cohorts are ordered by pseudonym: in the order of their names
+    a row's place would say between which letters a hidden name lies.
+
+    Raises:
+        CohortError, ValueError, OSError: as for usage errors.
+    """
+    from pancseg.cohort import pseudonyms
+    from pancseg.cohort.discovery import read_cohort
+
+    key_file, id_map = hiding or Hiding()
+    leave_out = [path for path in (out, key_file, id_map) if path]
+    if key_file is None:
+        if id_map:
+            raise ValueError("--id-map writes what --pseudonymise hides; give both or neither")
+        cases = read_cohort(cohort, masks, leave_out=leave_out, note=_tell)
+        pseudonyms.check_output(out, pseudonyms=False)
+        return cases
+    hide = partial(pseudonyms.pseudonymised, key=pseudonyms.read_key(key_file, out))
+    if pseudonyms.is_open_to_all(key_file):
+        say("pancseg: every user of this machine can read the key file; chmod 600", sys.stderr)
+    pseudonyms.check_output(out, pseudonyms=True)
+    if id_map:
+        pseudonyms.check_map_path(id_map, out)
+    cases = read_cohort(cohort, masks, leave_out=leave_out, pseudonymise=hide, note=_tell)
+    hidden = hide(cases)
+    if id_map:
+        pseudonyms.write_map(id_map, cases, hidden)
+    return hidden if _is_manifest(cohort) else sorted(hidden, key=lambda case: case.name)
+
+
+def tell_of_names(cohort: Path, hiding: Hiding, quiet: bool) -> None:
+    """Say once when a folder's contents became ids: they may bear patients' names."""
+    if cohort.is_dir() and not (quiet or hiding.key_file):
+        say(
+            "pancseg: patient ids are the names of files and folders; --pseudonymise hides them",
+            sys.stderr,
+        )
+
+
+def _tell(line: str) -> None:
+    say(f"pancseg: {line}", sys.stderr)
+
+
+def _is_manifest(cohort: Path) -> bool:
+    return cohort.is_file() and cohort.suffix.lower() == ".csv"

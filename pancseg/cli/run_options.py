@@ -1,0 +1,103 @@
+"""What the commands over a cohort share: where it runs, what can go wrong, how it ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from pancseg.cli.console import say, summary
+from pancseg.cli.errors import refuse
+
+if TYPE_CHECKING:
+    from pancseg.processing.row import Outcome
+    from pancseg.running.options import Options
+
+
+def options_of(
+    workers: int | None = None,
+    threads: int | None = None,
+    timeout_s: float | None = None,
+    memory: str | None = None,
+    scheduler: str | None = None,
+    slurm: Path | None = None,
+    *,
+    verbose: bool = False,
+) -> Options:
+    """Return where and how a cohort is run.
+
+    Raises:
+        ValueError: they do not go together, or a file says what cannot be.
+        OSError: the file of --slurm cannot be read.
+    """
+    from pancseg.running.memory import parse_size
+    from pancseg.running.options import Options
+
+    if scheduler and slurm:
+        raise ValueError("--scheduler and --slurm both name a cluster; leave one away")
+    if (scheduler or slurm) and workers is not None:
+        raise ValueError("--workers is for this machine; the cluster has its own")
+    return Options(
+        workers=workers,
+        threads=threads,
+        timeout_s=timeout_s,
+        memory_bytes=parse_size(memory) if memory else None,
+        verbose=verbose,
+        scheduler=scheduler,
+        slurm=_mapping(slurm) if slurm else {},
+    )
+
+
+@contextmanager
+def run_errors() -> Iterator[None]:
+    """Turn what stops a run before or between its scans into one line and an exit code."""
+    from pancseg.errors import Refusal, Stopped
+
+    try:
+        yield
+    except Refusal as refusal:
+        refuse([str(refusal)])
+    except Stopped:
+        say(
+            "pancseg: stopped at a row that is not usable (--strict); no table was written. The "
+            "same command without --strict goes on from here",
+            sys.stderr,
+        )
+        raise typer.Exit(1) from None
+
+
+def tell_engine(quiet: bool) -> Callable[[Mapping[str, Any]], None]:
+    """Return what says which engine was picked."""
+
+    def tell(about: Mapping[str, Any]) -> None:
+        if about and not quiet:
+            used = about["inference"]
+            say(f"engine {used['engine']}, {used['precision']}", sys.stdout)
+
+    return tell
+
+
+def finish(
+    outcomes: Sequence[Outcome], path: Path | None, quiet: bool, log: Path | None = None
+) -> None:
+    """Print the summary and leave with exit code 1 when some case is not usable."""
+    if not quiet:
+        say(summary(outcomes, path, log), sys.stdout)
+    if not all(outcome.usable for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"--slurm is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ValueError("--slurm holds no settings (a mapping is expected)")
+    return content

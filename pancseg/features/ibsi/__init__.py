@@ -1,0 +1,1 @@
+"""Features as the Image Biomarker Standardisation Initiative defines them."""

@@ -1,0 +1,307 @@
+"""Mode ``ibsi``: scan and region prepared as the IBSI manual says, pyradiomics's formulas.
+
+Resample on the aligned grid, round, interpolate the mask, re-segment, filter, discretise; then
+``pyradiomics_classes`` computes. Nothing here knows files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from pancseg.errors import UnusableCase
+from pancseg.features.ibsi import filters, grid
+from pancseg.features.ibsi.settings import MOST_LEVELS, Binning, Filter, IbsiSettings, read
+from pancseg.features.neighbours import Neighbours, neighbours
+from pancseg.features.pyradiomics import classes
+from pancseg.features.pyradiomics.shape import Shape
+from pancseg.features.result import Measured
+from pancseg.features.texture_matrices import grey_levels
+from pancseg.quality.verdict import can_be_hu
+from pancseg.scans.arrays import voxel_array
+from pancseg.scans.bounding_box import Box, box_of
+from pancseg.scans.geometry import orient
+
+FEWEST_VOXELS = 2
+_TEXTURE = ("glcm", "glrlm", "glszm", "gldm", "ngtdm")
+
+
+class Prepared(NamedTuple):
+    """A scan and a region, resampled and re-segmented.
+
+    Attributes:
+        image: (z, y, x) intensities, the region's box with a margin for filters.
+        core: the box within ``image``.
+        shape: (z, y, x) the region within the box: IBSI's morphological mask.
+        inside: what re-segmentation left of it: IBSI's intensity mask.
+        spacing_mm: voxel size (z, y, x).
+    """
+
+    image: NDArray[np.float64]
+    core: tuple[slice, ...]
+    shape: NDArray[np.bool_]
+    inside: NDArray[np.bool_]
+    spacing_mm: tuple[float, float, float]
+
+
+def check(parameters: Mapping[str, Any], additions: Mapping[str, Any]) -> None:
+    """Raise ValueError when mode ``ibsi`` does not understand these settings."""
+    for name, features in read(parameters, additions).classes.items():
+        known = (
+            Shape.getFeatureNames() if name == "shape" else classes.CLASSES[name].getFeatureNames()
+        )
+        if unknown := set(features or ()) - set(known):
+            raise ValueError(f"class {name} has no feature {', '.join(sorted(unknown))}")
+
+
+def compute_from(
+    scan: sitk.Image,
+    region: sitk.Image,
+    parameters: Mapping[str, Any],
+    additions: Mapping[str, Any],
+) -> Measured:
+    """Return the features of one region; settings as they stand in a file."""
+    return compute(scan, region, read(parameters, additions))
+
+
+def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Measured:
+    """Return the features of one region.
+
+    Args:
+        scan: the volume, HU.
+        region: uint8, 1 inside, on the scan's grid.
+        settings: what to compute.
+
+    Raises:
+        UnusableCase: ``not_hu``, ``too_small``, ``fine_grid``, ``resegmented`` or ``many_levels``.
+    """
+    scan, region = orient(scan), orient(region)
+    prepared = prepare(scan, region, settings)
+    values: dict[str, float] = {}
+    if "shape" in settings.classes:
+        shape = Shape(prepared.shape, prepared.spacing_mm, sample_covariance=True)
+        found = classes.execute(shape, settings.classes["shape"])
+        values = {f"original_shape_{name}": value for name, value in found.items()}
+    around = neighbours(
+        prepared.inside, plane=0 if settings.planar else None, by_slice=settings.by_slice
+    )
+    no_texture = _without_texture(_inside(region), prepared.inside, around, settings)
+    reasons, too_narrow, explained = dict(no_texture), [], []
+    texture = classes.Texture(
+        gldm_tolerance=settings.gldm_tolerance,
+        isolated=False,
+        merge_directions=settings.aggregation == "merged",
+    )
+    coarsest_mm = max(prepared.spacing_mm[1:] if settings.planar else prepared.spacing_mm)
+    for name, image, each in filtered(prepared, settings):
+        narrow = each.kind == "LoG" and each.sigma_mm[0] < filters.NARROWEST_VOXELS * coarsest_mm
+        intensities = image[prepared.inside] * (not narrow)  # its features' names are all it gives
+        start = settings.range_hu[0] if settings.range_hu and name == "original" else None
+        levels = discretised(intensities, each.binning, start)
+        voxels = classes.Voxels(intensities, grey_levels(levels, around), prepared.spacing_mm[::-1])
+        found = classes.compute(voxels, texture, settings.classes)
+        if "firstorder_Kurtosis" in found and np.ptp(intensities) == 0:
+            found["firstorder_Kurtosis"] = 3.0  # IBSI's is 0, excess
+        empty = [k for k in found if narrow or (no_texture and k.partition("_")[0] in _TEXTURE)]
+        found |= dict.fromkeys(empty, math.nan)
+        explained += [f"{name}_{feature}" for feature in empty]
+        if narrow:
+            too_narrow.append(f"{each.sigma_mm[0]:g}")
+        values.update({f"{name}_{feature}": value for feature, value in found.items()})
+    if too_narrow:
+        reasons["narrow_filter"] = (
+            f"a LoG of {', '.join(too_narrow)} mm is too narrow for voxels of "
+            f"{_mm(prepared.spacing_mm)} mm"
+        )
+    share = None
+    if settings.range_hu or settings.outlier_sigma:
+        share = np.count_nonzero(prepared.inside) / np.count_nonzero(prepared.shape)
+    return Measured(values, reasons, prepared.spacing_mm[::-1], share, frozenset(explained))
+
+
+def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Prepared:
+    """Resample, round and re-segment; arguments and errors as for :func:`compute`."""
+    voxels, inside = voxel_array(scan), _inside(region)
+    if settings.hu:
+        _refuse_other_units(voxels)
+    box = box_of(inside)
+    if box is None:
+        raise UnusableCase("empty_mask", f"none of the mask's {inside.size} voxels is set")
+    own = scan.GetSpacing()[::-1]
+    if settings.spacing_mm:
+        own = grid.rounded(own)
+    wanted = (settings.spacing_mm or own[::-1])[::-1]
+    target = grid.Grid(
+        (voxels.shape[0], voxels.shape[1], voxels.shape[2]),
+        own,
+        tuple(w or o for w, o in zip(wanted, own, strict=True)),
+    )
+    part = target.covering(box)
+    margin = _margin(settings, target.new_spacing_mm)
+    if target.new_spacing_mm != own:
+        grid.check_size(part.grown(margin, target.new_shape).size, target.new_spacing_mm[::-1])
+    shape = grid.interpolated_mask(inside, target, part)
+    kept = box_of(shape)
+    if kept is None or np.count_nonzero(shape) < FEWEST_VOXELS:
+        raise UnusableCase(
+            "too_small",
+            f"{np.count_nonzero(inside)} voxels of the mask are {np.count_nonzero(shape)} of "
+            f"{_mm(target.new_spacing_mm)} mm; features need {FEWEST_VOXELS}",
+        )
+    shape = shape[kept.slices]
+    place = Box(tuple(np.add(part.start, kept.start).tolist()), kept.size)
+    around = place.grown(margin, target.new_shape)
+    image = grid.interpolated(voxels, target, around, settings.interpolation)
+    if not np.isfinite(image).all():
+        raise UnusableCase("not_hu", "in or near the region are voxels that are not numbers")
+    if settings.hu:
+        image = np.rint(image)
+    core = tuple(
+        slice(p - a, p - a + n)
+        for p, a, n in zip(place.start, around.start, place.size, strict=True)
+    )
+    left = _resegmented(image[core], shape, settings)
+    return Prepared(image, core, shape, left, target.new_spacing_mm)
+
+
+def filtered(
+    prepared: Prepared, settings: IbsiSettings
+) -> Iterator[tuple[str, NDArray[np.float64], Filter]]:
+    """Yield name, image within the region's box and filter, for every image of the settings.
+
+    Of a LoG's filter only the width that the image was made with is left.
+    """
+    for each in settings.filters:
+        if each.kind == "Original":
+            yield "original", prepared.image[prepared.core], each
+        elif each.kind == "LoG":
+            for sigma in each.sigma_mm:
+                log = filters.laplacian_of_gaussian(
+                    prepared.image,
+                    sigma,
+                    prepared.spacing_mm,
+                    prepared.core,
+                    planar=settings.planar,
+                )
+                width = str(float(sigma)).replace(".", "-")
+                name = f"log-sigma-{width}-mm-{'2D' if settings.planar else '3D'}"
+                yield name, log, each.model_copy(update={"sigma_mm": (sigma,)})
+        else:
+            for band, image in filters.wavelets(prepared.image, each.wavelet, prepared.core):
+                yield f"wavelet-{band}", image, each
+
+
+def discretised(
+    intensities: NDArray[np.float64], binning: Binning, start: float | None
+) -> NDArray[np.int64]:
+    """Return grey levels from 1 up (IBSI, section 2.7).
+
+    Args:
+        intensities: (n,) values of a region.
+        binning: bins.
+        start: lower edge of the first bin of a given width; none: the lowest value.
+    """
+    low, high = float(intensities.min()), float(intensities.max())
+    if binning.width is not None:
+        levels = np.floor((intensities - (low if start is None else start)) / binning.width) + 1
+        if levels.max() > MOST_LEVELS:
+            raise UnusableCase(
+                "many_levels",
+                f"intensities from {low:g} to {high:g} in bins of {binning.width:g} make "
+                f"{levels.max():.0f} grey levels; at most {MOST_LEVELS} are computed",
+            )
+    elif high > low:
+        assert binning.count is not None
+        levels = np.floor(binning.count * ((intensities - low) / (high - low))) + 1
+        levels = np.minimum(levels, binning.count)
+    else:
+        levels = np.ones_like(intensities)
+    return levels.astype(np.int64)
+
+
+def _refuse_other_units(voxels: NDArray[np.generic]) -> None:
+    low, high = float(np.min(voxels)), float(np.max(voxels))
+    if not can_be_hu(low, high):
+        raise UnusableCase(
+            "not_hu",
+            f"the scan's values go from {low:g} to {high:g}, which are not HU; rescale it",
+        )
+
+
+def _resegmented(
+    image: NDArray[np.float64], shape: NDArray[np.bool_], settings: IbsiSettings
+) -> NDArray[np.bool_]:
+    """Return the region without what lies outside the range, and without its outliers.
+
+    Both are of the whole region: of two ways to re-segment, IBSI takes what their ranges of
+    intensities share (reference manual, IF9H).
+    """
+    inside, values = shape.copy(), image[shape]
+    if settings.range_hu:
+        low, high = settings.range_hu
+        inside &= (image >= low) & (image <= high)
+    if settings.outlier_sigma:
+        inside &= np.abs(image - values.mean()) <= settings.outlier_sigma * values.std()
+    if np.count_nonzero(inside) < FEWEST_VOXELS:
+        raise UnusableCase(
+            "resegmented",
+            f"{np.count_nonzero(inside)} of {values.size} voxels are left of the region, whose "
+            f"values go from {values.min():g} to {values.max():g}; is the scan in HU?",
+        )
+    return inside
+
+
+def _margin(settings: IbsiSettings, spacing_mm: tuple[float, float, float]) -> tuple[int, ...]:
+    """Return how many voxels (z, y, x) around the region the filters look at."""
+    margin = np.zeros(3, int)
+    for each in settings.filters:
+        if each.kind == "LoG":
+            margin = np.maximum(margin, filters.log_radius(max(each.sigma_mm), spacing_mm))
+        elif each.kind == "Wavelet":
+            margin = np.maximum(margin, filters.wavelet_radius(each.wavelet))
+    return tuple(int(n) for n in margin)
+
+
+def _inside(region: sitk.Image) -> NDArray[np.bool_]:
+    """Return a mask's voxels as truth values, without a copy of a large mask of 0 and 1."""
+    voxels = voxel_array(region)
+    whole = voxels.dtype == np.uint8 and voxels.max() <= 1
+    inside: NDArray[np.bool_] = voxels.view(np.bool_) if whole else voxels != 0
+    return inside
+
+
+def _without_texture(
+    drawn: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
+    around: Neighbours,
+    settings: IbsiSettings,
+) -> dict[str, str]:
+    """Return why texture has no value in this region: code and fact, if so.
+
+    Args:
+        drawn: the region on the scan's own grid: resampling makes slices of one, but no texture.
+        inside: the region on the new grid, re-segmented.
+        around: its geometry.
+        settings: whether texture is within slices.
+    """
+    if not set(_TEXTURE) & set(settings.classes):
+        return {}
+    what = "within slices" if settings.planar else "in 3-D"
+    for region in (drawn, inside):
+        box = box_of(region)
+        assert box is not None
+        if min(box.size[1:] if settings.planar else box.size) == 1:
+            size = "×".join(map(str, box.size[::-1]))
+            return {"no_texture": f"texture {what} has no value in a region of {size} voxels"}
+    if not (around.table < around.count).any():
+        return {"no_texture": f"no two of the region's {around.count} voxels touch {what}"}
+    return {}
+
+
+def _mm(spacing_mm: tuple[float, float, float]) -> str:
+    return "×".join(f"{s:.4g}" for s in spacing_mm[::-1])

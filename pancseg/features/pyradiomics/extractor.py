@@ -1,0 +1,377 @@
+"""Mode ``pyradiomics``: any of its parameter files, its own numbers, in less time.
+
+What pyradiomics does is left to pyradiomics (checks, filters, formulas). It is only given less to
+do: the box around the region instead of the volume, and matrices that are counted once.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pykwalify.core
+import radiomics
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from pykwalify.errors import PyKwalifyException
+from radiomics import imageoperations
+from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+from pancseg.errors import UnusableCase
+from pancseg.features.ibsi.grid import SPLINE_REACH, check_size
+from pancseg.features.neighbours import Neighbours, neighbours
+from pancseg.features.pyradiomics import classes
+from pancseg.features.pyradiomics.filter_extent import reached
+from pancseg.features.pyradiomics.shape import Shape
+from pancseg.features.result import Measured
+from pancseg.features.texture_matrices import grey_levels
+from pancseg.scans.arrays import voxel_array
+from pancseg.scans.bounding_box import Box, box_of
+
+log = logging.getLogger(__name__)
+
+_REFUSALS = {
+    "mask only contains": "too_small",
+    "mask has too few": "too_small",
+    "Size of the ROI": "too_small",
+    "No labels found": "too_small",
+    "Label (": "too_small",
+    "Resegmentation excluded": "resegmented",
+}
+"""How pyradiomics's own refusals begin, and the reason code of each."""
+
+_NOT_COUNTED_HERE = {"weightingNorm": None, "distances": [1], "voxelArrayShift": 0}
+"""Settings that leave counting to pyradiomics when they are another than this."""
+
+
+def compute(
+    scan: sitk.Image,
+    region: sitk.Image,
+    parameters: dict[str, Any],
+    additions: dict[str, Any] | None = None,
+) -> Measured:
+    """Return pyradiomics's features of one region, under pyradiomics's names.
+
+    Args:
+        scan: the volume, HU.
+        region: uint8, 1 inside; on the scan's grid unless the parameters say ``correctMask``.
+        parameters: a pyradiomics parameter file as a dictionary.
+        additions: none: there is nothing to add to pyradiomics's own.
+
+    Raises:
+        UnusableCase: ``too_small`` or ``resegmented``, when pyradiomics refuses the region;
+            ``not_hu``, ``not_flat``, ``fine_grid``.
+        ValueError: the parameters are not valid.
+    """
+    extractor = _extractor(parameters)
+    with _quiet():
+        try:
+            result = extractor.measure(scan, region)
+        except ValueError as error:
+            message = " ".join(str(error).split())
+            for beginning, code in _REFUSALS.items():
+                if message.startswith(beginning):
+                    raise UnusableCase(code, f"no features from this mask: {message}") from error
+            raise
+    values = {name: float(value) for name, value in result.items()}
+    if failed := [name for name, value in values.items() if not math.isfinite(value)]:
+        log.info("pyradiomics could not compute %s", ", ".join(failed))
+    without, reasons = extractor.too_wide(values), {}
+    if without:
+        reasons["wide_filter"] = _too_wide(min(without), extractor.spacing_mm)
+    missing = dict.fromkeys((name for names in without.values() for name in names), math.nan)
+    values = extractor.in_order({**values, **missing})
+    return Measured(
+        values, reasons, extractor.spacing_mm, extractor.resegmented_share, frozenset(missing)
+    )
+
+
+def check(parameters: dict[str, Any], additions: dict[str, Any] | None = None) -> None:
+    """Raise ValueError when pyradiomics would not accept these parameters."""
+    if additions:
+        raise ValueError(f"{', '.join(additions)} needs the mode ibsi")
+    _extractor(parameters)
+
+
+class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics is not typed
+    """pyradiomics's extractor, spared what changes no number."""
+
+    spacing_mm: tuple[float, ...] = ()
+    """Voxel size (x, y, z) of the last region measured."""
+
+    resegmented_share: float | None = None
+    """Of the last region measured; None where the settings ask for no re-segmentation."""
+
+    _around: tuple[int | None, NDArray[np.bool_], Neighbours] | None = None
+
+    def measure(self, scan: sitk.Image, region: sitk.Image) -> dict[str, float]:
+        """Return what ``execute`` would, looking at no more of the scan than each filter needs.
+
+        Args:
+            scan: the volume.
+            region: uint8, 1 inside.
+        """
+        settings = {**self.settings, "label": 1}
+        found = box_of(voxel_array(region) != 0)
+        self.spacing_mm = scan.GetSpacing()
+        if found is None or settings.get("correctMask"):
+            return self._executed(scan, region)
+        image, mask, box = _loaded(scan, region, found, settings)
+        small, inside = _cut(image, box), _cut(mask, box)
+        bounds, _ = imageoperations.checkMask(small, inside, **settings)
+        whole, self.spacing_mm = inside, image.GetSpacing()
+        if settings.get("resegmentRange") is not None:
+            inside = imageoperations.resegmentMask(small, inside, **settings)
+            self.resegmented_share = _voxels(inside) / _voxels(whole)
+            bounds, _ = imageoperations.checkMask(small, inside, **settings)
+        values = self.computeShape(
+            small, inside if settings.get("resegmentShape") else whole, bounds, **settings
+        )
+        left = Box(
+            tuple(int(a + n) for a, n in zip(box.start, bounds[::2][::-1], strict=True)),
+            tuple(int(n) + 1 for n in (bounds[1::2] - bounds[::2])[::-1]),
+        )
+        inside = _cut(inside, left.within(box))
+        shape, spacing = voxel_array(image).shape, image.GetSpacing()[::-1]
+        for kind, custom in self.enabledImagetypes.items():
+            part = reached({kind: custom}, settings, box, shape, spacing)
+            images = getattr(imageoperations, f"get{kind}Image")(
+                _cut(image, part), _cut(mask, part), **{**settings, **(custom or {})}
+            )
+            for filtered, name, own in images:
+                cropped = _cut(filtered, left.within(part))
+                values.update(self.computeFeatures(cropped, inside, name, **own))
+        return values
+
+    def _executed(self, scan: sitk.Image, region: sitk.Image) -> dict[str, float]:
+        """Return what ``execute`` does; its notes on the masks tell what re-segmentation left."""
+        self.addProvenance(True)
+        found: dict[str, Any] = self.execute(scan, region, label=1)
+        counts = {
+            step: found.get(f"diagnostics_Mask-{step}_VoxelNum")
+            for step in ("original", "interpolated", "corrected", "resegmented")
+        }
+        if (left := counts.pop("resegmented")) is not None:
+            self.resegmented_share = left / [n for n in counts.values() if n is not None][-1]
+        return {n: v for n, v in found.items() if not n.startswith("diagnostics_")}
+
+    def too_wide(self, values: Mapping[str, float]) -> dict[float, list[str]]:
+        """Return the LoGs, sigma in mm → names, that pyradiomics passed over without a word.
+
+        It does so where the scan, or what it resamples of it, is narrower than the filter.
+        """
+        names = classes.names_of(self.enabledFeatures)
+        if "LoG" not in self.enabledImagetypes or not names:
+            return {}
+        images = {name.partition("_")[0] for name in values}
+        logs = self._logs().items()
+        return {s: [f"{log}_{n}" for n in names] for s, log in logs if log not in images}
+
+    def in_order(self, values: dict[str, float]) -> dict[str, float]:
+        """Return values in pyradiomics's order, those of a LoG that it passed over in their place.
+
+        So the columns of a table do not depend on which of its rows comes first.
+        """
+        logs = list(self._logs().values())
+        kinds = [_IMAGES.get(kind, kind.lower()) for kind in self.enabledImagetypes]
+
+        def place(name: str) -> tuple[int, int]:
+            image, of_class = name.split("_")[:2]
+            if of_class in ("shape", "shape2D"):
+                return -1, 0
+            kind = next(i for i, k in enumerate(kinds) if re.match(rf"{k}\d*(-|$)", image))
+            return kind, logs.index(image) if image in logs else 0
+
+        return {name: values[name] for name in sorted(values, key=place)}
+
+    def _logs(self) -> dict[float, str]:
+        """Return the LoGs asked for: sigma in mm → name of the image."""
+        own = {**self.settings, **(self.enabledImagetypes.get("LoG") or {})}
+        widths = own.get("sigma") or () if "LoG" in self.enabledImagetypes else ()
+        return {s: f"log-sigma-{str(s).replace('.', '-')}-mm-3D" for s in widths}
+
+    def computeShape(  # noqa: N802
+        self, image: sitk.Image, mask: sitk.Image, box: NDArray[np.int64], **settings: Any
+    ) -> dict[str, float]:
+        """Return pyradiomics's shape features."""
+        if "shape2D" in self.enabledFeatures:
+            _check_flat(box, settings)
+            flat: dict[str, float] = super().computeShape(image, mask, box, **settings)
+            return flat
+        if "shape" not in self.enabledFeatures:
+            return {}
+        self.spacing_mm = image.GetSpacing()
+        _, cropped = imageoperations.cropToTumorMask(image, mask, box)
+        shape = Shape(
+            voxel_array(cropped) == 1, cropped.GetSpacing()[::-1], sample_covariance=False
+        )
+        values = classes.execute(shape, self.enabledFeatures["shape"])
+        return {f"original_shape_{name}": value for name, value in values.items()}
+
+    def computeFeatures(  # noqa: N802
+        self, image: sitk.Image, mask: sitk.Image, name: str, **settings: Any
+    ) -> dict[str, float]:
+        """Return pyradiomics's features of one (filtered) image, cropped to the region."""
+        self.spacing_mm = image.GetSpacing()
+        inside = voxel_array(mask) == 1
+        values = voxel_array(image)[inside]
+        if values.dtype.kind in "iu" and values.dtype.itemsize < 4:
+            # The edges of its bins go beyond its highest value, which int16 may not hold.
+            image, values = sitk.Cast(image, sitk.sitkInt32), values.astype(np.int32)
+        if not np.isfinite(values).all():
+            raise UnusableCase("not_hu", "in the region are voxels that are not numbers")
+        edges = imageoperations.getBinEdges(np.array([values.min(), values.max()]), **settings)
+        levels = np.digitize(values, edges)
+        others = any(settings.get(key, usual) != usual for key, usual in _NOT_COUNTED_HERE.items())
+        if others or levels.min() < 1:
+            slow: dict[str, float] = super().computeFeatures(image, mask, name, **settings)
+            return slow
+        plane = settings.get("force2Ddimension", 0) if settings.get("force2D") else None
+        found = classes.compute(
+            classes.Voxels(
+                intensities=values.astype(float),
+                levels=grey_levels(levels, self._neighbours(inside, plane)),
+                spacing_mm=image.GetSpacing(),
+            ),
+            classes.Texture(
+                symmetrical=settings.get("symmetricalGLCM", True),
+                gldm_tolerance=settings.get("gldm_a", 0),
+            ),
+            self.enabledFeatures,
+        )
+        return {f"{name}_{feature}": value for feature, value in found.items()}
+
+    def _neighbours(self, inside: NDArray[np.bool_], plane: int | None) -> Neighbours:
+        """Return the region's geometry, that of the last image where it is the same."""
+        known = self._around
+        if known is None or known[0] != plane or not np.array_equal(known[1], inside):
+            known = self._around = (plane, inside, neighbours(inside, plane=plane))
+        return known[2]
+
+
+_IMAGES = {"LoG": "log", "LBP2D": "lbp-2D", "LBP3D": "lbp-3D"}
+"""How pyradiomics begins the names of images, where not with the type (``wavelet2-…`` does)."""
+
+
+def _too_wide(sigma_mm: float, spacing_mm: tuple[float, ...]) -> str:
+    """Return what is wrong with the narrowest LoG that has no values."""
+    voxels = "×".join(str(max(math.ceil(sigma_mm / side) + 1, 4)) for side in spacing_mm)
+    sides = "×".join(f"{side:.4g}" for side in spacing_mm)
+    return (
+        f"a LoG of {sigma_mm:g} mm needs {voxels} voxels of {sides} mm around the region, "
+        "more than there are"
+    )
+
+
+def _check_flat(box: NDArray[np.int64], settings: dict[str, Any]) -> None:
+    """Refuse a region that is not flat where the settings ask for 2-D shapes.
+
+    Args:
+        box: first and last voxel along x, y and z in turn.
+        settings: pyradiomics's.
+    """
+    thick = int((box[1::2] - box[::2] + 1)[::-1][settings.get("force2Ddimension", 0)])
+    if settings.get("force2D") and thick > 1:
+        raise UnusableCase(
+            "not_flat",
+            f"the region is {thick} voxels thick, and shape2D needs one; name the settings' "
+            "feature classes (featureClass), without shape2D",
+        )
+
+
+def _loaded(
+    image: sitk.Image, mask: sitk.Image, box: Box, settings: dict[str, Any]
+) -> tuple[sitk.Image, sitk.Image, Box]:
+    """Return scan, mask and box as ``loadImage`` leaves them: normalised, resampled."""
+    if settings.get("normalize"):
+        image = imageoperations.normalizeImage(image, **settings)
+    shape, margin = voxel_array(mask).shape, (settings.get("padDistance", 5),) * 3
+    if settings.get("interpolator") is not None and settings.get("resampledPixelSpacing"):
+        own = np.array(mask.GetSpacing())
+        wanted = np.array(settings["resampledPixelSpacing"], float)
+        wanted = np.where(wanted == 0, own, wanted)
+        wanted = np.where(np.array(box.size[::-1]) == 1, own, wanted)
+        if not np.allclose(image.GetSpacing(), wanted):
+            image, mask = _resampled(image, mask, box, wanted, settings)
+            moved = box_of(voxel_array(mask) != 0)
+            if moved is None:
+                raise UnusableCase("too_small", "the region is too small for the new voxels")
+            return image, mask, moved
+    elif not settings.get("preCrop"):
+        return image, mask, box
+    part = box.grown(margin, shape)
+    return _cut(image, part), _cut(mask, part), box.within(part)
+
+
+def _resampled(
+    image: sitk.Image,
+    mask: sitk.Image,
+    box: Box,
+    wanted: NDArray[np.float64],
+    settings: dict[str, Any],
+) -> tuple[sitk.Image, sitk.Image]:
+    """Resample as ``imageoperations.resampleImage``, reading no more of the scan than it needs."""
+    own, margin = np.array(mask.GetSpacing()), settings.get("padDistance", 5)
+    start, size = np.array(box.start[::-1]), np.array(box.size[::-1])
+    ratio = own / wanted
+    last = np.ceil(np.array(mask.GetSize()) * ratio) - 1
+    lower = np.maximum(np.floor((start - 0.5) * ratio - margin), 0)
+    upper = np.minimum(np.ceil((start + size - 0.5) * ratio + margin), last)
+    origin = 0.5 * (wanted - own) / own + lower / ratio
+    check_size([int(n) for n in upper - lower + 1], tuple(wanted))
+    resample = sitk.ResampleImageFilter()
+    resample.SetOutputSpacing(wanted)
+    resample.SetOutputDirection(mask.GetDirection())
+    resample.SetSize([int(n) for n in upper - lower + 1])
+    resample.SetOutputOrigin(mask.TransformContinuousIndexToPhysicalPoint(origin))
+    resample.SetInterpolator(sitk.sitkNearestNeighbor)
+    region = resample.Execute(mask)
+    interpolator = settings["interpolator"]
+    if isinstance(interpolator, str):
+        interpolator = getattr(sitk, interpolator)
+    if interpolator not in (sitk.sitkNearestNeighbor, sitk.sitkLinear):
+        reach = np.ceil((margin + 2) / ratio[::-1]).astype(int) + SPLINE_REACH
+        image = _cut(image, box.grown(reach, voxel_array(mask).shape))
+    resample.SetInterpolator(interpolator)
+    return resample.Execute(image), region
+
+
+def _voxels(mask: sitk.Image) -> int:
+    return int(np.count_nonzero(voxel_array(mask) == 1))
+
+
+def _cut(image: sitk.Image, box: Box) -> sitk.Image:
+    size, start = [int(n) for n in box.size[::-1]], [int(n) for n in box.start[::-1]]
+    return sitk.RegionOfInterest(image, size, start)
+
+
+def _extractor(parameters: dict[str, Any]) -> _Extractor:
+    with _quiet():
+        try:
+            extractor = _Extractor(copy.deepcopy(parameters))
+        except (PyKwalifyException, AttributeError, KeyError, TypeError, ValueError) as error:
+            problem = error.msg if isinstance(error, PyKwalifyException) else error
+            reason = " ".join(str(problem).split())
+            raise ValueError(f"pyradiomics does not accept these settings: {reason}") from error
+    extractor.addProvenance(False)
+    return extractor
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence pyradiomics's and its validator's loggers for one call."""
+    loggers = [radiomics.logger, pykwalify.core.log]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

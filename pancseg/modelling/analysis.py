@@ -1,0 +1,213 @@
+"""Owns the analysis of a cohort from study to results: validate, judge, compare, canaries.
+
+Knows nothing about files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from pancseg.modelling import subtype, survival
+from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME, ModelSettings
+from pancseg.modelling.validation.calibration import cox_slope, logistic_line
+from pancseg.modelling.validation.canary import Canary, run_canaries
+from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
+from pancseg.modelling.validation.nested_cv import Fitted, Study, Validation, fit_recipes, validate
+
+COMPARISONS = (
+    (RADIOMICS, VOLUME),
+    (RADIOMICS, CLINICAL),
+    (BOTH, CLINICAL),
+)
+
+
+_MOST_REPEATS = 10
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that a report says.
+
+    Attributes:
+        study, settings: what was done. ``validation``: out-of-fold predictions.
+        canaries: of the primary model.
+        measures: model → measure → estimate. Empty when a canary sings.
+        differences: (a, b) → estimate of the main measure of a minus that of b.
+        calibration: model → (slope, intercept); subtype and survival mean different things.
+        verdict: sentences on what radiomics adds.
+        final: recipes fitted on all patients.
+    """
+
+    study: Study
+    settings: ModelSettings
+    validation: Validation
+    canaries: list[Canary]
+    final: dict[str, Fitted]
+    measures: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    differences: dict[tuple[str, str], Estimate] = field(default_factory=dict)
+    calibration: dict[str, tuple[Estimate, Estimate]] = field(default_factory=dict)
+    verdict: tuple[str, ...] = ()
+
+    @property
+    def leaks(self) -> bool:
+        """Whether a canary found something where nothing is."""
+        return any(canary.sings for canary in self.canaries)
+
+
+def main_measure(kind: str) -> str:
+    """Return the measure that models are compared by."""
+    return "AUC" if kind == "subtype" else "Harrell's C"
+
+
+def steps_of(settings: ModelSettings) -> int:
+    """Return how often :func:`analyse` tells that a piece is done."""
+    return settings.outer * settings.repeats + 2 * settings.canary
+
+
+def analyse(
+    study: Study,
+    settings: ModelSettings,
+    workers: int = 1,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Results:
+    """Return the results of a study; the same whatever the number of workers."""
+    canaries = run_canaries(study, RADIOMICS, settings.canary, workers, tell)
+    validation = validate(study, workers, tell)
+    with threadpool_limits(1):  # threads that wait for each other are slower than none
+        final = fit_recipes(study, np.arange(len(study.y)), settings.seed)
+    if any(canary.sings for canary in canaries):
+        return Results(study, settings, validation, canaries, final)
+    weights = bootstrap_weights(study.groups, settings.resamples, settings.seed)
+    vectors = {
+        name: measured(study, validation, name, weights, settings.kind)
+        for name in validation.models
+    }
+    main = main_measure(settings.kind)
+    folds = {name: by_fold(study, validation, name, settings.kind) for name in vectors}
+    differences = {
+        (a, b): estimate(
+            vectors[a][main] - vectors[b][main], folds[a][main] - folds[b][main], study.outer
+        )
+        for a, b in COMPARISONS
+        if a in vectors and b in vectors
+    }
+    judged = {
+        name: {
+            measure: estimate(values, folds[name][measure], study.outer).within(0, 1)
+            for measure, values in found.items()
+        }
+        for name, found in vectors.items()
+    }
+    return Results(
+        study,
+        settings,
+        validation,
+        canaries,
+        final,
+        judged,
+        differences,
+        {
+            name: calibration(study, validation, name, weights)
+            for name in validation.models
+            if name != CHANCE
+        },
+        tuple(verdict(judged, differences, main)),
+    )
+
+
+def measured(
+    study: Study, validation: Validation, name: str, weights: np.ndarray, kind: str
+) -> dict[str, np.ndarray]:
+    """Return each measure of one model under each bootstrap weighting."""
+    model = validation.models[name]
+    if kind == "subtype":
+        return subtype.measure(study.y, validation, model, weights)
+    times = np.asarray(survival.time_grid(study.y))
+    return survival.measure(study.y, validation, model, weights, times)
+
+
+def by_fold(study: Study, validation: Validation, name: str, kind: str) -> dict[str, np.ndarray]:
+    """Return each measure in each outer test fold, over all repeats."""
+    model, parts = validation.models[name], []
+    for r, folds in enumerate(validation.folds):
+        curves = None if model.curves is None else model.curves[r : r + 1]
+        one = replace(
+            model,
+            score=model.score[r : r + 1],
+            threshold=model.threshold[r : r + 1],
+            curves=curves,
+        )
+        within = Validation(folds[None], {name: one})
+        weights = (folds[None] == np.arange(study.outer)[:, None]).astype(float)
+        parts.append(measured(study, within, name, weights, kind))
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def calibration(
+    study: Study, validation: Validation, name: str, weights: np.ndarray
+) -> tuple[Estimate, Estimate]:
+    """Return slope and intercept of out-of-fold predictions.
+
+    One fit to the predictions of all repeats (ten at most), each of which is of models as the
+    shipped one is. Subtype: of the outcome's logit on the prediction's. Survival: the slope is the
+    coefficient of the log hazard in a Cox model stratified by fold; there is no intercept (NaN).
+    """
+    scores = validation.models[name].score[:_MOST_REPEATS]
+    count = len(scores)
+    y, weights = np.tile(study.y, count), np.tile(weights, (1, count))
+    if y.dtype.names is None:
+        slope, intercept = logistic_line(y, scores.ravel(), weights)
+    else:
+        strata = validation.folds[:count] + study.outer * np.arange(count)[:, None]
+        slope = cox_slope(y, scores.ravel(), strata.ravel(), weights)
+        intercept = np.full(len(slope), np.nan)
+    return estimate(slope), estimate(intercept)
+
+
+def verdict(
+    judged: dict[str, dict[str, Estimate]],
+    differences: dict[tuple[str, str], Estimate],
+    main: str,
+) -> list[str]:
+    """Return what radiomics adds, in sentences."""
+    own = judged[RADIOMICS][main]
+    found = []
+    if own.low > 0.5:
+        found.append(f"Radiomics predicts better than chance ({main} {interval(own)}).")
+    else:
+        found.append(
+            f"No evidence that radiomics predicts better than chance ({main} {interval(own)})."
+        )
+    volume = judged.get(VOLUME, {}).get(main)
+    if volume is not None and volume.low > 0.5:
+        beyond = differences[RADIOMICS, VOLUME]
+        if own.low <= 0.5:
+            found.append(f"Volume alone predicts better than chance ({main} {interval(volume)}).")
+        elif beyond.low <= 0:
+            found.append(
+                "**Explained by volume, as far as these patients tell**: volume alone reaches "
+                f"{interval(volume)}, and radiomics is not shown to be better than it (difference "
+                f"{interval(beyond)})."
+            )
+        else:
+            found.append(
+                f"More than volume: radiomics is better than volume alone by {interval(beyond)}; "
+                f"volume's {main} is {interval(volume)}."
+            )
+    if (BOTH, CLINICAL) in differences:
+        added = differences[BOTH, CLINICAL]
+        says = "adds to" if added.low > 0 else "is not shown to add to"
+        found.append(
+            f"Radiomics {says} the clinical variables (difference in {main} {interval(added)})."
+        )
+    return found
+
+
+def interval(found: Estimate) -> str:
+    """Return an estimate with its interval, as sentences hold it."""
+    numbers = (f"{value:.3f}".replace("-", "−") for value in (found.value, found.low, found.high))
+    return "{}, 95 % interval {} to {}".format(*numbers)

@@ -1,0 +1,1 @@
+"""Models and transformations with scikit-learn's interface."""

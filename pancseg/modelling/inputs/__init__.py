@@ -1,0 +1,1 @@
+"""Tables of features and of clinical variables → what a model is fitted to."""

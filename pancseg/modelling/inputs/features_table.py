@@ -1,0 +1,305 @@
+"""Reads the table of features: ids, usable rows, feature columns and what is known of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pancseg.modelling.inputs.text_table import is_missing, numbers, read_text_table
+from pancseg.tables import columns
+
+_NOT_FEATURES = {column.name for column in (*columns.IDS, *columns.HASHES)}
+
+
+VOLUMES = (
+    "original_shape_MeshVolume", "original_shape_VoxelVolume", "qc_volume_ml",
+    "volume_ml", "volume",
+)  # fmt: skip
+
+
+_NAMELESS = re.compile(r"unnamed_\d+|Unnamed: \d+(\.\d+)?|__index_level_\d+__")
+"""Columns without a name, as read here or as pandas writes them: the number of the row."""
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How the tables are read.
+
+    Attributes:
+        id_column: of FEATURES; None: ``patient_id``, else the first.
+        outcome_id: the id column of the clinical file; None: the same name, else its first column.
+        group: column whose equal values are never parted; None: ``patient_id``, else every row.
+        roi: the region to take where the table has several.
+        batch: column that names scanner or site.
+        volume: the column that measures volume; None: the first known name.
+        clinical: columns of clinical variables.
+        drop: columns of FEATURES that are no features.
+        exclude_warn: leave out rows with ``qc_status`` warn too.
+    """
+
+    id_column: str | None = None
+    outcome_id: str | None = None
+    group: str | None = None
+    roi: str | None = None
+    batch: str | None = None
+    volume: str | None = None
+    clinical: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    exclude_warn: bool = False
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a table must have in common with the one that a model was fitted on.
+
+    Attributes:
+        features: names of the feature columns.
+        settings: ``settings_sha256`` of all rows, where the table has it.
+        region: ``roi`` of all rows, where the table has it.
+        volume: name of the volume's column, if there is one.
+        group: the column whose equal values were never parted, if one was named.
+        grids: ``qc_grid_mm`` of all rows, where the table has it.
+        levels: of each clinical variable its texts in order, the first one without an indicator;
+            none for numbers.
+    """
+
+    features: tuple[str, ...] = ()
+    settings: str | None = None
+    region: str | None = None
+    volume: str | None = None
+    group: str | None = None
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    grids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Features:
+    """FEATURES, read: one row per id.
+
+    Attributes:
+        values: (n, features) numbers, NaN where missing; the index is the id as text.
+        text: every column as read, same index.
+        origin: what is known of them.
+        notes: what was left out, in sentences.
+        unusable: ids of rows that failed the verdict.
+    """
+
+    values: pd.DataFrame
+    text: pd.DataFrame
+    origin: Origin
+    notes: tuple[str, ...] = ()
+    unusable: tuple[str, ...] = ()
+
+
+def read_features(path: Path, options: TableOptions, known: Origin | None = None) -> Features:
+    """Read FEATURES; rows that failed the verdict are left out and counted.
+
+    Args:
+        path: pancseg's table, or any CSV or Parquet file with an id column.
+        options: how.
+        known: the table is read for a model that was fitted on such a one: only its features count.
+
+    Raises:
+        ValueError: one clear line; see the issue's list of bad input.
+    """
+    text = read_text_table(path, "FEATURES")
+    id_column = _id_column(text, options.id_column, ("patient_id",), "FEATURES")
+    text, region, notes = _of_one_region(text, options, known)
+    every = text[id_column]
+    text = _usable_rows(text, options, notes)
+    usable = {"", *text[id_column]}
+    unusable = tuple(name for name in dict.fromkeys(every) if name not in usable)
+    text = _indexed(text, id_column, "FEATURES")
+    _check_known(text, options.drop, "FEATURES", "--drop")
+    settings = None if "settings_sha256" in options.drop else _settings_of(text, known)
+    volume = _volume(text, options, known, notes)
+    names = _feature_names(text, id_column, options, notes) if known is None else known.features
+    if not names and known is None:
+        raise ValueError("FEATURES has no feature column")
+    values = _feature_values(text, [name for name in names if name in text])
+    empty = values.columns[values.isna().all()] if known is None else pd.Index([])
+    if len(empty) and len(empty) == len(values.columns):
+        raise ValueError(f"FEATURES: all {len(names)} feature columns are empty")
+    if len(empty):
+        notes.append(f"{len(empty)} feature columns are empty in every row and were left out.")
+    values = values.drop(columns=empty)
+    grids = tuple(sorted(set(text["qc_grid_mm"]) - {""})) if "qc_grid_mm" in text else ()
+    notes += _grid_notes(text, grids, known)
+    origin = Origin(
+        tuple(map(str, values.columns)), settings, region, volume, options.group, grids=grids
+    )
+    return Features(values, text, origin, tuple(notes), unusable)
+
+
+def _grid_notes(text: pd.DataFrame, grids: tuple[str, ...], known: Origin | None) -> list[str]:
+    """Tell of rows that were measured on several voxel sizes, or on others than a model's."""
+    if known is not None:
+        others = sorted(set(grids) - set(known.grids)) if known.grids else []
+        count = int(text["qc_grid_mm"].isin(others).sum()) if others else 0
+        return [
+            f"{count} rows were measured on grids that the model has not seen "
+            f"({_few(others)} mm): texture depends on it."
+        ] * bool(others)
+    if len(grids) < 2:
+        return []
+    counts = text["qc_grid_mm"].value_counts().drop("", errors="ignore")
+    shares = _few([f"{count} on {grid} mm" for grid, count in counts.items()])
+    return [f"Rows were measured on {len(grids)} grids ({shares}): texture depends on it."]
+
+
+def _few(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more" if len(texts) > 4 else "")
+
+
+def _of_one_region(
+    text: pd.DataFrame, options: TableOptions, known: Origin | None
+) -> tuple[pd.DataFrame, str | None, list[str]]:
+    """Return the rows of one region, its name where the table has any, and a note."""
+    wanted = options.roi or (known.region if known else None)
+    if "roi" not in text:
+        if options.roi is not None:
+            raise ValueError("--roi: FEATURES has no column 'roi'")
+        return text, None, []
+    regions = sorted(set(text["roi"]) - {""})
+    if wanted is None and len(regions) > 1:
+        raise ValueError(
+            f"FEATURES has {len(regions)} regions ({', '.join(regions[:6])}); take one: --roi"
+        )
+    if wanted is None or regions == [wanted]:
+        return text, regions[0] if regions else None, []
+    if wanted not in regions:
+        why = "--roi" if options.roi else "the model was fitted on another region (--roi takes one)"
+        raise ValueError(f"{why}: no row has {wanted!r}; found {', '.join(regions[:6])}")
+    text = text[text["roi"] == wanted]
+    return text, wanted, [f"Region {wanted}: {len(text)} rows."]
+
+
+def _usable_rows(text: pd.DataFrame, options: TableOptions, notes: list[str]) -> pd.DataFrame:
+    """Return rows that did not fail the verdict, and note how many did."""
+    if "qc_status" in text:
+        status = text["qc_status"].str.casefold()
+        out = {"fail", "error"} | ({"warn"} if options.exclude_warn else set())
+        for name in sorted(out & set(status)):
+            notes.append(f"{int((status == name).sum())} rows with qc_status {name} were left out.")
+        if (status == "warn").any() and not options.exclude_warn:
+            notes.append(f"{int((status == 'warn').sum())} rows with qc_status warn were kept.")
+        text = text[~status.isin(out)]
+    if not len(text):
+        raise ValueError("FEATURES has no usable row")
+    return text
+
+
+def _settings_of(text: pd.DataFrame, known: Origin | None) -> str | None:
+    """Return the hash of the settings that all rows were measured with, where the table has it.
+
+    Raises:
+        ValueError: rows of several settings, or others than the model's.
+    """
+    if "settings_sha256" not in text:
+        return None
+    found = sorted(set(text["settings_sha256"]) - {""})
+    few = ", ".join(name[:8] for name in found[:4])
+    if len(found) > 1:
+        raise ValueError(
+            f"FEATURES: the rows were measured with {len(found)} settings (settings_sha256 {few}); "
+            "extract all with one; where only limits of quality differ, "
+            + ("take that column out" if known else "--drop settings_sha256")
+        )
+    if known and known.settings and found and found[0] != known.settings:
+        raise ValueError(
+            f"FEATURES was extracted with other settings (settings_sha256 {few}) than the model's "
+            f"({known.settings[:8]}); extract with the same, or, where only limits of quality "
+            "differ, take that column out"
+        )
+    return found[0] if found else None
+
+
+def _feature_names(
+    text: pd.DataFrame, id_column: str, options: TableOptions, notes: list[str]
+) -> list[str]:
+    """Return the columns that are features, and note those that have no name."""
+    skip = {id_column, options.group, options.batch, *options.drop, *options.clinical}
+    names = [
+        name
+        for name in map(str, text.columns)
+        if name not in skip | _NOT_FEATURES and not name.startswith("qc_")
+    ]
+    nameless = [name for name in names if _NAMELESS.fullmatch(name)]
+    if nameless:
+        notes.append(f"{len(nameless)} columns without a name were left out (row numbers?).")
+    return [name for name in names if name not in nameless]
+
+
+def _id_column(text: pd.DataFrame, wanted: str | None, guesses: tuple[str, ...], what: str) -> str:
+    if wanted is not None:
+        _check_known(text, (wanted,), what, "the id")
+        return wanted
+    guess = next((name for name in guesses if name in text), str(text.columns[0]))
+    counted = list(text[guess]) in (_counted(text, 0), _counted(text, 1))
+    if _NAMELESS.fullmatch(guess) and counted and len(text) > 1:
+        option = "--id" if what == "FEATURES" else "--outcome-id"
+        raise ValueError(
+            f"{what}: its first column has no name and numbers the rows; name the column of ids "
+            f"with {option} ({option} '{guess}' if they are the ids)"
+        )
+    return guess
+
+
+def _counted(text: pd.DataFrame, first: int) -> list[str]:
+    return [str(first + row) for row in range(len(text))]
+
+
+def _check_known(text: pd.DataFrame, names: tuple[str, ...], what: str, use: str) -> None:
+    for name in names:
+        if name not in text:
+            few = ", ".join(map(str, text.columns[:8]))
+            raise ValueError(f"{use}: {what} has no column {name!r}; its columns are {few}, …")
+
+
+def _indexed(text: pd.DataFrame, id_column: str, what: str) -> pd.DataFrame:
+    ids = text[id_column]
+    if is_missing(ids).any():
+        raise ValueError(f"{what}: {int(is_missing(ids).sum())} rows have no id in {id_column!r}")
+    twice = ids[ids.duplicated()]
+    if len(twice):
+        raise ValueError(
+            f"{what}: {twice.nunique()} ids in {id_column!r} are duplicated; one row per id is "
+            "needed (--roi takes one region; --id and --group keep several rows of a patient)"
+        )
+    return text.set_index(id_column)
+
+
+def _feature_values(text: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    if not names:
+        return pd.DataFrame(index=text.index)
+    found = {name: numbers(text[name], f"feature {name!r} (or take it out)") for name in names}
+    values = pd.DataFrame(found, index=text.index)
+    infinite = values.columns[np.isinf(values.to_numpy()).any(axis=0)]
+    if len(infinite):
+        count = int(np.isinf(values.to_numpy()).sum())
+        raise ValueError(
+            f"FEATURES: {count} infinite values in {len(infinite)} columns, such as "
+            f"{infinite[0]!r}; empty those cells or take the columns out"
+        )
+    return values
+
+
+def _volume(
+    text: pd.DataFrame, options: TableOptions, known: Origin | None, notes: list[str]
+) -> str | None:
+    """Return the name of the volume's column; of a fitted model that which it was fitted on."""
+    if known is not None:
+        if known.volume is None or known.volume in text:
+            return known.volume
+        notes.append(f"FEATURES has no column {known.volume!r}: no prediction by volume only.")
+        return None
+    if options.volume is not None:
+        _check_known(text, (options.volume,), "FEATURES", "--volume")
+        return options.volume
+    measured = [name for name in VOLUMES if name in text and not is_missing(text[name]).all()]
+    return measured[0] if measured else None

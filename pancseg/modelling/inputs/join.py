@@ -1,0 +1,291 @@
+"""Owns the join: features and clinical data → one checked cohort, with what was left out and why.
+
+Knows nothing about models.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from pancseg.modelling.inputs.clinical import clinical_levels, clinical_numbers, finite
+from pancseg.modelling.inputs.features_table import (
+    Features,
+    Origin,
+    TableOptions,
+    _check_known,
+    _id_column,
+    _indexed,
+)
+from pancseg.modelling.inputs.id_matching import in_spelling_of, unmatched
+from pancseg.modelling.inputs.leaks import refuse_outcome_names, refuse_twins
+from pancseg.modelling.inputs.text_table import is_missing, read_text_table
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Features and clinical columns of the same patients, in the order of FEATURES.
+
+    Attributes:
+        features: (n, features).
+        clinical: (n, clinical) numbers, text columns as 0/1 indicators.
+        volume: (n, 1) or (n, 0).
+        outcomes: the clinical file's cells as text, same index.
+        groups: (n,) what must stay together in a fold.
+        batch: (n,) scanner or site, or None.
+        origin: what is known of them.
+        patients: (n,) whose rows they are, where groups are of several; None: the groups.
+        grids: (n,) ``qc_grid_mm``, or None.
+        notes: what was joined and left out, in sentences.
+        unmatched: ids with the file that lacks them.
+        unusable: ids of FEATURES that failed the verdict.
+    """
+
+    features: pd.DataFrame
+    clinical: pd.DataFrame
+    volume: pd.DataFrame
+    outcomes: pd.DataFrame
+    groups: np.ndarray
+    batch: np.ndarray | None
+    origin: Origin = field(default_factory=Origin)
+    patients: np.ndarray | None = None
+    grids: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    unmatched: pd.DataFrame = field(default_factory=pd.DataFrame)
+    unusable: tuple[str, ...] = ()
+
+    def count(self, rows: np.ndarray | slice = slice(None)) -> int:
+        """Return how many patients these rows are of."""
+        return len(np.unique((self.groups if self.patients is None else self.patients)[rows]))
+
+    def size(self, rows: np.ndarray | slice = slice(None)) -> str:
+        """Return how many they are in words: patients, or rows of fewer patients."""
+        patients, count = self.count(rows), len(self.features[rows])
+        return f"{count} patients" if count == patients else f"{count} rows of {patients} patients"
+
+    def rows(self, keep: np.ndarray, note: str | None = None) -> Joined:
+        """Return the cohort with these rows only, and a note on why."""
+        return replace(
+            self,
+            features=self.features[keep],
+            clinical=self.clinical[keep],
+            volume=self.volume[keep],
+            outcomes=self.outcomes[keep],
+            groups=self.groups[keep],
+            batch=None if self.batch is None else self.batch[keep],
+            patients=None if self.patients is None else self.patients[keep],
+            grids=None if self.grids is None else self.grids[keep],
+            notes=self.notes + ((note,) if note else ()),
+        )
+
+
+def join(
+    found: Features,
+    path: Path,
+    options: TableOptions,
+    outcome_columns: tuple[str, ...],
+    known: Origin | None = None,
+) -> Joined:
+    """Join features with the clinical file by id.
+
+    Args:
+        found: the features.
+        path: the clinical file.
+        options: how.
+        outcome_columns: of the clinical file.
+        known: what a fitted model knows; then the clinical file may lack all outcome columns.
+
+    Raises:
+        ValueError: no such column, duplicated ids, nothing matches, an outcome among the features.
+    """
+    clinical = read_text_table(path, "the clinical file")
+    refuse_outcome_names(found.values, outcome_columns)
+    names = (str(found.text.index.name), "patient_id")
+    id_column = _id_column(clinical, options.outcome_id, names, "the clinical file")
+    if known is None or set(outcome_columns) & set(clinical.columns):
+        _check_known(clinical, outcome_columns, "the clinical file", "the outcome")
+    if told := sorted(set(options.clinical) & set(outcome_columns)):
+        raise ValueError(
+            f"--clinical {told[0]}: that column is the outcome itself; a model that is given it "
+            "has nothing to foretell"
+        )
+    nameless = is_missing(clinical[id_column])
+    clinical = _indexed(clinical[~nameless], id_column, "the clinical file")
+    mine = found.values.index
+    theirs, note = in_spelling_of(mine, clinical.index)
+    clinical = clinical.set_axis(theirs)
+    both = [name for name in mine if name in clinical.index]
+    if not both:
+        raise ValueError(
+            f"no id of FEATURES ({len(mine)} rows) is in the clinical file "
+            f"({len(clinical)} rows); name the id columns with --id and --outcome-id"
+        )
+    alone = unmatched(mine, theirs, found.unusable)
+    lost = Counter(alone["missing_from"])
+    notes = (
+        *found.notes,
+        f"{len(both)} rows matched{note}; {lost['clinical']} of FEATURES are not in the "
+        f"clinical file, {lost['features']} of the clinical file are not in FEATURES.",
+        *[f"{int(nameless.sum())} rows of the clinical file have no id."] * bool(nameless.any()),
+    )
+    return _columns_of(replace(found, notes=notes), clinical, both, options, alone, known)
+
+
+def without_clinical(found: Features, options: TableOptions, known: Origin) -> Joined:
+    """Return features without a clinical file, as prediction needs them."""
+    nothing = pd.DataFrame(index=found.text.index)
+    frame = pd.DataFrame(columns=["id", "missing_from"])
+    return _columns_of(found, nothing, list(found.values.index), options, frame, known)
+
+
+def _columns_of(
+    features: Features,
+    clinical: pd.DataFrame,
+    ids: list[str],
+    options: TableOptions,
+    unmatched: pd.DataFrame,
+    known: Origin | None,
+) -> Joined:
+    text = features.text.loc[ids]
+    outcomes = clinical.loc[ids]
+    there = {*outcomes.columns, *text.columns}
+
+    def column(name: str, option: str) -> pd.Series[str]:
+        if name == text.index.name:
+            return text.index.to_series()
+        if name not in there:
+            option = f"the model's {option}" if known and option != "--group" else option
+            raise ValueError(f"{option}: there is no column {name!r} in either file")
+        return outcomes[name] if name in outcomes else text[name]
+
+    names, notes = _clinical_names(options, known, there)
+    groups, patients, more = _units(text, outcomes, options, known, column)
+    if known is None:
+        refuse_twins(features.values.loc[ids], text.drop(columns=list(options.drop)), groups)
+    batch = None
+    if options.batch is not None:
+        batch = np.asarray(_named(column(options.batch, "--batch"), "--batch", "scanner or site"))
+    volume = pd.DataFrame(index=pd.Index(ids))
+    if (name := features.origin.volume) is not None:
+        volume[name] = finite(text[name], f"volume {name!r}")
+    levels, parts = {}, [pd.DataFrame(index=pd.Index(ids))]
+    for name in names:
+        cells = column(name, "--clinical")
+        levels[name] = known.levels[name] if known else clinical_levels(cells, name)
+        parts.append(clinical_numbers(cells, name, levels[name]))
+    return Joined(
+        features.values.loc[ids],
+        pd.concat(parts, axis=1),
+        volume,
+        outcomes,
+        groups,
+        batch,
+        replace(features.origin, levels=levels),
+        patients,
+        np.asarray(text["qc_grid_mm"]) if "qc_grid_mm" in text else None,
+        (*features.notes, *notes, *more),
+        unmatched,
+        features.unusable,
+    )
+
+
+def _units(
+    text: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    options: TableOptions,
+    known: Origin | None,
+    column: Callable[[str, str], pd.Series[str]],
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return what stays together, whose each row is, and notes."""
+    notes: list[str] = []
+    patients = _patients(text, outcomes, options, known, notes)
+    groups = np.asarray(text.index, dtype=str) if patients is None else patients
+    if (group := _group_column(options, known, outcomes, text)) is not None:
+        groups = np.asarray(_named(column(group, "--group"), "--group", "group"), dtype=str)
+        if patients is not None and known is None:  # nothing is trained on new patients
+            groups, joined = _with_patients_whole(groups, patients)
+            notes += [
+                f"{joined} patients (patient_id) lie in several groups of {group}: these are one; "
+                "--drop patient_id if those are no patients' own ids."
+            ] * (joined > 0)
+    if patients is None or len(set(patients)) <= len(set(groups)):
+        patients = groups  # what is named to keep rows together is a patient, or finer
+    if (count := len(set(patients))) < len(patients):
+        by = group if patients is groups and group else "patient_id"
+        notes.append(f"{len(patients)} rows of {count} patients, by {by}.")
+    return groups, patients, notes
+
+
+def _with_patients_whole(groups: np.ndarray, patients: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return groups that part no patient, each named after its first, and how many would be."""
+    several = pd.Series(groups).groupby(patients).nunique()
+    _, left = np.unique(groups, return_inverse=True)
+    _, right = np.unique(patients, return_inverse=True)
+    first = right.max() + 1
+    nodes = first + left.max() + 1
+    edges = coo_array((np.ones(len(left)), (right, first + left)), shape=(nodes, nodes))
+    _, part = connected_components(edges, directed=False)
+    names = pd.Series(groups).groupby(part[right]).transform("first")
+    return names.to_numpy(dtype=str), int((several > 1).sum())
+
+
+def _patients(
+    text: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    options: TableOptions,
+    known: Origin | None,
+    notes: list[str],
+) -> np.ndarray | None:
+    """Return whose each row is by ``patient_id``, of FEATURES or the clinical file; None: unknown.
+
+    Raises:
+        ValueError: some rows name no patient, and nothing else was named to group by.
+    """
+    if text.index.name == "patient_id":
+        return np.asarray(text.index, dtype=str)
+    tables = [t.drop(columns=list(options.drop), errors="ignore") for t in (outcomes, text)]
+    named = [table["patient_id"] for table in tables if "patient_id" in table]
+    if not named:
+        return None
+    gaps = [int(is_missing(cells).sum()) for cells in named]
+    if (count := min(gaps)) == 0:
+        return np.asarray(named[gaps.index(0)], dtype=str)
+    if known is None and options.group is None:
+        raise ValueError(
+            f"patient_id: {count} rows name no patient; fill them in, or name with --group what "
+            "keeps the rows of a patient together"
+        )
+    notes.append(f"patient_id: {count} rows name no patient; the column was not used.")
+    return None
+
+
+def _group_column(options: TableOptions, known: Origin | None, *tables: pd.DataFrame) -> str | None:
+    """Return the column to group by; a fitted model's only where it is there and whole."""
+    if known is None or options.group is not None:
+        return options.group
+    named = next((t[known.group] for t in tables if known.group in t), None)
+    return None if named is None or is_missing(named).any() else known.group
+
+
+def _clinical_names(
+    options: TableOptions, known: Origin | None, there: set[str]
+) -> tuple[tuple[str, ...], list[str]]:
+    """Return the clinical variables, and a note where a fitted model's are not there."""
+    if known is None:
+        return options.clinical, []
+    if lost := sorted(set(known.levels) - there):
+        return (), [f"no column {lost[0]!r}: no prediction by clinical variables."]
+    return tuple(known.levels), []
+
+
+def _named(cells: pd.Series[str], option: str, what: str) -> pd.Series[str]:
+    if (count := int(is_missing(cells).sum())) > 0:
+        raise ValueError(f"{option}: {count} rows name no {what}")
+    return cells

@@ -1,0 +1,149 @@
+"""Owns the files of an analysis: which there are, and that they appear together or not at all."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+import pancseg
+from pancseg.modelling.analysis import Results
+from pancseg.modelling.inputs.features_table import Origin, TableOptions
+from pancseg.modelling.inputs.join import Joined
+from pancseg.modelling.report import report
+from pancseg.modelling.report.figures import PERFORMANCE, feature_table, pictures
+from pancseg.modelling.saved_model import SavedModel, model_bytes
+from pancseg.modelling.study import CHANCE, Outcome, batch_codes
+from pancseg.modelling.survival import time_grid
+from pancseg.system.whole_files import write_whole
+
+MODEL_FILE = "model.skops"
+
+
+def write_analysis(
+    folder: Path,
+    results: Results,
+    joined: Joined,
+    outcome: Outcome,
+    options: TableOptions,
+    warned: Sequence[str],
+) -> None:
+    """Write report, predictions, model, settings and checklist; the same input, the same bytes.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    images = pictures(results)
+    parts = report.sections(results, joined, outcome, warned)
+    title = f"Radiomics and {', '.join(outcome.columns)}"
+    files: dict[str, bytes] = {
+        **images,
+        "report.md": report.markdown(title, parts).encode(),
+        "report.html": report.html(title, parts, images).encode(),
+        "CLEAR.md": report.clear_text(results, joined).encode(),
+        "settings.yaml": settings_text(results, outcome, options, joined.origin).encode(),
+        "unmatched.csv": csv_bytes(joined.unmatched),
+        "features_used.csv": csv_bytes(feature_table(results)),
+        "folds.csv": csv_bytes(_folds(results, joined)),
+    }
+    if not results.leaks:
+        files["predictions.csv"] = csv_bytes(_predictions(results, joined, outcome))
+        files[MODEL_FILE] = model_bytes(saved_model(results, joined, outcome, options))
+    write_whole({folder / name: content for name, content in files.items()})
+    for name in {"predictions.csv", MODEL_FILE, *PERFORMANCE} - set(files):  # of an earlier run
+        (folder / name).unlink(missing_ok=True)
+
+
+def saved_model(
+    results: Results, joined: Joined, outcome: Outcome, options: TableOptions
+) -> SavedModel:
+    """Return the declared model and what stands beside it, fitted on all patients."""
+    names = [n for n in results.final if not n.startswith("radiomics, ")]
+    facts: dict[str, Any] = {
+        "origin": plain(joined.origin),
+        "batches": None if joined.batch is None else list(batch_codes(joined.batch)[1]),
+        "batch_column": options.batch,
+        "exclude_warn": options.exclude_warn,
+        "outcome": list(outcome.columns),
+        "classes": list(outcome.classes),
+        "others": list(outcome.others),
+        "event_is": results.settings.event_is,
+        "times": list(time_grid(outcome.y)) if outcome.kind == "survival" else [],
+        "patients": len(outcome.y),
+        "made_by": report.made_by(),
+    }
+    if outcome.kind == "survival":
+        facts["median_time"] = float(np.median(outcome.y["time"]))
+    return SavedModel(outcome.kind, {name: results.final[name] for name in names}, facts)
+
+
+def settings_text(results: Results, outcome: Outcome, options: TableOptions, origin: Origin) -> str:
+    """Return ``settings.yaml``: everything chosen, no path and no time of day."""
+    content = {
+        "pancseg": pancseg.__version__,
+        "made_by": report.made_by(),
+        "outcome": list(outcome.columns),
+        "classes": list(outcome.classes),
+        "settings": results.settings.model_dump(),
+        "features": {name: value for name, value in plain(origin).items() if name != "features"},
+        "table": {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(options).items()
+        },
+        "models": {recipe.name: len(recipe.candidates) for recipe in results.study.recipes},
+    }
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def plain(origin: Origin) -> dict[str, Any]:
+    """Return it as lists and text."""
+    levels = {name: list(texts) for name, texts in origin.levels.items()}
+    return {**vars(origin), "features": list(origin.features), "levels": levels}
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """Return a table as CSV: UTF-8, LF, numbers that read back to the bit."""
+    text = io.StringIO()
+    table.to_csv(text, index=False, lineterminator="\n")
+    return text.getvalue().encode()
+
+
+def _predictions(results: Results, joined: Joined, outcome: Outcome) -> pd.DataFrame:
+    parts = []
+    for name, model in results.validation.models.items():
+        for repeat, score in enumerate(model.score):
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "id": joined.features.index,
+                        "repeat": repeat + 1,
+                        "fold": results.validation.folds[repeat] + 1,
+                        "model": name,
+                        **_outcome_columns(outcome),
+                        "score": score,
+                        "threshold": model.threshold[repeat],
+                    }
+                )
+            )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _outcome_columns(outcome: Outcome) -> dict[str, Any]:
+    if outcome.kind == "survival":
+        return {"event": outcome.y["event"].astype(int), "time": outcome.y["time"]}
+    return {"outcome": outcome.y}
+
+
+def _folds(results: Results, joined: Joined) -> pd.DataFrame:
+    folds = results.validation.folds + 1
+    columns = {f"repeat_{r + 1}": row for r, row in enumerate(folds)}
+    return pd.DataFrame({"id": joined.features.index, "group": joined.groups, **columns})
+
+
+__all__ = ["CHANCE", "MODEL_FILE", "csv_bytes", "saved_model", "write_analysis"]

@@ -1,0 +1,210 @@
+"""Owns the report's pictures as PNG bytes."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from pancseg.modelling.analysis import Results
+from pancseg.modelling.estimators.cox import as_frame, kaplan_meier
+from pancseg.modelling.study import CHANCE, RADIOMICS
+from pancseg.modelling.survival import horizons, time_grid
+from pancseg.modelling.validation.importance import own_weights
+
+_MOST_FEATURES, _BINS = 15, 5
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+
+
+PERFORMANCE = ("roc.png", "kaplan_meier.png", "calibration.png", "decision_curve.png")
+"""Pictures that judge a model."""
+
+
+def pictures(results: Results) -> dict[str, bytes]:
+    """Return file name → PNG; none that judges a model when a canary sang."""
+    found = {"features.png": _png(_features, results)}
+    if results.leaks:
+        return found
+    if results.settings.kind == "subtype":
+        found["roc.png"] = _png(_roc, results)
+    else:
+        found["kaplan_meier.png"] = _png(_kaplan_meier, results)
+    found["calibration.png"] = _png(_calibration, results)
+    found["decision_curve.png"] = _png(_decision, results)
+    return found
+
+
+def _png(draw: object, results: Results) -> bytes:
+    assert callable(draw)
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    draw(figure.add_subplot(), results)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
+    return content.getvalue()
+
+
+def _roc(axes: Axes, results: Results) -> None:
+    from sklearn.metrics import roc_curve
+
+    y, grid = results.study.y, np.linspace(0, 1, 101)
+    for colour, (name, model) in zip(_COLOURS, results.validation.models.items(), strict=False):
+        curves = []
+        for score, folds in zip(model.score, results.validation.folds, strict=True):
+            for fold in np.unique(folds):
+                rows = folds == fold
+                if len(np.unique(y[rows])) == 2:
+                    false, true, _ = roc_curve(y[rows], score[rows])
+                    curves.append(np.interp(grid, false, true))
+        if curves:
+            value = results.measures[name]["AUC"].value
+            axes.plot(grid, np.mean(curves, axis=0), color=colour, label=f"{name} {value:.2f}")
+    axes.set(xlabel="1 − specificity", ylabel="sensitivity", title="Mean ROC over test folds")
+    axes.legend(fontsize=8)
+
+
+def predicted_risk(results: Results, name: str) -> tuple[np.ndarray, str]:
+    """Return out-of-fold risks, mean over repeats, and what they are risks of."""
+    model = results.validation.models[name]
+    if model.curves is None:
+        return model.score.mean(axis=0), "of the positive class"
+    horizon = _horizon(results)
+    place = int(np.argmin(np.abs(np.asarray(time_grid(results.study.y)) - horizon)))
+    return 1 - model.curves[:, :, place].mean(axis=0), f"of an event by {horizon:.3g}"
+
+
+def _horizon(results: Results) -> float:
+    """Return the grid's time next to the median event time."""
+    grid = np.asarray(time_grid(results.study.y))
+    wanted = horizons(results.study.y)
+    return float(grid[np.argmin(np.abs(grid - wanted[len(wanted) // 2]))])
+
+
+def _calibration(axes: Axes, results: Results) -> None:
+    y = results.study.y
+    for colour, (name, _) in zip(_COLOURS, results.validation.models.items(), strict=False):
+        risk, what = predicted_risk(results, name)
+        order = np.array_split(np.argsort(risk, kind="stable"), _BINS)
+        if np.ptp(risk) < 1e-9 or name == CHANCE:
+            continue
+        if y.dtype.names is None:
+            seen = [y[rows].mean() for rows in order]
+        else:
+            seen = [1 - kaplan_meier(y[rows], np.array([_horizon(results)]))[0] for rows in order]
+        axes.plot([risk[rows].mean() for rows in order], seen, "o-", color=colour, label=name)
+        axes.set(xlabel=f"predicted risk {what}", ylabel="observed", title="Calibration, fifths")
+    axes.axline((0, 0), slope=1, color="0.7", linewidth=1)
+    axes.legend(fontsize=8)
+
+
+def decision_frame(results: Results) -> pd.DataFrame:
+    """Return net benefit by model and threshold (dcurves)."""
+    from dcurves import dca
+
+    names = [name for name in results.validation.models if name != CHANCE]
+    frame = pd.DataFrame({f"m{j}": predicted_risk(results, n)[0] for j, n in enumerate(names)})
+    thresholds = np.arange(1, 100) / 100
+    models = list(frame.columns)
+    if results.study.y.dtype.names is None:
+        frame["outcome"] = results.study.y
+        found = dca(data=frame, outcome="outcome", modelnames=models, thresholds=thresholds)
+    else:
+        own = as_frame(results.study.y)
+        frame["outcome"], frame["time"] = own["event"].astype(bool), own["time"]
+        found = dca(
+            data=frame,
+            outcome="outcome",
+            modelnames=models,
+            thresholds=thresholds,
+            time=_horizon(results),
+            time_to_outcome_col="time",
+        )
+    names_of = dict(zip(models, names, strict=True))
+    found["model"] = found["model"].replace(names_of)
+    return pd.DataFrame(found)[["model", "threshold", "net_benefit"]]
+
+
+def _decision(axes: Axes, results: Results) -> None:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # dcurves on empty strata at extreme thresholds
+        table = decision_frame(results)
+    for colour, (name, rows) in zip(
+        (*_COLOURS, "0.3", "0.6"), table.groupby("model", sort=False), strict=False
+    ):
+        axes.plot(rows["threshold"], rows["net_benefit"], color=colour, label=str(name))
+    top = float(table["net_benefit"].max())
+    axes.set(xlabel="threshold probability", ylabel="net benefit", title="Decision curves")
+    axes.set_ylim(-0.1 * max(top, 0.1), 1.1 * max(top, 0.1))
+    axes.legend(fontsize=8)
+
+
+def risk_groups(results: Results, name: str) -> np.ndarray:
+    """Return (n,) whether a patient is above the training median in most repeats."""
+    model = results.validation.models[name]
+    return np.asarray((model.score > model.threshold).mean(axis=0) > 0.5)
+
+
+def _kaplan_meier(axes: Axes, results: Results) -> None:
+    from lifelines import KaplanMeierFitter
+
+    y, high = results.study.y, risk_groups(results, RADIOMICS)
+    for name, rows, colour in (("high", high, _COLOURS[1]), ("low", ~high, _COLOURS[0])):
+        if rows.any():
+            fitter = KaplanMeierFitter().fit(y["time"][rows], y["event"][rows])
+            label = f"{name} risk, n = {rows.sum()}"
+            fitter.plot_survival_function(ax=axes, label=label, color=colour)
+    axes.set(xlabel="time", ylabel="event-free", title="Out-of-fold risk groups (radiomics)")
+
+
+def weights_are_permuted(results: Results) -> bool:
+    """Return whether weights of features are permutation importances on patients held out."""
+    return own_weights(results.final[RADIOMICS].model) is None
+
+
+def feature_table(results: Results) -> pd.DataFrame:
+    """Return each feature's share of outer models that use it, with mean and std of its weight.
+
+    Permutation importances tell of performance, so they are empty when a canary sang.
+    """
+    models = results.validation.models[RADIOMICS].weights
+    permuted = weights_are_permuted(results)
+    names = sorted({name for weights in models for name in weights})
+    rows = []
+    for name in names:
+        share = float(np.mean([name in weights for weights in models]))
+        values = np.array([weights.get(name, 0.0) for weights in models])
+        if permuted and results.leaks:
+            values[:] = np.nan
+        rows.append((name, share, values.mean(), values.std()))
+    table = pd.DataFrame(rows, columns=["feature", "share_of_folds", "mean_weight", "std_weight"])
+    strength = table["mean_weight"] if permuted else table["mean_weight"].abs()
+    table = table.assign(strength=strength).sort_values(
+        ["share_of_folds", "strength", "feature"], ascending=[False, False, True]
+    )
+    return table.drop(columns="strength")
+
+
+def _features(axes: Axes, results: Results) -> None:
+    table = feature_table(results).head(_MOST_FEATURES).iloc[::-1]
+    grid = axes.figure.add_gridspec(1, 2)
+    axes.set_subplotspec(grid[0])
+    places = np.arange(len(table))
+    axes.barh(places, table["share_of_folds"], color=_COLOURS[0])
+    axes.set_yticks(places, list(table["feature"].str[-45:]))
+    axes.set(xlabel="share of models", title="Used")
+    axes.set_xlim(0, 1)
+    axes.figure.suptitle("Features across folds")
+    axes.tick_params(axis="y", labelsize=7)
+    weight = axes.figure.add_subplot(grid[1], sharey=axes)
+    mean, spread = table["mean_weight"], table["std_weight"]
+    weight.errorbar(mean, places, xerr=spread, fmt="o", color=_COLOURS[1])
+    weight.axvline(0, color="0.7", linewidth=1)
+    what = "rise of log loss" if weights_are_permuted(results) else "weight"
+    weight.set(xlabel=what, title="Weight ± std")
+    weight.tick_params(axis="y", labelleft=False)

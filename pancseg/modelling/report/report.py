@@ -1,0 +1,264 @@
+"""Owns what the report says, as sections that become Markdown and HTML."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+
+import pancseg
+from pancseg.modelling.analysis import Results, interval, main_measure
+from pancseg.modelling.inputs.join import Joined
+from pancseg.modelling.report.clear_checklist import checklist
+from pancseg.modelling.report.figures import feature_table, risk_groups, weights_are_permuted
+from pancseg.modelling.study import RADIOMICS, Outcome
+from pancseg.modelling.validation.importance import SHUFFLES
+from pancseg.modelling.validation.measures import Estimate
+
+_SHOWN_FEATURES = 20
+CANNOT_KNOW = (
+    "Whether the features, their settings or the patients were chosen with these outcomes in view. "
+    "A table whose features were selected on the same patients gives a high AUC that no check of "
+    "the pipeline can tell from a true one.",
+    "Whether the model holds elsewhere: other scanners, other hospitals (`pancseg predict` with "
+    "`--outcome`).",
+    "Whether an analysis was repeated until it pleased: settings.yaml names this one only.",
+)
+METHODS = (
+    "Everything is fitted on training rows alone: missing values (median), near-constant columns, "
+    "ComBat where a batch is named, redundant columns (Spearman's |rho| > 0.9, average linkage), "
+    "scaling, selection, model and threshold. Patients are never parted between folds.",
+    "Ranks are compared between patients of one test fold only, over all repeats. Intervals: "
+    "percentile bootstrap of patients, widened where Nadeau and Bengio's corrected variance over "
+    "folds, which allows for shared training rows, is larger.",
+    "The model named `radiomics` was declared beforehand (`--model`); other algorithms stand by "
+    "its side, and the best of them is not chosen. Volume alone and clinical variables alone are "
+    "linear models, hardly penalised, whatever it is: part of a difference to them may be the "
+    "algorithm's.",
+)
+
+PERMUTED = (
+    "The model has no coefficients. Used: selected in the fold. Weight: permutation importance, by "
+    "how much the log loss on the patients held out rises when the feature is shuffled among them "
+    f"(mean of {SHUFFLES} shuffles); of features that say the same, each looks unimportant. Empty "
+    "where the pipeline leaks."
+)
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
+body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}
+table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.2em .6em;text-align:left}
+img{max-width:100%}</style></head><body><h1>{{ title }}</h1>
+{% for s in sections %}<h2>{{ s.title }}</h2>
+{% for line in s.lines %}<p>{{ line | marked }}</p>{% endfor %}
+{% if s.header %}<table><tr>{% for c in s.header %}<th>{{ c }}</th>{% endfor %}</tr>
+{% for row in s.rows %}<tr>{% for c in row %}<td>{{ c }}</td>{% endfor %}</tr>
+{% endfor %}</table>{% endif %}
+{% for name in s.pictures %}<p><img alt="{{ name }}" src="data:image/png;base64,{{ images[name] }}">
+</p>{% endfor %}{% endfor %}</body></html>
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, sentences, perhaps a table and pictures (file names)."""
+
+    title: str
+    lines: Sequence[str] = ()
+    header: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    pictures: Sequence[str] = ()
+
+
+def sections(
+    results: Results, joined: Joined, outcome: Outcome, warned: Sequence[str]
+) -> list[Section]:
+    """Return the report; without performance when a canary sang."""
+    found = [_verdict(results), Section("Data", [_data(joined, outcome), *joined.notes])]
+    found.append(Section("Warnings", list(warned) or ["None."]))
+    found.append(_canary(results))
+    if not results.leaks:
+        found.append(_performance(results))
+        if results.differences:
+            found.append(_differences(results))
+        found.append(_calibration(results))
+        found += [_pictures(results)]
+        if results.settings.kind == "survival":
+            found.append(_log_rank(results, joined))
+    found += [_features(results), Section("Methods", METHODS)]
+    found.append(Section("What it cannot know", CANNOT_KNOW))
+    found.append(Section("Made by", [made_by()]))
+    return found
+
+
+def made_by() -> str:
+    """Return versions in one sentence."""
+    names = ("scikit-learn", "lifelines", "dcurves", "numpy", "pandas")
+    return f"pancseg {pancseg.__version__}, " + ", ".join(f"{n} {version(n)}" for n in names)
+
+
+def markdown(title: str, parts: Sequence[Section]) -> str:
+    """Return the report as Markdown; pictures are files beside it."""
+    out = [f"# {title}\n"]
+    for part in parts:
+        out.append(f"## {part.title}\n")
+        out += [f"{line}\n" for line in part.lines]
+        if part.header:
+            rows = [part.header, ["---"] * len(part.header), *part.rows]
+            out.append("\n".join("| " + " | ".join(map(_safe, row)) + " |" for row in rows) + "\n")
+        out += [f"![{name}]({name})\n" for name in part.pictures]
+    return "\n".join(out)
+
+
+def html(title: str, parts: Sequence[Section], images: Mapping[str, bytes]) -> str:
+    """Return the report as one HTML page that holds its pictures; everything is escaped."""
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True)
+    environment.filters["marked"] = _marked
+    page = environment.from_string(_PAGE)
+    coded = {name: base64.b64encode(content).decode() for name, content in images.items()}
+    return page.render(title=title, sections=parts, images=coded)
+
+
+def _marked(line: str) -> str:
+    """Return a sentence's Markdown as HTML: ``**bold**`` and code; all else is escaped."""
+    from markupsafe import Markup, escape
+
+    text = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(line)))
+    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", text))
+
+
+def clear_text(results: Results, joined: Joined) -> str:
+    """Return ``CLEAR.md``."""
+    items = checklist(joined, results.settings, not results.leaks, bool(results.differences))
+    part = Section(
+        "By item",
+        ["The 58 items of CLEAR (Kocak et al. 2023, Insights Imaging 14:75), in our words."],
+        ["section", "item", "state", "where, or why"],
+        items,
+    )
+    return markdown("CLEAR checklist, pre-filled", [part])
+
+
+def number(value: float) -> str:
+    """Return three decimals, or a dash."""
+    return "–" if math.isnan(value) else f"{value:.3f}".replace("-", "−")
+
+
+def with_interval(found: Estimate) -> str:
+    """Return an estimate as a table holds it."""
+    if math.isnan(found.value):
+        return "–"
+    return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
+
+
+def _safe(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ")
+
+
+def _verdict(results: Results) -> Section:
+    if results.leaks:
+        sang = ", ".join(f"{c.what}: {c.mean:.3f}" for c in results.canaries if c.sings)
+        return Section(
+            "Verdict",
+            [
+                f"**The pipeline leaks**: it finds something where nothing is ({sang}; chance is "
+                "0.5). No performance is shown, as none could be believed."
+            ],
+        )
+    return Section("Verdict", results.verdict)
+
+
+def _data(joined: Joined, outcome: Outcome) -> str:
+    rows, p = joined.features.shape
+    n = joined.size()
+    if outcome.kind == "survival":
+        return f"{n}, {int(outcome.y['event'].sum())} events, {p} features."
+    rest, positive = outcome.classes
+    count = int(outcome.y.sum())
+    return f"{n}, {count} {positive} (the positive class), {rows - count} {rest}, {p} features."
+
+
+def _canary(results: Results) -> Section:
+    if not results.canaries:
+        return Section("Leakage canary", ["Not run (--canary 0): a leak would go unseen."])
+    rows = [
+        [c.what, str(len(c.values)), number(c.mean), number(c.low), "leak" if c.sings else "silent"]
+        for c in results.canaries
+    ]
+    line = "The same pipeline where there is nothing to find; a leak when `from` is above 0.5."
+    return Section("Leakage canary", [line], ["on", "runs", "mean", "from", ""], rows)
+
+
+def _performance(results: Results) -> Section:
+    names = list(next(iter(results.measures.values())))
+    rows = [
+        [model, *(with_interval(found[name]) for name in names)]
+        for model, found in results.measures.items()
+    ]
+    return Section("Performance, out of fold", (), ["model", *names], rows)
+
+
+def _differences(results: Results) -> Section:
+    rows = [[f"{a} − {b}", with_interval(d)] for (a, b), d in results.differences.items()]
+    title = f"What radiomics adds: {main_measure(results.settings.kind)}"
+    return Section(title, (), ["models", "difference"], rows)
+
+
+def _calibration(results: Results) -> Section:
+    rows = [
+        [name, with_interval(a), with_interval(b)] for name, (a, b) in results.calibration.items()
+    ]
+    line = (
+        "Slope 1 and intercept 0 are ideal; a slope below 1 says that predictions are extreme. "
+        "Of all repeats (ten at most) together; intervals are the patient bootstrap's alone. The "
+        "pictures' curves are of predictions averaged over repeats, less extreme than one model's."
+    )
+    return Section("Calibration", [line], ["model", "slope", "intercept"], rows)
+
+
+def _pictures(results: Results) -> Section:
+    first = "roc.png" if results.settings.kind == "subtype" else "kaplan_meier.png"
+    return Section("Pictures", pictures=[first, "calibration.png", "decision_curve.png"])
+
+
+def _log_rank(results: Results, joined: Joined) -> Section:
+    from lifelines.statistics import logrank_test
+
+    y, high = results.study.y, risk_groups(results, RADIOMICS)
+    if high.all() or not high.any():
+        return Section("Risk groups", ["All patients are in one group."])
+    counted = f"Above the training median in most repeats: {int(np.sum(high))} of {joined.size()}"
+    if joined.count() < len(y):
+        line = f"{counted}. No log-rank test: it takes each row for a patient of its own."
+        return Section("Risk groups", [line])
+    found = logrank_test(y["time"][high], y["time"][~high], y["event"][high], y["event"][~high])
+    return Section(
+        "Risk groups",
+        [
+            f"{counted}; log-rank p = {found.p_value:.2g} (out of fold; folds share patients, so "
+            "the p-value is approximate)."
+        ],
+    )
+
+
+def _features(results: Results) -> Section:
+    table = feature_table(results).head(_SHOWN_FEATURES)
+    rows = [
+        [str(name), f"{share:.0%}", number(mean), number(std)]
+        for name, share, mean, std in table.to_numpy()
+    ]
+    header = ["feature", "used in", "mean weight", "std"]
+    lines = ["Over all outer models."]
+    if weights_are_permuted(results):
+        lines.append(PERMUTED)
+    return Section("Features of the model", lines, header, rows, ["features.png"])
+
+
+__all__ = ["Section", "clear_text", "html", "interval", "markdown", "sections"]

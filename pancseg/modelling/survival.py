@@ -1,0 +1,135 @@
+"""Owns the models of time and event: which are compared, and how they are judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+
+from pancseg.modelling.estimators.cox import CoxElasticNet, NoPredictors, score_test
+from pancseg.modelling.estimators.preparation import Strongest
+from pancseg.modelling.estimators.survival_forest import MartingaleForest
+from pancseg.modelling.subtype import SIZES, TREE_COLUMNS, Builder
+from pancseg.modelling.validation import measures
+from pancseg.modelling.validation.nested_cv import OutOfFold, Validation
+
+PENALTIES = (0.3, 0.05)
+HORIZONS = (0.25, 0.5, 0.75)
+"""Shares of the event times at which the time-dependent AUC is taken."""
+
+
+def elastic_net(events: int, always: int, seed: int) -> tuple[BaseEstimator, ...]:
+    """Return Cox models with an elastic-net penalty, few columns first."""
+    sizes = [k for k in SIZES if k <= max(SIZES[0], events // 4)]
+    return tuple(
+        Pipeline(
+            [
+                ("select", Strongest(score_test, k, always)),
+                ("model", CoxElasticNet(penalty, 0.5, exact=False)),
+            ]
+        )
+        for k in sizes
+        for penalty in PENALTIES
+    )
+
+
+def random_forest(events: int, always: int, seed: int) -> tuple[BaseEstimator, ...]:
+    """Return the random forest of martingale residuals."""
+    select = Strongest(score_test, TREE_COLUMNS, always)
+    return (Pipeline([("select", select), ("model", MartingaleForest(seed=seed))]),)
+
+
+MODELS: dict[str, Builder] = {"elastic-net": elastic_net, "random-forest": random_forest}
+
+
+def plain() -> tuple[BaseEstimator, ...]:
+    """Return the model of a few chosen columns: Cox, hardly penalised."""
+    return (Pipeline([("model", CoxElasticNet(0.01, 0.0))]),)
+
+
+def chance() -> tuple[BaseEstimator, ...]:
+    """Return the Kaplan–Meier curve of the training rows for everyone."""
+    return (NoPredictors(),)
+
+
+@dataclass(frozen=True)
+class SurvivalTask:
+    """Time and event; scores are log partial hazards.
+
+    Attributes:
+        times: (t,) where survival curves are kept.
+    """
+
+    times: tuple[float, ...]
+    threshold_needs_inner: bool = False
+
+    def predict(self, model: Any, x: np.ndarray) -> np.ndarray:
+        """Return log partial hazards."""
+        return np.asarray(model.predict(x))
+
+    def curves(self, model: Any, x: np.ndarray) -> np.ndarray:
+        """Return survival probabilities at ``times``."""
+        if isinstance(model, Pipeline):
+            x, model = model[:-1].transform(x) if len(model) > 1 else x, model[-1]
+        return np.asarray(model.predict_survival(x, np.asarray(self.times)))
+
+    def loss(self, y: np.ndarray, score: np.ndarray, fold: np.ndarray) -> float:
+        """Return minus Harrell's C within the inner folds."""
+        parts = [np.flatnonzero(fold == f) for f in np.unique(fold)]
+        pairs = ((rows, score[rows], measures.harrell_pairs(y[rows])) for rows in parts)
+        return -float(np.nan_to_num(measures.pair_measure(pairs, np.ones((1, len(y))))[0], nan=0.5))
+
+    def threshold(self, y: np.ndarray, inner: np.ndarray, training: np.ndarray) -> float:
+        """Return the training rows' median risk."""
+        return float(np.median(training))
+
+
+def time_grid(y: np.ndarray) -> tuple[float, ...]:
+    """Return the times of curves and of the integrated Brier score: 5 to 90 % of the event times.
+
+    Where to look is a choice of the evaluation; no model sees it.
+    """
+    events = y["time"][y["event"]]
+    grid = np.unique(np.quantile(events, np.linspace(0.05, 0.9, 18)))
+    return tuple(float(t) for t in grid)
+
+
+def measure(
+    y: np.ndarray, found: Validation, model: OutOfFold, weights: np.ndarray, times: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return each measure under each bootstrap weighting (see :mod:`measures`)."""
+    folds = [
+        (r, np.flatnonzero(found.folds[r] == f), np.flatnonzero(found.folds[r] != f))
+        for r in range(len(found.folds))
+        for f in np.unique(found.folds[r])
+    ]
+    scores = model.score
+    result = {
+        "Harrell's C": measures.pair_measure(
+            ((t, scores[r, t], measures.harrell_pairs(y[t])) for r, t, _ in folds), weights
+        ),
+        "Uno's C": measures.pair_measure(
+            ((t, scores[r, t], measures.uno_pairs(y[t], y[o], times[-1])) for r, t, o in folds),
+            weights,
+        ),
+    }
+    for horizon in horizons(y):
+        result[f"AUC at {horizon:.3g}"] = measures.pair_measure(
+            ((t, scores[r, t], measures.horizon_pairs(y[t], y[o], horizon)) for r, t, o in folds),
+            weights,
+        )
+    if model.curves is not None and len(times) > 1:
+        brier = np.zeros(len(y))
+        for r, test, train in folds:
+            errors = measures.squared_errors(y[test], y[train], model.curves[r, test], times)
+            brier[test] += measures.integrated(errors, times) / len(found.folds)
+        result["integrated Brier"] = measures.mean_measure(brier, weights)
+    return result
+
+
+def horizons(y: np.ndarray) -> list[float]:
+    """Return the times at which the time-dependent AUC is taken."""
+    return [float(t) for t in np.unique(np.quantile(y["time"][y["event"]], HORIZONS))]

@@ -1,0 +1,1 @@
+"""How well a model predicts, measured on patients that it was not fitted to."""

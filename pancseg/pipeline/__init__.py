@@ -1,0 +1,1 @@
+"""A cohort → masks and a table of features."""

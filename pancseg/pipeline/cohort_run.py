@@ -1,0 +1,113 @@
+"""Knows the order: scan → mask → verdict → row → table. Stages meet on disk, in the output folder.
+
+``OUT/masks/<id>.nii.gz``, ``OUT/features.csv`` with its codebook and description (or
+``OUT/masks.csv`` after segmenting alone), ``OUT/provenance.json`` and ``OUT/run.jsonl``;
+``OUT/.pancseg`` holds what the next run need not do again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pancseg.cohort.case import Case, is_name
+from pancseg.cohort.discovery import STATE_FOLDER
+from pancseg.pipeline.output import _PLAIN, _Output
+from pancseg.processing.duplicates import with_duplicates
+from pancseg.processing.plan import Work
+from pancseg.processing.row import Outcome
+from pancseg.running.executors.place import place_for
+from pancseg.running.journal import Journal
+from pancseg.running.lock import locked
+from pancseg.running.options import DEFAULT, Options
+from pancseg.running.run import CohortRun, Report
+from pancseg.running.run_log import RunLog
+from pancseg.tables.format import TableFormat
+
+if TYPE_CHECKING:
+    pass
+
+Started = Callable[[Mapping[str, Any]], None]
+
+
+def _silent(said: object) -> None:
+    """Say nothing."""
+
+
+def segment_cohort(
+    cases: Sequence[Case],
+    out: Path,
+    work: Work,
+    report: Report = _silent,
+    options: Options = DEFAULT,
+    *,
+    started: Started = _silent,
+) -> list[Outcome]:
+    """Segment every case; write masks, ``masks.csv`` and ``provenance.json``.
+
+    Args:
+        cases: the cohort.
+        out: output folder, made if need be.
+        work: with command ``segment`` and the weights.
+        report: called with each outcome as soon as it is there.
+        options: where and how.
+        started: called with what the network is run by, before the first case.
+
+    Returns:
+        One outcome per case, in the order of the cases. Their values stay on the disk, in the
+        output folder, until they are asked for.
+
+    Raises:
+        Refusal: the work cannot be done as it is asked for, or another run writes into this folder.
+        OSError: the output cannot be written.
+        Stopped: a strict run met a row that is not usable.
+    """
+    output = _Output(out / "masks.csv", work, cases, pseudonyms=options.pseudonyms)
+    return _run(output, options, report, started)
+
+
+def run_cohort(  # noqa: PLR0913
+    cases: Sequence[Case],
+    out: Path,
+    work: Work,
+    report: Report = _silent,
+    options: Options = DEFAULT,
+    style: TableFormat = _PLAIN,
+    *,
+    started: Started = _silent,
+) -> list[Outcome]:
+    """Make the feature table: from masks where a case has one, else by segmenting.
+
+    Without weights a case without a mask fails with ``no_mask``. A scan is read, and segmented,
+    once for all its regions. ``style`` is how the table is written; other arguments, result and
+    errors as for :func:`segment_cohort`.
+    """
+    path = out / f"features.{style.kind}"
+    output = _Output(path, work, cases, style, options.pseudonyms)
+    return _run(output, options, report, started)
+
+
+def _run(output: _Output, options: Options, report: Report, started: Started) -> list[Outcome]:
+    """Run all cases, then write their table."""
+    for case in output.cases:
+        if output.masks and not is_name(case.name):
+            raise ValueError(f"{case.name!r} cannot be the name of a file in a folder")
+    cases, state = output.cases, output.folder / STATE_FOLDER
+    with (
+        locked(state),  # before anything is started: neither workers nor jobs of a cluster
+        closing(place_for(output.work, cases, options)) as place,
+        closing(Journal(state / "journal.jsonl")) as journal,
+        closing(RunLog(output.folder / "run.jsonl")) as log,
+    ):
+        output.start(place.about)
+        log.start({"command": output.provenance(place.about)["command"], "rows": len(cases)})
+        started(place.about)
+        run = CohortRun(cases, place, options, output.masks, journal, log, report)
+        outcomes = with_duplicates(run.outcomes(), "image_sha256", "warn")
+        output.write(outcomes, place.about)
+        output.write_acquisition(run.acquisition)
+        log.end(Counter(outcome.status for outcome in outcomes))
+    return outcomes

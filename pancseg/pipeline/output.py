@@ -1,0 +1,162 @@
+"""The output folder of a run: what is written to it, and when."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pancseg
+from pancseg.cohort.case import Case, name_key
+from pancseg.cohort.pseudonyms import mark_output
+from pancseg.pipeline.result_table import fields_and_rows
+from pancseg.processing import fingerprint
+from pancseg.processing.acquisition import write_acquisition
+from pancseg.processing.plan import Work
+from pancseg.processing.row import Outcome, Value
+from pancseg.system.whole_files import write_whole
+from pancseg.tables.format import KINDS, TableFormat
+from pancseg.tables.rows_to_file import table_bytes
+from pancseg.tables.write import write_table
+
+_PLAIN = TableFormat()
+
+
+_PACKAGES = (
+    "SimpleITK", "numpy", "pandas", "pyradiomics-bhklab", "PyWavelets", "scipy", "torch",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Output:
+    """The table of a run, and what lies beside it.
+
+    Attributes:
+        path: of the table.
+        work: what makes it.
+        cases: its rows.
+        style: how it is written.
+        pseudonyms: whether the cases' ids are pseudonyms.
+    """
+
+    path: Path
+    work: Work
+    cases: Sequence[Case]
+    style: TableFormat = _PLAIN
+    pseudonyms: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The output folder."""
+        return self.path.parent
+
+    @property
+    def masks(self) -> Path | None:
+        """Where the network's masks go; None where it makes none."""
+        return self.folder / "masks" if self.work.weights else None
+
+    def start(self, about: Mapping[str, Any]) -> None:
+        """Note beside the masks what makes them, and whether ids are pseudonyms."""
+        if self.pseudonyms:
+            mark_output(self.folder)
+        _remove_leftovers(self.folder, ".*.partial")
+        if self.masks is None:
+            return
+        self.masks.mkdir(exist_ok=True)
+        _remove_leftovers(self.masks, ".new-*", ".partial-*", ".*.partial")
+        others = ("features", "settings_sha256", "regions", "quality")
+        record = {k: v for k, v in self.provenance(about).items() if k not in others}
+        write_whole({self.masks / "provenance.json": _json(record)})
+
+    def write(self, outcomes: Sequence[Outcome], about: Mapping[str, Any]) -> None:
+        """Write all files; time stamps are in the provenance only."""
+        settings = self.work.settings
+        fields, rows = fields_and_rows(outcomes, settings, self.style.names)
+        record = self.provenance(about)
+        provenance = _json(record | {"created": datetime.now(UTC).isoformat(timespec="seconds")})
+        if settings:
+            beside = {"provenance.json": provenance}
+            write_table(self.path, fields, rows, self.style, beside)
+            for kind in KINDS:  # codebook and provenance are of this table alone now
+                if kind != self.style.kind:
+                    self.path.with_suffix(f".{kind}").unlink(missing_ok=True)
+        else:
+            files = {self.path: table_bytes(fields, rows, self.style)}
+            if not any((self.folder / f"features.{kind}").exists() for kind in KINDS):
+                files = {self.folder / "provenance.json": provenance, **files}  # else it is theirs
+            write_whole(files)
+
+    def write_acquisition(self, tags: Mapping[str, Mapping[str, Value]]) -> None:
+        """Write ``acquisition.csv`` if any scan is DICOM; one left by an earlier run goes.
+
+        It has a row for every scan, in the table's order, so that the two can be joined.
+        """
+        path = self.folder / "acquisition.csv"
+        rows: dict[str, dict[str, Value]] = {}
+        for case in self.cases:
+            ids: dict[str, Value] = {"patient_id": case.patient_id, "scan_id": case.scan_id}
+            rows.setdefault(name_key(case.scan_name), ids).update(tags.get(case.key, {}))
+        if tags:
+            write_acquisition(path, rows.values(), self.style)
+        else:
+            path.unlink(missing_ok=True)
+
+    def provenance(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what makes the table, without any path or name of a file."""
+        settings = self.work.settings
+        record: dict[str, Any] = {
+            "command": " ".join([*_command(self.work, about), *self.style.words]),
+            "versions": {
+                "pancseg": pancseg.__version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in _PACKAGES},
+            },
+            "ids": "pseudonyms" if self.pseudonyms else "as given",
+            **about,
+        }
+        if about and about["inference"]["engine"] == "openvino":
+            record["versions"]["openvino"] = version("openvino")
+        if settings:
+            record["features"] = settings.model_dump(mode="json")
+            record["settings_sha256"] = fingerprint.of_settings(settings)
+            record["regions"] = _regions(self.cases)
+        else:
+            record["quality"] = self.work.limits.model_dump(mode="json")
+        return record
+
+
+def _remove_leftovers(folder: Path, *patterns: str) -> None:
+    """Remove what a run that was killed has not finished writing."""
+    for pattern in patterns:
+        for left in folder.glob(pattern):
+            left.unlink()
+
+
+def _regions(cases: Sequence[Case]) -> dict[str, list[str]]:
+    """Return what each region was asked for as; an empty expression is what the mask holds."""
+    asked: dict[str, set[str]] = {}
+    for case in cases:
+        asked.setdefault(case.roi, set()).add(str(case.mask_label or ""))
+    return {roi: sorted(expressions) for roi, expressions in asked.items()}
+
+
+def _command(work: Work, about: Mapping[str, Any]) -> list[str]:
+    """Return the command line with placeholders for paths."""
+    words = ["pancseg", work.command, "COHORT", "--out", "OUT"]
+    if about:
+        used = about["inference"]
+        words += ["--weights", about["weights"]["name"]]
+        words += ["--engine", used["engine"], "--precision", used["precision"]]
+    if work.settings:
+        words += ["--config", work.settings.name]
+    words += ["--keep-failed"] * work.keep_failed
+    return words + (["--uncertainty", str(work.uncertainty)] if work.uncertainty else [])
+
+
+def _json(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(record, indent=2) + "\n").encode()

@@ -1,0 +1,1 @@
+"""One scan → its rows, in this process."""

@@ -1,0 +1,203 @@
+"""The verdict on a scan and a region of it: measured values, and what is wrong with them.
+
+Automatic masks and those that somebody drew are judged alike. Knows nothing about files, tables
+and features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pancseg.errors import UnusableCase
+from pancseg.quality.limits import Grade, Limits, QualityLimits
+from pancseg.scans.arrays import voxel_array
+from pancseg.scans.bounding_box import box_of
+from pancseg.scans.dicom.contrast_phase import PORTAL_VENOUS
+from pancseg.scans.geometry import axial_axis, slice_spacing_mm
+from pancseg.scans.reading import phase_hint, slice_thickness_mm
+
+SMALLEST_RANGE_HU = 200.0
+
+
+class Finding(NamedTuple):
+    """One thing that is not as it should be.
+
+    Attributes:
+        code: for ``qc_reasons``.
+        grade: ``warn`` or ``fail``.
+        fact: one line with numbers.
+    """
+
+    code: str
+    grade: Grade
+    fact: str
+
+
+class Verdict(NamedTuple):
+    """What was measured, and found.
+
+    Attributes:
+        values: columns ``qc_…``.
+        findings: in the order of the checks.
+    """
+
+    values: dict[str, float | str]
+    findings: tuple[Finding, ...]
+
+
+def can_be_hu(low: float, high: float) -> bool:
+    """Return whether a CT's lowest and highest value can be HU: air is below 0, bone far above."""
+    return bool(np.isfinite([low, high]).all()) and low < 0 and high - low >= SMALLEST_RANGE_HU
+
+
+def judge_scan(scan: sitk.Image, limits: QualityLimits, *, hu: bool = True) -> Verdict:
+    """Judge units (unless ``hu`` says that they are others), slices and contrast phase of a scan.
+
+    Codes ``not_hu`` (also when no value is negative, or all lie within 200 HU), ``thick_slices``
+    (too far apart, or by the DICOM series too thick though they overlap) and ``phase``, where the
+    DICOM series names another than the portal-venous one.
+    """
+    voxels = voxel_array(scan)
+    low, high = float(voxels.min()), float(voxels.max())
+    slice_mm = slice_spacing_mm(scan)
+    values: dict[str, float | str] = {"qc_lowest_hu": low, "qc_slice_mm": round(slice_mm, 4)}
+    fact = f"the scan's values go from {low:g} to {high:g}; HU have air at -1000"
+    grade = limits.lowest_hu.grade(low)
+    if not can_be_hu(low, high):
+        grade = "fail"
+    found = [] if grade == "pass" or not hu else [Finding("not_hu", grade, fact)]
+    what, judged_mm = "slices are {:.3g} mm apart", slice_mm
+    if thickness_mm := slice_thickness_mm(scan):
+        values["qc_slice_thickness_mm"] = round(thickness_mm, 4)
+        if thickness_mm > slice_mm:
+            what = f"slices are {{:.3g}} mm thick, one every {slice_mm:.3g} mm"
+            judged_mm = thickness_mm
+    found += _beyond("thick_slices", what, judged_mm, limits.slice_mm)
+    if phase := phase_hint(scan):
+        values["qc_phase_hint"] = phase
+        if phase != PORTAL_VENOUS:
+            fact = f"the series' own text names the phase {phase}, not portal_venous"
+            found.append(Finding("phase", "warn", fact))
+    return Verdict(values, tuple(found))
+
+
+def judge_region(
+    scan: sitk.Image,
+    region: sitk.Image,
+    limits: QualityLimits,
+    *,
+    whole_pancreas: bool,
+    ring: bool = False,
+) -> Verdict:
+    """Judge a region: size, connection, place and the HU in it.
+
+    Codes ``volume``, ``fragmented``, ``truncated``, ``gap``, ``hu_range``, ``fat`` and ``dense``.
+    ``truncated`` is a warning: it is shape and volume that mean nothing then.
+
+    Args:
+        scan: the volume, HU.
+        region: uint8, 1 inside, on the scan's grid.
+        limits: thresholds.
+        whole_pancreas: the norms of volume hold for the whole organ only.
+        ring: what lies around an organ is other tissue, often fat, and may be in pieces; it is
+            measured, but only ``truncated`` is judged.
+
+    Raises:
+        UnusableCase: ``empty_mask``.
+    """
+    inside = voxel_array(region)
+    box = box_of(inside)
+    if box is None:
+        raise UnusableCase("empty_mask", f"none of the mask's {inside.size} voxels is set")
+    part: NDArray[np.bool_] = inside[box.slices] != 0
+    hu = voxel_array(scan)[box.slices][part]
+    axial = axial_axis(region)
+    components, largest_share = _components(part)
+    volume = volume_ml(region)
+    empty = int(np.count_nonzero(~part.any(axis=tuple(a for a in range(3) if a != axial))))
+    edges = _touched_edges(box.start, box.size, inside.shape)
+    median = float(np.median(hu))
+    fat = float(np.mean(hu < limits.fat_below_hu))
+    dense = float(np.mean(hu > limits.dense_above_hu))
+    found: list[Finding] = []
+    if whole_pancreas:
+        found += _beyond("volume", "the region has {:.3g} mL", volume, limits.volume_ml)
+    if not ring:
+        what = f"its largest of {components} pieces is {{:.3g}} of it"
+        found += _beyond("fragmented", what, largest_share, limits.largest_share)
+    if edges:
+        fact = (
+            f"the region touches the scan's {'first or last slice' if axial in edges else 'edge'}, "
+            "so that its shape and volume mean nothing"
+        )
+        found.append(Finding("truncated", "warn", fact))
+    if not ring:
+        found += _beyond("gap", "{:.0f} slices in between are empty", empty, limits.empty_slices)
+        found += _beyond("hu_range", "its median is {:.4g} HU", median, limits.median_hu)
+        below = f"{{:.3g}} of it lies below {limits.fat_below_hu:g} HU"
+        above = f"{{:.3g}} of it lies above {limits.dense_above_hu:g} HU"
+        found += _beyond("fat", below, fat, limits.fat_share)
+        found += _beyond("dense", above, dense, limits.dense_share)
+    values: dict[str, float | str] = {
+        "qc_volume_ml": volume,
+        "qc_components": components,
+        "qc_largest_share": round(largest_share, 6),
+        "qc_touches_edge": int(bool(edges)),
+        "qc_empty_slices": empty,
+        "qc_median_hu": median,
+        "qc_fat_share": round(fat, 6),
+        "qc_dense_share": round(dense, 6),
+    }
+    return Verdict(values, tuple(found))
+
+
+def judge_resegmented(share: float, limits: QualityLimits) -> Verdict:
+    """Judge which share of a region's voxels re-segmentation by HU left for the features.
+
+    Code ``resegmented``.
+    """
+    what = "{:.3g} of its voxels are left in the range of HU that features are made of"
+    found = tuple(_beyond("resegmented", what, share, limits.resegmented_share))
+    return Verdict({"qc_resegmented_share": round(share, 6)}, found)
+
+
+def judge_agreement(dice: float, limits: QualityLimits) -> Verdict:
+    """Judge how far masks made with dropout agree, by their mean pairwise Dice.
+
+    Code ``uncertain``.
+    """
+    what = "masks made with dropout agree by a Dice of {:.3g}"
+    found = tuple(_beyond("uncertain", what, dice, limits.uncertainty_dice))
+    return Verdict({"qc_uncertainty_dice": round(dice, 6)}, found)
+
+
+def volume_ml(mask: sitk.Image) -> float:
+    """Return the volume of a mask's voxels that are not zero, in mL."""
+    voxel_ml = float(np.prod(mask.GetSpacing())) / 1000
+    return round(int(np.count_nonzero(voxel_array(mask))) * voxel_ml, 3)
+
+
+def _beyond(code: str, what: str, value: float, limits: Limits) -> Iterable[Finding]:
+    grade = limits.grade(value)
+    if grade == "pass":
+        return []
+    return [Finding(code, grade, f"{what.format(value)} (right: {limits})")]
+
+
+def _components(part: NDArray[np.bool_]) -> tuple[int, float]:
+    labels, count = ndimage.label(part, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(labels.ravel())[1:]
+    return int(count), float(sizes.max() / sizes.sum())
+
+
+def _touched_edges(
+    start: tuple[int, ...], size: tuple[int, ...], shape: tuple[Any, ...]
+) -> list[int]:
+    """Return the axes along which a box begins or ends where the volume does."""
+    return [a for a in range(3) if start[a] == 0 or start[a] + size[a] == shape[a]]

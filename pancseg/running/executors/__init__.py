@@ -1,0 +1,1 @@
+"""Where scans are processed: here, in child processes, on a cluster."""

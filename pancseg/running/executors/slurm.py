@@ -1,0 +1,50 @@
+"""A Dask cluster whose workers are SLURM jobs."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from typing import Any
+
+from pancseg.errors import Refusal
+
+
+def slurm_cluster(settings: dict[str, Any]) -> Any:
+    """Return dask-jobqueue's SLURMCluster with ``jobs`` jobs; the other settings are its own.
+
+    Raises:
+        Refusal: dask-jobqueue is not there, or does not understand a setting, or a job cannot be
+            submitted.
+    """
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError as error:
+        raise Refusal("--slurm needs dask-jobqueue; pip install 'pancseg[cluster]'") from error
+    own = dict(settings)
+    jobs = own.pop("jobs", 1)
+    if not isinstance(jobs, int) or jobs < 1:
+        raise Refusal(f"--slurm: jobs is {jobs!r}; give a whole number of 1 or more")
+    if not shutil.which("sbatch"):
+        raise Refusal("--slurm: there is no sbatch here; start the run where SLURM takes jobs")
+    no_dashboard = {"dashboard": False, "dashboard_address": ":0"}
+    own["scheduler_options"] = {**no_dashboard, **(own.get("scheduler_options") or {})}
+    try:
+        cluster = SLURMCluster(**own)
+    except (OSError, TypeError, ValueError) as error:
+        raise Refusal(f"--slurm: {_first_sentence(error)}") from error
+    cluster.scale(jobs=jobs)
+    with suppress(OSError, RuntimeError):
+        cluster.sync(cluster._correct_state)  # waits until all jobs are submitted, or one cannot be
+    if len(cluster.workers) < jobs or any(
+        job.status.name != "running" for job in cluster.workers.values()
+    ):
+        with suppress(Exception):
+            cluster.close()
+        raise Refusal(
+            "--slurm: a job cannot be submitted; try queue, account and walltime with sbatch itself"
+        )
+    return cluster
+
+
+def _first_sentence(error: Exception) -> str:
+    return " ".join(str(error).split()).partition(". Very likely")[0]

@@ -1,0 +1,334 @@
+"""Owns what one DICOM file says about its slices, read with bounds before any decoder sees it.
+
+Every length in the file is followed to its end here, because GDCM allocates what a length says.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import pydicom
+from pydicom._uid_dict import UID_dictionary
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.filereader import data_element_generator, read_partial
+
+from pancseg.errors import UnusableCase
+from pancseg.scans.dicom.contrast_phase import phase_in
+from pancseg.scans.dicom.detect import CT_IMAGE
+
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote what files hold
+
+_IMPLICIT, _BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
+_NATIVE = (_IMPLICIT, "1.2.840.10008.1.2.1", _BIG)
+_PACKED = tuple(
+    f"1.2.840.10008.1.2.{ending}"
+    for ending in ("4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91", "5")
+)
+"""JPEG baseline, extended, lossless; JPEG-LS, JPEG 2000 (lossless and not); RLE."""
+
+_SYNTAX = re.compile(rb"\x02\0\x10\0UI.\0([0-9.]{5,64})", re.DOTALL)
+_UNDEFINED = 0xFFFFFFFF
+_MOST_READS = 3_000_000
+"""More pieces than the header of a CT of 5,000 frames has; junk can have any number."""
+
+_PHASE_TEXTS = (
+    "ContrastBolusAgentPhase", "SeriesDescription", "ProtocolName", "ImageComments",
+    "ContrastBolusAgent",
+)  # fmt: skip
+"""What may name a contrast phase; of these texts one word is kept."""
+
+_TAGS = [
+    tag_for_keyword(keyword)
+    for keyword in (
+        "SOPClassUID", "Modality", "SeriesInstanceUID", "Rows", "Columns", "NumberOfFrames",
+        "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+        "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope",
+        "RescaleIntercept", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+        "SliceThickness", "SpecificCharacterSet", *_PHASE_TEXTS,
+    )
+]  # fmt: skip
+
+
+class Damaged(ValueError):
+    """The file begins as DICOM files do and cannot be read."""
+
+
+class Slice(NamedTuple):
+    """One frame.
+
+    Attributes:
+        frame: its number in the file.
+        position_mm: of its first pixel, in LPS; None where the file does not say.
+        axes: direction of its columns' order (x) and its rows' order (y), 6 numbers; or None.
+        spacing_mm: between rows, between columns; or None.
+        slope, intercept: what makes HU of stored numbers.
+    """
+
+    frame: int
+    position_mm: tuple[float, ...] | None
+    axes: tuple[float, ...] | None
+    spacing_mm: tuple[float, ...] | None
+    slope: float
+    intercept: float
+
+
+class Header(NamedTuple):
+    """What one file says.
+
+    Attributes:
+        file: the file.
+        series_uid: of its series, empty when the file does not say.
+        modality: as CT, or empty.
+        syntax: UID of the transfer syntax.
+        rows, columns: of each frame.
+        numbers: per pixel.
+        stored: type of a pixel.
+        bits: of it that are used.
+        parts: offset and length in the file of all pixels (native), or of each fragment.
+        slices: one for each frame.
+        phase: the contrast phase that its texts name, one of ``phase.PHASES``, or empty.
+        thickness_mm: of a slice; 0 when the file does not say.
+    """
+
+    file: Path
+    series_uid: str
+    modality: str
+    syntax: str
+    rows: int
+    columns: int
+    numbers: int
+    stored: np.dtype[Any]
+    bits: int
+    parts: tuple[tuple[int, int], ...]
+    slices: tuple[Slice, ...]
+    phase: str = ""
+    thickness_mm: float = 0.0
+
+    @property
+    def native(self) -> bool:
+        """Whether the pixels lie there as they are."""
+        return self.syntax in _NATIVE
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame's pixels."""
+        return self.rows * self.columns * self.stored.itemsize
+
+
+def read_header(path: Path) -> Header | None:
+    """Read what a DICOM file says about its slices; None when it holds no image.
+
+    Raises:
+        Damaged: cut off, or its lengths lead out of the file.
+        UnusableCase: ``unreadable`` for a transfer syntax that is not read.
+        OSError: the file cannot be reached.
+    """
+    with path.open("rb") as file:
+        beginning = file.read(4096)
+        match = _SYNTAX.search(beginning)
+        if not match:
+            raise Damaged("no transfer syntax")
+        syntax = match[1].decode()
+        if syntax not in _NATIVE + _PACKED:
+            raise _not_read(syntax)
+        pieces = _Pieces(file)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = _parse(pieces, syntax)
+                if found is None and CT_IMAGE.search(beginning):
+                    raise Damaged("no pixels")
+                return None if found is None else _header(path, syntax, *found)
+        except (UnusableCase, Damaged):
+            raise
+        except OSError as error:
+            if error.errno:
+                raise
+            raise Damaged(str(error)) from error
+        except Exception as error:
+            raise Damaged(type(error).__name__) from error
+
+
+def _not_read(syntax: str) -> UnusableCase:
+    name = UID_dictionary.get(syntax, ("unknown",))[0]
+    return UnusableCase(
+        "unreadable", f"DICOM of transfer syntax {name!r} is not read; export it uncompressed"
+    )
+
+
+class _Pieces:
+    """A file for pydicom: no piece longer than the file, not too many, none beyond its end."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._end = file.seek(0, 2)
+        self._reads = 0
+        file.seek(0)
+        self.name = ""
+
+    def read(self, count: int = -1) -> bytes:
+        self._reads += 1
+        left = self._end - self._file.tell()
+        if self._reads > _MOST_READS:
+            raise Damaged("too many pieces")
+        if count < 0 or count > left > 0:
+            raise Damaged("a length leads out of the file")
+        return self._file.read(min(count, left))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        where = self._file.seek(offset, whence)
+        if where > self._end:
+            raise Damaged("a length leads out of the file")
+        return where
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _parse(pieces: _Pieces, syntax: str) -> tuple[Dataset, list[tuple[int, int]]] | None:
+    """Return the elements of interest, and where the pixels lie."""
+    at: list[tuple[int, int]] = []
+
+    def note(tag: Any, vr: str | None, length: int) -> bool:
+        if tag == 0x7FE00010:
+            at.append((pieces.tell(), length))
+        return bool(tag == 0x7FE00010 and length == _UNDEFINED)
+
+    dataset = read_partial(pieces, stop_when=note, specific_tags=list(_TAGS))  # type: ignore[arg-type]
+    if not at or "Rows" not in dataset:
+        return None
+    offset, length = at[0]
+    if (length == _UNDEFINED) == (syntax in _NATIVE):
+        raise Damaged("pixels that do not fit the transfer syntax")
+    if length != _UNDEFINED:
+        return dataset, [(offset, length)]
+    pieces.seek(offset)
+    fragments = _fragments(pieces)
+    rest = data_element_generator(pieces, False, True, specific_tags=[0x00080008])  # type: ignore[arg-type]
+    for _ in rest:
+        pass
+    return dataset, fragments
+
+
+def _fragments(pieces: _Pieces) -> list[tuple[int, int]]:
+    """Return offset and length of each fragment of packed pixels, without the offset table."""
+    found: list[tuple[int, int]] = []
+    while True:
+        head = pieces.read(8)
+        tag, length = head[:4], int.from_bytes(head[4:], "little")
+        if tag == b"\xfe\xff\xdd\xe0":
+            return found[1:]
+        if tag != b"\xfe\xff\x00\xe0":
+            raise Damaged("a fragment of pixels is not there")
+        found.append((pieces.tell(), length))
+        pieces.seek(length, 1)
+
+
+def _header(path: Path, syntax: str, dataset: Dataset, parts: Sequence[tuple[int, int]]) -> Header:
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
+    if min(rows, columns, frames) < 1 or allocated not in (8, 16, 32):
+        raise Damaged(f"{rows}×{columns}×{frames} pixels of {allocated} bits")
+    if not 1 <= bits <= allocated or int(dataset.get("HighBit", bits - 1)) != bits - 1:
+        raise Damaged(f"{bits} of {allocated} bits")
+    letter = "i" if int(dataset.get("PixelRepresentation", 0)) else "u"
+    order = ">" if syntax == _BIG else "<"
+    modality = str(dataset.get("Modality") or "").strip()
+    header = Header(
+        path,
+        re.sub("[^0-9A-Za-z.]", "?", str(dataset.get("SeriesInstanceUID") or "")),
+        modality if re.fullmatch("[A-Z]{2,8}", modality) else "",
+        syntax,
+        rows,
+        columns,
+        int(dataset.get("SamplesPerPixel", 1)),
+        np.dtype(f"{order}{letter}{allocated // 8}"),
+        bits,
+        tuple(parts),
+        (),
+        phase_in(str(dataset.get(text) or "") for text in _PHASE_TEXTS),
+        _thickness_mm(dataset),
+    )
+    wanted = header.frame_bytes * header.numbers * frames
+    if header.native and parts[0][1] < wanted:
+        raise Damaged(f"{wanted - parts[0][1]} bytes of pixels missing")
+    if not header.native and (len(parts) < frames or (frames > 1 and len(parts) != frames)):
+        raise Damaged(f"{len(parts)} fragments for {frames} frames")
+    return header._replace(slices=_slices(dataset, frames))
+
+
+def _thickness_mm(dataset: Dataset) -> float:
+    """Return how thick slices are; nothing depends on it but a verdict, so nonsense is 0."""
+    shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]
+    frames = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])[:1]
+    try:
+        places = [dataset, *(part for group in (*frames, *shared) for part in _macros(group))]
+        given = _numbers(places, "SliceThickness", 1)
+    except (Damaged, TypeError, ValueError):
+        return 0.0
+    return max(given[0], 0.0) if given else 0.0
+
+
+def _slices(dataset: Dataset, frames: int) -> tuple[Slice, ...]:
+    """Return the frames, described by the file itself or by its functional groups."""
+    if "PerFrameFunctionalGroupsSequence" not in dataset:
+        alike = _slice(0, [dataset])
+        if frames > 1:  # they cannot all lie where the file says that one of them lies
+            alike = alike._replace(position_mm=None)
+        return tuple(alike._replace(frame=number) for number in range(frames))
+    shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]
+    groups = list(dataset.PerFrameFunctionalGroupsSequence)
+    if len(groups) != frames:
+        raise Damaged(f"{len(groups)} descriptions of {frames} frames")
+    return tuple(
+        _slice(number, [item for part in (group, *shared) for item in _macros(part)])
+        for number, group in enumerate(groups)
+    )
+
+
+def _macros(group: Dataset) -> list[Dataset]:
+    """Return the contents of those functional groups that tell where a frame is and what."""
+    names = (
+        "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
+        "PixelValueTransformationSequence",
+    )  # fmt: skip
+    return [group[name][0] for name in names if group.get(name)]
+
+
+def _slice(number: int, places: Sequence[Dataset]) -> Slice:
+    slope = _numbers(places, "RescaleSlope", 1) or (1.0,)
+    intercept = _numbers(places, "RescaleIntercept", 1) or (0.0,)
+    return Slice(
+        number,
+        _numbers(places, "ImagePositionPatient", 3),
+        _numbers(places, "ImageOrientationPatient", 6),
+        _numbers(places, "PixelSpacing", 2),
+        slope[0],
+        intercept[0],
+    )
+
+
+def _numbers(places: Sequence[Dataset], keyword: str, count: int) -> tuple[float, ...] | None:
+    """Return an attribute from the first place that has it."""
+    for place in places:
+        value = place.get(keyword)
+        if value is None or value == "":
+            continue
+        given = list(value) if isinstance(value, (pydicom.multival.MultiValue, list)) else [value]
+        numbers = tuple(float(one) for one in given)
+        if len(numbers) != count or not all(math.isfinite(one) for one in numbers):
+            raise Damaged(f"{keyword} is not {count} numbers")
+        return numbers
+    return None

@@ -1,0 +1,135 @@
+"""Owns the pixels of a DICOM frame as they are stored, unpacked by GDCM where they are packed.
+
+GDCM sees a clean header of a few elements and the packed bytes, nothing else of the file.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID, SecondaryCaptureImageStorage
+
+from pancseg.scans.dicom.header import Damaged, Header
+from pancseg.system.native_output import quiet_library
+
+_RLE = "1.2.840.10008.1.2.5"
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+"""Second bytes of JPEG and JPEG-LS markers that begin a frame, and tell its size."""
+
+
+def stored_pixels(header: Header, frame: int, scratch: Path) -> NDArray[Any]:
+    """Return one frame, ``(rows, columns)``, in the machine's byte order.
+
+    Args:
+        header: of the file.
+        frame: its number.
+        scratch: a file that may be written, for packed frames.
+
+    Raises:
+        Damaged: the pixels cannot be unpacked, or are of another size than the header says.
+        OSError: the file cannot be reached.
+    """
+    if header.native:
+        count = header.rows * header.columns
+        offset = header.parts[0][0] + frame * header.frame_bytes
+        flat = np.fromfile(header.file, header.stored, count, offset=offset)
+        if len(flat) != count:
+            raise Damaged("cut off")
+        pixels = flat.reshape(header.rows, header.columns)
+    else:
+        pixels = _unpacked(header, frame, scratch)
+    pixels = pixels.astype(header.stored.newbyteorder("="), copy=False)
+    if unused := header.stored.itemsize * 8 - header.bits:  # overlays may be kept there
+        used: NDArray[Any] = (pixels << unused) >> unused
+        if not header.native and used.dtype.kind == "u" and (used != pixels).any():
+            raise Damaged(f"packed pixels of more than {header.bits} bits")
+        return used
+    return pixels
+
+
+def _unpacked(header: Header, frame: int, scratch: Path) -> NDArray[Any]:
+    alone = len(header.slices) == 1
+    packed = b"".join(_part(header, i) for i in (range(len(header.parts)) if alone else [frame]))
+    allocated = header.stored.itemsize * 8
+    if header.syntax != _RLE:
+        found = _codestream(packed)
+        if found is None or found[:2] != (header.rows, header.columns):
+            raise Damaged("packed pixels of another size")
+        if found[2] > allocated or found[3] != 1:  # GDCM would write beyond its memory
+            raise Damaged(f"packed pixels of {found[3]} × {found[2]} bits, not {allocated}")
+    _write_clean(header, packed, scratch)
+    try:
+        with quiet_library():
+            image = sitk.ReadImage(str(scratch), imageIO="GDCMImageIO")
+    except RuntimeError as error:
+        raise Damaged("pixels that cannot be unpacked") from error
+    pixels: NDArray[Any] = sitk.GetArrayFromImage(image)
+    if pixels.size != header.rows * header.columns or pixels.dtype.kind not in "iu":
+        raise Damaged("packed pixels of another size")
+    return pixels.reshape(header.rows, header.columns)
+
+
+def _part(header: Header, index: int) -> bytes:
+    offset, length = header.parts[index]
+    with header.file.open("rb") as file:
+        file.seek(offset)
+        return file.read(length)
+
+
+def _write_clean(header: Header, packed: bytes, path: Path) -> None:
+    """Write the packed frame with nothing but what it takes to unpack it."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = UID("1.2.3")
+    meta.TransferSyntaxUID = UID(header.syntax)
+    clean = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    clean.SOPClassUID, clean.SOPInstanceUID = meta.MediaStorageSOPClassUID, UID("1.2.3")
+    clean.Rows, clean.Columns, clean.SamplesPerPixel = header.rows, header.columns, 1
+    clean.PhotometricInterpretation = "MONOCHROME2"
+    clean.BitsAllocated, clean.BitsStored = header.stored.itemsize * 8, header.bits
+    clean.HighBit, clean.PixelRepresentation = header.bits - 1, int(header.stored.kind == "i")
+    clean.PixelData = encapsulate([packed], has_bot=False)
+    clean["PixelData"].VR = "OB"
+    clean["PixelData"].is_undefined_length = True
+    clean.save_as(path, enforce_file_format=True)
+
+
+def _codestream(packed: bytes) -> tuple[int, int, int, int] | None:
+    """Return rows, columns, bits and numbers per pixel as the packed stream itself names them.
+
+    None for what is no JPEG, JPEG-LS or JPEG 2000 stream, or names them twice.
+    """
+    try:
+        return _of_jpeg_2000(packed) if packed[:2] == b"\xff\x4f" else _of_jpeg(packed)
+    except (struct.error, IndexError):
+        return None
+
+
+def _of_jpeg_2000(packed: bytes) -> tuple[int, int, int, int] | None:
+    """Read the SIZ marker, the first one (ISO 15444-1, A.5.1)."""
+    if packed[2:4] != b"\xff\x51":
+        return None
+    right, bottom, left, top = struct.unpack_from(">4I", packed, 8)
+    numbers = struct.unpack_from(">H", packed, 40)[0]
+    return bottom - top, right - left, (packed[42] & 0x7F) + 1, numbers
+
+
+def _of_jpeg(packed: bytes) -> tuple[int, int, int, int] | None:
+    """Read the one marker that begins a frame, before the one that begins its scan."""
+    found = None
+    at = 2
+    while packed[:2] == b"\xff\xd8" and packed[at] == 0xFF and packed[at + 1] != 0xDA:
+        if packed[at + 1] in _JPEG_FRAMES:
+            bits, rows, columns, numbers = struct.unpack_from(">BHHB", packed, at + 4)
+            if found:
+                return None
+            found = rows, columns, bits, numbers
+        at += 2 + int.from_bytes(packed[at + 2 : at + 4], "big")
+    return found

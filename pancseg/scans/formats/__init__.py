@@ -1,0 +1,1 @@
+"""Volume formats of a single file."""

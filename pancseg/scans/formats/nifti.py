@@ -1,0 +1,212 @@
+"""Owns what a NIfTI header says: where the voxels lie, and the geometries that it holds.
+
+ITK's reader fills what a truncated file lacks with zeros, replaces NaN and infinity by 0 (which is
+the HU of water) and prefers one of two contradicting geometries without a word. So headers are
+read here; ITK is asked only which geometry it makes of them (it knows NIfTI-1 alone).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancseg.errors import UnusableCase
+from pancseg.scans.voxel_stream import Layout, Unpacked, checked, volume_size
+
+_KINDS = {
+    2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4",
+    1024: "i8", 1280: "u8",
+}  # fmt: skip
+_SEVERAL_NUMBERS = {32: "complex", 128: "RGB", 1792: "complex", 2048: "complex", 2304: "RGBA"}
+_LONGEST_OFFSET = 1 << 26
+"""Bytes of header and extensions before the voxels that are still believed."""
+_MM = {1: 1000.0, 3: 0.001}
+"""Length of a NIfTI unit in mm: metre and micrometre; everything else is mm."""
+
+
+class _Header(NamedTuple):
+    length: int
+    order: str
+    dims: tuple[int, ...]
+    code: int
+    bits: int
+    pixdim: tuple[float, ...]
+    offset: float
+    slope: float
+    intercept: float
+    units: int
+    forms: tuple[int, int]
+    quatern: tuple[float, ...]
+    srow: tuple[float, ...]
+
+
+def read_layout(path: Path) -> Layout:
+    """Read the header of a NIfTI-1 or NIfTI-2 file, plain or gzipped.
+
+    Raises:
+        UnusableCase: ``unreadable``, ``not_3d``, ``not_scalar``, ``one_slice``, ``geometry``, or
+            ``not_hu`` for a scale that is no number.
+        OSError: the file cannot be reached.
+    """
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        header = _header(_beginning(file, packed))
+    count = header.dims[0]
+    if not 1 <= count <= 7:
+        raise UnusableCase("unreadable", f"the NIfTI header names {count} axes")
+    sizes = header.dims[1 : count + 1]
+    if count == 5 and sizes[3] == 1 and sizes[4] > 1:
+        raise UnusableCase("not_scalar", f"the image has {sizes[4]} numbers per voxel, not 1")
+    stored = _stored(header)
+    size = volume_size(sizes)
+    offset = _offset(header)
+    slope, intercept = _scale(header)
+    where = {"packed": True, "skip": offset} if packed else {"start": offset}
+    layout = Layout(path, size, stored, slope=slope, intercept=intercept, **where)  # type: ignore[arg-type]
+    return checked(layout)._replace(grids=_grids(header), itk=header.length == 348)
+
+
+def _beginning(file: BinaryIO, packed: bool) -> bytes:
+    """Return the first 540 bytes, unpacked, or fewer."""
+    if not packed:
+        return file.read(540)
+    target = bytearray(540)
+    done, stream = 0, Unpacked(file)
+    try:
+        while done < len(target) and (count := stream.readinto(memoryview(target)[done:])):
+            done += count
+    except zlib.error as error:
+        raise UnusableCase("unreadable", "the file's packed data are damaged") from error
+    return bytes(target[:done])
+
+
+def _header(data: bytes) -> _Header:
+    """Unpack what is needed of the header."""
+    for order in "<>":
+        try:
+            if data[344:348] == b"n+1\0" and struct.unpack_from(f"{order}i", data)[0] == 348:
+                return _nifti_1(order, data)
+            if data[4:8] == b"n+2\0" and struct.unpack_from(f"{order}i", data)[0] == 540:
+                return _nifti_2(order, data)
+        except struct.error:
+            break
+    raise UnusableCase("unreadable", "the file is not a whole NIfTI file (damaged or truncated)")
+
+
+def _nifti_1(order: str, data: bytes) -> _Header:
+    def get(form: str, at: int) -> tuple[Any, ...]:
+        return struct.unpack_from(order + form, data, at)
+
+    code, bits = get("hh", 70)
+    offset, slope, intercept = get("fff", 108)
+    return _Header(
+        348, order, get("8h", 40), code, bits, get("8f", 76), offset, slope, intercept,
+        get("B", 123)[0], get("hh", 252), get("6f", 256), get("12f", 280),
+    )  # fmt: skip
+
+
+def _nifti_2(order: str, data: bytes) -> _Header:
+    def get(form: str, at: int) -> tuple[Any, ...]:
+        return struct.unpack_from(order + form, data, at)
+
+    code, bits = get("hh", 12)
+    offset, slope, intercept = get("qdd", 168)
+    return _Header(
+        540, order, get("8q", 16), code, bits, get("8d", 104), offset, slope, intercept,
+        get("i", 500)[0], get("ii", 344), get("6d", 352), get("12d", 400),
+    )  # fmt: skip
+
+
+def _stored(header: _Header) -> np.dtype[Any]:
+    if what := _SEVERAL_NUMBERS.get(header.code):
+        raise UnusableCase("not_scalar", f"the image has {what} voxels, not 1 number each")
+    if (kind := _KINDS.get(header.code)) is None:
+        raise UnusableCase("unreadable", f"NIfTI voxels of data type {header.code} are not read")
+    stored = np.dtype(header.order + kind)
+    if stored.itemsize * 8 != header.bits:
+        raise UnusableCase(
+            "unreadable",
+            f"the NIfTI header contradicts itself: data type {header.code} "
+            f"({stored.itemsize * 8} bits) with {header.bits} bits per voxel",
+        )
+    return stored
+
+
+def _offset(header: _Header) -> int:
+    """Return where the voxels begin, after header and extensions."""
+    least = header.length
+    offset = header.offset
+    if not math.isfinite(offset) or offset != int(offset):
+        raise UnusableCase("unreadable", f"the NIfTI header's vox_offset is {offset:.6g}")
+    if not least <= offset <= _LONGEST_OFFSET:
+        raise UnusableCase(
+            "unreadable",
+            f"the NIfTI header says that voxels begin at byte {int(offset)} (vox_offset); "
+            f"{least} to {_LONGEST_OFFSET} is possible",
+        )
+    return int(offset)
+
+
+def _scale(header: _Header) -> tuple[float, float]:
+    """Return slope and intercept; a slope of 0 or NaN means none, as in NIfTI's own library."""
+    if header.slope == 0 or math.isnan(header.slope):
+        return 1.0, 0.0
+    if not (math.isfinite(header.slope) and math.isfinite(header.intercept)):
+        raise UnusableCase(
+            "not_hu",
+            f"the NIfTI header scales voxels by {header.slope:.6g} and {header.intercept:.6g}",
+        )
+    return header.slope, header.intercept
+
+
+def _grids(header: _Header) -> tuple[NDArray[np.float64], ...]:
+    """Return the geometries that the header declares, qform and sform, in LPS and mm.
+
+    Raises:
+        UnusableCase: ``geometry``, for voxel sides or matrices that cannot be.
+    """
+    sides = header.pixdim[1:4]
+    if not all(math.isfinite(side) and side > 0 for side in sides):
+        raise UnusableCase(
+            "geometry",
+            f"the NIfTI header names a voxel size of {'×'.join(f'{s:.6g}' for s in sides)}",
+        )
+    qform, sform = header.forms
+    grids = []
+    if qform > 0:
+        grids.append(_of_quaternion(header))
+    if sform > 0:
+        grids.append(np.reshape(np.array(header.srow, np.float64), (3, 4)))
+    for grid in grids:
+        if not np.isfinite(grid).all() or abs(np.linalg.det(grid[:, :3])) < 1e-12:
+            raise UnusableCase("geometry", "the NIfTI header's orientation has no inverse")
+    mm = _MM.get(header.units & 7, 1.0)
+    return tuple(np.diag([-mm, -mm, mm]) @ grid for grid in grids)
+
+
+def _of_quaternion(header: _Header) -> NDArray[np.float64]:
+    """Return the qform as the NIfTI standard defines it (method 2)."""
+    b, c, d, *shift = (float(value) for value in header.quatern)
+    rest = 1.0 - (b * b + c * c + d * d)
+    if rest < 1e-7:  # a turn by 180 degrees, rounded
+        length = math.sqrt(b * b + c * c + d * d) if math.isfinite(rest) else math.nan
+        a, b, c, d = 0.0, b / length, c / length, d / length
+    else:
+        a = math.sqrt(rest)
+    turn = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+        ]
+    )
+    sides = np.array(header.pixdim[1:4], np.float64)
+    sides[2] *= -1.0 if header.pixdim[0] < 0 else 1.0
+    return np.column_stack([turn * sides, shift])

@@ -1,0 +1,166 @@
+"""Axes, orientation and grids of volumes, in mm."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import SimpleITK as sitk
+
+from pancseg.errors import UnusableCase
+from pancseg.scans.arrays import new_image, voxel_array, writable
+
+log = logging.getLogger(__name__)
+
+CANONICAL = "LPS"
+"""Columns grow to the patient's left, rows to posterior, slices to superior (DICOM's axes)."""
+
+
+SAME_GRID_VOXELS = 0.1
+"""Two grids are one when no corner is farther apart than this share of the smallest voxel side."""
+
+
+_ENDS = {a: pair for pair in ("LR", "PA", "SI") for a in pair}
+
+
+_WORTH_A_NOTE_MM = 1e-6
+
+
+def orient(image: sitk.Image, axes: str = CANONICAL) -> sitk.Image:
+    """Permute and flip axes so that they point as ``axes`` says; voxels stay where they are in mm.
+
+    Oblique scans keep their obliqueness: the nearest axes are chosen and nothing is resampled.
+    """
+    now = axes_of(image)
+    if now == axes:
+        return image
+    order = [next(j for j, there in enumerate(now) if there in _ENDS[end]) for end in axes]
+    return _reordered(image, order, [now[j] != end for j, end in zip(order, axes, strict=True)])
+
+
+def axes_of(image: sitk.Image) -> str:
+    """Return the three-letter code of the directions that the axes grow to, for example LPS."""
+    code: str = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
+    return code
+
+
+def slice_spacing_mm(image: sitk.Image) -> float:
+    """Return the distance of voxels along the patient's long axis, whatever the axes' order.
+
+    To a micrometre: between slices of 5 mm lies 5.000000000000001 mm where the first one begins at
+    another place, and a limit must not depend on that.
+    """
+    return round(float(image.GetSpacing()[2 - axial_axis(image)]), 3)
+
+
+def axial_axis(image: sitk.Image) -> int:
+    """Return which axis of the array (z, y, x) runs most along the patient."""
+    direction = np.abs(np.reshape(image.GetDirection(), (3, 3)))
+    return 2 - int(direction[2].argmax())
+
+
+def grid_difference_mm(first: sitk.Image, second: sitk.Image) -> float:
+    """Return the largest distance in mm between corresponding corner voxels of two grids.
+
+    The order of the axes does not count: both are brought into one orientation first. Infinite
+    when the numbers of voxels differ.
+    """
+    match = _matching_axes(first, second)
+    if match is None:
+        return float("inf")
+    order, flips = match
+    last = np.array(first.GetSize()) - 1
+    distances = []
+    for corner in product((0, 1), repeat=3):
+        there = [0, 0, 0]
+        for axis, (j, flip) in enumerate(zip(order, flips, strict=True)):
+            there[j] = int(last[axis]) * (1 - corner[axis] if flip else corner[axis])
+        here = [int(n) for n in last * corner]
+        a, b = (
+            first.TransformIndexToPhysicalPoint(here),
+            second.TransformIndexToPhysicalPoint(there),
+        )
+        distances.append(float(np.linalg.norm(np.subtract(a, b))))
+    return max(distances)
+
+
+def on_grid_of(
+    image: sitk.Image, mask: sitk.Image, names: tuple[str, str] = ("scan", "mask")
+) -> sitk.Image:
+    """Return the mask in the image's voxel order, with exactly the image's geometry.
+
+    A mask of the same space with other axes is re-ordered; header rounding (under a tenth of a
+    voxel at every corner) is mended.
+
+    Args:
+        image: the grid.
+        mask: what is to lie on it.
+        names: what the message calls the two.
+
+    Raises:
+        UnusableCase: ``geometry``, when the grids differ.
+    """
+    if _same_header(image, mask):
+        return mask
+    difference = grid_difference_mm(image, mask)
+    if difference > SAME_GRID_VOXELS * min(image.GetSpacing()):
+        far = "" if np.isinf(difference) else f", corners {difference:.2f} mm apart"
+        raise UnusableCase(
+            "geometry",
+            f"{names[0]} and {names[1]} are on different grids ({_describe(image)} against "
+            f"{_describe(mask)}{far}); resample the {names[1]} onto the {names[0]}",
+        )
+    if difference > _WORTH_A_NOTE_MM:
+        log.debug("grids of %s and %s, %.2g mm apart, were made one", *names, difference)
+    match = _matching_axes(image, mask)
+    assert match is not None  # the difference would be infinite
+    order, flips = match
+    same = order == [0, 1, 2] and not any(flips)
+    ordered = sitk.Image(mask) if same else _reordered(mask, order, flips)
+    ordered.CopyInformation(image)
+    return ordered
+
+
+def _same_header(a: sitk.Image, b: sitk.Image) -> bool:
+    """Whether two volumes have one geometry to the last bit."""
+    get = (sitk.Image.GetSize, sitk.Image.GetSpacing, sitk.Image.GetOrigin, sitk.Image.GetDirection)
+    return all(ask(a) == ask(b) for ask in get)
+
+
+def _reordered(image: sitk.Image, order: Sequence[int], flips: Sequence[bool]) -> sitk.Image:
+    """Return an image whose axis i is axis ``order[i]`` of another one, flipped or not.
+
+    ITK does the same by two filters, with one more copy of the scan than it takes.
+    """
+    size = image.GetSize()
+    voxels = voxel_array(image).transpose([2 - order[2 - axis] for axis in range(3)])
+    voxels = voxels[tuple(slice(None, None, -1 if flips[2 - axis] else 1) for axis in range(3))]
+    made = new_image([size[j] for j in order], voxels.dtype)
+    writable(made)[:] = voxels
+    first, turn = [0, 0, 0], np.reshape(image.GetDirection(), (3, 3))[:, list(order)]
+    for j, flip in zip(order, flips, strict=True):
+        first[j] = size[j] - 1 if flip else 0
+    made.SetOrigin(image.TransformIndexToPhysicalPoint(first))
+    made.SetSpacing([image.GetSpacing()[j] for j in order])
+    made.SetDirection((turn * np.where(flips, -1.0, 1.0) + 0.0).ravel().tolist())
+    return made
+
+
+def _describe(image: sitk.Image) -> str:
+    size = "×".join(str(n) for n in image.GetSize())
+    spacing = "×".join(f"{s:.2f}" for s in image.GetSpacing())
+    return f"{size} voxels of {spacing} mm"
+
+
+def _matching_axes(a: sitk.Image, b: sitk.Image) -> tuple[list[int], list[bool]] | None:
+    """For each axis of ``a``: which axis of ``b`` runs along it, and whether the other way.
+
+    None when axes do not pair up one to one or their numbers of voxels differ.
+    """
+    cosines = np.reshape(a.GetDirection(), (3, 3)).T @ np.reshape(b.GetDirection(), (3, 3))
+    order = [int(j) for j in np.abs(cosines).argmax(axis=1)]
+    if sorted(order) != [0, 1, 2] or [b.GetSize()[j] for j in order] != list(a.GetSize()):
+        return None
+    return order, [bool(cosines[i, j] < 0) for i, j in enumerate(order)]

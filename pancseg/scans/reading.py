@@ -1,0 +1,265 @@
+"""Owns reading, writing and orienting volumes, and the verdict whether two share one grid in mm.
+
+A volume is a ``SimpleITK.Image`` with three axes and one number per voxel. Knows nothing about
+pancreases, networks or features.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from pancseg.errors import UnusableCase
+from pancseg.scans.dicom.detect import PHASE_HINT, THICKNESS_MM
+from pancseg.scans.formats import metaimage, nifti, nrrd
+from pancseg.scans.geometry import SAME_GRID_VOXELS
+from pancseg.scans.voxel_stream import Layout, read_voxels
+from pancseg.system.native_output import quiet_itk, quiet_library
+
+_RIGHT_ANGLES = 1e-3
+"""What rounding may leave of the products of two axes' directions."""
+
+
+class Preview(NamedTuple):
+    """What a scan's header says, before anything is read.
+
+    Attributes:
+        size: voxels along x, y, z; of a DICOM folder at most so many slices.
+        bytes_per_voxel: as they are stored.
+        voxels: how many there are.
+        read_bytes: the most memory that :func:`read` takes for it, the image included (of a DICOM
+            folder without ``series_uid``: if all slices are scaled as the first one).
+    """
+
+    size: tuple[int, int, int]
+    bytes_per_voxel: int
+    voxels: int
+    read_bytes: int
+
+
+class Format(NamedTuple):
+    """How files of one format are read.
+
+    Attributes:
+        layout: reads the header and checks it.
+        image_io: ITK's reader, which is asked for the geometry alone.
+    """
+
+    layout: Callable[[Path], Layout]
+    image_io: str
+
+
+def preview_scan(path: str | Path, *, series_uid: str | None = None) -> Preview:
+    """Tell the size of a scan, and what memory reading it takes, from headers alone.
+
+    Of a DICOM folder one slice's header is read and the files are counted.
+
+    Raises:
+        UnusableCase: the header makes no sense, or the file cannot hold what it announces.
+    """
+    path = Path(path)
+    with _reached():
+        if path.is_dir():
+            from pancseg.scans.dicom.series import (
+                size_of_series,  # pydicom: 0.15 s, which other formats need not wait for
+            )
+
+            found = size_of_series(path, series_uid)
+            return Preview(found.size, found.stored_bytes, math.prod(found.size), found.read_bytes)
+        layout = _format_of(path).layout(path)
+    return Preview(layout.size, layout.stored.itemsize, layout.voxels, layout.read_bytes)
+
+
+log = logging.getLogger(__name__)
+
+
+def read_scan(path: str | Path, *, series_uid: str | None = None) -> sitk.Image:
+    """Read one 3-D scalar volume: NIfTI, NRRD, MetaImage, or a folder with a DICOM series.
+
+    Takes no more memory than :func:`preview` says.
+
+    Args:
+        path: a file with one of the suffixes in ``READERS``, or a folder.
+        series_uid: which series of a DICOM folder; a unique ending of the UID is enough.
+
+    Returns:
+        The volume with the file's own axes, spacing (mm), origin and direction.
+
+    Raises:
+        UnusableCase: not readable, truncated, not one 3-D scalar volume, a single slice, voxels
+            that are not finite, a geometry that cannot be or contradicts itself, larger than the
+            machine's memory, or (DICOM) several series or uneven slices.
+    """
+    path = Path(path)
+    needed = preview_scan(path, series_uid=series_uid).read_bytes
+    if (there := _machine_bytes()) and needed > there:
+        raise UnusableCase(
+            "memory",
+            f"reading the scan takes {needed / 1e9:.1f} GB, and this machine has "
+            f"{there / 1e9:.1f} GB of memory; crop it, or use a larger machine",
+        )
+    numbers = np.errstate(over="ignore", invalid="ignore")  # what they make is checked
+    with _reached(), quiet_itk(), numbers:
+        if path.is_dir():
+            from pancseg.scans.dicom.series import read_series
+
+            image = read_series(path, series_uid)
+        else:
+            form = _format_of(path)
+            layout = form.layout(path)
+            geometry = _geometry(path, form.image_io, layout)
+            image = read_voxels(layout)
+            image.SetSpacing(geometry.spacing_mm)
+            image.SetOrigin(geometry.origin_mm)
+            image.SetDirection(geometry.direction)
+    return image
+
+
+def suffix_of(path: Path) -> str:
+    """Return the volume suffix of a file name (``.nii.gz``, ``.nrrd``, …), or ``""``."""
+    name = path.name.lower()
+    return max((s for s in READERS if name.endswith(s)), key=len, default="")
+
+
+def phase_hint(image: sitk.Image) -> str:
+    """Return the contrast phase that the DICOM series named; empty when none, or no DICOM."""
+    known = image.HasMetaDataKey(PHASE_HINT)
+    return str(image.GetMetaData(PHASE_HINT)) if known else ""
+
+
+def slice_thickness_mm(image: sitk.Image) -> float | None:
+    """Return how thick a slice is, by what the DICOM series says; None when it does not say."""
+    known = image.HasMetaDataKey(THICKNESS_MM)
+    return round(float(image.GetMetaData(THICKNESS_MM)), 3) if known else None
+
+
+class _Geometry(NamedTuple):
+    spacing_mm: tuple[float, ...]
+    origin_mm: tuple[float, ...]
+    direction: tuple[float, ...]
+
+    def at(self, index: NDArray[Any]) -> NDArray[np.float64]:
+        """Return where voxels ``(n, 3)`` lie, in LPS and mm."""
+        turn = np.reshape(self.direction, (3, 3)) * np.array(self.spacing_mm)
+        moved: NDArray[np.float64] = index @ turn.T + np.array(self.origin_mm)
+        return moved
+
+
+def _geometry(path: Path, image_io: str, layout: Layout) -> _Geometry:
+    """Return the geometry that ITK makes of a header, if it is one and the header's own.
+
+    Raises:
+        UnusableCase: ``geometry``; ``unreadable`` where ITK sees another image than we do.
+    """
+    if not layout.itk:
+        return _declared_geometry(layout)
+    kind = image_io.removesuffix("ImageIO")
+    header = sitk.ImageFileReader()
+    header.SetImageIO(image_io)
+    header.SetFileName(str(path))
+    try:
+        with quiet_library():
+            header.ReadImageInformation()
+    except RuntimeError as error:
+        if "orthonormal" in str(error):
+            raise UnusableCase(
+                "geometry", "the file's axes are not at right angles (sheared); resample it"
+            ) from error
+        raise UnusableCase(
+            "unreadable", f"the file cannot be read as {kind} (damaged or truncated?)"
+        ) from error
+    count = header.GetDimension()
+    if header.GetSize()[:3] != layout.size or header.GetNumberOfComponents() != 1:
+        raise UnusableCase("unreadable", f"the {kind} header can be understood in two ways")
+    turn = np.reshape(header.GetDirection(), (count, count))[:3, :3]
+    found = _Geometry(header.GetSpacing()[:3], header.GetOrigin()[:3], tuple(turn.ravel().tolist()))
+    _check_geometry(found, layout)
+    return found
+
+
+def _declared_geometry(layout: Layout) -> _Geometry:
+    """Return the geometry that the header declares itself, the last one, as ITK prefers it."""
+    if not layout.grids:
+        raise UnusableCase("geometry", "the header does not say where the scan lies")
+    grid = layout.grids[-1]
+    sides = np.linalg.norm(grid[:, :3], axis=0)
+    turn = (grid[:, :3] / sides).ravel().tolist()
+    found = _Geometry(tuple(sides.tolist()), tuple(grid[:, 3].tolist()), tuple(turn))
+    _check_geometry(found, layout)
+    return found
+
+
+def _check_geometry(found: _Geometry, layout: Layout) -> None:
+    """Refuse a geometry that is none, or another than one that the header declares."""
+    turn = np.reshape(found.direction, (3, 3))
+    numbers = [*found.spacing_mm, *found.origin_mm, *found.direction]
+    if not np.isfinite(numbers).all() or min(found.spacing_mm) <= 0:
+        sides = "×".join(f"{side:.6g}" for side in found.spacing_mm)
+        raise UnusableCase(
+            "geometry", f"the header's geometry cannot be (voxels of {sides} mm); export it again"
+        )
+    if not np.allclose(turn @ turn.T, np.eye(3), atol=_RIGHT_ANGLES):
+        raise UnusableCase(
+            "geometry", "the file's axes are not at right angles (sheared); resample it"
+        )
+    corners = np.array(list(product((0, 1), repeat=3))) * (np.array(layout.size) - 1)
+    for grid in layout.grids:
+        there = corners @ grid[:, :3].T + grid[:, 3]
+        apart_mm = float(np.linalg.norm(there - found.at(corners), axis=1).max())
+        if not apart_mm <= SAME_GRID_VOXELS * min(found.spacing_mm):
+            raise UnusableCase(
+                "geometry",
+                "the header holds two geometries (sform, qform, voxel size), whose corners are "
+                f"{apart_mm:.4g} mm apart; correct it or export the scan again",
+            )
+
+
+def _format_of(path: Path) -> Format:
+    if not path.is_file():
+        raise UnusableCase("unreadable", "the file does not exist or cannot be reached")
+    if not (suffix := suffix_of(path)):
+        raise UnusableCase(
+            "unreadable", f"not a volume file; known are {', '.join(READERS)} and DICOM folders"
+        )
+    return READERS[suffix]
+
+
+def _machine_bytes() -> int | None:
+    """Return the machine's memory, where the system tells."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """Say what keeps a file from being reached, without its name."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL character
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise UnusableCase("unreadable", f"the image cannot be reached: {reason}") from error
+    except MemoryError as error:
+        raise UnusableCase("memory", "there is no memory left to read the scan") from error
+
+
+READERS: dict[str, Format] = {
+    ".nii.gz": Format(nifti.read_layout, "NiftiImageIO"),
+    ".nii": Format(nifti.read_layout, "NiftiImageIO"),
+    ".nrrd": Format(nrrd.read_layout, "NrrdImageIO"),
+    ".nhdr": Format(nrrd.read_layout, "NrrdImageIO"),
+    ".mha": Format(metaimage.read_layout, "MetaImageIO"),
+    ".mhd": Format(metaimage.read_layout, "MetaImageIO"),
+}
+"""What reads a file, by its suffix. To add a format: one line here; folders are DICOM."""

@@ -1,0 +1,17 @@
+"""Graphs of networks that were stored beside the code."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from pancseg.segmentation.networks.graph import Graph
+
+
+def graph_of(network: str) -> Graph:
+    """Return the graph of a network, a key of ``NETWORKS``."""
+    stored = files(__package__) / "graphs" / f"{network}.json"
+    if stored.is_file():
+        return Graph.from_json(stored.read_text(encoding="utf-8"))
+    from pancseg.segmentation.networks.trace import trace
+
+    return trace(network)

@@ -1,0 +1,136 @@
+"""Owns a table's columns: every name, with what the codebook says about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from pancseg.features import codebook
+from pancseg.features.settings import FeatureSettings
+from pancseg.quality.limits import QualityLimits
+from pancseg.tables import columns
+from pancseg.tables.columns import Type
+from pancseg.tables.names import column_names
+
+Value = float | str
+Row = Mapping[str, Value]
+"""One row's values under their original names; a missing value has no entry, or is NaN or empty."""
+Rows = Iterable[Row]
+"""Rows that can be walked again and again, each ``iter`` from the first: a list, or what reads them
+one at a time. They are never held as a whole here."""
+
+_TYPES: tuple[Type, ...] = ("integer", "number", "string")
+"""Each holds what those before it hold."""
+
+_LISTED = {column.name: column for column in columns.IDS + columns.QUALITY + columns.HASHES}
+
+
+class Field(NamedTuple):
+    """One column of a table: a row of ``codebook.csv``, in its order.
+
+    Attributes:
+        name: as in the table.
+        original_name: pyradiomics's, for features.
+        type: ``string``, ``integer`` or ``number``.
+        unit: of the values, or ``none``.
+        family: ``id``, ``quality``, ``provenance``, ``other``, or the feature class.
+        filter: as the following, see :class:`pancseg.features.codebook.Meaning`.
+        filter_parameters: of the filter.
+        binning: how intensities became grey levels.
+        mode: ``ibsi`` or ``pyradiomics``.
+        ibsi_code: four characters.
+        ibsi_name: the reference manual's.
+        ibsi_status: ``reference-verified here``, ``IBSI`` or ``not IBSI``; empty for no feature.
+        description: one line; for features what differs from IBSI's definition, if anything.
+    """
+
+    name: str
+    original_name: str
+    type: Type
+    unit: str
+    family: str
+    filter: str = ""
+    filter_parameters: str = ""
+    binning: str = ""
+    mode: str = ""
+    ibsi_code: str = ""
+    ibsi_name: str = ""
+    ibsi_status: str = ""
+    description: str = ""
+
+
+def fields_of(
+    rows: Rows,
+    expected: Iterable[str],
+    settings: FeatureSettings | None,
+    naming: str = "safe",
+) -> list[Field]:
+    """Return a table's columns in their order: ids, ``qc_*``, hashes, features.
+
+    Args:
+        rows: the values, walked once.
+        expected: columns that come first, and are there even when no row has a value in them.
+        settings: what features were computed with; None in a table without features.
+        naming: see :func:`pancseg.tables.names.column_names`.
+
+    Raises:
+        ValueError: two columns would get one name.
+        TypeError: the rows are gone after one walk, so that none would be left to be written.
+    """
+    if isinstance(rows, Iterator):
+        raise TypeError("rows that can be walked only once; give a list, or a class with __iter__")
+    found = _types_of(rows, settings)
+    originals = columns.in_order(list(dict.fromkeys([*expected, *found])))
+    names = column_names(originals, naming)
+    return [
+        _described(names[original], original, settings)
+        or _other(names[original], original, found.get(original) or "string")
+        for original in originals
+    ]
+
+
+def is_missing(value: Value | None) -> bool:
+    """Return whether a cell is left empty."""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _described(name: str, original: str, settings: FeatureSettings | None) -> Field | None:
+    """Return a column that is listed or a feature; None for any other."""
+    if column := _LISTED.get(original):
+        unit, family = column.unit, column.family
+        limits = settings.quality if settings else QualityLimits()
+        description = column.description.format(**dict(limits))
+        return Field(name, original, column.type, unit, family, description=description)
+    if settings and (meaning := codebook.meaning_of(original, settings)):
+        return Field(name, original, "number", *meaning)
+    return None
+
+
+def _other(name: str, original: str, kind: Type) -> Field:
+    family = "quality" if original.startswith("qc_") else "other"
+    return Field(name, original, kind, "none", family)
+
+
+def _types_of(rows: Rows, settings: FeatureSettings | None) -> dict[str, Type | None]:
+    """Return all columns in order of appearance; with types from values where nothing else tells.
+
+    A column without any value, and one that is described, have None.
+    """
+    found: dict[str, Type | None] = {}
+    untold: list[str] = []
+    for row in rows:
+        if not row.keys() <= found.keys():
+            new = [name for name in row if name not in found]
+            untold += [name for name in new if not _described(name, name, settings)]
+            found.update(dict.fromkeys(new))
+        for name in untold:
+            if not is_missing(value := row.get(name)):
+                found[name] = max(found[name] or _TYPES[0], _type_of(value), key=_TYPES.index)
+    return found
+
+
+def _type_of(value: Value | None) -> Type:
+    if isinstance(value, str):
+        return "string"
+    return "integer" if isinstance(value, int) else "number"

@@ -1,0 +1,76 @@
+"""Owns how a table is written: which format, which names, for which program."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from pancseg.tables.names import NAMINGS
+
+KINDS = ("csv", "parquet")
+_FORMULA = re.compile(r"\s*([=+@]|-(?![0-9]+$))")
+"""How a cell begins that Excel computes. ``-12`` is a number to it, as ``007`` is."""
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """How a feature table is written.
+
+    Attributes:
+        kind: ``csv`` or ``parquet`` (needs pyarrow).
+        names: ``safe``, or ``pyradiomics`` for the original feature names.
+        excel: begin with a byte order mark, by which Excel knows UTF-8.
+        decimal_comma: ``,`` in numbers and ``;`` between cells, as Excel expects them where
+            decimals have a comma.
+
+    Raises:
+        ValueError: an unknown choice, one that does not go with parquet, or no pyarrow.
+    """
+
+    kind: str = "csv"
+    names: str = "safe"
+    excel: bool = False
+    decimal_comma: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown --format {self.kind!r}; known: {', '.join(KINDS)}")
+        if self.names not in NAMINGS:
+            raise ValueError(f"unknown --names {self.names!r}; known: {', '.join(NAMINGS)}")
+        if self.kind == "parquet" and (self.excel or self.decimal_comma):
+            raise ValueError("--excel and --decimal-comma are for CSV; leave --format parquet away")
+        if self.kind == "parquet" and find_spec("pyarrow") is None:
+            raise ValueError("--format parquet needs pyarrow; pip install 'pancseg[parquet]'")
+
+    def check_ids(self, ids: Iterable[str]) -> None:
+        """Refuse ids that Excel would compute instead of show, in a table made for Excel.
+
+        Raises:
+            ValueError: with the first of them.
+        """
+        if not self.excel:
+            return
+        # In some countries Excel takes full-width signs, too; NFKC makes plain ones of them.
+        ids = dict.fromkeys(ids)
+        formulas = [i for i in ids if _FORMULA.match(unicodedata.normalize("NFKC", i))]
+        if formulas:
+            raise ValueError(
+                f"--excel: Excel would compute {len(formulas)} of {len(ids)} ids, such as "
+                f"{formulas[0]!r}; begin none with = + - @, or leave --excel away"
+            )
+
+    @property
+    def words(self) -> list[str]:
+        """The options of the command line that ask for this format."""
+        words = ["--names", self.names] if self.names != "safe" else []
+        words += ["--format", self.kind] if self.kind != "csv" else []
+        words += ["--excel"] * self.excel
+        return words + ["--decimal-comma"] * self.decimal_comma
+
+    @property
+    def delimiter(self) -> str:
+        """What stands between cells."""
+        return ";" if self.decimal_comma else ","

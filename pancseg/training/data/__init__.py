@@ -1,0 +1,1 @@
+"""(CT, mask) pairs → training slices."""

@@ -1,0 +1,176 @@
+"""The slice cache: CTs and masks brought to the network's grid once, then memory-mapped.
+
+One ``<name>.npy`` per scan, uint8 ``(slices, 2, y, x)``: the window scaled to 0..255, and the
+mask (0, 1). A file appears whole or not at all, so that a stopped conversion goes on with the next
+scan; a source file or a region that changed is converted again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from pancseg.errors import CohortError, UnusableCase
+from pancseg.features.regions import region_of
+from pancseg.scans.arrays import voxel_array
+from pancseg.scans.geometry import CANONICAL, on_grid_of, orient
+from pancseg.scans.reading import read_scan
+from pancseg.segmentation.checkpoint import Preprocessing
+from pancseg.segmentation.preprocess import SliceGrid
+from pancseg.system.whole_files import whole_files, write_whole
+from pancseg.training.data.pairs import Pair
+
+SLICES_AT_ONCE = 16
+_OTHER_FILES = 512
+CACHE_VERSION = 1
+"""Raise it with every change that moves a converted voxel."""
+
+
+@dataclass(frozen=True)
+class CachedScan:
+    """One scan's slices, from foot to head (in LPS order they grow to superior).
+
+    Attributes:
+        patient: whose it is.
+        voxels: uint8 ``(slices, 2, y, x)``, read from disk when looked at.
+        labelled: bool ``(slices,)``: which of them show pancreas.
+        sha256: hash of the voxels.
+    """
+
+    patient: str
+    voxels: NDArray[np.uint8]
+    labelled: NDArray[np.bool_]
+    sha256: str
+
+
+def build_cache(
+    pairs: list[Pair],
+    folder: Path,
+    preprocessing: Preprocessing,
+    report: Callable[[str], None] = lambda patient: None,
+) -> list[CachedScan]:
+    """Convert what is not there yet and return all scans, in the order of ``pairs``.
+
+    Args:
+        pairs: CTs and masks.
+        folder: where caches live; this one gets a folder of its own, named by the preprocessing.
+        preprocessing: window and grid.
+        report: called with each scan's name when it is ready.
+
+    Raises:
+        CohortError: CTs that cannot be read, masks that do not match them or are empty; all of them
+            at once.
+        OSError: the cache cannot be written.
+    """
+    _allow_open_files(len(pairs))
+    settings = preprocessing.model_dump_json()
+    here = folder / f"slices-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
+    here.mkdir(parents=True, exist_ok=True)
+    write_whole({here / "preprocessing.json": f"{settings}\n".encode()})
+    found, problems = [], []
+    for pair in pairs:
+        try:
+            found.append(_cached(pair, here, preprocessing))
+        except UnusableCase as unusable:
+            problems.append(f"{pair.name}: {unusable.fact}")
+        else:
+            report(pair.name)
+    if problems:
+        raise CohortError(problems)
+    return found
+
+
+def read_pair(pair: Pair, axes: str = CANONICAL) -> tuple[sitk.Image, sitk.Image]:
+    """Read a CT and its mask (0, 1), both with the given axes.
+
+    Raises:
+        UnusableCase: one cannot be read, they are on different grids, or the mask's region is empty
+            or not clear.
+    """
+    image = read_scan(pair.image, series_uid=pair.series_uid)
+    mask = on_grid_of(image, read_scan(pair.mask))
+    region = region_of(mask, pair.region, image).image
+    return orient(image, axes), orient(region, axes)
+
+
+def _cached(pair: Pair, folder: Path, preprocessing: Preprocessing) -> CachedScan:
+    voxels_path, about_path = (folder / f"{pair.name}{s}" for s in (".npy", ".json"))
+    sources = {
+        "version": CACHE_VERSION,
+        "image": _stamp(pair.image, "image"),
+        "mask": _stamp(pair.mask, "mask"),
+        "region": str(pair.region),
+        "series_uid": pair.series_uid,
+    }
+    about = _about(about_path)
+    if about.get("sources") != sources or not voxels_path.exists():
+        about_path.unlink(missing_ok=True)
+        voxels = _converted(pair, preprocessing)
+        with whole_files([voxels_path]) as partial, partial[voxels_path].open("wb") as file:
+            np.save(file, voxels)
+        about = {
+            "sources": sources,
+            "sha256": hashlib.sha256(voxels.tobytes()).hexdigest(),
+            "labelled": voxels[:, 1].any(axis=(1, 2)).tolist(),
+        }
+        write_whole({about_path: f"{json.dumps(about)}\n".encode()})
+    mapped = np.load(voxels_path, mmap_mode="r")
+    return CachedScan(pair.patient, mapped, np.array(about["labelled"]), about["sha256"])
+
+
+def _converted(pair: Pair, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    image, mask = read_pair(pair, preprocessing.orientation)
+    hu, inside = voxel_array(image), voxel_array(mask)
+    x_mm, y_mm, _ = image.GetSpacing()
+    grid = SliceGrid.for_slices((hu.shape[1], hu.shape[2]), (y_mm, x_mm), preprocessing)
+    result = np.empty((len(hu), 2, preprocessing.size, preprocessing.size), np.uint8)
+    for first in range(0, len(hu), SLICES_AT_ONCE):
+        part = slice(first, first + SLICES_AT_ONCE)
+        result[part, 0] = np.rint(grid.to_network(hu[part]) * 255)
+        result[part, 1] = grid.share(inside[part]) >= 0.5
+    return result
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _stamp(path: Path, what: str) -> list[int | str]:
+    """Return what changes when another file or DICOM folder is meant, or this one changes.
+
+    Raises:
+        UnusableCase: it cannot be reached.
+    """
+    try:
+        stats = [file.stat() for file in (path.iterdir() if path.is_dir() else [path])]
+    except OSError as error:
+        fact = f"the {what} cannot be reached: {error.strerror}"
+        raise UnusableCase("unreadable", fact) from error
+    where = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
+    return [where, sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)]
+
+
+def _allow_open_files(count: int) -> None:
+    """Let this process hold so many mapped files, each of which keeps a descriptor."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

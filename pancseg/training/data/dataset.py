@@ -1,0 +1,128 @@
+"""Labelled slices as torch datasets: changed windows for training, whole slices for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from monai.utils import convert_to_tensor
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from pancseg.training.data.augment import build_augmentation
+from pancseg.training.data.labelled_slice import LabelledSlice
+from pancseg.training.recipe import Recipe
+
+Item = tuple[Tensor, Tensor, str]
+
+
+class Draw(NamedTuple):
+    """Which slice, and the seed of its random changes."""
+
+    number: int
+    seed: int
+
+
+class Shuffled(Sampler[Draw]):
+    """Draws in an order that depends on ``seed`` and ``epoch`` alone; set ``epoch`` before each.
+
+    Of each source only a share of its slices is drawn, another one in each epoch.
+    """
+
+    def __init__(self, sources: Sequence[int], shares: Sequence[float], seed: int) -> None:
+        self._members = [np.flatnonzero(np.array(sources) == s) for s in range(len(shares))]
+        self._counts = [
+            max(1, round(len(m) * share)) if len(m) else 0
+            for m, share in zip(self._members, shares, strict=True)
+        ]
+        self._seed, self.epoch = seed, 0
+
+    def __len__(self) -> int:
+        """Return the number of draws in an epoch."""
+        return sum(self._counts)
+
+    def __iter__(self) -> Iterator[Draw]:
+        """Yield the epoch's draws."""
+        rng = np.random.default_rng((self._seed, self.epoch))
+        chosen = np.concatenate(
+            [rng.permutation(m)[:n] for m, n in zip(self._members, self._counts, strict=True)]
+        )
+        seeds = rng.integers(0, 2**32, len(chosen), dtype=np.uint32)
+        for index, seed in zip(rng.permutation(chosen), seeds, strict=True):
+            yield Draw(int(index), int(seed))
+
+
+class TrainingSlices(Dataset[Item]):
+    """Items are ``(image, mask, patient)``, randomly changed windows around the body.
+
+    ``image`` is ``(1, H, W)`` float32 in 0..1; ``mask`` of the same shape is 0, 1 or ``UNKNOWN``.
+    The same :class:`Draw` gives the same item, whatever was drawn before.
+    """
+
+    def __init__(self, slices: Sequence[LabelledSlice], recipe: Recipe) -> None:
+        self._slices = slices
+        self._crop = recipe.crop is not None
+        self._transform = build_augmentation(
+            recipe.augmentation, recipe.crop or (recipe.size, recipe.size)
+        )
+
+    def __len__(self) -> int:
+        """Return the number of slices."""
+        return len(self._slices)
+
+    def __getitem__(self, draw: Draw) -> Item:
+        """Return one item."""
+        item = self._slices[draw.number]
+        shift = _to_centre(item.image) if self._crop else (0, 0)
+        self._transform.set_random_state(draw.seed)
+        changed = self._transform(
+            {
+                "image": _tensor(_shifted(item.image, shift)) / 255,
+                "mask": _tensor(_shifted(item.mask, shift)),
+            }
+        )
+        # MONAI's own tensors would double the time of a backward pass
+        image, mask = (convert_to_tensor(changed[k], track_meta=False) for k in ("image", "mask"))
+        return image.clamp(0, 1), mask, item.patient
+
+
+class WholeSlices(Dataset[Item]):
+    """Items are ``(image, mask, patient)`` as above: whole slices, unchanged."""
+
+    def __init__(self, slices: Sequence[LabelledSlice]) -> None:
+        self._slices = slices
+
+    def __len__(self) -> int:
+        """Return the number of slices."""
+        return len(self._slices)
+
+    def __getitem__(self, index: int) -> Item:
+        """Return one item."""
+        item = self._slices[index]
+        return _tensor(item.image) / 255, _tensor(item.mask), item.patient
+
+
+def _tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels.astype(np.float32)[None])
+
+
+def _to_centre(image: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return the shift (y, x) that brings the body's centre of mass to the slice's centre."""
+    body = image > 25
+    total = max(int(body.sum()), 1)
+    y, x = (float(body.sum(1 - axis) @ np.arange(n)) / total for axis, n in enumerate(image.shape))
+    return round(image.shape[0] / 2 - y), round(image.shape[1] / 2 - x)
+
+
+def _shifted(pixels: NDArray[np.uint8], shift: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the picture moved by ``shift``; what comes in from outside is 0."""
+    result = np.zeros_like(pixels)
+    to, start = [], []
+    for n, by in zip(pixels.shape, shift, strict=True):
+        to.append(slice(max(by, 0), n + min(by, 0)))
+        start.append(slice(max(-by, 0), n - max(by, 0)))
+    result[tuple(to)] = pixels[tuple(start)]
+    return result

@@ -1,0 +1,53 @@
+"""One training slice: pixels, labels and where they are unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancseg.segmentation.checkpoint import Preprocessing
+from pancseg.segmentation.preprocess import SliceGrid
+
+UNKNOWN = 2
+"""Value of a mask where nobody knows what is there."""
+
+
+@dataclass(frozen=True)
+class LabelledSlice:
+    """One slice as the network sees it.
+
+    Attributes:
+        patient: cohort and number.
+        split: ``train`` or ``val``.
+        image: uint8 ``(y, x)``, the window scaled to 0..255.
+        mask: uint8 ``(y, x)``: 0, 1 (pancreas) or ``UNKNOWN``.
+        source: number of the source it came from.
+    """
+
+    patient: str
+    split: str
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+    source: int = 0
+
+
+def grid_of(shape: tuple[int, ...], preprocessing: Preprocessing) -> SliceGrid:
+    """Return the maps to the network's grid for slices whose spacing is unknown (taken as 1 mm)."""
+    settings = preprocessing.model_copy(update={"smallest_field_mm": 1.0})
+    return SliceGrid.for_slices((shape[0], shape[1]), (1.0, 1.0), settings)
+
+
+def on_network_grid(
+    image_hu: NDArray[Any], mask: NDArray[Any], known: NDArray[Any], grid: SliceGrid
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return a slice ``(y, x)`` as the network sees it, in 0..255, and its mask."""
+    image = np.rint(grid.to_network(image_hu[None])[0] * 255).astype(np.uint8)
+    inside = grid.share(mask[None])[0] >= 0.5
+    result = inside.astype(np.uint8)
+    if not known.all():
+        result[grid.share(~known[None])[0] > 0.01] = UNKNOWN
+        image[result == UNKNOWN] = 0
+    return image, result

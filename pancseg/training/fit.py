@@ -1,0 +1,275 @@
+"""The training loop: recipe + slices → run folder with a checkpoint per epoch, by Lightning."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from torch.utils.data import DataLoader
+
+from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, weights_of
+from pancseg.segmentation.location_prior import Map
+from pancseg.system.whole_files import write_whole
+from pancseg.training.averaging import KeepLastEpochs, write_mean
+from pancseg.training.batch_norm import recompute, typical
+from pancseg.training.callbacks import Record
+from pancseg.training.data.dataset import Item, Shuffled, TrainingSlices, WholeSlices
+from pancseg.training.data.labelled_slice import LabelledSlice
+from pancseg.training.data.load import TrainingData
+from pancseg.training.hardware import (
+    DEFAULT_HARDWARE,
+    Hardware,
+    check_hardware,
+    is_first_process,
+    layout,
+    precision_of,
+    prepare_cpu,
+    trainer_on,
+)
+from pancseg.training.location_prior import places_in
+from pancseg.training.module import SliceSegmentation, start_head
+from pancseg.training.recipe import Recipe
+from pancseg.training.run_folder import begin, note_environment
+
+FINISHED = "finished.json"
+
+
+class SeedEachEpoch(Callback):
+    """Make an epoch's random numbers depend on the recipe's seed and its number alone.
+
+    So a run that was stopped and goes on sees the same windows, order and dropout as a whole one.
+    """
+
+    def __init__(self, seed: int, order: Shuffled) -> None:
+        self._seed, self._order = seed, order
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Set the order of the epoch to go on with: processes draw before that epoch starts."""
+        self._order.epoch = int(checkpoint["epoch"]) + 1
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Seed torch (dropout) and the order of the slices with their random changes."""
+        torch.manual_seed(self._seed + 1_000_003 * module.current_epoch)
+        self._order.epoch = module.current_epoch
+
+
+class ShareThreads(Callback):
+    """Give each process its share of the threads, after Lightning has taken all cores for them."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self._hardware = hardware
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """See Lightning; it sets threads of its own when it starts several processes."""
+        prepare_cpu(self._hardware, trainer.num_devices)
+
+
+class Stop(EarlyStopping):
+    """Stops also when the checkpoint to go on from is of the epoch that decided it."""
+
+    @property
+    def state_key(self) -> str:
+        """Name in checkpoints: Lightning's own, as in those of before this class."""
+        return f"EarlyStopping{ {'monitor': self.monitor, 'mode': self.mode}!r}"
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """See Lightning; a run that was killed between the decision and its end trains no more."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+
+class Recompute(Callback):
+    """Measure BatchNorm's statistics anew before each validation."""
+
+    def __init__(self, slices: Sequence[LabelledSlice]) -> None:
+        self._slices = slices
+
+    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Replace the running averages; training itself takes those of its batches."""
+        assert isinstance(module, SliceSegmentation)
+        with trainer.precision_plugin.forward_context():
+            recompute(module.network, self._slices, module.device)
+
+
+def train(
+    recipe: Recipe,
+    data: TrainingData,
+    run: Path,
+    *,
+    hardware: Hardware = DEFAULT_HARDWARE,
+    progress: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Train a network and return the path of the checkpoint to use, as the recipe's ``keep`` says.
+
+    Stopped anywhere, the same call goes on from the last whole epoch as if never stopped; a
+    training that has come to its end is left as it is.
+
+    Args:
+        recipe: what to train.
+        data: the slices.
+        run: the run folder; gets ``recipe.yaml``, ``data.json``, ``split.json``,
+            ``environment.json``, ``metrics.csv``, ``curve.png``, ``last.ckpt`` (to go on from),
+            ``last.safetensors`` and ``last.json`` (the newest epoch's network and its validation
+            Dice per patient), ``best.safetensors`` and ``best.json`` (the epoch's with the highest
+            mean Dice); where the recipe keeps the mean, ``last_epochs`` and ``mean.safetensors``;
+            at the end ``finished.json``. Of several processes the first one writes.
+        hardware: where and how to compute.
+        progress: show a progress bar.
+        report: called with one line after each epoch.
+
+    Raises:
+        ValueError: as :func:`check`; the run folder belongs to another recipe or other data, or its
+            ``last.ckpt`` is damaged; the slices are not usable; or the loss stopped being finite.
+    """
+    check(recipe, hardware)
+    order, training, validation = _loaders(recipe, data, hardware.workers)
+    places = places_in(data.slices, recipe.places)
+    if is_first_process():
+        begin(run, recipe, data)
+    weights = run / f"{recipe.keep}.safetensors"
+    if (run / FINISHED).exists():
+        return weights
+    if is_first_process():
+        used = {"precision": precision_of(hardware), "layout": str(layout(hardware))}
+        note_environment(run, {**asdict(hardware), **used})
+    seed_everything(recipe.seed, verbose=False)
+    module = SliceSegmentation(recipe, len(order), _patients(data), hardware)
+    if recipe.init_from:
+        module.network.load_state_dict(load_checkpoint(recipe.init_from).tensors())
+    elif recipe.head_start:
+        start_head(module.network, recipe.head_start)
+
+    def export(path: Path) -> None:
+        _export(module, recipe, data, places).save(path)
+
+    callbacks: list[Callback] = [
+        ShareThreads(hardware),
+        SeedEachEpoch(recipe.seed, order),
+        Record(run, export, report),
+    ]
+    callbacks += _wanted(recipe, data, run, export)
+    if progress:
+        callbacks.append(RichProgressBar(leave=False))
+    trainer = trainer_on(
+        hardware, max_epochs=recipe.epochs, callbacks=callbacks, enable_progress_bar=progress
+    )
+    _check_share(len(order), trainer.world_size, recipe.batch_size)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")  # about its own internals
+        trainer.fit(module, training, validation, ckpt_path=_start(run / "last.ckpt"))
+    if trainer.is_global_zero:
+        if recipe.keep == "mean":
+            write_mean(run, recomputed=_known(data) if recipe.batch_norm == "recomputed" else ())
+        last = json.loads((run / "last.json").read_text())
+        text = json.dumps({"epochs": last["epoch"] + 1, "weights": weights.name})
+        write_whole({run / FINISHED: f"{text}\n".encode()})
+    return weights
+
+
+def _wanted(
+    recipe: Recipe, data: TrainingData, run: Path, export: Callable[[Path], None]
+) -> Iterator[Callback]:
+    """Yield what the recipe asks for, and the checkpoint of each epoch."""
+    if recipe.batch_norm == "recomputed":
+        yield Recompute(_known(data))
+    if recipe.keep == "mean":
+        yield KeepLastEpochs(run, export, recipe.mean_epochs)
+    if recipe.patience:
+        yield Stop("val_loss", patience=recipe.patience, check_finite=False)
+    yield ModelCheckpoint(dirpath=run, filename="last", enable_version_counter=False)
+
+
+def check(recipe: Recipe, hardware: Hardware) -> None:
+    """Refuse what a training cannot begin with; quick, so that it can be asked before all else.
+
+    Raises:
+        ValueError: hardware that is not there or that Lightning does not know, or weights to begin
+            with that are another network's.
+        FileNotFoundError: no weights to begin with.
+    """
+    check_hardware(hardware)
+    if recipe.init_from:
+        first = load_checkpoint(recipe.init_from)
+        if first.network != recipe.network:
+            raise ValueError(
+                f"init_from: these are weights of {first.network}, and the recipe trains "
+                f"{recipe.network}"
+            )
+
+
+def _check_share(draws: int, devices: int, batch_size: int) -> None:
+    """Refuse devices that would have no batch in an epoch."""
+    each = math.ceil(draws / devices)
+    if each < batch_size:
+        whose = "" if devices == 1 else f" for each of {devices} devices"
+        raise ValueError(
+            f"{each} training slices{whose} are fewer than one batch of {batch_size}; take a "
+            "smaller batch_size" + ("" if devices == 1 else ", or fewer --devices")
+        )
+
+
+def _start(last: Path) -> str | None:
+    """Return the checkpoint to go on from, if there is one."""
+    if not last.exists():
+        return None
+    if not zipfile.is_zipfile(last):
+        raise ValueError("last.ckpt is damaged; delete it to begin the training again")
+    return str(last)
+
+
+def _known(data: TrainingData) -> list[LabelledSlice]:
+    """Return the training slices to measure BatchNorm's statistics on."""
+    return typical([s for s in data.slices if s.split == "train"])
+
+
+def _patients(data: TrainingData) -> set[str]:
+    """Return the validation patients of whom there are slices."""
+    return {s.patient for s in data.slices if s.split == "val"}
+
+
+def _loaders(
+    recipe: Recipe, data: TrainingData, workers: int
+) -> tuple[Shuffled, DataLoader[Item], DataLoader[Item]]:
+    """Return the order of the training slices, and the loaders of both splits."""
+    training = [s for s in data.slices if s.split == "train"]
+    validation = [s for s in data.slices if s.split == "val"]
+    for split, members in (("training", training), ("validation", validation)):
+        if not members:
+            raise ValueError(f"the {split} set is empty: no slice of the data belongs to it")
+    if both := {s.patient for s in training} & {s.patient for s in validation}:
+        raise ValueError(f"patients in both splits: {', '.join(sorted(both))}")
+    order = Shuffled([s.source for s in training], data.shares, recipe.seed)
+    common: dict[str, Any] = {
+        "batch_size": recipe.batch_size,
+        "num_workers": workers,
+        "generator": torch.Generator(),  # of its own: it must not draw from torch's
+    }
+    return (
+        order,
+        DataLoader(TrainingSlices(training, recipe), sampler=order, drop_last=True, **common),
+        DataLoader(WholeSlices(validation), **common),
+    )
+
+
+def _export(
+    module: SliceSegmentation, recipe: Recipe, data: TrainingData, places: Map | None
+) -> Checkpoint:
+    return Checkpoint(
+        network=recipe.network,
+        preprocessing=data.preprocessing,
+        provenance=data.provenance,
+        places=places,
+        weights=weights_of(module.network),
+        dropout=recipe.dropout,
+    )

@@ -1,0 +1,107 @@
+"""``python -m pancseg.training.scoring WEIGHTS --slices SET --data DIR``: Dice on stored slices.
+
+The val patients' slices at their own resolution, probabilities resampled back and thresholded as
+the segmenter does, without its 3-D cleaning. Pictures of a part of a slice (boxes) are scored
+inside it, apart from whole slices: a box around the organ leaves less to be mistaken.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import typer
+
+from pancseg.segmentation import engines
+from pancseg.segmentation.checkpoint import load_checkpoint
+from pancseg.training.data.slice_set import SliceSet, load_slice_set
+from pancseg.training.data.slices import native_slices
+from pancseg.training.predictions import found_in
+
+
+class Score(NamedTuple):
+    """One validation patient's whole slices, or boxes.
+
+    Attributes:
+        slices: slices with pancreas.
+        dice: hard Dice over these slices pooled; 0 where there are none.
+        empty: slices without pancreas.
+        false_alarms: those among them in which something was found.
+        false_pixels: what was found in them, at the slices' own resolution.
+    """
+
+    slices: int
+    dice: float
+    empty: int
+    false_alarms: int
+    false_pixels: int
+
+
+def validate(
+    weights: str, slice_set: SliceSet, data: Path, *, threads: int = 2
+) -> dict[tuple[str, str], Score]:
+    """Return a score for each validation patient, keyed by ``whole`` or ``box`` and the patient.
+
+    Raises:
+        ValueError: no stored slice of the set is for validation.
+    """
+    checkpoint = load_checkpoint(weights)
+    probabilities = engines.build(checkpoint, threads, engines.pick(), "fp32")
+    counts: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * 6)
+    for source in slice_set.sources:
+        for native in native_slices(source, data):
+            if native.split != "val":
+                continue
+            found = found_in(native, probabilities, checkpoint)
+            count = counts["whole" if source.box is None else "box", native.patient]
+            size = int(np.count_nonzero(found))
+            if native.mask.any():
+                count[0] += 1
+                count[1] += 2 * int(np.count_nonzero(found & native.mask))
+                count[2] += size + int(np.count_nonzero(native.mask))
+            else:
+                count[3] += 1
+                count[4] += size > 0
+                count[5] += size
+    if not counts:
+        raise ValueError("no stored slice of this set is for validation (phantoms are not stored)")
+    return {
+        key: Score(n, overlap / max(total, 1), *empties)
+        for key, (n, overlap, total, *empties) in sorted(counts.items(), reverse=True)
+    }
+
+
+def main(
+    weights: Annotated[str, typer.Argument(help="A shipped checkpoint's name or a file.")],
+    slices: Annotated[str, typer.Option(help="A shipped slice set's name or a YAML file.")],
+    data: Annotated[Path, typer.Option(help="Folder that its sources are relative to.")],
+) -> None:
+    """Print the validation Dice per patient as a Markdown table."""
+    try:
+        slice_set = load_slice_set(slices)
+        scores = validate(weights, slice_set, data)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"pancseg: {error}") from error
+    columns = ("what", "patient", "slices with pancreas", "Dice", "slices without")
+    print("|", " | ".join((*columns, "with a false alarm", "false pixels")), "|")
+    print("|---|---|" + "--:|" * 5)
+    for (what, patient), s in scores.items():
+        empty = (s.empty, s.false_alarms, s.false_pixels)
+        print("|", " | ".join(map(str, (what, patient, s.slices, f"{s.dice:.3f}", *empty))), "|")
+    for what in ("whole", "box"):
+        for cohort in sorted({source.cohort for source in slice_set.sources}):
+            dice = [
+                s.dice
+                for (w, p), s in scores.items()
+                if w == what and p.rpartition("-")[0] == cohort and s.slices
+            ]
+            if dice:
+                spread = np.std(dice, ddof=1) if len(dice) > 1 else 0.0
+                title = f"{what}, {cohort}" if cohort else what
+                print(f"\n{title}: mean Dice {np.mean(dice):.3f} ± {spread:.3f}, N={len(dice)}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,148 @@
+"""Settings that fail, or give less than they ask for, are refused before any scan is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import SimpleITK as sitk
+from command_line import call
+
+from pancseg import features
+from pancseg.features.expected_names import feature_names
+from pancseg.features.settings import FeatureSettings, load_feature_settings
+from pancseg.processing import fingerprint
+
+IBSI = "pancseg: {mode: ibsi}\n"
+BOTH = ("", IBSI)
+
+
+def loaded(folder: Path, text: str) -> FeatureSettings:
+    (folder / "mine.yaml").write_text(text)
+    return load_feature_settings(folder / "mine.yaml")
+
+
+@pytest.mark.parametrize("mode", BOTH)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("setting: {binWidth: '1e7'}", r"setting.binWidth: '1e7' is text, .* write 10000000$"),
+        ("imageType: {Original: {binWidth: '9'}}", "imageType.Original.binWidth: '9' is text"),
+        ("imageType: {LoG: {sigma: ['1']}}", r"imageType.LoG.sigma: '1' is text.* write 1$"),
+        ("setting: {binWidth: 'inf'}", "binWidth: 'inf' is text, not a number; give a finite"),
+        ("setting: {resegmentRange: [0, inf]}", r"resegmentRange: 'inf' is text.* write \.inf"),
+        ("setting: {resegmentRange: [a, 9]}", "resegmentRange: 'a' is text.* give a number"),
+        ("setting: {resegmentRange: [0, .nan]}", "setting.resegmentRange: nan cannot be used"),
+        ("setting: {resegmentRange: [1, 2, 3]}", "has 3 values and needs 1 to 2"),
+        ("setting: {resampledPixelSpacing: [1, 1]}", r"Spacing: \[1, 1\] has 2 values and needs 3"),
+        ("setting: {resampledPixelSpacing: 1}", r"Spacing: 1 is no list of numbers, such as \[1\]"),
+        ("setting: {binWidth: [10]}", r"setting.binWidth: \[10\] is not a number"),
+        ("setting: {binWidth: true}", "setting.binWidth: True is not a number"),
+        ("setting: {binWidth: null}", "setting.binWidth is empty; give a number, or leave it out"),
+        ("setting: {binWidth: .inf}", "setting.binWidth: inf cannot be used"),
+        ("setting: {label: tumour}", "setting.label: 'tumour' is text, not a"),
+        ("setting: {label: 1.5}", "label"),
+        ("featureClass: {firstorder: Mean}", "firstorder .*list"),
+        ("featureClass: {glcm: [Idm, Homogeneity1]}", "Homogeneity1 has no value, as pyradiomics"),
+        ("featureClass: {glcm: [Homogeneity1]}", r"glcm gives no feature \(Homogeneity1\)"),
+    ],
+)
+def test_what_would_fail_or_give_nothing_is_refused(
+    mode: str, text: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        features.check(loaded(tmp_path, mode + text))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("imageType: {LoG: {}}", "imageType LoG gives no feature; it needs sigma"),
+        ("imageType: {Wavelet: {wavelet: gaus1}}", "cannot be used: ValueError: .* gaus1 is a"),
+        ("featureClass: {shape2D: }", "shape2D gives no feature; it needs force2D"),
+        ("setting: {geometryTolerance: '1e-3'}", "geometryTolerance: '1e-3' is .* write 0.001"),
+        (
+            "imageType: {Original: {}, LoG: {sigma: [2]}}\nfeatureClass: {shape: }",
+            "LoG gives no feature; shapes alone are asked for",
+        ),
+    ],
+)
+def test_so_is_what_only_pyradiomics_would_pass_over(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        features.check(loaded(tmp_path, text))
+
+
+def test_a_filter_without_its_package_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "skimage.feature", None)
+    with pytest.raises(ValueError, match="LBP2D gives no feature; it needs the package scikit-ima"):
+        features.check(loaded(tmp_path, "imageType: {Original: {}, LBP2D: {}}"))
+
+
+@pytest.mark.parametrize("mode", BOTH)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "setting: {resegmentRange: [-10, .inf]}",
+        "setting: {resegmentRange: null, label: null, binCount: null}",
+        "setting: {binWidth: null, binCount: 32}",
+        "setting: {binWidth: 1e1, resegmentRange: [-1e+3, 5e2]}",
+        "imageType: {Original: {}, LoG: {sigma: [30, 0.1]}}",
+        "featureClass: {shape: [Compactness1], firstorder: [StandardDeviation], glcm: []}",
+        "setting: {resampledPixelSpacing: [0, 0, 5.0], binWidth: 0.0001}",
+    ],
+)
+def test_what_can_be_measured_passes(mode: str, text: str, tmp_path: Path) -> None:
+    features.check(loaded(tmp_path, mode + text))
+
+
+def test_a_tolerance_of_pyradiomics_is_a_number(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, "setting: {geometryTolerance: 1e-6}")
+    features.check(settings)
+    assert settings.parameters["setting"]["geometryTolerance"] == 1e-6
+
+
+def test_settings_that_leave_nothing_say_why(tmp_path: Path) -> None:
+    text = "pancseg: {mode: ibsi, ibsi: {outlier_sigma: 0.0001}}"
+    with pytest.raises(ValueError, match=r"leave nothing to measure: .* voxels are left"):
+        features.check(loaded(tmp_path, text))
+
+
+def test_infinity_is_in_the_settings_json_and_hash(tmp_path: Path) -> None:
+    ends = ["[-10, .inf]", "[-.inf, -10]"]
+    both = [loaded(tmp_path, f"setting: {{resegmentRange: {end}}}") for end in ends]
+    kept = [s.model_dump(mode="json")["parameters"]["setting"]["resegmentRange"] for s in both]
+    assert kept == [[-10, ".inf"], ["-.inf", -10]]
+    mirrored = loaded(tmp_path, "setting: {resegmentRange: [-10, -.inf]}")
+    assert fingerprint.of_settings(mirrored) != fingerprint.of_settings(both[0])
+
+
+@pytest.mark.parametrize(
+    "setting", ["{minimumROISize: 99999}", "{resegmentRange: [0.5, 0.6], resegmentMode: relative}"]
+)
+def test_names_do_not_depend_on_what_a_block_lacks(setting: str, tmp_path: Path) -> None:
+    assert len(feature_names(loaded(tmp_path, f"setting: {setting}"))) == 107
+
+
+def test_thick_slices_go_with_an_empty_setting(phantom, tmp_path: Path) -> None:
+    text = "pancseg: {mode: ibsi, thick_slices: {above_mm: 1, spacing_mm: [4, 4, 4]}}\nsetting:\n"
+    settings = loaded(tmp_path, text)
+    features.check(settings)
+    region = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
+    assert features.measure(phantom.image, region, settings).spacing_mm == (4, 4, 4)
+
+
+def test_a_command_says_so_in_one_line(cohort: Path, tmp_path: Path) -> None:
+    """With exit code 2, and before any scan is read."""
+    (tmp_path / "mine.yaml").write_text("setting: {binWidth: '1e1'}")
+    out = tmp_path / "out"
+    arguments = ("extract", cohort, "--out", out, "--config", tmp_path / "mine.yaml")
+    code, printed, error = call(*arguments, "--workers", "0")
+    assert (code, printed) == (2, "")
+    assert "setting.binWidth: '1e1' is text, not a number; write 10\n" in error
+    assert "Traceback" not in error
+    assert not (out / "features.csv").exists()

@@ -1,0 +1,64 @@
+"""Settings: presets by name, files by path, unknown keys refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pancseg import features
+from pancseg.features.settings import load_feature_settings, preset_folder, preset_names
+
+
+def test_presets_are_there_valid_and_explained() -> None:
+    assert {"pancreas_ct", "pyradiomics_default"} <= set(preset_names())
+    for name in preset_names():
+        settings = load_feature_settings(name)
+        assert settings.name == name
+        features.check(settings)
+        assert f"`{name}`" in (preset_folder() / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pancseg: {backnd: x}", "backnd"),
+        ("pancseg: {thick_slices: {above_mm: -1, spacing_mm: [2, 2, 2]}}", "greater than 0"),
+        ("- a list", "a mapping is expected"),
+        ("a: [", "not YAML"),
+        ("1: 2", "1 is no key of settings; keys are words"),
+        ("", "a mapping is expected"),
+        (
+            "setting: {binWidth: 5}\nsetting: {}",
+            "the settings file is not YAML: 'setting' stands tw",
+        ),
+        ("setting:\n  binWidth: 5\n  binWidth: 6", "'binWidth' stands twice, in line 3 again"),
+        ("pancseg: {quality: {slice_mm: {warn_above: .nan}}}", "null switches a limit off"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_feature_settings(tmp_path / "mine.yaml")
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_key_may_stand_once_in_each_mapping_and_be_merged(tmp_path: Path) -> None:
+    text = "a: &a {binWidth: 5}\nb: {<<: *a, binWidth: 6}\nc: {<<: *a}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    found = load_feature_settings(tmp_path / "mine.yaml").parameters
+    assert found == {"a": {"binWidth": 5}, "b": {"binWidth": 6}, "c": {"binWidth": 5}}
+    text = "a: &a {x: 1}\np: {q: &b {<<: *a, x: 2}}\nc: {<<: *b}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    assert load_feature_settings(tmp_path / "mine.yaml").parameters["c"] == {"x": 2}
+
+
+def test_an_unknown_preset_lists_the_known_ones() -> None:
+    with pytest.raises(FileNotFoundError, match="pancreas_ct, pancreas_ct_filters, pyr"):
+        load_feature_settings("pancreas_mri")
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_feature_settings().name = "other"

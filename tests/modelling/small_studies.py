@@ -1,0 +1,41 @@
+"""Small studies for tests: one block of features, one recipe."""
+
+import numpy as np
+
+from pancseg.modelling import subtype, survival
+from pancseg.modelling.estimators.cox import survival_outcome
+from pancseg.modelling.estimators.preparation import preparation
+from pancseg.modelling.validation.nested_cv import Block, Recipe, Study
+
+
+def features(seed, n=100, p=40):
+    return np.random.default_rng(seed).normal(size=(n, p))
+
+
+def classes(x, strength, seed):
+    noise = np.random.default_rng([seed, 1]).logistic(size=len(x))
+    return (strength * x[:, 0] + noise > 0).astype(int)
+
+
+def times(x, strength, seed):
+    random = np.random.default_rng([seed, 2])
+    death = random.exponential(np.exp(-strength * x[:, 0]))
+    censored = random.exponential(2.0, len(x))
+    return survival_outcome(death < censored, np.minimum(death, censored))
+
+
+def study(x, y, model="elastic-net", repeats=1, seed=0, batch=None, shuffles=0):
+    names = tuple(f"f{j}" for j in range(x.shape[1]))
+    values = x if batch is None else np.column_stack([batch, x])
+    blocks = {"radiomics": Block(values, names, preparation(None, batch is not None))}
+    event = y if y.dtype.names is None else y["event"].astype(int)
+    kind = subtype if y.dtype.names is None else survival
+    task = (
+        subtype.SubtypeTask() if kind is subtype else survival.SurvivalTask(survival.time_grid(y))
+    )
+    smaller = int(min(event.sum(), len(event) - event.sum())) * 4 // 5
+    recipe = Recipe("radiomics", ("radiomics",), kind.MODELS[model](smaller, 0, seed), shuffles)
+    strata = event if batch is None else event + 2 * batch
+    return Study(
+        y, strata, np.arange(len(y)), blocks, [recipe], task, inner=3, repeats=repeats, seed=seed
+    )

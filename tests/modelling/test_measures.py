@@ -1,0 +1,209 @@
+"""Measures against scikit-learn, scikit-survival and lifelines."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from lifelines import CoxPHFitter
+from lifelines.utils import concordance_index
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sksurv.metrics import (
+    brier_score,
+    concordance_index_censored,
+    concordance_index_ipcw,
+    cumulative_dynamic_auc,
+    integrated_brier_score,
+)
+
+from pancseg.modelling.estimators.cox import (
+    CoxElasticNet,
+    censoring_survival,
+    kaplan_meier,
+    score_test,
+    survival_outcome,
+)
+from pancseg.modelling.estimators.survival_forest import MartingaleForest, martingale_residuals
+from pancseg.modelling.report.report import Section, html
+from pancseg.modelling.validation import calibration, measures
+
+
+def outcome(seed=0, n=60, ties=True):
+    random = np.random.default_rng(seed)
+    time = random.exponential(10, n)
+    return survival_outcome(random.random(n) < 0.6, time.round(0) + 1 if ties else time)
+
+
+def whole(score, pairs, weights=None):
+    n = len(score)
+    weights = np.ones((1, n)) if weights is None else weights
+    return measures.pair_measure([(np.arange(n), score, pairs)], weights)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_auc_and_average_precision_are_scikit_learns(seed):
+    random = np.random.default_rng(seed)
+    y, score = random.integers(0, 2, 50), random.normal(size=50).round(1)
+    weights = np.vstack([np.ones(50), random.integers(0, 4, (3, 50))]).astype(float)
+    auc = whole(score, measures.class_pairs(y), weights)
+    precision = measures.average_precision(y, score, weights)
+    for w, a, p in zip(weights, auc, precision, strict=True):
+        assert a == pytest.approx(roc_auc_score(y, score, sample_weight=w), abs=1e-9)
+        assert p == pytest.approx(average_precision_score(y, score, sample_weight=w), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_harrells_c_is_lifelines(seed):
+    y = outcome(seed)
+    score = np.random.default_rng(seed).normal(size=len(y)).round(1)
+    expected = concordance_index(y["time"], -score, y["event"])
+    assert whole(score, measures.harrell_pairs(y))[0] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_survival_measures_are_scikit_survivals(seed, ties):
+    y, train = outcome(seed, 80, ties), outcome(seed + 10, 120, ties)
+    y = y[y["time"] < train["time"].max()]  # it refuses others
+    random = np.random.default_rng(seed)
+    score = random.normal(size=len(y)).round(1)
+    times = np.array([3.0, 6.5, 9.0, 12.0])
+    curves = np.sort(random.random((len(y), len(times))), axis=1)[:, ::-1]
+    tau = 12.0
+    harrell = concordance_index_censored(y["event"], y["time"], score)[0]
+    assert whole(score, measures.harrell_pairs(y))[0] == pytest.approx(harrell, abs=1e-9)
+    uno = concordance_index_ipcw(train, y, score, tau=tau)[0]
+    assert whole(score, measures.uno_pairs(y, train, tau))[0] == pytest.approx(uno, abs=1e-9)
+    for t, auc in zip(times, cumulative_dynamic_auc(train, y, score, times)[0], strict=True):
+        found = whole(score, measures.horizon_pairs(y, train, t))[0]
+        assert found == pytest.approx(auc, abs=1e-9)
+    errors = measures.squared_errors(y, train, curves, times)
+    assert errors.mean(axis=0) == pytest.approx(brier_score(train, y, curves, times)[1], abs=1e-9)
+    whole_score = measures.integrated(errors, times).mean()
+    expected = integrated_brier_score(train, y, curves, times)
+    assert whole_score == pytest.approx(expected, abs=1e-9)
+
+
+def test_censoring_is_lifelines_reverse_kaplan_meier():
+    from lifelines import KaplanMeierFitter
+
+    y = outcome(1, ties=False)
+    curve = KaplanMeierFitter().fit(y["time"], ~y["event"])
+    at = np.array([2.0, 5.0, 9.0])
+    assert censoring_survival(y, at) == pytest.approx(curve.predict(at).to_numpy(), abs=1e-9)
+    own = KaplanMeierFitter().fit(y["time"], y["event"])
+    assert kaplan_meier(y, at) == pytest.approx(own.predict(at).to_numpy(), abs=1e-9)
+
+
+@pytest.mark.parametrize("penalizer", [0.0, 0.05])
+def test_the_quick_cox_fit_is_lifelines(penalizer):
+    x = np.random.default_rng(0).normal(size=(150, 4))
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    time = np.random.default_rng(1).exponential(np.exp(-x[:, 0]))
+    y = survival_outcome(np.random.default_rng(2).random(150) < 0.7, time)
+    exact = CoxElasticNet(penalizer, 0.5).fit(x, y)
+    quick = CoxElasticNet(penalizer, 0.5, exact=False).fit(x, y)
+    # lifelines rounds off the corner of the L1 penalty.
+    assert quick.coef_ == pytest.approx(exact.coef_, abs=1e-3)
+    if not penalizer:
+        frame = pd.DataFrame(x, columns=list("abcd")).assign(t=time, e=y["event"])
+        model = CoxPHFitter().fit(frame, "t", "e")
+        at = np.sort(y["time"][y["event"]])[[20, 50, 80]]  # between steps lifelines interpolates
+        curves = model.predict_survival_function(frame.head(5), times=at).to_numpy().T
+        assert exact.predict_survival(x[:5], at) == pytest.approx(curves, abs=1e-4)
+
+
+def test_the_score_test_is_the_log_rank_statistic():
+    from lifelines.statistics import logrank_test
+
+    y = outcome(5, ties=False)
+    group = np.random.default_rng(5).integers(0, 2, len(y)).astype(float)
+    a, b = y[group == 1], y[group == 0]
+    expected = logrank_test(a["time"], b["time"], a["event"], b["event"]).test_statistic
+    assert score_test(group[:, None], y)[0] == pytest.approx(expected, abs=1e-9)
+
+
+def test_rows_of_one_patient_are_drawn_together():
+    groups = np.array(["a", "a", "b", "c", "c", "c"])
+    weights = measures.bootstrap_weights(groups, 50, 0)
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, 3] == weights[:, 5]).all()
+    assert (weights[0] == 1).all()
+
+
+def test_the_calibration_line_is_a_logistic_regression():
+    random = np.random.default_rng(0)
+    logit = random.normal(size=200)
+    y = (random.logistic(size=200) < 0.6 * logit + 0.3).astype(int)
+    weights = np.vstack([np.ones(200), random.integers(0, 4, (3, 200))]).astype(float)
+    slope, intercept = calibration.logistic_line(y, 1 / (1 + np.exp(-logit)), weights)
+    for w, a, b in zip(weights, slope, intercept, strict=True):
+        model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
+        model.fit(logit[:, None], y, sample_weight=w)
+        assert a == pytest.approx(model.coef_[0, 0], abs=1e-5)
+        assert b == pytest.approx(model.intercept_[0], abs=1e-5)
+
+
+def test_the_cox_slope_is_lifelines():
+    y, random = outcome(4, 120, ties=False), np.random.default_rng(4)
+    score, fold = random.normal(size=120), random.integers(0, 5, 120)
+    weights = np.vstack([np.ones(120), random.integers(1, 4, (2, 120))]).astype(float)
+    found = calibration.cox_slope(y, score, fold, weights)
+    for w, slope in zip(weights, found, strict=True):
+        frame = pd.DataFrame({"t": y["time"], "e": y["event"], "x": score, "f": fold, "w": w})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # weights are not frequencies, it says
+            model = CoxPHFitter().fit(frame, "t", "e", strata=["f"], weights_col="w", robust=True)
+        assert slope == pytest.approx(model.params_["x"], abs=1e-4)  # it stops early
+
+
+def test_no_calibration_without_variation_or_with_perfect_predictions():
+    y, weights = np.tile([0, 1], 20), np.ones((1, 40))
+    assert np.isnan(calibration.logistic_line(y, np.full(40, 0.5), weights)[0]).all()
+    assert np.isnan(calibration.logistic_line(y, 0.1 + 0.8 * y, weights)[0]).all()
+    cox = outcome(0, 40)
+    assert np.isnan(calibration.cox_slope(cox, np.ones(40), np.zeros(40), weights)).all()
+    assert np.isnan(calibration.cox_slope(cox, -cox["time"], np.zeros(40), weights)).all()
+
+
+def test_the_forest_finds_a_threshold_that_no_cox_model_sees():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(600, 5))
+    time = random.exponential(np.where(np.abs(x[:, 0]) > 0.7, 1.0, 6.0))
+    y = survival_outcome(random.random(600) < 0.8, time)
+    forest, cox = (
+        MartingaleForest().fit(x[:400], y[:400]),
+        CoxElasticNet(0.01).fit(x[:400], y[:400]),
+    )
+    pairs = measures.harrell_pairs(y[400:])
+    assert whole(forest.predict(x[400:]), pairs)[0] > 0.65
+    assert whole(cox.predict(x[400:]), pairs)[0] < 0.58
+    curves = forest.predict_survival(x[400:], np.array([0.5, 2.0, 5.0]))
+    assert (np.diff(curves, axis=1) <= 0).all()
+    assert ((curves >= 0) & (curves <= 1)).all()
+
+
+def test_martingale_residuals_sum_to_zero():
+    assert martingale_residuals(outcome(2)).sum() == pytest.approx(0, abs=1e-9)
+
+
+def test_the_threshold_parts_what_can_be_parted():
+    y = np.array([0, 0, 1, 1])
+    assert measures.best_threshold(y, np.array([0.1, 0.2, 0.6, 0.9])) == pytest.approx(0.4)
+
+
+def test_an_interval_keeps_to_what_the_measure_can_be():
+    random = np.random.default_rng(0)
+    resampled = np.concatenate([[0.97], random.normal(0.97, 0.01, 500)])
+    wide = measures.estimate(resampled, by_fold=np.array([0.8, 1.0, 1.0, 1.0, 1.0]))
+    assert wide.high > 1
+    assert wide.within(0, 1) == measures.Estimate(wide.value, wide.low, 1.0)
+
+
+def test_a_page_shows_markdown_as_html_and_escapes_all_else():
+    part = Section("A <b>", ["**Bold** with `--option` and <script>`<i>`</script>"])
+    page = html("t", [part], {})
+    assert "<strong>Bold</strong> with <code>--option</code> and &lt;script&gt;" in page
+    assert "<code>&lt;i&gt;</code>" in page
+    assert "A &lt;b&gt;" in page

@@ -1,0 +1,241 @@
+"""The work on one scan: everything once, one outcome per row, and what the verdict does to it."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from pancseg import segmentation
+from pancseg.cohort.case import Case
+from pancseg.cohort.roi import parse_roi
+from pancseg.errors import OutputError
+from pancseg.features.settings import FeatureSettings, load_feature_settings
+from pancseg.phantom import Phantom
+from pancseg.processing.plan import Work
+from pancseg.processing.row import Outcome
+from pancseg.processing.scan import ScanTask, ScanWork
+from pancseg.quality.limits import Limits, QualityLimits
+from pancseg.scans.arrays import voxel_array
+from pancseg.scans.geometry import orient
+from pancseg.scans.reading import read_scan
+from pancseg.scans.writing import write_scan
+from pancseg.segmentation import Segmenter
+
+FEW = {
+    "setting": {"binWidth": 25},
+    "featureClass": {"firstorder": ["Mean"], "shape": ["MeshVolume", "Sphericity"]},
+}
+
+
+def settings_with(limits: QualityLimits | None = None, **setting: object) -> FeatureSettings:
+    """Return settings with three features, to be quick."""
+    parameters = {**FEW, "setting": {**FEW["setting"], **setting}}
+    preset = load_feature_settings("pyradiomics_default")
+    update = {"parameters": parameters, "quality": limits or QualityLimits()}
+    return preset.model_copy(update=update)
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return segmentation.load("monet_phantom", threads=2)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, phantom: Phantom) -> Path:
+    write_scan(phantom.image, tmp_path / "ct.nii.gz")
+    write_scan(sitk.Cast(phantom.mask > 0, sitk.sitkUInt8), tmp_path / "m.nii.gz")
+    return tmp_path
+
+
+def extract(folder: Path, settings: FeatureSettings, keep_failed: bool = False) -> Outcome:
+    work = ScanWork(Work("extract", settings, keep_failed=keep_failed))
+    case = Case("a", folder / "ct.nii.gz", folder / "m.nii.gz")
+    (outcome,) = work.outcomes(ScanTask((case,)))
+    return outcome
+
+
+def features_of(outcome: Outcome) -> dict[str, float | str]:
+    return {n: v for n, v in outcome.values.items() if n.startswith("original_")}
+
+
+def test_a_ready_mask_gives_the_bytes_of_the_mask_just_made(
+    folder: Path, segmenter: Segmenter
+) -> None:
+    """Axes and origin that NIfTI rounds, a ring, and the dropout's Dice: all the same."""
+    scan = orient(read_scan(folder / "ct.nii.gz")[:, :, 16:26], "SAL")
+    scan.SetOrigin((0.1, 1 / 3, -1e3 / 7))
+    write_scan(scan, folder / "turned.nrrd")
+    case = Case("a", folder / "turned.nrrd")
+    rows = (case, Case("a", case.image, roi="ring", mask_label=parse_roi("ring(1;6mm)")))
+    work = ScanWork(Work("run", settings_with(), keep_failed=True, uncertainty=2), segmenter)
+    new = folder / ".new-a.nii.gz"
+    told: list[Path] = []
+    first = []
+    for outcome in work.outcomes(ScanTask(rows, new_mask=new), told.append):
+        assert told == [new]
+        assert new.is_file()
+        first.append(outcome)
+    again = list(work.outcomes(ScanTask(rows, None, new, "monet_phantom"), told.append))
+    assert told == [new]
+    assert repr(again) == repr(first)
+    assert all(o.values["original_firstorder_Mean"] for o in first)
+    assert 0.3 < float(first[0].values["qc_uncertainty_dice"]) < 1
+    corrected = next(work.outcomes(ScanTask(rows[:1], None, new, "corrected")))
+    assert corrected.values["qc_mask_source"] == "corrected"
+    assert "qc_uncertainty_dice" not in corrected.values
+
+
+def test_scan_and_masks_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[str] = []
+    read = read_scan
+
+    def noted(path: Path, *, series_uid: str | None = None) -> sitk.Image:
+        found.append(path.name)
+        return read(path, series_uid=series_uid)
+
+    monkeypatch.setattr("pancseg.processing.scan.read_scan", noted)
+    write_scan(read(folder / "m.nii.gz"), folder / "n.nii.gz")
+    names = ("m", "n", "m", "gone", "gone")
+    rows = tuple(Case("a", folder / "ct.nii.gz", folder / f"{n}.nii.gz") for n in names)
+    outcomes = list(ScanWork(Work("extract", settings_with())).outcomes(ScanTask(rows)))
+    assert [o.reason for o in outcomes] == ["", "", "", "unreadable", "unreadable"]
+    assert outcomes[3].fact == outcomes[4].fact
+    assert sorted(found) == ["ct.nii.gz", "gone.nii.gz", "m.nii.gz", "n.nii.gz"]
+
+
+class Broken:
+    """A segmenter with a bug that counts its calls."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.checkpoint, self.calls = segmenter.checkpoint, 0
+
+    def segment(self, scan: sitk.Image) -> sitk.Image:
+        self.calls += 1
+        raise PermissionError("no output: a bug")
+
+
+def test_a_bug_in_the_network_costs_its_rows_only(folder: Path, segmenter: Segmenter) -> None:
+    broken = Broken(segmenter)
+    case = Case("a", folder / "ct.nii.gz")
+    rows = (case, Case("a", case.image, folder / "m.nii.gz"), case)
+    work = ScanWork(Work("run", settings_with()), broken)  # type: ignore[arg-type]
+    outcomes = list(work.outcomes(ScanTask(rows, folder / "new.nii.gz")))
+    assert [o.status for o in outcomes] == ["error", "pass", "error"]
+    assert outcomes[0].reason == "PermissionError"
+    assert broken.calls == 1
+    assert not (folder / "new.nii.gz").exists()
+
+
+def test_a_mask_that_cannot_be_written_stops_the_run(folder: Path, segmenter: Segmenter) -> None:
+    (folder / "file").write_text("in the way")
+    work = ScanWork(Work("segment", None), segmenter)
+    task = ScanTask((Case("a", folder / "ct.nii.gz"),), folder / "file" / "new.nii.gz")
+    with pytest.raises(OutputError):
+        list(work.outcomes(task))
+
+
+def test_what_fails_keeps_its_measures_and_no_features(folder: Path) -> None:
+    limits = QualityLimits(volume_ml=Limits(fail_below=1000))
+    outcome = extract(folder, settings_with(limits))
+    assert (outcome.status, outcome.reason) == ("fail", "volume")
+    assert features_of(outcome) == {}
+    assert outcome.values["qc_components"] == 1
+    assert float(outcome.values["qc_volume_ml"]) > 25
+    kept = extract(folder, settings_with(limits), keep_failed=True)
+    assert (kept.status, kept.reason, kept.fact) == ("fail", "volume", outcome.fact)
+    assert features_of(kept) == features_of(extract(folder, settings_with()))
+    assert len(features_of(kept)) == 3
+
+
+def test_shape_is_empty_where_the_region_is_cut_off(folder: Path) -> None:
+    scan, mask = (read_scan(folder / f"{name}.nii.gz") for name in ("ct", "m"))
+    inside = np.flatnonzero(voxel_array(mask).any(axis=(1, 2)))
+    first = int(inside[len(inside) // 4])
+    for name, image in (("ct", scan), ("m", mask)):
+        write_scan(image[:, :, first:], folder / f"{name}.nii.gz")
+    outcome = extract(folder, settings_with())
+    assert outcome.status == "warn"
+    assert "truncated" in outcome.reason.split(";")
+    assert "missing_values" not in outcome.reason
+    found = features_of(outcome)
+    shape = [n for n in found if "_shape_" in n]
+    assert len(shape) == 2
+    assert all(math.isnan(float(found[n])) for n in shape)
+    assert math.isfinite(float(found["original_firstorder_Mean"]))
+    assert outcome.values["qc_touches_edge"] == 1
+
+
+@pytest.mark.parametrize("mode", ["pyradiomics", "ibsi"])
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.9, ""), (0.7, "resegmented"), (0.3, "resegmented")]
+)
+def test_resegmentation_is_judged_in_both_modes(
+    mode: str, share: float, expected: str, folder: Path
+) -> None:
+    scan, mask = (voxel_array(read_scan(folder / f"{n}.nii.gz")) for n in ("ct", "m"))
+    limit = float(np.quantile(scan[mask == 1], share))
+    few = settings_with(resegmentRange=[-1000, limit]).model_copy(update={"mode": mode})
+    outcome = extract(folder, few)
+    left = np.mean(scan[mask == 1] <= limit)
+    assert outcome.values["qc_resegmented_share"] == pytest.approx(left, abs=1e-5)
+    assert outcome.reason == expected
+    assert outcome.status == ("pass" if not expected else "warn" if share > 0.5 else "fail")
+    assert bool(features_of(outcome)) == outcome.usable
+    plain = extract(folder, settings_with().model_copy(update={"mode": mode}))
+    assert "qc_resegmented_share" not in plain.values
+
+
+def test_resegmentation_is_judged_where_pyradiomics_corrects_masks(folder: Path) -> None:
+    mask = read_scan(folder / "m.nii.gz")
+    write_scan(mask[5:, :, :], folder / "m.nii.gz")
+    assert extract(folder, settings_with()).reason == "geometry"
+    both = settings_with(resegmentRange=[-1000, 90], correctMask=True)
+    scan = voxel_array(read_scan(folder / "ct.nii.gz"))[voxel_array(mask) == 1]
+    outcome = extract(folder, both, keep_failed=True)
+    assert outcome.values["qc_resegmented_share"] == pytest.approx(np.mean(scan <= 90), abs=1e-5)
+    assert len(features_of(outcome)) == 3
+
+
+def test_a_ring_is_measured_but_not_judged_as_an_organ(folder: Path) -> None:
+    work = ScanWork(Work("extract", settings_with()))
+    roi = parse_roi("ring(1;10mm)")
+    case = Case("a", folder / "ct.nii.gz", folder / "m.nii.gz", roi, roi="ring")
+    (outcome,) = work.outcomes(ScanTask((case,)))
+    assert (outcome.status, outcome.reason) == ("pass", "")
+    assert float(outcome.values["qc_median_hu"]) < 0
+    assert float(outcome.values["qc_fat_share"]) > 0.3
+
+
+def test_missing_values_are_told_beside_other_reasons(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pancseg import features
+
+    measure = features.measure
+
+    def with_nan(*arguments: object) -> object:
+        found = measure(*arguments)  # type: ignore[arg-type]
+        return found._replace(values={**found.values, "original_firstorder_Mean": math.inf})
+
+    monkeypatch.setattr(features, "measure", with_nan)
+    limits = QualityLimits(slice_mm=Limits(warn_above=1))
+    outcome = extract(folder, settings_with(limits))
+    assert (outcome.status, outcome.reason) == ("warn", "thick_slices;missing_values")
+    assert "1 values could not be computed: original_firstorder_Mean" in outcome.fact
+    assert math.isnan(float(outcome.values["original_firstorder_Mean"]))
+
+
+def test_tasks_can_be_sent_to_another_process(folder: Path) -> None:
+    cases = [Case("a", folder / "ct.nii.gz", roi=roi) for roi in ("pancreas", "tumour")]
+    for thing in (ScanTask(tuple(cases)), Work("run", settings_with(), "monet_phantom")):
+        assert pickle.loads(pickle.dumps(thing)) == thing
+
+
+def test_uncertainty_needs_a_network_with_dropout(segmenter: Segmenter) -> None:
+    with pytest.raises(ValueError, match="2 or more"):
+        ScanWork(Work("segment", None, uncertainty=1), segmenter)

@@ -1,0 +1,96 @@
+"""The segmenter finds the phantom's pancreas, on the scan's own grid, however it is stored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from pancseg import segmentation
+from pancseg.errors import UnusableCase
+from pancseg.phantom import Phantom, make_phantom
+from pancseg.scans.arrays import voxel_array
+from pancseg.scans.geometry import orient
+from pancseg.segmentation import Segmenter
+from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
+from pancseg.segmentation.engines import ENGINES
+from pancseg.segmentation.overlap import dice
+from pancseg.segmentation.postprocess import one_organ
+from pancseg.segmentation.preprocess import SliceGrid
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return segmentation.load("monet_phantom", threads=2)
+
+
+@pytest.fixture(scope="module")
+def upright(segmenter: Segmenter, phantom: Phantom) -> sitk.Image:
+    return segmenter.segment(phantom.image)
+
+
+def test_the_phantoms_pancreas_is_found(upright: sitk.Image, phantom: Phantom) -> None:
+    assert dice(voxel_array(upright) > 0, voxel_array(phantom.mask) > 0) > 0.75
+
+
+@pytest.mark.parametrize("axes", ["RAS", "SLP", "PIR"])
+def test_the_axes_of_the_file_do_not_matter(
+    axes: str, segmenter: Segmenter, phantom: Phantom, upright: sitk.Image
+) -> None:
+    turned = orient(phantom.image, axes)
+    mask = segmenter.segment(turned)
+    assert mask.GetPixelID() == sitk.sitkUInt8
+    for geometry in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(mask, geometry)() == getattr(turned, geometry)()
+    np.testing.assert_array_equal(voxel_array(orient(mask, "LPS")), voxel_array(upright))
+
+
+def test_a_scan_without_pancreas_is_said_to_have_none(segmenter: Segmenter) -> None:
+    air = sitk.GetImageFromArray(np.full((4, 64, 64), -1000, np.int16))
+    with pytest.raises(UnusableCase, match="no pancreas found in 4 slices") as caught:
+        segmenter.segment(air)
+    assert caught.value.code == "no_pancreas"
+
+
+def test_the_number_of_slices_at_a_time_does_not_matter(
+    segmenter: Segmenter, phantom: Phantom, upright: sitk.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmenter, "_at_once", 5)
+    changed = voxel_array(segmenter.segment(phantom.image)) != voxel_array(upright)
+    assert changed.mean() < 1e-5
+
+
+def plain_mask(image: sitk.Image, checkpoint: Checkpoint) -> np.ndarray:
+    """Every slice, by torch, the whole volume resampled by matrices."""
+    voxels = voxel_array(image)
+    x_mm, y_mm, _ = image.GetSpacing()
+    grid = SliceGrid.for_slices(voxels.shape[1:], (y_mm, x_mm), checkpoint.preprocessing)
+    low, high = grid.window_hu
+    scaled = (np.clip(voxels.astype(np.float32), low, high) - low) / (high - low)
+    slices = (grid.down_y @ scaled @ grid.down_x.T).astype(np.float32)
+    torch_cpu = ENGINES["torch"](checkpoint, 2)
+    probabilities = np.concatenate([torch_cpu(part) for part in np.array_split(slices, 4)])
+    found = grid.up_y @ probabilities @ grid.up_x.T >= 0.5
+    return one_organ(found, float(np.prod(image.GetSpacing())) / 1000)
+
+
+def test_all_that_is_done_for_speed_leaves_the_mask_as_it_is(segmenter: Segmenter) -> None:
+    """Thin slices, so that most are skipped; voxels within 1e-5 of the threshold may differ."""
+    image = make_phantom(4, size=(128, 128, 36), spacing_mm=(2.8, 2.8, 2.5)).image
+    expected = plain_mask(image, segmenter.checkpoint)
+    found = voxel_array(segmenter.segment(image)) > 0
+    assert expected.sum() > 1000
+    assert np.count_nonzero(found != expected) <= 1
+
+
+def test_few_slices_are_looked_at_and_all_on_request(
+    phantom: Phantom, caplog: pytest.LogCaptureFixture
+) -> None:
+    thin = sitk.Image(phantom.image)
+    thin.SetSpacing((2.8, 2.8, 1.0))  # a flat patient: what is found is flat as well
+    checkpoint = load_checkpoint("monet_phantom")
+    with caplog.at_level("DEBUG", logger="pancseg.segmentation"):
+        for height in (5.0, 0.0):
+            Segmenter(checkpoint, threads=2, least_height_mm=height).segment(thin)
+    few, every = (int(r.args[0]) for r in caplog.records if "slices went" in r.msg)
+    assert few < every == thin.GetDepth()
