@@ -1,6 +1,8 @@
-"""Owns the one exception that a cohort run turns into a row."""
+"""Every exception that a caller meets."""
 
 from __future__ import annotations
+
+from pancseg.reasons import EvaluationCode, ReasonCode
 
 
 class UnusableCase(Exception):
@@ -13,7 +15,7 @@ class UnusableCase(Exception):
         fact: what is wrong, with numbers, and the remedy. Never a path or a patient's identity.
     """
 
-    def __init__(self, code: str, fact: str) -> None:
+    def __init__(self, code: ReasonCode | EvaluationCode, fact: str) -> None:
         super().__init__(fact)
         self.code = code
         self.fact = fact
@@ -31,11 +33,11 @@ class CohortError(ValueError):
         self.problems = problems
 
 
-class Refusal(ValueError):
+class RunRefused(ValueError):
     """A run cannot be begun, or go on, as it was asked for; the message is for the user."""
 
 
-class Stopped(Exception):
+class RunStopped(Exception):
     """A strict run met a row that is not usable; what is finished is kept."""
 
 

@@ -6,7 +6,56 @@ print(markdown())"``. Knows nothing about how cases are judged.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+ReasonCode = Literal[
+    "unreadable",
+    "not_3d",
+    "not_scalar",
+    "one_slice",
+    "several_series",
+    "no_series",
+    "uneven_slices",
+    "tilted",
+    "not_hu",
+    "thick_slices",
+    "phase",
+    "duplicate",
+    "no_mask",
+    "no_pancreas",
+    "mask_exists",
+    "empty_mask",
+    "no_label",
+    "not_labels",
+    "several_labels",
+    "empty_region",
+    "geometry",
+    "volume",
+    "fragmented",
+    "truncated",
+    "gap",
+    "hu_range",
+    "fat",
+    "dense",
+    "uncertain",
+    "resegmented",
+    "too_small",
+    "fine_grid",
+    "not_flat",
+    "no_texture",
+    "many_levels",
+    "narrow_filter",
+    "wide_filter",
+    "missing_values",
+    "memory",
+    "timeout",
+    "killed",
+    "crashed",
+]
+"""Every code of ``qc_reasons`` but the names of exceptions, which are bugs."""
+
+EvaluationCode = Literal["no_prediction", "no_reference"]
+"""What only ``evaluate`` says of a pair of masks."""
 
 
 class Reason(NamedTuple):
@@ -26,7 +75,7 @@ class Reason(NamedTuple):
 _LOOK = "look at scan and mask; correct the mask, or accept it"
 _LIMIT = "use a better scan, or change the limit (`pancseg: quality:`)"
 
-REASONS: dict[str, Reason] = {
+REASONS: dict[ReasonCode, Reason] = {
     "unreadable": Reason(
         "fail",
         "no such file, no image, damaged, truncated, or a folder without DICOM",

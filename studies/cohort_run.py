@@ -247,14 +247,14 @@ def start(rounds: int = 3) -> None:
     """Print how long the first process and a worker take until they can work."""
     code = {
         "python": "pass",
-        "the parent's imports": "import pancseg.pipeline",
+        "the parent's imports": "import pancseg.pipeline.cohort_run",
         "a worker's imports": "import pancseg.running.worker",
         "a worker, ready": (
-            "from pancseg.running.executors.supervisor import Supervised\n"
-            "from pancseg.processing.plan import Work\n"
+            "from pancseg.running.executors.supervisor import SupervisedWorker\n"
+            "from pancseg.processing.plan import ProcessingPlan\n"
             "from pancseg.features.settings import load_feature_settings\n"
-            "work = Work('run', load_feature_settings('pancreas_ct'), 'monet_phantom')\n"
-            "child = Supervised(work, 1)\n"
+            "work = ProcessingPlan('run', load_feature_settings('pancreas_ct'), 'monet_phantom')\n"
+            "child = SupervisedWorker(work, 1)\n"
             "import time; began = time.perf_counter()\n"
             "child.start(); print(time.perf_counter() - began); child.stop()\n"
         ),

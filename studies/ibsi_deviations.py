@@ -16,7 +16,7 @@ from unittest.mock import patch
 import numpy as np
 import SimpleITK as sitk
 
-from pancseg import features
+from pancseg.features.extract import compute_features
 from pancseg.features.ibsi import compute, grid
 from pancseg.features.ibsi.compute import discretised
 from pancseg.features.settings import FeatureSettings, load_feature_settings
@@ -25,14 +25,14 @@ from pancseg.selftest.configurations import CT_IMAGE, CT_MASK, CT_REFERENCES
 from pancseg.selftest.score import read_references, score
 
 
-def aligned_corners(self: grid.Grid, axis: int, first: int, count: int) -> Any:
+def aligned_corners(self: grid.ResamplingGrid, axis: int, first: int, count: int) -> Any:
     """Return where pyradiomics puts voxels: corner on corner."""
     step = self.new_spacing_mm[axis] / self.spacing_mm[axis]
     places = 0.5 * (step - 1) + np.arange(first, first + count) * step
     return places.clip(0, self.shape[axis] - 1)
 
 
-def nearest_mask(inside: Any, target: grid.Grid, part: Any) -> Any:
+def nearest_mask(inside: Any, target: grid.ResamplingGrid, part: Any) -> Any:
     """Return the mask's nearest voxels."""
     places = [target.places(axis, part.start[axis], part.size[axis]) for axis in range(3)]
     return inside[np.ix_(*[np.floor(p + 0.5).astype(int) for p in places])]
@@ -60,7 +60,7 @@ def agreeing(folder: Path, change: Callable[[FeatureSettings, str], FeatureSetti
     for letter in "cd":
         settings = change(load_feature_settings(f"ibsi_{letter}"), letter)
         text = (folder / CT_REFERENCES.format(letter)).read_text(encoding="utf-8-sig")
-        values = features.measure(scan, region, settings).values
+        values = compute_features(scan, region, settings).values
         result = score(letter, values, read_references(text), ("_3D_avg", "_3D"))
         found.append(f"{result.agree}/{result.compared}")
     return found
@@ -81,7 +81,7 @@ def main(folder: Path) -> None:
     rows = [
         ("mode ibsi", same, nothing()),
         ("not rounded to whole HU", unrounded, nothing()),
-        ("corners aligned", same, patch.object(grid.Grid, "places", aligned_corners)),
+        ("corners aligned", same, patch.object(grid.ResamplingGrid, "places", aligned_corners)),
         ("nearest voxel of the mask", same, patch.object(grid, "interpolated_mask", nearest_mask)),
         ("bins at multiples", same, patch.object(compute, "discretised", multiples_of_the_width)),
         ("mode pyradiomics", plain, nothing()),

@@ -27,7 +27,7 @@ from pancseg.system.threads import available_cores
 from pancseg.training.data.labelled_slice import UNKNOWN
 from pancseg.training.data.slice_set import load_slice_set
 from pancseg.training.data.slices import read_slices
-from pancseg.training.scoring import Score, validate
+from pancseg.training.scoring import PatientDice, validate
 
 CALIBRATION_SLICES = 48
 ROUNDS, SLICES = 5, 40
@@ -82,7 +82,7 @@ def seconds_of(engine: Any, checkpoint: Checkpoint, threads: int) -> list[float]
     return spent
 
 
-def mean_of(scores: dict[tuple[str, str], Score], what: str) -> float:
+def mean_of(scores: dict[tuple[str, str], PatientDice], what: str) -> float:
     """Return the mean Dice over patients."""
     return float(np.mean([s.dice for (w, _), s in scores.items() if w == what and s.slices]))
 

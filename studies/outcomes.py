@@ -29,8 +29,8 @@ import psutil
 from pancseg.modelling.analysis import analyse, by_fold, main_measure, measured
 from pancseg.modelling.estimators.cox import score_test, survival_outcome
 from pancseg.modelling.estimators.preparation import Strongest
-from pancseg.modelling.inputs.join import Joined
-from pancseg.modelling.study import RADIOMICS, ModelSettings, Outcome, make_study
+from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.study import RADIOMICS, Endpoint, ModelSettings, make_study
 from pancseg.modelling.validation.canary import discrimination
 from pancseg.modelling.validation.measures import (
     bootstrap_weights,
@@ -38,15 +38,15 @@ from pancseg.modelling.validation.measures import (
     harrell_pairs,
     pair_measure,
 )
-from pancseg.modelling.validation.nested_cv import Study, only, validate
+from pancseg.modelling.validation.nested_cv import ValidationPlan, only, validate
 from pancseg.system.threads import available_cores
 
 
-def joined(x: np.ndarray, volume: np.ndarray | None = None, batch: object = None) -> Joined:
+def joined(x: np.ndarray, volume: np.ndarray | None = None, batch: object = None) -> JoinedTable:
     """Return a cohort of numbers."""
     index = pd.Index([f"P{i:04}" for i in range(len(x))])
     nothing = pd.DataFrame(index=index)
-    return Joined(
+    return JoinedTable(
         features=pd.DataFrame(x, index=index, columns=[f"f{j}" for j in range(x.shape[1])]),
         clinical=nothing,
         volume=nothing if volume is None else pd.DataFrame({"volume": volume}, index=index),
@@ -64,10 +64,12 @@ def outcome(kind: str, risk: np.ndarray, random: np.random.Generator) -> np.ndar
     return survival_outcome(death < censored, np.minimum(death, censored))
 
 
-def study_of(cohort: Joined, kind: str, y: np.ndarray, seed: int, repeats: int) -> Study:
+def study_of(
+    cohort: JoinedTable, kind: str, y: np.ndarray, seed: int, repeats: int
+) -> ValidationPlan:
     """Return the study that the command would do."""
     settings = ModelSettings(kind=kind, repeats=repeats, seed=seed)  # type: ignore[arg-type]
-    return make_study(cohort, Outcome(kind, y, ("outcome",)), settings)  # type: ignore[arg-type]
+    return make_study(cohort, Endpoint(kind, y, ("outcome",)), settings)  # type: ignore[arg-type]
 
 
 def noise(kind: str, seeds: int = 200, repeats: int = 1) -> None:
@@ -148,7 +150,7 @@ def site(kind: str, seeds: int = 5) -> None:
         print(f"{kind}, site, seed {seed}: {told[0]:.3f}, with ComBat {told[1]:.3f}", flush=True)
 
 
-def _say_verdict(cohort: Joined, kind: str, y: np.ndarray, seed: int) -> None:
+def _say_verdict(cohort: JoinedTable, kind: str, y: np.ndarray, seed: int) -> None:
     settings = ModelSettings(kind=kind, repeats=2, canary=0, seed=seed)  # type: ignore[arg-type]
     study = study_of(cohort, kind, y, seed, 2)
     print(f"seed {seed}:", *analyse(study, settings, available_cores()).verdict, flush=True)

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from small_cohort import NAMES, make_cohort
 
 from pancseg.phantom import Phantom, make_phantom
-from pancseg.running.options import Options
+from pancseg.running.options import RunOptions
 
 ROOT = Path(__file__).parents[1]
 
@@ -55,7 +55,7 @@ def block() -> sitk.Image:
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands work in this process unless they are told otherwise: quicker, and all the same."""
-    monkeypatch.setattr(Options, "workers_for", lambda self, scans: self.workers or 0)
+    monkeypatch.setattr(RunOptions, "workers_for", lambda self, scans: self.workers or 0)
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import runpy
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-from pancseg import segmentation
 from pancseg.phantom import Phantom
 from pancseg.scans.reading import read_scan
 from pancseg.scans.writing import write_scan
+from pancseg.segmentation.segmenter import load_segmenter
 
 
 def test_readme_block_runs(
@@ -27,8 +28,8 @@ def test_readme_block_runs(
     assert len([line for line in block.splitlines() if line.strip()]) <= 8
     monkeypatch.chdir(tmp_path)
     write_scan(phantom.image, "scan.nii.gz")
-    load = segmentation.load
-    monkeypatch.setattr(segmentation, "load", lambda: load("monet_phantom", threads=2))
+    phantoms = partial(load_segmenter, "monet_phantom", threads=2)
+    monkeypatch.setattr("pancseg.segmentation.segmenter.load_segmenter", phantoms)
     exec(compile(block, "README.md", "exec"), {})
     assert capsys.readouterr().out == "386 features\n"
     assert read_scan("pancreas.nii.gz").GetSize() == phantom.image.GetSize()

@@ -11,9 +11,9 @@ from conftest import ROOT
 from pancseg.reasons import REASONS, markdown
 
 OF_THE_RUN = {"crashed", "killed", "timeout"}
-"""Codes of what happens to a worker process (``running/supervised.py``)."""
+"""Codes of what happens to a worker process (``running/executors/supervisor.py``)."""
 
-CALLS = {"UnusableCase", "Finding", "_beyond", "note"}
+CALLS = {"UnusableCase", "Finding", "_beyond", "note", "noted"}
 
 
 def constants(node: ast.expr) -> Iterator[str]:
@@ -31,13 +31,13 @@ def codes_in(tree: ast.AST) -> Iterator[str]:
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             if name in CALLS and node.args:
                 yield from constants(node.args[0])
-            if name == "Outcome" and len(node.args) > 2:
+            if name == "CaseResult" and len(node.args) > 2:
                 yield from constants(node.args[2])
-        elif isinstance(node, ast.Assign):
-            (target, *_) = node.targets
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
             if isinstance(target, ast.Subscript) and getattr(target.value, "id", "") == "reasons":
                 yield from constants(target.slice)
-            elif getattr(target, "id", "") in ("_REFUSALS", "DUPLICATE"):
+            elif getattr(target, "id", "") == "_REFUSALS":
                 values = node.value.values if isinstance(node.value, ast.Dict) else [node.value]
                 for value in values:
                     yield from constants(value)

@@ -13,9 +13,9 @@ import SimpleITK as sitk
 from pancseg.errors import UnusableCase
 from pancseg.phantom import make_phantom
 from pancseg.scans.arrays import voxel_array
-from pancseg.segmentation import Segmenter
 from pancseg.segmentation.checkpoint import load_checkpoint
 from pancseg.segmentation.overlap import dice
+from pancseg.segmentation.segmenter import Segmenter
 
 DEMO_SEEDS = (1, 2, 3, 4)
 

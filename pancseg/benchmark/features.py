@@ -45,7 +45,7 @@ AS_IT_IS: dict[str, Any] = {**RESAMPLED, "setting": {"binWidth": 25}}
 SETTINGS = {"1 mm voxels": RESAMPLED, "the scan's own voxels": AS_IT_IS}
 
 
-class Measurement(NamedTuple):
+class TimedExtraction(NamedTuple):
     """One process.
 
     Attributes:
@@ -72,15 +72,15 @@ def make_case(
     return float(np.count_nonzero(voxel_array(mask)) * np.prod(spacing_mm) / 1000)
 
 
-def measure(
+def time_features(
     folder: Path, which: str, repeats: int, tell: Callable[[str], None]
-) -> dict[str, list[Measurement]]:
+) -> dict[str, list[TimedExtraction]]:
     """Measure all contenders in turn on the case in a folder; ``which`` is a key of ``SETTINGS``.
 
     Raises:
         RuntimeError: one of them failed.
     """
-    found: dict[str, list[Measurement]] = {name: [] for name in CONTENDERS}
+    found: dict[str, list[TimedExtraction]] = {name: [] for name in CONTENDERS}
     for _ in range(repeats):
         for name in CONTENDERS:
             found[name].append(_in_new_process(folder, name, which))
@@ -89,7 +89,7 @@ def measure(
     return found
 
 
-def report(which: str, found: dict[str, list[Measurement]]) -> str:
+def report(which: str, found: dict[str, list[TimedExtraction]]) -> str:
     """Return medians, ratios to pyradiomics's extractor and the largest difference as Markdown."""
     base = found[BASELINE]
     lines = [
@@ -119,7 +119,7 @@ def largest_difference(expected: dict[str, float], found: dict[str, float]) -> f
     return float((np.abs(np.diff(pairs)[:, 0]) / np.maximum(np.abs(pairs[:, 0]), 1e-12)).max())
 
 
-def _in_new_process(folder: Path, name: str, which: str) -> Measurement:
+def _in_new_process(folder: Path, name: str, which: str) -> TimedExtraction:
     with tempfile.TemporaryDirectory() as out:
         result = Path(out) / "result.json"
         one_core = dict.fromkeys(_THREADS, "1")
@@ -129,7 +129,7 @@ def _in_new_process(folder: Path, name: str, which: str) -> Measurement:
         )
         if done.returncode:
             raise RuntimeError(f"{name} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
-        return Measurement(*json.loads(result.read_text(encoding="utf-8")))
+        return TimedExtraction(*json.loads(result.read_text(encoding="utf-8")))
 
 
 def _main(arguments: Sequence[str]) -> None:
@@ -164,11 +164,11 @@ def _contender(name: str, parameters: dict[str, Any]) -> Callable[[sitk.Image, s
             return {k: v for k, v in found.items() if not k.startswith("diagnostics_")}
 
         return compute
-    from pancseg import features
+    from pancseg.features.extract import compute_features
     from pancseg.features.settings import FeatureSettings
 
     settings = FeatureSettings(name="custom", mode=name, parameters=parameters)
-    return lambda scan, mask: features.measure(scan, mask, settings).values
+    return lambda scan, mask: compute_features(scan, mask, settings).values
 
 
 if __name__ == "__main__":

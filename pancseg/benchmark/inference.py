@@ -76,7 +76,7 @@ def gflop_per_slice(network: str) -> float:
     return float(counter.get_total_flops()) / 1e9
 
 
-def measure(
+def time_networks(
     setups: Sequence[Setup],
     *,
     repeats: int,

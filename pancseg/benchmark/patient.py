@@ -28,7 +28,7 @@ _STAGE = re.compile(r"^pancseg\.stages: (.+): (\d+\.\d+) s$", re.M)
 _POLL_S = 0.02
 
 
-class Job(NamedTuple):
+class BenchmarkJob(NamedTuple):
     """A command on a synthetic scan.
 
     Attributes:
@@ -44,11 +44,11 @@ class Job(NamedTuple):
     options: tuple[str, ...] = ()
 
 
-SEGMENT = Job("segment", 150, 2.0)
-WHOLE_PATIENT = Job("run", 280, 1.5, ("--config", "pyradiomics_default"))
+SEGMENT = BenchmarkJob("segment", 150, 2.0)
+WHOLE_PATIENT = BenchmarkJob("run", 280, 1.5, ("--config", "pyradiomics_default"))
 
 
-class Run(NamedTuple):
+class TimedRun(NamedTuple):
     """One process.
 
     Attributes:
@@ -67,7 +67,7 @@ class Run(NamedTuple):
         return 1 - self.stages.get("network", 0.0) / self.seconds
 
 
-def make_scan(job: Job, folder: Path) -> Path:
+def make_scan(job: BenchmarkJob, folder: Path) -> Path:
     """Write the job's scan, a synthetic patient; this takes half a minute."""
     path = folder / f"scan_{job.slices}.nii.gz"
     size = (512, 512, job.slices)
@@ -75,7 +75,7 @@ def make_scan(job: Job, folder: Path) -> Path:
     return path
 
 
-def run_job(job: Job, scan: Path, options: Sequence[str] = ()) -> Run:
+def run_job(job: BenchmarkJob, scan: Path, options: Sequence[str] = ()) -> TimedRun:
     """Run a job's command in a new process.
 
     Raises:
@@ -91,7 +91,7 @@ def memory_of_torch_mb() -> float:
     return run_python(["-c", "import torch"]).peak_mb
 
 
-def run_python(arguments: Sequence[str]) -> Run:
+def run_python(arguments: Sequence[str]) -> TimedRun:
     """Run this Python with arguments, and read the stages off its log.
 
     Raises:
@@ -113,7 +113,7 @@ def run_python(arguments: Sequence[str]) -> Run:
     for stage, spent in _STAGE.findall(said):
         stages[stage] = stages.get(stage, 0.0) + float(spent)
     stages[REST] = seconds - sum(stages.values())
-    return Run(seconds, highest_mb, stages)
+    return TimedRun(seconds, highest_mb, stages)
 
 
 def used_mb(process: psutil.Process) -> float:
@@ -132,14 +132,14 @@ def _workers_of(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def middle(runs: Sequence[Run]) -> Run:
+def middle(runs: Sequence[TimedRun]) -> TimedRun:
     """Return the run with the median wall time (of an even number, the faster one)."""
     return sorted(runs)[(len(runs) - 1) // 2]
 
 
-def measure(
-    job: Job, repeats: int, options: Sequence[str], tell: Callable[[str], None]
-) -> list[Run]:
+def time_patient(
+    job: BenchmarkJob, repeats: int, options: Sequence[str], tell: Callable[[str], None]
+) -> list[TimedRun]:
     """Make the job's scan, then run its command several times.
 
     Args:
@@ -158,7 +158,7 @@ def measure(
     return runs
 
 
-def report(job: Job, runs: Sequence[Run], torch_mb: float) -> str:
+def report(job: BenchmarkJob, runs: Sequence[TimedRun], torch_mb: float) -> str:
     """Return the stages of the middle run as Markdown, with what the marks ask for."""
     shown = middle(runs)
     lines = [

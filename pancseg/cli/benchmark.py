@@ -61,7 +61,7 @@ def inference(
         images = _scans(scan, precision)
         limit_threads(threads or available_cores())
         used = threads or available_cores()
-    seconds = timing.measure(setups, repeats=repeats, slices=slices, threads=used, tell=_tell)
+    seconds = timing.time_networks(setups, repeats=repeats, slices=slices, threads=used, tell=_tell)
     from pancseg.benchmark.machine import machine, peak_gflops
     from pancseg.benchmark.table1 import markdown, times_frame
 
@@ -105,7 +105,7 @@ def patient(
     torch_mb = timing.memory_of_torch_mb()
     text = ""
     for job in (timing.SEGMENT, timing.WHOLE_PATIENT):
-        runs = timing.measure(job, repeats, options, _tell)
+        runs = timing.time_patient(job, repeats, options, _tell)
         text += timing.report(job, runs, torch_mb) + "\n"
     text += (
         "TotalSegmentator publishes 77 s and 7.6 GB of memory for 512×512×280 on an RTX 3090, and "
@@ -130,7 +130,7 @@ def features(out: _Out = None, repeats: _Repeats = 3, verbose: Verbose = False) 
     with tempfile.TemporaryDirectory() as folder:
         _tell("making a scan of 512×512×100")
         volume_ml = timing.make_case(Path(folder))
-        found = {w: timing.measure(Path(folder), w, repeats, _tell) for w in timing.SETTINGS}
+        found = {w: timing.time_features(Path(folder), w, repeats, _tell) for w in timing.SETTINGS}
     text = f"A pancreas of {volume_ml:.0f} mL in 512×512×100 voxels of 0.8×0.8×2.5 mm.\n\n"
     text += "\n".join(timing.report(which, runs) for which, runs in found.items())
     say("\n" + text, sys.stdout)

@@ -42,13 +42,13 @@ from pancseg.cli.options import (
     Weights,
     Workers,
 )
-from pancseg.cli.pseudonyms import Hiding, read_cases, tell_of_names
+from pancseg.cli.pseudonyms import PseudonymOptions, read_cases, tell_of_names
 from pancseg.cli.run_options import finish, options_of, run_errors, tell_engine
 
 if TYPE_CHECKING:
     from pancseg.cohort.case import Case
     from pancseg.features.settings import FeatureSettings
-    from pancseg.processing.row import Outcome
+    from pancseg.processing.row import CaseResult
     from pancseg.tables.format import TableFormat
 
 
@@ -75,7 +75,7 @@ def check(
     verbose: Verbose = False,
 ) -> None:
     """Judge COHORT's scans, and masks where there are any, before anything expensive is done."""
-    hiding = Hiding(pseudonymise, id_map)
+    hiding = PseudonymOptions(pseudonymise, id_map)
     with usage_errors(verbose):
         cases = _rows(read_cases(cohort, out, masks, hiding), label, roi)
         settings = _settings(config)
@@ -117,7 +117,7 @@ def segment(
     """Delineate the pancreas: COHORT → OUT/masks and OUT/masks.csv."""
     from pancseg.cohort.regions import one_per_scan
 
-    hiding = Hiding(pseudonymise, id_map)
+    hiding = PseudonymOptions(pseudonymise, id_map)
     with usage_errors(verbose):
         limits = _settings(config).quality
         cases = one_per_scan(read_cases(cohort, out, hiding=hiding))
@@ -127,9 +127,11 @@ def segment(
     )
     tell_of_names(cohort, hiding, quiet)
     from pancseg.pipeline.cohort_run import segment_cohort
-    from pancseg.processing.plan import Work
+    from pancseg.processing.plan import ProcessingPlan
 
-    work = Work("segment", None, weights, engine, precision, uncertainty=uncertainty, limits=limits)
+    work = ProcessingPlan(
+        "segment", None, weights, engine, precision, uncertainty=uncertainty, limits=limits
+    )
     with run_errors(), progress(len(cases), quiet) as report:
         outcomes = segment_cohort(cases, out, work, report, options, started=tell_engine(quiet))
     _tell_duplicates(outcomes)
@@ -162,7 +164,7 @@ def extract(
     verbose: Verbose = False,
 ) -> None:
     """Compute features of existing masks: COHORT + masks → OUT/features.csv."""
-    hiding = Hiding(pseudonymise, id_map)
+    hiding = PseudonymOptions(pseudonymise, id_map)
     with usage_errors(verbose):
         cases = _rows(read_cases(cohort, out, masks, hiding), label, roi)
         settings = _settings(config)
@@ -173,9 +175,9 @@ def extract(
     )
     tell_of_names(cohort, hiding, quiet)
     from pancseg.pipeline.cohort_run import run_cohort
-    from pancseg.processing.plan import Work
+    from pancseg.processing.plan import ProcessingPlan
 
-    work = Work("extract", settings, keep_failed=keep_failed)
+    work = ProcessingPlan("extract", settings, keep_failed=keep_failed)
     with run_errors(), progress(len(cases), quiet) as report:
         outcomes = run_cohort(cases, out, work, report, options, style)
     _tell_duplicates(outcomes)
@@ -216,7 +218,7 @@ def run(
     A case that comes with a mask keeps it. The same command again does only what is new, changed
     or failed.
     """
-    hiding = Hiding(pseudonymise, id_map)
+    hiding = PseudonymOptions(pseudonymise, id_map)
     with usage_errors(verbose):
         cases = _rows(read_cases(cohort, out, masks, hiding), label, roi)
         settings = _settings(config)
@@ -227,9 +229,9 @@ def run(
     )
     tell_of_names(cohort, hiding, quiet)
     from pancseg.pipeline.cohort_run import run_cohort
-    from pancseg.processing.plan import Work
+    from pancseg.processing.plan import ProcessingPlan
 
-    work = Work(
+    work = ProcessingPlan(
         "run",
         settings,
         weights,
@@ -269,9 +271,9 @@ def demo(
             manifest = synthetic.make_cohort(out, patients)
     cases = read_cases(manifest, out)
     from pancseg.pipeline.cohort_run import run_cohort
-    from pancseg.processing.plan import Work
+    from pancseg.processing.plan import ProcessingPlan
 
-    work = Work("run", settings, "monet_phantom", engine, precision)
+    work = ProcessingPlan("run", settings, "monet_phantom", engine, precision)
     with run_errors(), progress(len(cases), quiet) as report:
         outcomes = run_cohort(cases, out, work, report, options, started=tell_engine(quiet))
     if not quiet:
@@ -279,11 +281,9 @@ def demo(
     finish(outcomes, out / "features.csv", quiet, log=out / "run.jsonl")
 
 
-def _tell_duplicates(outcomes: Sequence[Outcome]) -> None:
+def _tell_duplicates(outcomes: Sequence[CaseResult]) -> None:
     """Name them at the end: only then they are known."""
-    from pancseg.processing.duplicates import DUPLICATE
-
-    found = [outcome for outcome in outcomes if DUPLICATE in outcome.reason.split(";")]
+    found = [outcome for outcome in outcomes if "duplicate" in outcome.reason.split(";")]
     for outcome in found[:_MOST_LINES]:
         say(f"{outcome.case.name}: {outcome.status}: {outcome.fact}", sys.stderr)
     if len(found) > _MOST_LINES:

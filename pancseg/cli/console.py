@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 if TYPE_CHECKING:
-    from pancseg.processing.row import Outcome
+    from pancseg.processing.row import CaseResult
 
 _MOST_REASONS = 12
 _SLOW_S = 1.0
@@ -25,7 +25,7 @@ def progress(
     count: int,
     quiet: bool,
     when_interrupted: str = "what is finished is kept; the same command goes on from here",
-) -> Iterator[Callable[[Outcome], None]]:
+) -> Iterator[Callable[[CaseResult], None]]:
     """Yield what is to be called with each outcome of a cohort; it prints one line per case."""
     with progress_lines(count, quiet, "patients", when_interrupted) as tell:
         yield lambda outcome: tell(_line(outcome), outcome.status != "pass")
@@ -87,7 +87,7 @@ def say(line: str, stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _line(outcome: Outcome) -> str:
+def _line(outcome: CaseResult) -> str:
     name = outcome.case.name
     if outcome.status == "pass":
         volume = outcome.values.get("qc_volume_ml")
@@ -95,7 +95,7 @@ def _line(outcome: Outcome) -> str:
     return f"{name}: {outcome.status} ({outcome.reason}): {outcome.fact}"
 
 
-def summary(outcomes: Sequence[Outcome], path: Path | None, log: Path | None = None) -> str:
+def summary(outcomes: Sequence[CaseResult], path: Path | None, log: Path | None = None) -> str:
     """Return the closing lines: how many rows, what became of them and why, in which file.
 
     Its folder may bear somebody's name; whoever named it knows it. A run's log adds what was there

@@ -16,7 +16,7 @@ from pancseg.cli.options import Out, Quiet, Threads, Verbose
 
 if TYPE_CHECKING:
     from pancseg.evaluation.evaluate import Evaluation
-    from pancseg.evaluation.scores import Score
+    from pancseg.evaluation.scores import MaskScore
 
 _PACKAGES = ("matplotlib", "monai")
 
@@ -103,7 +103,7 @@ def _named_folders(options: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _line(score: Score) -> str:
+def _line(score: MaskScore) -> str:
     head = f"{score.case_id}, {score.model}: {score.status}"
     if score.status != "pass" or score.measures is None:
         return f"{head} ({score.reason}): {score.fact}"

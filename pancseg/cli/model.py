@@ -16,8 +16,8 @@ from pancseg.cli.options import Out, Quiet, Verbose
 
 if TYPE_CHECKING:
     from pancseg.modelling.inputs.features_table import TableOptions
-    from pancseg.modelling.inputs.join import Joined
-    from pancseg.modelling.study import ModelSettings, Outcome
+    from pancseg.modelling.inputs.join import JoinedTable
+    from pancseg.modelling.study import Endpoint, ModelSettings
 
 app = typer.Typer(
     help="From the table to molecular subtype or survival, everything fitted within the fold.",
@@ -332,7 +332,7 @@ def _options(
 
 def _joined(
     features: Path, clinical: Path, options: TableOptions, columns: tuple[str, ...]
-) -> Joined:
+) -> JoinedTable:
     from pancseg.modelling.inputs.features_table import read_features
     from pancseg.modelling.inputs.join import join
 
@@ -347,8 +347,8 @@ def _sha256(path: Path | None) -> str | None:
 
 
 def _analyse(
-    joined: Joined,
-    outcome: Outcome,
+    joined: JoinedTable,
+    outcome: Endpoint,
     settings: ModelSettings,
     options: TableOptions,
     rest: tuple[Path, Path | None, int | None, bool, bool],

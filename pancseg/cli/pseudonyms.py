@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pancseg.cohort.case import Case
 
 
-class Hiding(NamedTuple):
+class PseudonymOptions(NamedTuple):
     """How ids are hidden.
 
     Attributes:
@@ -26,7 +26,10 @@ class Hiding(NamedTuple):
 
 
 def read_cases(
-    cohort: Path, out: Path | None, masks: Path | None = None, hiding: Hiding | None = None
+    cohort: Path,
+    out: Path | None,
+    masks: Path | None = None,
+    hiding: PseudonymOptions | None = None,
 ) -> list[Case]:
     """Read a cohort; with a key, its cases bear pseudonyms and nothing was said of their ids.
 
@@ -39,7 +42,7 @@ def read_cases(
     from pancseg.cohort import pseudonyms
     from pancseg.cohort.discovery import read_cohort
 
-    key_file, id_map = hiding or Hiding()
+    key_file, id_map = hiding or PseudonymOptions()
     leave_out = [path for path in (out, key_file, id_map) if path]
     if key_file is None:
         if id_map:
@@ -60,7 +63,7 @@ def read_cases(
     return hidden if _is_manifest(cohort) else sorted(hidden, key=lambda case: case.name)
 
 
-def tell_of_names(cohort: Path, hiding: Hiding, quiet: bool) -> None:
+def tell_of_names(cohort: Path, hiding: PseudonymOptions, quiet: bool) -> None:
     """Say once when a folder's contents became ids: they may bear patients' names."""
     if cohort.is_dir() and not (quiet or hiding.key_file):
         say(

@@ -14,8 +14,8 @@ from pancseg.cli.console import say, summary
 from pancseg.cli.errors import refuse
 
 if TYPE_CHECKING:
-    from pancseg.processing.row import Outcome
-    from pancseg.running.options import Options
+    from pancseg.processing.row import CaseResult
+    from pancseg.running.options import RunOptions
 
 
 def options_of(
@@ -27,7 +27,7 @@ def options_of(
     slurm: Path | None = None,
     *,
     verbose: bool = False,
-) -> Options:
+) -> RunOptions:
     """Return where and how a cohort is run.
 
     Raises:
@@ -35,13 +35,13 @@ def options_of(
         OSError: the file of --slurm cannot be read.
     """
     from pancseg.running.memory import parse_size
-    from pancseg.running.options import Options
+    from pancseg.running.options import RunOptions
 
     if scheduler and slurm:
         raise ValueError("--scheduler and --slurm both name a cluster; leave one away")
     if (scheduler or slurm) and workers is not None:
         raise ValueError("--workers is for this machine; the cluster has its own")
-    return Options(
+    return RunOptions(
         workers=workers,
         threads=threads,
         timeout_s=timeout_s,
@@ -55,13 +55,13 @@ def options_of(
 @contextmanager
 def run_errors() -> Iterator[None]:
     """Turn what stops a run before or between its scans into one line and an exit code."""
-    from pancseg.errors import Refusal, Stopped
+    from pancseg.errors import RunRefused, RunStopped
 
     try:
         yield
-    except Refusal as refusal:
+    except RunRefused as refusal:
         refuse([str(refusal)])
-    except Stopped:
+    except RunStopped:
         say(
             "pancseg: stopped at a row that is not usable (--strict); no table was written. The "
             "same command without --strict goes on from here",
@@ -82,7 +82,7 @@ def tell_engine(quiet: bool) -> Callable[[Mapping[str, Any]], None]:
 
 
 def finish(
-    outcomes: Sequence[Outcome], path: Path | None, quiet: bool, log: Path | None = None
+    outcomes: Sequence[CaseResult], path: Path | None, quiet: bool, log: Path | None = None
 ) -> None:
     """Print the summary and leave with exit code 1 when some case is not usable."""
     if not quiet:

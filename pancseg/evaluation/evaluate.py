@@ -11,8 +11,8 @@ import pandas as pd
 from pancseg.evaluation import markdown, tables
 from pancseg.evaluation.boxplot import dice_plot
 from pancseg.evaluation.page import page
-from pancseg.evaluation.pairing import Pair
-from pancseg.evaluation.scores import Score, score_pairs
+from pancseg.evaluation.pairing import MaskPair
+from pancseg.evaluation.scores import MaskScore, score_pairs
 from pancseg.system.whole_files import check_writable, write_whole
 
 
@@ -27,7 +27,7 @@ class Evaluation(NamedTuple):
         table_2: the paper's table.
     """
 
-    scores: list[Score]
+    scores: list[MaskScore]
     cases: pd.DataFrame
     summary: pd.DataFrame
     comparisons: pd.DataFrame
@@ -35,12 +35,12 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    pairs: Sequence[Pair],
+    pairs: Sequence[MaskPair],
     models: Sequence[str],
     out: Path,
     *,
     label: int | None = None,
-    report: Callable[[Score], None] = lambda score: None,
+    report: Callable[[MaskScore], None] = lambda score: None,
 ) -> Evaluation:
     """Measure every pair of masks, compare the models, write tables, a report and a plot.
 
@@ -76,7 +76,7 @@ def evaluate(
     return found
 
 
-def _tabulate(scores: list[Score], models: Sequence[str]) -> Evaluation:
+def _tabulate(scores: list[MaskScore], models: Sequence[str]) -> Evaluation:
     cases = tables.cases_table(scores, models)
     summary = tables.summary_table(cases, models)
     comparisons = tables.comparison_table(cases, models)

@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
 Spacing = tuple[float, float, float]
 
 
-class Measures(NamedTuple):
+class MaskMeasures(NamedTuple):
     """How a predicted mask agrees with its reference.
 
     Attributes:
@@ -51,7 +51,7 @@ class Measures(NamedTuple):
     volume_error_percent: float
 
 
-def measure(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> Measures:
+def measure(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> MaskMeasures:
     """Compare two masks on one grid.
 
     Two empty masks agree fully: Dice and surface Dice 1, HD95 0. One empty mask against another
@@ -77,7 +77,7 @@ def measure(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> Measures:
     else:
         hd95, surface_dice = 0.0, 1.0
     percent = 100 * error / reference_volume if reference_volume else float("nan")
-    return Measures(overlap, hd95, surface_dice, volume, reference_volume, error, percent)
+    return MaskMeasures(overlap, hd95, surface_dice, volume, reference_volume, error, percent)
 
 
 def crop_to_both(first: Mask, second: Mask, margin: int = 1) -> tuple[Mask, Mask]:

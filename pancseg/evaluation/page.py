@@ -10,7 +10,7 @@ import pandas as pd
 import pancseg
 from pancseg.evaluation import markdown
 from pancseg.evaluation.metrics import PERCENTILE, TOLERANCE_MM
-from pancseg.evaluation.scores import Score
+from pancseg.evaluation.scores import MaskScore
 from pancseg.evaluation.statistics import RESAMPLES
 
 EMPTY_RULE = (
@@ -40,7 +40,7 @@ _DEFINITIONS = f"""\
 
 
 def page(
-    scores: Sequence[Score],
+    scores: Sequence[MaskScore],
     summary: pd.DataFrame,
     comparisons: pd.DataFrame,
     table_2: pd.DataFrame,
@@ -60,7 +60,7 @@ def page(
     return "\n".join(parts)
 
 
-def _not_compared(scores: Sequence[Score]) -> str:
+def _not_compared(scores: Sequence[MaskScore]) -> str:
     lost = [score for score in scores if score.measures is None]
     if not lost:
         return "Nothing: every case has a usable mask on both sides, for every model.\n"
@@ -70,14 +70,14 @@ def _not_compared(scores: Sequence[Score]) -> str:
     )
 
 
-def _warnings(scores: Sequence[Score]) -> str:
+def _warnings(scores: Sequence[MaskScore]) -> str:
     warned = [score for score in scores if score.status == "warn"]
     if not warned:
         return f"None. Rule for empty masks: {EMPTY_RULE}\n"
     return f"Compared all the same. Rule for empty masks: {EMPTY_RULE}\n\n{_listed(warned)}"
 
 
-def _listed(scores: Sequence[Score]) -> str:
+def _listed(scores: Sequence[MaskScore]) -> str:
     rows = [[score.model, score.case_id, score.reason, score.fact] for score in scores]
     return markdown.table(["model", "case", "reason", "what"], rows, left=4)
 

@@ -14,7 +14,7 @@ from pancseg.scans.reading import READERS, suffix_of
 
 
 @dataclass(frozen=True)
-class Pair:
+class MaskPair:
     """One case of one model.
 
     Attributes:
@@ -30,7 +30,7 @@ class Pair:
     reference: Path | None
 
 
-def find_pairs(predictions: Mapping[str, Path], reference: Path) -> list[Pair]:
+def find_pairs(predictions: Mapping[str, Path], reference: Path) -> list[MaskPair]:
     """Pair up masks case by case; a mask that is missing on one side still makes a pair.
 
     Each model has a pair for every reference mask and for every mask of its own.
@@ -54,13 +54,13 @@ def find_pairs(predictions: Mapping[str, Path], reference: Path) -> list[Pair]:
 
 def _pairs(
     keys: list[str], models: Mapping[str, dict[str, Path]], references: dict[str, Path]
-) -> Iterator[Pair]:
+) -> Iterator[MaskPair]:
     for key in keys:
         reference = references.get(key)
         named_by = reference or next(masks[key] for masks in models.values() if key in masks)
         for model, masks in models.items():
             if reference or key in masks:
-                yield Pair(model, stem_of(named_by), masks.get(key), reference)
+                yield MaskPair(model, stem_of(named_by), masks.get(key), reference)
 
 
 def _masks_in(folder: Path, what: str) -> dict[str, Path]:

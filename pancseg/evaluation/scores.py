@@ -14,8 +14,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
-from pancseg.evaluation.metrics import Measures, measure
-from pancseg.evaluation.pairing import Pair
+from pancseg.evaluation.metrics import MaskMeasures, measure
+from pancseg.evaluation.pairing import MaskPair
 from pancseg.scans.arrays import label_array
 from pancseg.scans.geometry import on_grid_of
 from pancseg.scans.reading import read_scan
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _PANCREAS_AND_TUMOUR = {1, 2}
 
 
-class _Region(NamedTuple):
+class _LabelSelection(NamedTuple):
     """What of a mask counts.
 
     Attributes:
@@ -46,11 +46,11 @@ class _Region(NamedTuple):
         return f"no voxel of label {self.wanted}, but of {_listed(self.labels)}"
 
 
-_Reference = tuple[sitk.Image, _Region]
+_Reference = tuple[sitk.Image, _LabelSelection]
 
 
 @dataclass(frozen=True)
-class Score:
+class MaskScore:
     """What became of one case of one model.
 
     Attributes:
@@ -68,10 +68,10 @@ class Score:
     status: Literal["pass", "warn", "fail", "error"]
     reason: str = ""
     fact: str = ""
-    measures: Measures | None = None
+    measures: MaskMeasures | None = None
 
 
-def score_pairs(pairs: Iterable[Pair], label: int | None = None) -> Iterator[Score]:
+def score_pairs(pairs: Iterable[MaskPair], label: int | None = None) -> Iterator[MaskScore]:
     """Measure each pair in order; a pair that cannot be measured costs only itself.
 
     Args:
@@ -89,14 +89,16 @@ def score_pairs(pairs: Iterable[Pair], label: int | None = None) -> Iterator[Sco
             yield _score(pair, read_reference, label)
         except UnusableCase as unusable:
             log.debug("%s: %s against %s", pair.case_id, pair.prediction, pair.reference)
-            yield Score(pair.model, pair.case_id, "fail", unusable.code, unusable.fact)
+            yield MaskScore(pair.model, pair.case_id, "fail", unusable.code, unusable.fact)
         except Exception as bug:  # reported as this case's error row
             log.debug("%s: %s", pair.case_id, type(bug).__name__, exc_info=True)
             fact = f"unexpected {type(bug).__name__}; run with --verbose for the traceback"
-            yield Score(pair.model, pair.case_id, "error", type(bug).__name__, fact)
+            yield MaskScore(pair.model, pair.case_id, "error", type(bug).__name__, fact)
 
 
-def _score(pair: Pair, read_reference: Callable[[Path], _Reference], label: int | None) -> Score:
+def _score(
+    pair: MaskPair, read_reference: Callable[[Path], _Reference], label: int | None
+) -> MaskScore:
     if pair.prediction is None:
         raise UnusableCase(
             "no_prediction", f"{pair.model} has no mask of this case; predict it, or leave it out"
@@ -112,10 +114,12 @@ def _score(pair: Pair, read_reference: Callable[[Path], _Reference], label: int 
     measures = measure(prediction.inside, reference.inside, spacing_mm)
     reason, fact = _remark(measures, prediction, reference)
     status: Literal["pass", "warn"] = "warn" if reason else "pass"
-    return Score(pair.model, pair.case_id, status, reason, fact, measures)
+    return MaskScore(pair.model, pair.case_id, status, reason, fact, measures)
 
 
-def _remark(measures: Measures, prediction: _Region, reference: _Region) -> tuple[str, str]:
+def _remark(
+    measures: MaskMeasures, prediction: _LabelSelection, reference: _LabelSelection
+) -> tuple[str, str]:
     """Return the reason for a warning and one line about it; both empty when there is none."""
     rule = "see the rule for empty masks"
     if measures.volume_ml == measures.reference_volume_ml == 0:
@@ -148,11 +152,11 @@ def _read(path: Path, which: str) -> sitk.Image:
         raise UnusableCase(unusable.code, f"the {which}: {unusable.fact}") from unusable
 
 
-def _region(mask: sitk.Image, label: int | None, which: str) -> _Region:
+def _region(mask: sitk.Image, label: int | None, which: str) -> _LabelSelection:
     try:
         voxels: NDArray[Any] = label_array(mask)
     except UnusableCase as unusable:
         raise UnusableCase(unusable.code, f"the {which}: {unusable.fact}") from unusable
     labelled: NDArray[np.bool_] = voxels != 0
     labels = tuple(int(value) for value in np.unique(voxels[labelled]))
-    return _Region(labelled if label is None else voxels == label, label, labels)
+    return _LabelSelection(labelled if label is None else voxels == label, label, labels)

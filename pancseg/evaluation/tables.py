@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pancseg.evaluation.metrics import Measures
+from pancseg.evaluation.metrics import MaskMeasures
 from pancseg.evaluation.published import parameters_of, published_dice, published_name
-from pancseg.evaluation.scores import Score
+from pancseg.evaluation.scores import MaskScore
 from pancseg.evaluation.statistics import Comparison, Summary, compare, holm, summarise
 
 SEED = 0
@@ -29,9 +29,9 @@ COMPARED = ("dice", "hd95_mm", "surface_dice_2mm", "absolute_volume_error_percen
 TESTS = ("t_test_p", "paired_t_p", "wilcoxon_p")
 
 
-def cases_table(scores: Sequence[Score], models: Sequence[str]) -> pd.DataFrame:
+def cases_table(scores: Sequence[MaskScore], models: Sequence[str]) -> pd.DataFrame:
     """Return one row per model and case, in the order of the models and then of the cases."""
-    blank: dict[str, Any] = dict.fromkeys(Measures._fields, float("nan"))
+    blank: dict[str, Any] = dict.fromkeys(MaskMeasures._fields, float("nan"))
     rows = [
         {"model": s.model, "case_id": s.case_id, "status": s.status, "reason": s.reason}
         | (s.measures._asdict() if s.measures else blank)

@@ -1,6 +1,1 @@
-"""CT + mask → radiomics features. ``features.extract(scan, mask)`` returns one row."""
-
-from pancseg.features.check import check
-from pancseg.features.extract import extract, measure
-
-__all__ = ["check", "extract", "measure"]
+"""CT and mask → radiomics features: one row per region."""

@@ -17,7 +17,7 @@ _NEEDS = {
 }
 
 
-def check(settings: FeatureSettings) -> None:
+def check_feature_settings(settings: FeatureSettings) -> None:
     """Raise ValueError, in one line, when these settings fail, or give less than they ask for.
 
     Every feature is measured once on a small block, and looked up in the codebook. What depends on

@@ -29,7 +29,7 @@ _WEIGHTED = frozenset({"glcm"})
 """What else ``voxelArrayShift``, ``distances`` and ``weightingNorm`` of pyradiomics change."""
 
 
-class Filter(NamedTuple):
+class FilterDescription(NamedTuple):
     """What was done to the image before a feature was computed.
 
     Attributes:
@@ -43,7 +43,7 @@ class Filter(NamedTuple):
     image_type: str
 
 
-class Meaning(NamedTuple):
+class ColumnMeaning(NamedTuple):
     """A feature column's row in the codebook.
 
     Attributes:
@@ -73,7 +73,7 @@ class Meaning(NamedTuple):
     note: str
 
 
-def meaning_of(name: str, settings: FeatureSettings) -> Meaning | None:
+def meaning_of(name: str, settings: FeatureSettings) -> ColumnMeaning | None:
     """Return what a feature column means; None when it is no feature of pyradiomics's.
 
     Args:
@@ -86,7 +86,7 @@ def meaning_of(name: str, settings: FeatureSettings) -> Meaning | None:
     if definition is None:
         return None
     applied = filter_of(image, settings)
-    return Meaning(
+    return ColumnMeaning(
         unit=definition.unit.replace("HU", _intensity_unit(applied, settings)),
         family=definition.feature_class,
         filter=applied.name,
@@ -100,23 +100,23 @@ def meaning_of(name: str, settings: FeatureSettings) -> Meaning | None:
     )
 
 
-def filter_of(image: str, settings: FeatureSettings) -> Filter:
+def filter_of(image: str, settings: FeatureSettings) -> FilterDescription:
     """Return the filter behind an image's name, such as ``wavelet-HHL`` or ``original``."""
     kind, _, detail = image.partition("-")
     if kind == "log":
         sigma = detail.removeprefix("sigma-").removesuffix("D")[: -len("-mm-3")].replace("-", ".")
         plane = ", within slices" if detail.endswith("2D") else ""
-        return Filter("LoG", f"sigma {sigma} mm{plane}", "LoG")
+        return FilterDescription("LoG", f"sigma {sigma} mm{plane}", "LoG")
     if kind.rstrip("0123456789") == "wavelet":
         asked = settings_for("Wavelet", settings)
         wavelet = asked.get("wavelet", "coif1")
         level = int(kind.removeprefix("wavelet") or 1) + int(asked.get("start_level", 0))
-        return Filter("wavelet", f"{wavelet} {detail}, level {level}", "Wavelet")
+        return FilterDescription("wavelet", f"{wavelet} {detail}, level {level}", "Wavelet")
     if kind == "lbp":
         dimensions, _, order = detail.partition("-")
-        return Filter(f"lbp-{dimensions}", order, f"LBP{dimensions}")
+        return FilterDescription(f"lbp-{dimensions}", order, f"LBP{dimensions}")
     names = {"squareroot": "SquareRoot"}
-    return Filter(image, "", names.get(image, image.capitalize()))
+    return FilterDescription(image, "", names.get(image, image.capitalize()))
 
 
 def settings_for(image_type: str, settings: FeatureSettings) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def is_binned(definition: Definition) -> bool:
     return definition.feature_class in _BINNED
 
 
-def binning(definition: Definition, applied: Filter, settings: FeatureSettings) -> str:
+def binning(definition: Definition, applied: FilterDescription, settings: FeatureSettings) -> str:
     """Return in words how intensities became grey levels; empty for features that need none."""
     if not is_binned(definition):
         return ""
@@ -157,7 +157,9 @@ def binning(definition: Definition, applied: Filter, settings: FeatureSettings) 
     return f"{width} from the region's minimum"
 
 
-def ibsi_status(definition: Definition, applied: Filter, settings: FeatureSettings) -> str:
+def ibsi_status(
+    definition: Definition, applied: FilterDescription, settings: FeatureSettings
+) -> str:
     """Return how a column stands to IBSI.
 
     * ``not IBSI``: the feature has no code; or its filter is none of IBSI's; or its intensities
@@ -213,7 +215,7 @@ def _note(definition: Definition, mode: str) -> str:
     )
 
 
-def _intensity_unit(applied: Filter, settings: FeatureSettings) -> str:
+def _intensity_unit(applied: FilterDescription, settings: FeatureSettings) -> str:
     scaled = settings_for(applied.image_type, settings).get("normalize")
     in_hu = applied.name == "original" and settings.ibsi.get("hu", True) and not scaled
     return "HU" if in_hu else "a.u."

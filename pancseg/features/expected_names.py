@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from pancseg.errors import UnusableCase
-from pancseg.features.extract import measure
+from pancseg.features.extract import compute_features
 from pancseg.features.settings import FeatureSettings
 from pancseg.scans.arrays import image_like
 
@@ -42,7 +42,7 @@ def on_a_block(settings: FeatureSettings) -> list[str]:
         update={"parameters": _eased(settings.parameters), "thick_slices": None}
     )
     scan, region = _block(eased.parameters)
-    return list(measure(scan, region, eased).values)
+    return list(compute_features(scan, region, eased).values)
 
 
 def _eased(parameters: dict[str, Any]) -> dict[str, Any]:

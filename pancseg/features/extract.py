@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import SimpleITK as sitk
 
-from pancseg.features.result import Measured
+from pancseg.features.result import FeatureResult
 from pancseg.features.settings import DEFAULT_PRESET, FeatureSettings, load_feature_settings
 from pancseg.scans.geometry import on_grid_of, slice_spacing_mm
 
@@ -24,7 +24,7 @@ class Backend(NamedTuple):
         check: parameters, additions → ValueError if they make no sense to it.
     """
 
-    compute: Callable[[sitk.Image, sitk.Image, Parameters, Parameters], Measured]
+    compute: Callable[[sitk.Image, sitk.Image, Parameters, Parameters], FeatureResult]
     check: Callable[[Parameters, Parameters], None]
 
 
@@ -45,7 +45,7 @@ BACKENDS: dict[str, Callable[[], Backend]] = {"ibsi": _ibsi, "pyradiomics": _pyr
 used: SciPy and pyradiomics are more than all the rest of a process that only writes tables."""
 
 
-def extract(
+def extract_features(
     scan: sitk.Image,
     mask: sitk.Image,
     settings: FeatureSettings | str | Path = DEFAULT_PRESET,
@@ -77,13 +77,15 @@ def extract(
     from pancseg.features.regions import region_of
 
     region = region_of(mask, label if label is not None else settings.label, scan).image
-    return measure(scan, region, settings).values
+    return compute_features(scan, region, settings).values
 
 
-def measure(scan: sitk.Image, region: sitk.Image, settings: FeatureSettings) -> Measured:
+def compute_features(
+    scan: sitk.Image, region: sitk.Image, settings: FeatureSettings
+) -> FeatureResult:
     """Compute the features of a region that :func:`region_of` made, with reasons for empty ones.
 
-    Arguments and errors are those of :func:`extract`.
+    Arguments and errors are those of :func:`extract_features`.
     """
     parameters = parameters_for(scan, settings)
     if not (parameters.get("setting") or {}).get("correctMask"):

@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-Step = tuple[int, int, int]
+Offset = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Neighbours:
     """
 
     count: int
-    steps: tuple[Step, ...]
+    steps: tuple[Offset, ...]
     table: NDArray[np.int32]
     lines: tuple[Lines, ...]
     slice_of: NDArray[np.int64]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pancseg.reasons import ReasonCode
 
-class Measured(NamedTuple):
+
+class FeatureResult(NamedTuple):
     """A region's features.
 
     Attributes:
@@ -18,7 +20,7 @@ class Measured(NamedTuple):
     """
 
     values: dict[str, float]
-    reasons: dict[str, str]
+    reasons: dict[ReasonCode, str]
     spacing_mm: tuple[float, ...]
     resegmented_share: float | None = None
     explained: frozenset[str] = frozenset()

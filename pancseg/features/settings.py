@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError, field_serializer
 
 from pancseg.quality.limits import QualityLimits
-from pancseg.system.yaml_file import _Loader
+from pancseg.system.yaml_file import Yaml12Loader
 
 DEFAULT_PRESET = "pancreas_ct"
 
@@ -20,7 +20,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-_Loader.add_implicit_resolver(
+Yaml12Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+.0123456789"),
@@ -129,7 +129,7 @@ def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureS
         )
     what = f"the preset {name}" if is_preset else "the settings file"  # whose path may tell a name
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Yaml12Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{what} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):

@@ -16,7 +16,13 @@ from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME, M
 from pancseg.modelling.validation.calibration import cox_slope, logistic_line
 from pancseg.modelling.validation.canary import Canary, run_canaries
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
-from pancseg.modelling.validation.nested_cv import Fitted, Study, Validation, fit_recipes, validate
+from pancseg.modelling.validation.nested_cv import (
+    FittedModel,
+    ValidationPlan,
+    ValidationResult,
+    fit_recipes,
+    validate,
+)
 
 COMPARISONS = (
     (RADIOMICS, VOLUME),
@@ -29,7 +35,7 @@ _MOST_REPEATS = 10
 
 
 @dataclass(frozen=True)
-class Results:
+class AnalysisResults:
     """Everything that a report says.
 
     Attributes:
@@ -42,11 +48,11 @@ class Results:
         final: recipes fitted on all patients.
     """
 
-    study: Study
+    study: ValidationPlan
     settings: ModelSettings
-    validation: Validation
+    validation: ValidationResult
     canaries: list[Canary]
-    final: dict[str, Fitted]
+    final: dict[str, FittedModel]
     measures: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     differences: dict[tuple[str, str], Estimate] = field(default_factory=dict)
     calibration: dict[str, tuple[Estimate, Estimate]] = field(default_factory=dict)
@@ -69,18 +75,18 @@ def steps_of(settings: ModelSettings) -> int:
 
 
 def analyse(
-    study: Study,
+    study: ValidationPlan,
     settings: ModelSettings,
     workers: int = 1,
     tell: Callable[[str], None] = lambda line: None,
-) -> Results:
+) -> AnalysisResults:
     """Return the results of a study; the same whatever the number of workers."""
     canaries = run_canaries(study, RADIOMICS, settings.canary, workers, tell)
     validation = validate(study, workers, tell)
     with threadpool_limits(1):  # threads that wait for each other are slower than none
         final = fit_recipes(study, np.arange(len(study.y)), settings.seed)
     if any(canary.sings for canary in canaries):
-        return Results(study, settings, validation, canaries, final)
+        return AnalysisResults(study, settings, validation, canaries, final)
     weights = bootstrap_weights(study.groups, settings.resamples, settings.seed)
     vectors = {
         name: measured(study, validation, name, weights, settings.kind)
@@ -102,7 +108,7 @@ def analyse(
         }
         for name, found in vectors.items()
     }
-    return Results(
+    return AnalysisResults(
         study,
         settings,
         validation,
@@ -120,7 +126,7 @@ def analyse(
 
 
 def measured(
-    study: Study, validation: Validation, name: str, weights: np.ndarray, kind: str
+    study: ValidationPlan, validation: ValidationResult, name: str, weights: np.ndarray, kind: str
 ) -> dict[str, np.ndarray]:
     """Return each measure of one model under each bootstrap weighting."""
     model = validation.models[name]
@@ -130,7 +136,9 @@ def measured(
     return survival.measure(study.y, validation, model, weights, times)
 
 
-def by_fold(study: Study, validation: Validation, name: str, kind: str) -> dict[str, np.ndarray]:
+def by_fold(
+    study: ValidationPlan, validation: ValidationResult, name: str, kind: str
+) -> dict[str, np.ndarray]:
     """Return each measure in each outer test fold, over all repeats."""
     model, parts = validation.models[name], []
     for r, folds in enumerate(validation.folds):
@@ -141,14 +149,14 @@ def by_fold(study: Study, validation: Validation, name: str, kind: str) -> dict[
             threshold=model.threshold[r : r + 1],
             curves=curves,
         )
-        within = Validation(folds[None], {name: one})
+        within = ValidationResult(folds[None], {name: one})
         weights = (folds[None] == np.arange(study.outer)[:, None]).astype(float)
         parts.append(measured(study, within, name, weights, kind))
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
 def calibration(
-    study: Study, validation: Validation, name: str, weights: np.ndarray
+    study: ValidationPlan, validation: ValidationResult, name: str, weights: np.ndarray
 ) -> tuple[Estimate, Estimate]:
     """Return slope and intercept of out-of-fold predictions.
 

@@ -12,13 +12,13 @@ import pandas as pd
 import yaml
 
 import pancseg
-from pancseg.modelling.analysis import Results
-from pancseg.modelling.inputs.features_table import Origin, TableOptions
-from pancseg.modelling.inputs.join import Joined
+from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin
+from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report import report
 from pancseg.modelling.report.figures import PERFORMANCE, feature_table, pictures
 from pancseg.modelling.saved_model import SavedModel, model_bytes
-from pancseg.modelling.study import CHANCE, Outcome, batch_codes
+from pancseg.modelling.study import CHANCE, Endpoint, batch_codes
 from pancseg.modelling.survival import time_grid
 from pancseg.system.whole_files import write_whole
 
@@ -27,9 +27,9 @@ MODEL_FILE = "model.skops"
 
 def write_analysis(
     folder: Path,
-    results: Results,
-    joined: Joined,
-    outcome: Outcome,
+    results: AnalysisResults,
+    joined: JoinedTable,
+    outcome: Endpoint,
     options: TableOptions,
     warned: Sequence[str],
 ) -> None:
@@ -61,7 +61,7 @@ def write_analysis(
 
 
 def saved_model(
-    results: Results, joined: Joined, outcome: Outcome, options: TableOptions
+    results: AnalysisResults, joined: JoinedTable, outcome: Endpoint, options: TableOptions
 ) -> SavedModel:
     """Return the declared model and what stands beside it, fitted on all patients."""
     names = [n for n in results.final if not n.startswith("radiomics, ")]
@@ -83,7 +83,9 @@ def saved_model(
     return SavedModel(outcome.kind, {name: results.final[name] for name in names}, facts)
 
 
-def settings_text(results: Results, outcome: Outcome, options: TableOptions, origin: Origin) -> str:
+def settings_text(
+    results: AnalysisResults, outcome: Endpoint, options: TableOptions, origin: TableOrigin
+) -> str:
     """Return ``settings.yaml``: everything chosen, no path and no time of day."""
     content = {
         "pancseg": pancseg.__version__,
@@ -101,7 +103,7 @@ def settings_text(results: Results, outcome: Outcome, options: TableOptions, ori
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
-def plain(origin: Origin) -> dict[str, Any]:
+def plain(origin: TableOrigin) -> dict[str, Any]:
     """Return it as lists and text."""
     levels = {name: list(texts) for name, texts in origin.levels.items()}
     return {**vars(origin), "features": list(origin.features), "levels": levels}
@@ -114,7 +116,7 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
     return text.getvalue().encode()
 
 
-def _predictions(results: Results, joined: Joined, outcome: Outcome) -> pd.DataFrame:
+def _predictions(results: AnalysisResults, joined: JoinedTable, outcome: Endpoint) -> pd.DataFrame:
     parts = []
     for name, model in results.validation.models.items():
         for repeat, score in enumerate(model.score):
@@ -134,13 +136,13 @@ def _predictions(results: Results, joined: Joined, outcome: Outcome) -> pd.DataF
     return pd.concat(parts, ignore_index=True)
 
 
-def _outcome_columns(outcome: Outcome) -> dict[str, Any]:
+def _outcome_columns(outcome: Endpoint) -> dict[str, Any]:
     if outcome.kind == "survival":
         return {"event": outcome.y["event"].astype(int), "time": outcome.y["time"]}
     return {"outcome": outcome.y}
 
 
-def _folds(results: Results, joined: Joined) -> pd.DataFrame:
+def _folds(results: AnalysisResults, joined: JoinedTable) -> pd.DataFrame:
     folds = results.validation.folds + 1
     columns = {f"repeat_{r + 1}": row for r, row in enumerate(folds)}
     return pd.DataFrame({"id": joined.features.index, "group": joined.groups, **columns})

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from pancseg.modelling import subtype
-from pancseg.modelling.inputs.features_table import Origin, TableOptions, read_features
-from pancseg.modelling.inputs.join import Joined, join, without_clinical
+from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin, read_features
+from pancseg.modelling.inputs.join import JoinedTable, join, without_clinical
 from pancseg.modelling.inputs.text_table import MISSING_CLASS, is_missing, is_missing_class
 from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.study import (
@@ -31,25 +31,25 @@ from pancseg.modelling.survival import SurvivalTask
 from pancseg.modelling.validation import measures
 from pancseg.modelling.validation.calibration import cox_slope, logistic_line
 from pancseg.modelling.validation.measures import Estimate, estimate
-from pancseg.modelling.validation.nested_cv import Fitted
+from pancseg.modelling.validation.nested_cv import FittedModel
 
 _ANOTHER_UNIT = 7
 """Days are farther from months, and months from years; two cohorts' medians rarely are."""
 
 
-def origin_of(saved: SavedModel) -> Origin:
+def origin_of(saved: SavedModel) -> TableOrigin:
     """Return what is known of the table that the model was fitted on."""
     facts = saved.facts["origin"]
     levels = {name: tuple(texts) for name, texts in facts["levels"].items()}
     tuples = {name: tuple(facts[name]) for name in ("features", "grids") if name in facts}
-    fields = {field.name for field in dataclasses.fields(Origin)}
+    fields = {field.name for field in dataclasses.fields(TableOrigin)}
     told = {name: value for name, value in facts.items() if name in fields}
-    return Origin(**{**told, **tuples, "levels": levels})
+    return TableOrigin(**{**told, **tuples, "levels": levels})
 
 
 def read_new(
     saved: SavedModel, features: Path, clinical: Path | None, options: TableOptions
-) -> Joined:
+) -> JoinedTable:
     """Read new patients' table as the model's was read; without an outcome it is not known.
 
     Args:
@@ -68,7 +68,7 @@ def read_new(
     return join(found, clinical, options, tuple(saved.facts["outcome"]), known)
 
 
-def _as_known(saved: SavedModel, options: TableOptions) -> tuple[Origin, TableOptions]:
+def _as_known(saved: SavedModel, options: TableOptions) -> tuple[TableOrigin, TableOptions]:
     """Return what the model knows of its table, as far as it uses it, and how new ones are read."""
     known, facts, used = origin_of(saved), saved.facts, _used(saved)
     known = replace(known, features=tuple(name for name in known.features if name in used))
@@ -76,7 +76,7 @@ def _as_known(saved: SavedModel, options: TableOptions) -> tuple[Origin, TableOp
 
 
 def without_clinical_row(
-    saved: SavedModel, features: Path, options: TableOptions, joined: Joined
+    saved: SavedModel, features: Path, options: TableOptions, joined: JoinedTable
 ) -> tuple[pd.DataFrame, list[str]]:
     """Predict those of FEATURES whom the clinical file does not know, by features alone.
 
@@ -102,7 +102,7 @@ def without_clinical_row(
     return table, [f"{len(ids)} rows were predicted by features alone."]
 
 
-def predictions(saved: SavedModel, joined: Joined) -> tuple[pd.DataFrame, list[str]]:
+def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, list[str]]:
     """Return one row per patient and one column per model, and notes on missing values.
 
     Subtype: the probability of the positive class. Survival: the log hazard, and beside it the
@@ -144,10 +144,10 @@ def predictions(saved: SavedModel, joined: Joined) -> tuple[pd.DataFrame, list[s
 
 def known_outcome(
     saved: SavedModel,
-    joined: Joined,
+    joined: JoinedTable,
     positive: str | None,
     event_is: str | None,
-) -> tuple[Joined, np.ndarray] | None:
+) -> tuple[JoinedTable, np.ndarray] | None:
     """Return new patients with a known outcome, and it; None where none is known.
 
     Args:
@@ -320,7 +320,7 @@ def _curve_column(name: str, time: float) -> str:
     return f"{column_of(name)}_event_free_at_{time:.6g}"
 
 
-def _blocks(saved: SavedModel, joined: Joined) -> dict[str, np.ndarray]:
+def _blocks(saved: SavedModel, joined: JoinedTable) -> dict[str, np.ndarray]:
     facts: Mapping[str, Any] = saved.facts
     names = origin_of(saved).features
     used = _used(saved)
@@ -343,7 +343,7 @@ def _blocks(saved: SavedModel, joined: Joined) -> dict[str, np.ndarray]:
     return found
 
 
-def _missing(saved: SavedModel, joined: Joined, model: Fitted) -> np.ndarray:
+def _missing(saved: SavedModel, joined: JoinedTable, model: FittedModel) -> np.ndarray:
     """Return (patients, columns) which of the values that a model uses are missing."""
     tables = {
         RADIOMICS: joined.features,

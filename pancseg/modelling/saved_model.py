@@ -17,7 +17,7 @@ import numpy as np
 import skops.io
 import skops.io.exceptions
 
-from pancseg.modelling.validation.nested_cv import Fitted
+from pancseg.modelling.validation.nested_cv import FittedModel
 
 FORMAT = 2
 TRUSTED = [
@@ -57,7 +57,7 @@ class SavedModel:
     """
 
     kind: str
-    models: dict[str, Fitted]
+    models: dict[str, FittedModel]
     facts: dict[str, Any]
 
 
@@ -110,7 +110,7 @@ def read_model(content: bytes, trust_trees: bool = False) -> SavedModel:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise ValueError(f"model.skops is not of format {FORMAT}; another pancseg wrote it")
     models = {
-        name: Fitted(
+        name: FittedModel(
             tuple(part["preparations"]),
             tuple(part["blocks"]),
             part["model"],

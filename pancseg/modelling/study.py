@@ -13,12 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.estimators.preparation import plain_preparation, preparation
-from pancseg.modelling.inputs.join import Joined
+from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.inputs.leaks import refuse_outcome_values
 from pancseg.modelling.inputs.outcome_coding import class_codes, event_codes, survival_times
 from pancseg.modelling.inputs.text_table import MISSING, numbers, read_text_table
 from pancseg.modelling.validation.importance import SHUFFLES
-from pancseg.modelling.validation.nested_cv import Block, Recipe, Study, training_parts
+from pancseg.modelling.validation.nested_cv import (
+    FeatureBlock,
+    ModelSpec,
+    ValidationPlan,
+    training_parts,
+)
 
 RADIOMICS, VOLUME, CLINICAL, CHANCE = "radiomics", "volume only", "clinical only", "chance"
 BOTH = "clinical + radiomics"
@@ -62,7 +67,7 @@ class ModelSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Endpoint:
     """The outcome of a joined cohort.
 
     Attributes:
@@ -86,8 +91,8 @@ class Outcome:
 
 
 def subtype_outcome(
-    joined: Joined, label: str, positive: str | None, others: tuple[str, ...] = ()
-) -> tuple[Joined, Outcome]:
+    joined: JoinedTable, label: str, positive: str | None, others: tuple[str, ...] = ()
+) -> tuple[JoinedTable, Endpoint]:
     """Return the cohort with a known class, and it; the others are counted.
 
     Raises:
@@ -100,17 +105,17 @@ def subtype_outcome(
     y = codes[keep].to_numpy().astype(int)
     _refuse_outcome_again(joined, y.astype(float), label)
     others = others or tuple(sorted(set(cells[codes == 0])))
-    return joined, Outcome("subtype", y, (label,), classes, others)
+    return joined, Endpoint("subtype", y, (label,), classes, others)
 
 
 def survival_outcome_of(
-    joined: Joined,
+    joined: JoinedTable,
     time: str,
     event: str,
     event_is: str | None,
     trust_times: bool,
     fitted: bool = False,
-) -> tuple[Joined, Outcome]:
+) -> tuple[JoinedTable, Endpoint]:
     """Return the cohort with known time and event, and these; the others are counted."""
     times = survival_times(joined.outcomes[time], time, trust_times)
     events = event_codes(joined.outcomes[event], event, event_is, fitted)
@@ -119,15 +124,15 @@ def survival_outcome_of(
     y = survival_outcome(events[keep].to_numpy() == 1, times[keep].to_numpy())
     _refuse_outcome_again(joined, y["time"], time)
     _refuse_outcome_again(joined, y["event"].astype(float), event)
-    return joined, Outcome("survival", y, (time, event))
+    return joined, Endpoint("survival", y, (time, event))
 
 
-def _refuse_outcome_again(joined: Joined, outcome: np.ndarray, column: str) -> None:
+def _refuse_outcome_again(joined: JoinedTable, outcome: np.ndarray, column: str) -> None:
     refuse_outcome_values(joined.features, outcome, column)
     refuse_outcome_values(_all_levels(joined), outcome, column, "clinical variable")
 
 
-def _all_levels(joined: Joined) -> pd.DataFrame:
+def _all_levels(joined: JoinedTable) -> pd.DataFrame:
     """Return clinical variables with an indicator of each text, the first one's too."""
     firsts = {
         f"{name}={levels[0]}": 1
@@ -138,7 +143,7 @@ def _all_levels(joined: Joined) -> pd.DataFrame:
     return joined.clinical.assign(**firsts)
 
 
-def refuse_what_cannot_be_modelled(joined: Joined, outcome: Outcome) -> None:
+def refuse_what_cannot_be_modelled(joined: JoinedTable, outcome: Endpoint) -> None:
     """Refuse cohorts whose numbers carry no model, in one line each.
 
     Raises:
@@ -170,7 +175,7 @@ def refuse_what_cannot_be_modelled(joined: Joined, outcome: Outcome) -> None:
         _refuse_batches(joined, joined.batch)
 
 
-def _smaller(joined: Joined, outcome: Outcome) -> int:
+def _smaller(joined: JoinedTable, outcome: Endpoint) -> int:
     """Return how many patients have an event, or are of the smaller class."""
     codes = (1,) if outcome.kind == "survival" else (0, 1)
     return min(joined.count(outcome.strata == code) for code in codes)
@@ -190,7 +195,7 @@ def _refuse_few_groups(groups: int, settings: ModelSettings) -> None:
         )
 
 
-def _refuse_lonely_class(joined: Joined, outcome: Outcome) -> None:
+def _refuse_lonely_class(joined: JoinedTable, outcome: Endpoint) -> None:
     """Refuse a class, or events, of so few groups that a training fold has none of it."""
     what = "events" if outcome.kind == "survival" else "patients of a class"
     for code in (1,) if outcome.kind == "survival" else (0, 1):
@@ -202,7 +207,7 @@ def _refuse_lonely_class(joined: Joined, outcome: Outcome) -> None:
             )
 
 
-def _refuse_folds_without(study: Study, outcome: Outcome) -> None:
+def _refuse_folds_without(study: ValidationPlan, outcome: Endpoint) -> None:
     """Refuse a study of which some part to train on has one class only, or no event.
 
     Raises:
@@ -218,7 +223,7 @@ def _refuse_folds_without(study: Study, outcome: Outcome) -> None:
             )
 
 
-def _refuse_batches(joined: Joined, batch: np.ndarray) -> None:
+def _refuse_batches(joined: JoinedTable, batch: np.ndarray) -> None:
     names = np.unique(batch)
     sizes = np.array([joined.count(batch == name) for name in names])
     if len(names) == 1:
@@ -230,7 +235,7 @@ def _refuse_batches(joined: Joined, batch: np.ndarray) -> None:
         )
 
 
-def warnings_of(joined: Joined, outcome: Outcome, settings: ModelSettings) -> list[str]:
+def warnings_of(joined: JoinedTable, outcome: Endpoint, settings: ModelSettings) -> list[str]:
     """Return what the data can hardly carry, with numbers."""
     found = []
     n, p = joined.count(), joined.features.shape[1]
@@ -257,7 +262,7 @@ def warnings_of(joined: Joined, outcome: Outcome, settings: ModelSettings) -> li
     return found + _blind_spots(joined, outcome)
 
 
-def _blind_spots(joined: Joined, outcome: Outcome) -> list[str]:
+def _blind_spots(joined: JoinedTable, outcome: Endpoint) -> list[str]:
     """Return what cannot be told apart for want of a column, or because two go together."""
     found = []
     if joined.volume.shape[1] == 0:
@@ -275,7 +280,7 @@ def _blind_spots(joined: Joined, outcome: Outcome) -> list[str]:
     return found
 
 
-def _largest_model(joined: Joined, settings: ModelSettings, smaller: int) -> tuple[str, int]:
+def _largest_model(joined: JoinedTable, settings: ModelSettings, smaller: int) -> tuple[str, int]:
     """Return which of the models that are judged sees most variables, and how many."""
     most = max(subtype.SIZES[0], _in_training(smaller, settings) // 4)
     sizes = [k for k in subtype.SIZES if k <= most]
@@ -294,11 +299,11 @@ def _odd_times(y: np.ndarray) -> list[str]:
 
 
 def make_study(
-    joined: Joined,
-    outcome: Outcome,
+    joined: JoinedTable,
+    outcome: Endpoint,
     settings: ModelSettings,
     stability: pd.Series[float] | None = None,
-) -> Study:
+) -> ValidationPlan:
     """Return the study of a cohort: radiomics, and always beside it what is simpler.
 
     Args:
@@ -320,28 +325,30 @@ def make_study(
     blocks = {RADIOMICS: _radiomics(joined, icc)}
     for name, frame in ((VOLUME, joined.volume), (CLINICAL, joined.clinical)):
         if frame.shape[1]:
-            blocks[name] = Block(frame.to_numpy(float), tuple(map(str, frame)), plain_preparation())
+            blocks[name] = FeatureBlock(
+                frame.to_numpy(float), tuple(map(str, frame)), plain_preparation()
+            )
     smaller = _in_training(_smaller(joined, outcome), settings)
     declared = models[settings.model](smaller, 0, settings.seed)
-    recipes = [Recipe(RADIOMICS, (RADIOMICS,), declared, SHUFFLES)]
+    recipes = [ModelSpec(RADIOMICS, (RADIOMICS,), declared, SHUFFLES)]
     for name, build in models.items():
         if name != settings.model:
             title = f"{RADIOMICS}, {name.replace('-', ' ')}"
-            recipes.append(Recipe(title, (RADIOMICS,), build(smaller, 0, settings.seed)))
+            recipes.append(ModelSpec(title, (RADIOMICS,), build(smaller, 0, settings.seed)))
     recipes += [
-        Recipe(name, (name,), kind.plain()) for name in (VOLUME, CLINICAL) if name in blocks
+        ModelSpec(name, (name,), kind.plain()) for name in (VOLUME, CLINICAL) if name in blocks
     ]
     if CLINICAL in blocks:
         always = joined.clinical.shape[1]
         both = models[settings.model](smaller, always, settings.seed)
-        recipes.append(Recipe(BOTH, (RADIOMICS, CLINICAL), both))
-    recipes.append(Recipe(CHANCE, (), kind.chance()))
+        recipes.append(ModelSpec(BOTH, (RADIOMICS, CLINICAL), both))
+    recipes.append(ModelSpec(CHANCE, (), kind.chance()))
     task = (
         subtype.SubtypeTask()
         if outcome.kind == "subtype"
         else survival.SurvivalTask(survival.time_grid(outcome.y))
     )
-    study = Study(
+    study = ValidationPlan(
         outcome.y,
         _strata(outcome.strata, joined.batch),
         joined.groups,
@@ -357,7 +364,7 @@ def make_study(
     return study
 
 
-def read_stability(path: Path, joined: Joined) -> pd.Series[float]:
+def read_stability(path: Path, joined: JoinedTable) -> pd.Series[float]:
     """Return ICC by feature from a CSV with columns ``feature`` and ``icc``.
 
     Raises:
@@ -385,12 +392,12 @@ def batch_codes(batch: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     return codes, tuple(str(name) for name in names)
 
 
-def _radiomics(joined: Joined, icc: tuple[float, ...] | None) -> Block:
+def _radiomics(joined: JoinedTable, icc: tuple[float, ...] | None) -> FeatureBlock:
     x = joined.features.to_numpy(float)
     if joined.batch is not None:
         x = np.column_stack([batch_codes(joined.batch)[0], x])
     names = tuple(joined.features.columns)
-    return Block(x, names, preparation(icc, joined.batch is not None))
+    return FeatureBlock(x, names, preparation(icc, joined.batch is not None))
 
 
 def _strata(strata: np.ndarray, batch: np.ndarray | None) -> np.ndarray:
@@ -407,7 +414,7 @@ def _lost(keep: np.ndarray, why: str, cells: pd.Series[str]) -> str | None:
     return f"{int((~keep).sum())} rows with {why} were left out{written}."
 
 
-def _separation(columns: pd.DataFrame, outcome: Outcome) -> list[str]:
+def _separation(columns: pd.DataFrame, outcome: Endpoint) -> list[str]:
     """Return a warning where one column alone parts the classes, or orders every event."""
     x = columns.to_numpy(float)
     parts = _orders_events if outcome.kind == "survival" else _parts_classes

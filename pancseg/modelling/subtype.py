@@ -22,7 +22,7 @@ from pancseg.modelling.validation.measures import (
     mean_measure,
     pair_measure,
 )
-from pancseg.modelling.validation.nested_cv import OutOfFold, Validation
+from pancseg.modelling.validation.nested_cv import OutOfFold, ValidationResult
 
 Builder = Callable[[int, int, int], tuple[BaseEstimator, ...]]
 SIZES, TREE_COLUMNS = (2, 5, 15), 50
@@ -113,7 +113,7 @@ class SubtypeTask:
 
 
 def measure(
-    y: np.ndarray, found: Validation, model: OutOfFold, weights: np.ndarray
+    y: np.ndarray, found: ValidationResult, model: OutOfFold, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return each measure under each bootstrap weighting (see :mod:`measures`)."""
     folds = [

@@ -14,7 +14,7 @@ from pancseg.modelling.estimators.preparation import Strongest
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.subtype import SIZES, TREE_COLUMNS, Builder
 from pancseg.modelling.validation import measures
-from pancseg.modelling.validation.nested_cv import OutOfFold, Validation
+from pancseg.modelling.validation.nested_cv import OutOfFold, ValidationResult
 
 PENALTIES = (0.3, 0.05)
 HORIZONS = (0.25, 0.5, 0.75)
@@ -98,7 +98,7 @@ def time_grid(y: np.ndarray) -> tuple[float, ...]:
 
 
 def measure(
-    y: np.ndarray, found: Validation, model: OutOfFold, weights: np.ndarray, times: np.ndarray
+    y: np.ndarray, found: ValidationResult, model: OutOfFold, weights: np.ndarray, times: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return each measure under each bootstrap weighting (see :mod:`measures`)."""
     folds = [

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pancseg.phantom.pancreas import draw_pancreas
-from pancseg.phantom.shapes import ENDLESS_MM, Ellipsoid, Field, Layer, Part, Point, Shape, Sketch
+from pancseg.phantom.shapes import ENDLESS_MM, Ellipsoid, Field, Layer, Part, Point, Sketch, Solid
 
 _SPINE_Y = 49.0  # centre of the vertebral bodies in the canonical anatomy
 
@@ -28,10 +28,10 @@ class Patient(NamedTuple):
         lattices: White noise and its step in mm, by the name of the random field made of it.
     """
 
-    torso: list[Shape]
+    torso: list[Solid]
     cavity: Ellipsoid
     domes: list[Part]
-    content: list[Shape]
+    content: list[Solid]
     turn: Point
     shift_mm: Point
     lattices: dict[str, tuple[Field, float]]
@@ -63,7 +63,7 @@ def _turn(angles_deg: Point) -> Point:
     return turn
 
 
-def _torso(s: Sketch) -> tuple[list[Shape], Ellipsoid]:
+def _torso(s: Sketch) -> tuple[list[Solid], Ellipsoid]:
     """Table, skin, fat and muscle wall; and the abdominal cavity inside them."""
     wall, back_fat = s.vary(10, 14), s.vary(5, 12)
     fat = s.vary(7, 27)
@@ -82,9 +82,9 @@ def _torso(s: Sketch) -> tuple[list[Shape], Ellipsoid]:
         Layer("fat", lard, wall),
     ]
     shapes = [
-        Shape([board], [Layer("table", -40), Layer("table", -930, 5)]),
-        Shape([body], [Layer("skin", s.hu["skin"]), Layer("fat", lard, 2.0)]),
-        Shape([outer], muscle_coats, 0.8),
+        Solid([board], [Layer("table", -40), Layer("table", -930, 5)]),
+        Solid([body], [Layer("skin", s.hu["skin"]), Layer("fat", lard, 2.0)]),
+        Solid([outer], muscle_coats, 0.8),
     ]
     return shapes, cavity
 
@@ -99,7 +99,7 @@ def _domes(s: Sketch) -> list[Part]:
     ]
 
 
-def _skeleton(s: Sketch) -> list[Shape]:
+def _skeleton(s: Sketch) -> list[Solid]:
     """Muscles along the spine, ribs, vertebrae, discs and the canal."""
     bone = s.hu["bone"]
     marrow = bone * s.vary(0.38, 0.5)
@@ -112,12 +112,12 @@ def _skeleton(s: Sketch) -> list[Shape]:
     column = s.ellipsoid((0, _SPINE_Y, 0), (21, 17, ENDLESS_MM), wobble=0)
     canal = s.ellipsoid((0, 74, 0), (9.5, 8, ENDLESS_MM), wobble=0)
     return [
-        Shape(muscles, [Layer("muscle", s.hu["muscle"])], 1.0),
-        Shape(ribs, thin),
-        Shape(arches, hard),
-        Shape([column], hard, 0.7),
-        Shape(discs, [Layer("disc", s.hu["disc"], 1.2)]),
-        Shape([canal], [Layer("spinal_canal", s.hu["spinal_canal"])]),
+        Solid(muscles, [Layer("muscle", s.hu["muscle"])], 1.0),
+        Solid(ribs, thin),
+        Solid(arches, hard),
+        Solid([column], hard, 0.7),
+        Solid(discs, [Layer("disc", s.hu["disc"], 1.2)]),
+        Solid([canal], [Layer("spinal_canal", s.hu["spinal_canal"])]),
     ]
 
 
@@ -162,14 +162,14 @@ def _vertebrae(s: Sketch, levels: Point) -> tuple[list[Part], list[Part]]:
     return arches, discs
 
 
-def _solid_organs(s: Sketch) -> list[Shape]:
+def _solid_organs(s: Sketch) -> list[Solid]:
     """Heart, liver with its gallbladder, spleen, kidneys with the adrenals."""
-    heart = Shape([s.ellipsoid((18, -38, 128), (60, 42, 42))], [Layer("heart", s.hu["heart"])])
+    heart = Solid([s.ellipsoid((18, -38, 128), (60, 42, 42))], [Layer("heart", s.hu["heart"])])
     upper = [*_liver(s), _spleen(s)]
     return [heart, *upper, *_kidney(s, -1, -32), *_kidney(s, 1, -16)]
 
 
-def _liver(s: Sketch) -> list[Shape]:
+def _liver(s: Sketch) -> list[Solid]:
     """Right and left lobe less the porta, the stomach's bed, the spine and the kidney's bed."""
     lobes = [
         s.ellipsoid((-76, 2, 40), (66, 88, 88), wobble=4),
@@ -183,18 +183,18 @@ def _liver(s: Sketch) -> list[Shape]:
     ]
     bladder = s.tube([(-58, -48, 8), (-64, -62, -18), (-66, -66, -30)], [6, 14, 12])
     return [
-        Shape(lobes, s.solid("liver"), 3, carved=hollow, in_cavity=True),
-        Shape(bladder, s.solid("gallbladder", 1), 1, in_cavity=True),
+        Solid(lobes, s.solid("liver"), 3, carved=hollow, in_cavity=True),
+        Solid(bladder, s.solid("gallbladder", 1), 1, in_cavity=True),
     ]
 
 
-def _spleen(s: Sketch) -> Shape:
+def _spleen(s: Sketch) -> Solid:
     spleen = s.ellipsoid((101, 34, 36), (23, 48, 50), 14, wobble=4)
     hilum = s.ellipsoid((70, 16, 34), (20, 24, 24))
-    return Shape([spleen], s.solid("spleen"), 2, carved=[hilum], in_cavity=True)
+    return Solid([spleen], s.solid("spleen"), 2, carved=[hilum], in_cavity=True)
 
 
-def _kidney(s: Sketch, side: int, z: float) -> list[Shape]:
+def _kidney(s: Sketch, side: int, z: float) -> list[Solid]:
     """Kidney at height ``z`` on the right (-1) or left (1) ``side``, and the adrenal there."""
     body = s.ellipsoid((side * 65, 46, z + s.vary(-6, 6)), (27, 24, 54), side * 25.0, wobble=2.5)
     sinus = Ellipsoid(body.centre_mm + np.array([side * -22.0, -7, 0]), np.array([19.0, 9, 24]))
@@ -202,21 +202,21 @@ def _kidney(s: Sketch, side: int, z: float) -> list[Shape]:
     adrenal = s.tube([(side * 24, 34, 44), (side * 30, 30, 30), (side * 36, 38, 18)], [2.4, 3.2, 2])
     adrenal += s.tube([(side * 30, 30, 30), (side * 27, 42, 18)], [3, 2])
     return [
-        Shape([body], layers, 1.2, carved=[sinus], in_cavity=True),
-        Shape(adrenal, s.solid("adrenal")),
+        Solid([body], layers, 1.2, carved=[sinus], in_cavity=True),
+        Solid(adrenal, s.solid("adrenal")),
     ]
 
 
-def _hollow_organs(s: Sketch) -> list[Shape]:
+def _hollow_organs(s: Sketch) -> list[Solid]:
     """Bowel loops, colon, stomach, duodenum and small mesenteric vessels."""
     loops, twigs = _small_bowel(s)
-    mesentery = Shape(twigs, [Layer("vein", s.hu["vein"] - 20)])
+    mesentery = Solid(twigs, [Layer("vein", s.hu["vein"] - 20)])
     return [*loops, *_colon(s), _stomach(s), _duodenum(s), mesentery]
 
 
-def _small_bowel(s: Sketch) -> tuple[list[Shape], list[Part]]:
+def _small_bowel(s: Sketch) -> tuple[list[Solid], list[Part]]:
     """Loops in front of the spine, and a mesenteric vessel to each."""
-    loops: list[Shape] = []
+    loops: list[Solid] = []
     twigs: list[Part] = []
     for z in np.linspace(-185, 8, 24):
         middle = np.array([s.vary(-75, 85) if z < -70 else s.vary(30, 90), s.vary(-62, -8), z])
@@ -226,16 +226,16 @@ def _small_bowel(s: Sketch) -> tuple[list[Shape], list[Part]]:
         gas = s.vary(-6, 0) if s.vary(0, 1) < 0.3 else None
         loop, y_mm = s.tube(knots, [radius] * 5, 0), float(knots[:, 1].mean())
         layers = s.hollow("bowel", s.vary(2, 3.5), gas, y_mm)
-        loops.append(Shape(loop, layers, 1.2, in_cavity=True))
+        loops.append(Solid(loop, layers, 1.2, in_cavity=True))
         root = np.array([-6, -12, max(z - 8, -120)])
         bend = middle * (0.5, 0.5, 1) - (0, 8, 6)
         twigs += s.tube(np.stack([root, bend, middle]), [2.4, 1.8, 1.2], 4)
     return loops, twigs
 
 
-def _colon(s: Sketch) -> list[Shape]:
+def _colon(s: Sketch) -> list[Solid]:
     """Ascending, transverse and descending colon."""
-    shapes: list[Shape] = []
+    shapes: list[Solid] = []
     for path in (
         [(-92, 22, -190), (-98, 24, -100), (-96, 8, -60), (-84, -30, -48)],
         [(-84, -34, -48), (-45, -68, -60), (10, -74, -66), (60, -68, -42), (92, -25, -2)],
@@ -244,22 +244,22 @@ def _colon(s: Sketch) -> list[Shape]:
         y_mm = float(np.mean([p[1] for p in path]))
         layers = s.hollow("bowel", 2, s.vary(-10, 2), y_mm)
         parts = s.tube(path, [s.vary(15, 20)] * len(path), 5)
-        shapes.append(Shape(parts, layers, 3, in_cavity=True))
+        shapes.append(Solid(parts, layers, 3, in_cavity=True))
     return shapes
 
 
-def _stomach(s: Sketch) -> Shape:
+def _stomach(s: Sketch) -> Solid:
     fundus = s.ellipsoid((60, -6, 70), (36, 36, 32))
     body = s.ellipsoid((54, -40, 40), (34, 27, 42), -20)
     antrum = s.tube([(52, -46, 18), (22, -62, 2), (-14, -58, 2), (-32, -44, 8)], [22, 18, 14, 8])
     layers = s.hollow("stomach", s.vary(3, 5), s.vary(-12, 2), -44)
-    return Shape([fundus, body, *antrum], layers, 1.5, in_cavity=True)
+    return Solid([fundus, body, *antrum], layers, 1.5, in_cavity=True)
 
 
-def _duodenum(s: Sketch) -> Shape:
+def _duodenum(s: Sketch) -> Solid:
     sweep = [(-32, -44, 8), (-50, -34, 6), (-62, -10, -6), (-66, 3, -34), (-52, 8, -66),
              (-18, 4, -76), (18, 2, -70), (36, -10, -48)]  # fmt: skip
     wall_mm = s.vary(2.5, 4)
     gas = s.vary(-8, -3) if s.vary(0, 1) < 0.3 else None
     layers = s.hollow("duodenum", wall_mm, gas, -30)
-    return Shape(s.tube(sweep, [9, 11, 12, 12, 11, 10, 10, 10], 2), layers, 1)
+    return Solid(s.tube(sweep, [9, 11, 12, 12, 11, 10, 10, 10], 2), layers, 1)

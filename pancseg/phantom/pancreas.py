@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pancseg.phantom.shapes import Ellipsoid, Layer, Part, Point, Shape, Sketch, chain
+from pancseg.phantom.shapes import Ellipsoid, Layer, Part, Point, Sketch, Solid, chain
 
 
 class _Vessels(NamedTuple):
@@ -21,7 +21,7 @@ class _Vessels(NamedTuple):
     hepatic: list[Part]
 
 
-def draw_pancreas(s: Sketch, lesion_rng: np.random.Generator | None) -> list[Shape]:
+def draw_pancreas(s: Sketch, lesion_rng: np.random.Generator | None) -> list[Solid]:
     """Fat bed, vessels, pancreas with its ducts, tumour; in painting order.
 
     Args:
@@ -110,7 +110,7 @@ def _hepatic_veins(s: Sketch) -> list[Part]:
 
 def _shapes(
     s: Sketch, knots: Point, radii: Point, lesion: Ellipsoid | None, vessels: _Vessels
-) -> list[Shape]:
+) -> list[Solid]:
     """All of it as shapes, in painting order; a tumour widens the duct."""
     uncinate = Ellipsoid(np.array([-22, 2.5, -38]) * s.scale, np.array([15.0, 9, 14]) * s.scale)
     gland: list[Part] = [*chain(knots, radii, 1.15), uncinate]
@@ -120,17 +120,17 @@ def _shapes(
     ducts = chain(knots[1:], np.full(len(knots) - 1, width))
     bile = s.tube([(-42, -6, 6), (-40, 1, -14), (-46, 2, -38)], [3.2, 3, 2.2], 1)
     shapes = [
-        Shape(vessels.hepatic, [Layer("vein", vein)], in_cavity=True),
-        Shape(bed, [Layer("fat", s.hu["fat"], -s.vary(1.2, 3.0))], 1.3),
-        Shape(bile, [Layer("fat", 5)]),
-        Shape(vessels.cava, [Layer("vein", vein - 12)]),
-        Shape(vessels.arteries, [Layer("artery", s.hu["artery"])]),
-        Shape(vessels.veins, [Layer("vein", vein)]),
-        Shape(gland, [Layer("pancreas", s.hu["pancreas"])], lobule_mm=lobule_mm),
-        Shape(ducts, [Layer("pancreas", 25)]),
+        Solid(vessels.hepatic, [Layer("vein", vein)], in_cavity=True),
+        Solid(bed, [Layer("fat", s.hu["fat"], -s.vary(1.2, 3.0))], 1.3),
+        Solid(bile, [Layer("fat", 5)]),
+        Solid(vessels.cava, [Layer("vein", vein - 12)]),
+        Solid(vessels.arteries, [Layer("artery", s.hu["artery"])]),
+        Solid(vessels.veins, [Layer("vein", vein)]),
+        Solid(gland, [Layer("pancreas", s.hu["pancreas"])], lobule_mm=lobule_mm),
+        Solid(ducts, [Layer("pancreas", 25)]),
     ]
     if lesion:
         near = [*vessels.veins, *vessels.arteries, *vessels.cava]
         layers = [Layer("tumour", s.hu["tumour"])]
-        shapes.append(Shape([lesion], layers, 1.0, lobule_mm, carved=near))
+        shapes.append(Solid([lesion], layers, 1.0, lobule_mm, carved=near))
     return shapes

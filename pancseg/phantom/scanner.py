@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from pancseg.phantom.anatomy import Patient, draw_patient
-from pancseg.phantom.shapes import ORGANS, TISSUES, Field, Layer, Part, Point, Shape
+from pancseg.phantom.shapes import ORGANS, TISSUES, Field, Layer, Part, Point, Solid
 
 Window = tuple[slice, slice, slice]
 
@@ -197,7 +197,7 @@ class _Slab:
         lung = Layer("lung", TISSUES["lung"][0])
         self.fill(everywhere, np.maximum(wall + 3, np.float32(1.5) - domes), lung)
 
-    def paint(self, shape: Shape) -> None:
+    def paint(self, shape: Solid) -> None:
         """Paint a shape over what is there."""
         window = self.window(shape.parts)
         if window is None:

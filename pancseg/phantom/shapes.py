@@ -104,7 +104,7 @@ class Layer(NamedTuple):
     anterior_of_mm: float | None = None  # gas lies only in front of this y
 
 
-class Shape(NamedTuple):
+class Solid(NamedTuple):
     """Union of parts less the carved ones, painted layer by layer."""
 
     parts: Sequence[Part]

@@ -12,12 +12,12 @@ from pancseg.cohort.pseudonyms import mark_output
 from pancseg.features.settings import FeatureSettings
 from pancseg.pipeline.result_table import fields_and_rows
 from pancseg.processing.duplicates import with_duplicates
-from pancseg.processing.plan import Work
-from pancseg.processing.row import Outcome
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.row import CaseResult
 from pancseg.processing.scan import VOXELS
-from pancseg.running.executors.place import place_for
+from pancseg.running.executors.place import executor_for
 from pancseg.running.journal import Journal
-from pancseg.running.options import DEFAULT, Options
+from pancseg.running.options import DEFAULT, RunOptions
 from pancseg.running.run import CohortRun
 from pancseg.running.run_log import RunLog
 from pancseg.system.memory_file import scratch_file
@@ -29,9 +29,9 @@ from pancseg.tables.rows_to_file import table_bytes
 def check_cohort(
     cases: Sequence[Case],
     settings: FeatureSettings,
-    report: Callable[[Outcome], None],
-    options: Options = DEFAULT,
-) -> list[Outcome]:
+    report: Callable[[CaseResult], None],
+    options: RunOptions = DEFAULT,
+) -> list[CaseResult]:
     """Judge every case; a case without a mask is judged by its scan alone.
 
     Scans with the same voxels under two ids are both ``duplicate``, wherever the voxels lie and
@@ -46,9 +46,9 @@ def check_cohort(
     Returns:
         One outcome per case, in their order.
     """
-    work = Work("check", settings)
+    work = ProcessingPlan("check", settings)
     with (
-        closing(place_for(work, cases, options)) as place,
+        closing(executor_for(work, cases, options)) as place,
         scratch_file() as rows,
         scratch_file() as told,
         closing(Journal(rows)) as journal,
@@ -59,7 +59,7 @@ def check_cohort(
     return [_shown(outcome) for outcome in with_duplicates(outcomes, VOXELS, "fail")]
 
 
-def write_check(outcomes: Sequence[Outcome], path: Path, *, pseudonyms: bool = False) -> None:
+def write_check(outcomes: Sequence[CaseResult], path: Path, *, pseudonyms: bool = False) -> None:
     """Write the verdicts as CSV: ids (own ones, or pseudonyms), ``qc_*``, the scan's hash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if pseudonyms:
@@ -68,6 +68,6 @@ def write_check(outcomes: Sequence[Outcome], path: Path, *, pseudonyms: bool = F
     write_whole({path: table_bytes(fields, rows, TableFormat())})
 
 
-def _shown(outcome: Outcome) -> Outcome:
+def _shown(outcome: CaseResult) -> CaseResult:
     values = {name: value for name, value in outcome.values.items() if name != VOXELS}
     return replace(outcome, values=values)

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from pancseg.cohort.case import Case, is_name
 from pancseg.cohort.discovery import STATE_FOLDER
-from pancseg.pipeline.output import _PLAIN, _Output
+from pancseg.pipeline.output import PLAIN_CSV, RunOutput
 from pancseg.processing.duplicates import with_duplicates
-from pancseg.processing.plan import Work
-from pancseg.processing.row import Outcome
-from pancseg.running.executors.place import place_for
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.row import CaseResult
+from pancseg.running.executors.place import executor_for
 from pancseg.running.journal import Journal
 from pancseg.running.lock import locked
-from pancseg.running.options import DEFAULT, Options
+from pancseg.running.options import DEFAULT, RunOptions
 from pancseg.running.run import CohortRun, Report
 from pancseg.running.run_log import RunLog
 from pancseg.tables.format import TableFormat
@@ -40,12 +40,12 @@ def _silent(said: object) -> None:
 def segment_cohort(
     cases: Sequence[Case],
     out: Path,
-    work: Work,
+    work: ProcessingPlan,
     report: Report = _silent,
-    options: Options = DEFAULT,
+    options: RunOptions = DEFAULT,
     *,
     started: Started = _silent,
-) -> list[Outcome]:
+) -> list[CaseResult]:
     """Segment every case; write masks, ``masks.csv`` and ``provenance.json``.
 
     Args:
@@ -65,20 +65,20 @@ def segment_cohort(
         OSError: the output cannot be written.
         Stopped: a strict run met a row that is not usable.
     """
-    output = _Output(out / "masks.csv", work, cases, pseudonyms=options.pseudonyms)
+    output = RunOutput(out / "masks.csv", work, cases, pseudonyms=options.pseudonyms)
     return _run(output, options, report, started)
 
 
 def run_cohort(  # noqa: PLR0913
     cases: Sequence[Case],
     out: Path,
-    work: Work,
+    work: ProcessingPlan,
     report: Report = _silent,
-    options: Options = DEFAULT,
-    style: TableFormat = _PLAIN,
+    options: RunOptions = DEFAULT,
+    style: TableFormat = PLAIN_CSV,
     *,
     started: Started = _silent,
-) -> list[Outcome]:
+) -> list[CaseResult]:
     """Make the feature table: from masks where a case has one, else by segmenting.
 
     Without weights a case without a mask fails with ``no_mask``. A scan is read, and segmented,
@@ -86,11 +86,13 @@ def run_cohort(  # noqa: PLR0913
     errors as for :func:`segment_cohort`.
     """
     path = out / f"features.{style.kind}"
-    output = _Output(path, work, cases, style, options.pseudonyms)
+    output = RunOutput(path, work, cases, style, options.pseudonyms)
     return _run(output, options, report, started)
 
 
-def _run(output: _Output, options: Options, report: Report, started: Started) -> list[Outcome]:
+def _run(
+    output: RunOutput, options: RunOptions, report: Report, started: Started
+) -> list[CaseResult]:
     """Run all cases, then write their table."""
     for case in output.cases:
         if output.masks and not is_name(case.name):
@@ -98,7 +100,7 @@ def _run(output: _Output, options: Options, report: Report, started: Started) ->
     cases, state = output.cases, output.folder / STATE_FOLDER
     with (
         locked(state),  # before anything is started: neither workers nor jobs of a cluster
-        closing(place_for(output.work, cases, options)) as place,
+        closing(executor_for(output.work, cases, options)) as place,
         closing(Journal(state / "journal.jsonl")) as journal,
         closing(RunLog(output.folder / "run.jsonl")) as log,
     ):

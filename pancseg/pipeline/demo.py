@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pancseg.features.settings import FeatureSettings
 from pancseg.phantom import make_phantom
-from pancseg.pipeline.result_table import table
-from pancseg.processing.row import Outcome
-from pancseg.quality.limits import Limits
+from pancseg.pipeline.result_table import results_table
+from pancseg.processing.row import CaseResult
+from pancseg.quality.limits import LimitRange
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.reading import read_scan
 from pancseg.scans.writing import write_scan
@@ -56,7 +56,7 @@ def make_cohort(folder: Path, patients: int) -> Path:
 
 def settings_of(preset: FeatureSettings) -> FeatureSettings:
     """Return a preset that takes the demo's coarse slices, 5 mm apart to be quick, as they are."""
-    limits = preset.quality.model_copy(update={"slice_mm": Limits(warn_above=5, fail_above=5)})
+    limits = preset.quality.model_copy(update={"slice_mm": LimitRange(warn_above=5, fail_above=5)})
     return preset.model_copy(update={"quality": limits})
 
 
@@ -65,7 +65,7 @@ def _is_demo(folder: Path) -> bool:
     return mark.is_file() and mark.read_text(encoding="utf-8", errors="replace") == _MARK_TEXT
 
 
-def dice_of(outcome: Outcome, folder: Path) -> float:
+def dice_of(outcome: CaseResult, folder: Path) -> float:
     """Return the Dice of one patient's mask against the truth; 0 where there is no mask."""
     name = f"{outcome.case.name}.nii.gz"
     if not outcome.usable:
@@ -74,9 +74,9 @@ def dice_of(outcome: Outcome, folder: Path) -> float:
     return dice(voxel_array(found) > 0, voxel_array(truth) > 0)
 
 
-def summary(outcomes: Sequence[Outcome], folder: Path) -> str:
+def summary(outcomes: Sequence[CaseResult], folder: Path) -> str:
     """Return the table's head, the Dice of each patient, and where the files are."""
-    frame = table(outcomes)
+    frame = results_table(outcomes)
     head = frame[[c for c in _COLUMNS if c in frame]].round(3).to_string(index=False)
     agreement = [f"{o.case.name} {dice_of(o, folder):.2f}" for o in outcomes]
     return "\n".join(

@@ -17,14 +17,15 @@ from pancseg.cohort.pseudonyms import mark_output
 from pancseg.pipeline.result_table import fields_and_rows
 from pancseg.processing import fingerprint
 from pancseg.processing.acquisition import write_acquisition
-from pancseg.processing.plan import Work
-from pancseg.processing.row import Outcome, Value
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.row import CaseResult
 from pancseg.system.whole_files import write_whole
+from pancseg.tables.fields import Value
 from pancseg.tables.format import KINDS, TableFormat
 from pancseg.tables.rows_to_file import table_bytes
 from pancseg.tables.write import write_table
 
-_PLAIN = TableFormat()
+PLAIN_CSV = TableFormat()
 
 
 _PACKAGES = (
@@ -33,7 +34,7 @@ _PACKAGES = (
 
 
 @dataclass(frozen=True)
-class _Output:
+class RunOutput:
     """The table of a run, and what lies beside it.
 
     Attributes:
@@ -45,9 +46,9 @@ class _Output:
     """
 
     path: Path
-    work: Work
+    work: ProcessingPlan
     cases: Sequence[Case]
-    style: TableFormat = _PLAIN
+    style: TableFormat = PLAIN_CSV
     pseudonyms: bool = False
 
     @property
@@ -73,7 +74,7 @@ class _Output:
         record = {k: v for k, v in self.provenance(about).items() if k not in others}
         write_whole({self.masks / "provenance.json": _json(record)})
 
-    def write(self, outcomes: Sequence[Outcome], about: Mapping[str, Any]) -> None:
+    def write(self, outcomes: Sequence[CaseResult], about: Mapping[str, Any]) -> None:
         """Write all files; time stamps are in the provenance only."""
         settings = self.work.settings
         fields, rows = fields_and_rows(outcomes, settings, self.style.names)
@@ -145,7 +146,7 @@ def _regions(cases: Sequence[Case]) -> dict[str, list[str]]:
     return {roi: sorted(expressions) for roi, expressions in asked.items()}
 
 
-def _command(work: Work, about: Mapping[str, Any]) -> list[str]:
+def _command(work: ProcessingPlan, about: Mapping[str, Any]) -> list[str]:
     """Return the command line with placeholders for paths."""
     words = ["pancseg", work.command, "COHORT", "--out", "OUT"]
     if about:

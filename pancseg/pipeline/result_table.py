@@ -9,14 +9,16 @@ from pancseg.cohort.roi import Labels, Roi
 from pancseg.features.expected_names import feature_names
 from pancseg.features.settings import FeatureSettings
 from pancseg.processing import fingerprint
-from pancseg.processing.row import Outcome, Value
-from pancseg.tables.fields import Field, Row, fields_of
+from pancseg.processing.row import CaseResult
+from pancseg.tables.fields import Field, Row, Value, fields_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def table(outcomes: Sequence[Outcome], settings: FeatureSettings | None = None) -> pd.DataFrame:
+def results_table(
+    outcomes: Sequence[CaseResult], settings: FeatureSettings | None = None
+) -> pd.DataFrame:
     """Return one row per outcome; columns: ids, ``qc_*``, hashes, features under safe names.
 
     An unusable case has its reason and no values. With ``settings`` the features' columns are
@@ -30,7 +32,7 @@ def table(outcomes: Sequence[Outcome], settings: FeatureSettings | None = None) 
 
 
 def fields_and_rows(
-    outcomes: Sequence[Outcome], settings: FeatureSettings | None, naming: str
+    outcomes: Sequence[CaseResult], settings: FeatureSettings | None, naming: str
 ) -> tuple[list[Field], Iterable[Row]]:
     """Return the columns of a table and its rows, one per outcome, made as they are asked for."""
     rows = _Rows(outcomes, settings)
@@ -42,7 +44,7 @@ def fields_and_rows(
 class _Rows:
     """The rows of a table: each is made, and read from the disk, whenever it is its turn."""
 
-    def __init__(self, outcomes: Sequence[Outcome], settings: FeatureSettings | None) -> None:
+    def __init__(self, outcomes: Sequence[CaseResult], settings: FeatureSettings | None) -> None:
         self._outcomes = outcomes
         self._hashed: dict[str, Value] = (
             {"settings_sha256": fingerprint.of_settings(settings)} if settings else {}
@@ -54,7 +56,7 @@ class _Rows:
             yield {**_ids(outcome), **self._hashed, **values}
 
 
-def _ids(outcome: Outcome) -> dict[str, Value]:
+def _ids(outcome: CaseResult) -> dict[str, Value]:
     case = outcome.case
     return {
         "patient_id": case.patient_id,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pancseg.scans.dicom.detect import is_ct_slice, is_dicom
 from pancseg.system.whole_files import write_whole
 from pancseg.tables.columns import IDS, Column, Type
+from pancseg.tables.fields import Value
 from pancseg.tables.format import TableFormat
 from pancseg.tables.rows_to_file import write_csv
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Value = float | str
 _SERIES_UID = 0x0020000E
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pancseg.processing.row import Outcome, Status
+from pancseg.processing.row import CaseResult, Status
 
-DUPLICATE = "duplicate"
 _MOST_NAMES = 3
 
 
-def with_duplicates(outcomes: Sequence[Outcome], column: str, status: Status) -> list[Outcome]:
+def with_duplicates(
+    outcomes: Sequence[CaseResult], column: str, status: Status
+) -> list[CaseResult]:
     """Note the reason ``duplicate`` on every row whose scan has the hash of another id's scan.
 
     What is noted depends on the rows alone: not on who made them, nor when.
@@ -31,8 +32,8 @@ def with_duplicates(outcomes: Sequence[Outcome], column: str, status: Status) ->
     ]
 
 
-def _noted(outcome: Outcome, names: Sequence[str], status: Status) -> Outcome:
+def _noted(outcome: CaseResult, names: Sequence[str], status: Status) -> CaseResult:
     some = [name for name in names[: _MOST_NAMES + 1] if name != outcome.case.scan_name]
     more = f" and {len(names) - 1 - _MOST_NAMES} more" if len(names) - 1 > _MOST_NAMES else ""
     fact = f"its scan has the same voxels as that of {', '.join(some[:_MOST_NAMES])}{more}"
-    return outcome.noted(DUPLICATE, status, fact)
+    return outcome.noted("duplicate", status, fact)

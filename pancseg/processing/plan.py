@@ -12,7 +12,7 @@ _LIMITS = QualityLimits()
 
 
 @dataclass(frozen=True)
-class Work:
+class ProcessingPlan:
     """What is to be done with every scan of a run.
 
     Attributes:

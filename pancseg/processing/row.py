@@ -10,10 +10,10 @@ from typing import Literal
 
 from pancseg.cohort.case import Case
 from pancseg.errors import UnusableCase
+from pancseg.reasons import EvaluationCode, ReasonCode
+from pancseg.tables.fields import Value
 
 log = logging.getLogger(__name__)
-
-Value = float | str
 
 
 Status = Literal["pass", "warn", "fail", "error"]
@@ -23,7 +23,7 @@ _STATUSES = ("pass", "warn", "fail", "error")
 
 
 @dataclass
-class Draft:
+class DraftRow:
     """A row while it is made; what went wrong half-way does not lose what was found before.
 
     Attributes:
@@ -36,14 +36,22 @@ class Draft:
     reasons: dict[str, str] = field(default_factory=dict)
     status: Status = "pass"
 
-    def note(self, code: str, status: Status, fact: str) -> None:
+    def note(self, code: ReasonCode | EvaluationCode, status: Status, fact: str) -> None:
         """Add a reason; the status becomes the worst of all. The first fact of a code stays."""
+        self._note(code, status, fact)
+
+    def note_bug(self, error: Exception) -> None:
+        """Add an exception that nobody foresaw, under its name."""
+        name = type(error).__name__
+        self._note(name, "error", f"unexpected {name}; run with --verbose for the traceback")
+
+    def _note(self, code: str, status: Status, fact: str) -> None:
         self.reasons.setdefault(code, fact)
         self.status = max(self.status, status, key=_STATUSES.index)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CaseResult:
     """What became of one case.
 
     Attributes:
@@ -65,7 +73,7 @@ class Outcome:
         """Whether the row is good for an analysis."""
         return self.status in ("pass", "warn")
 
-    def noted(self, code: str, status: Status, fact: str) -> Outcome:
+    def noted(self, code: ReasonCode, status: Status, fact: str) -> CaseResult:
         """Return it with one more reason; the status becomes the worse of the two."""
         return replace(
             self,
@@ -75,26 +83,25 @@ class Outcome:
         )
 
 
-def outcome_of(case: Case, fill: Callable[[Draft], None]) -> Outcome:
+def case_result(case: Case, fill: Callable[[DraftRow], None]) -> CaseResult:
     """Let ``fill`` make a case's row; a case that cannot be used costs only itself.
 
     ``UnusableCase`` becomes status fail. Any other exception is a bug and becomes status error,
     its traceback logged at debug level (tracebacks can name files). Values that ``fill`` found
     before are kept.
     """
-    draft = Draft()
+    draft = DraftRow()
     try:
         fill(draft)
     except UnusableCase as unusable:
         log.debug("%s: image %s, mask %s", case.name, case.image, case.mask)
         draft.note(unusable.code, "fail", unusable.fact)
     except Exception as bug:  # reported as this case's error row
-        name = type(bug).__name__
-        log.debug("%s: %s", case.name, name, exc_info=True)
-        draft.note(name, "error", f"unexpected {name}; run with --verbose for the traceback")
+        log.debug("%s: %s", case.name, type(bug).__name__, exc_info=True)
+        draft.note_bug(bug)
     values = {name: _finite(value) for name, value in draft.values.items()}
     reasons = draft.reasons
-    return Outcome(case, draft.status, ";".join(reasons), "; ".join(reasons.values()), values)
+    return CaseResult(case, draft.status, ";".join(reasons), "; ".join(reasons.values()), values)
 
 
 def _finite(value: Value) -> Value:

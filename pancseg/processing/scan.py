@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import SimpleITK as sitk
 
-from pancseg import features
 from pancseg.cohort.case import DEFAULT_ROI, Case
 from pancseg.cohort.roi import Ring, Roi
 from pancseg.errors import OutputError, UnusableCase
+from pancseg.features.extract import compute_features
 from pancseg.features.regions import Region, region_of
-from pancseg.features.result import Measured
+from pancseg.features.result import FeatureResult
 from pancseg.processing import fingerprint
-from pancseg.processing.plan import Work
-from pancseg.processing.row import Draft, Outcome, outcome_of
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.row import CaseResult, DraftRow, case_result
 from pancseg.quality.verdict import (
     Verdict,
     judge_agreement,
@@ -33,11 +33,11 @@ from pancseg.quality.verdict import (
 from pancseg.scans.geometry import on_grid_of
 from pancseg.scans.reading import read_scan
 from pancseg.scans.writing import write_scan
-from pancseg.system.lazy import Once
+from pancseg.system.lazy import Lazy
 from pancseg.system.timing import timed
 
 if TYPE_CHECKING:
-    from pancseg.segmentation import Segmenter
+    from pancseg.segmentation.segmenter import Segmenter
     from pancseg.segmentation.uncertainty import DropoutPasses
 
 GIVEN = "given"
@@ -66,14 +66,14 @@ class ScanTask:
     ready_source: str = ""
 
 
-class ScanWork:
+class ScanProcessor:
     """Does the work on one scan after the other; the network is loaded once.
 
     Attributes:
         segmenter: makes masks; None without weights.
     """
 
-    def __init__(self, work: Work, segmenter: Segmenter | None = None) -> None:
+    def __init__(self, work: ProcessingPlan, segmenter: Segmenter | None = None) -> None:
         """Load the network, if there are weights.
 
         Args:
@@ -91,7 +91,7 @@ class ScanWork:
 
     def outcomes(
         self, task: ScanTask, on_mask: Callable[[Path], None] = lambda _: None
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[CaseResult]:
         """Yield one outcome per case of the task, in order.
 
         The scan is read, segmented and judged once, and each own mask is read once. Whatever goes
@@ -104,14 +104,14 @@ class ScanWork:
         Raises:
             OutputError: ``new_mask`` cannot be written.
         """
-        scan = Once(lambda: self._judged_scan(task.cases[0]))
-        shared = Once(lambda: self._shared_mask(task, scan.get()))
+        scan = Lazy(lambda: self._judged_scan(task.cases[0]))
+        shared = Lazy(lambda: self._shared_mask(task, scan.get()))
         mask = shared.value() if any(map(self.takes_shared, task.cases)) else None
         if mask and mask.is_new and task.new_mask:
             _write(mask.image, task.new_mask)
             on_mask(task.new_mask)
         for case, own_or_shared in self._with_masks(task.cases, scan, shared):
-            yield outcome_of(case, partial(self._fill, case=case, scan=scan, mask=own_or_shared))
+            yield case_result(case, partial(self._fill, case=case, scan=scan, mask=own_or_shared))
 
     def takes_shared(self, case: Case) -> bool:
         """Whether a case's region is one of the mask that the network makes of its scan."""
@@ -123,13 +123,13 @@ class ScanWork:
         return case.mask is not None and self._work.command != "segment"
 
     def _with_masks(
-        self, cases: Sequence[Case], scan: Once[_Scan], shared: Once[_Mask]
-    ) -> Iterator[tuple[Case, Once[_Mask] | None]]:
+        self, cases: Sequence[Case], scan: Lazy[_Scan], shared: Lazy[_Mask]
+    ) -> Iterator[tuple[Case, Lazy[_Mask] | None]]:
         """Yield each case with its mask; an own mask is let go when no later case has it."""
-        own: dict[Path, Once[_Mask]] = {}
+        own: dict[Path, Lazy[_Mask]] = {}
         for index, case in enumerate(cases):
             if case.mask and self._takes_own(case):
-                mask = own.setdefault(case.mask, Once(partial(self._own_mask, case.mask, scan)))
+                mask = own.setdefault(case.mask, Lazy(partial(self._own_mask, case.mask, scan)))
                 if all(later.mask != case.mask for later in cases[index + 1 :]):
                     del own[case.mask]
                 yield case, mask
@@ -138,7 +138,7 @@ class ScanWork:
             elif self._work.command == "check":
                 yield case, None
             else:
-                yield case, Once(partial(_refuse_region, case))
+                yield case, Lazy(partial(_refuse_region, case))
 
     def _judged_scan(self, case: Case) -> _Scan:
         with timed("read the scan"):
@@ -165,7 +165,7 @@ class ScanWork:
             agreement = self._passes.agreement(scan.image, image)
         return _Mask(image, source, agreement, is_new=task.ready_mask is None)
 
-    def _own_mask(self, path: Path, scan: Once[_Scan]) -> _Mask:
+    def _own_mask(self, path: Path, scan: Lazy[_Scan]) -> _Mask:
         image, mask = scan.get().image, _read_mask(path)
         return _Mask(mask if self._corrects_masks else on_grid_of(image, mask), GIVEN)
 
@@ -180,7 +180,7 @@ class ScanWork:
         parameters = self._work.settings.parameters if self._work.settings else {}
         return bool((parameters.get("setting") or {}).get("correctMask"))
 
-    def _fill(self, row: Draft, case: Case, scan: Once[_Scan], mask: Once[_Mask] | None) -> None:
+    def _fill(self, row: DraftRow, case: Case, scan: Lazy[_Scan], mask: Lazy[_Mask] | None) -> None:
         """Make the row of one case, as far as it and the memory come."""
         try:
             self._fill_all(row, case, scan, mask)
@@ -188,7 +188,7 @@ class ScanWork:
             raise UnusableCase("memory", NO_MEMORY) from error
 
     def _fill_all(
-        self, row: Draft, case: Case, scan: Once[_Scan], mask: Once[_Mask] | None
+        self, row: DraftRow, case: Case, scan: Lazy[_Scan], mask: Lazy[_Mask] | None
     ) -> None:
         image, digest, verdict, voxels = scan.get()
         row.values["image_sha256"] = digest
@@ -211,7 +211,7 @@ class ScanWork:
             return
         if row.status != "fail" or self._work.keep_failed:
             with timed("features"):
-                found = features.measure(image, region.image, settings)
+                found = compute_features(image, region.image, settings)
             self._add_features(row, found)
 
     def _region(self, case: Case, scan: sitk.Image, mask: _Mask) -> Region:
@@ -227,7 +227,7 @@ class ScanWork:
         whole = case.roi == DEFAULT_ROI and not ring
         return judge_region(scan, region, self._limits, whole_pancreas=whole, ring=ring)
 
-    def _add_features(self, row: Draft, found: Measured) -> None:
+    def _add_features(self, row: DraftRow, found: FeatureResult) -> None:
         """Add measured features, unless what they were made of is too little."""
         row.values["qc_grid_mm"] = " ".join(f"{side:.4g}" for side in found.spacing_mm)
         if found.resegmented_share is not None:
@@ -270,16 +270,16 @@ class _Mask(NamedTuple):
     is_new: bool = False
 
 
-def _loaded(work: Work) -> Segmenter:
-    from pancseg import segmentation
+def _loaded(work: ProcessingPlan) -> Segmenter:
+    from pancseg.segmentation.segmenter import load_segmenter
 
     assert work.weights is not None
-    return segmentation.load(
+    return load_segmenter(
         work.weights, threads=work.threads, engine=work.engine, precision=work.precision
     )
 
 
-def _dropout_passes(segmenter: Segmenter, work: Work) -> DropoutPasses | None:
+def _dropout_passes(segmenter: Segmenter, work: ProcessingPlan) -> DropoutPasses | None:
     if not work.uncertainty:
         return None
     from pancseg.segmentation.uncertainty import DropoutPasses
@@ -308,7 +308,7 @@ def _refuse_region(case: Case) -> _Mask:
     raise UnusableCase("no_mask", fact)
 
 
-def _add(row: Draft, verdict: Verdict) -> None:
+def _add(row: DraftRow, verdict: Verdict) -> None:
     row.values.update(verdict.values)
     for code, grade, fact in verdict.findings:
         row.note(code, grade, fact)

@@ -25,7 +25,7 @@ def _no_nan(value: float) -> float:
 _Limit = Annotated[float, AfterValidator(_no_nan)]
 
 
-class Limits(BaseModel):
+class LimitRange(BaseModel):
     """Limits of one value; none: nothing that low or high is wrong.
 
     From ``fail_below`` up to ``fail_above`` none is lower than the one before.
@@ -82,18 +82,18 @@ class QualityLimits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    volume_ml: Limits = Limits(fail_below=10, warn_below=25, warn_above=150, fail_above=300)
-    largest_share: Limits = Limits(fail_below=0.70, warn_below=0.95)
-    empty_slices: Limits = Limits(warn_above=0)
-    median_hu: Limits = Limits(fail_below=0, warn_below=40, warn_above=160, fail_above=250)
+    volume_ml: LimitRange = LimitRange(fail_below=10, warn_below=25, warn_above=150, fail_above=300)
+    largest_share: LimitRange = LimitRange(fail_below=0.70, warn_below=0.95)
+    empty_slices: LimitRange = LimitRange(warn_above=0)
+    median_hu: LimitRange = LimitRange(fail_below=0, warn_below=40, warn_above=160, fail_above=250)
     fat_below_hu: _Limit = -30
     dense_above_hu: _Limit = 300
-    fat_share: Limits = Limits(warn_above=0.30, fail_above=0.60)
-    dense_share: Limits = Limits(warn_above=0.01, fail_above=0.10)
-    lowest_hu: Limits = Limits(warn_above=-500)
-    slice_mm: Limits = Limits(warn_above=3, fail_above=5)
-    resegmented_share: Limits = Limits(fail_below=0.50, warn_below=0.80)
-    uncertainty_dice: Limits = Limits(fail_below=0.70, warn_below=0.85)
+    fat_share: LimitRange = LimitRange(warn_above=0.30, fail_above=0.60)
+    dense_share: LimitRange = LimitRange(warn_above=0.01, fail_above=0.10)
+    lowest_hu: LimitRange = LimitRange(warn_above=-500)
+    slice_mm: LimitRange = LimitRange(warn_above=3, fail_above=5)
+    resegmented_share: LimitRange = LimitRange(fail_below=0.50, warn_below=0.80)
+    uncertainty_dice: LimitRange = LimitRange(fail_below=0.70, warn_below=0.85)
 
     @model_validator(mode="before")
     @classmethod
@@ -103,7 +103,7 @@ class QualityLimits(BaseModel):
             return given
         complete = dict(given)
         for name, field in cls.model_fields.items():
-            if isinstance(field.default, Limits) and isinstance(given.get(name), Mapping):
+            if isinstance(field.default, LimitRange) and isinstance(given.get(name), Mapping):
                 complete[name] = {**field.default.model_dump(), **given[name]}
         return complete
 

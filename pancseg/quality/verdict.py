@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pancseg.errors import UnusableCase
-from pancseg.quality.limits import Grade, Limits, QualityLimits
+from pancseg.quality.limits import Grade, LimitRange, QualityLimits
+from pancseg.reasons import ReasonCode
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.bounding_box import box_of
 from pancseg.scans.dicom.contrast_phase import PORTAL_VENOUS
@@ -34,7 +35,7 @@ class Finding(NamedTuple):
         fact: one line with numbers.
     """
 
-    code: str
+    code: ReasonCode
     grade: Grade
     fact: str
 
@@ -183,7 +184,7 @@ def volume_ml(mask: sitk.Image) -> float:
     return round(int(np.count_nonzero(voxel_array(mask))) * voxel_ml, 3)
 
 
-def _beyond(code: str, what: str, value: float, limits: Limits) -> Iterable[Finding]:
+def _beyond(code: ReasonCode, what: str, value: float, limits: LimitRange) -> Iterable[Finding]:
     grade = limits.grade(value)
     if grade == "pass":
         return []

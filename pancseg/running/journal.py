@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pancseg.cohort.case import Case
-from pancseg.processing.row import Outcome, Value
+from pancseg.processing.row import CaseResult
 from pancseg.running.messages import MadeFrom
+from pancseg.tables.fields import Value
 
 
 class Journal:
@@ -30,7 +31,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._file = path.open("ab")
-        self._rows: defaultdict[str, dict[str, _Place]] = defaultdict(dict)
+        self._rows: defaultdict[str, dict[str, _RowLocation]] = defaultdict(dict)
         self._masks: defaultdict[str, dict[str, MadeFrom]] = defaultdict(dict)
         self._read()
 
@@ -47,7 +48,7 @@ class Journal:
         """Return the digests of all masks that were made of a scan, and what they are made from."""
         return self._masks[scan_name]
 
-    def add_row(self, key: str, outcome: Outcome) -> Outcome:
+    def add_row(self, key: str, outcome: CaseResult) -> CaseResult:
         """Write a row down and return it with its values on the disk."""
         record = {
             "row": outcome.case.key,
@@ -57,12 +58,12 @@ class Journal:
             "fact": outcome.fact,
             "values": dict(outcome.values),
         }
-        place = _Place(self._append(record), outcome.usable)
+        place = _RowLocation(self._append(record), outcome.usable)
         if key:
             self._rows[outcome.case.key][key] = place
         return self._outcome(outcome.case, place)
 
-    def row(self, key: str, case: Case) -> Outcome:
+    def row(self, key: str, case: Case) -> CaseResult:
         """Return a row that is known, for the case as it is now."""
         return self._outcome(case, self._rows[case.key][key])
 
@@ -72,12 +73,12 @@ class Journal:
         os.fsync(self._file.fileno())  # a mask whose line a power cut took would count as foreign
         self._masks[scan_name][digest] = made
 
-    def _outcome(self, case: Case, place: _Place) -> Outcome:
+    def _outcome(self, case: Case, place: _RowLocation) -> CaseResult:
         record = self._record(place)
         values = _Stored(self, place)
-        return Outcome(case, record["status"], record["reason"], record["fact"], values)
+        return CaseResult(case, record["status"], record["reason"], record["fact"], values)
 
-    def _record(self, place: _Place) -> dict[str, Any]:
+    def _record(self, place: _RowLocation) -> dict[str, Any]:
         with self._path.open("rb") as file:
             file.seek(place.offset)
             found: dict[str, Any] = json.loads(file.readline())
@@ -108,10 +109,10 @@ class Journal:
             self._masks[record["mask"]][record["digest"]] = made
         elif record["key"]:
             usable = record["status"] in ("pass", "warn")
-            self._rows[record["row"]][record["key"]] = _Place(offset, usable)
+            self._rows[record["row"]][record["key"]] = _RowLocation(offset, usable)
 
 
-class _Place:
+class _RowLocation:
     """Where a row is in the file, and whether it has values."""
 
     __slots__ = ("offset", "usable")
@@ -125,7 +126,7 @@ class _Stored(Mapping[str, Value]):
 
     __slots__ = ("_journal", "_place")
 
-    def __init__(self, journal: Journal, place: _Place) -> None:
+    def __init__(self, journal: Journal, place: _RowLocation) -> None:
         self._journal, self._place = journal, place
 
     def _load(self) -> dict[str, Value]:

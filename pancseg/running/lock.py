@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pancseg.errors import Refusal
+from pancseg.errors import RunRefused
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 _NO_MARKERS: dict[str, Any] = (
@@ -37,7 +37,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        raise Refusal(
+        raise RunRefused(
             "another run is writing into this output folder; wait for it, or choose another --out"
         ) from None
     except (NotImplementedError, OSError) as error:

@@ -90,7 +90,7 @@ def _read_and_held(path: Path, series_uid: str | None, bytes_per_voxel: int) -> 
         return 0
 
 
-class Budget:
+class MemoryBudget:
     """Lets scans begin as long as what they will take fits together."""
 
     def __init__(self, total_bytes: int) -> None:
@@ -128,7 +128,7 @@ def high_water_bytes(pid: int | str = "self") -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-class Peak:
+class PeakMemory:
     """The peak of resident memory since it was made. Linux only; elsewhere it is not known."""
 
     def __init__(self) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pancseg.cohort.case import Case
-from pancseg.processing.row import Outcome, Value
+from pancseg.processing.row import CaseResult
+from pancseg.tables.fields import Value
 
 
 class MadeFrom(NamedTuple):
@@ -72,7 +73,7 @@ class Refused(NamedTuple):
     fact: str
 
 
-class Keys(NamedTuple):
+class RowKeys(NamedTuple):
     """The keys of a request's rows, as soon as they are known."""
 
     keys: tuple[str, ...]
@@ -85,15 +86,15 @@ class MaskMade(NamedTuple):
     made: MadeFrom
 
 
-class Row(NamedTuple):
+class RowDone(NamedTuple):
     """One row: its place in the request, its key, and its outcome; None: what is known holds."""
 
     place: int
     key: str
-    outcome: Outcome | None
+    outcome: CaseResult | None
 
 
-class Done(NamedTuple):
+class ScanDone(NamedTuple):
     """All rows of a request are there.
 
     Attributes:
@@ -115,4 +116,4 @@ class OutputLost(NamedTuple):
     fact: str
 
 
-Message = Ready | Refused | Keys | MaskMade | Row | Done | OutputLost
+Message = Ready | Refused | RowKeys | MaskMade | RowDone | ScanDone | OutputLost

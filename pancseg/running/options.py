@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from pancseg.errors import Refusal
+from pancseg.errors import RunRefused
 from pancseg.running.memory import GB, free_bytes
 from pancseg.system.threads import available_cores
 
@@ -13,7 +13,7 @@ LEAST_BYTES_A_WORKER = 2 * GB
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """Where and how a cohort is run.
 
     Attributes:
@@ -49,7 +49,7 @@ class Options:
             Refusal: a time limit without a process that could be ended.
         """
         if self.workers == 0 and self.timeout_s is not None and not self.elsewhere:
-            raise Refusal(
+            raise RunRefused(
                 "--timeout ends a worker process, and with --workers 0 there is none; "
                 "leave one of them away"
             )
@@ -67,4 +67,4 @@ class Options:
         return max(1, min(self.threads or available_cores(), scans, fitting))
 
 
-DEFAULT = Options()
+DEFAULT = RunOptions()

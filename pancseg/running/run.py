@@ -8,16 +8,25 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pancseg.cohort.case import Case
-from pancseg.errors import Stopped
-from pancseg.processing.row import Outcome, Value
-from pancseg.running.executors.place import Place, _scan_of, _scans_of
+from pancseg.errors import RunStopped
+from pancseg.processing.row import CaseResult
+from pancseg.running.executors.place import Executor, rows_by_scan, scan_of
 from pancseg.running.journal import Journal
 from pancseg.running.memory import GB, needed_bytes
-from pancseg.running.messages import Done, Keys, MaskMade, Message, OutputLost, Request, Row
-from pancseg.running.options import Options
+from pancseg.running.messages import (
+    MaskMade,
+    Message,
+    OutputLost,
+    Request,
+    RowDone,
+    RowKeys,
+    ScanDone,
+)
+from pancseg.running.options import RunOptions
 from pancseg.running.run_log import RunLog
+from pancseg.tables.fields import Value
 
-Report = Callable[[Outcome], None]
+Report = Callable[[CaseResult], None]
 
 
 class CohortRun:
@@ -39,8 +48,8 @@ class CohortRun:
     def __init__(  # noqa: PLR0913  one argument per collaborator
         self,
         cases: Sequence[Case],
-        place: Place,
-        options: Options,
+        place: Executor,
+        options: RunOptions,
         masks: Path | None,
         journal: Journal,
         log: RunLog,
@@ -48,14 +57,14 @@ class CohortRun:
     ) -> None:
         self._cases, self._place, self._options = cases, place, options
         self._masks, self._journal, self._log, self._report = masks, journal, log, report
-        self._scans = _scans_of(cases)
-        self._outcomes: dict[int, Outcome] = {}
-        self._refused: list[tuple[str, list[Outcome]]] = []
+        self._scans = rows_by_scan(cases)
+        self._outcomes: dict[int, CaseResult] = {}
+        self._refused: list[tuple[str, list[CaseResult]]] = []
         self._reused: Counter[str] = Counter()
         self.acquisition: dict[str, dict[str, Value]] = {}
         self._index = {case.key: i for i, case in enumerate(cases)}
 
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[CaseResult]:
         """Return one outcome per case, in their order, whatever happens to a worker.
 
         Raises:
@@ -87,7 +96,7 @@ class CohortRun:
                     f"and {budget.total_bytes / GB:.1f} GB may be used; raise --memory"
                 )
                 if not any(known):
-                    rows = [Outcome(case, "fail", "memory", fact) for case in cases]
+                    rows = [CaseResult(case, "fail", "memory", fact) for case in cases]
                     self._refused.append((cases[0].scan_name, rows))
                     continue
                 size = 0  # what is known is found by the files' bytes, in pieces
@@ -110,31 +119,31 @@ class CohortRun:
             except FileNotFoundError:  # made twice around a crash: the first note has renamed it
                 if not request.mask_path.exists():
                     raise
-        elif isinstance(message, Row):
+        elif isinstance(message, RowDone):
             case = request.cases[message.place]
             if message.outcome is None:
                 self._reused[request.name] += 1
                 self._add(self._journal.row(message.key, case))
             else:
                 self._add(self._journal.add_row(message.key, message.outcome))
-        elif isinstance(message, Done):
+        elif isinstance(message, ScanDone):
             if message.acquisition:
                 self.acquisition[request.cases[0].key] = message.acquisition
-            rows = [self._outcomes[i] for i in self._scans[_scan_of(request.cases[0])]]
+            rows = [self._outcomes[i] for i in self._scans[scan_of(request.cases[0])]]
             self._log.scan(request.name, rows, self._reused[request.name], message)
         else:
-            assert isinstance(message, Keys), message
+            assert isinstance(message, RowKeys), message
 
     def _take_refused(self) -> None:
         while self._refused:
             name, rows = self._refused.pop(0)
             for row in rows:
                 self._add(self._journal.add_row("", row))
-            self._log.scan(name, rows, 0, Done())
+            self._log.scan(name, rows, 0, ScanDone())
 
-    def _add(self, outcome: Outcome) -> None:
+    def _add(self, outcome: CaseResult) -> None:
         self._outcomes[self._index[outcome.case.key]] = outcome
         self._report(outcome)
         if self._options.strict and not outcome.usable:
-            self._log.scan(outcome.case.scan_name, [outcome], 0, Done())
-            raise Stopped
+            self._log.scan(outcome.case.scan_name, [outcome], 0, ScanDone())
+            raise RunStopped

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pancseg.processing.row import Outcome
-from pancseg.running.messages import Done
+from pancseg.processing.row import CaseResult
+from pancseg.running.messages import ScanDone
 
 
 class RunLog:
@@ -26,7 +26,7 @@ class RunLog:
         """Note what is run."""
         self._write({"event": "start", "time": _now(), **about})
 
-    def scan(self, name: str, outcomes: Sequence[Outcome], reused: int, done: Done) -> None:
+    def scan(self, name: str, outcomes: Sequence[CaseResult], reused: int, done: ScanDone) -> None:
         """Note what became of a scan's rows, and what it took."""
         self._write(
             {
@@ -59,7 +59,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-class Account(NamedTuple):
+class RunAccount(NamedTuple):
     """What a log says of a whole run.
 
     Attributes:
@@ -73,7 +73,7 @@ class Account(NamedTuple):
     shares: list[tuple[str, float]]
 
 
-def account_of(path: Path, slowest: int = 3) -> Account:
+def account_of(path: Path, slowest: int = 3) -> RunAccount:
     """Read a run's log."""
     reused, scans = 0, []
     seconds: Counter[str] = Counter()
@@ -85,4 +85,4 @@ def account_of(path: Path, slowest: int = 3) -> Account:
                 seconds.update(record["stages"])
     total = sum(seconds.values())
     shares = [(stage, spent / total) for stage, spent in seconds.most_common()] if total else []
-    return Account(reused, sorted(scans, reverse=True)[:slowest], shares)
+    return RunAccount(reused, sorted(scans, reverse=True)[:slowest], shares)

@@ -9,26 +9,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pancseg import features
 from pancseg.cohort.case import DEFAULT_ROI, Case
 from pancseg.errors import OutputError, UnusableCase
+from pancseg.features.check import check_feature_settings
 from pancseg.processing import fingerprint
 from pancseg.processing.acquisition import acquisition_of
-from pancseg.processing.plan import Work
-from pancseg.processing.row import Draft, Outcome, Value, outcome_of
-from pancseg.processing.scan import NO_MEMORY, ScanTask, ScanWork
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.row import CaseResult, DraftRow, case_result
+from pancseg.processing.scan import NO_MEMORY, ScanProcessor, ScanTask
 from pancseg.running import keys
-from pancseg.running.memory import Peak
+from pancseg.running.memory import PeakMemory
 from pancseg.running.messages import (
-    Done,
-    Keys,
     MadeFrom,
     MaskMade,
     Message,
     OutputLost,
     Request,
-    Row,
+    RowDone,
+    RowKeys,
+    ScanDone,
 )
+from pancseg.tables.fields import Value
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ CORRECTED = "corrected"
 class Worker:
     """Does requests one after the other; the network is loaded once."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: ProcessingPlan) -> None:
         """Load what the work needs.
 
         Raises:
@@ -47,8 +48,8 @@ class Worker:
                 also when the settings do not suit their mode.
         """
         if work.settings:
-            features.check(work.settings)
-        self._scan_work = ScanWork(work)
+            check_feature_settings(work.settings)
+        self._scan_work = ScanProcessor(work)
         self._work = work
         segmenter = self._scan_work.segmenter
         self._network = (
@@ -77,8 +78,8 @@ class Worker:
         }
 
     def messages(self, request: Request) -> Iterator[Message]:
-        """Do a request; the last message is ``Done``, or ``OutputLost``."""
-        start, peak = time.perf_counter(), Peak()
+        """Do a request; the last message is ``ScanDone``, or ``OutputLost``."""
+        start, peak = time.perf_counter(), PeakMemory()
         with self._stages:
             try:
                 yield from self._all_rows(request)
@@ -87,21 +88,21 @@ class Worker:
                 return
         acquisition = _acquisition(request.cases[0])
         spent = time.perf_counter() - start
-        yield Done(spent, self._stages.seconds, peak.bytes(), acquisition)
+        yield ScanDone(spent, self._stages.seconds, peak.bytes(), acquisition)
 
     def _all_rows(self, request: Request) -> Iterator[Message]:
         """Yield every row, whatever goes wrong beside them: it is the outcome of those left."""
         left = dict(enumerate(request.cases))
         try:
             for message in self._rows(request):
-                if isinstance(message, Row):
+                if isinstance(message, RowDone):
                     del left[message.place]
                 yield message
         except OutputError:
             raise
         except Exception as error:  # noqa: BLE001  told as what went wrong within a row is
             for index, case in left.items():
-                yield Row(index, "", outcome_of(case, partial(_raise, error)))
+                yield RowDone(index, "", case_result(case, partial(_raise, error)))
 
     def _rows(self, request: Request) -> Iterator[Message]:
         image = keys.of_files(request.cases[0].image)
@@ -109,23 +110,25 @@ class Worker:
         made = MadeFrom(keys.of_mask(image, series, self._network), keys.of_scan(image, series))
         mask = _OwnMask(request, made if image else MadeFrom("", ""))
         found = tuple(self._key(case, image, mask) for case in request.cases)
-        yield Keys(found)
+        yield RowKeys(found)
         known = [k in known for k, known in zip(found, request.known, strict=True)]
         shared = [self._scan_work.takes_shared(case) for case in request.cases]
         if not mask.usable:  # the mask that these rows were measured on is gone
             known = [k and not s for k, s in zip(known, shared, strict=True)]
         for index in (i for i, holds in enumerate(known) if holds):
-            yield Row(index, found[index], None)
+            yield RowDone(index, found[index], None)
         left = [i for i, holds in enumerate(known) if not holds]
         if request.too_large:
             for index in left:
                 case = request.cases[index]
-                yield Row(index, "", Outcome(case, "fail", "memory", request.too_large))
+                yield RowDone(index, "", CaseResult(case, "fail", "memory", request.too_large))
             return
         if mask.foreign:
             for index in (i for i in left if shared[i]):
                 case = request.cases[index]
-                yield Row(index, found[index], Outcome(case, "fail", "mask_exists", mask.foreign))
+                yield RowDone(
+                    index, found[index], CaseResult(case, "fail", "mask_exists", mask.foreign)
+                )
             left = [i for i in left if not shared[i]]
         if left:
             yield from self._made(request, left, found, mask)
@@ -143,7 +146,7 @@ class Worker:
         for index, outcome in zip(left, outcomes, strict=True):
             yield from made
             made.clear()
-            yield Row(index, found[index], outcome)
+            yield RowDone(index, found[index], outcome)
 
     def _task(self, request: Request, cases: tuple[Case, ...], mask: _OwnMask) -> ScanTask:
         if not any(map(self._scan_work.takes_shared, cases)) or request.masks is None:
@@ -239,7 +242,7 @@ def _acquisition(case: Case) -> dict[str, Value]:
         return {}
 
 
-def _raise(error: Exception, draft: Draft) -> None:
+def _raise(error: Exception, draft: DraftRow) -> None:
     if isinstance(error, MemoryError):
         raise UnusableCase("memory", NO_MEMORY) from error
     raise error

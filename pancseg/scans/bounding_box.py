@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Box(NamedTuple):
+class BoundingBox(NamedTuple):
     """A part of a volume, axes (z, y, x).
 
     Attributes:
@@ -25,19 +25,21 @@ class Box(NamedTuple):
         """What to index an array with."""
         return tuple(slice(a, a + n) for a, n in zip(self.start, self.size, strict=True))
 
-    def within(self, other: Box) -> Box:
+    def within(self, other: BoundingBox) -> BoundingBox:
         """Return the same part, counted from the first voxel of a box around it."""
-        return Box(tuple(a - b for a, b in zip(self.start, other.start, strict=True)), self.size)
+        return BoundingBox(
+            tuple(a - b for a, b in zip(self.start, other.start, strict=True)), self.size
+        )
 
-    def grown(self, margin: Sequence[int], shape: Sequence[int]) -> Box:
+    def grown(self, margin: Sequence[int], shape: Sequence[int]) -> BoundingBox:
         """Return the box with a margin on all sides, as far as the volume goes."""
         low = [max(a - m, 0) for a, m in zip(self.start, margin, strict=True)]
         ends = zip(self.start, self.size, margin, shape, strict=True)
         high = [min(a + n + m, limit) for a, n, m, limit in ends]
-        return Box(tuple(low), tuple(b - a for a, b in zip(low, high, strict=True)))
+        return BoundingBox(tuple(low), tuple(b - a for a, b in zip(low, high, strict=True)))
 
 
-def box_of(inside: NDArray[Any]) -> Box | None:
+def box_of(inside: NDArray[Any]) -> BoundingBox | None:
     """Return the box around all voxels of a (z, y, x) region, none for an empty one."""
     start, size = [], []
     along_z = inside.any(axis=(1, 2))
@@ -49,4 +51,4 @@ def box_of(inside: NDArray[Any]) -> Box | None:
         hit = np.flatnonzero(line)
         start.append(int(hit[0]))
         size.append(int(hit[-1] - hit[0]) + 1)
-    return Box(tuple(start), tuple(size))
+    return BoundingBox(tuple(start), tuple(size))

@@ -47,7 +47,7 @@ class Preview(NamedTuple):
     read_bytes: int
 
 
-class Format(NamedTuple):
+class VolumeFormat(NamedTuple):
     """How files of one format are read.
 
     Attributes:
@@ -224,7 +224,7 @@ def _check_geometry(found: _Geometry, layout: Layout) -> None:
             )
 
 
-def _format_of(path: Path) -> Format:
+def _format_of(path: Path) -> VolumeFormat:
     if not path.is_file():
         raise UnusableCase("unreadable", "the file does not exist or cannot be reached")
     if not (suffix := suffix_of(path)):
@@ -254,12 +254,12 @@ def _reached() -> Iterator[None]:
         raise UnusableCase("memory", "there is no memory left to read the scan") from error
 
 
-READERS: dict[str, Format] = {
-    ".nii.gz": Format(nifti.read_layout, "NiftiImageIO"),
-    ".nii": Format(nifti.read_layout, "NiftiImageIO"),
-    ".nrrd": Format(nrrd.read_layout, "NrrdImageIO"),
-    ".nhdr": Format(nrrd.read_layout, "NrrdImageIO"),
-    ".mha": Format(metaimage.read_layout, "MetaImageIO"),
-    ".mhd": Format(metaimage.read_layout, "MetaImageIO"),
+READERS: dict[str, VolumeFormat] = {
+    ".nii.gz": VolumeFormat(nifti.read_layout, "NiftiImageIO"),
+    ".nii": VolumeFormat(nifti.read_layout, "NiftiImageIO"),
+    ".nrrd": VolumeFormat(nrrd.read_layout, "NrrdImageIO"),
+    ".nhdr": VolumeFormat(nrrd.read_layout, "NrrdImageIO"),
+    ".mha": VolumeFormat(metaimage.read_layout, "MetaImageIO"),
+    ".mhd": VolumeFormat(metaimage.read_layout, "MetaImageIO"),
 }
 """What reads a file, by its suffix. To add a format: one line here; folders are DICOM."""

@@ -66,7 +66,7 @@ class Preprocessing(BaseModel):
     smallest_field_mm: PositiveFloat = 320.0
 
 
-class _Header(BaseModel):
+class _CheckpointMetadata(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: str
@@ -121,7 +121,7 @@ class Checkpoint:
         Raises:
             OSError: disk full, no permission, no such folder.
         """
-        header = _Header(
+        header = _CheckpointMetadata(
             network=self.network,
             preprocessing=self.preprocessing,
             provenance=self.provenance,
@@ -189,7 +189,7 @@ def _read(path: Path, name: str) -> Checkpoint:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
             weights = {key: _single(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118
-        header = _Header.model_validate(json.loads(metadata[_KEY]))
+        header = _CheckpointMetadata.model_validate(json.loads(metadata[_KEY]))
     except (SafetensorError, KeyError, ValidationError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path.name} is not a pancseg checkpoint ({reason})") from error

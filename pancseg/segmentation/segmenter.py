@@ -136,7 +136,7 @@ class Segmenter:
             return grid.reaching(probabilities, THRESHOLD)
 
 
-def load(
+def load_segmenter(
     weights: str | Path = DEFAULT,
     *,
     threads: int | None = None,

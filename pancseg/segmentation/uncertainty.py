@@ -82,7 +82,7 @@ class DropoutPasses:
         places = self._checkpoint.places
 
         def shared(slices: list[int]) -> NDArray[np.int64]:
-            network = _Network(self._checkpoint)
+            network = _DropoutNetwork(self._checkpoint)
             found = np.zeros((self.passes, self.passes), np.int64)
             for index in slices:
                 ready = grid.to_network(voxels[index : index + 1])
@@ -103,7 +103,7 @@ class DropoutPasses:
         return _mean_dice(np.asarray(total))
 
 
-class _Network:
+class _DropoutNetwork:
     """The network with seeded dropout, for one thread."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:

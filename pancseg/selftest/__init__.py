@@ -5,6 +5,6 @@ data repository (https://github.com/theibsi/data_sets), where there is a copy.
 """
 
 from pancseg.selftest.configurations import ct_phantom, digital_phantom
-from pancseg.selftest.score import REFERENCES, Score
+from pancseg.selftest.score import REFERENCES, Agreement
 
-__all__ = ["REFERENCES", "Score", "ct_phantom", "digital_phantom"]
+__all__ = ["REFERENCES", "Agreement", "ct_phantom", "digital_phantom"]

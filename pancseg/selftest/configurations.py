@@ -9,18 +9,18 @@ from typing import NamedTuple
 
 import SimpleITK as sitk
 
-from pancseg import features
+from pancseg.features.extract import compute_features
 from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.scans.reading import read_scan
 from pancseg.selftest.digital_phantom import digital_phantom as _digital_phantom
-from pancseg.selftest.score import Score, read_references, score
+from pancseg.selftest.score import Agreement, read_references, score
 
 CT_IMAGE = "ibsi_1_ct_radiomics_phantom/nifti/image/phantom.nii.gz"
 CT_MASK = "ibsi_1_ct_radiomics_phantom/nifti/mask/mask.nii.gz"
 CT_REFERENCES = "ibsi_1_reference_values/ibsi_1_chest_config_{}.csv"
 
 
-class Aggregation(NamedTuple):
+class IbsiAggregation(NamedTuple):
     """One of IBSI's ways to bring directions and slices together.
 
     Attributes:
@@ -37,30 +37,30 @@ class Aggregation(NamedTuple):
 
 
 SOLID = (
-    Aggregation("3D, averaged", ("_3D_avg", "_3D"), False, {}),
-    Aggregation("3D, merged", ("_3D_comb", "_3D"), False, {"aggregation": "merged"}),
+    IbsiAggregation("3D, averaged", ("_3D_avg", "_3D"), False, {}),
+    IbsiAggregation("3D, merged", ("_3D_comb", "_3D"), False, {"aggregation": "merged"}),
 )
 PLANAR = (
-    Aggregation("2D, averaged", ("_2D_avg", "_2D"), True, {"by_slice": True}),
-    Aggregation(
+    IbsiAggregation("2D, averaged", ("_2D_avg", "_2D"), True, {"by_slice": True}),
+    IbsiAggregation(
         "2D, slice-merged", ("_2D_comb", "_2D"), True, {"by_slice": True, "aggregation": "merged"}
     ),
-    Aggregation("2.5D, direction-merged", ("_2_5D_avg", "_2_5D"), True, {}),
-    Aggregation("2.5D, merged", ("_2_5D_comb", "_2_5D"), True, {"aggregation": "merged"}),
+    IbsiAggregation("2.5D, direction-merged", ("_2_5D_avg", "_2_5D"), True, {}),
+    IbsiAggregation("2.5D, merged", ("_2_5D_comb", "_2_5D"), True, {"aggregation": "merged"}),
 )
 
 
-def digital_phantom() -> Iterator[Score]:
+def digital_phantom() -> Iterator[Agreement]:
     """Yield the scores of the digital phantom: texture in 3-D and in slices."""
     image, region = _digital_phantom()
     text = files("pancseg.selftest").joinpath("digital_phantom.csv").read_text(encoding="utf-8")
     settings = load_feature_settings("ibsi_digital_phantom")
     for how in SOLID + PLANAR:
-        values = features.measure(image, region, _with(settings, how)).values
+        values = compute_features(image, region, _with(settings, how)).values
         yield score(f"digital phantom, {how.name}", values, read_references(text), how.suffixes)
 
 
-def ct_phantom(folder: Path) -> Iterator[Score]:
+def ct_phantom(folder: Path) -> Iterator[Agreement]:
     """Return the scores of configurations A to E on the CT radiomics phantom, one by one.
 
     Args:
@@ -78,7 +78,7 @@ def ct_phantom(folder: Path) -> Iterator[Score]:
     return _of_ct_phantom(folder)
 
 
-def _of_ct_phantom(folder: Path) -> Iterator[Score]:
+def _of_ct_phantom(folder: Path) -> Iterator[Agreement]:
     image, region = read_scan(folder / CT_IMAGE), read_scan(folder / CT_MASK)
     region = sitk.Cast(region > 0, sitk.sitkUInt8)
     for letter in "abcde":
@@ -86,13 +86,13 @@ def _of_ct_phantom(folder: Path) -> Iterator[Score]:
         references = read_references(path.read_text(encoding="utf-8-sig"))
         settings = load_feature_settings(f"ibsi_{letter}")
         for how in PLANAR if letter in "ab" else SOLID:
-            values = features.measure(image, region, _with(settings, how)).values
+            values = compute_features(image, region, _with(settings, how)).values
             yield score(
                 f"CT phantom, {letter.upper()}, {how.name}", values, references, how.suffixes
             )
 
 
-def _with(settings: FeatureSettings, how: Aggregation) -> FeatureSettings:
+def _with(settings: FeatureSettings, how: IbsiAggregation) -> FeatureSettings:
     parameters = {
         **settings.parameters,
         "setting": {**settings.parameters["setting"], "force2D": how.planar},

@@ -31,7 +31,7 @@ class Reference(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Score:
+class Agreement:
     """One configuration's outcome.
 
     Attributes:
@@ -70,7 +70,7 @@ def score(
     values: Mapping[str, float],
     references: Mapping[str, Reference],
     suffixes: tuple[str, str],
-) -> Score:
+) -> Agreement:
     """Compare the features of an unfiltered image.
 
     Args:
@@ -91,7 +91,7 @@ def score(
         value -= EXCESS if (feature_class, feature) == ("firstorder", "Kurtosis") else 0
         if miss := missed(tag, value, references[tag]):
             misses.append(miss)
-    return Score(name, compared - len(misses), compared, tuple(misses))
+    return Agreement(name, compared - len(misses), compared, tuple(misses))
 
 
 def missed(tag: str, value: float, reference: Reference) -> str:

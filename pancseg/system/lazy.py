@@ -10,7 +10,7 @@ from pancseg.errors import UnusableCase
 T = TypeVar("T")
 
 
-class Once(Generic[T]):
+class Lazy(Generic[T]):
     """A value that is made when it is first asked for; what went wrong then goes wrong again."""
 
     def __init__(self, make: Callable[[], T]) -> None:

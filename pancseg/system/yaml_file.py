@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 
-class _Loader(yaml.SafeLoader):
+class Yaml12Loader(yaml.SafeLoader):
     """Reads 1e-6 and 1e1 as numbers, as YAML 1.2 and pyradiomics do; to YAML 1.1 they are text.
 
     A key that stands twice is refused, as YAML has it: PyYAML would take the last.

@@ -12,14 +12,14 @@ from typing import Any
 
 from pancseg.tables.fields import Field
 from pancseg.tables.format import TableFormat
-from pancseg.tables.rows_to_file import Written
+from pancseg.tables.rows_to_file import WrittenTable
 
 Json = dict[str, Any]
 
 
 def datapackage(
-    table: tuple[str, Written | None],
-    codebook: tuple[str, Written],
+    table: tuple[str, WrittenTable | None],
+    codebook: tuple[str, WrittenTable],
     fields: Sequence[Field],
     style: TableFormat,
 ) -> bytes:
@@ -63,7 +63,7 @@ def _described(field: Field, style: TableFormat) -> Json:
 
 
 def _resource(
-    name: str, file: tuple[str, Written | None], style: TableFormat, schema: Json
+    name: str, file: tuple[str, WrittenTable | None], style: TableFormat, schema: Json
 ) -> Json:
     path, written = file
     found: Json = {

@@ -35,7 +35,7 @@ class Field(NamedTuple):
         type: ``string``, ``integer`` or ``number``.
         unit: of the values, or ``none``.
         family: ``id``, ``quality``, ``provenance``, ``other``, or the feature class.
-        filter: as the following, see :class:`pancseg.features.codebook.Meaning`.
+        filter: as the following, see :class:`pancseg.features.codebook.ColumnMeaning`.
         filter_parameters: of the filter.
         binning: how intensities became grey levels.
         mode: ``ibsi`` or ``pyradiomics``.

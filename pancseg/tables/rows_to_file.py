@@ -24,7 +24,7 @@ ROWS_PER_GROUP = 1024
 1 to 2 kB as well until the file is finished, so that smaller groups take more, not less."""
 
 
-class Written(NamedTuple):
+class WrittenTable(NamedTuple):
     """What is known of a CSV file from writing it.
 
     Attributes:
@@ -45,7 +45,7 @@ def table_bytes(fields: Sequence[Field], rows: Rows, style: TableFormat) -> byte
 
 def write_rows(
     file: BinaryIO, fields: Sequence[Field], rows: Rows, style: TableFormat
-) -> Written | None:
+) -> WrittenTable | None:
     """Write a table in one walk over its rows; return what is known of it if it is a CSV."""
     if style.kind == "parquet":
         _write_parquet(file, fields, rows)
@@ -55,7 +55,7 @@ def write_rows(
     return write_csv(file, [field.name for field in fields], cells, style)
 
 
-def write_codebook(file: BinaryIO, fields: Sequence[Field], style: TableFormat) -> Written:
+def write_codebook(file: BinaryIO, fields: Sequence[Field], style: TableFormat) -> WrittenTable:
     """Write ``codebook.csv``: one row per column, for the same program as the table."""
     return write_csv(file, Field._fields, fields, style)
 
@@ -78,7 +78,7 @@ def write_csv(
     header: Sequence[str],
     rows: Iterable[Iterable[Value | None]],
     style: TableFormat,
-) -> Written:
+) -> WrittenTable:
     r"""Write UTF-8 text with ``\n`` at the ends of lines; missing values are empty cells."""
     lines = _Lines(file)
     lines.add(BYTE_ORDER_MARK if style.excel else "")
@@ -86,7 +86,7 @@ def write_csv(
     writer.writerow(header)
     decimal = "," if style.decimal_comma else "."
     writer.writerows([cell(value, decimal) for value in row] for row in rows)
-    return Written(lines.size_bytes, lines.digest.hexdigest())
+    return WrittenTable(lines.size_bytes, lines.digest.hexdigest())
 
 
 class _Lines:

@@ -40,7 +40,7 @@ class WholeFileIO(TorchCheckpointIO):
             partial[whole].write_bytes(buffer.getbuffer())
 
 
-class Record(Callback):
+class RecordEpochs(Callback):
     """After each epoch: a line in ``metrics.csv``, ``last`` and, if it is so, ``best``.
 
     Args:

@@ -21,7 +21,7 @@ from pancseg.segmentation.location_prior import Map
 from pancseg.system.whole_files import write_whole
 from pancseg.training.averaging import KeepLastEpochs, write_mean
 from pancseg.training.batch_norm import recompute, typical
-from pancseg.training.callbacks import Record
+from pancseg.training.callbacks import RecordEpochs
 from pancseg.training.data.dataset import Item, Shuffled, TrainingSlices, WholeSlices
 from pancseg.training.data.labelled_slice import LabelledSlice
 from pancseg.training.data.load import TrainingData
@@ -75,7 +75,7 @@ class ShareThreads(Callback):
         prepare_cpu(self._hardware, trainer.num_devices)
 
 
-class Stop(EarlyStopping):
+class ResumableEarlyStopping(EarlyStopping):
     """Stops also when the checkpoint to go on from is of the epoch that decided it."""
 
     @property
@@ -156,7 +156,7 @@ def train(
     callbacks: list[Callback] = [
         ShareThreads(hardware),
         SeedEachEpoch(recipe.seed, order),
-        Record(run, export, report),
+        RecordEpochs(run, export, report),
     ]
     callbacks += _wanted(recipe, data, run, export)
     if progress:
@@ -186,7 +186,7 @@ def _wanted(
     if recipe.keep == "mean":
         yield KeepLastEpochs(run, export, recipe.mean_epochs)
     if recipe.patience:
-        yield Stop("val_loss", patience=recipe.patience, check_finite=False)
+        yield ResumableEarlyStopping("val_loss", patience=recipe.patience, check_finite=False)
     yield ModelCheckpoint(dirpath=run, filename="last", enable_version_counter=False)
 
 

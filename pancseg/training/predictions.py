@@ -29,7 +29,7 @@ from pancseg.system.whole_files import write_whole
 from pancseg.training.data.cache import read_pair
 from pancseg.training.data.labelled_slice import grid_of
 from pancseg.training.data.load import TrainingData, load_data, validation_names
-from pancseg.training.data.pairs import Pair
+from pancseg.training.data.pairs import TrainingPair
 from pancseg.training.data.slice_set import SliceSet
 from pancseg.training.data.slices import NativeSlice, native_slices
 from pancseg.training.hardware import Hardware, on_gpu
@@ -134,7 +134,9 @@ def found_in(
     return found
 
 
-def _of_scans(pairs: Sequence[Pair], todo: list[str], segmenter: Segmenter) -> Iterator[Masks]:
+def _of_scans(
+    pairs: Sequence[TrainingPair], todo: list[str], segmenter: Segmenter
+) -> Iterator[Masks]:
     for pair in pairs:
         if pair.name in todo:
             try:

@@ -21,7 +21,7 @@ from pancseg.training.data.slices import native_slices
 from pancseg.training.predictions import found_in
 
 
-class Score(NamedTuple):
+class PatientDice(NamedTuple):
     """One validation patient's whole slices, or boxes.
 
     Attributes:
@@ -41,7 +41,7 @@ class Score(NamedTuple):
 
 def validate(
     weights: str, slice_set: SliceSet, data: Path, *, threads: int = 2
-) -> dict[tuple[str, str], Score]:
+) -> dict[tuple[str, str], PatientDice]:
     """Return a score for each validation patient, keyed by ``whole`` or ``box`` and the patient.
 
     Raises:
@@ -68,7 +68,7 @@ def validate(
     if not counts:
         raise ValueError("no stored slice of this set is for validation (phantoms are not stored)")
     return {
-        key: Score(n, overlap / max(total, 1), *empties)
+        key: PatientDice(n, overlap / max(total, 1), *empties)
         for key, (n, overlap, total, *empties) in sorted(counts.items(), reverse=True)
     }
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from pancseg.benchmark import patient
 from pancseg.benchmark.changed import changed_by
-from pancseg.benchmark.inference import AS_WRITTEN, Setup, gflop_per_slice, measure, plan
+from pancseg.benchmark.inference import AS_WRITTEN, Setup, gflop_per_slice, plan, time_networks
 from pancseg.benchmark.machine import machine, peak_gflops
 from pancseg.benchmark.table1 import markdown, times_frame
 from pancseg.cli import app
@@ -49,7 +49,7 @@ def test_monet_as_written_is_always_measured_and_nothing_twice() -> None:
 def test_each_setup_is_timed_once_a_round_and_the_order_turns() -> None:
     setups = [Setup("monet", AS_WRITTEN), Setup("monet", "torch"), Setup("unet16", "torch")]
     lines: list[str] = []
-    seconds = measure(setups, repeats=2, slices=1, threads=1, tell=lines.append)
+    seconds = time_networks(setups, repeats=2, slices=1, threads=1, tell=lines.append)
     assert [len(spent) for spent in seconds.values()] == [2, 2, 2]
     assert all(s > 0 for spent in seconds.values() for s in spent)
     assert [re.split("[:,] ?", line)[1:3] for line in lines] == [
@@ -130,7 +130,9 @@ def test_what_cannot_be_measured_or_written_is_said_first(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("pancseg.segmentation.engines.lacks", lambda *_: "")
-    monkeypatch.setattr("pancseg.benchmark.inference.measure", lambda *_, **__: pytest.fail("ran"))
+    monkeypatch.setattr(
+        "pancseg.benchmark.inference.time_networks", lambda *_, **__: pytest.fail("ran")
+    )
     Path("file").write_text("in the way")
     result = CliRunner().invoke(app, ["benchmark", "inference", *options])
     assert (result.exit_code, problem in result.output) == (2, True), result.output

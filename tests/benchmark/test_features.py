@@ -12,7 +12,7 @@ def test_modes_are_measured_against_pyradiomics(tmp_path: Path) -> None:
     assert features.make_case(tmp_path, (64, 64, 12), (5.6, 5.6, 16.0)) > 30
     told: list[str] = []
     which = "the scan's own voxels"
-    found = features.measure(tmp_path, which, 1, told.append)
+    found = features.time_features(tmp_path, which, 1, told.append)
     assert list(found) == list(features.CONTENDERS)
     assert len(told) == 3
     assert {len(runs[0].values) for runs in found.values()} == {1316}

@@ -15,7 +15,7 @@ from pancseg.cohort.case import Case
 from pancseg.cohort.discovery import STATE_FOLDER, read_cohort
 from pancseg.cohort.roi import parse_roi
 from pancseg.errors import CohortError, UnusableCase
-from pancseg.processing.row import Draft, outcome_of
+from pancseg.processing.row import DraftRow, case_result
 from pancseg.scans.reading import read_scan
 
 
@@ -366,7 +366,7 @@ def test_a_table_in_another_format_is_not_a_patient(tmp_path: Path) -> None:
 
 
 def test_one_case_costs_only_itself() -> None:
-    def fill(row: Draft, name: str) -> None:
+    def fill(row: DraftRow, name: str) -> None:
         row.values["x"] = 1.0
         row.note("thick_slices", "warn", "4 mm")
         if name == "bad":
@@ -377,7 +377,7 @@ def test_one_case_costs_only_itself() -> None:
         row.note("thick_slices", "fail", "again")
 
     names = ("bad", "bug", "a")
-    outcomes = [outcome_of(Case(n, Path("x")), partial(fill, name=n)) for n in names]
+    outcomes = [case_result(Case(n, Path("x")), partial(fill, name=n)) for n in names]
     assert [o.status for o in outcomes] == ["fail", "error", "fail"]
     expected = ["thick_slices;empty_mask", "thick_slices;OSError", "thick_slices"]
     assert [o.reason for o in outcomes] == expected
@@ -387,5 +387,5 @@ def test_one_case_costs_only_itself() -> None:
 
 
 def test_what_nothing_is_wrong_with_passes() -> None:
-    outcome = outcome_of(Case("a", Path("x")), lambda row: row.values.update(x=1.0))
+    outcome = case_result(Case("a", Path("x")), lambda row: row.values.update(x=1.0))
     assert (outcome.status, outcome.reason, outcome.fact) == ("pass", "", "")

@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from pancseg.evaluation import scores
-from pancseg.evaluation.pairing import Pair, find_pairs
+from pancseg.evaluation.pairing import MaskPair, find_pairs
 from pancseg.evaluation.scores import score_pairs
 from pancseg.scans.arrays import image_like, voxel_array
 from pancseg.scans.geometry import orient
@@ -59,8 +59,8 @@ def test_folders_that_cannot_be_paired_are_refused(tmp_path: Path) -> None:
         find_pairs({"A": twice}, good)
 
 
-def score_one(prediction: Path, reference: Path, label: int | None = None) -> scores.Score:
-    (score,) = score_pairs([Pair("A", "p1", prediction, reference)], label)
+def score_one(prediction: Path, reference: Path, label: int | None = None) -> scores.MaskScore:
+    (score,) = score_pairs([MaskPair("A", "p1", prediction, reference)], label)
     return score
 
 
@@ -109,7 +109,7 @@ def test_what_cannot_be_compared_is_a_score_with_numbers_and_a_remedy(tmp_path: 
 
 
 def test_missing_masks_are_scores_too() -> None:
-    pairs = [Pair("A", "p1", None, Path("r")), Pair("A", "p2", Path("p"), None)]
+    pairs = [MaskPair("A", "p1", None, Path("r")), MaskPair("A", "p2", Path("p"), None)]
     found = list(score_pairs(pairs))
     assert [(s.status, s.reason) for s in found] == [
         ("fail", "no_prediction"),
@@ -154,5 +154,5 @@ def test_a_bug_is_an_error_row_and_the_next_case_goes_on(
 
     monkeypatch.setattr(scores, "measure", broken)
     path = tmp_path / "r.nii.gz"
-    found = list(score_pairs([Pair("A", "p1", path, path), Pair("B", "p1", path, path)]))
+    found = list(score_pairs([MaskPair("A", "p1", path, path), MaskPair("B", "p1", path, path)]))
     assert [(s.status, s.reason) for s in found] == [("error", "ZeroDivisionError"), ("pass", "")]

@@ -8,8 +8,9 @@ import pytest
 import SimpleITK as sitk
 from command_line import call
 
-from pancseg import features
+from pancseg.features.check import check_feature_settings
 from pancseg.features.expected_names import feature_names
+from pancseg.features.extract import compute_features
 from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.processing import fingerprint
 
@@ -51,7 +52,7 @@ def test_what_would_fail_or_give_nothing_is_refused(
     mode: str, text: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        features.check(loaded(tmp_path, mode + text))
+        check_feature_settings(loaded(tmp_path, mode + text))
     assert "\n" not in str(caught.value)
 
 
@@ -72,7 +73,7 @@ def test_so_is_what_only_pyradiomics_would_pass_over(
     text: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        features.check(loaded(tmp_path, text))
+        check_feature_settings(loaded(tmp_path, text))
 
 
 def test_a_filter_without_its_package_is_refused(
@@ -80,7 +81,7 @@ def test_a_filter_without_its_package_is_refused(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "skimage.feature", None)
     with pytest.raises(ValueError, match="LBP2D gives no feature; it needs the package scikit-ima"):
-        features.check(loaded(tmp_path, "imageType: {Original: {}, LBP2D: {}}"))
+        check_feature_settings(loaded(tmp_path, "imageType: {Original: {}, LBP2D: {}}"))
 
 
 @pytest.mark.parametrize("mode", BOTH)
@@ -97,19 +98,19 @@ def test_a_filter_without_its_package_is_refused(
     ],
 )
 def test_what_can_be_measured_passes(mode: str, text: str, tmp_path: Path) -> None:
-    features.check(loaded(tmp_path, mode + text))
+    check_feature_settings(loaded(tmp_path, mode + text))
 
 
 def test_a_tolerance_of_pyradiomics_is_a_number(tmp_path: Path) -> None:
     settings = loaded(tmp_path, "setting: {geometryTolerance: 1e-6}")
-    features.check(settings)
+    check_feature_settings(settings)
     assert settings.parameters["setting"]["geometryTolerance"] == 1e-6
 
 
 def test_settings_that_leave_nothing_say_why(tmp_path: Path) -> None:
     text = "pancseg: {mode: ibsi, ibsi: {outlier_sigma: 0.0001}}"
     with pytest.raises(ValueError, match=r"leave nothing to measure: .* voxels are left"):
-        features.check(loaded(tmp_path, text))
+        check_feature_settings(loaded(tmp_path, text))
 
 
 def test_infinity_is_in_the_settings_json_and_hash(tmp_path: Path) -> None:
@@ -131,9 +132,9 @@ def test_names_do_not_depend_on_what_a_block_lacks(setting: str, tmp_path: Path)
 def test_thick_slices_go_with_an_empty_setting(phantom, tmp_path: Path) -> None:
     text = "pancseg: {mode: ibsi, thick_slices: {above_mm: 1, spacing_mm: [4, 4, 4]}}\nsetting:\n"
     settings = loaded(tmp_path, text)
-    features.check(settings)
+    check_feature_settings(settings)
     region = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
-    assert features.measure(phantom.image, region, settings).spacing_mm == (4, 4, 4)
+    assert compute_features(phantom.image, region, settings).spacing_mm == (4, 4, 4)
 
 
 def test_a_command_says_so_in_one_line(cohort: Path, tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from pancseg.features.codebook import (
     IBSI,
     NOT_IBSI,
     REFERENCE_VERIFIED,
-    Meaning,
+    ColumnMeaning,
     filter_of,
     meaning_of,
 )
 from pancseg.features.expected_names import feature_names
-from pancseg.features.extract import extract
+from pancseg.features.extract import extract_features
 from pancseg.features.ibsi_codes import definitions
 from pancseg.features.settings import FeatureSettings, load_feature_settings, preset_names
 from pancseg.phantom import Phantom
@@ -35,7 +35,7 @@ def settings(mode: str = "pyradiomics", **setting: object) -> FeatureSettings:
     return FeatureSettings(name="custom", mode=mode, parameters=parameters)
 
 
-def meaning(name: str, mode: str = "pyradiomics", **setting: object) -> Meaning:
+def meaning(name: str, mode: str = "pyradiomics", **setting: object) -> ColumnMeaning:
     found = meaning_of(name, settings(mode, **setting))
     assert found is not None
     return found
@@ -241,4 +241,4 @@ def test_2d_shapes_of_a_thick_region_are_refused(phantom: Phantom, dimension: in
     found = FeatureSettings(name="custom", parameters=parameters)
     assert feature_names(found)
     with pytest.raises(UnusableCase, match=r"region is \d+ voxels thick, and shape2D needs one"):
-        extract(phantom.image, phantom.mask, found)
+        extract_features(phantom.image, phantom.mask, found)

@@ -18,10 +18,10 @@ import yaml
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 from scipy import ndimage
 
-from pancseg import features
 from pancseg.errors import UnusableCase
+from pancseg.features.check import check_feature_settings
 from pancseg.features.expected_names import feature_names
-from pancseg.features.extract import parameters_for
+from pancseg.features.extract import compute_features, extract_features, parameters_for
 from pancseg.features.regions import region_of
 from pancseg.features.settings import (
     FeatureSettings,
@@ -73,13 +73,13 @@ def test_any_parameter_file_gives_pyradiomics_numbers(
     write_scan(phantom.mask, paths[1])
     paths[2].write_text(yaml.safe_dump(PARAMETERS[name]))
     theirs = pyradiomics(*paths, 1, tmp_path / "out.csv")
-    assert_same(features.extract(phantom.image, phantom.mask, paths[2], label=1), theirs)
+    assert_same(extract_features(phantom.image, phantom.mask, paths[2], label=1), theirs)
 
 
 def test_a_json_parameter_file_works_too(tmp_path: Path, phantom: Phantom) -> None:
     path = tmp_path / "p.json"
     path.write_text(json.dumps(PARAMETERS["flat"]))
-    assert len(features.extract(phantom.image, phantom.mask, path)) > 40
+    assert len(extract_features(phantom.image, phantom.mask, path)) > 40
 
 
 def test_a_real_ct_with_label_7_equals_pyradiomics_command_line(data: Path, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_pyradiomics_baseline_is_reproduced(data: Path, tmp_path: Path) -> None:
         image, mask = (read_scan(path) for path in pair)
         if kind == "shape2D":
             mask = slice_of(mask, int(column["diagnostics_Mask-corrected_VoxelNum"]))
-        ours = features.extract(image, mask, tmp_path / "p.yaml")
+        ours = extract_features(image, mask, tmp_path / "p.yaml")
         for name, value in ours.items():
             if name in column.index and isinstance(column[name], str):
                 # The lungs' crops are NIfTI, which stores their spacing as float32.
@@ -187,11 +187,11 @@ FEATURES = {"pancreas_ct": 386, "pancreas_ct_filters": 1316, "kaissis_2020": 140
 @pytest.mark.parametrize("preset", preset_names())
 def test_presets_extract_on_the_phantom(preset: str, phantom: Phantom) -> None:
     settings = load_feature_settings(preset)
-    features.check(settings)
+    check_feature_settings(settings)
     plain = preset in ("pyradiomics_default", "kaissis_2020")
     assert settings.mode == ("pyradiomics" if plain else "ibsi")
     mask = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
-    row = features.extract(phantom.image, mask, settings)
+    row = extract_features(phantom.image, mask, settings)
     assert len(row) == FEATURES.get(preset, 107)
     assert np.isfinite(list(row.values())).all()
 
@@ -218,7 +218,7 @@ def small_block(thick: int, kind: type = np.int16) -> tuple[sitk.Image, sitk.Ima
 def test_a_filter_wider_than_the_scan_has_no_values_and_says_so(setting: dict[str, Any]) -> None:
     types = {"LoG": {"sigma": [8.0, 1, 12.5]}, "Original": {}}
     settings = FeatureSettings(name="custom", parameters={"setting": setting, "imageType": types})
-    found, whole = (features.measure(*small_block(z), settings) for z in (6, 20))
+    found, whole = (compute_features(*small_block(z), settings) for z in (6, 20))
     assert whole.reasons == {}
     assert list(whole.values) == list(found.values) == feature_names(settings)
     assert list(found.reasons) == ["wide_filter"]
@@ -235,10 +235,10 @@ def test_a_grid_that_would_fill_the_memory_is_refused(mode: str) -> None:
     settings = FeatureSettings(
         name="c", mode=mode, parameters=parameters, ibsi={"hu": False} if mode == "ibsi" else {}
     )
-    features.check(settings)
+    check_feature_settings(settings)
     fact = r"of 0.01×0.01×0.005 mm has [\d,]{10,} voxels \(\d+ GB an array\); at most 200,000,000"
     with pytest.raises(UnusableCase, match=fact) as caught:
-        features.measure(*small_block(6), settings)
+        compute_features(*small_block(6), settings)
     assert caught.value.code == "fine_grid"
 
 
@@ -249,14 +249,14 @@ def test_the_highest_value_of_int16_has_a_bin(setting: dict[str, Any]) -> None:
         scan, region = small_block(8, kind)
         scan[8, 8, 2] = 32767
         settings = FeatureSettings(name="custom", parameters={"setting": setting})
-        found.append(features.measure(scan, region, settings).values)
+        found.append(compute_features(scan, region, settings).values)
     assert found[0] == found[1]
     assert found[0]["original_firstorder_Maximum"] == 32767
 
 
 def test_a_reordered_mask_gives_the_same_numbers(phantom: Phantom) -> None:
-    upright = features.extract(phantom.image, phantom.mask, "pyradiomics_default")
-    turned = features.extract(phantom.image, orient(phantom.mask, "RAI"), "pyradiomics_default")
+    upright = extract_features(phantom.image, phantom.mask, "pyradiomics_default")
+    turned = extract_features(phantom.image, orient(phantom.mask, "RAI"), "pyradiomics_default")
     assert upright == turned
 
 
@@ -296,13 +296,13 @@ def test_regions_too_small_for_pyradiomics_are_named(phantom: Phantom) -> None:
     one[5, 60, 60] = 1
     for voxels in (one, np.where(np.arange(128) == 60, np.roll(one, 1, 1) | one, 0)):
         with pytest.raises(UnusableCase) as caught:
-            features.extract(
+            extract_features(
                 phantom.image, image_like(voxels, phantom.image), "pyradiomics_default"
             )
         assert caught.value.code == "too_small"
     fat = image_like((voxel_array(phantom.image) < -500).astype(np.uint8), phantom.image)
     with pytest.raises(UnusableCase) as caught:
-        features.extract(phantom.image, fat, "pancreas_ct")
+        extract_features(phantom.image, fat, "pancreas_ct")
     assert caught.value.code == "resegmented"
 
 
@@ -310,7 +310,7 @@ def test_pyradiomics_own_loggers_and_settings_stay_as_they_were(phantom: Phantom
     import radiomics
 
     before = (radiomics.logger.level, sitk.ProcessObject.GetGlobalDefaultCoordinateTolerance())
-    features.extract(phantom.image, phantom.mask, "pyradiomics_default")
+    extract_features(phantom.image, phantom.mask, "pyradiomics_default")
     after = (radiomics.logger.level, sitk.ProcessObject.GetGlobalDefaultCoordinateTolerance())
     assert before == after
 
@@ -318,9 +318,11 @@ def test_pyradiomics_own_loggers_and_settings_stay_as_they_were(phantom: Phantom
 def test_settings_that_pyradiomics_does_not_know_are_refused() -> None:
     settings = load_feature_settings("pyradiomics_default")
     with pytest.raises(ValueError, match=r"binWith"):
-        features.check(settings.model_copy(update={"parameters": {"setting": {"binWith": 25}}}))
+        check_feature_settings(
+            settings.model_copy(update={"parameters": {"setting": {"binWith": 25}}})
+        )
     with pytest.raises(ValueError, match="unknown mode 'mirp'; known: ibsi, pyradiomics"):
-        features.check(settings.model_copy(update={"mode": "mirp"}))
+        check_feature_settings(settings.model_copy(update={"mode": "mirp"}))
 
 
 CLASSES = dict.fromkeys(("shape", "firstorder", "glcm", "glrlm", "glszm", "gldm", "ngtdm"))
@@ -395,4 +397,4 @@ def test_every_value_is_pyradiomics_own(name: str, at_the_edge: bool) -> None:
     extractor.addProvenance(False)
     theirs = extractor.execute(scan, region)
     settings = FeatureSettings(name="custom", parameters=parameters)
-    assert_same(features.measure(scan, region, settings).values, theirs)
+    assert_same(compute_features(scan, region, settings).values, theirs)

@@ -11,10 +11,12 @@ import SimpleITK as sitk
 import threadpoolctl
 from radiomics import base, featureextractor, imageoperations
 
-from pancseg import features, selftest
+from pancseg import selftest
 from pancseg.errors import UnusableCase
+from pancseg.features.check import check_feature_settings
+from pancseg.features.extract import compute_features, extract_features
 from pancseg.features.ibsi.compute import discretised, prepare
-from pancseg.features.ibsi.grid import Grid, rounded
+from pancseg.features.ibsi.grid import ResamplingGrid, rounded
 from pancseg.features.ibsi.settings import Binning, read
 from pancseg.features.neighbours import neighbours
 from pancseg.features.pyradiomics import classes
@@ -79,7 +81,7 @@ def test_what_cannot_be_measured_is_refused(
     code: str, message: str, change: Any, setting: dict[str, Any]
 ) -> None:
     with pytest.raises(UnusableCase, match=message) as caught:
-        features.measure(*block(change), custom({"binWidth": 25, **setting}))
+        compute_features(*block(change), custom({"binWidth": 25, **setting}))
     assert caught.value.code == code
 
 
@@ -94,7 +96,7 @@ def test_outliers_are_those_of_the_whole_region_whatever_the_range() -> None:
     settings = custom({"resegmentRange": [0, 50]}).model_copy(
         update={"ibsi": {"outlier_sigma": 2.5}}
     )
-    found = features.measure(image_like(voxels, scan), region, settings)
+    found = compute_features(image_like(voxels, scan), region, settings)
     assert found.values["original_firstorder_Maximum"] == 31
     assert found.resegmented_share == 1559 / 1560
 
@@ -104,7 +106,7 @@ def test_one_voxel_is_too_small() -> None:
     region = region * 0
     region[9, 9, 9] = 1
     with pytest.raises(UnusableCase, match="features need 2") as caught:
-        features.measure(scan, region, PLAIN)
+        compute_features(scan, region, PLAIN)
     assert caught.value.code == "too_small"
 
 
@@ -115,7 +117,7 @@ def test_one_slice_has_no_texture_in_3d_and_says_so(
 ) -> None:
     """Not even when resampling makes two slices of it."""
     scan, region = block(**where)
-    found = features.measure(scan, region, custom({"binWidth": 25, **setting}))
+    found = compute_features(scan, region, custom({"binWidth": 25, **setting}))
     assert list(found.reasons) == ["no_texture"]
     assert found.explained == {n for n in found.values if n.split("_")[1] in TEXTURE}
     assert "in a region of" in found.reasons["no_texture"]
@@ -124,7 +126,7 @@ def test_one_slice_has_no_texture_in_3d_and_says_so(
 
 
 def test_one_slice_has_texture_within_slices() -> None:
-    found = features.measure(*block(z=slice(7, 8)), custom({"binWidth": 25, "force2D": True}))
+    found = compute_features(*block(z=slice(7, 8)), custom({"binWidth": 25, "force2D": True}))
     assert not found.reasons
     assert np.isfinite(list(found.values.values())).all()
 
@@ -133,27 +135,27 @@ def test_voxels_that_do_not_touch_have_no_texture() -> None:
     scan, region = block()
     apart = sitk.GetArrayFromImage(region)
     apart[1::2], apart[:, 1::2], apart[:, :, 1::2] = 0, 0, 0
-    found = features.measure(scan, image_like(apart, region), PLAIN)
+    found = compute_features(scan, image_like(apart, region), PLAIN)
     assert found.reasons == {"no_texture": "no two of the region's 180 voxels touch in 3-D"}
     assert np.isnan(found.values["original_ngtdm_Contrast"])
 
 
 def test_bins_that_are_far_too_narrow_are_refused() -> None:
     with pytest.raises(UnusableCase, match="grey levels; at most 1000") as caught:
-        features.measure(*block(), custom({"binWidth": 0.01}))
+        compute_features(*block(), custom({"binWidth": 0.01}))
     assert caught.value.code == "many_levels"
 
 
 def test_the_order_of_the_axes_changes_nothing() -> None:
     settings = custom({"binWidth": 25}, {"Original": {}, "LoG": {"sigma": [2.0]}, "Wavelet": {}})
     pair = block()
-    upright = features.measure(*pair, settings)
-    turned = features.measure(*(orient(image, "SRA") for image in pair), settings)
+    upright = compute_features(*pair, settings)
+    turned = compute_features(*(orient(image, "SRA") for image in pair), settings)
     assert turned == upright
 
 
 def test_a_filter_narrower_than_the_voxels_has_no_values() -> None:
-    found = features.measure(*block(), custom({"binWidth": 9}, {"LoG": {"sigma": [1.0, 2.0]}}))
+    found = compute_features(*block(), custom({"binWidth": 9}, {"LoG": {"sigma": [1.0, 2.0]}}))
     assert list(found.reasons) == ["narrow_filter"]
     assert found.reasons["narrow_filter"] == "a LoG of 1 mm is too narrow for voxels of 1×1×2 mm"
     for name, value in found.values.items():
@@ -164,7 +166,7 @@ def test_a_filter_narrower_than_the_voxels_has_no_values() -> None:
 @pytest.mark.parametrize("binning", [{"binWidth": 25}, {"binCount": 16}])
 def test_a_flat_region_has_one_grey_level(binning: dict[str, Any]) -> None:
     flat = block(lambda v, inside: np.where(inside, 70.0, v))
-    values = features.measure(*flat, custom(binning)).values
+    values = compute_features(*flat, custom(binning)).values
     assert values["original_firstorder_Mean"] == 70
     assert values["original_firstorder_Variance"] == 0
     assert values["original_firstorder_Kurtosis"] == 3
@@ -173,8 +175,8 @@ def test_a_flat_region_has_one_grey_level(binning: dict[str, Any]) -> None:
 
 
 def test_tenths_of_hu_are_rounded() -> None:
-    tenths = features.measure(*block(lambda v, _: np.round(v, 1)), PLAIN).values
-    whole = features.measure(*block(lambda v, _: np.rint(np.round(v, 1))), PLAIN).values
+    tenths = compute_features(*block(lambda v, _: np.round(v, 1)), PLAIN).values
+    whole = compute_features(*block(lambda v, _: np.rint(np.round(v, 1))), PLAIN).values
     assert tenths == whole
     assert tenths["original_firstorder_Maximum"] % 1 == 0
 
@@ -187,7 +189,7 @@ def test_anisotropic_voxels_end_up_on_the_grid_asked_for() -> None:
     prepared = prepare(scan, region, settings)
     assert prepared.spacing_mm == (1.0, 1.0, 1.0)
     assert prepared.shape.shape == (50, 9, 9)
-    volume = features.measure(scan, region, custom({"resampledPixelSpacing": [1, 1, 1]})).values
+    volume = compute_features(scan, region, custom({"resampledPixelSpacing": [1, 1, 1]})).values
     assert volume["original_shape_VoxelVolume"] == pytest.approx(1560 * 2.45, rel=0.06)
 
 
@@ -196,7 +198,7 @@ def test_a_large_plane_is_measured_in_its_box() -> None:
     voxels[1:5, 500:540, 480:530] = np.random.default_rng(0).integers(0, 200, (4, 40, 50))
     inside = np.zeros(voxels.shape, np.uint8)
     inside[1:5, 500:540, 480:530] = 1
-    found = features.measure(sitk.GetImageFromArray(voxels), sitk.GetImageFromArray(inside), PLAIN)
+    found = compute_features(sitk.GetImageFromArray(voxels), sitk.GetImageFromArray(inside), PLAIN)
     assert found.values["original_shape_VoxelVolume"] == 8000
 
 
@@ -205,9 +207,9 @@ def test_a_crop_changes_no_bit(cut: int, phantom: Phantom) -> None:
     """Whatever lies farther away than the filters look; odd and even numbers of voxels."""
     settings = custom({"binWidth": 20}, {"Original": {}, "LoG": {"sigma": [3.0]}, "Wavelet": {}})
     region = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
-    whole = features.measure(phantom.image, region, settings).values
+    whole = compute_features(phantom.image, region, settings).values
     cropped = (phantom.image[cut:-3, 2 * cut :, :], region[cut:-3, 2 * cut :, :])
-    assert features.measure(*cropped, settings).values == whole
+    assert compute_features(*cropped, settings).values == whole
 
 
 def test_nothing_depends_on_the_number_of_threads(phantom: Phantom) -> None:
@@ -218,7 +220,7 @@ def test_nothing_depends_on_the_number_of_threads(phantom: Phantom) -> None:
     for threads in (1, 2):
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
         with threadpoolctl.threadpool_limits(threads):
-            found.append(features.measure(phantom.image, region, settings).values)
+            found.append(compute_features(phantom.image, region, settings).values)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
     assert found[0] == found[1]
 
@@ -226,10 +228,10 @@ def test_nothing_depends_on_the_number_of_threads(phantom: Phantom) -> None:
 def test_nothing_depends_on_what_was_measured_before(phantom: Phantom) -> None:
     region = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
     settings = load_feature_settings("pancreas_ct")
-    first = features.measure(phantom.image, region, settings).values
-    features.measure(*block(), PLAIN)
-    features.measure(phantom.image, region, load_feature_settings("pyradiomics_default"))
-    assert features.measure(phantom.image, region, settings).values == first
+    first = compute_features(phantom.image, region, settings).values
+    compute_features(*block(), PLAIN)
+    compute_features(phantom.image, region, load_feature_settings("pyradiomics_default"))
+    assert compute_features(phantom.image, region, settings).values == first
 
 
 def test_pyradiomics_itself_stays_as_it_was(phantom: Phantom) -> None:
@@ -240,8 +242,8 @@ def test_pyradiomics_itself_stays_as_it_was(phantom: Phantom) -> None:
     region = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
     extractor = featureextractor.RadiomicsFeatureExtractor(additionalInfo=False)
     before = (state(), extractor.execute(phantom.image, region))
-    features.measure(phantom.image, region, load_feature_settings("pancreas_ct"))
-    features.measure(phantom.image, region, load_feature_settings("pyradiomics_default"))
+    compute_features(phantom.image, region, load_feature_settings("pancreas_ct"))
+    compute_features(phantom.image, region, load_feature_settings("pyradiomics_default"))
     assert (state(), extractor.execute(phantom.image, region)) == before
 
 
@@ -287,7 +289,7 @@ def test_bins_of_one_width_start_at_the_range_or_at_the_lowest_value() -> None:
 )
 def test_words_without_a_counterpart_are_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        features.check(FeatureSettings(name="custom", mode="ibsi", parameters=parameters))
+        check_feature_settings(FeatureSettings(name="custom", mode="ibsi", parameters=parameters))
 
 
 @pytest.mark.parametrize(
@@ -305,13 +307,13 @@ def test_words_without_a_counterpart_are_refused(parameters: dict[str, Any], mes
 )
 def test_additions_without_a_meaning_are_refused(additions: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        features.check(PLAIN.model_copy(update={"ibsi": additions}))
+        check_feature_settings(PLAIN.model_copy(update={"ibsi": additions}))
 
 
 def test_what_only_ibsi_has_is_refused_elsewhere() -> None:
     settings = load_feature_settings("pyradiomics_default")
     with pytest.raises(ValueError, match="outlier_sigma needs the mode ibsi"):
-        features.check(settings.model_copy(update={"ibsi": {"outlier_sigma": 3}}))
+        check_feature_settings(settings.model_copy(update={"ibsi": {"outlier_sigma": 3}}))
 
 
 @pytest.mark.parametrize("rounded", [float(np.float32(0.8)), 0.8 + 1e-8, 0.8 - 1e-8])
@@ -323,21 +325,21 @@ def test_how_a_format_rounds_a_distance_moves_no_grid(rounded: float) -> None:
     for distance in (0.8, rounded):
         for image in (scan, region):
             image.SetSpacing((1.0, 1.0, distance))
-        found.append(features.extract(scan, region, settings))
+        found.append(extract_features(scan, region, settings))
     assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("pixel", [0.5859375, 0.7421875, 0.87890625, 0.8984375])
 def test_fields_of_whole_millimetres_have_as_many_voxels(pixel: float) -> None:
     """512 pixels of a field of 300, 380, 450 and 460 mm: a voxel more would move all of them."""
-    found = Grid((1, 512, 512), rounded((1.0, pixel, pixel)), (1.0, 1.0, 1.0))
+    found = ResamplingGrid((1, 512, 512), rounded((1.0, pixel, pixel)), (1.0, 1.0, 1.0))
     assert found.new_shape == (1, round(512 * pixel), round(512 * pixel))
 
 
 def test_a_grid_covers_the_scan() -> None:
     for count, own, new, expected in ((250, 0.8, 1.0, 200), (251, 0.8, 1.0, 201), (7, 3, 2, 11)):
-        assert Grid((count, 1, 1), (own, 1, 1), (new, 1, 1)).new_shape[0] == expected
-    assert Grid((299, 1, 1), (1.0000000134, 1, 1), (1, 1, 1)).new_shape[0] == 299
+        assert ResamplingGrid((count, 1, 1), (own, 1, 1), (new, 1, 1)).new_shape[0] == expected
+    assert ResamplingGrid((299, 1, 1), (1.0000000134, 1, 1), (1, 1, 1)).new_shape[0] == 299
 
 
 def test_slices_are_averaged_over_the_same_slices_in_every_feature() -> None:
@@ -349,12 +351,12 @@ def test_slices_are_averaged_over_the_same_slices_in_every_feature() -> None:
     levels = np.zeros(inside.shape, int)
     levels[inside] = rng.integers(1, 6, int(inside.sum()))
     grey = grey_levels(levels[inside], neighbours(inside, plane=0, by_slice=True))
-    voxels = classes.Voxels(levels[inside].astype(float), grey, (1.0, 1.0, 1.0))
+    voxels = classes.RegionVoxels(levels[inside].astype(float), grey, (1.0, 1.0, 1.0))
     texture = classes.Texture(isolated=False)
     found = classes.compute(voxels, texture, {"glcm": None, "ngtdm": None})
     assert found["glcm_JointAverage"] == pytest.approx(found["glcm_SumAverage"] / 2)
     inside[3] = False
     grey = grey_levels(levels[inside], neighbours(inside, plane=0, by_slice=True))
-    voxels = classes.Voxels(levels[inside].astype(float), grey, (1.0, 1.0, 1.0))
+    voxels = classes.RegionVoxels(levels[inside].astype(float), grey, (1.0, 1.0, 1.0))
     without = classes.compute(voxels, texture, {"ngtdm": None})
     assert {k: v for k, v in found.items() if k in without} == pytest.approx(without)

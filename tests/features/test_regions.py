@@ -7,9 +7,9 @@ import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from pancseg import features
 from pancseg.cohort.roi import parse_roi
 from pancseg.errors import UnusableCase
+from pancseg.features.extract import extract_features
 from pancseg.features.regions import region_of
 from pancseg.phantom import Phantom
 from pancseg.scans.arrays import image_like, voxel_array
@@ -152,8 +152,8 @@ def test_a_scan_on_another_grid_cannot_clip(label_map: sitk.Image, block: sitk.I
 
 def test_features_of_an_expression_are_those_of_its_mask(phantom: Phantom) -> None:
     ring = "ring(1;6mm;-200..300HU)"
-    found = features.extract(phantom.image, phantom.mask, "pyradiomics_default", label=ring)
+    found = extract_features(phantom.image, phantom.mask, "pyradiomics_default", label=ring)
     region = region_of(phantom.mask, parse_roi(ring), phantom.image).image
-    assert found == features.extract(phantom.image, region, "pyradiomics_default")
+    assert found == extract_features(phantom.image, region, "pyradiomics_default")
     with pytest.raises(ValueError, match="'1-2' is not a region"):
-        features.extract(phantom.image, phantom.mask, label="1-2")
+        extract_features(phantom.image, phantom.mask, label="1-2")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pancseg import features
+from pancseg.features.check import check_feature_settings
 from pancseg.features.settings import load_feature_settings, preset_folder, preset_names
 
 
@@ -15,7 +15,7 @@ def test_presets_are_there_valid_and_explained() -> None:
     for name in preset_names():
         settings = load_feature_settings(name)
         assert settings.name == name
-        features.check(settings)
+        check_feature_settings(settings)
         assert f"`{name}`" in (preset_folder() / "README.md").read_text(encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 from radiomics.shape import RadiomicsShape
 
-from pancseg.features.pyradiomics.shape import Shape
+from pancseg.features.pyradiomics.shape import ShapeFeatures
 
 
 def theirs(inside: np.ndarray, spacing_mm: tuple[float, ...]) -> dict[str, float]:
@@ -24,7 +24,7 @@ def test_any_region_measures_the_same(seed: int) -> None:
     inside = rng.random(rng.integers(2, 7, 3)) < rng.uniform(0.3, 0.9)
     inside.flat[:2] = True
     spacing_mm = tuple(float(s) for s in rng.uniform(0.5, 3, 3))
-    ours = Shape(inside, spacing_mm, sample_covariance=False).execute()
+    ours = ShapeFeatures(inside, spacing_mm, sample_covariance=False).execute()
     expected = theirs(inside, spacing_mm)
     assert list(ours) == list(expected)
     for name, value in expected.items():
@@ -34,7 +34,7 @@ def test_any_region_measures_the_same(seed: int) -> None:
 def test_a_sphere_has_the_volume_and_diameter_of_a_sphere() -> None:
     z, y, x = np.ogrid[-10:11, -20:21, -20:21]
     inside = (2 * z) ** 2 + y**2 + x**2 <= 18**2
-    found = Shape(inside, (2.0, 1.0, 1.0), sample_covariance=True).execute()
+    found = ShapeFeatures(inside, (2.0, 1.0, 1.0), sample_covariance=True).execute()
     assert float(found["MeshVolume"]) == pytest.approx(4 / 3 * np.pi * 18**3, rel=0.02)
     assert float(found["Maximum3DDiameter"]) == pytest.approx(37.5, abs=1)
     assert float(found["Sphericity"]) > 0.85
@@ -43,14 +43,16 @@ def test_a_sphere_has_the_volume_and_diameter_of_a_sphere() -> None:
 def test_ibsi_divides_the_covariance_by_n_minus_one() -> None:
     inside = np.ones((2, 3, 4), bool)
     ours, plain = (
-        float(Shape(inside, (1.0, 1.0, 1.0), sample_covariance=s).execute()["MajorAxisLength"])
+        float(
+            ShapeFeatures(inside, (1.0, 1.0, 1.0), sample_covariance=s).execute()["MajorAxisLength"]
+        )
         for s in (True, False)
     )
     assert ours / plain == pytest.approx(np.sqrt(24 / 23))
 
 
 def test_a_formula_that_fails_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    shape = Shape(np.ones((1, 1, 1), bool), (1.0, 1.0, 1.0), sample_covariance=False)
+    shape = ShapeFeatures(np.ones((1, 1, 1), bool), (1.0, 1.0, 1.0), sample_covariance=False)
     with caplog.at_level(logging.DEBUG):
         shape.execute()
     assert not caplog.records

@@ -5,7 +5,7 @@ import numpy as np
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.estimators.preparation import preparation
-from pancseg.modelling.validation.nested_cv import Block, Recipe, Study
+from pancseg.modelling.validation.nested_cv import FeatureBlock, ModelSpec, ValidationPlan
 
 
 def features(seed, n=100, p=40):
@@ -27,15 +27,15 @@ def times(x, strength, seed):
 def study(x, y, model="elastic-net", repeats=1, seed=0, batch=None, shuffles=0):
     names = tuple(f"f{j}" for j in range(x.shape[1]))
     values = x if batch is None else np.column_stack([batch, x])
-    blocks = {"radiomics": Block(values, names, preparation(None, batch is not None))}
+    blocks = {"radiomics": FeatureBlock(values, names, preparation(None, batch is not None))}
     event = y if y.dtype.names is None else y["event"].astype(int)
     kind = subtype if y.dtype.names is None else survival
     task = (
         subtype.SubtypeTask() if kind is subtype else survival.SurvivalTask(survival.time_grid(y))
     )
     smaller = int(min(event.sum(), len(event) - event.sum())) * 4 // 5
-    recipe = Recipe("radiomics", ("radiomics",), kind.MODELS[model](smaller, 0, seed), shuffles)
+    recipe = ModelSpec("radiomics", ("radiomics",), kind.MODELS[model](smaller, 0, seed), shuffles)
     strata = event if batch is None else event + 2 * batch
-    return Study(
+    return ValidationPlan(
         y, strata, np.arange(len(y)), blocks, [recipe], task, inner=3, repeats=repeats, seed=seed
     )

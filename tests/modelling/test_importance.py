@@ -11,11 +11,11 @@ from sklearn.inspection import permutation_importance
 from small_studies import classes, features, study
 from threadpoolctl import threadpool_limits
 
-from pancseg.modelling.analysis import Results
-from pancseg.modelling.inputs.join import Joined
+from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.figures import feature_table, pictures
 from pancseg.modelling.report.report import PERMUTED, _features
-from pancseg.modelling.study import ModelSettings, Outcome, make_study
+from pancseg.modelling.study import Endpoint, ModelSettings, make_study
 from pancseg.modelling.validation.canary import Canary, run_canaries
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.nested_cv import _seed, fit_recipes, validate
@@ -47,14 +47,14 @@ def planted():
     index = pd.Index([f"P{i}" for i in range(120)])
     nothing = pd.DataFrame(index=index)
     table = pd.DataFrame(x, index, [f"f{j}" for j in range(70)])
-    joined = Joined(table, nothing, nothing, nothing, np.asarray(index), None)
+    joined = JoinedTable(table, nothing, nothing, nothing, np.asarray(index), None)
     found = {}
     for model in ("gradient-boosting", "random-forest", "elastic-net"):
         settings = ModelSettings(kind="subtype", model=model, outer=3, inner=2, repeats=1)
-        s = make_study(joined, Outcome("subtype", y, ("y",)), settings)
+        s = make_study(joined, Endpoint("subtype", y, ("y",)), settings)
         s = replace(s, recipes=s.recipes[:1])
         final = fit_recipes(s, np.arange(120), 0)
-        found[model] = Results(s, settings, validate(s), [], final)
+        found[model] = AnalysisResults(s, settings, validate(s), [], final)
     return found
 
 

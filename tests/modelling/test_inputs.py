@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pancseg.modelling.inputs.clinical import clinical_levels, clinical_numbers
-from pancseg.modelling.inputs.features_table import Origin, TableOptions, read_features
+from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin, read_features
 from pancseg.modelling.inputs.join import join
 from pancseg.modelling.inputs.leaks import refuse_outcome_values
 from pancseg.modelling.inputs.outcome_coding import class_codes, event_codes, survival_times
@@ -325,9 +325,9 @@ def test_the_volume_of_a_model_is_not_guessed_again(tmp_path):
     f, _ = files(tmp_path, features)
     assert read_features(f, TableOptions()).origin.volume == "qc_volume_ml"
     for volume in ("volume", None):
-        known = Origin(("a",), volume=volume)
+        known = TableOrigin(("a",), volume=volume)
         assert read_features(f, TableOptions(), known=known).origin.volume == volume
-    gone = read_features(f, TableOptions(), known=Origin(("a",), volume="ml"))
+    gone = read_features(f, TableOptions(), known=TableOrigin(("a",), volume="ml"))
     assert gone.origin.volume is None
     assert "FEATURES has no column 'ml': no prediction by volume only." in gone.notes
 

@@ -18,13 +18,13 @@ from pancseg.modelling.estimators.cox import CoxElasticNet, score_test, survival
 from pancseg.modelling.estimators.preparation import Cleaned, Strongest, Unredundant, Varied
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.inputs.outcome_coding import event_codes
-from pancseg.modelling.study import RADIOMICS, VOLUME, Outcome, _separation
+from pancseg.modelling.study import RADIOMICS, VOLUME, Endpoint, _separation
 from pancseg.modelling.validation.canary import _noise, discrimination, judged, run_canaries
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.modelling.validation.nested_cv import (
-    Block,
+    FeatureBlock,
     OutOfFold,
-    Validation,
+    ValidationResult,
     fit_recipes,
     make_folds,
     validate,
@@ -48,7 +48,7 @@ def test_calibration_is_of_all_repeats_and_an_empty_one_hardly_moves_it():
     def slope(logits):
         score = 1 / (1 + np.exp(-np.array(logits)))
         model = OutOfFold(score, np.zeros_like(score), None, (), ())
-        return calibration(s, Validation(folds, {"m": model}), "m", weights)[0].value
+        return calibration(s, ValidationResult(folds, {"m": model}), "m", weights)[0].value
 
     noise = random.normal(size=(4, 400))
     noisy = slope(logit + noise)  # as single models are: the mean over repeats would hide it
@@ -92,7 +92,7 @@ def test_test_rows_never_change_what_is_fitted():
     first = fit_recipes(s, train, 5)["radiomics"]
     other = x.copy()
     other[70:] = 1e6
-    changed = Block(other, s.blocks["radiomics"].names, s.blocks["radiomics"].preparation)
+    changed = FeatureBlock(other, s.blocks["radiomics"].names, s.blocks["radiomics"].preparation)
     y_other = y.copy()
     y_other[70:] = 1 - y_other[70:]
     second = fit_recipes(replace(s, blocks={"radiomics": changed}, y=y_other), train, 5)
@@ -141,14 +141,14 @@ def test_a_site_effect_is_removed_inside_the_folds():
 def test_separation_is_told_of_classes_and_of_events():
     x = pd.DataFrame(features(0, n=60, p=3), columns=list("abc"))
     y = classes(x.to_numpy(), 1.0, 0)
-    assert _separation(x, Outcome("subtype", y, ("s",))) == []
+    assert _separation(x, Endpoint("subtype", y, ("s",))) == []
     assert (
         "such as d, part the classes"
-        in _separation(x.assign(d=y + 0.5 * np.sin(x["a"])), Outcome("subtype", y, ("s",)))[0]
+        in _separation(x.assign(d=y + 0.5 * np.sin(x["a"])), Endpoint("subtype", y, ("s",)))[0]
     )
     cox = times(x.to_numpy(), 1.0, 0)
-    assert _separation(x, Outcome("survival", cox, ("t", "e"))) == []
-    told = _separation(x.assign(d=1 / cox["time"], e=1), Outcome("survival", cox, ("t", "e")))
+    assert _separation(x, Endpoint("survival", cox, ("t", "e"))) == []
+    told = _separation(x.assign(d=1 / cox["time"], e=1), Endpoint("survival", cox, ("t", "e")))
     assert "1 columns, such as d, order all events" in told[0]
 
 

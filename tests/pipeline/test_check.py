@@ -16,7 +16,7 @@ from pancseg.cohort.discovery import read_cohort
 from pancseg.features.settings import load_feature_settings
 from pancseg.phantom import Phantom
 from pancseg.pipeline.check import check_cohort
-from pancseg.running.options import Options
+from pancseg.running.options import RunOptions
 from pancseg.scans.geometry import orient
 from pancseg.scans.writing import write_scan
 
@@ -104,7 +104,7 @@ def test_nothing_lies_on_a_disk_while_it_works(
         cases,
         load_feature_settings("pyradiomics_default"),
         lambda _: seen.append(list((tmp_path / "tmp").iterdir())),
-        Options(workers=0),
+        RunOptions(workers=0),
     )
     assert seen == [[], []]
 

@@ -19,11 +19,11 @@ from pancseg.cohort.roi import parse_roi
 from pancseg.features.settings import load_feature_settings
 from pancseg.phantom import Phantom
 from pancseg.pipeline.cohort_run import run_cohort, segment_cohort
-from pancseg.pipeline.result_table import table
-from pancseg.processing.plan import Work
-from pancseg.processing.row import Outcome
+from pancseg.pipeline.result_table import results_table
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.row import CaseResult
 from pancseg.quality.verdict import volume_ml
-from pancseg.running.options import Options
+from pancseg.running.options import RunOptions
 from pancseg.running.run_log import account_of
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import grid_difference_mm
@@ -32,10 +32,10 @@ from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
 
 DEFAULT = load_feature_settings("pyradiomics_default")
-SEGMENT = Work("segment", None, "monet_phantom")
-EXTRACT = Work("extract", DEFAULT)
-RUN = Work("run", DEFAULT, "monet_phantom")
-HERE = Options(workers=0, threads=2)
+SEGMENT = ProcessingPlan("segment", None, "monet_phantom")
+EXTRACT = ProcessingPlan("extract", DEFAULT)
+RUN = ProcessingPlan("run", DEFAULT, "monet_phantom")
+HERE = RunOptions(workers=0, threads=2)
 
 
 def make_bad_cohort(folder: Path, phantom: Phantom) -> Path:
@@ -110,16 +110,16 @@ REASONS = {
 @pytest.fixture(scope="module")
 def bad_run(
     tmp_path_factory: pytest.TempPathFactory, phantom: Phantom
-) -> tuple[Path, list[Outcome]]:
+) -> tuple[Path, list[CaseResult]]:
     folder = tmp_path_factory.mktemp("bad")
     cases = read_cohort(make_bad_cohort(folder, phantom))
-    told: list[Outcome] = []
+    told: list[CaseResult] = []
     outcomes = run_cohort(cases, folder / "out", RUN, told.append, HERE)
     assert [outcome.case.name for outcome in told] == [o.case.name for o in outcomes]
     return folder / "out", outcomes
 
 
-def test_every_patient_has_one_row_with_its_reason(bad_run: tuple[Path, list[Outcome]]) -> None:
+def test_every_patient_has_one_row_with_its_reason(bad_run: tuple[Path, list[CaseResult]]) -> None:
     frame = pd.read_csv(bad_run[0] / "features.csv", keep_default_na=False)
     assert dict(zip(frame["patient_id"], frame["qc_reasons"], strict=True)) == REASONS
     assert list(frame["patient_id"]) == list(REASONS)
@@ -131,7 +131,7 @@ def test_every_patient_has_one_row_with_its_reason(bad_run: tuple[Path, list[Out
     assert (features[usable] != "").all(axis=None)
 
 
-def test_every_refusal_is_one_line_without_a_path(bad_run: tuple[Path, list[Outcome]]) -> None:
+def test_every_refusal_is_one_line_without_a_path(bad_run: tuple[Path, list[CaseResult]]) -> None:
     out, outcomes = bad_run
     for outcome in outcomes:
         assert "\n" not in outcome.fact
@@ -141,7 +141,7 @@ def test_every_refusal_is_one_line_without_a_path(bad_run: tuple[Path, list[Outc
 
 
 def test_the_table_starts_with_ids_and_verdict_and_is_plain_csv(
-    bad_run: tuple[Path, list[Outcome]],
+    bad_run: tuple[Path, list[CaseResult]],
 ) -> None:
     content = (bad_run[0] / "features.csv").read_bytes()
     header = content.split(b"\n")[0].decode()
@@ -158,7 +158,7 @@ def test_the_table_starts_with_ids_and_verdict_and_is_plain_csv(
 
 
 def test_masks_lie_on_the_scans_grid_and_nothing_is_half_written(
-    bad_run: tuple[Path, list[Outcome]], phantom: Phantom
+    bad_run: tuple[Path, list[CaseResult]], phantom: Phantom
 ) -> None:
     out = bad_run[0]
     files = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
@@ -178,7 +178,7 @@ def test_masks_lie_on_the_scans_grid_and_nothing_is_half_written(
     assert np.unique(voxel_array(mask)).tolist() == [0, 1]
 
 
-def test_provenance_tells_what_made_the_table(bad_run: tuple[Path, list[Outcome]]) -> None:
+def test_provenance_tells_what_made_the_table(bad_run: tuple[Path, list[CaseResult]]) -> None:
     text = (bad_run[0] / "provenance.json").read_text()
     record = json.loads(text)
     assert record["command"].startswith("pancseg run COHORT")
@@ -203,7 +203,7 @@ def test_provenance_tells_what_made_the_table(bad_run: tuple[Path, list[Outcome]
 
 
 def test_the_same_run_again_gives_the_same_bytes(
-    bad_run: tuple[Path, list[Outcome]], tmp_path: Path
+    bad_run: tuple[Path, list[CaseResult]], tmp_path: Path
 ) -> None:
     good = [outcome.case for outcome in bad_run[1] if outcome.usable]
     tables = []
@@ -232,7 +232,7 @@ def test_a_scan_under_two_ids_is_a_warning_on_both(twins: list[Case], tmp_path: 
     """In the same bytes in whatever order they were done, and by however many workers."""
     tables = []
     for out, workers in (("one", 0), ("two", 2)):
-        options = Options(workers=workers, threads=2)
+        options = RunOptions(workers=workers, threads=2)
         outcomes = run_cohort(twins, tmp_path / out, EXTRACT, options=options)
         assert [o.reason for o in outcomes] == ["duplicate", "duplicate", "", "unreadable"]
         assert [o.status for o in outcomes] == ["warn", "warn", "pass", "fail"]
@@ -264,9 +264,9 @@ def test_finished_rows_are_kept_when_a_run_is_stopped(tmp_path: Path, phantom: P
     write_scan(phantom.image, tmp_path / "a.nii.gz")
     write_scan(phantom.mask, tmp_path / "m.nii.gz")
     cases = [Case(name, tmp_path / "a.nii.gz", tmp_path / "m.nii.gz") for name in "abc"]
-    told: list[Outcome] = []
+    told: list[CaseResult] = []
 
-    def stop(outcome: Outcome) -> None:
+    def stop(outcome: CaseResult) -> None:
         told.append(outcome)
         if len(told) == 2:
             raise KeyboardInterrupt
@@ -307,7 +307,7 @@ def test_labels_asked_for_are_written_as_those_measured(tmp_path: Path) -> None:
     case = Case("a", tmp_path / "none.nii.gz", mask_label=parse_roi("1,2"))
     (outcome,) = run_cohort([case], tmp_path / "out", EXTRACT, options=HERE)
     assert outcome.status == "fail"
-    assert table([outcome])["qc_mask_label"].tolist() == ["1+2"]
+    assert results_table([outcome])["qc_mask_label"].tolist() == ["1+2"]
 
 
 def test_corrected_masks_are_picked_up_between_the_stages(tmp_path: Path, phantom: Phantom) -> None:

@@ -15,16 +15,16 @@ from pancseg.cohort.regions import named_regions, one_per_region
 from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.phantom import Phantom
 from pancseg.pipeline.cohort_run import run_cohort
-from pancseg.processing.plan import Work
-from pancseg.running.options import Options
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.running.options import RunOptions
 from pancseg.scans.arrays import image_like, voxel_array
 from pancseg.scans.reading import read_scan
 from pancseg.scans.writing import write_scan
-from pancseg.segmentation import Segmenter
+from pancseg.segmentation.segmenter import Segmenter
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
-HERE = Options(workers=0, threads=2)
+HERE = RunOptions(workers=0, threads=2)
 
 
 @pytest.fixture
@@ -78,12 +78,12 @@ def segmented(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
-def extract(settings: FeatureSettings) -> Work:
-    return Work("extract", settings)
+def extract(settings: FeatureSettings) -> ProcessingPlan:
+    return ProcessingPlan("extract", settings)
 
 
-def run(settings: FeatureSettings) -> Work:
-    return Work("run", settings, "monet_phantom")
+def run(settings: FeatureSettings) -> ProcessingPlan:
+    return ProcessingPlan("run", settings, "monet_phantom")
 
 
 def test_rows_come_scan_by_scan_in_the_order_of_the_regions(

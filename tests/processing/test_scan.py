@@ -10,21 +10,20 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pancseg import segmentation
 from pancseg.cohort.case import Case
 from pancseg.cohort.roi import parse_roi
 from pancseg.errors import OutputError
 from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.phantom import Phantom
-from pancseg.processing.plan import Work
-from pancseg.processing.row import Outcome
-from pancseg.processing.scan import ScanTask, ScanWork
-from pancseg.quality.limits import Limits, QualityLimits
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.row import CaseResult
+from pancseg.processing.scan import ScanProcessor, ScanTask
+from pancseg.quality.limits import LimitRange, QualityLimits
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import orient
 from pancseg.scans.reading import read_scan
 from pancseg.scans.writing import write_scan
-from pancseg.segmentation import Segmenter
+from pancseg.segmentation.segmenter import Segmenter, load_segmenter
 
 FEW = {
     "setting": {"binWidth": 25},
@@ -42,7 +41,7 @@ def settings_with(limits: QualityLimits | None = None, **setting: object) -> Fea
 
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
-    return segmentation.load("monet_phantom", threads=2)
+    return load_segmenter("monet_phantom", threads=2)
 
 
 @pytest.fixture
@@ -52,14 +51,14 @@ def folder(tmp_path: Path, phantom: Phantom) -> Path:
     return tmp_path
 
 
-def extract(folder: Path, settings: FeatureSettings, keep_failed: bool = False) -> Outcome:
-    work = ScanWork(Work("extract", settings, keep_failed=keep_failed))
+def extract(folder: Path, settings: FeatureSettings, keep_failed: bool = False) -> CaseResult:
+    work = ScanProcessor(ProcessingPlan("extract", settings, keep_failed=keep_failed))
     case = Case("a", folder / "ct.nii.gz", folder / "m.nii.gz")
     (outcome,) = work.outcomes(ScanTask((case,)))
     return outcome
 
 
-def features_of(outcome: Outcome) -> dict[str, float | str]:
+def features_of(outcome: CaseResult) -> dict[str, float | str]:
     return {n: v for n, v in outcome.values.items() if n.startswith("original_")}
 
 
@@ -72,7 +71,9 @@ def test_a_ready_mask_gives_the_bytes_of_the_mask_just_made(
     write_scan(scan, folder / "turned.nrrd")
     case = Case("a", folder / "turned.nrrd")
     rows = (case, Case("a", case.image, roi="ring", mask_label=parse_roi("ring(1;6mm)")))
-    work = ScanWork(Work("run", settings_with(), keep_failed=True, uncertainty=2), segmenter)
+    work = ScanProcessor(
+        ProcessingPlan("run", settings_with(), keep_failed=True, uncertainty=2), segmenter
+    )
     new = folder / ".new-a.nii.gz"
     told: list[Path] = []
     first = []
@@ -102,7 +103,9 @@ def test_scan_and_masks_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPa
     write_scan(read(folder / "m.nii.gz"), folder / "n.nii.gz")
     names = ("m", "n", "m", "gone", "gone")
     rows = tuple(Case("a", folder / "ct.nii.gz", folder / f"{n}.nii.gz") for n in names)
-    outcomes = list(ScanWork(Work("extract", settings_with())).outcomes(ScanTask(rows)))
+    outcomes = list(
+        ScanProcessor(ProcessingPlan("extract", settings_with())).outcomes(ScanTask(rows))
+    )
     assert [o.reason for o in outcomes] == ["", "", "", "unreadable", "unreadable"]
     assert outcomes[3].fact == outcomes[4].fact
     assert sorted(found) == ["ct.nii.gz", "gone.nii.gz", "m.nii.gz", "n.nii.gz"]
@@ -123,7 +126,7 @@ def test_a_bug_in_the_network_costs_its_rows_only(folder: Path, segmenter: Segme
     broken = Broken(segmenter)
     case = Case("a", folder / "ct.nii.gz")
     rows = (case, Case("a", case.image, folder / "m.nii.gz"), case)
-    work = ScanWork(Work("run", settings_with()), broken)  # type: ignore[arg-type]
+    work = ScanProcessor(ProcessingPlan("run", settings_with()), broken)  # type: ignore[arg-type]
     outcomes = list(work.outcomes(ScanTask(rows, folder / "new.nii.gz")))
     assert [o.status for o in outcomes] == ["error", "pass", "error"]
     assert outcomes[0].reason == "PermissionError"
@@ -133,14 +136,14 @@ def test_a_bug_in_the_network_costs_its_rows_only(folder: Path, segmenter: Segme
 
 def test_a_mask_that_cannot_be_written_stops_the_run(folder: Path, segmenter: Segmenter) -> None:
     (folder / "file").write_text("in the way")
-    work = ScanWork(Work("segment", None), segmenter)
+    work = ScanProcessor(ProcessingPlan("segment", None), segmenter)
     task = ScanTask((Case("a", folder / "ct.nii.gz"),), folder / "file" / "new.nii.gz")
     with pytest.raises(OutputError):
         list(work.outcomes(task))
 
 
 def test_what_fails_keeps_its_measures_and_no_features(folder: Path) -> None:
-    limits = QualityLimits(volume_ml=Limits(fail_below=1000))
+    limits = QualityLimits(volume_ml=LimitRange(fail_below=1000))
     outcome = extract(folder, settings_with(limits))
     assert (outcome.status, outcome.reason) == ("fail", "volume")
     assert features_of(outcome) == {}
@@ -202,7 +205,7 @@ def test_resegmentation_is_judged_where_pyradiomics_corrects_masks(folder: Path)
 
 
 def test_a_ring_is_measured_but_not_judged_as_an_organ(folder: Path) -> None:
-    work = ScanWork(Work("extract", settings_with()))
+    work = ScanProcessor(ProcessingPlan("extract", settings_with()))
     roi = parse_roi("ring(1;10mm)")
     case = Case("a", folder / "ct.nii.gz", folder / "m.nii.gz", roi, roi="ring")
     (outcome,) = work.outcomes(ScanTask((case,)))
@@ -214,16 +217,16 @@ def test_a_ring_is_measured_but_not_judged_as_an_organ(folder: Path) -> None:
 def test_missing_values_are_told_beside_other_reasons(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pancseg import features
+    from pancseg.features.extract import compute_features
 
-    measure = features.measure
+    measure = compute_features
 
     def with_nan(*arguments: object) -> object:
         found = measure(*arguments)  # type: ignore[arg-type]
         return found._replace(values={**found.values, "original_firstorder_Mean": math.inf})
 
-    monkeypatch.setattr(features, "measure", with_nan)
-    limits = QualityLimits(slice_mm=Limits(warn_above=1))
+    monkeypatch.setattr("pancseg.processing.scan.compute_features", with_nan)
+    limits = QualityLimits(slice_mm=LimitRange(warn_above=1))
     outcome = extract(folder, settings_with(limits))
     assert (outcome.status, outcome.reason) == ("warn", "thick_slices;missing_values")
     assert "1 values could not be computed: original_firstorder_Mean" in outcome.fact
@@ -232,10 +235,10 @@ def test_missing_values_are_told_beside_other_reasons(
 
 def test_tasks_can_be_sent_to_another_process(folder: Path) -> None:
     cases = [Case("a", folder / "ct.nii.gz", roi=roi) for roi in ("pancreas", "tumour")]
-    for thing in (ScanTask(tuple(cases)), Work("run", settings_with(), "monet_phantom")):
+    for thing in (ScanTask(tuple(cases)), ProcessingPlan("run", settings_with(), "monet_phantom")):
         assert pickle.loads(pickle.dumps(thing)) == thing
 
 
 def test_uncertainty_needs_a_network_with_dropout(segmenter: Segmenter) -> None:
     with pytest.raises(ValueError, match="2 or more"):
-        ScanWork(Work("segment", None, uncertainty=1), segmenter)
+        ScanProcessor(ProcessingPlan("segment", None, uncertainty=1), segmenter)

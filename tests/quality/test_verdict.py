@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from pancseg.errors import UnusableCase
-from pancseg.quality.limits import Limits, QualityLimits
+from pancseg.quality.limits import LimitRange, QualityLimits
 from pancseg.quality.verdict import (
     Verdict,
     judge_agreement,
@@ -141,13 +141,13 @@ def test_an_empty_region_has_no_verdict() -> None:
 
 
 def test_a_limit_itself_is_still_right() -> None:
-    limits = Limits(fail_below=1, warn_below=2, warn_above=3, fail_above=4)
+    limits = LimitRange(fail_below=1, warn_below=2, warn_above=3, fail_above=4)
     graded = [limits.grade(v) for v in (0.9, 1, 1.9, 2, 3, 3.1, 4, 4.1)]
     assert graded == ["fail", "warn", "warn", "pass", "pass", "warn", "warn", "fail"]
     assert [str(limits), str(LIMITS.slice_mm), str(LIMITS.largest_share)] == [
         "2 to 3", "up to 3", "0.95 and more",
     ]  # fmt: skip
-    assert [str(Limits(fail_below=2)), str(Limits(fail_above=3)), str(Limits())] == [
+    assert [str(LimitRange(fail_below=2)), str(LimitRange(fail_above=3)), str(LimitRange())] == [
         "2 and more", "up to 3", "any",
     ]  # fmt: skip
 
@@ -156,8 +156,8 @@ def test_limits_that_a_file_does_not_name_stay() -> None:
     found = QualityLimits.model_validate(
         {"slice_mm": {"warn_above": 4}, "volume_ml": {"warn_below": None}}
     )
-    assert found.slice_mm == Limits(warn_above=4, fail_above=5)
-    assert found.volume_ml == Limits(fail_below=10, warn_above=150, fail_above=300)
+    assert found.slice_mm == LimitRange(warn_above=4, fail_above=5)
+    assert found.volume_ml == LimitRange(fail_below=10, warn_above=150, fail_above=300)
     assert found.median_hu == LIMITS.median_hu
     for wrong, problem in (
         ({"warn_above": 6}, "warn_above 6 lies above fail_above 5; give both"),

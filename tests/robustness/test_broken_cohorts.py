@@ -14,9 +14,9 @@ from pancseg.cohort.case import Case, is_name
 from pancseg.cohort.discovery import read_cohort
 from pancseg.errors import CohortError, UnusableCase
 from pancseg.pipeline.cohort_run import segment_cohort
-from pancseg.processing.plan import Work
+from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.messages import Request
-from pancseg.running.options import Options
+from pancseg.running.options import RunOptions
 from pancseg.scans.reading import read_scan
 
 HEADER = "patient_id,image\n"
@@ -82,7 +82,10 @@ def test_a_table_from_any_program_is_read(name: str, tmp_path: Path) -> None:
 
 def segment(folder: Path, case: Case) -> None:
     segment_cohort(
-        [case], folder / "out", Work("segment", None, "monet_phantom"), options=Options(workers=0)
+        [case],
+        folder / "out",
+        ProcessingPlan("segment", None, "monet_phantom"),
+        options=RunOptions(workers=0),
     )
 
 

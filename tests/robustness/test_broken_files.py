@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from pancseg.cli import app
-from pancseg.scans.dicom.header import Header
+from pancseg.scans.dicom.header import DicomHeader
 from pancseg.scans.dicom.pixels import stored_pixels
 from pancseg.scans.reading import read_scan, slice_thickness_mm
 
@@ -121,7 +121,7 @@ def test_packed_frames_lie_on_no_disk(
     seen: list[list[Path]] = []
     unpack = stored_pixels
 
-    def seeing(header: Header, frame: int, scratch: Path) -> NDArray[Any]:
+    def seeing(header: DicomHeader, frame: int, scratch: Path) -> NDArray[Any]:
         found = unpack(header, frame, scratch)
         seen.append(list((tmp_path / "tmp").iterdir()))
         return found

@@ -30,7 +30,7 @@ JPEG_LS = (
 )
 """16 × 12 pixels, 100 × row + 7 × column, packed by CharLS (pyjpegls 1.5.1)."""
 
-PEAK = "import sys; from pancseg import scans; scans.read(sys.argv[1]);" + (
+PEAK = "import sys; from pancseg.scans.reading import read_scan; read_scan(sys.argv[1]);" + (
     "print(open('/proc/self/status').read())"
 )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import SimpleITK as sitk
 
+from pancseg.processing import scan
 from pancseg.running import keys
 from pancseg.running.executors import child
 from pancseg.scans.reading import read_scan
@@ -44,6 +45,6 @@ def _of_files(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    read_scan = _badly
+    scan.read_scan = _badly
     keys.of_files = _of_files
     child.main()

@@ -24,16 +24,16 @@ from distributed import Client, KilledWorker
 
 from pancseg import __version__
 from pancseg.cohort.discovery import read_cohort
-from pancseg.errors import Refusal
+from pancseg.errors import RunRefused
 from pancseg.features.settings import load_feature_settings
 from pancseg.pipeline.cohort_run import run_cohort
-from pancseg.processing.plan import Work
-from pancseg.processing.row import Outcome
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.row import CaseResult
 from pancseg.running.executors import dask_cluster as cluster_module
 from pancseg.running.executors.dask_cluster import Answer
 from pancseg.running.executors.slurm import slurm_cluster
-from pancseg.running.messages import Done, Request, Row
-from pancseg.running.options import Options
+from pancseg.running.messages import Request, RowDone, ScanDone
+from pancseg.running.options import RunOptions
 
 FILES = ("features.csv", "codebook.csv", "datapackage.json", "masks/auto1.nii.gz")
 SLURM = {"cores": 1, "processes": 1, "memory": "4GB", "interface": "lo"}
@@ -76,19 +76,21 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
 
 
 @pytest.fixture(scope="module")
-def work(cohort: Path) -> Work:
+def work(cohort: Path) -> ProcessingPlan:
     settings = load_feature_settings(cohort.parent / "quick.yaml")
-    return Work("run", settings, "monet_phantom")
+    return ProcessingPlan("run", settings, "monet_phantom")
 
 
 @pytest.fixture(scope="module")
-def at_home(cohort: Path, work: Work, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def at_home(
+    cohort: Path, work: ProcessingPlan, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("home") / "out"
-    run_cohort(read_cohort(cohort), out, work, quietly, Options(workers=2))
+    run_cohort(read_cohort(cohort), out, work, quietly, RunOptions(workers=2))
     return left_in(out)
 
 
-def quietly(outcome: Outcome) -> None:
+def quietly(outcome: CaseResult) -> None:
     """Report nothing."""
 
 
@@ -107,7 +109,7 @@ def command(cohort: Path, out: Path, *options: str) -> list[str]:
 def test_a_cluster_makes_the_bytes_of_a_run_at_home_and_nothing_stays_there(
     dask: Dask,
     cohort: Path,
-    work: Work,
+    work: ProcessingPlan,
     at_home: dict[str, bytes],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -117,7 +119,7 @@ def test_a_cluster_makes_the_bytes_of_a_run_at_home_and_nothing_stays_there(
     cases = read_cohort(Path(cohort.name))
     out = Path(os.path.relpath(tmp_path / "out"))
     monkeypatch.chdir(cohort.parent)
-    options = Options(scheduler=dask.address)
+    options = RunOptions(scheduler=dask.address)
     outcomes = run_cohort(cases, out, work, lambda o: seen.append(o.case.name), options)
     assert [o.case.name for o in outcomes] == [case.name for case in cases]
     assert sorted(seen) == sorted(case.name for case in cases)
@@ -129,20 +131,20 @@ def test_a_cluster_makes_the_bytes_of_a_run_at_home_and_nothing_stays_there(
 
 
 def test_what_a_killed_dask_worker_was_at_is_done_by_the_other_one(
-    dask: Dask, cohort: Path, work: Work, at_home: dict[str, bytes], tmp_path: Path
+    dask: Dask, cohort: Path, work: ProcessingPlan, at_home: dict[str, bytes], tmp_path: Path
 ) -> None:
     killed: list[str] = []
     with Client(dask.address, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=30)
 
-        def kill_one_at_work(outcome: Outcome) -> None:
+        def kill_one_at_work(outcome: CaseResult) -> None:
             busy = {worker: keys for worker, keys in client.processing().items() if keys}
             if busy and not killed:
                 killed.append(next(iter(busy)))
                 pid = client.run(os.getpid, workers=killed)[killed[0]]
                 psutil.Process(pid).kill()
 
-        out, options = tmp_path / "out", Options(scheduler=dask.address)
+        out, options = tmp_path / "out", RunOptions(scheduler=dask.address)
         outcomes = run_cohort(read_cohort(cohort), out, work, kill_one_at_work, options)
         assert len(killed) == 1
         assert len(client.nthreads()) == 1
@@ -151,11 +153,11 @@ def test_what_a_killed_dask_worker_was_at_is_done_by_the_other_one(
 
 
 def test_a_scan_that_fits_into_no_dask_worker_is_a_row(
-    cohort: Path, work: Work, tmp_path: Path
+    cohort: Path, work: ProcessingPlan, tmp_path: Path
 ) -> None:
     small = Dask(tmp_path, "--memory-limit", "500MB")  # the network alone takes more
     try:
-        options = Options(scheduler=small.address)
+        options = RunOptions(scheduler=small.address)
         outcomes = run_cohort(read_cohort(cohort), tmp_path / "out", work, quietly, options)
     finally:
         small.close()
@@ -202,7 +204,7 @@ def test_a_scheduler_that_is_lost_is_one_line_and_the_next_run_goes_on(
 
 
 def test_weights_in_a_file_are_named_from_the_root() -> None:
-    given = Work("segment", None, "folder/mine.safetensors")
+    given = ProcessingPlan("segment", None, "folder/mine.safetensors")
     absolute = str(Path("folder/mine.safetensors").absolute())
     assert cluster_module._absolute_work(given).weights == absolute
     shipped = replace(given, weights="monet_phantom")
@@ -239,8 +241,8 @@ TORCH = {**OPENVINO, "inference": {"engine": "torch", "precision": "fp32"}}
 OTHER = {**OPENVINO, "weights": {"sha256": "2"}}
 
 
-def cluster_without_dask(about: dict[str, object]) -> cluster_module.Cluster:
-    cluster = cluster_module.Cluster.__new__(cluster_module.Cluster)
+def cluster_without_dask(about: dict[str, object]) -> cluster_module.ClusterExecutor:
+    cluster = cluster_module.ClusterExecutor.__new__(cluster_module.ClusterExecutor)
     cluster.about, cluster._client, cluster._cluster, cluster._begun = (
         about,
         NoWorkers(),
@@ -268,16 +270,16 @@ def test_a_worker_that_would_make_other_masks_ends_the_run(
 ) -> None:
     cluster = cluster_without_dask(OPENVINO)
     asked = request(cohort)
-    answer = Answer(__version__, OPENVINO, [Done()])
-    assert cluster._told(Future(answer), asked) == [Done()]
-    assert cluster._told(Future(answer._replace(about={})), asked) == [Done()]
-    with pytest.raises(Refusal) as refused:
-        cluster._told(Future(Answer(version, about, [Done()])), asked)
+    answer = Answer(__version__, OPENVINO, [ScanDone()])
+    assert cluster._told(Future(answer), asked) == [ScanDone()]
+    assert cluster._told(Future(answer._replace(about={})), asked) == [ScanDone()]
+    with pytest.raises(RunRefused) as refused:
+        cluster._told(Future(Answer(version, about, [ScanDone()])), asked)
     assert fact in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_every_answer_says_what_it_was_made_with(cohort: Path, work: Work) -> None:
+def test_every_answer_says_what_it_was_made_with(cohort: Path, work: ProcessingPlan) -> None:
     hello = cluster_module.Hello("a run", (work, 1, None, False))
     try:
         answer = cluster_module._do(hello, request(cohort))
@@ -291,8 +293,8 @@ def test_every_answer_says_what_it_was_made_with(cohort: Path, work: Work) -> No
 def test_a_scan_that_dask_gives_up_is_a_row(cohort: Path) -> None:
     asked = request(cohort)
     row, done = cluster_without_dask({})._told(Future(KilledWorker("task", None, 4)), asked)
-    assert isinstance(row, Row)
-    assert isinstance(done, Done)
+    assert isinstance(row, RowDone)
+    assert isinstance(done, ScanDone)
     assert row.outcome is not None
     assert (row.outcome.status, row.outcome.reason) == ("error", "crashed")
     assert row.outcome.fact == "it could not be done on the cluster (KilledWorker)"
@@ -302,7 +304,7 @@ def test_without_any_worker_for_long_the_run_ends(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(cluster_module, "NO_WORKER_S", 0.3)
     monkeypatch.setattr(cluster_module, "_LOOK_S", 0.05)
     began = time.monotonic()
-    with pytest.raises(Refusal, match="all Dask workers have been away for"):
+    with pytest.raises(RunRefused, match="all Dask workers have been away for"):
         cluster_without_dask({})._next(queue.Queue())
     assert time.monotonic() - began > 0.3
 
@@ -321,7 +323,7 @@ def sbatch(folder: Path, monkeypatch: pytest.MonkeyPatch, does: str) -> None:
 
 def test_slurm_jobs_hold_the_settings_and_make_the_same_bytes(
     cohort: Path,
-    work: Work,
+    work: ProcessingPlan,
     at_home: dict[str, bytes],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -331,7 +333,7 @@ def test_slurm_jobs_hold_the_settings_and_make_the_same_bytes(
     does += f"sh {copy} >/dev/null 2>&1 & echo Submitted batch job $!"
     sbatch(tmp_path / "bin", monkeypatch, does)
     settings = {**SLURM, "jobs": 1, "queue": "long", "account": "lab", "walltime": "04:00:00"}
-    options = Options(slurm=settings)
+    options = RunOptions(slurm=settings)
     run_cohort(read_cohort(cohort), tmp_path / "out", work, quietly, options)
     assert left_in(tmp_path / "out") == at_home
     script = copy.read_text()
@@ -352,7 +354,7 @@ def test_settings_that_slurm_jobs_do_not_have_are_one_line(
     settings: dict[str, object], fact: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sbatch(tmp_path / "bin", monkeypatch, "exit 1")
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RunRefused) as refused:
         slurm_cluster(settings)
     assert str(refused.value).startswith(fact)
     assert "\n" not in str(refused.value)
@@ -364,8 +366,8 @@ def test_a_job_that_cannot_be_submitted_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sbatch(tmp_path / "bin", monkeypatch, "echo invalid partition >&2; exit 1")
-    with pytest.raises(Refusal, match="--slurm: a job cannot be submitted"):
+    with pytest.raises(RunRefused, match="--slurm: a job cannot be submitted"):
         slurm_cluster(SLURM)
     shutil.rmtree(tmp_path / "bin")
-    with pytest.raises(Refusal, match="--slurm: there is no sbatch here"):
+    with pytest.raises(RunRefused, match="--slurm: there is no sbatch here"):
         slurm_cluster(SLURM)

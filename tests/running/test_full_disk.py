@@ -10,11 +10,11 @@ import SimpleITK as sitk
 from pancseg.cohort.discovery import read_cohort
 from pancseg.features.settings import load_feature_settings
 from pancseg.pipeline.cohort_run import run_cohort
-from pancseg.processing.plan import Work
-from pancseg.running.options import Options
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.running.options import RunOptions
 from pancseg.scans.writing import write_scan
 
-HERE = Options(workers=0)
+HERE = RunOptions(workers=0)
 
 
 @pytest.fixture
@@ -44,7 +44,9 @@ def test_a_run_stops_and_the_next_one_gives_the_bytes_of_an_undisturbed_one(
     cohort: Path, tmp_path: Path
 ) -> None:
     cases = [case for case in read_cohort(cohort) if not case.mask]
-    work = Work("run", load_feature_settings(cohort.parent / "quick.yaml"), "monet_phantom")
+    work = ProcessingPlan(
+        "run", load_feature_settings(cohort.parent / "quick.yaml"), "monet_phantom"
+    )
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sitk, "WriteImage", lambda image, name, **how: Path(name).write_bytes(b""))
         with pytest.raises(OSError, match="disk full"):

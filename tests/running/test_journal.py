@@ -11,9 +11,10 @@ import pytest
 
 from pancseg.cohort.case import Case
 from pancseg.pipeline.result_table import fields_and_rows
-from pancseg.processing.row import Outcome, Value
+from pancseg.processing.row import CaseResult
 from pancseg.running.journal import Journal
 from pancseg.running.messages import MadeFrom
+from pancseg.tables.fields import Value
 
 ONE, TWO = Case("one", Path("one.nii")), Case("two", Path("two.nii"))
 MADE = MadeFrom("made-from", "scan")
@@ -22,9 +23,9 @@ VALUES = {"a": 0.1 + 0.2, "b": math.nan, "n": 3, "text": "ä;1"}
 
 def journal_with_two(path: Path) -> None:
     with closing(Journal(path)) as journal:
-        journal.add_row("k1", Outcome(ONE, "pass", values=dict(VALUES)))
+        journal.add_row("k1", CaseResult(ONE, "pass", values=dict(VALUES)))
         journal.add_mask("one", "digest", MADE)
-        journal.add_row("k2", Outcome(TWO, "fail", "empty_mask", "no voxel"))
+        journal.add_row("k2", CaseResult(TWO, "fail", "empty_mask", "no voxel"))
 
 
 def test_rows_come_back_to_the_last_bit_and_type(tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_a_row_is_read_once_whenever_the_table_is_walked(
 
     with closing(Journal(tmp_path / "j")) as journal:
         many: dict[str, Value] = {f"original_firstorder_{n}": float(n) for n in range(50)}
-        outcome = journal.add_row("k1", Outcome(ONE, "pass", values=many))
+        outcome = journal.add_row("k1", CaseResult(ONE, "pass", values=many))
         monkeypatch.setattr(Journal, "_record", counted)
         fields, rows = fields_and_rows([outcome], None, "safe")
         assert len(fields) > 50
@@ -70,7 +71,7 @@ def test_a_row_is_read_once_whenever_the_table_is_walked(
 def test_numpy_numbers_are_written_as_what_they_are(tmp_path: Path) -> None:
     values = {"count": np.int64(5), "share": np.float32(0.5)}
     with closing(Journal(tmp_path / "j")) as journal:
-        outcome = journal.add_row("k", Outcome(ONE, "pass", values=values))  # type: ignore[arg-type]
+        outcome = journal.add_row("k", CaseResult(ONE, "pass", values=values))  # type: ignore[arg-type]
     assert dict(outcome.values) == {"count": 5, "share": 0.5}
     assert isinstance(outcome.values["count"], int)
 
@@ -85,7 +86,7 @@ def test_failures_are_known_only_when_they_are_asked_for(tmp_path: Path) -> None
 
 def test_a_row_without_a_key_is_never_known(tmp_path: Path) -> None:
     with closing(Journal(tmp_path / "j")) as journal:
-        outcome = journal.add_row("", Outcome(ONE, "error", "crashed", "it crashed"))
+        outcome = journal.add_row("", CaseResult(ONE, "error", "crashed", "it crashed"))
         assert outcome.fact == "it crashed"
         assert journal.known(ONE, failed=True) == frozenset()
     with closing(Journal(tmp_path / "j")) as journal:
@@ -103,7 +104,7 @@ def test_a_line_that_was_cut_off_counts_as_not_written(tmp_path: Path, cut: int)
             assert journal.known(TWO, failed=True) == expected
             assert journal.known(ONE, failed=False) == {"k1"}
     with closing(Journal(tmp_path / "j")) as journal:
-        journal.add_row("k3", Outcome(TWO, "pass", values={"x": 1.5}))
+        journal.add_row("k3", CaseResult(TWO, "pass", values={"x": 1.5}))
     with closing(Journal(tmp_path / "j")) as journal:
         assert journal.row("k3", TWO).values["x"] == 1.5
         assert journal.row("k1", ONE).values["n"] == 3

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from pancseg.cohort.discovery import STATE_FOLDER, read_cohort
-from pancseg.errors import Refusal
+from pancseg.errors import RunRefused
 from pancseg.features.settings import load_feature_settings
 from pancseg.pipeline.cohort_run import run_cohort
-from pancseg.processing.plan import Work
+from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.lock import locked
-from pancseg.running.options import Options
+from pancseg.running.options import RunOptions
 
 HOLD = "import sys,time; from pathlib import Path; from pancseg.running.lock import locked\n"
 HOLD += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
@@ -43,21 +43,21 @@ def test_a_second_run_starts_no_workers(
     monkeypatch.setattr(
         "pancseg.pipeline.cohort_run.place_for", lambda *_: pytest.fail("workers were started")
     )
-    work = Work("extract", load_feature_settings(cohort.parent / "quick.yaml"))
-    with locked(tmp_path / STATE_FOLDER), pytest.raises(Refusal, match="another run is writing"):
+    work = ProcessingPlan("extract", load_feature_settings(cohort.parent / "quick.yaml"))
+    with locked(tmp_path / STATE_FOLDER), pytest.raises(RunRefused, match="another run is writing"):
         run_cohort(read_cohort(cohort), tmp_path, work)
 
 
 def test_a_run_that_is_refused_leaves_no_folder(cohort: Path, tmp_path: Path) -> None:
     settings = load_feature_settings(cohort.parent / "quick.yaml")
-    work = Work("run", settings, "no_such_weights")
-    here = Options(workers=0)
-    with pytest.raises(Refusal):
+    work = ProcessingPlan("run", settings, "no_such_weights")
+    here = RunOptions(workers=0)
+    with pytest.raises(RunRefused):
         run_cohort(read_cohort(cohort), tmp_path / "new" / "out", work, options=here)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "notes.txt").write_text("mine")
-    with pytest.raises(Refusal):
+    with pytest.raises(RunRefused):
         run_cohort(read_cohort(cohort), tmp_path / "old", work, options=here)
     assert [path.name for path in (tmp_path / "old").iterdir()] == ["notes.txt"]
 

@@ -14,10 +14,10 @@ from pancseg.cohort.case import Case
 from pancseg.cohort.discovery import read_cohort
 from pancseg.features.settings import load_feature_settings
 from pancseg.pipeline.cohort_run import run_cohort
-from pancseg.processing.plan import Work
+from pancseg.processing.plan import ProcessingPlan
 from pancseg.running import memory
-from pancseg.running.memory import Budget, free_bytes, needed_bytes, parse_size
-from pancseg.running.options import Options
+from pancseg.running.memory import MemoryBudget, free_bytes, needed_bytes, parse_size
+from pancseg.running.options import RunOptions
 from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
 
@@ -70,7 +70,7 @@ def test_a_header_on_a_share_that_has_gone_holds_up_nobody(
 
 
 def test_who_does_not_fit_waits_for_room() -> None:
-    budget = Budget(10)
+    budget = MemoryBudget(10)
     assert budget.fits(10)
     assert not budget.fits(11)
     budget.take(7)
@@ -98,8 +98,8 @@ def test_a_worker_takes_no_more_than_is_foretold_and_not_much_less(
 ) -> None:
     cases = [case for case in read_cohort(cohort) if bool(case.mask) is not bool(weights)][:1]
     settings = load_feature_settings(cohort.parent / "quick.yaml")
-    work = Work("run" if weights else "extract", settings, weights)
-    run_cohort(cases, tmp_path, work, lambda outcome: None, Options(workers=1))
+    work = ProcessingPlan("run" if weights else "extract", settings, weights)
+    run_cohort(cases, tmp_path, work, lambda outcome: None, RunOptions(workers=1))
     log = map(json.loads, (tmp_path / "run.jsonl").read_text().splitlines())
     took = next(record["peak_mb"] for record in log if record["event"] == "scan") * 1e6
     foretold = needed_bytes(cases, engines.pick() if weights else "")

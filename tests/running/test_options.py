@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 
 from pancseg.cli import app
 from pancseg.cohort.case import Case
-from pancseg.errors import Refusal
-from pancseg.processing.plan import Work
-from pancseg.running.executors.local import Local
-from pancseg.running.executors.place import place_for
-from pancseg.running.memory import Budget
-from pancseg.running.options import Options
+from pancseg.errors import RunRefused
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.running.executors.local import LocalExecutor
+from pancseg.running.executors.place import executor_for
+from pancseg.running.memory import MemoryBudget
+from pancseg.running.options import RunOptions
 
 CASES = [Case(f"p{number}", Path(f"p{number}.nii.gz")) for number in range(8)]
 
@@ -23,8 +23,8 @@ CASES = [Case(f"p{number}", Path(f"p{number}.nii.gz")) for number in range(8)]
 def test_a_time_limit_without_worker_processes_is_refused(
     command: str, cohort: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(Refusal, match="--timeout ends a worker process"):
-        Options(workers=0, timeout_s=5)
+    with pytest.raises(RunRefused, match="--timeout ends a worker process"):
+        RunOptions(workers=0, timeout_s=5)
     words = [command, str(cohort), "--out", str(tmp_path / "o"), "--timeout", "5", "--workers", "0"]
     ended = CliRunner().invoke(app, words)
     assert ended.exit_code == 2
@@ -43,17 +43,17 @@ def test_a_time_limit_without_worker_processes_is_refused(
 def test_more_workers_than_memory_holds_are_refused_with_the_number_that_fits(
     weights: str | None, facts: tuple[str, str]
 ) -> None:
-    work = Work("segment" if weights else "extract", None, weights, engine="torch")
-    options = Options(workers=8, memory_bytes=1_200_000_000)
-    with pytest.raises(Refusal) as refused:
-        place_for(work, CASES, options)
+    work = ProcessingPlan("segment" if weights else "extract", None, weights, engine="torch")
+    options = RunOptions(workers=8, memory_bytes=1_200_000_000)
+    with pytest.raises(RunRefused) as refused:
+        executor_for(work, CASES, options)
     assert all(fact in str(refused.value) for fact in facts)
 
 
 @pytest.mark.parametrize(("threads", "each"), [(4, "2"), (3, "1"), (1, "1")])
 def test_the_threads_are_divided_among_the_workers(threads: int, each: str) -> None:
-    work = Work("check", None)
-    place = Local(work, workers=2, threads=threads, budget=Budget(10**10))
+    work = ProcessingPlan("check", None)
+    place = LocalExecutor(work, workers=2, threads=threads, budget=MemoryBudget(10**10))
     try:
         for worker in place._workers:
             assert worker._child is not None

@@ -13,8 +13,8 @@ import pytest
 from pancseg.cohort.discovery import read_cohort
 from pancseg.features.settings import load_feature_settings
 from pancseg.pipeline.cohort_run import run_cohort
-from pancseg.processing.plan import Work
-from pancseg.running.options import Options
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.running.options import RunOptions
 
 
 def extract(cohort: Path, out: Path, *limits: str) -> subprocess.CompletedProcess[str]:
@@ -75,8 +75,8 @@ def test_an_output_that_vanishes_in_the_middle_is_gone_on_with_when_it_is_back(
     cohort: Path, tmp_path: Path
 ) -> None:
     cases = read_cohort(with_masks(cohort, tmp_path / "in"))
-    work = Work("extract", load_feature_settings(cohort.parent / "quick.yaml"))
-    out, away, here = tmp_path / "out", tmp_path / "away", Options(workers=0)
+    work = ProcessingPlan("extract", load_feature_settings(cohort.parent / "quick.yaml"))
+    out, away, here = tmp_path / "out", tmp_path / "away", RunOptions(workers=0)
 
     def vanish(outcome: object) -> None:
         if out.exists():
@@ -99,14 +99,14 @@ def test_scans_that_vanish_in_the_middle_cost_their_rows_until_they_are_back(
     cohort: Path, tmp_path: Path
 ) -> None:
     cases = read_cohort(with_masks(cohort, tmp_path / "in"))
-    work = Work("extract", load_feature_settings(cohort.parent / "quick.yaml"))
+    work = ProcessingPlan("extract", load_feature_settings(cohort.parent / "quick.yaml"))
     share, away = tmp_path / "in" / "scans", tmp_path / "away"
 
     def vanish(outcome: object) -> None:
         if share.exists():
             share.rename(away)
 
-    here = Options(workers=0)
+    here = RunOptions(workers=0)
     outcomes = run_cohort(cases, tmp_path / "out", work, vanish, here)
     assert [o.reason for o in outcomes] == ["", "unreadable", "unreadable", "unreadable"]
     assert pd.read_csv(tmp_path / "out" / "features.csv")["qc_status"].tolist().count("fail") == 3

@@ -15,22 +15,22 @@ from pancseg.cohort.case import Case
 from pancseg.cohort.discovery import STATE_FOLDER, read_cohort
 from pancseg.features.settings import load_feature_settings
 from pancseg.pipeline.cohort_run import run_cohort, segment_cohort
-from pancseg.processing.plan import Work
-from pancseg.processing.row import Outcome
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.row import CaseResult
 from pancseg.running import keys
-from pancseg.running.options import Options
+from pancseg.running.options import RunOptions
 from pancseg.running.run_log import account_of
 from pancseg.scans.arrays import image_like, voxel_array
 from pancseg.scans.reading import read_scan
 from pancseg.scans.writing import write_scan
 
-HERE = Options(workers=0)
+HERE = RunOptions(workers=0)
 
 
 @pytest.fixture
-def work(cohort: Path) -> Work:
+def work(cohort: Path) -> ProcessingPlan:
     settings = load_feature_settings(cohort.parent / "quick.yaml")
-    return Work("run", settings, weights="monet_phantom")
+    return ProcessingPlan("run", settings, weights="monet_phantom")
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def correct(path: Path) -> None:
 
 
 def run(
-    cases: list[Case], out: Path, work: Work, options: Options = HERE
-) -> tuple[list[Outcome], set[str]]:
+    cases: list[Case], out: Path, work: ProcessingPlan, options: RunOptions = HERE
+) -> tuple[list[CaseResult], set[str]]:
     """Run, and return the outcomes and the names of the scans that were done anew."""
     outcomes = run_cohort(cases, out, work, lambda outcome: None, options)
     lines = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines()]
@@ -61,7 +61,7 @@ def run(
 
 
 def test_the_same_again_does_nothing_and_gives_the_same_bytes(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     _, done = run(cases, out, work)
@@ -74,7 +74,7 @@ def test_the_same_again_does_nothing_and_gives_the_same_bytes(
 
 
 def test_another_order_added_and_removed_patients(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     run(cases[:2], out, work)
@@ -87,7 +87,7 @@ def test_another_order_added_and_removed_patients(
 
 
 def test_a_changed_setting_never_takes_an_old_value_and_keeps_the_masks(
-    cases: list[Case], work: Work, cohort: Path, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, cohort: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     run(cases, out, work)
@@ -110,7 +110,7 @@ def test_a_changed_setting_never_takes_an_old_value_and_keeps_the_masks(
 
 
 def test_a_changed_scan_or_mask_costs_that_patient_alone(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     run(cases, out, work)
@@ -126,7 +126,7 @@ def test_a_changed_scan_or_mask_costs_that_patient_alone(
 
 
 def test_a_mask_of_the_network_that_was_corrected_is_measured_as_it_is(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     before, _ = run(cases, out, work)
@@ -143,7 +143,7 @@ def test_a_mask_of_the_network_that_was_corrected_is_measured_as_it_is(
 
 
 def test_a_corrected_mask_is_not_taken_for_another_scan(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     run(cases, out, work)
@@ -157,7 +157,7 @@ def test_a_corrected_mask_is_not_taken_for_another_scan(
 
 
 def test_a_corrected_mask_holds_whatever_the_network_would_make_now(
-    cases: list[Case], work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     run(cases[2:], out, work)
@@ -172,7 +172,7 @@ def test_a_corrected_mask_holds_whatever_the_network_would_make_now(
 
 
 def test_why_a_corrected_mask_is_not_taken_is_told(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     run(cases[2:], out, work)
@@ -189,7 +189,7 @@ def test_why_a_corrected_mask_is_not_taken_is_told(
 
 
 def test_a_version_that_moves_a_feature_makes_no_mask_again(
-    cases: list[Case], work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     run(cases[2:], out, work)
@@ -200,7 +200,7 @@ def test_a_version_that_moves_a_feature_makes_no_mask_again(
 
 
 def test_the_networks_own_mask_given_as_ones_own_is_another_row(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
 ) -> None:
     """Whether a foreign mask was refused before, or a corrected one measured."""
     out, alone = tmp_path / "out", replace(HERE, retry=False)
@@ -220,7 +220,11 @@ def test_the_networks_own_mask_given_as_ones_own_is_another_row(
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_is_finished_stays_when_there_is_less_memory(
-    cases: list[Case], work: Work, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+    cases: list[Case],
+    work: ProcessingPlan,
+    tmp_path: Path,
+    workers: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = tmp_path / "out"
     run(cases[:2], out, work)
@@ -237,7 +241,7 @@ def test_what_is_finished_stays_when_there_is_less_memory(
 
 
 def test_a_mask_that_comes_from_elsewhere_is_neither_taken_nor_replaced(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     (out / "masks").mkdir(parents=True)
@@ -249,7 +253,7 @@ def test_a_mask_that_comes_from_elsewhere_is_neither_taken_nor_replaced(
 
 
 def test_a_mask_that_was_deleted_is_made_again(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     run(cases, out, work)
@@ -263,7 +267,9 @@ def test_a_mask_that_was_deleted_is_made_again(
     assert (out / "features.csv").read_bytes() == table
 
 
-def test_a_mask_outlives_its_scan_being_away(cases: list[Case], work: Work, tmp_path: Path) -> None:
+def test_a_mask_outlives_its_scan_being_away(
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
+) -> None:
     """A share that drops out costs the row, not the mask, which is right when it is back."""
     out, away = tmp_path / "out", tmp_path / "away.nii.gz"
     run(cases, out, work)
@@ -279,7 +285,7 @@ def test_a_mask_outlives_its_scan_being_away(cases: list[Case], work: Work, tmp_
 
 
 def test_segmenting_first_leaves_only_measuring(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
 ) -> None:
     apart, whole = tmp_path / "apart", tmp_path / "whole"
     alone = replace(work, command="segment", settings=None)
@@ -292,7 +298,7 @@ def test_segmenting_first_leaves_only_measuring(
 
 
 def test_failures_are_tried_again_unless_they_are_to_stay(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     assert cases[0].mask is not None
@@ -313,7 +319,7 @@ def test_failures_are_tried_again_unless_they_are_to_stay(
 
 
 def test_a_renamed_patient_gets_a_mask_under_the_new_name(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     run(cases, out, work)
@@ -325,7 +331,7 @@ def test_a_renamed_patient_gets_a_mask_under_the_new_name(
 
 
 def test_a_failed_segmentation_leaves_no_mask_of_an_earlier_scan(
-    cases: list[Case], work: Work, tmp_path: Path
+    cases: list[Case], work: ProcessingPlan, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     run(cases, out, work)

@@ -10,20 +10,22 @@ import pytest
 
 from pancseg.cli.console import summary
 from pancseg.cohort.case import Case
-from pancseg.processing.row import Outcome
-from pancseg.running.messages import Done
+from pancseg.processing.row import CaseResult
+from pancseg.running.messages import ScanDone
 from pancseg.running.run_log import RunLog, account_of
 
 
 def test_the_slowest_scans_and_the_shares_of_time_are_in_the_summary(tmp_path: Path) -> None:
     spent = {"a": (4.0, 1.0), "b": (9.0, 3.0), "c": (0.0, 0.0), "d": (2.0, 1.0)}
-    outcomes = [Outcome(Case(name, Path(name)), "pass") for name in spent]
+    outcomes = [CaseResult(Case(name, Path(name)), "pass") for name in spent]
     path = tmp_path / "run.jsonl"
     with closing(RunLog(path)) as log:
         log.start({"rows": 4})
         for outcome, (network, features) in zip(outcomes, spent.values(), strict=True):
             stages = {"network": network, "features": features} if network else {}
-            log.scan(outcome.case.name, [outcome], not network, Done(network + features, stages))
+            log.scan(
+                outcome.case.name, [outcome], not network, ScanDone(network + features, stages)
+            )
         log.end(Counter(passed=4))
     account = account_of(path)
     assert account.reused == 1

@@ -17,16 +17,16 @@ from pancseg.cohort.case import Case
 from pancseg.cohort.discovery import read_cohort
 from pancseg.cohort.regions import one_per_region
 from pancseg.cohort.roi import parse_roi
-from pancseg.errors import Refusal, Stopped
+from pancseg.errors import RunRefused, RunStopped
 from pancseg.features.settings import load_feature_settings
 from pancseg.pipeline.cohort_run import run_cohort
-from pancseg.processing.plan import Work
-from pancseg.processing.row import Outcome
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.row import CaseResult
 from pancseg.running import keys
 from pancseg.running.executors import supervisor
-from pancseg.running.executors.supervisor import Supervised
-from pancseg.running.messages import Done, Message, Request, Row
-from pancseg.running.options import Options
+from pancseg.running.executors.supervisor import SupervisedWorker
+from pancseg.running.messages import Message, Request, RowDone, ScanDone
+from pancseg.running.options import RunOptions
 from pancseg.running.run_log import account_of
 
 BAD = {
@@ -40,8 +40,8 @@ BAD = {
 
 
 @pytest.fixture
-def work(cohort: Path) -> Work:
-    return Work("extract", load_feature_settings(cohort.parent / "quick.yaml"))
+def work(cohort: Path) -> ProcessingPlan:
+    return ProcessingPlan("extract", load_feature_settings(cohort.parent / "quick.yaml"))
 
 
 @pytest.fixture
@@ -65,27 +65,27 @@ def second_measurement_crashes(script: Path, after_s: float = 0) -> Path:
     """Write a child whose second measurement of features crashes."""
     script.write_text(
         "import os, signal, time\n"
-        "from pancseg import features\n"
-        "from pancseg.running import child\n"
-        "measure, done = features.measure, []\n"
+        "from pancseg.processing import scan\n"
+        "from pancseg.running.executors import child\n"
+        "compute, done = scan.compute_features, []\n"
         "def badly(*given):\n"
         "    done.append(1)\n"
         "    if len(done) == 2:\n"
         f"        time.sleep({after_s})\n"
         "        os.kill(os.getpid(), signal.SIGSEGV)\n"
-        "    return measure(*given)\n"
-        "features.measure = badly\n"
+        "    return compute(*given)\n"
+        "scan.compute_features = badly\n"
         "child.main()\n"
     )
     return script
 
 
-def quietly(outcome: Outcome) -> None:
+def quietly(outcome: CaseResult) -> None:
     """Report nothing."""
 
 
 def test_bad_ends_cost_their_own_row_only(
-    cohort: Path, work: Work, crashing: None, tmp_path: Path
+    cohort: Path, work: ProcessingPlan, crashing: None, tmp_path: Path
 ) -> None:
     good = with_own_masks(cohort)
     cases = [good[0]]
@@ -97,7 +97,7 @@ def test_bad_ends_cost_their_own_row_only(
         tmp_path / "out",
         work,
         lambda outcome: seen.append(outcome.case.name),
-        Options(workers=2, timeout_s=8),
+        RunOptions(workers=2, timeout_s=8),
     )
     assert [o.case.name for o in outcomes] == [case.name for case in cases]
     assert sorted(seen) == sorted(case.name for case in cases)
@@ -115,13 +115,13 @@ def test_bad_ends_cost_their_own_row_only(
 
 
 def test_a_crash_in_one_region_leaves_the_scans_other_rows(
-    cohort: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cohort: Path, work: ProcessingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = second_measurement_crashes(tmp_path / "child.py")
     monkeypatch.setattr(supervisor, "CHILD", (str(script),))
     regions = {name: parse_roi("1") for name in ("first", "second", "third")}
     cases = one_per_region(with_own_masks(cohort)[:1], regions)
-    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1))
+    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
     assert [o.reason for o in outcomes if not o.usable] == ["crashed"]
     assert [o.case.roi for o in outcomes if o.usable] == ["first", "third"]
 
@@ -131,8 +131,8 @@ class AsOnACluster:
 
     budget = None
 
-    def __init__(self, work: Work, cases: object, options: Options) -> None:
-        self._worker = Supervised(work, 1)
+    def __init__(self, work: ProcessingPlan, cases: object, options: RunOptions) -> None:
+        self._worker = SupervisedWorker(work, 1)
         self.about = self._worker.start().about
 
     def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
@@ -146,20 +146,20 @@ class AsOnACluster:
 
 
 def test_a_crash_after_the_network_made_the_mask_leaves_the_scans_other_rows(
-    cohort: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cohort: Path, work: ProcessingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     auto = next(case for case in read_cohort(cohort) if not case.mask)
     regions = {name: parse_roi("1") for name in ("first", "second", "third")}
     cases = one_per_region([auto], regions)
     work = replace(work, command="run", weights="monet_phantom")
-    whole = run_cohort(cases, tmp_path / "whole", work, quietly, Options(workers=1))
+    whole = run_cohort(cases, tmp_path / "whole", work, quietly, RunOptions(workers=1))
     mask = (tmp_path / "whole" / "masks" / "auto1.nii.gz").read_bytes()
     script = second_measurement_crashes(tmp_path / "child.py")
     monkeypatch.setattr(supervisor, "CHILD", (str(script),))
     for place in ("here", "cluster"):
         if place == "cluster":
             monkeypatch.setattr("pancseg.pipeline.cohort_run.place_for", AsOnACluster)
-        outcomes = run_cohort(cases, tmp_path / place, work, quietly, Options(workers=1))
+        outcomes = run_cohort(cases, tmp_path / place, work, quietly, RunOptions(workers=1))
         assert [o.reason for o in outcomes] == ["", "crashed", ""]
         for number in (0, 2):
             assert dict(outcomes[number].values) == dict(whole[number].values)
@@ -169,10 +169,10 @@ def test_a_crash_after_the_network_made_the_mask_leaves_the_scans_other_rows(
 
 @pytest.mark.parametrize("when", ["starting", "idle"])
 def test_a_worker_that_is_killed_before_it_has_a_scan_costs_none(
-    when: str, cohort: Path, work: Work
+    when: str, cohort: Path, work: ProcessingPlan
 ) -> None:
     told: list[Message] = []
-    worker = Supervised(work, 1)
+    worker = SupervisedWorker(work, 1)
     if when == "starting":
         worker.launch()
     else:
@@ -184,9 +184,9 @@ def test_a_worker_that_is_killed_before_it_has_a_scan_costs_none(
     case = with_own_masks(cohort)[0]
     worker.run(Request((case,), (frozenset(),)), told.append)
     worker.stop()
-    rows = [message for message in told if isinstance(message, Row)]
+    rows = [message for message in told if isinstance(message, RowDone)]
     assert [row.outcome and row.outcome.status for row in rows] == ["pass"]
-    assert isinstance(told[-1], Done)
+    assert isinstance(told[-1], ScanDone)
 
 
 @pytest.mark.parametrize(("bad_starts", "lost"), [(range(2, 4), 0), (range(2, 5), 1)])
@@ -194,7 +194,7 @@ def test_new_workers_that_are_killed_while_starting_cost_one_scan_at_most(
     bad_starts: range,
     lost: int,
     cohort: Path,
-    work: Work,
+    work: ProcessingPlan,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -215,7 +215,7 @@ def test_new_workers_that_are_killed_while_starting_cost_one_scan_at_most(
     monkeypatch.setattr(supervisor, "WAIT_S", 0.01)
     good = with_own_masks(cohort)
     cases = [renamed(good[0], "segfault", tmp_path), *good]
-    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1))
+    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
     reasons = ["crashed", *["killed"] * lost, *[""] * (len(good) - lost)]
     assert [o.reason for o in outcomes] == reasons
     assert ("the last of 3 was killed, most likely" in outcomes[1].fact) == bool(lost)
@@ -223,11 +223,11 @@ def test_new_workers_that_are_killed_while_starting_cost_one_scan_at_most(
 
 
 def test_the_log_tells_what_lost_scans_took(
-    cohort: Path, work: Work, crashing: None, tmp_path: Path
+    cohort: Path, work: ProcessingPlan, crashing: None, tmp_path: Path
 ) -> None:
     good = with_own_masks(cohort)
     cases = [good[0], renamed(good[1], "hang", tmp_path), renamed(good[2], "segfault", tmp_path)]
-    run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1, timeout_s=4))
+    run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=1, timeout_s=4))
     account = account_of(tmp_path / "out" / "run.jsonl")
     assert account.slowest[0][1] == "hang"
     assert 4 <= account.slowest[0][0] < 8
@@ -242,13 +242,13 @@ def test_the_log_tells_what_lost_scans_took(
 
 
 def test_the_log_counts_both_parts_of_a_scan_with_a_crash_between(
-    cohort: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cohort: Path, work: ProcessingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = second_measurement_crashes(tmp_path / "child.py", after_s=2)
     monkeypatch.setattr(supervisor, "CHILD", (str(script),))
     regions = {name: parse_roi("1") for name in ("first", "second", "third")}
     cases = one_per_region(with_own_masks(cohort)[:1], regions)
-    run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1))
+    run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
     lines = [json.loads(line) for line in (tmp_path / "out" / "run.jsonl").read_text().splitlines()]
     (scan,) = (line for line in lines if line["event"] == "scan")
     assert scan["seconds"] > 2
@@ -258,30 +258,30 @@ def test_the_log_counts_both_parts_of_a_scan_with_a_crash_between(
 
 
 def test_an_exception_beside_the_rows_is_the_outcome_of_those_left(
-    cohort: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cohort: Path, work: ProcessingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(path: Path) -> str:
         raise KeyError("DOE^JOHN")
 
     monkeypatch.setattr(keys, "of_files", broken)
     cases = with_own_masks(cohort)[:2]
-    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=0))
+    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=0))
     assert [(o.status, o.reason) for o in outcomes] == [("error", "KeyError")] * 2
     assert "unexpected KeyError" in outcomes[0].fact
     monkeypatch.undo()
-    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=0))
+    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=0))
     assert all(o.usable for o in outcomes)
 
 
 def test_order_and_values_do_not_depend_on_workers(
-    cohort: Path, work: Work, tmp_path: Path
+    cohort: Path, work: ProcessingPlan, tmp_path: Path
 ) -> None:
     cases = read_cohort(cohort)
     work = replace(work, command="run", weights="monet_phantom")
     tables = []
     for workers in (0, 1, 2):
         out = tmp_path / str(workers)
-        run_cohort(cases, out, work, quietly, Options(workers=workers))
+        run_cohort(cases, out, work, quietly, RunOptions(workers=workers))
         masks = [path.read_bytes() for path in sorted((out / "masks").glob("*.nii.gz"))]
         tables.append([(out / "features.csv").read_bytes(), *masks])
         assert len(masks) == 2
@@ -289,35 +289,35 @@ def test_order_and_values_do_not_depend_on_workers(
 
 
 def test_strict_stops_at_the_first_row_that_is_not_usable(
-    cohort: Path, work: Work, crashing: None, tmp_path: Path
+    cohort: Path, work: ProcessingPlan, crashing: None, tmp_path: Path
 ) -> None:
     good = with_own_masks(cohort)
     cases = [renamed(good[0], "segfault", tmp_path), *good]
     out = tmp_path / "out"
-    with pytest.raises(Stopped):
-        run_cohort(cases, out, work, quietly, Options(workers=1, strict=True))
+    with pytest.raises(RunStopped):
+        run_cohort(cases, out, work, quietly, RunOptions(workers=1, strict=True))
     assert not (out / "features.csv").exists()
     (line,) = [text for text in (out / "run.jsonl").read_text().splitlines() if '"scan"' in text]
     assert json.loads(line)["rows"][0]["reasons"] == "crashed"
 
 
 def test_a_worker_that_hangs_while_it_starts_ends_the_run(
-    cohort: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cohort: Path, work: ProcessingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = tmp_path / "child.py"
     script.write_text("import time\ntime.sleep(3600)\n")
     monkeypatch.setattr(supervisor, "CHILD", (str(script),))
     monkeypatch.setattr(supervisor, "START_S", 0.5)
     cases = with_own_masks(cohort)[:1]
-    with pytest.raises(Refusal, match="cannot start: it could not work within"):
-        run_cohort(cases, tmp_path / "out", work, quietly, Options(workers=1))
+    with pytest.raises(RunRefused, match="cannot start: it could not work within"):
+        run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
 
 
 def test_what_does_not_fit_into_memory_is_refused_with_the_number(
-    cohort: Path, work: Work, tmp_path: Path
+    cohort: Path, work: ProcessingPlan, tmp_path: Path
 ) -> None:
     cases = with_own_masks(cohort)[:2]
-    options = Options(workers=1, memory_bytes=1_000_000)
+    options = RunOptions(workers=1, memory_bytes=1_000_000)
     outcomes = run_cohort(cases, tmp_path / "out", work, quietly, options)
     assert {(o.status, o.reason) for o in outcomes} == {("fail", "memory")}
     assert "needs about 0." in outcomes[0].fact

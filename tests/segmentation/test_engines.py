@@ -193,8 +193,8 @@ def test_openvino_does_without_torch() -> None:
     code = (
         "import sys\n"
         "import numpy as np\n"
-        "from pancseg.segmentation import load\n"
-        "segmenter = load('monet_phantom', threads=1, engine='openvino')\n"
+        "from pancseg.segmentation.segmenter import load_segmenter\n"
+        "segmenter = load_segmenter('monet_phantom', threads=1, engine='openvino')\n"
         "segmenter._probabilities(np.zeros((1, 32, 32), np.float32))\n"
         "assert 'torch' not in sys.modules\n"
     )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pancseg.segmentation.networks import NETWORKS, parameter_count
-from pancseg.segmentation.networks.graph import Graph
+from pancseg.segmentation.networks.graph import NetworkGraph
 from pancseg.segmentation.networks.stored_graphs import graph_of
 from pancseg.segmentation.networks.trace import trace
 
@@ -78,7 +78,7 @@ def test_the_stored_graph_is_that_of_the_network(name: str) -> None:
     """Written anew by ``python -m pancseg.segmentation.networks.trace``."""
     stored = files("pancseg.segmentation.networks") / "graphs" / f"{name}.json"
     assert stored.read_text(encoding="utf-8") == trace(name).to_json()
-    assert graph_of(name) == Graph.from_json(trace(name).to_json())
+    assert graph_of(name) == NetworkGraph.from_json(trace(name).to_json())
 
 
 def test_a_network_without_a_stored_graph_is_traced(monkeypatch: pytest.MonkeyPatch) -> None:

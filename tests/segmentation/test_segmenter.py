@@ -6,22 +6,21 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pancseg import segmentation
 from pancseg.errors import UnusableCase
 from pancseg.phantom import Phantom, make_phantom
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import orient
-from pancseg.segmentation import Segmenter
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import ENGINES
 from pancseg.segmentation.overlap import dice
 from pancseg.segmentation.postprocess import one_organ
 from pancseg.segmentation.preprocess import SliceGrid
+from pancseg.segmentation.segmenter import Segmenter, load_segmenter
 
 
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
-    return segmentation.load("monet_phantom", threads=2)
+    return load_segmenter("monet_phantom", threads=2)
 
 
 @pytest.fixture(scope="module")

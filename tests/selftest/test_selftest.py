@@ -27,7 +27,7 @@ def test_a_value_outside_is_named_and_the_exit_code_is_1(monkeypatch: pytest.Mon
 
 
 def test_references_that_are_missing_are_no_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
-    few = [selftest.Score("digital phantom, 3D, averaged", 10, 10, ())]
+    few = [selftest.Agreement("digital phantom, 3D, averaged", 10, 10, ())]
     monkeypatch.setattr(selftest, "digital_phantom", lambda: iter(few))
     result = CliRunner().invoke(app, ["selftest"])
     assert result.exit_code == 1
@@ -51,4 +51,4 @@ def test_tolerance_includes_the_rounding_of_the_reference() -> None:
 
 def test_scores_are_frozen_values() -> None:
     (first, *_) = selftest.digital_phantom()
-    assert first == score.Score("digital phantom, 3D, averaged", 102, 102, ())
+    assert first == score.Agreement("digital phantom, 3D, averaged", 102, 102, ())

@@ -25,10 +25,10 @@ from pancseg.features.expected_names import feature_names
 from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.phantom import Phantom
 from pancseg.pipeline.cohort_run import run_cohort
-from pancseg.pipeline.result_table import table
-from pancseg.processing.plan import Work
+from pancseg.pipeline.result_table import results_table
+from pancseg.processing.plan import ProcessingPlan
 from pancseg.quality.limits import QualityLimits
-from pancseg.running.options import Options
+from pancseg.running.options import RunOptions
 from pancseg.scans.writing import write_scan
 from pancseg.system.whole_files import whole_files, write_whole
 from pancseg.tables.fields import Row, fields_of
@@ -36,7 +36,7 @@ from pancseg.tables.format import TableFormat
 from pancseg.tables.rows_to_file import cell, table_bytes, write_codebook
 from pancseg.tables.write import write_table
 
-HERE = Options(workers=0, threads=2)
+HERE = RunOptions(workers=0, threads=2)
 STRINGS = {"patient_id": str, "scan_id": str, "qc_mask_label": str}
 
 
@@ -56,7 +56,7 @@ def run(folder: Path, style: TableFormat, phantom: Phantom, out: str = "out") ->
     write_scan(phantom.mask, folder / "secretmask.nrrd")
     image, mask = folder / "secretscan.nrrd", folder / "secretmask.nrrd"
     cases = [Case("01", image, mask), Case("02", folder / "secretother.nrrd", scan_id='é;"1,5"')]
-    work = Work("extract", many_filters())
+    work = ProcessingPlan("extract", many_filters())
     outcomes = run_cohort(cases, folder / out, work, options=HERE, style=style)
     assert [o.status for o in outcomes] == ["pass", "fail"]
     return folder / out
@@ -69,9 +69,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory, phantom: Phantom) -> Path:
 
 @pytest.fixture(scope="module")
 def values(phantom: Phantom) -> dict[str, float]:
-    from pancseg import features
+    from pancseg.features.extract import extract_features
 
-    return features.extract(phantom.image, phantom.mask, many_filters())
+    return extract_features(phantom.image, phantom.mask, many_filters())
 
 
 def make_names(name: str) -> str:
@@ -180,10 +180,10 @@ def test_the_package_is_valid_and_describes_every_column(plain: Path) -> None:
     assert report.valid, report.flatten(["note"])
     package = json.loads((plain / "datapackage.json").read_text())
     assert list(frictionless.Package.metadata_validate(package)) == []
-    table, book = package["resources"]
+    results_table, book = package["resources"]
     frame = pd.read_csv(plain / "features.csv", nrows=0)
-    assert [f["name"] for f in table["schema"]["fields"]] == list(frame.columns)
-    assert all(f["family"] and f["unit"] for f in table["schema"]["fields"])
+    assert [f["name"] for f in results_table["schema"]["fields"]] == list(frame.columns)
+    assert all(f["family"] and f["unit"] for f in results_table["schema"]["fields"])
     assert [f["name"] for f in book["schema"]["fields"]] == list(
         pd.read_csv(plain / "codebook.csv", nrows=0).columns
     )
@@ -223,7 +223,7 @@ def test_hashes_trace_a_row_without_a_path(plain: Path, tmp_path: Path, phantom:
         write_scan(image, tmp_path / f"{name}_scan.nii.gz")
         write_scan(mask, tmp_path / f"{name}_mask.nii.gz")
         case = Case("x", tmp_path / f"{name}_scan.nii.gz", tmp_path / f"{name}_mask.nii.gz")
-        run_cohort([case], tmp_path / name, Work("extract", settings), options=HERE)
+        run_cohort([case], tmp_path / name, ProcessingPlan("extract", settings), options=HERE)
         frame = pd.read_csv(tmp_path / name / "features.csv")
         return frame[["image_sha256", "mask_sha256", "settings_sha256"]].iloc[0].tolist()
 
@@ -241,18 +241,18 @@ def test_hashes_trace_a_row_without_a_path(plain: Path, tmp_path: Path, phantom:
 
 def test_columns_do_not_depend_on_which_rows_failed(tmp_path: Path, plain: Path) -> None:
     cases = [Case(name, tmp_path / "gone.nii.gz") for name in "ab"]
-    work = Work("extract", many_filters())
+    work = ProcessingPlan("extract", many_filters())
     outcomes = run_cohort(cases, tmp_path / "out", work, options=HERE)
     assert not any(outcome.usable for outcome in outcomes)
     frame, usual = (pd.read_csv(f / "features.csv", nrows=0) for f in (tmp_path / "out", plain))
     assert list(frame.columns) == list(usual.columns)
-    assert list(table(outcomes, many_filters()).columns) == list(usual.columns)
+    assert list(results_table(outcomes, many_filters()).columns) == list(usual.columns)
 
 
 def test_a_table_of_another_kind_does_not_stay(tmp_path: Path) -> None:
     """It would lie beside a codebook and a provenance that are not its own."""
     pytest.importorskip("pyarrow")
-    work, cases = Work("extract", many_filters()), [Case("a", tmp_path / "gone.nii.gz")]
+    work, cases = ProcessingPlan("extract", many_filters()), [Case("a", tmp_path / "gone.nii.gz")]
     for kind, other in (("csv", "parquet"), ("parquet", "csv"), ("csv", "parquet")):
         style = TableFormat(kind)
         run_cohort(cases, tmp_path / "out", work, options=HERE, style=style)
@@ -289,19 +289,22 @@ def test_a_full_disk_stops_parquet_too(tmp_path: Path) -> None:
 def test_killed_while_writing_the_old_table_stays(tmp_path: Path) -> None:
     write_whole({tmp_path / "features.csv": b"old"})
     code = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom pancseg import export\n"
+        "import os, signal, sys\nfrom pathlib import Path\n"
+        "from pancseg.tables.fields import fields_of\n"
+        "from pancseg.tables.format import TableFormat\n"
+        "from pancseg.tables.write import write_table\n"
         "def rows():\n"
         "    for number in range(1000):\n"
         "        yield {'patient_id': str(number) * 100}\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "fields = export.fields_of([{'patient_id': '1'}], [], None)\n"
+        "fields = fields_of([{'patient_id': '1'}], [], None)\n"
         "path = Path(sys.argv[1], 'features.csv')\n"
-        "export.write_table(path, fields, rows(), export.TableFormat(), {'note': b'1'})\n"
+        "write_table(path, fields, rows(), TableFormat(), {'note': b'1'})\n"
     )
     ended = subprocess.run([sys.executable, "-c", code, tmp_path], check=False).returncode
     assert ended == -signal.SIGKILL
-    partial, table = sorted(tmp_path.iterdir())
-    assert (table.name, table.read_bytes()) == ("features.csv", b"old")
+    partial, results_table = sorted(tmp_path.iterdir())
+    assert (results_table.name, results_table.read_bytes()) == ("features.csv", b"old")
     assert re.fullmatch(r"\.features\.csv\.\d+\.partial", partial.name)
     assert partial.stat().st_size > 100_000
 
@@ -403,12 +406,12 @@ def test_parquet_groups_hold_what_the_rows_hold(monkeypatch: pytest.MonkeyPatch)
     fields = fields_of(MIXED, [], None)
     file = parquet.ParquetFile(io.BytesIO(table_bytes(fields, MIXED, TableFormat("parquet"))))
     assert file.num_row_groups == 2
-    table = file.read().to_pydict()
-    assert table["qc_volume_ml"] == [1 / 3, None, None, 5.0]
-    assert table["qc_voxels"] == [5, 2**40, None, None]
-    assert table["qc_share"] == [None, 1.0, 1e-300, 12345678.123456789]
-    assert table["qc_note"] == [None, None, "0,5", None]
-    assert table["scan_id"] == ['a,"b"', "two\nlines", "cr\rx", " -12"]
+    results_table = file.read().to_pydict()
+    assert results_table["qc_volume_ml"] == [1 / 3, None, None, 5.0]
+    assert results_table["qc_voxels"] == [5, 2**40, None, None]
+    assert results_table["qc_share"] == [None, 1.0, 1e-300, 12345678.123456789]
+    assert results_table["qc_note"] == [None, None, "0,5", None]
+    assert results_table["scan_id"] == ['a,"b"', "two\nlines", "cr\rx", " -12"]
     kinds = {field.name: str(file.schema_arrow.field(field.name).type) for field in fields}
     named = {"string": "string", "integer": "int64", "number": "double"}
     assert kinds == {field.name: named[field.type] for field in fields}

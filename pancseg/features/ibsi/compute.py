@@ -16,22 +16,23 @@ from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
 from pancseg.features.ibsi import filters, grid
-from pancseg.features.ibsi.settings import MOST_LEVELS, Binning, Filter, IbsiSettings, read
+from pancseg.features.ibsi.settings import MOST_LEVELS, Binning, FilterSettings, IbsiSettings, read
 from pancseg.features.neighbours import Neighbours, neighbours
 from pancseg.features.pyradiomics import classes
-from pancseg.features.pyradiomics.shape import Shape
-from pancseg.features.result import Measured
+from pancseg.features.pyradiomics.shape import ShapeFeatures
+from pancseg.features.result import FeatureResult
 from pancseg.features.texture_matrices import grey_levels
 from pancseg.quality.verdict import can_be_hu
+from pancseg.reasons import ReasonCode
 from pancseg.scans.arrays import voxel_array
-from pancseg.scans.bounding_box import Box, box_of
+from pancseg.scans.bounding_box import BoundingBox, box_of
 from pancseg.scans.geometry import orient
 
 FEWEST_VOXELS = 2
 _TEXTURE = ("glcm", "glrlm", "glszm", "gldm", "ngtdm")
 
 
-class Prepared(NamedTuple):
+class PreparedRegion(NamedTuple):
     """A scan and a region, resampled and re-segmented.
 
     Attributes:
@@ -53,7 +54,9 @@ def check(parameters: Mapping[str, Any], additions: Mapping[str, Any]) -> None:
     """Raise ValueError when mode ``ibsi`` does not understand these settings."""
     for name, features in read(parameters, additions).classes.items():
         known = (
-            Shape.getFeatureNames() if name == "shape" else classes.CLASSES[name].getFeatureNames()
+            ShapeFeatures.getFeatureNames()
+            if name == "shape"
+            else classes.CLASSES[name].getFeatureNames()
         )
         if unknown := set(features or ()) - set(known):
             raise ValueError(f"class {name} has no feature {', '.join(sorted(unknown))}")
@@ -64,12 +67,12 @@ def compute_from(
     region: sitk.Image,
     parameters: Mapping[str, Any],
     additions: Mapping[str, Any],
-) -> Measured:
+) -> FeatureResult:
     """Return the features of one region; settings as they stand in a file."""
     return compute(scan, region, read(parameters, additions))
 
 
-def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Measured:
+def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> FeatureResult:
     """Return the features of one region.
 
     Args:
@@ -84,7 +87,7 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
     prepared = prepare(scan, region, settings)
     values: dict[str, float] = {}
     if "shape" in settings.classes:
-        shape = Shape(prepared.shape, prepared.spacing_mm, sample_covariance=True)
+        shape = ShapeFeatures(prepared.shape, prepared.spacing_mm, sample_covariance=True)
         found = classes.execute(shape, settings.classes["shape"])
         values = {f"original_shape_{name}": value for name, value in found.items()}
     around = neighbours(
@@ -103,7 +106,9 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
         intensities = image[prepared.inside] * (not narrow)  # its features' names are all it gives
         start = settings.range_hu[0] if settings.range_hu and name == "original" else None
         levels = discretised(intensities, each.binning, start)
-        voxels = classes.Voxels(intensities, grey_levels(levels, around), prepared.spacing_mm[::-1])
+        voxels = classes.RegionVoxels(
+            intensities, grey_levels(levels, around), prepared.spacing_mm[::-1]
+        )
         found = classes.compute(voxels, texture, settings.classes)
         if "firstorder_Kurtosis" in found and np.ptp(intensities) == 0:
             found["firstorder_Kurtosis"] = 3.0  # IBSI's is 0, excess
@@ -121,10 +126,10 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Mea
     share = None
     if settings.range_hu or settings.outlier_sigma:
         share = np.count_nonzero(prepared.inside) / np.count_nonzero(prepared.shape)
-    return Measured(values, reasons, prepared.spacing_mm[::-1], share, frozenset(explained))
+    return FeatureResult(values, reasons, prepared.spacing_mm[::-1], share, frozenset(explained))
 
 
-def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Prepared:
+def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> PreparedRegion:
     """Resample, round and re-segment; arguments and errors as for :func:`compute`."""
     voxels, inside = voxel_array(scan), _inside(region)
     if settings.hu:
@@ -136,7 +141,7 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
     if settings.spacing_mm:
         own = grid.rounded(own)
     wanted = (settings.spacing_mm or own[::-1])[::-1]
-    target = grid.Grid(
+    target = grid.ResamplingGrid(
         (voxels.shape[0], voxels.shape[1], voxels.shape[2]),
         own,
         tuple(w or o for w, o in zip(wanted, own, strict=True)),
@@ -154,7 +159,7 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
             f"{_mm(target.new_spacing_mm)} mm; features need {FEWEST_VOXELS}",
         )
     shape = shape[kept.slices]
-    place = Box(tuple(np.add(part.start, kept.start).tolist()), kept.size)
+    place = BoundingBox(tuple(np.add(part.start, kept.start).tolist()), kept.size)
     around = place.grown(margin, target.new_shape)
     image = grid.interpolated(voxels, target, around, settings.interpolation)
     if not np.isfinite(image).all():
@@ -166,12 +171,12 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
         for p, a, n in zip(place.start, around.start, place.size, strict=True)
     )
     left = _resegmented(image[core], shape, settings)
-    return Prepared(image, core, shape, left, target.new_spacing_mm)
+    return PreparedRegion(image, core, shape, left, target.new_spacing_mm)
 
 
 def filtered(
-    prepared: Prepared, settings: IbsiSettings
-) -> Iterator[tuple[str, NDArray[np.float64], Filter]]:
+    prepared: PreparedRegion, settings: IbsiSettings
+) -> Iterator[tuple[str, NDArray[np.float64], FilterSettings]]:
     """Yield name, image within the region's box and filter, for every image of the settings.
 
     Of a LoG's filter only the width that the image was made with is left.
@@ -280,7 +285,7 @@ def _without_texture(
     inside: NDArray[np.bool_],
     around: Neighbours,
     settings: IbsiSettings,
-) -> dict[str, str]:
+) -> dict[ReasonCode, str]:
     """Return why texture has no value in this region: code and fact, if so.
 
     Args:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pancseg.errors import UnusableCase
-from pancseg.scans.bounding_box import Box
+from pancseg.scans.bounding_box import BoundingBox
 
 Interpolation = Literal["linear", "cubic"]
 
@@ -56,7 +56,7 @@ def rounded(spacing_mm: Sequence[float]) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True)
-class Grid:
+class ResamplingGrid:
     """A grid of voxels that shares its centre with a scan's, axes (z, y, x).
 
     Attributes:
@@ -83,7 +83,7 @@ class Grid:
         clipped: NDArray[np.float64] = places.clip(0, n - 1)
         return clipped
 
-    def covering(self, box: Box) -> Box:
+    def covering(self, box: BoundingBox) -> BoundingBox:
         """Return the part of the grid within one voxel of a part of the scan."""
         start, size = [], []
         for axis in range(3):
@@ -95,11 +95,11 @@ class Grid:
             first, last = max(math.floor(low), 0), min(math.ceil(high), m - 1)
             start.append(first)
             size.append(last - first + 1)
-        return Box(tuple(start), tuple(size))
+        return BoundingBox(tuple(start), tuple(size))
 
 
 def interpolated(
-    voxels: NDArray[np.generic], grid: Grid, part: Box, how: Interpolation
+    voxels: NDArray[np.generic], grid: ResamplingGrid, part: BoundingBox, how: Interpolation
 ) -> NDArray[np.float64]:
     """Return a scan's values on part of a grid, (z, y, x).
 
@@ -131,6 +131,8 @@ def interpolated(
     return values
 
 
-def interpolated_mask(inside: NDArray[np.bool_], grid: Grid, part: Box) -> NDArray[np.bool_]:
+def interpolated_mask(
+    inside: NDArray[np.bool_], grid: ResamplingGrid, part: BoundingBox
+) -> NDArray[np.bool_]:
     """Return which voxels of part of a grid a region holds: at least half, linearly."""
     return interpolated(inside, grid, part, "linear") >= _HALF

@@ -56,7 +56,7 @@ class Binning(_Frozen):
         return self
 
 
-class Filter(_Frozen):
+class FilterSettings(_Frozen):
     """One filter with its own binning.
 
     Attributes:
@@ -109,7 +109,7 @@ class IbsiSettings(_Frozen):
     aggregation: Aggregation = "average"
     gldm_tolerance: NonNegativeFloat = 0
     label: PositiveInt | None = None
-    filters: tuple[Filter, ...]
+    filters: tuple[FilterSettings, ...]
     classes: dict[str, tuple[str, ...] | None]
 
     @model_validator(mode="after")

@@ -58,7 +58,7 @@ class Texture:
 
 
 @dataclass(frozen=True)
-class Voxels:
+class RegionVoxels:
     """One image within one region.
 
     Attributes:
@@ -75,7 +75,7 @@ class Voxels:
 class _OnVoxels(RadiomicsFeaturesBase):  # type: ignore[misc] # pyradiomics is not typed
     """A feature class without an image."""
 
-    def __init__(self, voxels: Voxels, texture: Texture) -> None:
+    def __init__(self, voxels: RegionVoxels, texture: Texture) -> None:
         self.logger = _SILENT
         self.settings: dict[str, Any] = {}
         self.voxelBased = False
@@ -222,7 +222,7 @@ CLASSES: dict[str, type[_OnVoxels]] = {
 
 
 def compute(
-    voxels: Voxels, texture: Texture, wanted: Mapping[str, Sequence[str] | None]
+    voxels: RegionVoxels, texture: Texture, wanted: Mapping[str, Sequence[str] | None]
 ) -> dict[str, float]:
     """Return the features of one image within one region as ``<class>_<Feature>``.
 

@@ -28,15 +28,16 @@ from pancseg.features.ibsi.grid import SPLINE_REACH, check_size
 from pancseg.features.neighbours import Neighbours, neighbours
 from pancseg.features.pyradiomics import classes
 from pancseg.features.pyradiomics.filter_extent import reached
-from pancseg.features.pyradiomics.shape import Shape
-from pancseg.features.result import Measured
+from pancseg.features.pyradiomics.shape import ShapeFeatures
+from pancseg.features.result import FeatureResult
 from pancseg.features.texture_matrices import grey_levels
+from pancseg.reasons import ReasonCode
 from pancseg.scans.arrays import voxel_array
-from pancseg.scans.bounding_box import Box, box_of
+from pancseg.scans.bounding_box import BoundingBox, box_of
 
 log = logging.getLogger(__name__)
 
-_REFUSALS = {
+_REFUSALS: dict[str, ReasonCode] = {
     "mask only contains": "too_small",
     "mask has too few": "too_small",
     "Size of the ROI": "too_small",
@@ -55,7 +56,7 @@ def compute(
     region: sitk.Image,
     parameters: dict[str, Any],
     additions: dict[str, Any] | None = None,
-) -> Measured:
+) -> FeatureResult:
     """Return pyradiomics's features of one region, under pyradiomics's names.
 
     Args:
@@ -82,12 +83,13 @@ def compute(
     values = {name: float(value) for name, value in result.items()}
     if failed := [name for name, value in values.items() if not math.isfinite(value)]:
         log.info("pyradiomics could not compute %s", ", ".join(failed))
-    without, reasons = extractor.too_wide(values), {}
+    without = extractor.too_wide(values)
+    reasons: dict[ReasonCode, str] = {}
     if without:
         reasons["wide_filter"] = _too_wide(min(without), extractor.spacing_mm)
     missing = dict.fromkeys((name for names in without.values() for name in names), math.nan)
     values = extractor.in_order({**values, **missing})
-    return Measured(
+    return FeatureResult(
         values, reasons, extractor.spacing_mm, extractor.resegmented_share, frozenset(missing)
     )
 
@@ -133,7 +135,7 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         values = self.computeShape(
             small, inside if settings.get("resegmentShape") else whole, bounds, **settings
         )
-        left = Box(
+        left = BoundingBox(
             tuple(int(a + n) for a, n in zip(box.start, bounds[::2][::-1], strict=True)),
             tuple(int(n) + 1 for n in (bounds[1::2] - bounds[::2])[::-1]),
         )
@@ -208,7 +210,7 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
             return {}
         self.spacing_mm = image.GetSpacing()
         _, cropped = imageoperations.cropToTumorMask(image, mask, box)
-        shape = Shape(
+        shape = ShapeFeatures(
             voxel_array(cropped) == 1, cropped.GetSpacing()[::-1], sample_covariance=False
         )
         values = classes.execute(shape, self.enabledFeatures["shape"])
@@ -234,7 +236,7 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
             return slow
         plane = settings.get("force2Ddimension", 0) if settings.get("force2D") else None
         found = classes.compute(
-            classes.Voxels(
+            classes.RegionVoxels(
                 intensities=values.astype(float),
                 levels=grey_levels(levels, self._neighbours(inside, plane)),
                 spacing_mm=image.GetSpacing(),
@@ -286,8 +288,8 @@ def _check_flat(box: NDArray[np.int64], settings: dict[str, Any]) -> None:
 
 
 def _loaded(
-    image: sitk.Image, mask: sitk.Image, box: Box, settings: dict[str, Any]
-) -> tuple[sitk.Image, sitk.Image, Box]:
+    image: sitk.Image, mask: sitk.Image, box: BoundingBox, settings: dict[str, Any]
+) -> tuple[sitk.Image, sitk.Image, BoundingBox]:
     """Return scan, mask and box as ``loadImage`` leaves them: normalised, resampled."""
     if settings.get("normalize"):
         image = imageoperations.normalizeImage(image, **settings)
@@ -312,7 +314,7 @@ def _loaded(
 def _resampled(
     image: sitk.Image,
     mask: sitk.Image,
-    box: Box,
+    box: BoundingBox,
     wanted: NDArray[np.float64],
     settings: dict[str, Any],
 ) -> tuple[sitk.Image, sitk.Image]:
@@ -346,7 +348,7 @@ def _voxels(mask: sitk.Image) -> int:
     return int(np.count_nonzero(voxel_array(mask) == 1))
 
 
-def _cut(image: sitk.Image, box: Box) -> sitk.Image:
+def _cut(image: sitk.Image, box: BoundingBox) -> sitk.Image:
     size, start = [int(n) for n in box.size[::-1]], [int(n) for n in box.start[::-1]]
     return sitk.RegionOfInterest(image, size, start)
 

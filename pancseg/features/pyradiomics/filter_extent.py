@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pywt
 
-from pancseg.scans.bounding_box import Box
+from pancseg.scans.bounding_box import BoundingBox
 
 _WHOLE = 2**30
 _RECURSIVE_SIGMAS = 20
@@ -18,10 +18,10 @@ _RECURSIVE_SIGMAS = 20
 def reached(
     image_types: Mapping[str, Mapping[str, Any] | None],
     settings: Mapping[str, Any],
-    box: Box,
+    box: BoundingBox,
     shape: Sequence[int],
     spacing_mm: Sequence[float],
-) -> Box:
+) -> BoundingBox:
     """Return the part of a scan outside which nothing changes a filter's values in a region.
 
     Args:

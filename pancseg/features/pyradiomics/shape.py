@@ -35,7 +35,7 @@ class _Pieces(NamedTuple):
     slope: NDArray[np.float64]
 
 
-class Shape(RadiomicsShape):  # type: ignore[misc] # pyradiomics is not typed
+class ShapeFeatures(RadiomicsShape):  # type: ignore[misc] # pyradiomics is not typed
     """Shape features of one region.
 
     Args:

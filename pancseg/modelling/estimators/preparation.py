@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pancseg.modelling.estimators.combat import ComBat
 
-Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
+ScoreFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
 MOST_MISSING = 0.3
 FEWEST_DIFFERENT = 0.05
 REDUNDANT_RHO = 0.9
@@ -101,7 +101,7 @@ class Strongest(TransformerMixin, BaseEstimator):
         always: so many columns at the end (clinical ones) stay beside the k.
     """
 
-    def __init__(self, score: Score, k: int = 10, always: int = 0) -> None:
+    def __init__(self, score: ScoreFunction, k: int = 10, always: int = 0) -> None:
         self.score, self.k, self.always = score, k, always
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> Self:

@@ -54,7 +54,7 @@ class TableOptions:
 
 
 @dataclass(frozen=True)
-class Origin:
+class TableOrigin:
     """What a table must have in common with the one that a model was fitted on.
 
     Attributes:
@@ -78,7 +78,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Features:
+class FeatureTable:
     """FEATURES, read: one row per id.
 
     Attributes:
@@ -91,12 +91,14 @@ class Features:
 
     values: pd.DataFrame
     text: pd.DataFrame
-    origin: Origin
+    origin: TableOrigin
     notes: tuple[str, ...] = ()
     unusable: tuple[str, ...] = ()
 
 
-def read_features(path: Path, options: TableOptions, known: Origin | None = None) -> Features:
+def read_features(
+    path: Path, options: TableOptions, known: TableOrigin | None = None
+) -> FeatureTable:
     """Read FEATURES; rows that failed the verdict are left out and counted.
 
     Args:
@@ -130,13 +132,13 @@ def read_features(path: Path, options: TableOptions, known: Origin | None = None
     values = values.drop(columns=empty)
     grids = tuple(sorted(set(text["qc_grid_mm"]) - {""})) if "qc_grid_mm" in text else ()
     notes += _grid_notes(text, grids, known)
-    origin = Origin(
+    origin = TableOrigin(
         tuple(map(str, values.columns)), settings, region, volume, options.group, grids=grids
     )
-    return Features(values, text, origin, tuple(notes), unusable)
+    return FeatureTable(values, text, origin, tuple(notes), unusable)
 
 
-def _grid_notes(text: pd.DataFrame, grids: tuple[str, ...], known: Origin | None) -> list[str]:
+def _grid_notes(text: pd.DataFrame, grids: tuple[str, ...], known: TableOrigin | None) -> list[str]:
     """Tell of rows that were measured on several voxel sizes, or on others than a model's."""
     if known is not None:
         others = sorted(set(grids) - set(known.grids)) if known.grids else []
@@ -157,7 +159,7 @@ def _few(texts: Sequence[str]) -> str:
 
 
 def _of_one_region(
-    text: pd.DataFrame, options: TableOptions, known: Origin | None
+    text: pd.DataFrame, options: TableOptions, known: TableOrigin | None
 ) -> tuple[pd.DataFrame, str | None, list[str]]:
     """Return the rows of one region, its name where the table has any, and a note."""
     wanted = options.roi or (known.region if known else None)
@@ -194,7 +196,7 @@ def _usable_rows(text: pd.DataFrame, options: TableOptions, notes: list[str]) ->
     return text
 
 
-def _settings_of(text: pd.DataFrame, known: Origin | None) -> str | None:
+def _settings_of(text: pd.DataFrame, known: TableOrigin | None) -> str | None:
     """Return the hash of the settings that all rows were measured with, where the table has it.
 
     Raises:
@@ -290,7 +292,7 @@ def _feature_values(text: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def _volume(
-    text: pd.DataFrame, options: TableOptions, known: Origin | None, notes: list[str]
+    text: pd.DataFrame, options: TableOptions, known: TableOrigin | None, notes: list[str]
 ) -> str | None:
     """Return the name of the volume's column; of a fitted model that which it was fitted on."""
     if known is not None:

@@ -17,9 +17,9 @@ from scipy.sparse.csgraph import connected_components
 
 from pancseg.modelling.inputs.clinical import clinical_levels, clinical_numbers, finite
 from pancseg.modelling.inputs.features_table import (
-    Features,
-    Origin,
+    FeatureTable,
     TableOptions,
+    TableOrigin,
     _check_known,
     _id_column,
     _indexed,
@@ -30,7 +30,7 @@ from pancseg.modelling.inputs.text_table import is_missing, read_text_table
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinedTable:
     """Features and clinical columns of the same patients, in the order of FEATURES.
 
     Attributes:
@@ -54,7 +54,7 @@ class Joined:
     outcomes: pd.DataFrame
     groups: np.ndarray
     batch: np.ndarray | None
-    origin: Origin = field(default_factory=Origin)
+    origin: TableOrigin = field(default_factory=TableOrigin)
     patients: np.ndarray | None = None
     grids: np.ndarray | None = None
     notes: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class Joined:
         patients, count = self.count(rows), len(self.features[rows])
         return f"{count} patients" if count == patients else f"{count} rows of {patients} patients"
 
-    def rows(self, keep: np.ndarray, note: str | None = None) -> Joined:
+    def rows(self, keep: np.ndarray, note: str | None = None) -> JoinedTable:
         """Return the cohort with these rows only, and a note on why."""
         return replace(
             self,
@@ -87,12 +87,12 @@ class Joined:
 
 
 def join(
-    found: Features,
+    found: FeatureTable,
     path: Path,
     options: TableOptions,
     outcome_columns: tuple[str, ...],
-    known: Origin | None = None,
-) -> Joined:
+    known: TableOrigin | None = None,
+) -> JoinedTable:
     """Join features with the clinical file by id.
 
     Args:
@@ -138,7 +138,7 @@ def join(
     return _columns_of(replace(found, notes=notes), clinical, both, options, alone, known)
 
 
-def without_clinical(found: Features, options: TableOptions, known: Origin) -> Joined:
+def without_clinical(found: FeatureTable, options: TableOptions, known: TableOrigin) -> JoinedTable:
     """Return features without a clinical file, as prediction needs them."""
     nothing = pd.DataFrame(index=found.text.index)
     frame = pd.DataFrame(columns=["id", "missing_from"])
@@ -146,13 +146,13 @@ def without_clinical(found: Features, options: TableOptions, known: Origin) -> J
 
 
 def _columns_of(
-    features: Features,
+    features: FeatureTable,
     clinical: pd.DataFrame,
     ids: list[str],
     options: TableOptions,
     unmatched: pd.DataFrame,
-    known: Origin | None,
-) -> Joined:
+    known: TableOrigin | None,
+) -> JoinedTable:
     text = features.text.loc[ids]
     outcomes = clinical.loc[ids]
     there = {*outcomes.columns, *text.columns}
@@ -180,7 +180,7 @@ def _columns_of(
         cells = column(name, "--clinical")
         levels[name] = known.levels[name] if known else clinical_levels(cells, name)
         parts.append(clinical_numbers(cells, name, levels[name]))
-    return Joined(
+    return JoinedTable(
         features.values.loc[ids],
         pd.concat(parts, axis=1),
         volume,
@@ -200,7 +200,7 @@ def _units(
     text: pd.DataFrame,
     outcomes: pd.DataFrame,
     options: TableOptions,
-    known: Origin | None,
+    known: TableOrigin | None,
     column: Callable[[str, str], pd.Series[str]],
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return what stays together, whose each row is, and notes."""
@@ -240,7 +240,7 @@ def _patients(
     text: pd.DataFrame,
     outcomes: pd.DataFrame,
     options: TableOptions,
-    known: Origin | None,
+    known: TableOrigin | None,
     notes: list[str],
 ) -> np.ndarray | None:
     """Return whose each row is by ``patient_id``, of FEATURES or the clinical file; None: unknown.
@@ -266,7 +266,9 @@ def _patients(
     return None
 
 
-def _group_column(options: TableOptions, known: Origin | None, *tables: pd.DataFrame) -> str | None:
+def _group_column(
+    options: TableOptions, known: TableOrigin | None, *tables: pd.DataFrame
+) -> str | None:
     """Return the column to group by; a fitted model's only where it is there and whole."""
     if known is None or options.group is not None:
         return options.group
@@ -275,7 +277,7 @@ def _group_column(options: TableOptions, known: Origin | None, *tables: pd.DataF
 
 
 def _clinical_names(
-    options: TableOptions, known: Origin | None, there: set[str]
+    options: TableOptions, known: TableOrigin | None, there: set[str]
 ) -> tuple[tuple[str, ...], list[str]]:
     """Return the clinical variables, and a note where a fitted model's are not there."""
     if known is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from pancseg.modelling.inputs.join import Joined
+from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.study import ModelSettings
 
 State = Literal["done by the software", "for the user to fill", "not applicable"]
@@ -90,7 +90,7 @@ _ITEMS = {
 }
 
 
-class Item(NamedTuple):
+class ChecklistItem(NamedTuple):
     """One line: section, number and short name, its state, and where it stands or why not."""
 
     section: str
@@ -100,8 +100,8 @@ class Item(NamedTuple):
 
 
 def checklist(
-    joined: Joined, settings: ModelSettings, performance: bool, compared: bool
-) -> list[Item]:
+    joined: JoinedTable, settings: ModelSettings, performance: bool, compared: bool
+) -> list[ChecklistItem]:
     """Return the 58 items, as far as this analysis settles them.
 
     Args:
@@ -113,7 +113,7 @@ def checklist(
     known = {**_pointers(), **_settled(joined, settings, performance, compared)}
     names = [(section, name) for section, items in _ITEMS.items() for name in items]
     return [
-        Item(section, f"{number}. {name}", *known.get(number, (USER, "")))
+        ChecklistItem(section, f"{number}. {name}", *known.get(number, (USER, "")))
         for number, (section, name) in enumerate(names, start=1)
     ]
 
@@ -147,7 +147,7 @@ def _pointers() -> dict[int, tuple[State, str]]:
 
 
 def _settled(
-    joined: Joined, settings: ModelSettings, performance: bool, compared: bool
+    joined: JoinedTable, settings: ModelSettings, performance: bool, compared: bool
 ) -> dict[int, tuple[State, str]]:
     """Return what this analysis has done, by item."""
     shown = "report.md" if performance else "withheld: the canary found a leak"

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pancseg.modelling.analysis import Results
+from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.estimators.cox import as_frame, kaplan_meier
 from pancseg.modelling.study import CHANCE, RADIOMICS
 from pancseg.modelling.survival import horizons, time_grid
@@ -24,7 +24,7 @@ PERFORMANCE = ("roc.png", "kaplan_meier.png", "calibration.png", "decision_curve
 """Pictures that judge a model."""
 
 
-def pictures(results: Results) -> dict[str, bytes]:
+def pictures(results: AnalysisResults) -> dict[str, bytes]:
     """Return file name → PNG; none that judges a model when a canary sang."""
     found = {"features.png": _png(_features, results)}
     if results.leaks:
@@ -38,7 +38,7 @@ def pictures(results: Results) -> dict[str, bytes]:
     return found
 
 
-def _png(draw: object, results: Results) -> bytes:
+def _png(draw: object, results: AnalysisResults) -> bytes:
     assert callable(draw)
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
@@ -48,7 +48,7 @@ def _png(draw: object, results: Results) -> bytes:
     return content.getvalue()
 
 
-def _roc(axes: Axes, results: Results) -> None:
+def _roc(axes: Axes, results: AnalysisResults) -> None:
     from sklearn.metrics import roc_curve
 
     y, grid = results.study.y, np.linspace(0, 1, 101)
@@ -67,7 +67,7 @@ def _roc(axes: Axes, results: Results) -> None:
     axes.legend(fontsize=8)
 
 
-def predicted_risk(results: Results, name: str) -> tuple[np.ndarray, str]:
+def predicted_risk(results: AnalysisResults, name: str) -> tuple[np.ndarray, str]:
     """Return out-of-fold risks, mean over repeats, and what they are risks of."""
     model = results.validation.models[name]
     if model.curves is None:
@@ -77,14 +77,14 @@ def predicted_risk(results: Results, name: str) -> tuple[np.ndarray, str]:
     return 1 - model.curves[:, :, place].mean(axis=0), f"of an event by {horizon:.3g}"
 
 
-def _horizon(results: Results) -> float:
+def _horizon(results: AnalysisResults) -> float:
     """Return the grid's time next to the median event time."""
     grid = np.asarray(time_grid(results.study.y))
     wanted = horizons(results.study.y)
     return float(grid[np.argmin(np.abs(grid - wanted[len(wanted) // 2]))])
 
 
-def _calibration(axes: Axes, results: Results) -> None:
+def _calibration(axes: Axes, results: AnalysisResults) -> None:
     y = results.study.y
     for colour, (name, _) in zip(_COLOURS, results.validation.models.items(), strict=False):
         risk, what = predicted_risk(results, name)
@@ -101,7 +101,7 @@ def _calibration(axes: Axes, results: Results) -> None:
     axes.legend(fontsize=8)
 
 
-def decision_frame(results: Results) -> pd.DataFrame:
+def decision_frame(results: AnalysisResults) -> pd.DataFrame:
     """Return net benefit by model and threshold (dcurves)."""
     from dcurves import dca
 
@@ -128,7 +128,7 @@ def decision_frame(results: Results) -> pd.DataFrame:
     return pd.DataFrame(found)[["model", "threshold", "net_benefit"]]
 
 
-def _decision(axes: Axes, results: Results) -> None:
+def _decision(axes: Axes, results: AnalysisResults) -> None:
     import warnings
 
     with warnings.catch_warnings():
@@ -144,13 +144,13 @@ def _decision(axes: Axes, results: Results) -> None:
     axes.legend(fontsize=8)
 
 
-def risk_groups(results: Results, name: str) -> np.ndarray:
+def risk_groups(results: AnalysisResults, name: str) -> np.ndarray:
     """Return (n,) whether a patient is above the training median in most repeats."""
     model = results.validation.models[name]
     return np.asarray((model.score > model.threshold).mean(axis=0) > 0.5)
 
 
-def _kaplan_meier(axes: Axes, results: Results) -> None:
+def _kaplan_meier(axes: Axes, results: AnalysisResults) -> None:
     from lifelines import KaplanMeierFitter
 
     y, high = results.study.y, risk_groups(results, RADIOMICS)
@@ -162,12 +162,12 @@ def _kaplan_meier(axes: Axes, results: Results) -> None:
     axes.set(xlabel="time", ylabel="event-free", title="Out-of-fold risk groups (radiomics)")
 
 
-def weights_are_permuted(results: Results) -> bool:
+def weights_are_permuted(results: AnalysisResults) -> bool:
     """Return whether weights of features are permutation importances on patients held out."""
     return own_weights(results.final[RADIOMICS].model) is None
 
 
-def feature_table(results: Results) -> pd.DataFrame:
+def feature_table(results: AnalysisResults) -> pd.DataFrame:
     """Return each feature's share of outer models that use it, with mean and std of its weight.
 
     Permutation importances tell of performance, so they are empty when a canary sang.
@@ -190,7 +190,7 @@ def feature_table(results: Results) -> pd.DataFrame:
     return table.drop(columns="strength")
 
 
-def _features(axes: Axes, results: Results) -> None:
+def _features(axes: Axes, results: AnalysisResults) -> None:
     table = feature_table(results).head(_MOST_FEATURES).iloc[::-1]
     grid = axes.figure.add_gridspec(1, 2)
     axes.set_subplotspec(grid[0])

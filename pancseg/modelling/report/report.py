@@ -12,11 +12,11 @@ from importlib.metadata import version
 import numpy as np
 
 import pancseg
-from pancseg.modelling.analysis import Results, interval, main_measure
-from pancseg.modelling.inputs.join import Joined
+from pancseg.modelling.analysis import AnalysisResults, interval, main_measure
+from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.clear_checklist import checklist
 from pancseg.modelling.report.figures import feature_table, risk_groups, weights_are_permuted
-from pancseg.modelling.study import RADIOMICS, Outcome
+from pancseg.modelling.study import RADIOMICS, Endpoint
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.measures import Estimate
 
@@ -76,7 +76,7 @@ class Section:
 
 
 def sections(
-    results: Results, joined: Joined, outcome: Outcome, warned: Sequence[str]
+    results: AnalysisResults, joined: JoinedTable, outcome: Endpoint, warned: Sequence[str]
 ) -> list[Section]:
     """Return the report; without performance when a canary sang."""
     found = [_verdict(results), Section("Data", [_data(joined, outcome), *joined.notes])]
@@ -134,7 +134,7 @@ def _marked(line: str) -> str:
     return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", text))
 
 
-def clear_text(results: Results, joined: Joined) -> str:
+def clear_text(results: AnalysisResults, joined: JoinedTable) -> str:
     """Return ``CLEAR.md``."""
     items = checklist(joined, results.settings, not results.leaks, bool(results.differences))
     part = Section(
@@ -162,7 +162,7 @@ def _safe(cell: str) -> str:
     return cell.replace("|", "\\|").replace("\n", " ")
 
 
-def _verdict(results: Results) -> Section:
+def _verdict(results: AnalysisResults) -> Section:
     if results.leaks:
         sang = ", ".join(f"{c.what}: {c.mean:.3f}" for c in results.canaries if c.sings)
         return Section(
@@ -175,7 +175,7 @@ def _verdict(results: Results) -> Section:
     return Section("Verdict", results.verdict)
 
 
-def _data(joined: Joined, outcome: Outcome) -> str:
+def _data(joined: JoinedTable, outcome: Endpoint) -> str:
     rows, p = joined.features.shape
     n = joined.size()
     if outcome.kind == "survival":
@@ -185,7 +185,7 @@ def _data(joined: Joined, outcome: Outcome) -> str:
     return f"{n}, {count} {positive} (the positive class), {rows - count} {rest}, {p} features."
 
 
-def _canary(results: Results) -> Section:
+def _canary(results: AnalysisResults) -> Section:
     if not results.canaries:
         return Section("Leakage canary", ["Not run (--canary 0): a leak would go unseen."])
     rows = [
@@ -196,7 +196,7 @@ def _canary(results: Results) -> Section:
     return Section("Leakage canary", [line], ["on", "runs", "mean", "from", ""], rows)
 
 
-def _performance(results: Results) -> Section:
+def _performance(results: AnalysisResults) -> Section:
     names = list(next(iter(results.measures.values())))
     rows = [
         [model, *(with_interval(found[name]) for name in names)]
@@ -205,13 +205,13 @@ def _performance(results: Results) -> Section:
     return Section("Performance, out of fold", (), ["model", *names], rows)
 
 
-def _differences(results: Results) -> Section:
+def _differences(results: AnalysisResults) -> Section:
     rows = [[f"{a} − {b}", with_interval(d)] for (a, b), d in results.differences.items()]
     title = f"What radiomics adds: {main_measure(results.settings.kind)}"
     return Section(title, (), ["models", "difference"], rows)
 
 
-def _calibration(results: Results) -> Section:
+def _calibration(results: AnalysisResults) -> Section:
     rows = [
         [name, with_interval(a), with_interval(b)] for name, (a, b) in results.calibration.items()
     ]
@@ -223,12 +223,12 @@ def _calibration(results: Results) -> Section:
     return Section("Calibration", [line], ["model", "slope", "intercept"], rows)
 
 
-def _pictures(results: Results) -> Section:
+def _pictures(results: AnalysisResults) -> Section:
     first = "roc.png" if results.settings.kind == "subtype" else "kaplan_meier.png"
     return Section("Pictures", pictures=[first, "calibration.png", "decision_curve.png"])
 
 
-def _log_rank(results: Results, joined: Joined) -> Section:
+def _log_rank(results: AnalysisResults, joined: JoinedTable) -> Section:
     from lifelines.statistics import logrank_test
 
     y, high = results.study.y, risk_groups(results, RADIOMICS)
@@ -248,7 +248,7 @@ def _log_rank(results: Results, joined: Joined) -> Section:
     )
 
 
-def _features(results: Results) -> Section:
+def _features(results: AnalysisResults) -> Section:
     table = feature_table(results).head(_SHOWN_FEATURES)
     rows = [
         [str(name), f"{share:.0%}", number(mean), number(std)]

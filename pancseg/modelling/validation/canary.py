@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from pancseg.modelling.validation import measures
-from pancseg.modelling.validation.nested_cv import Study, Validation, only, validate
+from pancseg.modelling.validation.nested_cv import ValidationPlan, ValidationResult, only, validate
 
 LEVEL = 0.005
 """Of each canary, one-sided: a sound pipeline is refused in one study of a hundred."""
@@ -37,7 +37,7 @@ class Canary:
 
 
 def run_canaries(
-    study: Study,
+    study: ValidationPlan,
     name: str,
     runs: int,
     workers: int = 1,
@@ -66,7 +66,7 @@ def judged(what: str, values: list[float]) -> Canary:
     return Canary(what, tuple(values), mean, float(mean - reach))
 
 
-def discrimination(study: Study, found: Validation, name: str) -> float:
+def discrimination(study: ValidationPlan, found: ValidationResult, name: str) -> float:
     """Return AUC or Harrell's C of one recipe, pairs within test folds."""
     y = study.y
     pair = measures.class_pairs if y.dtype.names is None else measures.harrell_pairs
@@ -80,7 +80,7 @@ def discrimination(study: Study, found: Validation, name: str) -> float:
     return float(measures.pair_measure(pairs, np.ones((1, len(y))))[0])
 
 
-def _permuted(study: Study, runs: int) -> Iterator[Study]:
+def _permuted(study: ValidationPlan, runs: int) -> Iterator[ValidationPlan]:
     """Yield studies in which outcomes belong to other patients."""
     for run in range(runs):
         order = np.random.default_rng([study.seed, 1, run]).permutation(len(study.y))
@@ -90,7 +90,7 @@ def _permuted(study: Study, runs: int) -> Iterator[Study]:
         yield replace(study, y=study.y[order], strata=strata, seed=study.seed + 1 + run)
 
 
-def _noise(study: Study, runs: int) -> Iterator[Study]:
+def _noise(study: ValidationPlan, runs: int) -> Iterator[ValidationPlan]:
     """Yield studies whose features are normal noise, as often missing as the real ones.
 
     Rows miss what other patients' rows do: who lacks a feature may tell of the outcome, and that is

@@ -1,6 +1,7 @@
 """Owns repeated nested cross-validation: patients never parted, everything fitted on training rows.
 
-Knows nothing about files or reports. What differs between subtype and survival is in a ``Task``.
+Knows nothing about files or reports. What differs between subtype and survival is in a
+``PredictionTask``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from pancseg.modelling.validation.importance import kept_columns, own_weights, permuted_weights
 
 
-class Task(Protocol):
+class PredictionTask(Protocol):
     """What is predicted.
 
     * ``predict`` gives one score per row, higher means the event or the positive class.
@@ -38,7 +39,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class Block:
+class FeatureBlock:
     """Columns that are prepared together.
 
     Attributes:
@@ -53,7 +54,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ModelSpec:
     """A model to be judged.
 
     Attributes:
@@ -71,7 +72,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Study:
+class ValidationPlan:
     """Everything that validation needs.
 
     Attributes:
@@ -84,9 +85,9 @@ class Study:
     y: np.ndarray
     strata: np.ndarray
     groups: np.ndarray
-    blocks: Mapping[str, Block]
-    recipes: Sequence[Recipe]
-    task: Task
+    blocks: Mapping[str, FeatureBlock]
+    recipes: Sequence[ModelSpec]
+    task: PredictionTask
     outer: int = 5
     inner: int = 5
     repeats: int = 5
@@ -94,7 +95,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedModel:
     """A recipe fitted on some rows.
 
     Attributes:
@@ -142,7 +143,7 @@ class OutOfFold:
 
 
 @dataclass(frozen=True)
-class Validation:
+class ValidationResult:
     """Out-of-fold predictions of all recipes on the same folds: ``folds`` is (repeats, n)."""
 
     folds: np.ndarray
@@ -167,7 +168,7 @@ def make_folds(strata: np.ndarray, groups: np.ndarray, count: int, seed: int) ->
     return folds
 
 
-def training_parts(study: Study) -> Iterator[np.ndarray]:
+def training_parts(study: ValidationPlan) -> Iterator[np.ndarray]:
     """Yield the rows of every part that something is fitted on, as :func:`validate` will."""
     for repeat in range(study.repeats):
         seed = _seed(study.seed, repeat, 0)
@@ -180,7 +181,7 @@ def training_parts(study: Study) -> Iterator[np.ndarray]:
             yield from (rows[inner != part] for part in range(study.inner))
 
 
-def fit_recipes(study: Study, train: np.ndarray, seed: int) -> dict[str, Fitted]:
+def fit_recipes(study: ValidationPlan, train: np.ndarray, seed: int) -> dict[str, FittedModel]:
     """Fit every recipe on the training rows alone, its candidate chosen by inner folds.
 
     Args:
@@ -220,15 +221,15 @@ def fit_recipes(study: Study, train: np.ndarray, seed: int) -> dict[str, Fitted]
         threshold = study.task.threshold(y, own if scores is None else scores[choice], own)
         columns, weights = _weights(prepared, recipe, study.blocks, model, x.shape[1])
         steps = tuple(prepared[name][0] for name in recipe.blocks)
-        found[recipe.name] = Fitted(
+        found[recipe.name] = FittedModel(
             steps, recipe.blocks, model, columns, weights, threshold, choice
         )
     return found
 
 
 def validate(
-    study: Study, workers: int = 1, tell: Callable[[str], None] = lambda line: None
-) -> Validation:
+    study: ValidationPlan, workers: int = 1, tell: Callable[[str], None] = lambda line: None
+) -> ValidationResult:
     """Return out-of-fold predictions; the same whatever the number of workers.
 
     Args:
@@ -271,7 +272,7 @@ def validate(
             tuple(part.weights for part in parts),
             tuple(part.choice for part in parts),
         )
-    return Validation(folds, models)
+    return ValidationResult(folds, models)
 
 
 @dataclass(frozen=True)
@@ -285,7 +286,7 @@ class _Part:
     choice: int
 
 
-def _outer_fold(study: Study, test: np.ndarray, seed: int) -> dict[str, _Part]:
+def _outer_fold(study: ValidationPlan, test: np.ndarray, seed: int) -> dict[str, _Part]:
     with threadpool_limits(1):
         fitted = fit_recipes(study, np.flatnonzero(~test), seed)
         found = {}
@@ -308,21 +309,21 @@ def _outer_fold(study: Study, test: np.ndarray, seed: int) -> dict[str, _Part]:
         return found
 
 
-def _held_out_loss(study: Study, test: np.ndarray) -> Callable[[Any, np.ndarray], float]:
+def _held_out_loss(study: ValidationPlan, test: np.ndarray) -> Callable[[Any, np.ndarray], float]:
     """Return the task's loss of a model on the rows held out, given what it sees of them."""
     y = study.y[test]
     one_fold = np.zeros(len(y))
     return lambda model, x: study.task.loss(y, study.task.predict(model, x), one_fold)
 
 
-def only(study: Study, name: str) -> Study:
+def only(study: ValidationPlan, name: str) -> ValidationPlan:
     """Return a study of one recipe."""
     recipes = [recipe for recipe in study.recipes if recipe.name == name]
     blocks = {block: study.blocks[block] for recipe in recipes for block in recipe.blocks}
     return replace(study, recipes=recipes, blocks=blocks)
 
 
-def _prepared(study: Study, rows: np.ndarray) -> dict[str, tuple[Pipeline, np.ndarray]]:
+def _prepared(study: ValidationPlan, rows: np.ndarray) -> dict[str, tuple[Pipeline, np.ndarray]]:
     """Fit each block's preparation on these rows; return it and all rows prepared by it."""
     found = {}
     for name, block in study.blocks.items():
@@ -332,7 +333,7 @@ def _prepared(study: Study, rows: np.ndarray) -> dict[str, tuple[Pipeline, np.nd
 
 
 def _side_by_side(
-    prepared: Mapping[str, tuple[Pipeline, np.ndarray]], recipe: Recipe, rows: np.ndarray
+    prepared: Mapping[str, tuple[Pipeline, np.ndarray]], recipe: ModelSpec, rows: np.ndarray
 ) -> np.ndarray:
     if not recipe.blocks:
         return np.empty((len(rows), 0))
@@ -351,7 +352,7 @@ def _exact(candidate: BaseEstimator) -> BaseEstimator:
     return clone(candidate).set_params(**exact) if exact else candidate
 
 
-def _wants_inner_scores(task: Task) -> bool:
+def _wants_inner_scores(task: PredictionTask) -> bool:
     return bool(getattr(task, "threshold_needs_inner", False))
 
 
@@ -361,8 +362,8 @@ def _seed(seed: int, repeat: int, fold: int) -> int:
 
 def _weights(
     prepared: Mapping[str, tuple[Pipeline, np.ndarray]],
-    recipe: Recipe,
-    blocks: Mapping[str, Block],
+    recipe: ModelSpec,
+    blocks: Mapping[str, FeatureBlock],
     model: Any,
     width: int,
 ) -> tuple[tuple[str, ...], np.ndarray]:

@@ -20,14 +20,14 @@ from uuid import uuid4
 
 import pancseg
 from pancseg.cohort.case import Case
-from pancseg.errors import Refusal
-from pancseg.processing.plan import Work
-from pancseg.processing.row import Outcome
+from pancseg.errors import RunRefused
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.row import CaseResult
 from pancseg.running.executors.slurm import slurm_cluster
-from pancseg.running.executors.supervisor import Supervised
-from pancseg.running.memory import Budget
-from pancseg.running.messages import Done, Message, Ready, Refused, Request, Row
-from pancseg.running.options import Options
+from pancseg.running.executors.supervisor import SupervisedWorker
+from pancseg.running.memory import MemoryBudget
+from pancseg.running.messages import Message, Ready, Refused, Request, RowDone, ScanDone
+from pancseg.running.options import RunOptions
 
 AHEAD = 3
 """Scans that wait at a worker's thread for their turn."""
@@ -45,11 +45,11 @@ class Hello(NamedTuple):
 
     Attributes:
         run: tells runs apart.
-        child: arguments of the child process (``Supervised``).
+        child: arguments of the child process (``SupervisedWorker``).
     """
 
     run: str
-    child: tuple[Work, int, float | None, bool]
+    child: tuple[ProcessingPlan, int, float | None, bool]
 
 
 class Answer(NamedTuple):
@@ -66,14 +66,14 @@ class Answer(NamedTuple):
     messages: list[Message]
 
 
-class Cluster:
+class ClusterExecutor:
     """The workers of a Dask scheduler, or of SLURM jobs that are started for this run.
 
     Raises:
         Refusal: no scheduler answers, or the work cannot be done as it is asked for.
     """
 
-    def __init__(self, work: Work, options: Options) -> None:
+    def __init__(self, work: ProcessingPlan, options: RunOptions) -> None:
         self._cluster: Any = None
         self._client: Any = None
         self._begun = False
@@ -83,7 +83,7 @@ class Cluster:
             self._client = self._connected(options)
             self.about: dict[str, Any] = self._asked_about()
             most = options.memory_bytes or self._share_of_memory()
-            self.budget: Budget | None = Budget(most) if most else None
+            self.budget: MemoryBudget | None = MemoryBudget(most) if most else None
         except BaseException:
             self.close()
             raise
@@ -131,14 +131,14 @@ class Cluster:
             version, told = future.result()
         except Exception as error:
             if future.status != "error":
-                raise Refusal(_LOST) from error
-            raise Refusal(
+                raise RunRefused(_LOST) from error
+            raise RunRefused(
                 f"a Dask worker cannot begin ({type(error).__name__}); install there what is "
                 "installed here"
             ) from error
         _refuse_version(version)
         if isinstance(told, Refused):
-            raise Refusal(told.fact)
+            raise RunRefused(told.fact)
         about: dict[str, Any] = told.about
         return about
 
@@ -150,12 +150,12 @@ class Cluster:
                 return ended.get(timeout=_LOOK_S)
             except queue.Empty:
                 if not self._answers():
-                    raise Refusal(_LOST) from None
+                    raise RunRefused(_LOST) from None
             in_queue = self._cluster is not None and not self._begun
             if in_queue or self._threads():
                 seen = time.monotonic()
             elif time.monotonic() - seen > NO_WORKER_S:
-                raise Refusal(
+                raise RunRefused(
                     f"all Dask workers have been away for {NO_WORKER_S} s; start others, the same "
                     "command goes on from what is finished"
                 )
@@ -166,13 +166,13 @@ class Cluster:
             answer: Answer = future.result()
         except Exception as error:
             if future.status != "error":
-                raise Refusal(_LOST) from error
+                raise RunRefused(_LOST) from error
             return _given_up(request, error)
         _refuse_version(answer.version)
         if isinstance(answer.messages[0], Refused):
-            raise Refusal(answer.messages[0].fact)
+            raise RunRefused(answer.messages[0].fact)
         if answer.about and answer.about != self.about:
-            raise Refusal(_difference(answer.about, self.about))
+            raise RunRefused(_difference(answer.about, self.about))
         return answer.messages
 
     def _at_once(self) -> int:
@@ -183,7 +183,7 @@ class Cluster:
         try:
             return sum(int(n) for n in self._client.nthreads().values())
         except (OSError, TimeoutError) as error:
-            raise Refusal(_LOST) from error
+            raise RunRefused(_LOST) from error
 
     def _share_of_memory(self) -> int:
         """Return what a thread of the smallest worker may take; 0: nobody limits them."""
@@ -192,11 +192,11 @@ class Cluster:
     def _answers(self) -> bool:
         return bool(self._client.status == "running")
 
-    def _connected(self, options: Options) -> Any:
+    def _connected(self, options: RunOptions) -> Any:
         try:
             from distributed import Client
         except ImportError as error:
-            raise Refusal(
+            raise RunRefused(
                 "a cluster needs Dask; pip install 'pancseg[cluster]' here and on its machines"
             ) from error
         if not options.verbose:
@@ -207,12 +207,12 @@ class Cluster:
         try:
             client = Client(options.scheduler, timeout=CONNECT_S, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
-            raise Refusal(f"no Dask scheduler answers at {options.scheduler}") from error
+            raise RunRefused(f"no Dask scheduler answers at {options.scheduler}") from error
         try:
             client.wait_for_workers(1, timeout=CONNECT_S)
         except (OSError, TimeoutError) as error:
             client.close()
-            raise Refusal(
+            raise RunRefused(
                 f"the Dask scheduler at {options.scheduler} has no worker; start some"
             ) from error
         return client
@@ -220,7 +220,7 @@ class Cluster:
 
 def _refuse_version(version: str) -> None:
     if version != pancseg.__version__:
-        raise Refusal(
+        raise RunRefused(
             f"the Dask workers have pancseg {version}, here it is {pancseg.__version__}; "
             "install the same version"
         )
@@ -254,8 +254,8 @@ def _some(requests: Iterator[Request], most: int) -> Iterator[Request]:
 
 def _given_up(request: Request, error: Exception) -> list[Message]:
     fact = f"it could not be done on the cluster ({type(error).__name__})"
-    rows = [Outcome(case, "error", "crashed", fact) for case in request.cases]
-    return [*(Row(i, "", outcome) for i, outcome in enumerate(rows)), Done()]
+    rows = [CaseResult(case, "error", "crashed", fact) for case in request.cases]
+    return [*(RowDone(i, "", outcome) for i, outcome in enumerate(rows)), ScanDone()]
 
 
 # On a Dask worker ------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ class _Child:
 
     def __init__(self, hello: Hello) -> None:
         self.hello = hello
-        self.process = Supervised(*hello.child)
+        self.process = SupervisedWorker(*hello.child)
         self.busy = threading.Lock()
 
     def stop(self) -> None:
@@ -288,7 +288,7 @@ def _about(hello: Hello) -> tuple[str, Ready | Refused]:
     """Start this thread's child and say what it works with."""
     try:
         return pancseg.__version__, _child_for(hello).process.start()
-    except Refusal as refusal:
+    except RunRefused as refusal:
         return pancseg.__version__, Refused(str(refusal))
 
 
@@ -299,7 +299,7 @@ def _do(hello: Hello, request: Request) -> Answer:
     with child.busy:
         try:
             child.process.run(request, messages.append)
-        except Refusal as refusal:
+        except RunRefused as refusal:
             messages = [Refused(str(refusal))]
         except Exception as error:  # noqa: BLE001  such as no more processes
             messages = _given_up(request, error)
@@ -343,7 +343,7 @@ def _absolute_case(case: Case) -> Case:
     return replace(case, image=case.image.absolute(), mask=mask)
 
 
-def _absolute_work(work: Work) -> Work:
+def _absolute_work(work: ProcessingPlan) -> ProcessingPlan:
     """Name weights from the root where they are a file and not one of the shipped names."""
     bare = not work.weights or re.fullmatch(r"\w+", work.weights)
     return work if bare else replace(work, weights=str(Path(str(work.weights)).absolute()))

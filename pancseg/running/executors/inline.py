@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from pancseg.errors import Refusal
-from pancseg.processing.plan import Work
-from pancseg.running.memory import Budget
+from pancseg.errors import RunRefused
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.running.memory import MemoryBudget
 from pancseg.running.messages import Message, Request
 from pancseg.running.worker import Worker
 from pancseg.system.threads import limit_threads
 
 
-class Inline:
+class InlineExecutor:
     """Does one request after the other."""
 
-    def __init__(self, work: Work, threads: int, budget: Budget) -> None:
+    def __init__(self, work: ProcessingPlan, threads: int, budget: MemoryBudget) -> None:
         """Load what the work needs.
 
         Raises:
@@ -26,9 +26,9 @@ class Inline:
         try:
             self._worker = Worker(replace(work, threads=threads))
         except (FileNotFoundError, ValueError) as error:
-            raise Refusal(str(error)) from error
+            raise RunRefused(str(error)) from error
         limit_threads(threads)
-        self.budget: Budget | None = budget
+        self.budget: MemoryBudget | None = budget
         self.about: dict[str, Any] = self._worker.about
 
     def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:

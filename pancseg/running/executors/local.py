@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from pancseg.errors import Refusal
-from pancseg.processing.plan import Work
-from pancseg.running.executors.supervisor import Supervised
-from pancseg.running.memory import Budget
+from pancseg.errors import RunRefused
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.running.executors.supervisor import SupervisedWorker
+from pancseg.running.memory import MemoryBudget
 from pancseg.running.messages import Message, Request
 
 _Told = tuple[Request, Message] | BaseException | None
 
 
-class Local:
+class LocalExecutor:
     """A number of workers; the first one is started at once, to see that the work can be done.
 
     Args:
@@ -34,18 +34,18 @@ class Local:
 
     def __init__(
         self,
-        work: Work,
+        work: ProcessingPlan,
         *,
         workers: int,
         threads: int,
-        budget: Budget,
+        budget: MemoryBudget,
         timeout_s: float | None = None,
         verbose: bool = False,
     ) -> None:
         each = max(1, threads // workers)
         self._budget = budget
-        self._workers = [Supervised(work, each, timeout_s, verbose) for _ in range(workers)]
-        self.budget: Budget | None = budget
+        self._workers = [SupervisedWorker(work, each, timeout_s, verbose) for _ in range(workers)]
+        self.budget: MemoryBudget | None = budget
         self._told: queue.Queue[_Told] = queue.Queue(maxsize=4 * workers)
         self._stopped = threading.Event()
         for worker in self._workers:
@@ -53,7 +53,7 @@ class Local:
                 worker.launch()  # all at once; whoever needs one waits for it
         try:
             self.about: dict[str, Any] = self._workers[0].start().about
-        except Refusal:
+        except RunRefused:
             self.close()
             raise
         for worker in self._workers:
@@ -84,7 +84,7 @@ class Local:
         for worker in self._workers:
             worker.stop()
 
-    def _serve(self, worker: Supervised, requests: _Shared, budget: Budget) -> None:
+    def _serve(self, worker: SupervisedWorker, requests: _Shared, budget: MemoryBudget) -> None:
         try:
             while not self._stopped.is_set() and (request := requests.take()) is not None:
                 budget.take(request.memory_bytes)

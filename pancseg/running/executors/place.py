@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pancseg.cohort.case import Case, name_key
-from pancseg.errors import Refusal
-from pancseg.processing.plan import Work
-from pancseg.running.executors.local import Local
-from pancseg.running.memory import GB, WORKER_BYTES, Budget, free_bytes
+from pancseg.errors import RunRefused
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.running.executors.local import LocalExecutor
+from pancseg.running.memory import GB, WORKER_BYTES, MemoryBudget, free_bytes
 from pancseg.running.messages import Message, Request
-from pancseg.running.options import Options
+from pancseg.running.options import RunOptions
 from pancseg.system.threads import available_cores
 
 
-class Place(Protocol):
+class Executor(Protocol):
     """Where workers are.
 
     Attributes:
@@ -27,7 +27,7 @@ class Place(Protocol):
     """
 
     about: dict[str, Any]
-    budget: Budget | None
+    budget: MemoryBudget | None
 
     def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
         """Yield the messages of all requests."""
@@ -38,28 +38,28 @@ class Place(Protocol):
         ...
 
 
-def place_for(work: Work, cases: Sequence[Case], options: Options) -> Place:
+def executor_for(work: ProcessingPlan, cases: Sequence[Case], options: RunOptions) -> Executor:
     """Start workers for a cohort where the options say.
 
     Raises:
         Refusal: the work cannot be done as it is asked for.
     """
     if options.elsewhere:
-        from pancseg.running.executors.dask_cluster import Cluster
+        from pancseg.running.executors.dask_cluster import ClusterExecutor
 
-        return Cluster(work, options)
-    workers = options.workers_for(len(_scans_of(cases)))
+        return ClusterExecutor(work, options)
+    workers = options.workers_for(len(rows_by_scan(cases)))
     threads = options.threads or available_cores()
-    budget = Budget(options.memory_bytes or free_bytes())
+    budget = MemoryBudget(options.memory_bytes or free_bytes())
     if not workers:
         from pancseg.running.executors.inline import (
-            Inline,  # what workers load, this process needs not
+            InlineExecutor,  # what workers load, this process needs not
         )
 
-        return Inline(work, threads, budget)
+        return InlineExecutor(work, threads, budget)
     if options.memory_bytes:
         _refuse_idle_workers(workers, WORKER_BYTES[_engine_of(work)], options.memory_bytes)
-    return Local(
+    return LocalExecutor(
         work,
         workers=workers,
         threads=threads,
@@ -69,7 +69,7 @@ def place_for(work: Work, cases: Sequence[Case], options: Options) -> Place:
     )
 
 
-def _engine_of(work: Work) -> str:
+def _engine_of(work: ProcessingPlan) -> str:
     """Return the engine, without loading any, by which a worker's memory is told."""
     if not work.weights:
         return ""
@@ -82,19 +82,20 @@ def _refuse_idle_workers(workers: int, each_bytes: int, most_bytes: int) -> None
     fitting = max(1, most_bytes // each_bytes)
     if workers > fitting:
         needed = workers * each_bytes
-        raise Refusal(
+        raise RunRefused(
             f"{workers} workers take {needed / GB:.1f} GB before they read a scan, and "
             f"--memory is {most_bytes / GB:.1f} GB; give --workers {fitting}, or more memory"
         )
 
 
-def _scan_of(case: Case) -> tuple[Path, str | None, str]:
+def scan_of(case: Case) -> tuple[Path, str | None, str]:
+    """Return what tells the scan of a case from others: file, series and name."""
     return case.image, case.series_uid, name_key(case.scan_name)
 
 
-def _scans_of(cases: Sequence[Case]) -> dict[tuple[Path, str | None, str], list[int]]:
+def rows_by_scan(cases: Sequence[Case]) -> dict[tuple[Path, str | None, str], list[int]]:
     """Return the places of each scan's rows, in the order in which scans come first."""
     found: defaultdict[tuple[Path, str | None, str], list[int]] = defaultdict(list)
     for index, case in enumerate(cases):
-        found[_scan_of(case)].append(index)
+        found[scan_of(case)].append(index)
     return dict(found)

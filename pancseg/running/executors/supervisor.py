@@ -14,13 +14,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import IO, Any
 
-from pancseg.errors import Refusal
-from pancseg.processing.plan import Work
-from pancseg.processing.row import Outcome, Value
+from pancseg.errors import RunRefused
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.row import CaseResult
+from pancseg.reasons import ReasonCode
 from pancseg.running.memory import high_water_bytes
 from pancseg.running.messages import (
-    Done,
-    Keys,
     MadeFrom,
     MaskMade,
     Message,
@@ -28,9 +27,12 @@ from pancseg.running.messages import (
     Ready,
     Refused,
     Request,
-    Row,
+    RowDone,
+    RowKeys,
+    ScanDone,
 )
 from pancseg.system.threads import environment
+from pancseg.tables.fields import Value
 
 Tell = Callable[[Message], None]
 CHILD: tuple[str, ...] = ("-m", "pancseg.running.executors.child")
@@ -47,7 +49,7 @@ _ENDED = (EOFError, OSError, ValueError, pickle.UnpicklingError)
 _Child = subprocess.Popen[bytes]
 
 
-class Supervised:
+class SupervisedWorker:
     """Sends requests to a child process and passes on what it says; begins a new one after a crash.
 
     Args:
@@ -62,7 +64,11 @@ class Supervised:
     """
 
     def __init__(
-        self, work: Work, threads: int, timeout_s: float | None = None, verbose: bool = False
+        self,
+        work: ProcessingPlan,
+        threads: int,
+        timeout_s: float | None = None,
+        verbose: bool = False,
     ) -> None:
         self._hello = (replace(work, threads=threads), threads, verbose)
         self._threads, self._timeout_s, self._verbose = threads, timeout_s, verbose
@@ -102,10 +108,10 @@ class Supervised:
             return self._start()
         except _NotBegun as why:
             hint = "" if self._verbose else "; --verbose shows why"
-            raise Refusal(f"a worker process cannot start: it {why}{hint}") from None
+            raise RunRefused(f"a worker process cannot start: it {why}{hint}") from None
 
     def run(self, request: Request, tell: Tell) -> None:
-        """Do a request; every row of it is told, then ``Done``; or ``OutputLost``.
+        """Do a request; every row of it is told, then ``ScanDone``; or ``OutputLost``.
 
         A child that ends before its time costs the row that it was at, or all of them when it was
         at none yet, since then it was reading or segmenting. The others are done by a new child.
@@ -131,8 +137,8 @@ class Supervised:
                 masks |= told.masks
                 lost = told.left if len(told.left) == len(left) else told.left[:1]
             for index in lost:
-                outcome = Outcome(request.cases[index], "error", *failed)
-                tell(Row(index, told.keys.get(index, ""), outcome))
+                outcome = CaseResult(request.cases[index], "error", *failed)
+                tell(RowDone(index, told.keys.get(index, ""), outcome))
             left = [i for i in told.left if i not in lost]
         if not self._stopped:
             tell(spent.done())
@@ -169,13 +175,13 @@ class Supervised:
             self._end()
             if self.proven:
                 raise _NotBegun("could not load what it needs")
-            raise Refusal(said.fact)
+            raise RunRefused(said.fact)
         assert isinstance(said, Ready)
         self._is_ready = self.proven = True
         self.about = said.about
         return said
 
-    def _hand(self, request: Request) -> tuple[str, str] | None:
+    def _hand(self, request: Request) -> tuple[ReasonCode, str] | None:
         """Give a request to a child that lives; return code and fact when none could be begun."""
         how = ""
         for attempt in range(STARTS):
@@ -200,7 +206,7 @@ class Supervised:
             return "killed", f"{fact}, most likely for lack of memory; lower --workers"
         return "crashed", f"{fact}; run again with --verbose to see why"
 
-    def _listen(self, told: _Told, spent: _Spent) -> Done | OutputLost | None:
+    def _listen(self, told: _Told, spent: _Spent) -> ScanDone | OutputLost | None:
         """Pass on all answers; return the last, or None when the child ended before its time."""
         child = self._child
         if child is None:  # stopped by another thread
@@ -214,7 +220,7 @@ class Supervised:
         try:
             while True:
                 message = _receive(child)
-                if isinstance(message, Done):
+                if isinstance(message, ScanDone):
                     spent.finished(message)
                     return message
                 told.pass_on(message)
@@ -236,7 +242,7 @@ class Supervised:
         if child := self._child:
             child.kill()
 
-    def _verdict(self) -> tuple[str, str]:
+    def _verdict(self) -> tuple[ReasonCode, str]:
         """Return code and fact for the row at which the child ended."""
         how = self._end()
         if self._timed_out:
@@ -271,9 +277,9 @@ class _Spent:
     """What a request took, over all children that were at it."""
 
     def __init__(self) -> None:
-        self._done = Done()
+        self._done = ScanDone()
 
-    def finished(self, done: Done) -> None:
+    def finished(self, done: ScanDone) -> None:
         """Add what the child said that came to the end."""
         stages = {**self._done.stages, **done.stages}
         self._add(done.seconds, stages, done.peak_bytes, done.acquisition)
@@ -283,7 +289,7 @@ class _Spent:
         before = self._done.stages.get(BROKEN_OFF, 0.0)
         self._add(seconds, {BROKEN_OFF: before + seconds}, peak_bytes, {})
 
-    def done(self) -> Done:
+    def done(self) -> ScanDone:
         """Return the sum."""
         return self._done
 
@@ -291,7 +297,7 @@ class _Spent:
         self, seconds: float, stages: dict[str, float], peak: int, acquisition: dict[str, Value]
     ) -> None:
         most = max(self._done.peak_bytes, peak)
-        self._done = Done(self._done.seconds + seconds, stages, most, acquisition)
+        self._done = ScanDone(self._done.seconds + seconds, stages, most, acquisition)
 
 
 class _Told:
@@ -305,9 +311,9 @@ class _Told:
 
     def pass_on(self, message: Message) -> None:
         """Tell a message."""
-        if isinstance(message, Keys):
+        if isinstance(message, RowKeys):
             self.keys = dict(zip(self._indices, message.keys, strict=True))
-        elif isinstance(message, Row):
+        elif isinstance(message, RowDone):
             index = self._indices[message.place]
             self.left.remove(index)
             message = message._replace(place=index)

@@ -57,11 +57,11 @@ _TAGS = [
 ]  # fmt: skip
 
 
-class Damaged(ValueError):
+class DamagedDicom(ValueError):
     """The file begins as DICOM files do and cannot be read."""
 
 
-class Slice(NamedTuple):
+class DicomSlice(NamedTuple):
     """One frame.
 
     Attributes:
@@ -80,7 +80,7 @@ class Slice(NamedTuple):
     intercept: float
 
 
-class Header(NamedTuple):
+class DicomHeader(NamedTuple):
     """What one file says.
 
     Attributes:
@@ -108,7 +108,7 @@ class Header(NamedTuple):
     stored: np.dtype[Any]
     bits: int
     parts: tuple[tuple[int, int], ...]
-    slices: tuple[Slice, ...]
+    slices: tuple[DicomSlice, ...]
     phase: str = ""
     thickness_mm: float = 0.0
 
@@ -123,7 +123,7 @@ class Header(NamedTuple):
         return self.rows * self.columns * self.stored.itemsize
 
 
-def read_header(path: Path) -> Header | None:
+def read_header(path: Path) -> DicomHeader | None:
     """Read what a DICOM file says about its slices; None when it holds no image.
 
     Raises:
@@ -135,7 +135,7 @@ def read_header(path: Path) -> Header | None:
         beginning = file.read(4096)
         match = _SYNTAX.search(beginning)
         if not match:
-            raise Damaged("no transfer syntax")
+            raise DamagedDicom("no transfer syntax")
         syntax = match[1].decode()
         if syntax not in _NATIVE + _PACKED:
             raise _not_read(syntax)
@@ -145,16 +145,16 @@ def read_header(path: Path) -> Header | None:
                 warnings.simplefilter("ignore")
                 found = _parse(pieces, syntax)
                 if found is None and CT_IMAGE.search(beginning):
-                    raise Damaged("no pixels")
+                    raise DamagedDicom("no pixels")
                 return None if found is None else _header(path, syntax, *found)
-        except (UnusableCase, Damaged):
+        except (UnusableCase, DamagedDicom):
             raise
         except OSError as error:
             if error.errno:
                 raise
-            raise Damaged(str(error)) from error
+            raise DamagedDicom(str(error)) from error
         except Exception as error:
-            raise Damaged(type(error).__name__) from error
+            raise DamagedDicom(type(error).__name__) from error
 
 
 def _not_read(syntax: str) -> UnusableCase:
@@ -178,15 +178,15 @@ class _Pieces:
         self._reads += 1
         left = self._end - self._file.tell()
         if self._reads > _MOST_READS:
-            raise Damaged("too many pieces")
+            raise DamagedDicom("too many pieces")
         if count < 0 or count > left > 0:
-            raise Damaged("a length leads out of the file")
+            raise DamagedDicom("a length leads out of the file")
         return self._file.read(min(count, left))
 
     def seek(self, offset: int, whence: int = 0) -> int:
         where = self._file.seek(offset, whence)
         if where > self._end:
-            raise Damaged("a length leads out of the file")
+            raise DamagedDicom("a length leads out of the file")
         return where
 
     def tell(self) -> int:
@@ -210,7 +210,7 @@ def _parse(pieces: _Pieces, syntax: str) -> tuple[Dataset, list[tuple[int, int]]
         return None
     offset, length = at[0]
     if (length == _UNDEFINED) == (syntax in _NATIVE):
-        raise Damaged("pixels that do not fit the transfer syntax")
+        raise DamagedDicom("pixels that do not fit the transfer syntax")
     if length != _UNDEFINED:
         return dataset, [(offset, length)]
     pieces.seek(offset)
@@ -230,23 +230,25 @@ def _fragments(pieces: _Pieces) -> list[tuple[int, int]]:
         if tag == b"\xfe\xff\xdd\xe0":
             return found[1:]
         if tag != b"\xfe\xff\x00\xe0":
-            raise Damaged("a fragment of pixels is not there")
+            raise DamagedDicom("a fragment of pixels is not there")
         found.append((pieces.tell(), length))
         pieces.seek(length, 1)
 
 
-def _header(path: Path, syntax: str, dataset: Dataset, parts: Sequence[tuple[int, int]]) -> Header:
+def _header(
+    path: Path, syntax: str, dataset: Dataset, parts: Sequence[tuple[int, int]]
+) -> DicomHeader:
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     frames = int(dataset.get("NumberOfFrames") or 1)
     allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
     if min(rows, columns, frames) < 1 or allocated not in (8, 16, 32):
-        raise Damaged(f"{rows}×{columns}×{frames} pixels of {allocated} bits")
+        raise DamagedDicom(f"{rows}×{columns}×{frames} pixels of {allocated} bits")
     if not 1 <= bits <= allocated or int(dataset.get("HighBit", bits - 1)) != bits - 1:
-        raise Damaged(f"{bits} of {allocated} bits")
+        raise DamagedDicom(f"{bits} of {allocated} bits")
     letter = "i" if int(dataset.get("PixelRepresentation", 0)) else "u"
     order = ">" if syntax == _BIG else "<"
     modality = str(dataset.get("Modality") or "").strip()
-    header = Header(
+    header = DicomHeader(
         path,
         re.sub("[^0-9A-Za-z.]", "?", str(dataset.get("SeriesInstanceUID") or "")),
         modality if re.fullmatch("[A-Z]{2,8}", modality) else "",
@@ -263,9 +265,9 @@ def _header(path: Path, syntax: str, dataset: Dataset, parts: Sequence[tuple[int
     )
     wanted = header.frame_bytes * header.numbers * frames
     if header.native and parts[0][1] < wanted:
-        raise Damaged(f"{wanted - parts[0][1]} bytes of pixels missing")
+        raise DamagedDicom(f"{wanted - parts[0][1]} bytes of pixels missing")
     if not header.native and (len(parts) < frames or (frames > 1 and len(parts) != frames)):
-        raise Damaged(f"{len(parts)} fragments for {frames} frames")
+        raise DamagedDicom(f"{len(parts)} fragments for {frames} frames")
     return header._replace(slices=_slices(dataset, frames))
 
 
@@ -276,12 +278,12 @@ def _thickness_mm(dataset: Dataset) -> float:
     try:
         places = [dataset, *(part for group in (*frames, *shared) for part in _macros(group))]
         given = _numbers(places, "SliceThickness", 1)
-    except (Damaged, TypeError, ValueError):
+    except (DamagedDicom, TypeError, ValueError):
         return 0.0
     return max(given[0], 0.0) if given else 0.0
 
 
-def _slices(dataset: Dataset, frames: int) -> tuple[Slice, ...]:
+def _slices(dataset: Dataset, frames: int) -> tuple[DicomSlice, ...]:
     """Return the frames, described by the file itself or by its functional groups."""
     if "PerFrameFunctionalGroupsSequence" not in dataset:
         alike = _slice(0, [dataset])
@@ -291,7 +293,7 @@ def _slices(dataset: Dataset, frames: int) -> tuple[Slice, ...]:
     shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]
     groups = list(dataset.PerFrameFunctionalGroupsSequence)
     if len(groups) != frames:
-        raise Damaged(f"{len(groups)} descriptions of {frames} frames")
+        raise DamagedDicom(f"{len(groups)} descriptions of {frames} frames")
     return tuple(
         _slice(number, [item for part in (group, *shared) for item in _macros(part)])
         for number, group in enumerate(groups)
@@ -307,10 +309,10 @@ def _macros(group: Dataset) -> list[Dataset]:
     return [group[name][0] for name in names if group.get(name)]
 
 
-def _slice(number: int, places: Sequence[Dataset]) -> Slice:
+def _slice(number: int, places: Sequence[Dataset]) -> DicomSlice:
     slope = _numbers(places, "RescaleSlope", 1) or (1.0,)
     intercept = _numbers(places, "RescaleIntercept", 1) or (0.0,)
-    return Slice(
+    return DicomSlice(
         number,
         _numbers(places, "ImagePositionPatient", 3),
         _numbers(places, "ImageOrientationPatient", 6),
@@ -329,6 +331,6 @@ def _numbers(places: Sequence[Dataset], keyword: str, count: int) -> tuple[float
         given = list(value) if isinstance(value, (pydicom.multival.MultiValue, list)) else [value]
         numbers = tuple(float(one) for one in given)
         if len(numbers) != count or not all(math.isfinite(one) for one in numbers):
-            raise Damaged(f"{keyword} is not {count} numbers")
+            raise DamagedDicom(f"{keyword} is not {count} numbers")
         return numbers
     return None

@@ -16,7 +16,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
-from pancseg.scans.dicom.header import Damaged, Header
+from pancseg.scans.dicom.header import DamagedDicom, DicomHeader
 from pancseg.system.native_output import quiet_library
 
 _RLE = "1.2.840.10008.1.2.5"
@@ -24,7 +24,7 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 """Second bytes of JPEG and JPEG-LS markers that begin a frame, and tell its size."""
 
 
-def stored_pixels(header: Header, frame: int, scratch: Path) -> NDArray[Any]:
+def stored_pixels(header: DicomHeader, frame: int, scratch: Path) -> NDArray[Any]:
     """Return one frame, ``(rows, columns)``, in the machine's byte order.
 
     Args:
@@ -41,7 +41,7 @@ def stored_pixels(header: Header, frame: int, scratch: Path) -> NDArray[Any]:
         offset = header.parts[0][0] + frame * header.frame_bytes
         flat = np.fromfile(header.file, header.stored, count, offset=offset)
         if len(flat) != count:
-            raise Damaged("cut off")
+            raise DamagedDicom("cut off")
         pixels = flat.reshape(header.rows, header.columns)
     else:
         pixels = _unpacked(header, frame, scratch)
@@ -49,41 +49,41 @@ def stored_pixels(header: Header, frame: int, scratch: Path) -> NDArray[Any]:
     if unused := header.stored.itemsize * 8 - header.bits:  # overlays may be kept there
         used: NDArray[Any] = (pixels << unused) >> unused
         if not header.native and used.dtype.kind == "u" and (used != pixels).any():
-            raise Damaged(f"packed pixels of more than {header.bits} bits")
+            raise DamagedDicom(f"packed pixels of more than {header.bits} bits")
         return used
     return pixels
 
 
-def _unpacked(header: Header, frame: int, scratch: Path) -> NDArray[Any]:
+def _unpacked(header: DicomHeader, frame: int, scratch: Path) -> NDArray[Any]:
     alone = len(header.slices) == 1
     packed = b"".join(_part(header, i) for i in (range(len(header.parts)) if alone else [frame]))
     allocated = header.stored.itemsize * 8
     if header.syntax != _RLE:
         found = _codestream(packed)
         if found is None or found[:2] != (header.rows, header.columns):
-            raise Damaged("packed pixels of another size")
+            raise DamagedDicom("packed pixels of another size")
         if found[2] > allocated or found[3] != 1:  # GDCM would write beyond its memory
-            raise Damaged(f"packed pixels of {found[3]} × {found[2]} bits, not {allocated}")
+            raise DamagedDicom(f"packed pixels of {found[3]} × {found[2]} bits, not {allocated}")
     _write_clean(header, packed, scratch)
     try:
         with quiet_library():
             image = sitk.ReadImage(str(scratch), imageIO="GDCMImageIO")
     except RuntimeError as error:
-        raise Damaged("pixels that cannot be unpacked") from error
+        raise DamagedDicom("pixels that cannot be unpacked") from error
     pixels: NDArray[Any] = sitk.GetArrayFromImage(image)
     if pixels.size != header.rows * header.columns or pixels.dtype.kind not in "iu":
-        raise Damaged("packed pixels of another size")
+        raise DamagedDicom("packed pixels of another size")
     return pixels.reshape(header.rows, header.columns)
 
 
-def _part(header: Header, index: int) -> bytes:
+def _part(header: DicomHeader, index: int) -> bytes:
     offset, length = header.parts[index]
     with header.file.open("rb") as file:
         file.seek(offset)
         return file.read(length)
 
 
-def _write_clean(header: Header, packed: bytes, path: Path) -> None:
+def _write_clean(header: DicomHeader, packed: bytes, path: Path) -> None:
     """Write the packed frame with nothing but what it takes to unpack it."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage

@@ -21,7 +21,7 @@ from pancseg.scans.dicom.detect import (
     is_of_series,
     may_hold_image,
 )
-from pancseg.scans.dicom.header import Damaged, Header, Slice, read_header
+from pancseg.scans.dicom.header import DamagedDicom, DicomHeader, DicomSlice, read_header
 from pancseg.scans.dicom.pixels import stored_pixels
 from pancseg.scans.voxel_stream import OVERHEAD_BYTES, not_finite
 from pancseg.system.memory_file import scratch_file
@@ -46,9 +46,9 @@ class SeriesSize(NamedTuple):
     read_bytes: int
 
 
-class _Place(NamedTuple):
-    header: Header
-    slice: Slice
+class _SlicePlace(NamedTuple):
+    header: DicomHeader
+    slice: DicomSlice
 
 
 def size_of_series(folder: Path, series_uid: str | None) -> SeriesSize:
@@ -63,7 +63,7 @@ def size_of_series(folder: Path, series_uid: str | None) -> SeriesSize:
     """
     entries = sorted(folder.iterdir())
     files = [entry for entry in entries if entry.is_file() and not entry.name.startswith(".")]
-    fits: Iterator[Header] = (
+    fits: Iterator[DicomHeader] = (
         header
         for file in files
         if (header := _header_or_none(file)) and header.series_uid.endswith(series_uid or "")
@@ -96,12 +96,12 @@ def read_series(folder: Path, series_uid: str | None) -> sitk.Image:
     """
     entries = sorted(folder.iterdir())
     headers = _chosen(_series_in(entries), series_uid, entries)
-    return _read([_Place(header, part) for header in headers for part in header.slices])
+    return _read([_SlicePlace(header, part) for header in headers for part in header.slices])
 
 
 def _chosen(
-    series: dict[str, list[Header]], series_uid: str | None, entries: Sequence[Path]
-) -> list[Header]:
+    series: dict[str, list[DicomHeader]], series_uid: str | None, entries: Sequence[Path]
+) -> list[DicomHeader]:
     if not series:
         raise _no_series(entries)
     chosen = [uid for uid in series if series_uid is None or uid.endswith(series_uid)]
@@ -119,7 +119,7 @@ def _chosen(
     return series[chosen[0]]
 
 
-def _series_in(entries: Sequence[Path]) -> dict[str, list[Header]]:
+def _series_in(entries: Sequence[Path]) -> dict[str, list[DicomHeader]]:
     """Return the headers of all images by their series.
 
     Hidden files, dose reports, segmentations and other objects that lie beside a series are not
@@ -128,14 +128,14 @@ def _series_in(entries: Sequence[Path]) -> dict[str, list[Header]]:
     Raises:
         UnusableCase: ``unreadable``, when some slice is damaged.
     """
-    series: dict[str, list[Header]] = {}
+    series: dict[str, list[DicomHeader]] = {}
     damaged = images = 0
     for entry in entries:
         if not is_of_series(entry):
             continue
         try:
             header = read_header(entry) if is_dicom(entry) else None
-        except Damaged:
+        except DamagedDicom:
             damaged += 1
             continue
         if header:
@@ -150,10 +150,10 @@ def _series_in(entries: Sequence[Path]) -> dict[str, list[Header]]:
     return series
 
 
-def _header_or_none(file: Path) -> Header | None:
+def _header_or_none(file: Path) -> DicomHeader | None:
     try:
         return read_header(file) if may_hold_image(file) else None
-    except Damaged:
+    except DamagedDicom:
         return None
 
 
@@ -166,13 +166,13 @@ def _no_series(entries: Sequence[Path]) -> UnusableCase:
     )
 
 
-def _size(headers: Sequence[Header]) -> str:
+def _size(headers: Sequence[DicomHeader]) -> str:
     """Return columns × rows × slices of a series."""
     count = sum(len(header.slices) for header in headers)
     return f"{headers[0].columns}×{headers[0].rows}×{count}"
 
 
-def _read(places: list[_Place]) -> sitk.Image:
+def _read(places: list[_SlicePlace]) -> sitk.Image:
     for place in places:
         _check_pixels(place.header)
     _check_alike(places)
@@ -192,14 +192,14 @@ def _read(places: list[_Place]) -> sitk.Image:
     return image
 
 
-def _check_pixels(header: Header) -> None:
+def _check_pixels(header: DicomHeader) -> None:
     if header.numbers != 1:
         raise UnusableCase("not_scalar", f"the image has {header.numbers} numbers per pixel, not 1")
     if header.modality not in ("", "CT", "OT"):
         raise UnusableCase("not_hu", f"the DICOM images are of modality {header.modality}, not CT")
 
 
-def _check_alike(places: Sequence[_Place]) -> None:
+def _check_alike(places: Sequence[_SlicePlace]) -> None:
     """Refuse slices that are not of one stack."""
     headers = {id(place.header): place.header for place in places}.values()
     sizes = sorted({(h.columns, h.rows) for h in headers})
@@ -220,7 +220,7 @@ def _check_alike(places: Sequence[_Place]) -> None:
             )
 
 
-def _geometry_of(places: Sequence[_Place]) -> tuple[Points, tuple[float, float], Points]:
+def _geometry_of(places: Sequence[_SlicePlace]) -> tuple[Points, tuple[float, float], Points]:
     """Return the axes x, y, z (rows of a matrix), the pixels' spacing, all positions.
 
     Raises:
@@ -275,7 +275,7 @@ def _even_gap(positions_mm: Points) -> float:
     return float(np.linalg.norm(positions_mm[-1] - positions_mm[0])) / len(gaps)
 
 
-def _pixels(places: Sequence[_Place]) -> sitk.Image:
+def _pixels(places: Sequence[_SlicePlace]) -> sitk.Image:
     """Return all slices in HU, in the smallest of int16, int32, float32 that holds them."""
     first = places[0].header
     kind = _kind([(p.header, p.slice) for p in places])
@@ -287,7 +287,7 @@ def _pixels(places: Sequence[_Place]) -> sitk.Image:
         for target, (header, place) in zip(values, places, strict=True):
             try:
                 stored = stored_pixels(header, place.frame, scratch)
-            except Damaged as error:
+            except DamagedDicom as error:
                 raise UnusableCase(
                     "unreadable",
                     f"the DICOM series of {len(places)} slices cannot be read: a slice has {error}",
@@ -304,7 +304,7 @@ def _pixels(places: Sequence[_Place]) -> sitk.Image:
     return image
 
 
-def _kind(places: Sequence[tuple[Header, Slice]]) -> np.dtype[Any]:
+def _kind(places: Sequence[tuple[DicomHeader, DicomSlice]]) -> np.dtype[Any]:
     """Return the smallest type that holds every value that these slices can have.
 
     Raises:

@@ -30,7 +30,7 @@ _MM = {1: 1000.0, 3: 0.001}
 """Length of a NIfTI unit in mm: metre and micrometre; everything else is mm."""
 
 
-class _Header(NamedTuple):
+class _NiftiHeader(NamedTuple):
     length: int
     order: str
     dims: tuple[int, ...]
@@ -87,7 +87,7 @@ def _beginning(file: BinaryIO, packed: bool) -> bytes:
     return bytes(target[:done])
 
 
-def _header(data: bytes) -> _Header:
+def _header(data: bytes) -> _NiftiHeader:
     """Unpack what is needed of the header."""
     for order in "<>":
         try:
@@ -100,31 +100,31 @@ def _header(data: bytes) -> _Header:
     raise UnusableCase("unreadable", "the file is not a whole NIfTI file (damaged or truncated)")
 
 
-def _nifti_1(order: str, data: bytes) -> _Header:
+def _nifti_1(order: str, data: bytes) -> _NiftiHeader:
     def get(form: str, at: int) -> tuple[Any, ...]:
         return struct.unpack_from(order + form, data, at)
 
     code, bits = get("hh", 70)
     offset, slope, intercept = get("fff", 108)
-    return _Header(
+    return _NiftiHeader(
         348, order, get("8h", 40), code, bits, get("8f", 76), offset, slope, intercept,
         get("B", 123)[0], get("hh", 252), get("6f", 256), get("12f", 280),
     )  # fmt: skip
 
 
-def _nifti_2(order: str, data: bytes) -> _Header:
+def _nifti_2(order: str, data: bytes) -> _NiftiHeader:
     def get(form: str, at: int) -> tuple[Any, ...]:
         return struct.unpack_from(order + form, data, at)
 
     code, bits = get("hh", 12)
     offset, slope, intercept = get("qdd", 168)
-    return _Header(
+    return _NiftiHeader(
         540, order, get("8q", 16), code, bits, get("8d", 104), offset, slope, intercept,
         get("i", 500)[0], get("ii", 344), get("6d", 352), get("12d", 400),
     )  # fmt: skip
 
 
-def _stored(header: _Header) -> np.dtype[Any]:
+def _stored(header: _NiftiHeader) -> np.dtype[Any]:
     if what := _SEVERAL_NUMBERS.get(header.code):
         raise UnusableCase("not_scalar", f"the image has {what} voxels, not 1 number each")
     if (kind := _KINDS.get(header.code)) is None:
@@ -139,7 +139,7 @@ def _stored(header: _Header) -> np.dtype[Any]:
     return stored
 
 
-def _offset(header: _Header) -> int:
+def _offset(header: _NiftiHeader) -> int:
     """Return where the voxels begin, after header and extensions."""
     least = header.length
     offset = header.offset
@@ -154,7 +154,7 @@ def _offset(header: _Header) -> int:
     return int(offset)
 
 
-def _scale(header: _Header) -> tuple[float, float]:
+def _scale(header: _NiftiHeader) -> tuple[float, float]:
     """Return slope and intercept; a slope of 0 or NaN means none, as in NIfTI's own library."""
     if header.slope == 0 or math.isnan(header.slope):
         return 1.0, 0.0
@@ -166,7 +166,7 @@ def _scale(header: _Header) -> tuple[float, float]:
     return header.slope, header.intercept
 
 
-def _grids(header: _Header) -> tuple[NDArray[np.float64], ...]:
+def _grids(header: _NiftiHeader) -> tuple[NDArray[np.float64], ...]:
     """Return the geometries that the header declares, qform and sform, in LPS and mm.
 
     Raises:
@@ -191,7 +191,7 @@ def _grids(header: _Header) -> tuple[NDArray[np.float64], ...]:
     return tuple(np.diag([-mm, -mm, mm]) @ grid for grid in grids)
 
 
-def _of_quaternion(header: _Header) -> NDArray[np.float64]:
+def _of_quaternion(header: _NiftiHeader) -> NDArray[np.float64]:
     """Return the qform as the NIfTI standard defines it (method 2)."""
     b, c, d, *shift = (float(value) for value in header.quatern)
     rest = 1.0 - (b * b + c * c + d * d)

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from pancseg.segmentation.engines.openvino_import import openvino
 from pancseg.segmentation.engines.openvino_import import operations as ops
-from pancseg.segmentation.networks.graph import Graph, Step
+from pancseg.segmentation.networks.graph import GraphStep, NetworkGraph
 
 Node = Any
 """``openvino.Node``: an operation's output, ``(N, C, H, W)``."""
 
 
 def openvino_graph(
-    graph: Graph, weights: Mapping[str, NDArray[Any]], shape: tuple[int, int, int, int]
+    graph: NetworkGraph, weights: Mapping[str, NDArray[Any]], shape: tuple[int, int, int, int]
 ) -> openvino.Model:
     """Return a model from slices ``(N, 1, H, W)`` float32 to probabilities of that shape.
 
@@ -53,13 +53,13 @@ def _plus_bias(own: Mapping[str, NDArray[np.float32]], y: Node) -> Node:
     return ops.add(y, _per_channel(own["bias"])) if "bias" in own else y
 
 
-def _convolution(step: Step, own: Mapping[str, NDArray[np.float32]], x: Node) -> Node:
+def _convolution(step: GraphStep, own: Mapping[str, NDArray[np.float32]], x: Node) -> Node:
     stride, padding, dilation = (step.settings[k] for k in ("stride", "padding", "dilation"))
     weight = ops.constant(own["weight"])
     return _plus_bias(own, ops.convolution(x, weight, stride, padding, padding, dilation))
 
 
-def _transposed(step: Step, own: Mapping[str, NDArray[np.float32]], x: Node) -> Node:
+def _transposed(step: GraphStep, own: Mapping[str, NDArray[np.float32]], x: Node) -> Node:
     stride, padding = step.settings["stride"], step.settings["padding"]
     y = ops.convolution_backprop_data(
         x, ops.constant(own["weight"]), stride, pads_begin=padding, pads_end=padding
@@ -67,13 +67,13 @@ def _transposed(step: Step, own: Mapping[str, NDArray[np.float32]], x: Node) -> 
     return _plus_bias(own, y)
 
 
-def _batch_norm(step: Step, own: Mapping[str, NDArray[np.float32]], x: Node) -> Node:
+def _batch_norm(step: GraphStep, own: Mapping[str, NDArray[np.float32]], x: Node) -> Node:
     scale = own["weight"] / np.sqrt(own["running_var"] + np.float32(step.settings["eps"]))
     scaled = ops.multiply(x, _per_channel(scale))
     return ops.add(scaled, _per_channel(own["bias"] - own["running_mean"] * scale))
 
 
-def _max_pool(step: Step, x: Node) -> Node:
+def _max_pool(step: GraphStep, x: Node) -> Node:
     size, stride = ([step.settings[k]] * 2 for k in ("size", "stride"))
     return ops.max_pool(x, stride, [1, 1], [0, 0], [0, 0], size).output(0)
 

@@ -11,7 +11,7 @@ import json
 from typing import Any, NamedTuple
 
 
-class Step(NamedTuple):
+class GraphStep(NamedTuple):
     """One operation on tensors ``(N, C, H, W)``.
 
     Attributes:
@@ -28,7 +28,7 @@ class Step(NamedTuple):
     settings: dict[str, Any]
 
 
-class Graph(NamedTuple):
+class NetworkGraph(NamedTuple):
     """A network in evaluation mode, from slices in 0..1 to logits.
 
     Attributes:
@@ -37,7 +37,7 @@ class Graph(NamedTuple):
     """
 
     weights: dict[str, tuple[int, ...]]
-    steps: tuple[Step, ...]
+    steps: tuple[GraphStep, ...]
 
     def to_json(self) -> str:
         """Return the graph as JSON, one step per line."""
@@ -45,10 +45,12 @@ class Graph(NamedTuple):
         return "[\n" + ",\n".join(rows) + "\n]\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Graph:
+    def from_json(cls, text: str) -> NetworkGraph:
         """Read what :meth:`to_json` wrote."""
         weights, *steps = json.loads(text)
         return cls(
             {name: tuple(shape) for name, shape in weights.items()},
-            tuple(Step(name, op, tuple(inputs), settings) for name, op, inputs, settings in steps),
+            tuple(
+                GraphStep(name, op, tuple(inputs), settings) for name, op, inputs, settings in steps
+            ),
         )

@@ -11,13 +11,13 @@ import torch
 from torch import fx, nn
 
 from pancseg.segmentation.networks import NETWORKS
-from pancseg.segmentation.networks.graph import Graph, Step
+from pancseg.segmentation.networks.graph import GraphStep, NetworkGraph
 
 Described = tuple[str, dict[str, Any]]
 """An operation and its settings."""
 
 
-def trace(network: str) -> Graph:
+def trace(network: str) -> NetworkGraph:
     """Return the graph of a network, a key of ``NETWORKS``.
 
     Raises:
@@ -27,7 +27,7 @@ def trace(network: str) -> Graph:
     shapes = {name: tuple(weight.shape) for name, weight in module.state_dict().items()}
     traced = fx.symbolic_trace(module)
     layers = dict(traced.named_modules())
-    steps: list[Step] = []
+    steps: list[GraphStep] = []
     names: dict[fx.Node, str] = {}
     for node in traced.graph.nodes:
         if node.op == "output":
@@ -44,8 +44,8 @@ def trace(network: str) -> Graph:
             names[node] = inputs[0]
         else:
             names[node] = node.name
-            steps.append(Step(node.name, described[0], inputs, described[1]))
-    return Graph(shapes, tuple(steps))
+            steps.append(GraphStep(node.name, described[0], inputs, described[1]))
+    return NetworkGraph(shapes, tuple(steps))
 
 
 def _known(table: dict[Any, Any], key: Any) -> Any:

@@ -27,7 +27,7 @@ from pancseg.scans.reading import read_scan
 from pancseg.segmentation.checkpoint import Preprocessing
 from pancseg.segmentation.preprocess import SliceGrid
 from pancseg.system.whole_files import whole_files, write_whole
-from pancseg.training.data.pairs import Pair
+from pancseg.training.data.pairs import TrainingPair
 
 SLICES_AT_ONCE = 16
 _OTHER_FILES = 512
@@ -53,7 +53,7 @@ class CachedScan:
 
 
 def build_cache(
-    pairs: list[Pair],
+    pairs: list[TrainingPair],
     folder: Path,
     preprocessing: Preprocessing,
     report: Callable[[str], None] = lambda patient: None,
@@ -89,7 +89,7 @@ def build_cache(
     return found
 
 
-def read_pair(pair: Pair, axes: str = CANONICAL) -> tuple[sitk.Image, sitk.Image]:
+def read_pair(pair: TrainingPair, axes: str = CANONICAL) -> tuple[sitk.Image, sitk.Image]:
     """Read a CT and its mask (0, 1), both with the given axes.
 
     Raises:
@@ -102,7 +102,7 @@ def read_pair(pair: Pair, axes: str = CANONICAL) -> tuple[sitk.Image, sitk.Image
     return orient(image, axes), orient(region, axes)
 
 
-def _cached(pair: Pair, folder: Path, preprocessing: Preprocessing) -> CachedScan:
+def _cached(pair: TrainingPair, folder: Path, preprocessing: Preprocessing) -> CachedScan:
     voxels_path, about_path = (folder / f"{pair.name}{s}" for s in (".npy", ".json"))
     sources = {
         "version": CACHE_VERSION,
@@ -127,7 +127,7 @@ def _cached(pair: Pair, folder: Path, preprocessing: Preprocessing) -> CachedSca
     return CachedScan(pair.patient, mapped, np.array(about["labelled"]), about["sha256"])
 
 
-def _converted(pair: Pair, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+def _converted(pair: TrainingPair, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     image, mask = read_pair(pair, preprocessing.orientation)
     hu, inside = voxel_array(image), voxel_array(mask)
     x_mm, y_mm, _ = image.GetSpacing()

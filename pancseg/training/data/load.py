@@ -11,7 +11,7 @@ from pathlib import Path
 from pancseg.segmentation.checkpoint import Preprocessing
 from pancseg.training.data.cache import CachedScan, build_cache
 from pancseg.training.data.labelled_slice import LabelledSlice
-from pancseg.training.data.pairs import Pair, manifest_pairs, msd_pairs, msd_provenance
+from pancseg.training.data.pairs import TrainingPair, manifest_pairs, msd_pairs, msd_provenance
 from pancseg.training.data.slice_set import SliceSet, load_slice_set
 from pancseg.training.data.slices import patients_of, read_slices
 from pancseg.training.data.split import Split, read_split, split_patients
@@ -45,7 +45,7 @@ class TrainingData:
     preprocessing: Preprocessing
     provenance: dict[str, str]
     split: Split
-    pairs: Sequence[Pair] = ()
+    pairs: Sequence[TrainingPair] = ()
     slice_set: SliceSet | None = None
 
     def fingerprint(self) -> str:

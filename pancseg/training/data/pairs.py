@@ -18,7 +18,7 @@ ALL_LABELS = Labels(None)
 
 
 @dataclass(frozen=True)
-class Pair:
+class TrainingPair:
     """One CT and its mask.
 
     Attributes:
@@ -38,7 +38,7 @@ class Pair:
     series_uid: str | None = None
 
 
-def msd_pairs(folder: Path) -> list[Pair]:
+def msd_pairs(folder: Path) -> list[TrainingPair]:
     """Return the labelled cases of an MSD folder: what ``dataset.json`` lists as training.
 
     Raises:
@@ -52,7 +52,9 @@ def msd_pairs(folder: Path) -> list[Pair]:
             ["dataset.json does not list 'training' cases with 'image' and 'label' each"]
         ) from error
     names = [stem_of(image) for image, _ in entries]
-    pairs = [Pair(n, n, *entry, ALL_LABELS) for n, entry in zip(names, entries, strict=True)]
+    pairs = [
+        TrainingPair(n, n, *entry, ALL_LABELS) for n, entry in zip(names, entries, strict=True)
+    ]
     problems = [
         f"{pair.name}: the {kind} that dataset.json lists does not exist; unpack the data again"
         for pair in pairs
@@ -62,7 +64,7 @@ def msd_pairs(folder: Path) -> list[Pair]:
     return _checked(pairs, problems)
 
 
-def manifest_pairs(path: Path) -> list[Pair]:
+def manifest_pairs(path: Path) -> list[TrainingPair]:
     """Return the scans of a manifest (``patient_id``, ``image``, ``mask``, and what else it knows).
 
     Raises:
@@ -86,11 +88,13 @@ def msd_provenance(folder: Path) -> dict[str, str]:
     }
 
 
-def _pair(case: Case, mask: Path) -> Pair:
-    return Pair(case.patient_id, case.scan_name, case.image, mask, case.mask_label, case.series_uid)
+def _pair(case: Case, mask: Path) -> TrainingPair:
+    return TrainingPair(
+        case.patient_id, case.scan_name, case.image, mask, case.mask_label, case.series_uid
+    )
 
 
-def _checked(pairs: list[Pair], problems: list[str]) -> list[Pair]:
+def _checked(pairs: list[TrainingPair], problems: list[str]) -> list[TrainingPair]:
     counts = Counter(pair.name for pair in pairs)
     problems += [
         f"{name}: listed {count} times; training takes one region of each scan"
