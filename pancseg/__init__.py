@@ -1,3 +1,119 @@
-"""pancseg: from portal-venous abdominal CT to pancreas masks to a table of radiomics features."""
+"""pancseg: from portal-venous abdominal CT to pancreas masks to a table of radiomics features.
+
+The names below are the public interface; they are imported when they are first used, so that
+``import pancseg`` is quick and imports neither torch nor SimpleITK.
+
+>>> import pancseg
+>>> scan = pancseg.read_scan("scan.nii.gz")  # doctest: +SKIP
+>>> mask = pancseg.load_segmenter().segment(scan)  # doctest: +SKIP
+>>> row = pancseg.measure(scan, mask)  # doctest: +SKIP
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pancseg.cohort.case import Case
+    from pancseg.cohort.discovery import read_cohort
+    from pancseg.errors import CohortError, RunRefused, RunStopped, UnusableCase
+    from pancseg.evaluation.evaluate import evaluate_masks
+    from pancseg.features.extract import extract_features
+    from pancseg.features.settings import FeatureSettings, load_feature_settings, preset_names
+    from pancseg.modelling.fit import fit_model
+    from pancseg.modelling.predict import predict
+    from pancseg.modelling.saved_model import load_model
+    from pancseg.pipeline.cohort import check_cohort, extract_cohort, run_cohort, segment_cohort
+    from pancseg.pipeline.measure import measure
+    from pancseg.pipeline.result_table import results_table
+    from pancseg.processing.row import CaseResult
+    from pancseg.quality.limits import QualityLimits
+    from pancseg.quality.verdict import judge_region, judge_scan
+    from pancseg.running.options import RunOptions
+    from pancseg.scans.reading import preview_scan, read_scan
+    from pancseg.scans.writing import write_scan
+    from pancseg.segmentation.networks.monet import MoNet
+    from pancseg.segmentation.segmenter import Segmenter, load_segmenter
+    from pancseg.tables.format import TableFormat
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "cohort.case": ("Case",),
+    "cohort.discovery": ("read_cohort",),
+    "errors": ("CohortError", "RunRefused", "RunStopped", "UnusableCase"),
+    "evaluation.evaluate": ("evaluate_masks",),
+    "features.extract": ("extract_features",),
+    "features.settings": ("FeatureSettings", "load_feature_settings", "preset_names"),
+    "modelling.fit": ("fit_model",),
+    "modelling.predict": ("predict",),
+    "modelling.saved_model": ("load_model",),
+    "pipeline.cohort": ("check_cohort", "extract_cohort", "run_cohort", "segment_cohort"),
+    "pipeline.measure": ("measure",),
+    "pipeline.result_table": ("results_table",),
+    "processing.row": ("CaseResult",),
+    "quality.limits": ("QualityLimits",),
+    "quality.verdict": ("judge_region", "judge_scan"),
+    "running.options": ("RunOptions",),
+    "scans.reading": ("preview_scan", "read_scan"),
+    "scans.writing": ("write_scan",),
+    "segmentation.networks.monet": ("MoNet",),
+    "segmentation.segmenter": ("Segmenter", "load_segmenter"),
+    "tables.format": ("TableFormat",),
+}
+"""Module → the public names that it defines."""
+
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Case",
+    "CaseResult",
+    "CohortError",
+    "FeatureSettings",
+    "MoNet",
+    "QualityLimits",
+    "RunOptions",
+    "RunRefused",
+    "RunStopped",
+    "Segmenter",
+    "TableFormat",
+    "UnusableCase",
+    "check_cohort",
+    "evaluate_masks",
+    "extract_cohort",
+    "extract_features",
+    "fit_model",
+    "judge_region",
+    "judge_scan",
+    "load_feature_settings",
+    "load_model",
+    "load_segmenter",
+    "measure",
+    "predict",
+    "preset_names",
+    "preview_scan",
+    "read_cohort",
+    "read_scan",
+    "results_table",
+    "run_cohort",
+    "segment_cohort",
+    "write_scan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _packages():
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_packages()})
+
+
+def _packages() -> set[str]:
+    return {module.name for module in iter_modules(__path__) if not module.name.startswith("_")}

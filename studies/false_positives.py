@@ -15,7 +15,8 @@ import SimpleITK as sitk
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import on_grid_of, orient
 from pancseg.scans.reading import read_scan
-from pancseg.segmentation.checkpoint import DEFAULT, load_checkpoint
+from pancseg.segmentation import DEFAULT_WEIGHTS
+from pancseg.segmentation.checkpoint import load_checkpoint
 from pancseg.segmentation.overlap import dice
 from pancseg.segmentation.postprocess import one_organ
 from pancseg.segmentation.segmenter import Segmenter
@@ -69,4 +70,4 @@ def main(data: Path, weights: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:] or [DEFAULT])
+    main(Path(sys.argv[1]), sys.argv[2:] or [DEFAULT_WEIGHTS])

@@ -17,8 +17,8 @@ import nncf
 import numpy as np
 from numpy.typing import NDArray
 
-from pancseg.segmentation import engines
-from pancseg.segmentation.checkpoint import DEFAULT, Checkpoint, load_checkpoint
+from pancseg.segmentation import DEFAULT_WEIGHTS, engines
+from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines.openvino_cpu import in_turn, openvino_engine
 from pancseg.segmentation.engines.openvino_graph import openvino_graph
 from pancseg.segmentation.engines.openvino_import import openvino
@@ -87,7 +87,7 @@ def mean_of(scores: dict[tuple[str, str], PatientDice], what: str) -> float:
     return float(np.mean([s.dice for (w, _), s in scores.items() if w == what and s.slices]))
 
 
-def main(data: Path, weights: str = DEFAULT) -> None:
+def main(data: Path, weights: str = DEFAULT_WEIGHTS) -> None:
     """Print speed and Dice of both arithmetics."""
     checkpoint, threads = load_checkpoint(weights), available_cores()
     kinds = {"fp32": openvino_engine, "int8": Int8(calibration_of(data, checkpoint))}

@@ -126,14 +126,14 @@ def segment(
         options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
     )
     tell_of_names(cohort, hiding, quiet)
-    from pancseg.pipeline.cohort_run import segment_cohort
+    from pancseg.pipeline.cohort_run import run_plan
     from pancseg.processing.plan import ProcessingPlan
 
     work = ProcessingPlan(
         "segment", None, weights, engine, precision, uncertainty=uncertainty, limits=limits
     )
     with run_errors(), progress(len(cases), quiet) as report:
-        outcomes = segment_cohort(cases, out, work, report, options, started=tell_engine(quiet))
+        outcomes = run_plan(cases, out, work, report, options, started=tell_engine(quiet))
     _tell_duplicates(outcomes)
     finish(outcomes, out / "masks.csv", quiet, log=out / "run.jsonl")
 
@@ -174,12 +174,12 @@ def extract(
         options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
     )
     tell_of_names(cohort, hiding, quiet)
-    from pancseg.pipeline.cohort_run import run_cohort
+    from pancseg.pipeline.cohort_run import run_plan
     from pancseg.processing.plan import ProcessingPlan
 
     work = ProcessingPlan("extract", settings, keep_failed=keep_failed)
     with run_errors(), progress(len(cases), quiet) as report:
-        outcomes = run_cohort(cases, out, work, report, options, style)
+        outcomes = run_plan(cases, out, work, report, options, style)
     _tell_duplicates(outcomes)
     finish(outcomes, out / f"features.{style.kind}", quiet, log=out / "run.jsonl")
 
@@ -228,7 +228,7 @@ def run(
         options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
     )
     tell_of_names(cohort, hiding, quiet)
-    from pancseg.pipeline.cohort_run import run_cohort
+    from pancseg.pipeline.cohort_run import run_plan
     from pancseg.processing.plan import ProcessingPlan
 
     work = ProcessingPlan(
@@ -241,7 +241,7 @@ def run(
         uncertainty=uncertainty,
     )
     with run_errors(), progress(len(cases), quiet) as report:
-        outcomes = run_cohort(cases, out, work, report, options, style, started=tell_engine(quiet))
+        outcomes = run_plan(cases, out, work, report, options, style, started=tell_engine(quiet))
     _tell_duplicates(outcomes)
     finish(outcomes, out / f"features.{style.kind}", quiet, log=out / "run.jsonl")
 
@@ -270,12 +270,12 @@ def demo(
         with output_errors():
             manifest = synthetic.make_cohort(out, patients)
     cases = read_cases(manifest, out)
-    from pancseg.pipeline.cohort_run import run_cohort
+    from pancseg.pipeline.cohort_run import run_plan
     from pancseg.processing.plan import ProcessingPlan
 
     work = ProcessingPlan("run", settings, "monet_phantom", engine, precision)
     with run_errors(), progress(len(cases), quiet) as report:
-        outcomes = run_cohort(cases, out, work, report, options, started=tell_engine(quiet))
+        outcomes = run_plan(cases, out, work, report, options, started=tell_engine(quiet))
     if not quiet:
         say(synthetic.summary(outcomes, out), sys.stdout)
     finish(outcomes, out / "features.csv", quiet, log=out / "run.jsonl")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import pandas as pd
 from pancseg.evaluation import markdown, tables
 from pancseg.evaluation.boxplot import dice_plot
 from pancseg.evaluation.page import page
-from pancseg.evaluation.pairing import MaskPair
+from pancseg.evaluation.pairing import MaskPair, find_pairs
 from pancseg.evaluation.scores import MaskScore, score_pairs
 from pancseg.system.whole_files import check_writable, write_whole
 
@@ -37,7 +38,7 @@ class Evaluation(NamedTuple):
 def evaluate(
     pairs: Sequence[MaskPair],
     models: Sequence[str],
-    out: Path,
+    out: Path | None,
     *,
     label: int | None = None,
     report: Callable[[MaskScore], None] = lambda score: None,
@@ -47,7 +48,7 @@ def evaluate(
     Args:
         pairs: of :func:`pancseg.evaluation.pairing.find_pairs`.
         models: their models' names, in the order in which they are to be listed and compared.
-        out: output folder, made if need be. It gets ``cases.csv``, ``summary.csv``,
+        out: output folder, made if need be; None writes nothing. It gets ``cases.csv``, ``summary.csv``,
             ``comparisons.csv``, ``table2.csv``, ``table2.md``, ``evaluation.md`` and ``dice.png``,
             each whole or not at all, after all cases are measured.
         label: the region's label in all masks; without it, everything that is not zero.
@@ -60,7 +61,8 @@ def evaluate(
         ValueError: no reference mask has the label; nothing is written.
         OSError: the output cannot be written.
     """
-    check_writable(out)
+    if out is not None:
+        check_writable(out)
     scores = []
     for score in score_pairs(pairs, label):
         scores.append(score)
@@ -72,8 +74,48 @@ def evaluate(
             "name another --label"
         )
     found = _tabulate(scores, models)
-    write_whole({out / name: content for name, content in _files(found, label).items()})
+    if out is not None:
+        write_whole({out / name: content for name, content in _files(found, label).items()})
     return found
+
+
+def evaluate_masks(
+    predictions: Mapping[str, str | os.PathLike[str]] | str | os.PathLike[str],
+    reference: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    label: int | None = None,
+    report: Callable[[MaskScore], None] = lambda score: None,
+) -> Evaluation:
+    """Compare folders of masks with reference masks: Dice, HD95, surface Dice, volume.
+
+    Masks are paired by file name (``<case id>.nii.gz``); one that is missing on either side is
+    listed.
+
+    Args:
+        predictions: a folder of masks, or model name → folder for several.
+        reference: the folder of reference masks.
+        out: folder for the tables, a report and a plot; None writes nothing.
+        label: the region's label in all masks; by default everything that is not zero.
+        report: called with each score as soon as it is there.
+
+    Returns:
+        Scores per case, summaries with 95 % intervals and comparisons of models.
+
+    Raises:
+        ValueError: a folder without masks, or no reference mask has the label.
+        OSError: a folder cannot be read, or the output cannot be written.
+
+    Example:
+        >>> found = evaluate_masks({"MoNet": "masks"}, "references")  # doctest: +SKIP
+        >>> found.summary  # doctest: +SKIP
+    """
+    if isinstance(predictions, str | os.PathLike):
+        predictions = {"prediction": predictions}
+    folders = {name: Path(folder) for name, folder in predictions.items()}
+    pairs = find_pairs(folders, Path(reference))
+    where = Path(out) if out is not None else None
+    return evaluate(pairs, list(folders), where, label=label, report=report)
 
 
 def _tabulate(scores: list[MaskScore], models: Sequence[str]) -> Evaluation:

@@ -1,1 +1,3 @@
 """CT and mask → radiomics features: one row per region."""
+
+DEFAULT_PRESET = "pancreas_ct"

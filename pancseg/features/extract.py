@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import SimpleITK as sitk
 
+from pancseg.features import DEFAULT_PRESET
 from pancseg.features.result import FeatureResult
-from pancseg.features.settings import DEFAULT_PRESET, FeatureSettings, load_feature_settings
+from pancseg.features.settings import FeatureSettings, as_feature_settings
+from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_mask, as_scan
 from pancseg.scans.geometry import on_grid_of, slice_spacing_mm
 
 Parameters = dict[str, Any]
@@ -46,21 +48,27 @@ used: SciPy and pyradiomics are more than all the rest of a process that only wr
 
 
 def extract_features(
-    scan: sitk.Image,
-    mask: sitk.Image,
+    scan: VolumeLike,
+    mask: VolumeLike,
     settings: FeatureSettings | str | Path = DEFAULT_PRESET,
     *,
     label: int | str | None = None,
+    **geometry: Unpack[ArrayGeometry],
 ) -> dict[str, float]:
-    """Compute the features of one region of one scan.
+    """Compute the features of one region of one scan, without judging scan or region.
+
+    :func:`pancseg.measure` judges them too, and leaves empty what the table leaves empty.
 
     Args:
-        scan: a 3-D volume in HU.
-        mask: labels in the same space; re-ordered when its axes run otherwise.
+        scan: a 3-D volume in HU: a path, a ``SimpleITK.Image``, a nibabel image, or an array
+            ``(z, y, x)`` with ``spacing``.
+        mask: labels in the same space, given in the same ways; re-ordered when its axes run
+            otherwise. An array of the scan's shape is on the scan's grid.
         settings: a preset's name, a pyradiomics parameter file, or loaded settings.
         label: which label of the mask, or an expression such as ``ring(1,2;5mm)``
             (:func:`pancseg.cohort.roi.parse_roi`); by default the label that the settings name,
-            or else the only one there is, or 1 and 2 (pancreas and tumour) together.
+            or else the only one in the mask, or 1 and 2 (pancreas and tumour) together.
+        geometry: ``spacing``, ``origin`` and ``direction`` where the scan is an array.
 
     Returns:
         pyradiomics's feature names and values, in pyradiomics's order; NaN where a feature has no
@@ -69,15 +77,26 @@ def extract_features(
     Raises:
         UnusableCase: ``empty_mask``, ``no_label``, ``several_labels``, ``not_labels``,
             ``empty_region``, ``geometry``, ``not_hu``, ``too_small``, ``not_flat``,
-            ``fine_grid``, ``resegmented`` or ``many_levels``.
+            ``fine_grid``, ``resegmented`` or ``many_levels``; or scan or mask cannot be read.
         ValueError: ``label`` is not an expression.
+
+    Example:
+        >>> import numpy as np
+        >>> from pancseg import extract_features
+        >>> scan = np.random.default_rng(0).normal(60, 20, (20, 30, 30)).astype(np.float32)
+        >>> mask = np.zeros(scan.shape, np.uint8)
+        >>> mask[5:15, 10:20, 10:20] = 1
+        >>> row = extract_features(scan, mask, "pyradiomics_default", spacing=(1, 1, 1))
+        >>> round(row["original_shape_VoxelVolume"])
+        1000
     """
-    if not isinstance(settings, FeatureSettings):
-        settings = load_feature_settings(settings)
     from pancseg.features.regions import region_of
 
-    region = region_of(mask, label if label is not None else settings.label, scan).image
-    return compute_features(scan, region, settings).values
+    settings = as_feature_settings(settings)
+    image = as_scan(scan, **geometry)
+    labels = as_mask(mask, image)
+    region = region_of(labels, label if label is not None else settings.label, image).image
+    return compute_features(image, region, settings).values
 
 
 def compute_features(

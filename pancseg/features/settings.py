@@ -10,10 +10,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError, field_serializer
 
+from pancseg.features import DEFAULT_PRESET
 from pancseg.quality.limits import QualityLimits
 from pancseg.system.yaml_file import Yaml12Loader
-
-DEFAULT_PRESET = "pancreas_ct"
 
 
 class _Frozen(BaseModel):
@@ -96,6 +95,13 @@ class _Additions(_Frozen):
     thick_slices: ThickSlices | None = None
     ibsi: dict[str, Any] = {}
     quality: QualityLimits = QualityLimits()
+
+
+def as_feature_settings(settings: FeatureSettings | str | Path) -> FeatureSettings:
+    """Return settings that are loaded: themselves, or those of a preset's name or a file."""
+    if isinstance(settings, FeatureSettings):
+        return settings
+    return load_feature_settings(settings)
 
 
 def preset_folder() -> Path:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ import skops.io.exceptions
 from pancseg.modelling.validation.nested_cv import FittedModel
 
 FORMAT = 2
+MODEL_FILE = "model.skops"
 TRUSTED = [
     "pancseg.modelling.estimators.combat.ComBat",
     "pancseg.modelling.estimators.cox.CoxElasticNet",
@@ -77,6 +80,29 @@ def model_bytes(saved: SavedModel) -> bytes:
     }
     content = {"format": FORMAT, "kind": saved.kind, "models": models, "facts": saved.facts}
     return _reproducible(skops.io.dumps(content))
+
+
+def load_model(path: str | os.PathLike[str], *, trust_model: bool = False) -> SavedModel:
+    """Load a fitted model for :func:`pancseg.predict`.
+
+    Args:
+        path: the folder that :func:`pancseg.fit_model` wrote, or its ``model.skops``.
+        trust_model: load forests too, which can crash scikit-learn when forged; only for models
+            from people whom you trust.
+
+    Raises:
+        ValueError: no model there, a type that is not trusted, or another format.
+        OSError: the file cannot be read.
+
+    Example:
+        >>> model = load_model("survival")  # doctest: +SKIP
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / MODEL_FILE
+    if not file.is_file():
+        raise ValueError(f"there is no {MODEL_FILE}; give the folder that fitting a model wrote")
+    return read_model(file.read_bytes(), trust_model)
 
 
 def read_model(content: bytes, trust_trees: bool = False) -> SavedModel:

@@ -37,56 +37,45 @@ def _silent(said: object) -> None:
     """Say nothing."""
 
 
-def segment_cohort(
+def run_plan(  # noqa: PLR0913  what, where, how, and who is told
     cases: Sequence[Case],
     out: Path,
-    work: ProcessingPlan,
-    report: Report = _silent,
-    options: RunOptions = DEFAULT,
-    *,
-    started: Started = _silent,
-) -> list[CaseResult]:
-    """Segment every case; write masks, ``masks.csv`` and ``provenance.json``.
-
-    Args:
-        cases: the cohort.
-        out: output folder, made if need be.
-        work: with command ``segment`` and the weights.
-        report: called with each outcome as soon as it is there.
-        options: where and how.
-        started: called with what the network is run by, before the first case.
-
-    Returns:
-        One outcome per case, in the order of the cases. Their values stay on the disk, in the
-        output folder, until they are asked for.
-
-    Raises:
-        Refusal: the work cannot be done as it is asked for, or another run writes into this folder.
-        OSError: the output cannot be written.
-        Stopped: a strict run met a row that is not usable.
-    """
-    output = RunOutput(out / "masks.csv", work, cases, pseudonyms=options.pseudonyms)
-    return _run(output, options, report, started)
-
-
-def run_cohort(  # noqa: PLR0913
-    cases: Sequence[Case],
-    out: Path,
-    work: ProcessingPlan,
+    plan: ProcessingPlan,
     report: Report = _silent,
     options: RunOptions = DEFAULT,
     style: TableFormat = PLAIN_CSV,
     *,
     started: Started = _silent,
 ) -> list[CaseResult]:
-    """Make the feature table: from masks where a case has one, else by segmenting.
+    """Process every case as planned and write what that makes.
 
-    Without weights a case without a mask fails with ``no_mask``. A scan is read, and segmented,
-    once for all its regions. ``style`` is how the table is written; other arguments, result and
-    errors as for :func:`segment_cohort`.
+    A scan is read, and segmented, once for all its regions. Without weights a case without a mask
+    fails with ``no_mask``.
+
+    Args:
+        cases: the cohort.
+        out: output folder, made if need be. Segmenting alone writes masks, ``masks.csv`` and
+            ``provenance.json``; else the table is ``features.csv`` or ``.parquet``.
+        plan: what is done with every scan.
+        report: called with each result as soon as it is there.
+        options: where and how.
+        style: how a table of features is written.
+        started: called with what runs the network, before the first case.
+
+    Returns:
+        One result per case, in the order of the cases. Their values stay on the disk, in the
+        output folder, until they are asked for.
+
+    Raises:
+        RunRefused: the work cannot be done as it is asked for, or another run writes into this
+            folder.
+        OSError: the output cannot be written.
+        RunStopped: a strict run met a row that is not usable.
     """
-    path = out / f"features.{style.kind}"
-    output = RunOutput(path, work, cases, style, options.pseudonyms)
+    if plan.command == "segment":
+        output = RunOutput(out / "masks.csv", plan, cases, pseudonyms=options.pseudonyms)
+    else:
+        output = RunOutput(out / f"features.{style.kind}", plan, cases, style, options.pseudonyms)
     return _run(output, options, report, started)
 
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pancseg.features.settings import FeatureSettings
-from pancseg.quality.limits import QualityLimits
-
-_LIMITS = QualityLimits()
+from pancseg.quality.limits import DEFAULT_LIMITS, QualityLimits
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,7 @@ class ProcessingPlan:
         precision: of its arithmetic.
         threads: of the network.
         keep_failed: measure features of regions that fail the verdict too.
+        allow_code: accept weights of a network outside pancseg, whose code then runs.
         uncertainty: passes of the network with dropout; 0: not asked.
     """
 
@@ -36,4 +35,5 @@ class ProcessingPlan:
     threads: int = 1
     keep_failed: bool = False
     uncertainty: int = 0
-    limits: QualityLimits = _LIMITS
+    limits: QualityLimits = DEFAULT_LIMITS
+    allow_code: bool = False

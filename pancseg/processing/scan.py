@@ -113,6 +113,21 @@ class ScanProcessor:
         for case, own_or_shared in self._with_masks(task.cases, scan, shared):
             yield case_result(case, partial(self._fill, case=case, scan=scan, mask=own_or_shared))
 
+    def result_of(
+        self, case: Case, scan: Callable[[], sitk.Image], mask: Callable[[], sitk.Image]
+    ) -> CaseResult:
+        """Return the result of a case whose scan and mask are given, not read from its files.
+
+        Args:
+            case: its ids and region.
+            scan: returns the volume.
+            mask: returns the label map; one on another grid is unusable unless the settings
+                correct masks.
+        """
+        judged = Lazy(lambda: self._judged(scan()))
+        drawn = Lazy(lambda: self._given_mask(mask(), judged))
+        return case_result(case, partial(self._fill, case=case, scan=judged, mask=drawn))
+
     def takes_shared(self, case: Case) -> bool:
         """Whether a case's region is one of the mask that the network makes of its scan."""
         named = case.mask_label is not None and self._work.command != "segment"
@@ -143,6 +158,9 @@ class ScanProcessor:
     def _judged_scan(self, case: Case) -> _Scan:
         with timed("read the scan"):
             image = read_scan(case.image, series_uid=case.series_uid)
+        return self._judged(image)
+
+    def _judged(self, image: sitk.Image) -> _Scan:
         with timed("judge"):
             voxels = fingerprint.of_voxels(image) if self._work.command == "check" else ""
             digest, verdict = (
@@ -166,8 +184,14 @@ class ScanProcessor:
         return _Mask(image, source, agreement, is_new=task.ready_mask is None)
 
     def _own_mask(self, path: Path, scan: Lazy[_Scan]) -> _Mask:
-        image, mask = scan.get().image, _read_mask(path)
-        return _Mask(mask if self._corrects_masks else on_grid_of(image, mask), GIVEN)
+        image = scan.get().image  # first: a scan that cannot be read is the reason to name
+        return _Mask(self._on_grid(image, _read_mask(path)), GIVEN)
+
+    def _given_mask(self, mask: sitk.Image, scan: Lazy[_Scan]) -> _Mask:
+        return _Mask(self._on_grid(scan.get().image, mask), GIVEN)
+
+    def _on_grid(self, scan: sitk.Image, mask: sitk.Image) -> sitk.Image:
+        return mask if self._corrects_masks else on_grid_of(scan, mask)
 
     @property
     def _hu(self) -> bool:
@@ -275,7 +299,11 @@ def _loaded(work: ProcessingPlan) -> Segmenter:
 
     assert work.weights is not None
     return load_segmenter(
-        work.weights, threads=work.threads, engine=work.engine, precision=work.precision
+        work.weights,
+        threads=work.threads,
+        engine=work.engine,
+        precision=work.precision,
+        allow_code=work.allow_code,
     )
 
 

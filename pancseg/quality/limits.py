@@ -108,5 +108,8 @@ class QualityLimits(BaseModel):
         return complete
 
 
+DEFAULT_LIMITS = QualityLimits()
+
+
 def _outside(value: float, low: float | None, high: float | None) -> bool:
     return (low is not None and value < low) or (high is not None and value > high)

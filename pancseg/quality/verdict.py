@@ -7,7 +7,7 @@ and features.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import SimpleITK as sitk
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pancseg.errors import UnusableCase
-from pancseg.quality.limits import Grade, LimitRange, QualityLimits
+from pancseg.quality.limits import DEFAULT_LIMITS, Grade, LimitRange, QualityLimits
 from pancseg.reasons import ReasonCode
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.bounding_box import box_of
+from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_mask, as_scan
 from pancseg.scans.dicom.contrast_phase import PORTAL_VENOUS
 from pancseg.scans.geometry import axial_axis, slice_spacing_mm
 from pancseg.scans.reading import phase_hint, slice_thickness_mm
@@ -57,13 +58,20 @@ def can_be_hu(low: float, high: float) -> bool:
     return bool(np.isfinite([low, high]).all()) and low < 0 and high - low >= SMALLEST_RANGE_HU
 
 
-def judge_scan(scan: sitk.Image, limits: QualityLimits, *, hu: bool = True) -> Verdict:
+def judge_scan(
+    scan: VolumeLike,
+    limits: QualityLimits = DEFAULT_LIMITS,
+    *,
+    hu: bool = True,
+    **geometry: Unpack[ArrayGeometry],
+) -> Verdict:
     """Judge units (unless ``hu`` says that they are others), slices and contrast phase of a scan.
 
     Codes ``not_hu`` (also when no value is negative, or all lie within 200 HU), ``thick_slices``
     (too far apart, or by the DICOM series too thick though they overlap) and ``phase``, where the
     DICOM series names another than the portal-venous one.
     """
+    scan = as_scan(scan, **geometry)
     voxels = voxel_array(scan)
     low, high = float(voxels.min()), float(voxels.max())
     slice_mm = slice_spacing_mm(scan)
@@ -89,12 +97,13 @@ def judge_scan(scan: sitk.Image, limits: QualityLimits, *, hu: bool = True) -> V
 
 
 def judge_region(
-    scan: sitk.Image,
-    region: sitk.Image,
-    limits: QualityLimits,
+    scan: VolumeLike,
+    region: VolumeLike,
+    limits: QualityLimits = DEFAULT_LIMITS,
     *,
-    whole_pancreas: bool,
+    whole_pancreas: bool = True,
     ring: bool = False,
+    **geometry: Unpack[ArrayGeometry],
 ) -> Verdict:
     """Judge a region: size, connection, place and the HU in it.
 
@@ -112,6 +121,8 @@ def judge_region(
     Raises:
         UnusableCase: ``empty_mask``.
     """
+    scan = as_scan(scan, **geometry)
+    region = as_mask(region, scan)
     inside = voxel_array(region)
     box = box_of(inside)
     if box is None:

@@ -24,14 +24,14 @@ from pydantic import (
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from pancseg.segmentation import DEFAULT_WEIGHTS
 from pancseg.segmentation.location_prior import CELLS
-from pancseg.segmentation.networks import NETWORKS
+from pancseg.segmentation.networks import NETWORKS, builder_of, is_outside
 from pancseg.segmentation.networks.stored_graphs import graph_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-DEFAULT = "monet_open"
 _KEY = "pancseg"
 _PLACES = "places"
 
@@ -80,7 +80,7 @@ class Checkpoint:
     """A trained network and all that is needed to use it honestly.
 
     Attributes:
-        network: a key of ``NETWORKS``.
+        network: a key of ``NETWORKS``, or ``module:Class``.
         preprocessing: how to prepare a scan.
         provenance: ``data``, ``licence``, ``attribution``, ``intended_use`` of the training.
         weights: the network's state dict as arrays.
@@ -101,7 +101,7 @@ class Checkpoint:
 
     def build(self) -> nn.Module:
         """Return the network with these weights, in evaluation mode."""
-        network = NETWORKS[self.network]()
+        network = builder_of(self.network)()
         network.load_state_dict(self.tensors())
         if self.dropout is not None:
             from pancseg.segmentation.networks.dropout import set_dropout
@@ -164,27 +164,34 @@ def shipped_names() -> list[str]:
     )
 
 
-def load_checkpoint(name_or_path: str | Path = DEFAULT) -> Checkpoint:
+def load_checkpoint(
+    name_or_path: str | Path = DEFAULT_WEIGHTS, *, allow_code: bool = False
+) -> Checkpoint:
     """Load a shipped checkpoint by name, or any pancseg checkpoint by path.
+
+    Args:
+        name_or_path: the checkpoint.
+        allow_code: accept a network outside pancseg (``module:Class``), whose code then runs.
 
     Raises:
         FileNotFoundError: neither a shipped name nor a file.
-        ValueError: not a pancseg checkpoint (says what is wrong).
+        ValueError: not a pancseg checkpoint (says what is wrong), or one that would run code which
+            was not allowed.
     """
     name = str(name_or_path)
     if name in shipped_names():
         resource = files("pancseg.segmentation") / "weights" / f"{name}.safetensors"
         with as_file(resource) as path:
-            return _read(path, name)
+            return _read(path, name, allow_code)
     path = Path(name_or_path)
     if not path.is_file():
         raise FileNotFoundError(
             f"no checkpoint {name!r}; shipped are {', '.join(shipped_names())}, or give a file"
         )
-    return _read(path, "custom")
+    return _read(path, "custom", allow_code)
 
 
-def _read(path: Path, name: str) -> Checkpoint:
+def _read(path: Path, name: str, allow_code: bool) -> Checkpoint:
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
@@ -193,12 +200,17 @@ def _read(path: Path, name: str) -> Checkpoint:
     except (SafetensorError, KeyError, ValidationError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path.name} is not a pancseg checkpoint ({reason})") from error
-    if header.network not in NETWORKS:
+    if header.network not in NETWORKS and not is_outside(header.network):
         raise ValueError(f"{path.name}: unknown network {header.network!r}")
+    if is_outside(header.network) and not allow_code:
+        raise ValueError(
+            f"{path.name}: its network is {header.network}, code outside pancseg, which loading it "
+            "would run; if you trust whoever made the checkpoint, give `allow_code`"
+        )
     places = weights.pop(_PLACES, None)
     if places is not None and places.shape != (CELLS, CELLS):
         raise ValueError(f"{path.name}: the map of places is not {CELLS}×{CELLS}")
-    if graph_of(header.network).weights != {name: w.shape for name, w in weights.items()}:
+    if _shapes_of(header.network) != {name: w.shape for name, w in weights.items()}:
         raise ValueError(f"{path.name}: the weights do not fit network {header.network!r}")
     if not all(np.isfinite(w).all() for w in weights.values()):
         raise ValueError(f"{path.name}: the weights contain values that are not finite")
@@ -212,6 +224,14 @@ def _read(path: Path, name: str) -> Checkpoint:
         name=name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
+
+
+def _shapes_of(network: str) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network's weights."""
+    if not is_outside(network):
+        return graph_of(network).weights
+    state = builder_of(network)().state_dict()
+    return {name: tuple(weight.shape) for name, weight in state.items()}
 
 
 def _single(weight: NDArray[Any]) -> NDArray[Any]:

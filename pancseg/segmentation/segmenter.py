@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import SimpleITK as sitk
@@ -13,14 +15,15 @@ from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
 from pancseg.scans.arrays import image_like, voxel_array
+from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_scan
 from pancseg.scans.geometry import on_grid_of, orient
-from pancseg.segmentation import engines
-from pancseg.segmentation.checkpoint import DEFAULT, Checkpoint, load_checkpoint
-from pancseg.segmentation.engines import AUTO
+from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_WEIGHTS, engines
+from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.location_prior import look
 from pancseg.segmentation.postprocess import one_organ
 from pancseg.segmentation.preprocess import SliceGrid
 from pancseg.segmentation.slice_search import LEAST_HEIGHT_MM, search, step_for
+from pancseg.system.progress import track
 from pancseg.system.threads import available_cores
 from pancseg.system.timing import Stopwatch, timed
 
@@ -30,13 +33,26 @@ THRESHOLD = 0.5
 
 
 class Segmenter:
-    """Delineates the pancreas, tumour included. Loaded once, used for a whole cohort.
+    """Delineates the pancreas, tumour included. Load it once and use it for a whole cohort.
+
+    Several threads may share one: their scans take turns. It can be pickled (the network is loaded
+    again where it is unpickled), but it does not survive a fork: use ``spawn``, or load one in each
+    process.
 
     Attributes:
         checkpoint: the weights in use, with their provenance.
         engine: what runs the network, a key of ``ENGINES``.
         precision: of the network's arithmetic.
         threads: CPU threads of the network.
+
+    Example:
+        >>> from pancseg import load_segmenter
+        >>> from pancseg.phantom import make_phantom
+        >>> scan = make_phantom(3, size=(96, 96, 32), spacing_mm=(3.6, 3.6, 6.0)).image
+        >>> segmenter = load_segmenter("monet_phantom", threads=1)
+        >>> mask = segmenter.segment(scan)
+        >>> mask.GetSize() == scan.GetSize()
+        True
     """
 
     def __init__(
@@ -44,8 +60,8 @@ class Segmenter:
         checkpoint: Checkpoint,
         *,
         threads: int,
-        engine: str = AUTO,
-        precision: str = "fp32",
+        engine: str = DEFAULT_ENGINE,
+        precision: str = DEFAULT_PRECISION,
         least_height_mm: float = LEAST_HEIGHT_MM,
     ) -> None:
         """Load the network.
@@ -62,42 +78,129 @@ class Segmenter:
             ValueError: unknown engine or precision, or this machine lacks what it needs.
         """
         self.checkpoint = checkpoint
-        self.engine = engines.pick(engine)
+        self.engine = engines.pick(engine, network=checkpoint.network)
         self.precision = precision
         self.threads = threads
         self._least_height_mm = least_height_mm
         self._at_once = engines.slices_at_once(self.engine, threads)
-        with timed("load the network"):
-            self._probabilities = engines.build(checkpoint, threads, self.engine, precision)
+        self._load()
 
-    def segment(self, scan: sitk.Image) -> sitk.Image:
+    def _load(self) -> None:
+        with timed("load the network"):
+            self._network = engines.build(
+                self.checkpoint, self.threads, self.engine, self.precision
+            )
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    def __repr__(self) -> str:
+        """Name the weights, and what runs them.
+
+        >>> from pancseg import load_segmenter
+        >>> load_segmenter("monet_phantom", engine="torch", threads=1)
+        Segmenter('monet_phantom', engine='torch', precision='fp32', threads=1)
+        """
+        how = f"engine={self.engine!r}, precision={self.precision!r}, threads={self.threads}"
+        return f"Segmenter({self.checkpoint.name!r}, {how})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what a process cannot give to another: the loaded network and its lock."""
+        own = ("_network", "_lock", "_process")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Load the network again."""
+        self.__dict__.update(state)
+        self._load()
+
+    def segment(self, scan: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> sitk.Image:
         """Return the pancreas of one scan.
 
         Slices go through the network a few at a time. Beyond the scan (and a copy of it where its
-        axes run otherwise) a few bytes per voxel are held, however many slices there are.
+        axes run otherwise) a few bytes per voxel are held, whatever the number of slices.
 
         Args:
-            scan: a 3-D CT in HU, any orientation and spacing.
+            scan: a 3-D CT in HU, any orientation and spacing: a path, a ``SimpleITK.Image``, a
+                nibabel image, or an array ``(z, y, x)`` with ``spacing``.
+            geometry: ``spacing``, ``origin`` and ``direction`` of an array.
 
         Returns:
             uint8 mask (0, 1) with the scan's size, spacing, origin and direction.
 
         Raises:
-            UnusableCase: ``no_pancreas``, when no voxel reaches a probability of 0.5.
+            UnusableCase: ``no_pancreas``, when no voxel reaches a probability of 0.5; or the scan
+                cannot be read.
+            RuntimeError: this process was forked from the one that loaded the network.
         """
-        oriented = orient(scan, self.checkpoint.preprocessing.orientation)
+        image = as_scan(scan, **geometry)
+        del scan
+        oriented = orient(image, self.checkpoint.preprocessing.orientation)
         mask = image_like(self.found(oriented).view(np.uint8), oriented)
         del oriented  # of 2,000 slices it is a gigabyte
         with timed("keep one component"):
             found = voxel_array(mask).view(np.bool_)
-            organ = one_organ(found, float(np.prod(scan.GetSpacing())) / 1000)
+            organ = one_organ(found, float(np.prod(image.GetSpacing())) / 1000)
         if not organ.any():
             raise UnusableCase(
                 "no_pancreas",
                 f"no pancreas found in {len(found)} slices; "
                 "is it an abdominal CT in HU? Otherwise draw the mask",
             )
-        return on_grid_of(scan, image_like(organ.view(np.uint8), mask))
+        return on_grid_of(image, image_like(organ.view(np.uint8), mask))
+
+    def segment_many(
+        self, scans: Iterable[VolumeLike], *, progress: bool = False
+    ) -> Iterator[sitk.Image | UnusableCase]:
+        """Yield the mask of each scan in turn; an unusable scan does not stop the others.
+
+        Args:
+            scans: each as for :meth:`segment`; they are read one at a time.
+            progress: show a progress bar on standard error.
+
+        Yields:
+            For each scan its mask, or the ``UnusableCase`` that says why there is none.
+
+        Example:
+            >>> from pancseg import UnusableCase, load_segmenter
+            >>> segmenter = load_segmenter("monet_phantom", threads=1)
+            >>> for mask in segmenter.segment_many(["gone.nii.gz"]):
+            ...     if isinstance(mask, UnusableCase):
+            ...         print(mask.code)
+            unreadable
+        """
+        for scan in track(scans, "segmenting", shown=progress):
+            try:
+                yield self.segment(scan)
+            except UnusableCase as unusable:
+                yield unusable
+
+    def probabilities(self, scan: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> sitk.Image:
+        """Return the network's probability of "pancreas" for every voxel of one scan.
+
+        Every slice goes through the network, and nothing is cleaned: :meth:`segment` looks at the
+        slices that it needs, takes what reaches 0.5, and keeps the largest connected component.
+
+        Args:
+            scan: as for :meth:`segment`.
+            geometry: ``spacing``, ``origin`` and ``direction`` of an array.
+
+        Returns:
+            float32 image (0 to 1) with the scan's size, spacing, origin and direction.
+
+        Raises:
+            UnusableCase: the scan cannot be read.
+            RuntimeError: as for :meth:`segment`.
+        """
+        image = as_scan(scan, **geometry)
+        oriented = orient(image, self.checkpoint.preprocessing.orientation)
+        voxels, grid = voxel_array(oriented), self._grid_of(oriented)
+        found = np.zeros(voxels.shape, np.float32)
+        watch = Stopwatch()
+        for first in range(0, len(voxels), self._at_once):
+            batch = slice(first, first + self._at_once)
+            found[batch] = grid.to_scan(self._looked(voxels[batch], grid, watch))
+        watch.tell()
+        return on_grid_of(image, image_like(found, oriented))
 
     def found(self, oriented: sitk.Image) -> NDArray[np.bool_]:
         """Return the voxels ``(z, y, x)`` that reach the threshold, before cleaning.
@@ -105,43 +208,51 @@ class Segmenter:
         Args:
             oriented: a scan with the axes that the checkpoint's preprocessing names.
         """
-        voxels = voxel_array(oriented)
-        x_mm, y_mm, z_mm = oriented.GetSpacing()
-        shape = (voxels.shape[1], voxels.shape[2])
-        grid = SliceGrid.for_slices(shape, (y_mm, x_mm), self.checkpoint.preprocessing)
+        voxels, grid = voxel_array(oriented), self._grid_of(oriented)
         found = np.zeros(voxels.shape, dtype=bool)
         watch = Stopwatch()
 
         def look(wanted: Sequence[int]) -> list[bool]:
             for first in range(0, len(wanted), self._at_once):
                 batch = list(wanted[first : first + self._at_once])
-                found[batch] = self._reaching(voxels[batch], grid, watch)
+                probabilities = self._looked(voxels[batch], grid, watch)
+                with watch.running("resample back"):
+                    found[batch] = grid.reaching(probabilities, THRESHOLD)
             return [bool(found[i].any()) for i in wanted]
 
-        looked_at = search(len(voxels), step_for(z_mm, self._least_height_mm), look)
+        step = step_for(oriented.GetSpacing()[2], self._least_height_mm)
+        looked_at = search(len(voxels), step, look)
         watch.tell()
         log.debug("%d of %d slices went through the network", len(looked_at), len(voxels))
         return found
 
-    def _reaching(
+    def _grid_of(self, oriented: sitk.Image) -> SliceGrid:
+        x_mm, y_mm, _ = oriented.GetSpacing()
+        columns, rows, _ = oriented.GetSize()
+        return SliceGrid.for_slices((rows, columns), (y_mm, x_mm), self.checkpoint.preprocessing)
+
+    def _looked(
         self, slices_hu: NDArray[Any], grid: SliceGrid, watch: Stopwatch
-    ) -> NDArray[np.bool_]:
+    ) -> NDArray[np.float32]:
+        """Return the probabilities ``(n, size, size)`` of slices in HU ``(n, y, x)``."""
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "this Segmenter was loaded before the process was forked, and its network would "
+                "hang; start processes with multiprocessing's 'spawn', or load one in each"
+            )
         with watch.running("prepare slices"):
             slices = grid.to_network(slices_hu)
-        with watch.running("network"):
-            probabilities = look(
-                self.checkpoint.places, self._probabilities, slices, grid.shown_columns
-            )
-        with watch.running("resample back"):
-            return grid.reaching(probabilities, THRESHOLD)
+        with watch.running("network"), self._lock:  # the requests of an engine are shared
+            return look(self.checkpoint.places, self._network, slices, grid.shown_columns)
 
 
 def load_segmenter(
-    weights: str | Path = DEFAULT,
+    weights: str | Path = DEFAULT_WEIGHTS,
     *,
     threads: int | None = None,
-    engine: str = AUTO,
-    precision: str = "fp32",
+    engine: str = DEFAULT_ENGINE,
+    precision: str = DEFAULT_PRECISION,
+    allow_code: bool = False,
 ) -> Segmenter:
     """Load a segmenter.
 
@@ -150,13 +261,19 @@ def load_segmenter(
         threads: CPU threads of the network; all cores by default.
         engine: what runs the network: ``auto`` takes a GPU, else OpenVINO, else torch.
         precision: ``bf16`` is faster where the CPU or GPU has it, and changes some voxels.
+        allow_code: load a checkpoint whose network is a class outside pancseg, which runs that
+            module's code; only for checkpoints from people whom you trust.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`load_checkpoint`; ValueError also when this
             machine lacks what the engine or the precision needs.
+
+    Example:
+        >>> load_segmenter("monet_phantom", engine="torch", threads=1).checkpoint.network
+        'monet'
     """
     with timed("read the weights"):
-        checkpoint = load_checkpoint(weights)
+        checkpoint = load_checkpoint(weights, allow_code=allow_code)
     return Segmenter(
         checkpoint, threads=threads or available_cores(), engine=engine, precision=precision
     )

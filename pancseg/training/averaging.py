@@ -62,7 +62,7 @@ def mean_of(paths: Sequence[Path]) -> Checkpoint:
     Args:
         paths: at least one; whole numbers (counters) are the last one's.
     """
-    found = [load_checkpoint(str(path)) for path in paths]
+    found = [load_checkpoint(str(path), allow_code=True) for path in paths]  # of this run
     newest = found[-1]
     weights = {}
     for name, last in newest.weights.items():

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, weights_of
 from pancseg.segmentation.location_prior import Map
+from pancseg.segmentation.networks import is_outside
 from pancseg.system.whole_files import write_whole
 from pancseg.training.averaging import KeepLastEpochs, write_mean
 from pancseg.training.batch_norm import recompute, typical
@@ -146,7 +147,7 @@ def train(
     seed_everything(recipe.seed, verbose=False)
     module = SliceSegmentation(recipe, len(order), _patients(data), hardware)
     if recipe.init_from:
-        module.network.load_state_dict(load_checkpoint(recipe.init_from).tensors())
+        module.network.load_state_dict(_first_weights(recipe, recipe.init_from).tensors())
     elif recipe.head_start:
         start_head(module.network, recipe.head_start)
 
@@ -200,12 +201,17 @@ def check(recipe: Recipe, hardware: Hardware) -> None:
     """
     check_hardware(hardware)
     if recipe.init_from:
-        first = load_checkpoint(recipe.init_from)
+        first = _first_weights(recipe, recipe.init_from)
         if first.network != recipe.network:
             raise ValueError(
                 f"init_from: these are weights of {first.network}, and the recipe trains "
                 f"{recipe.network}"
             )
+
+
+def _first_weights(recipe: Recipe, init_from: str) -> Checkpoint:
+    """Load the checkpoint to begin with; a recipe that names code outside pancseg allows it."""
+    return load_checkpoint(init_from, allow_code=is_outside(recipe.network))
 
 
 def _check_share(draws: int, devices: int, batch_size: int) -> None:

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from pancseg.segmentation.networks import NETWORKS
+from pancseg.segmentation.networks import builder_of
 from pancseg.segmentation.networks.dropout import set_dropout
 from pancseg.training.data.labelled_slice import UNKNOWN
 from pancseg.training.hardware import DEFAULT_HARDWARE, Hardware, layout
@@ -45,7 +45,7 @@ class SliceSegmentation(LightningModule):
         hardware: Hardware = DEFAULT_HARDWARE,
     ) -> None:
         super().__init__()
-        self.network = NETWORKS[recipe.network]()
+        self.network = builder_of(recipe.network)()
         if recipe.dropout is not None:
             set_dropout(self.network, recipe.dropout)
         self._layout = layout(hardware)

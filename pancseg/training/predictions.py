@@ -57,7 +57,7 @@ def check_free(run: Path) -> None:
             )
 
 
-def write_predictions(
+def write_predictions(  # noqa: PLR0913
     weights: str | Path,
     data: TrainingData,
     source: Path,
@@ -65,6 +65,7 @@ def write_predictions(
     *,
     hardware: Hardware,
     report: Callable[[str], None] = lambda patient: None,
+    allow_code: bool = False,
 ) -> None:
     """Write ``predictions/<name>.nii.gz`` and ``references/<name>.nii.gz`` to the run folder.
 
@@ -80,6 +81,7 @@ def write_predictions(
         run: the run folder.
         hardware: whose threads, and GPU if there is one, run the network.
         report: called with each name when its masks are there.
+        allow_code: accept a network outside pancseg, whose code then runs.
 
     Raises:
         ValueError: as :func:`check_free`, or the sources are not what they were any more.
@@ -89,7 +91,7 @@ def write_predictions(
     references, predictions = (run / folder for folder in FOLDERS)
     names = validation_names(data)
     made_by = predictions / _MADE_BY
-    checkpoint = load_checkpoint(weights)
+    checkpoint = load_checkpoint(weights, allow_code=allow_code)
     stamp = [f"{checkpoint.sha256} {data.fingerprint()}", *names]
     before = made_by.read_text(encoding="utf-8").splitlines() if made_by.is_file() else []
     if before[:1] != stamp[:1]:
@@ -100,7 +102,8 @@ def write_predictions(
     if before != stamp:
         write_whole({made_by: ("\n".join(stamp) + "\n").encode()})
     todo = [name for name in names if not (predictions / f"{name}.nii.gz").exists()]
-    engine, threads = engines.pick(gpu=on_gpu(hardware)), hardware.threads
+    engine = engines.pick(gpu=on_gpu(hardware), network=checkpoint.network)
+    threads = hardware.threads
     masks = (
         _of_stored_slices(
             data.slice_set,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from pancseg.segmentation.checkpoint import Window
-from pancseg.segmentation.networks import NETWORKS
+from pancseg.segmentation.networks import builder_of
 from pancseg.training.yaml_settings import read_settings
 
 
@@ -46,7 +46,7 @@ class Recipe(BaseModel):
     """Everything that decides the outcome of a training, data aside.
 
     Attributes:
-        network: a key of ``NETWORKS``.
+        network: a key of ``NETWORKS``, or ``module:Class`` of a network of your own.
         window_hu: HU clipped to this window, then scaled to 0..1. Slices that were stored with a
             narrower one bring their own.
         size: rows and columns of the network's slices.
@@ -107,8 +107,7 @@ class Recipe(BaseModel):
     @field_validator("network")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in NETWORKS:
-            raise ValueError(f"no network {name!r}; known are {', '.join(NETWORKS)}")
+        builder_of(name)
         return name
 
     @model_validator(mode="after")

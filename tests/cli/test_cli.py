@@ -16,10 +16,10 @@ from conftest import ROOT
 
 from pancseg import __version__
 from pancseg.cli import app
-from pancseg.features.settings import DEFAULT_PRESET
+from pancseg.features import DEFAULT_PRESET
 from pancseg.phantom import Phantom
 from pancseg.scans.writing import write_scan
-from pancseg.segmentation.checkpoint import DEFAULT as DEFAULT_WEIGHTS
+from pancseg.segmentation import DEFAULT_WEIGHTS
 
 pytestmark = pytest.mark.usefixtures("in_process")
 

@@ -18,7 +18,7 @@ from pancseg.cohort.discovery import read_cohort
 from pancseg.cohort.roi import parse_roi
 from pancseg.features.settings import load_feature_settings
 from pancseg.phantom import Phantom
-from pancseg.pipeline.cohort_run import run_cohort, segment_cohort
+from pancseg.pipeline.cohort_run import run_plan
 from pancseg.pipeline.result_table import results_table
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
@@ -114,7 +114,7 @@ def bad_run(
     folder = tmp_path_factory.mktemp("bad")
     cases = read_cohort(make_bad_cohort(folder, phantom))
     told: list[CaseResult] = []
-    outcomes = run_cohort(cases, folder / "out", RUN, told.append, HERE)
+    outcomes = run_plan(cases, folder / "out", RUN, told.append, HERE)
     assert [outcome.case.name for outcome in told] == [o.case.name for o in outcomes]
     return folder / "out", outcomes
 
@@ -208,7 +208,7 @@ def test_the_same_run_again_gives_the_same_bytes(
     good = [outcome.case for outcome in bad_run[1] if outcome.usable]
     tables = []
     for order in (good, good[::-1]):
-        run_cohort(order, tmp_path, RUN, options=HERE)
+        run_plan(order, tmp_path, RUN, options=HERE)
         lines = (tmp_path / "features.csv").read_bytes().split(b"\n")
         tables.append(sorted(lines))
     assert tables[0] == tables[1]
@@ -233,14 +233,14 @@ def test_a_scan_under_two_ids_is_a_warning_on_both(twins: list[Case], tmp_path: 
     tables = []
     for out, workers in (("one", 0), ("two", 2)):
         options = RunOptions(workers=workers, threads=2)
-        outcomes = run_cohort(twins, tmp_path / out, EXTRACT, options=options)
+        outcomes = run_plan(twins, tmp_path / out, EXTRACT, options=options)
         assert [o.reason for o in outcomes] == ["duplicate", "duplicate", "", "unreadable"]
         assert [o.status for o in outcomes] == ["warn", "warn", "pass", "fail"]
         assert outcomes[0].fact == "its scan has the same voxels as that of b"
         tables.append((tmp_path / out / "features.csv").read_bytes())
-    run_cohort(twins[:1], tmp_path / "later", EXTRACT, options=HERE)
+    run_plan(twins[:1], tmp_path / "later", EXTRACT, options=HERE)
     assert b"duplicate" not in (tmp_path / "later" / "features.csv").read_bytes()
-    run_cohort(twins, tmp_path / "later", EXTRACT, options=HERE)
+    run_plan(twins, tmp_path / "later", EXTRACT, options=HERE)
     assert account_of(tmp_path / "later" / "run.jsonl").reused == 1
     tables.append((tmp_path / "later" / "features.csv").read_bytes())
     assert tables[0] == tables[1] == tables[2]
@@ -249,14 +249,14 @@ def test_a_scan_under_two_ids_is_a_warning_on_both(twins: list[Case], tmp_path: 
 
 def test_regions_of_one_scan_are_no_duplicates(twins: list[Case], tmp_path: Path) -> None:
     cases = [twins[0], replace(twins[0], roi="other")]
-    outcomes = run_cohort(cases, tmp_path / "out", EXTRACT, options=HERE)
+    outcomes = run_plan(cases, tmp_path / "out", EXTRACT, options=HERE)
     assert [o.reason for o in outcomes] == ["", ""]
 
 
 def test_the_network_does_not_stand_in_for_another_region(tmp_path: Path, phantom: Phantom) -> None:
     write_scan(phantom.image, tmp_path / "a.nii.gz")
     case = Case("a", tmp_path / "a.nii.gz", roi="tumour")
-    (outcome,) = run_cohort([case], tmp_path / "out", RUN, options=HERE)
+    (outcome,) = run_plan([case], tmp_path / "out", RUN, options=HERE)
     assert (outcome.status, outcome.reason) == ("fail", "no_mask")
 
 
@@ -272,20 +272,20 @@ def test_finished_rows_are_kept_when_a_run_is_stopped(tmp_path: Path, phantom: P
             raise KeyboardInterrupt
 
     out = tmp_path / "out"
-    run_cohort(cases[:1], out, EXTRACT, options=HERE)
+    run_plan(cases[:1], out, EXTRACT, options=HERE)
     before = {name: (out / name).read_bytes() for name in ("features.csv", "provenance.json")}
     with pytest.raises(KeyboardInterrupt):
-        run_cohort(cases, out, EXTRACT, stop, HERE)
+        run_plan(cases, out, EXTRACT, stop, HERE)
     for name, content in before.items():
         assert (out / name).read_bytes() == content
-    run_cohort(cases, out, EXTRACT, options=HERE)
+    run_plan(cases, out, EXTRACT, options=HERE)
     assert account_of(out / "run.jsonl").reused == 2
 
 
 def test_a_scan_without_mask_fails_when_nothing_segments(tmp_path: Path, phantom: Phantom) -> None:
     write_scan(phantom.image, tmp_path / "a.nii.gz")
     case = Case("a", tmp_path / "a.nii.gz")
-    (outcome,) = run_cohort([case], tmp_path / "out", EXTRACT, options=HERE)
+    (outcome,) = run_plan([case], tmp_path / "out", EXTRACT, options=HERE)
     assert (outcome.status, outcome.reason) == ("fail", "no_mask")
 
 
@@ -296,16 +296,16 @@ def test_the_table_keeps_its_provenance_when_masks_are_made_beside_it(
     write_scan(phantom.image, tmp_path / "ct" / "a.nii.gz")
     write_scan(phantom.mask, tmp_path / "m.nii.gz")
     out, cases = tmp_path / "out", [Case("a", tmp_path / "ct" / "a.nii.gz", tmp_path / "m.nii.gz")]
-    run_cohort(cases, out, EXTRACT, options=HERE)
+    run_plan(cases, out, EXTRACT, options=HERE)
     before = (out / "provenance.json").read_bytes()
-    segment_cohort(read_cohort(tmp_path / "ct"), out, SEGMENT, options=HERE)
+    run_plan(read_cohort(tmp_path / "ct"), out, SEGMENT, options=HERE)
     assert (out / "masks.csv").exists()
     assert (out / "provenance.json").read_bytes() == before
 
 
 def test_labels_asked_for_are_written_as_those_measured(tmp_path: Path) -> None:
     case = Case("a", tmp_path / "none.nii.gz", mask_label=parse_roi("1,2"))
-    (outcome,) = run_cohort([case], tmp_path / "out", EXTRACT, options=HERE)
+    (outcome,) = run_plan([case], tmp_path / "out", EXTRACT, options=HERE)
     assert outcome.status == "fail"
     assert results_table([outcome])["qc_mask_label"].tolist() == ["1+2"]
 
@@ -314,7 +314,7 @@ def test_corrected_masks_are_picked_up_between_the_stages(tmp_path: Path, phanto
     """Segment, let somebody edit the mask, extract: the features are those of the edited mask."""
     (tmp_path / "ct").mkdir()
     write_scan(phantom.image, tmp_path / "ct" / "a.nii.gz")
-    segment_cohort(read_cohort(tmp_path / "ct"), tmp_path / "out", SEGMENT, options=HERE)
+    run_plan(read_cohort(tmp_path / "ct"), tmp_path / "out", SEGMENT, options=HERE)
     assert pd.read_csv(tmp_path / "out" / "masks.csv")["qc_status"].tolist() == ["pass"]
     made_by = json.loads((tmp_path / "out" / "masks" / "provenance.json").read_text())
     engine = engines.pick()
@@ -322,7 +322,7 @@ def test_corrected_masks_are_picked_up_between_the_stages(tmp_path: Path, phanto
     assert ("openvino" in made_by["versions"]) == (engine == "openvino")
     write_scan(phantom.mask, tmp_path / "out" / "masks" / "a.nii.gz")
     cases = read_cohort(tmp_path / "ct", tmp_path / "out" / "masks")
-    (outcome,) = run_cohort(cases, tmp_path / "out2", EXTRACT, options=HERE)
+    (outcome,) = run_plan(cases, tmp_path / "out2", EXTRACT, options=HERE)
     assert outcome.values["qc_volume_ml"] == pytest.approx(volume_ml(phantom.mask))
     assert outcome.values["qc_mask_source"] == "given"
 

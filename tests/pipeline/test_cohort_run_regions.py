@@ -14,7 +14,7 @@ from pancseg.cohort.case import Case
 from pancseg.cohort.regions import named_regions, one_per_region
 from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.phantom import Phantom
-from pancseg.pipeline.cohort_run import run_cohort
+from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.options import RunOptions
 from pancseg.scans.arrays import image_like, voxel_array
@@ -92,7 +92,7 @@ def test_rows_come_scan_by_scan_in_the_order_of_the_regions(
     texts = ["pancreas=1,2", "tumour=2", "parenchyma=1", "ring5=ring(1,2;5mm;-300..400HU)"]
     cases = [Case(n, folder / "ct" / f"{n}.nii.gz", folder / "masks" / f"{n}.nii.gz") for n in "ab"]
     rows = one_per_region(cases, named_regions(texts))
-    run_cohort(rows, folder / "out", extract(settings), options=HERE)
+    run_plan(rows, folder / "out", extract(settings), options=HERE)
     assert reads == ["ct/a.nii.gz", "masks/a.nii.gz", "ct/b.nii.gz", "masks/b.nii.gz"]
     frame = pd.read_csv(folder / "out" / "features.csv", keep_default_na=False)
     columns = ["patient_id", "roi", "qc_reasons", "qc_mask_label"]
@@ -120,7 +120,7 @@ def test_a_scan_is_segmented_once_for_all_its_regions(
     texts = ["all=all", "pancreas=1,2", "tumour=2", "ring5=ring(1,2;5mm)"]
     cases = [Case(name, folder / "ct" / f"{name}.nii.gz") for name in "ab"]
     rows = [*one_per_region(cases, named_regions(texts)), Case("b", cases[1].image, roi="spleen")]
-    outcomes = run_cohort(rows, folder / "out", run(settings), options=HERE)
+    outcomes = run_plan(rows, folder / "out", run(settings), options=HERE)
     assert len(segmented) == 2
     assert reads == ["ct/a.nii.gz", "ct/b.nii.gz"]
     written = sorted(path.name for path in (folder / "out" / "masks").iterdir())
@@ -138,7 +138,7 @@ def test_a_scan_that_cannot_be_read_is_tried_once(
     (folder / "ct" / "a.nii.gz").write_text("damaged")
     case = Case("a", folder / "ct" / "a.nii.gz")
     rows = one_per_region([case], named_regions(["x=1", "y=all"]))
-    outcomes = run_cohort(rows, folder / "out", run(settings), options=HERE)
+    outcomes = run_plan(rows, folder / "out", run(settings), options=HERE)
     assert [outcome.reason for outcome in outcomes] == ["unreadable", "unreadable"]
     assert outcomes[0].fact == outcomes[1].fact
     assert reads == ["ct/a.nii.gz"]

@@ -13,7 +13,7 @@ import small_files as small
 from pancseg.cohort.case import Case, is_name
 from pancseg.cohort.discovery import read_cohort
 from pancseg.errors import CohortError, UnusableCase
-from pancseg.pipeline.cohort_run import segment_cohort
+from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.messages import Request
 from pancseg.running.options import RunOptions
@@ -81,7 +81,7 @@ def test_a_table_from_any_program_is_read(name: str, tmp_path: Path) -> None:
 
 
 def segment(folder: Path, case: Case) -> None:
-    segment_cohort(
+    run_plan(
         [case],
         folder / "out",
         ProcessingPlan("segment", None, "monet_phantom"),

@@ -26,7 +26,7 @@ from pancseg import __version__
 from pancseg.cohort.discovery import read_cohort
 from pancseg.errors import RunRefused
 from pancseg.features.settings import load_feature_settings
-from pancseg.pipeline.cohort_run import run_cohort
+from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
 from pancseg.running.executors import dask_cluster as cluster_module
@@ -86,7 +86,7 @@ def at_home(
     cohort: Path, work: ProcessingPlan, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("home") / "out"
-    run_cohort(read_cohort(cohort), out, work, quietly, RunOptions(workers=2))
+    run_plan(read_cohort(cohort), out, work, quietly, RunOptions(workers=2))
     return left_in(out)
 
 
@@ -120,12 +120,12 @@ def test_a_cluster_makes_the_bytes_of_a_run_at_home_and_nothing_stays_there(
     out = Path(os.path.relpath(tmp_path / "out"))
     monkeypatch.chdir(cohort.parent)
     options = RunOptions(scheduler=dask.address)
-    outcomes = run_cohort(cases, out, work, lambda o: seen.append(o.case.name), options)
+    outcomes = run_plan(cases, out, work, lambda o: seen.append(o.case.name), options)
     assert [o.case.name for o in outcomes] == [case.name for case in cases]
     assert sorted(seen) == sorted(case.name for case in cases)
     assert left_in(out) == at_home
     assert dask.grandchildren() == []
-    run_cohort(cases, out, work, quietly, options)
+    run_plan(cases, out, work, quietly, options)
     log = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines()]
     assert sum(record.get("reused", 0) for record in log) == len(cases)
 
@@ -145,7 +145,7 @@ def test_what_a_killed_dask_worker_was_at_is_done_by_the_other_one(
                 psutil.Process(pid).kill()
 
         out, options = tmp_path / "out", RunOptions(scheduler=dask.address)
-        outcomes = run_cohort(read_cohort(cohort), out, work, kill_one_at_work, options)
+        outcomes = run_plan(read_cohort(cohort), out, work, kill_one_at_work, options)
         assert len(killed) == 1
         assert len(client.nthreads()) == 1
     assert {o.status for o in outcomes} <= {"pass", "warn"}
@@ -158,7 +158,7 @@ def test_a_scan_that_fits_into_no_dask_worker_is_a_row(
     small = Dask(tmp_path, "--memory-limit", "500MB")  # the network alone takes more
     try:
         options = RunOptions(scheduler=small.address)
-        outcomes = run_cohort(read_cohort(cohort), tmp_path / "out", work, quietly, options)
+        outcomes = run_plan(read_cohort(cohort), tmp_path / "out", work, quietly, options)
     finally:
         small.close()
     assert {(o.status, o.reason) for o in outcomes} == {("fail", "memory")}
@@ -334,7 +334,7 @@ def test_slurm_jobs_hold_the_settings_and_make_the_same_bytes(
     sbatch(tmp_path / "bin", monkeypatch, does)
     settings = {**SLURM, "jobs": 1, "queue": "long", "account": "lab", "walltime": "04:00:00"}
     options = RunOptions(slurm=settings)
-    run_cohort(read_cohort(cohort), tmp_path / "out", work, quietly, options)
+    run_plan(read_cohort(cohort), tmp_path / "out", work, quietly, options)
     assert left_in(tmp_path / "out") == at_home
     script = copy.read_text()
     for line in ("-p long", "-A lab", "-t 04:00:00", "--cpus-per-task=1", "--mem=4G"):

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from pancseg.cohort.discovery import read_cohort
 from pancseg.features.settings import load_feature_settings
-from pancseg.pipeline.cohort_run import run_cohort
+from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.options import RunOptions
 from pancseg.scans.writing import write_scan
@@ -50,10 +50,10 @@ def test_a_run_stops_and_the_next_one_gives_the_bytes_of_an_undisturbed_one(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sitk, "WriteImage", lambda image, name, **how: Path(name).write_bytes(b""))
         with pytest.raises(OSError, match="disk full"):
-            run_cohort(cases, tmp_path / "out", work, options=HERE)
+            run_plan(cases, tmp_path / "out", work, options=HERE)
     assert list((tmp_path / "out" / "masks").glob("*.nii.gz")) == []
     (tmp_path / "out" / "masks" / f"{cases[0].name}.nii.gz").write_bytes(b"")  # a power cut
     for out in ("out", "other"):
-        assert all(o.usable for o in run_cohort(cases, tmp_path / out, work, options=HERE))
+        assert all(o.usable for o in run_plan(cases, tmp_path / out, work, options=HERE))
     for name in ("features.csv", *(f"masks/{case.name}.nii.gz" for case in cases)):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()

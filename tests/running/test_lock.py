@@ -14,7 +14,7 @@ import pytest
 from pancseg.cohort.discovery import STATE_FOLDER, read_cohort
 from pancseg.errors import RunRefused
 from pancseg.features.settings import load_feature_settings
-from pancseg.pipeline.cohort_run import run_cohort
+from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.lock import locked
 from pancseg.running.options import RunOptions
@@ -45,7 +45,7 @@ def test_a_second_run_starts_no_workers(
     )
     work = ProcessingPlan("extract", load_feature_settings(cohort.parent / "quick.yaml"))
     with locked(tmp_path / STATE_FOLDER), pytest.raises(RunRefused, match="another run is writing"):
-        run_cohort(read_cohort(cohort), tmp_path, work)
+        run_plan(read_cohort(cohort), tmp_path, work)
 
 
 def test_a_run_that_is_refused_leaves_no_folder(cohort: Path, tmp_path: Path) -> None:
@@ -53,12 +53,12 @@ def test_a_run_that_is_refused_leaves_no_folder(cohort: Path, tmp_path: Path) ->
     work = ProcessingPlan("run", settings, "no_such_weights")
     here = RunOptions(workers=0)
     with pytest.raises(RunRefused):
-        run_cohort(read_cohort(cohort), tmp_path / "new" / "out", work, options=here)
+        run_plan(read_cohort(cohort), tmp_path / "new" / "out", work, options=here)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "notes.txt").write_text("mine")
     with pytest.raises(RunRefused):
-        run_cohort(read_cohort(cohort), tmp_path / "old", work, options=here)
+        run_plan(read_cohort(cohort), tmp_path / "old", work, options=here)
     assert [path.name for path in (tmp_path / "old").iterdir()] == ["notes.txt"]
 
 

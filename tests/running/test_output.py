@@ -12,7 +12,7 @@ import pytest
 
 from pancseg.cohort.discovery import read_cohort
 from pancseg.features.settings import load_feature_settings
-from pancseg.pipeline.cohort_run import run_cohort
+from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.options import RunOptions
 
@@ -83,14 +83,14 @@ def test_an_output_that_vanishes_in_the_middle_is_gone_on_with_when_it_is_back(
             out.rename(away)
 
     with pytest.raises(OSError, match="No such file"):
-        run_cohort(cases, out, work, vanish, here)
+        run_plan(cases, out, work, vanish, here)
     assert not (away / "features.csv").exists()
     shutil.rmtree(out, ignore_errors=True)
     away.rename(out)
-    assert all(o.usable for o in run_cohort(cases, out, work, options=here))
+    assert all(o.usable for o in run_plan(cases, out, work, options=here))
     log = (out / "run.jsonl").read_text()
     assert '"reused": 1' in log  # what was finished before is not done again
-    run_cohort(cases, tmp_path / "other", work, options=here)
+    run_plan(cases, tmp_path / "other", work, options=here)
     tables = [(tmp_path / name / "features.csv").read_bytes() for name in ("out", "other")]
     assert tables[0] == tables[1]
 
@@ -107,11 +107,11 @@ def test_scans_that_vanish_in_the_middle_cost_their_rows_until_they_are_back(
             share.rename(away)
 
     here = RunOptions(workers=0)
-    outcomes = run_cohort(cases, tmp_path / "out", work, vanish, here)
+    outcomes = run_plan(cases, tmp_path / "out", work, vanish, here)
     assert [o.reason for o in outcomes] == ["", "unreadable", "unreadable", "unreadable"]
     assert pd.read_csv(tmp_path / "out" / "features.csv")["qc_status"].tolist().count("fail") == 3
     away.rename(share)
     for out in ("out", "other"):
-        assert all(o.usable for o in run_cohort(cases, tmp_path / out, work, options=here))
+        assert all(o.usable for o in run_plan(cases, tmp_path / out, work, options=here))
     tables = [(tmp_path / out / "features.csv").read_bytes() for out in ("out", "other")]
     assert tables[0] == tables[1]

@@ -14,7 +14,7 @@ import pytest
 from pancseg.cohort.case import Case
 from pancseg.cohort.discovery import STATE_FOLDER, read_cohort
 from pancseg.features.settings import load_feature_settings
-from pancseg.pipeline.cohort_run import run_cohort, segment_cohort
+from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
 from pancseg.running import keys
@@ -54,7 +54,7 @@ def run(
     cases: list[Case], out: Path, work: ProcessingPlan, options: RunOptions = HERE
 ) -> tuple[list[CaseResult], set[str]]:
     """Run, and return the outcomes and the names of the scans that were done anew."""
-    outcomes = run_cohort(cases, out, work, lambda outcome: None, options)
+    outcomes = run_plan(cases, out, work, lambda outcome: None, options)
     lines = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines()]
     scans_ = [line for line in lines if line["event"] == "scan"]
     return outcomes, {line["case"] for line in scans_ if line["reused"] < len(line["rows"])}
@@ -289,7 +289,7 @@ def test_segmenting_first_leaves_only_measuring(
 ) -> None:
     apart, whole = tmp_path / "apart", tmp_path / "whole"
     alone = replace(work, command="segment", settings=None)
-    segment_cohort(cases[2:], apart, alone, lambda outcome: None, HERE)
+    run_plan(cases[2:], apart, alone, lambda outcome: None, HERE)
     made = (apart / "masks" / "auto1.nii.gz").stat().st_mtime_ns
     run(cases[2:], apart, work)
     assert (apart / "masks" / "auto1.nii.gz").stat().st_mtime_ns == made

@@ -19,7 +19,7 @@ from pancseg.cohort.regions import one_per_region
 from pancseg.cohort.roi import parse_roi
 from pancseg.errors import RunRefused, RunStopped
 from pancseg.features.settings import load_feature_settings
-from pancseg.pipeline.cohort_run import run_cohort
+from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
 from pancseg.running import keys
@@ -92,7 +92,7 @@ def test_bad_ends_cost_their_own_row_only(
     for number, name in enumerate(BAD):
         cases += [renamed(good[0], name, tmp_path), renamed(good[1], f"good{number}", tmp_path)]
     seen: list[str] = []
-    outcomes = run_cohort(
+    outcomes = run_plan(
         cases,
         tmp_path / "out",
         work,
@@ -121,7 +121,7 @@ def test_a_crash_in_one_region_leaves_the_scans_other_rows(
     monkeypatch.setattr(supervisor, "CHILD", (str(script),))
     regions = {name: parse_roi("1") for name in ("first", "second", "third")}
     cases = one_per_region(with_own_masks(cohort)[:1], regions)
-    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
+    outcomes = run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
     assert [o.reason for o in outcomes if not o.usable] == ["crashed"]
     assert [o.case.roi for o in outcomes if o.usable] == ["first", "third"]
 
@@ -152,14 +152,14 @@ def test_a_crash_after_the_network_made_the_mask_leaves_the_scans_other_rows(
     regions = {name: parse_roi("1") for name in ("first", "second", "third")}
     cases = one_per_region([auto], regions)
     work = replace(work, command="run", weights="monet_phantom")
-    whole = run_cohort(cases, tmp_path / "whole", work, quietly, RunOptions(workers=1))
+    whole = run_plan(cases, tmp_path / "whole", work, quietly, RunOptions(workers=1))
     mask = (tmp_path / "whole" / "masks" / "auto1.nii.gz").read_bytes()
     script = second_measurement_crashes(tmp_path / "child.py")
     monkeypatch.setattr(supervisor, "CHILD", (str(script),))
     for place in ("here", "cluster"):
         if place == "cluster":
             monkeypatch.setattr("pancseg.pipeline.cohort_run.place_for", AsOnACluster)
-        outcomes = run_cohort(cases, tmp_path / place, work, quietly, RunOptions(workers=1))
+        outcomes = run_plan(cases, tmp_path / place, work, quietly, RunOptions(workers=1))
         assert [o.reason for o in outcomes] == ["", "crashed", ""]
         for number in (0, 2):
             assert dict(outcomes[number].values) == dict(whole[number].values)
@@ -215,7 +215,7 @@ def test_new_workers_that_are_killed_while_starting_cost_one_scan_at_most(
     monkeypatch.setattr(supervisor, "WAIT_S", 0.01)
     good = with_own_masks(cohort)
     cases = [renamed(good[0], "segfault", tmp_path), *good]
-    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
+    outcomes = run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
     reasons = ["crashed", *["killed"] * lost, *[""] * (len(good) - lost)]
     assert [o.reason for o in outcomes] == reasons
     assert ("the last of 3 was killed, most likely" in outcomes[1].fact) == bool(lost)
@@ -227,7 +227,7 @@ def test_the_log_tells_what_lost_scans_took(
 ) -> None:
     good = with_own_masks(cohort)
     cases = [good[0], renamed(good[1], "hang", tmp_path), renamed(good[2], "segfault", tmp_path)]
-    run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=1, timeout_s=4))
+    run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=1, timeout_s=4))
     account = account_of(tmp_path / "out" / "run.jsonl")
     assert account.slowest[0][1] == "hang"
     assert 4 <= account.slowest[0][0] < 8
@@ -248,7 +248,7 @@ def test_the_log_counts_both_parts_of_a_scan_with_a_crash_between(
     monkeypatch.setattr(supervisor, "CHILD", (str(script),))
     regions = {name: parse_roi("1") for name in ("first", "second", "third")}
     cases = one_per_region(with_own_masks(cohort)[:1], regions)
-    run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
+    run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
     lines = [json.loads(line) for line in (tmp_path / "out" / "run.jsonl").read_text().splitlines()]
     (scan,) = (line for line in lines if line["event"] == "scan")
     assert scan["seconds"] > 2
@@ -265,11 +265,11 @@ def test_an_exception_beside_the_rows_is_the_outcome_of_those_left(
 
     monkeypatch.setattr(keys, "of_files", broken)
     cases = with_own_masks(cohort)[:2]
-    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=0))
+    outcomes = run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=0))
     assert [(o.status, o.reason) for o in outcomes] == [("error", "KeyError")] * 2
     assert "unexpected KeyError" in outcomes[0].fact
     monkeypatch.undo()
-    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=0))
+    outcomes = run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=0))
     assert all(o.usable for o in outcomes)
 
 
@@ -281,7 +281,7 @@ def test_order_and_values_do_not_depend_on_workers(
     tables = []
     for workers in (0, 1, 2):
         out = tmp_path / str(workers)
-        run_cohort(cases, out, work, quietly, RunOptions(workers=workers))
+        run_plan(cases, out, work, quietly, RunOptions(workers=workers))
         masks = [path.read_bytes() for path in sorted((out / "masks").glob("*.nii.gz"))]
         tables.append([(out / "features.csv").read_bytes(), *masks])
         assert len(masks) == 2
@@ -295,7 +295,7 @@ def test_strict_stops_at_the_first_row_that_is_not_usable(
     cases = [renamed(good[0], "segfault", tmp_path), *good]
     out = tmp_path / "out"
     with pytest.raises(RunStopped):
-        run_cohort(cases, out, work, quietly, RunOptions(workers=1, strict=True))
+        run_plan(cases, out, work, quietly, RunOptions(workers=1, strict=True))
     assert not (out / "features.csv").exists()
     (line,) = [text for text in (out / "run.jsonl").read_text().splitlines() if '"scan"' in text]
     assert json.loads(line)["rows"][0]["reasons"] == "crashed"
@@ -310,7 +310,7 @@ def test_a_worker_that_hangs_while_it_starts_ends_the_run(
     monkeypatch.setattr(supervisor, "START_S", 0.5)
     cases = with_own_masks(cohort)[:1]
     with pytest.raises(RunRefused, match="cannot start: it could not work within"):
-        run_cohort(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
+        run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
 
 
 def test_what_does_not_fit_into_memory_is_refused_with_the_number(
@@ -318,7 +318,7 @@ def test_what_does_not_fit_into_memory_is_refused_with_the_number(
 ) -> None:
     cases = with_own_masks(cohort)[:2]
     options = RunOptions(workers=1, memory_bytes=1_000_000)
-    outcomes = run_cohort(cases, tmp_path / "out", work, quietly, options)
+    outcomes = run_plan(cases, tmp_path / "out", work, quietly, options)
     assert {(o.status, o.reason) for o in outcomes} == {("fail", "memory")}
     assert "needs about 0." in outcomes[0].fact
     assert "0.0 GB may be used" in outcomes[0].fact

@@ -24,7 +24,7 @@ from pancseg.cohort.case import Case
 from pancseg.features.expected_names import feature_names
 from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.phantom import Phantom
-from pancseg.pipeline.cohort_run import run_cohort
+from pancseg.pipeline.cohort_run import run_plan
 from pancseg.pipeline.result_table import results_table
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.quality.limits import QualityLimits
@@ -57,7 +57,7 @@ def run(folder: Path, style: TableFormat, phantom: Phantom, out: str = "out") ->
     image, mask = folder / "secretscan.nrrd", folder / "secretmask.nrrd"
     cases = [Case("01", image, mask), Case("02", folder / "secretother.nrrd", scan_id='é;"1,5"')]
     work = ProcessingPlan("extract", many_filters())
-    outcomes = run_cohort(cases, folder / out, work, options=HERE, style=style)
+    outcomes = run_plan(cases, folder / out, work, options=HERE, style=style)
     assert [o.status for o in outcomes] == ["pass", "fail"]
     return folder / out
 
@@ -223,7 +223,7 @@ def test_hashes_trace_a_row_without_a_path(plain: Path, tmp_path: Path, phantom:
         write_scan(image, tmp_path / f"{name}_scan.nii.gz")
         write_scan(mask, tmp_path / f"{name}_mask.nii.gz")
         case = Case("x", tmp_path / f"{name}_scan.nii.gz", tmp_path / f"{name}_mask.nii.gz")
-        run_cohort([case], tmp_path / name, ProcessingPlan("extract", settings), options=HERE)
+        run_plan([case], tmp_path / name, ProcessingPlan("extract", settings), options=HERE)
         frame = pd.read_csv(tmp_path / name / "features.csv")
         return frame[["image_sha256", "mask_sha256", "settings_sha256"]].iloc[0].tolist()
 
@@ -242,7 +242,7 @@ def test_hashes_trace_a_row_without_a_path(plain: Path, tmp_path: Path, phantom:
 def test_columns_do_not_depend_on_which_rows_failed(tmp_path: Path, plain: Path) -> None:
     cases = [Case(name, tmp_path / "gone.nii.gz") for name in "ab"]
     work = ProcessingPlan("extract", many_filters())
-    outcomes = run_cohort(cases, tmp_path / "out", work, options=HERE)
+    outcomes = run_plan(cases, tmp_path / "out", work, options=HERE)
     assert not any(outcome.usable for outcome in outcomes)
     frame, usual = (pd.read_csv(f / "features.csv", nrows=0) for f in (tmp_path / "out", plain))
     assert list(frame.columns) == list(usual.columns)
@@ -255,7 +255,7 @@ def test_a_table_of_another_kind_does_not_stay(tmp_path: Path) -> None:
     work, cases = ProcessingPlan("extract", many_filters()), [Case("a", tmp_path / "gone.nii.gz")]
     for kind, other in (("csv", "parquet"), ("parquet", "csv"), ("csv", "parquet")):
         style = TableFormat(kind)
-        run_cohort(cases, tmp_path / "out", work, options=HERE, style=style)
+        run_plan(cases, tmp_path / "out", work, options=HERE, style=style)
         assert (tmp_path / "out" / f"features.{kind}").exists()
         assert not (tmp_path / "out" / f"features.{other}").exists()
         described = json.loads((tmp_path / "out" / "datapackage.json").read_text())

@@ -10,11 +10,13 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
+from pancseg.segmentation import DEFAULT_ENGINE as AUTO
 from pancseg.segmentation.checkpoint import Checkpoint
 from pancseg.segmentation.engines.hardware import cpu_has_bf16, has_nvidia_driver
 from pancseg.segmentation.engines.interface import PRECISIONS, Engine, Probabilities
+from pancseg.segmentation.networks import is_outside
+from pancseg.segmentation.networks.stored_graphs import graph_of
 
-AUTO = "auto"
 _LEAST_SLICES, _MOST_SLICES = 8, 32
 
 
@@ -66,17 +68,31 @@ def _gpu_lacks(precision: str) -> str:
     return "a CUDA GPU that torch can use"
 
 
-def pick(engine: str = AUTO, gpu: bool = True) -> str:
+def pick(engine: str = AUTO, gpu: bool = True, network: str = "") -> str:
     """Return the engine that a name stands for: ``auto`` is the GPU, else OpenVINO, else torch.
 
     Args:
         engine: a key of ``ENGINES``, or ``auto``.
         gpu: whether ``auto`` may be a GPU.
+        network: what it is to run; one outside the package that OpenVINO cannot be told of goes to
+            torch.
     """
     if engine != AUTO:
         return engine
     names = ("cuda", "openvino", "torch") if gpu else ("openvino", "torch")
-    return next(name for name in names if not lacks(name))
+    usable = (name for name in names if name != "openvino" or _has_graph(network))
+    return next(name for name in usable if not lacks(name))
+
+
+def _has_graph(network: str) -> bool:
+    """Return whether OpenVINO can run a network; those of the package are stored as graphs."""
+    if not is_outside(network):
+        return True
+    try:
+        graph_of(network)
+    except ValueError:
+        return False
+    return True
 
 
 def slices_at_once(engine: str, threads: int) -> int:

@@ -1,7 +1,8 @@
 """The network registry: ``NETWORKS`` maps a name to a function that builds an untrained network.
 
 To add a network: one file in this folder and one line here; the contract tests pick it up. Their
-modules, and torch with them, are imported when a network is built.
+modules, and torch with them, are imported when a network is built. A network outside the package
+goes by ``module:Class`` instead, such as ``mylab.networks:WideMoNet``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,41 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "attention_unet": _lazily("unet", "attention_unet"),
     "unet16": _lazily("unet", "unet16"),
 }
+
+
+def is_outside(network: str) -> bool:
+    """Return whether a network's name is ``module:Class``: code that is not pancseg's own.
+
+    >>> is_outside("monet"), is_outside("mylab.networks:WideMoNet")
+    (False, True)
+    """
+    return ":" in network
+
+
+def builder_of(network: str) -> Callable[[], nn.Module]:
+    """Return the function that builds an untrained network.
+
+    Args:
+        network: a key of ``NETWORKS``, or ``module:Class``; that module is imported, and its code
+            runs. The class takes no arguments and maps ``(N, 1, H, W)`` to logits of that shape.
+
+    Raises:
+        ValueError: neither, or the module or the class cannot be imported.
+    """
+    if network in NETWORKS:
+        return NETWORKS[network]
+    if not is_outside(network):
+        known = ", ".join(NETWORKS)
+        raise ValueError(f"no network {network!r}; known are {known}, or give module:Class")
+    module, _, name = network.partition(":")
+    try:
+        build: Callable[[], nn.Module] = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"the network {network!r} cannot be imported ({error}); "
+            f"is {module!r} on the Python path?"
+        ) from error
+    return build
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from pancseg.segmentation.networks import NETWORKS
+from pancseg.segmentation.networks import NETWORKS, builder_of
 from pancseg.segmentation.networks.graph import GraphStep, NetworkGraph
 
 Described = tuple[str, dict[str, Any]]
@@ -18,12 +18,12 @@ Described = tuple[str, dict[str, Any]]
 
 
 def trace(network: str) -> NetworkGraph:
-    """Return the graph of a network, a key of ``NETWORKS``.
+    """Return the graph of a network: a key of ``NETWORKS``, or ``module:Class``.
 
     Raises:
         ValueError: it uses an operation that graphs do not know.
     """
-    module = NETWORKS[network]().eval()
+    module = builder_of(network)().eval()
     shapes = {name: tuple(weight.shape) for name, weight in module.state_dict().items()}
     traced = fx.symbolic_trace(module)
     layers = dict(traced.named_modules())

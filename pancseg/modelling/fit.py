@@ -1,0 +1,225 @@
+"""A table of features and a table of outcomes → a validated, fitted model: the public function."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pancseg.modelling.analysis import AnalysisResults, analyse
+from pancseg.modelling.inputs.features_table import TableOptions, read_features
+from pancseg.modelling.inputs.join import JoinedTable, join
+from pancseg.modelling.outputs import write_analysis
+from pancseg.modelling.study import (
+    Endpoint,
+    ModelSettings,
+    make_study,
+    read_stability,
+    refuse_what_cannot_be_modelled,
+    subtype_outcome,
+    survival_outcome_of,
+    warnings_of,
+)
+from pancseg.modelling.validation.nested_cv import ValidationPlan
+from pancseg.system.threads import available_cores
+from pancseg.system.whole_files import check_writable
+
+_DEFAULTS = ModelSettings(kind="subtype")
+
+
+@dataclass(frozen=True)
+class PreparedStudy:
+    """Everything that is known before the first model is fitted.
+
+    Attributes:
+        joined: features, clinical variables and outcomes of the patients that have both.
+        endpoint: what is predicted.
+        settings: how it is validated.
+        options: how the tables were read.
+        plan: folds, blocks of features and models.
+        warnings: what the data cannot carry, a line each.
+    """
+
+    joined: JoinedTable
+    endpoint: Endpoint
+    settings: ModelSettings
+    options: TableOptions
+    plan: ValidationPlan
+    warnings: list[str]
+
+    def analyse(
+        self, workers: int | None = None, report: Callable[[str], None] = lambda line: None
+    ) -> AnalysisResults:
+        """Validate and fit all models; ``report`` is called after each fold."""
+        return analyse(self.plan, self.settings, workers or available_cores(), report)
+
+    def write(self, out: Path, results: AnalysisResults) -> None:
+        """Write report, predictions, model, settings and checklist.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        write_analysis(out, results, self.joined, self.endpoint, self.options, self.warnings)
+
+
+def prepare_study(
+    features: Path,
+    outcome: Path,
+    columns: tuple[str, ...],
+    settings: ModelSettings,
+    options: TableOptions,
+    stability: Path | None = None,
+) -> PreparedStudy:
+    """Read and join the tables, and plan the validation.
+
+    Args:
+        features: the table of features (CSV or Parquet).
+        outcome: CSV with the outcome, by id.
+        columns: of the outcome: the class, or follow-up time and event.
+        settings: how it is validated.
+        options: how the tables are read.
+        stability: CSV with feature and icc: of features that are alike the stable ones are kept.
+
+    Raises:
+        ValueError: tables, columns or values that cannot be modelled.
+        OSError: a file cannot be read.
+    """
+    joined = join(read_features(features, options), outcome, options, columns)
+    if settings.kind == "subtype":
+        joined, endpoint = subtype_outcome(joined, columns[0], settings.positive)
+    else:
+        joined, endpoint = survival_outcome_of(
+            joined, columns[0], columns[1], settings.event_is, settings.trust_times
+        )
+    if stability is not None:
+        digest = hashlib.sha256(stability.read_bytes()).hexdigest()
+        settings = settings.model_copy(update={"stability_sha256": digest})
+    refuse_what_cannot_be_modelled(joined, endpoint)
+    icc = None if stability is None else read_stability(stability, joined)
+    plan = make_study(joined, endpoint, settings, icc)
+    warned = list(warnings_of(joined, endpoint, settings))
+    return PreparedStudy(joined, endpoint, settings, options, plan, warned)
+
+
+def fit_model(  # noqa: PLR0913  keywords, as the command has options
+    features: str | os.PathLike[str],
+    outcome: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    label: str | None = None,
+    positive: str | None = None,
+    time: str | None = None,
+    event: str | None = None,
+    event_is: str | None = None,
+    trust_times: bool = False,
+    id_column: str | None = None,
+    outcome_id: str | None = None,
+    clinical: Sequence[str] = (),
+    batch: str | None = None,
+    volume: str | None = None,
+    group: str | None = None,
+    roi: str | None = None,
+    drop: Sequence[str] = (),
+    exclude_warn: bool = False,
+    stability: str | os.PathLike[str] | None = None,
+    model: str = _DEFAULTS.model,
+    folds: int = _DEFAULTS.outer,
+    inner_folds: int = _DEFAULTS.inner,
+    repeats: int = _DEFAULTS.repeats,
+    canary: int = _DEFAULTS.canary,
+    seed: int = _DEFAULTS.seed,
+    workers: int | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> AnalysisResults:
+    """Fit and validate models of a class (``label``) or of survival (``time`` and ``event``).
+
+    Everything is fitted within the folds of a repeated nested cross-validation.
+
+    Args:
+        features: the table of features (CSV or Parquet), pancseg's or any other with an id column.
+        outcome: CSV with the outcome, by id.
+        out: folder for report, out-of-fold predictions, the model, settings and checklist; None
+            writes nothing.
+        label: column of the class.
+        positive: the class to tell from the rest.
+        time: column of the follow-up time.
+        event: column that says event or censored.
+        event_is: the value that means event.
+        trust_times: times are of one unit, though they do not look it.
+        id_column: of the features; by default ``patient_id``, else the first column.
+        outcome_id: id column of the outcome; by default the same name, else the first column.
+        clinical: columns of clinical variables.
+        batch: column of scanner or site, for ComBat in the folds.
+        volume: column of the volume; by default the first known name.
+        group: column whose equal values stay in one fold; by default the patient.
+        roi: the region, where the table has several.
+        drop: columns that are no features.
+        exclude_warn: leave out rows with ``qc_status`` warn too.
+        stability: CSV with ``feature`` and ``icc``: of features that are alike, keep the stable.
+        model: the algorithm that is declared beforehand and saved.
+        folds: outer folds.
+        inner_folds: inner folds.
+        repeats: of the nested cross-validation.
+        canary: runs on permuted outcomes and as many on noise, 3 or more; 0: none.
+        seed: of folds, models, bootstrap and canary.
+        workers: processes; by default as many as there are cores.
+        report: called with a line after each fold.
+
+    Returns:
+        Measures with intervals, differences between models, the fitted models and the verdict;
+        without measures when the canary finds a leak.
+
+    Raises:
+        ValueError: tables, columns or values that cannot be modelled.
+        OSError: a file cannot be read or written.
+
+    Example:
+        >>> results = fit_model(
+        ...     "features.csv", "clinical.csv", time="os_months", event="os_event"
+        ... )  # doctest: +SKIP
+    """
+    if label is not None and time is None and event is None:
+        columns: tuple[str, ...] = (label,)
+    elif label is None and time is not None and event is not None:
+        columns = (time, event)
+    else:
+        raise ValueError("give `label` for a class, or `time` and `event` for survival")
+    settings = ModelSettings(
+        kind="survival" if label is None else "subtype",
+        positive=positive,
+        event_is=event_is,
+        trust_times=trust_times,
+        model=model,
+        outer=folds,
+        inner=inner_folds,
+        repeats=repeats,
+        canary=canary,
+        seed=seed,
+    )
+    options = TableOptions(
+        id_column=id_column,
+        outcome_id=outcome_id,
+        group=group,
+        roi=roi,
+        batch=batch,
+        volume=volume,
+        clinical=tuple(dict.fromkeys(clinical)),
+        drop=tuple(drop),
+        exclude_warn=exclude_warn,
+    )
+    study = prepare_study(
+        Path(features),
+        Path(outcome),
+        columns,
+        settings,
+        options,
+        Path(stability) if stability is not None else None,
+    )
+    if out is not None:
+        check_writable(Path(out))
+    results = study.analyse(workers, report)
+    if out is not None:
+        study.write(Path(out), results)
+    return results

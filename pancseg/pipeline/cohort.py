@@ -1,0 +1,227 @@
+"""A cohort → masks, a table of features, or a verdict on its scans: the public functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pancseg.cohort.case import Case
+from pancseg.cohort.discovery import read_cohort
+from pancseg.cohort.regions import named_regions, one_per_region, one_per_scan, with_label
+from pancseg.features import DEFAULT_PRESET
+from pancseg.features.settings import FeatureSettings, as_feature_settings
+from pancseg.pipeline.cohort_run import run_plan
+from pancseg.pipeline.output import PLAIN_CSV
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.row import CaseResult
+from pancseg.running.options import DEFAULT as HERE
+from pancseg.running.options import RunOptions
+from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_WEIGHTS
+from pancseg.tables.format import TableFormat
+
+Cohort = str | os.PathLike[str] | Sequence[Case]
+"""A manifest, a folder of scans or one scan, by its path; or cases."""
+Settings = FeatureSettings | str | Path
+
+
+def _silent(said: object) -> None:
+    """Say nothing."""
+
+
+def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
+    cohort: Cohort,
+    out: str | os.PathLike[str],
+    *,
+    weights: str | Path = DEFAULT_WEIGHTS,
+    engine: str = DEFAULT_ENGINE,
+    precision: str = DEFAULT_PRECISION,
+    uncertainty: int = 0,
+    settings: Settings = DEFAULT_PRESET,
+    allow_code: bool = False,
+    options: RunOptions = HERE,
+    report: Callable[[CaseResult], None] = _silent,
+    started: Callable[[Mapping[str, Any]], None] = _silent,
+) -> list[CaseResult]:
+    """Delineate the pancreas in every scan: ``out/masks`` and ``out/masks.csv``.
+
+    Killed anywhere, the same call does only what is new, changed or failed.
+
+    Args:
+        cohort: a manifest, a folder of scans or one scan, by its path; or cases.
+        out: output folder, made if need be.
+        weights: a shipped name or a checkpoint file.
+        engine: what runs the network: ``auto``, ``torch``, ``openvino`` or ``cuda``.
+        precision: of the network's arithmetic: ``fp32``, or ``bf16`` where the hardware has it.
+        uncertainty: passes of the network with dropout, whose masks are compared; 0: none.
+        settings: whose limits hold: a preset's name, a file, or loaded settings.
+        allow_code: accept weights of a network outside pancseg, whose code then runs.
+        options: where and how the scans are processed.
+        report: called with each result as soon as it is there.
+        started: called with what runs the network, before the first scan.
+
+    Returns:
+        One result per scan.
+
+    Raises:
+        CohortError: the cohort cannot be run as it is written.
+        RunRefused: the work cannot be done as it is asked for, or another run writes into ``out``.
+        OSError: the output cannot be written.
+        RunStopped: a strict run met a row that is not usable.
+
+    Example:
+        >>> results = segment_cohort("cohort.csv", "results")  # doctest: +SKIP
+    """
+    plan = ProcessingPlan(
+        "segment",
+        None,
+        str(weights),
+        engine,
+        precision,
+        uncertainty=uncertainty,
+        limits=as_feature_settings(settings).quality,
+        allow_code=allow_code,
+    )
+    cases = one_per_scan(_cases_of(cohort, out))
+    return run_plan(cases, Path(out), plan, report, options, started=started)
+
+
+def extract_cohort(  # noqa: PLR0913
+    cohort: Cohort,
+    out: str | os.PathLike[str],
+    *,
+    masks: str | os.PathLike[str] | None = None,
+    label: int | None = None,
+    regions: Mapping[str, str] | None = None,
+    settings: Settings = DEFAULT_PRESET,
+    keep_failed: bool = False,
+    table: TableFormat = PLAIN_CSV,
+    options: RunOptions = HERE,
+    report: Callable[[CaseResult], None] = _silent,
+) -> list[CaseResult]:
+    """Compute features of existing masks: ``out/features.csv`` with its codebook.
+
+    Args:
+        cohort: a manifest, a folder of scans or one scan, by its path; or cases.
+        out: output folder, made if need be.
+        masks: folder of masks named ``<id>.nii.gz``, or one mask for one scan; for cohorts given
+            by a path.
+        label: label of the region in given masks; by default the only one, or 1 and 2.
+        regions: name → expression of each region that gets a row, such as ``{"tumour": "2"}``.
+        settings: a preset's name, a pyradiomics parameter file, or loaded settings.
+        keep_failed: compute features of regions that fail the verdict too.
+        table: how the table is written.
+        options: where and how the scans are processed.
+        report: called with each result as soon as it is there.
+
+    Returns:
+        One result per row.
+
+    Raises:
+        CohortError, RunRefused, OSError, RunStopped: as for :func:`segment_cohort`.
+        ValueError: regions that cannot be, or settings that do not exist.
+
+    Example:
+        >>> results = extract_cohort("cohort.csv", "results")  # doctest: +SKIP
+    """
+    cases = _with_regions(_cases_of(cohort, out, masks), label, regions)
+    plan = ProcessingPlan("extract", as_feature_settings(settings), keep_failed=keep_failed)
+    _check_ids(table, cases)
+    return run_plan(cases, Path(out), plan, report, options, table)
+
+
+def run_cohort(  # noqa: PLR0913
+    cohort: Cohort,
+    out: str | os.PathLike[str],
+    *,
+    masks: str | os.PathLike[str] | None = None,
+    label: int | None = None,
+    regions: Mapping[str, str] | None = None,
+    settings: Settings = DEFAULT_PRESET,
+    keep_failed: bool = False,
+    weights: str | Path = DEFAULT_WEIGHTS,
+    engine: str = DEFAULT_ENGINE,
+    precision: str = DEFAULT_PRECISION,
+    uncertainty: int = 0,
+    allow_code: bool = False,
+    table: TableFormat = PLAIN_CSV,
+    options: RunOptions = HERE,
+    report: Callable[[CaseResult], None] = _silent,
+    started: Callable[[Mapping[str, Any]], None] = _silent,
+) -> list[CaseResult]:
+    """Segment, then compute features: ``out/masks`` and ``out/features.csv``.
+
+    A case that comes with a mask keeps it. Killed anywhere, the same call does only what is new,
+    changed or failed.
+
+    Args:
+        cohort: a manifest, a folder of scans or one scan, by its path; or cases.
+        out: output folder, made if need be.
+        masks: folder of given masks named ``<id>.nii.gz``, or one mask for one scan; for cohorts
+            given by a path.
+        label: label of the region in given masks; by default the only one, or 1 and 2.
+        regions: name → expression of each region that gets a row, such as ``{"tumour": "2"}``.
+        settings: a preset's name, a pyradiomics parameter file, or loaded settings.
+        keep_failed: compute features of regions that fail the verdict too.
+        weights: a shipped name or a checkpoint file.
+        engine: what runs the network: ``auto``, ``torch``, ``openvino`` or ``cuda``.
+        precision: of the network's arithmetic: ``fp32``, or ``bf16`` where the hardware has it.
+        uncertainty: passes of the network with dropout, whose masks are compared; 0: none.
+        allow_code: accept weights of a network outside pancseg, whose code then runs.
+        table: how the table is written.
+        options: where and how the scans are processed.
+        report: called with each result as soon as it is there.
+        started: called with what runs the network, before the first scan.
+
+    Returns:
+        One result per row.
+
+    Raises:
+        CohortError, RunRefused, OSError, RunStopped: as for :func:`segment_cohort`.
+        ValueError: as for :func:`extract_cohort`.
+
+    Example:
+        >>> results = run_cohort("cohort.csv", "results")  # doctest: +SKIP
+    """
+    cases = _with_regions(_cases_of(cohort, out, masks), label, regions)
+    plan = ProcessingPlan(
+        "run",
+        as_feature_settings(settings),
+        str(weights),
+        engine,
+        precision,
+        keep_failed=keep_failed,
+        uncertainty=uncertainty,
+        allow_code=allow_code,
+    )
+    _check_ids(table, cases)
+    return run_plan(cases, Path(out), plan, report, options, table, started=started)
+
+
+def _cases_of(
+    cohort: Cohort,
+    out: str | os.PathLike[str] | None,
+    masks: str | os.PathLike[str] | None = None,
+) -> list[Case]:
+    if isinstance(cohort, str | os.PathLike):
+        beside = Path(masks) if masks is not None else None
+        return read_cohort(Path(cohort), beside, leave_out=[Path(out)] if out else [])
+    if masks is not None:
+        raise ValueError("`masks` is for a cohort given by its path; give each case its mask")
+    return list(cohort)
+
+
+def _with_regions(
+    cases: list[Case], label: int | None, regions: Mapping[str, str] | None
+) -> list[Case]:
+    if label is not None and regions:
+        raise ValueError("`label` and `regions` both name regions; give one of them")
+    if regions:
+        named = named_regions(f"{name}={text}" for name, text in regions.items())
+        return one_per_region(cases, named)
+    return cases if label is None else with_label(cases, label)
+
+
+def _check_ids(table: TableFormat, cases: Sequence[Case]) -> None:
+    table.check_ids(text for c in cases for text in (c.patient_id, c.scan_id, c.roi))

@@ -1,0 +1,89 @@
+"""One scan and one mask → the row that a cohort's table has for them."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from pathlib import Path
+from typing import Unpack
+
+from pancseg.cohort.case import DEFAULT_ROI, Case
+from pancseg.cohort.roi import Labels, Roi, parse_roi
+from pancseg.errors import UnusableCase
+from pancseg.features import DEFAULT_PRESET
+from pancseg.features.settings import FeatureSettings, as_feature_settings
+from pancseg.pipeline.result_table import fields_and_rows
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.processing.scan import ScanProcessor
+from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_mask, as_scan
+from pancseg.system.lazy import Lazy
+from pancseg.tables.fields import Field, Row, Value
+
+_IDS = ("patient_id", "scan_id")
+
+
+def measure(
+    scan: VolumeLike,
+    mask: VolumeLike,
+    settings: FeatureSettings | str | Path = DEFAULT_PRESET,
+    *,
+    label: int | str | None = None,
+    roi: str = DEFAULT_ROI,
+    keep_failed: bool = False,
+    **geometry: Unpack[ArrayGeometry],
+) -> dict[str, Value]:
+    """Judge and measure one region of one scan: the row that ``pancseg extract`` writes for it.
+
+    Args:
+        scan: a 3-D CT in HU: a path, a ``SimpleITK.Image``, a nibabel image, or an array
+            ``(z, y, x)`` with ``spacing``.
+        mask: labels in the same space, given in the same ways. An array of the scan's shape is on
+            the scan's grid.
+        settings: a preset's name, a pyradiomics parameter file, or loaded settings; they hold the
+            limits of the verdict too.
+        label: which label of the mask, or an expression such as ``ring(1,2;5mm)``; by default as
+            for :func:`pancseg.extract_features`.
+        roi: the region's name; norms of a whole pancreas are asked of ``pancreas`` only.
+        keep_failed: measure features of a region that fails the verdict too.
+        geometry: ``spacing``, ``origin`` and ``direction`` where the scan is an array.
+
+    Returns:
+        Column name → value, without the ids: ``qc_status`` (pass, warn, fail, error),
+        ``qc_reasons``, further ``qc_*``, hashes and features under safe names. An unusable case has
+        its reason and no features; the row never hides why. Values that the table leaves empty are
+        NaN.
+
+    Raises:
+        TypeError: scan or mask is no volume (see ``scan``).
+        ValueError: ``label`` is not an expression, or unknown settings.
+
+    Example:
+        >>> from pancseg import measure
+        >>> from pancseg.phantom import make_phantom
+        >>> phantom = make_phantom(3, size=(96, 96, 32), spacing_mm=(3.6, 3.6, 5.0))
+        >>> row = measure(phantom.image, phantom.mask, "pyradiomics_default")
+        >>> row["qc_status"], row["qc_reasons"]
+        ('warn', 'thick_slices')
+    """
+    settings = as_feature_settings(settings)
+    case = Case("", Path(), mask=Path(), mask_label=_region(label), roi=roi)
+    image = Lazy(lambda: as_scan(scan, **geometry))
+    labels = Lazy(lambda: as_mask(mask, image.get()))
+    with suppress(UnusableCase):  # which the row will say; other errors are the caller's
+        image.get(), labels.get()
+    processor = ScanProcessor(ProcessingPlan("extract", settings, keep_failed=keep_failed))
+    result = processor.result_of(case, image.get, labels.get)
+    fields, rows = fields_and_rows([result], settings, "safe")
+    (row,) = rows
+    return {f.name: _cell(f, row) for f in fields if f.name not in _IDS}
+
+
+def _cell(field: Field, row: Row) -> Value:
+    empty = "" if field.type == "string" else math.nan
+    return row.get(field.original_name, empty)
+
+
+def _region(label: int | str | None) -> Roi | None:
+    if label is None:
+        return None
+    return parse_roi(label) if isinstance(label, str) else Labels((label,))

@@ -1,0 +1,206 @@
+"""Turns volumes as callers have them (paths, nibabel images, arrays) into ``SimpleITK.Image``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypedDict, Unpack
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from pancseg.errors import UnusableCase
+from pancseg.scans.arrays import image_like
+from pancseg.scans.reading import read_scan
+
+_RIGHT_ANGLES = 1e-3
+"""How far products of two axes' directions may be from those of orthonormal axes (rounding)."""
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+_ACCEPTED = (
+    "a path, a SimpleITK.Image, a nibabel image, or a NumPy array or torch tensor (z, y, x) with "
+    "spacing=(x, y, z) in mm"
+)
+
+
+class _NibabelImage(Protocol):
+    affine: Any
+    dataobj: Any
+
+
+class _Tensor(Protocol):
+    def detach(self) -> Any: ...
+
+
+VolumeLike: TypeAlias = (
+    "str | os.PathLike[str] | sitk.Image | NDArray[Any] | _NibabelImage | _Tensor"
+)
+"""Everything that a function takes as a scan or a mask."""
+
+
+class ArrayGeometry(TypedDict, total=False):
+    """Where the voxels of an array are; other volumes know it themselves.
+
+    Attributes:
+        spacing: voxel size along (x, y, z) in mm, as SimpleITK has it: the reverse of the array's
+            axes (z, y, x).
+        origin: centre of the first voxel, (x, y, z) in mm, LPS; (0, 0, 0) by default.
+        direction: nine direction cosines, row by row, as SimpleITK has them; axes that grow to the
+            patient's left, posterior and superior (LPS) by default.
+    """
+
+    spacing: Sequence[float]
+    origin: Sequence[float]
+    direction: Sequence[float]
+
+
+def as_scan(volume: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> sitk.Image:
+    """Return a volume as a ``SimpleITK.Image``; one that is such an image is returned itself.
+
+    Args:
+        volume: a path (file or DICOM folder), a ``SimpleITK.Image``, a nibabel image, or a NumPy
+            array or torch tensor ``(z, y, x)``.
+        geometry: ``spacing``, ``origin`` and ``direction`` of an array (:class:`ArrayGeometry`).
+
+    Raises:
+        TypeError: something else, an array without ``spacing``, or a geometry for a volume that has
+            its own.
+        ValueError: a geometry that cannot be.
+        UnusableCase: the volume cannot be read, or is not one 3-D scalar volume of finite values.
+
+    Example:
+        >>> import numpy as np
+        >>> scan = as_scan(np.zeros((40, 512, 512), np.int16), spacing=(0.8, 0.8, 2.5))
+        >>> scan.GetSize(), scan.GetSpacing()
+        ((512, 512, 40), (0.8, 0.8, 2.5))
+    """
+    if _is_array(volume):
+        if "spacing" not in geometry:
+            raise TypeError(
+                "an array needs spacing=(x, y, z) in mm: it does not know its voxel size"
+            )
+        return _placed(_plain_array(volume), **geometry)
+    if geometry:
+        raise TypeError(
+            f"{', '.join(geometry)}: only arrays take a geometry, other volumes have one"
+        )
+    if isinstance(volume, sitk.Image):
+        _check_scalar_3d(volume)
+        return volume
+    if isinstance(volume, str | os.PathLike):
+        return read_scan(Path(volume))
+    if hasattr(volume, "affine") and hasattr(volume, "dataobj"):
+        return _from_nibabel(volume)
+    raise TypeError(f"{type(volume).__name__} is not a volume; give {_ACCEPTED}")
+
+
+def as_mask(mask: VolumeLike, scan: sitk.Image, **geometry: Unpack[ArrayGeometry]) -> sitk.Image:
+    """Return a mask as a ``SimpleITK.Image``; an array of the scan's shape gets the scan's grid.
+
+    Args:
+        mask: as for :func:`as_scan`.
+        scan: the scan that the mask belongs to.
+        geometry: of an array that does not have the scan's grid.
+
+    Raises:
+        TypeError, ValueError, UnusableCase: as for :func:`as_scan`; an ``UnusableCase`` says that
+            it is about the mask.
+    """
+    if _is_array(mask) and not geometry:
+        voxels = _plain_array(mask)
+        if voxels.shape == scan.GetSize()[::-1]:
+            return image_like(voxels, scan)
+        raise UnusableCase(
+            "geometry",
+            f"the mask has {_shape(voxels.shape)} voxels (z, y, x) and the scan "
+            f"{_shape(scan.GetSize()[::-1])}; give the mask's spacing, or resample it",
+        )
+    try:
+        return as_scan(mask, **geometry)
+    except UnusableCase as unusable:
+        raise UnusableCase(unusable.code, f"the mask: {unusable.fact}") from unusable
+
+
+def _shape(sides: Sequence[int]) -> str:
+    return "×".join(map(str, sides))
+
+
+def _is_array(volume: Any) -> bool:
+    return isinstance(volume, np.ndarray) or hasattr(volume, "detach")
+
+
+def _plain_array(volume: Any) -> NDArray[Any]:
+    """Return the voxels ``(z, y, x)`` of an array or a tensor, in a type that SimpleITK has."""
+    if hasattr(volume, "detach"):  # a torch tensor, maybe on a GPU, maybe with gradients
+        volume = volume.detach().cpu().numpy()
+    voxels: NDArray[Any] = np.asarray(volume)
+    if voxels.ndim != 3:
+        raise UnusableCase("not_3d", f"the array has {voxels.ndim} axes; give 3: (z, y, x)")
+    if voxels.dtype.kind not in "buif":
+        raise TypeError(f"an array of {voxels.dtype} is not a volume; give numbers")
+    if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
+        count = int(np.count_nonzero(~np.isfinite(voxels)))
+        raise UnusableCase("not_hu", f"{count} voxels are not finite (NaN or infinity)")
+    if voxels.dtype == bool:
+        return voxels.astype(np.uint8)
+    if voxels.dtype == np.float16:
+        return voxels.astype(np.float32)
+    return np.ascontiguousarray(voxels, voxels.dtype.newbyteorder("="))
+
+
+def _placed(
+    voxels: NDArray[Any],
+    spacing: Sequence[float],
+    origin: Sequence[float] = (0.0, 0.0, 0.0),
+    direction: Sequence[float] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+) -> sitk.Image:
+    spacing_mm, origin_mm = _numbers(spacing, 3, "spacing"), _numbers(origin, 3, "origin")
+    if min(spacing_mm) <= 0:
+        raise ValueError(f"spacing={tuple(spacing_mm)} cannot be; give mm along (x, y, z)")
+    cosines = np.reshape(_numbers(direction, 9, "direction"), (3, 3))
+    if not np.allclose(cosines @ cosines.T, np.eye(3), atol=_RIGHT_ANGLES):
+        raise ValueError("direction: the three axes are not at right angles and of length 1")
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing(spacing_mm)
+    image.SetOrigin(origin_mm)
+    image.SetDirection(cosines.ravel().tolist())
+    return image
+
+
+def _numbers(given: Sequence[float], count: int, name: str) -> list[float]:
+    values = np.asarray(given, dtype=float).ravel().tolist()
+    if len(values) != count or not np.isfinite(values).all():
+        raise ValueError(f"{name}: {count} finite numbers are expected, not {given!r}")
+    return values
+
+
+def _from_nibabel(volume: Any) -> sitk.Image:
+    """Convert a nibabel image: voxels (x, y, z) and an affine to RAS."""
+    voxels = np.asanyarray(volume.dataobj)
+    while voxels.ndim > 3 and voxels.shape[-1] == 1:  # one volume of a series
+        voxels = voxels[..., 0]
+    affine = np.asarray(volume.affine, dtype=float)
+    to_lps = _RAS_TO_LPS @ affine[:3, :3]
+    spacing_mm = np.linalg.norm(to_lps, axis=0)
+    if not np.isfinite(affine).all() or spacing_mm.min() <= 0:
+        raise UnusableCase("geometry", "the nibabel image's affine is not that of a volume")
+    try:
+        return _placed(
+            _plain_array(voxels.T),
+            spacing_mm.tolist(),
+            (_RAS_TO_LPS @ affine[:3, 3]).tolist(),
+            (to_lps / spacing_mm).ravel().tolist(),
+        )
+    except ValueError as error:
+        raise UnusableCase(
+            "geometry", "the nibabel image's axes are not at right angles (sheared); resample it"
+        ) from error
+
+
+def _check_scalar_3d(image: sitk.Image) -> None:
+    if image.GetDimension() != 3:
+        raise UnusableCase("not_3d", f"the image has {image.GetDimension()} axes; give 3")
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        count = image.GetNumberOfComponentsPerPixel()
+        raise UnusableCase("not_scalar", f"the image has {count} values per voxel; give one")
