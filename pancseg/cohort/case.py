@@ -37,6 +37,11 @@ class Case:
         scan_id: tells scans of one patient apart.
         roi: name of the region.
         series_uid: which series of a DICOM folder (a unique ending is enough).
+
+    Example:
+        >>> from pathlib import Path
+        >>> Case("P1", Path("ct/P1.nii.gz"), scan_id="baseline").name
+        'P1_baseline'
     """
 
     patient_id: str

@@ -64,6 +64,11 @@ def read_cohort(
 
     Raises:
         CohortError: with all problems at once.
+
+    Example:
+        >>> from pancseg import read_cohort
+        >>> [case.patient_id for case in read_cohort("cohort.csv")]
+        ['P1']
     """
     try:
         left_out = (*leave_out, *([masks] if masks else []))

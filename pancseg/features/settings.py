@@ -50,6 +50,12 @@ class FeatureSettings(_Frozen):
         ibsi: what only the mode ``ibsi`` understands: ``hu``, ``outlier_sigma``,
             ``by_slice``, ``aggregation``.
         quality: limits of the verdict on scans and masks.
+
+    Example:
+        >>> from pancseg import FeatureSettings
+        >>> settings = FeatureSettings(name="mine", parameters={"setting": {"binWidth": 25}})
+        >>> settings.mode
+        'pyradiomics'
     """
 
     name: str
@@ -112,7 +118,13 @@ def preset_folder() -> Path:
 
 
 def preset_names() -> list[str]:
-    """Return the names of the shipped presets."""
+    """Return the names of the shipped presets.
+
+    Example:
+        >>> from pancseg import preset_names
+        >>> "pancreas_ct" in preset_names()
+        True
+    """
     return sorted(path.stem for path in preset_folder().glob("*.yaml"))
 
 
@@ -121,6 +133,11 @@ def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureS
 
     A file may carry one more top-level key, ``pancseg``, with ``mode``, ``thick_slices`` and
     ``ibsi``; without it the file is plain pyradiomics and gives pyradiomics's own numbers.
+
+    Example:
+        >>> from pancseg import load_feature_settings
+        >>> load_feature_settings("pancreas_ct").mode
+        'ibsi'
 
     Raises:
         FileNotFoundError: neither a preset nor a file.

@@ -95,7 +95,10 @@ def load_model(path: str | os.PathLike[str], *, trust_model: bool = False) -> Sa
         OSError: the file cannot be read.
 
     Example:
-        >>> model = load_model("survival")  # doctest: +SKIP
+        >>> from pancseg import load_model
+        >>> model = load_model("model")
+        >>> model.kind
+        'survival'
     """
     file = Path(path)
     if file.is_dir():

@@ -71,7 +71,10 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
         RunStopped: a strict run met a row that is not usable.
 
     Example:
-        >>> results = segment_cohort("cohort.csv", "results")  # doctest: +SKIP
+        >>> from pancseg import segment_cohort
+        >>> (result,) = segment_cohort("cohort.csv", "results", weights="monet_phantom")
+        >>> round(result.values["qc_volume_ml"])
+        64
     """
     plan = ProcessingPlan(
         "segment",
@@ -123,7 +126,10 @@ def extract_cohort(  # noqa: PLR0913
         ValueError: regions that cannot be, or settings that do not exist.
 
     Example:
-        >>> results = extract_cohort("cohort.csv", "results")  # doctest: +SKIP
+        >>> from pancseg import extract_cohort, results_table
+        >>> results = extract_cohort("cohort.csv", "results", masks="masks")
+        >>> len(results_table(results).columns)
+        411
     """
     cases = _with_regions(_cases_of(cohort, out, masks), label, regions)
     plan = ProcessingPlan("extract", as_feature_settings(settings), keep_failed=keep_failed)
@@ -182,7 +188,10 @@ def run_cohort(  # noqa: PLR0913
         ValueError: as for :func:`extract_cohort`.
 
     Example:
-        >>> results = run_cohort("cohort.csv", "results")  # doctest: +SKIP
+        >>> from pancseg import run_cohort
+        >>> (result,) = run_cohort("cohort.csv", "results", weights="monet_phantom")
+        >>> result.status, result.fact
+        ('warn', 'slices are 5 mm apart (right: up to 3)')
     """
     cases = _with_regions(_cases_of(cohort, out, masks), label, regions)
     plan = ProcessingPlan(

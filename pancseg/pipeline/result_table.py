@@ -23,6 +23,12 @@ def results_table(
 
     An unusable case has its reason and no values. With ``settings`` the features' columns are
     there, in the settings' order, whatever became of the cases.
+
+    Example:
+        >>> from pancseg import results_table, run_cohort
+        >>> table = results_table(run_cohort("cohort.csv", "results", weights="monet_phantom"))
+        >>> table[["patient_id", "qc_status"]].values.tolist()
+        [['P1', 'warn']]
     """
     import pandas as pd
 

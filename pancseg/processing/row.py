@@ -60,6 +60,12 @@ class CaseResult:
         reason: codes for ``qc_reasons``, joined by ``;``, empty when the case passed.
         fact: one line on what is wrong, with numbers and the remedy.
         values: columns for the table.
+
+    Example:
+        >>> from pancseg import run_cohort
+        >>> (result,) = run_cohort("cohort.csv", "results", weights="monet_phantom")
+        >>> result.usable, result.status, result.reason
+        (True, 'warn', 'thick_slices')
     """
 
     case: Case

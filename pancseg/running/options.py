@@ -29,6 +29,11 @@ class RunOptions:
         pseudonyms: the cases' ids are pseudonyms; the output will say so.
         scheduler: address of a Dask scheduler whose workers do the work.
         slurm: settings of dask-jobqueue's SLURMCluster, and ``jobs``: how many.
+
+    Example:
+        >>> from pancseg import RunOptions, run_cohort
+        >>> gently = RunOptions(workers=1, threads=1, timeout_s=600)
+        >>> results = run_cohort("cohort.csv", "results", weights="monet_phantom", options=gently)
     """
 
     workers: int | None = None

@@ -70,6 +70,12 @@ class MoNet(nn.Module):
 
     Input ``(N, 1, H, W)`` float, intensities scaled to 0..1, H and W divisible by 4.
     Output ``(N, 1, H, W)``: the logit of "pancreas"; its sigmoid is the paper's output.
+
+    Example:
+        >>> import torch
+        >>> from pancseg import MoNet
+        >>> MoNet().eval()(torch.zeros(1, 1, 64, 64)).shape
+        torch.Size([1, 1, 64, 64])
     """
 
     def __init__(self) -> None:

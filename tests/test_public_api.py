@@ -1,0 +1,463 @@
+"""The public face: ``import pancseg``, and of its packages the synthetic patients alone."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import inspect
+import math
+import multiprocessing
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import SimpleITK as sitk
+import torch
+import typer
+from conftest import ROOT
+
+import pancseg
+from pancseg.phantom import Phantom, make_phantom
+
+PHANTOMS = "monet_phantom"
+WORKDIR_FILES = ("scan.nii.gz", "mask.nii.gz", "cohort.csv", "features.csv", "clinical.csv")
+
+
+@pytest.fixture(scope="module")
+def small() -> Phantom:
+    return make_phantom(3, size=(96, 96, 32), spacing_mm=(3.6, 3.6, 5.0))
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> pancseg.Segmenter:
+    return pancseg.load_segmenter(PHANTOMS, threads=2)
+
+
+@pytest.fixture(scope="module")
+def workdir(small: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the examples of the docstrings run in."""
+    folder = tmp_path_factory.mktemp("examples")
+    pancseg.write_scan(small.image, folder / "scan.nii.gz")
+    mask = sitk.Cast(small.mask != 0, sitk.sitkUInt8)
+    pancseg.write_scan(mask, folder / "mask.nii.gz")
+    for name in ("masks", "references"):
+        (folder / name).mkdir()
+        pancseg.write_scan(mask, folder / name / "P1.nii.gz")
+    (folder / "cohort.csv").write_text("patient_id,image\nP1,scan.nii.gz\n")
+    rng = np.random.default_rng(7)
+    ids = [f"P{i}" for i in range(60)]
+    features = {f"original_firstorder_f{i}": rng.normal(size=60) for i in range(5)}
+    features["original_shape_MeshVolume"] = rng.normal(60_000, 9_000, size=60)
+    pd.DataFrame({"patient_id": ids, **features}).to_csv(folder / "features.csv", index=False)
+    clinical = {"patient_id": ids, "os_months": rng.exponential(20, 60).round(2) + 0.1}
+    clinical["os_event"] = rng.integers(0, 2, 60)
+    pd.DataFrame(clinical).to_csv(folder / "clinical.csv", index=False)
+    assert all((folder / name).is_file() for name in WORKDIR_FILES)
+    return folder
+
+
+def voxels(image: sitk.Image) -> np.ndarray[Any, Any]:
+    return sitk.GetArrayFromImage(image)
+
+
+# The names
+
+
+def test_names_are_there_and_typed_as_they_are_imported() -> None:
+    assert sorted(pancseg.__all__) == pancseg.__all__ == sorted(set(pancseg.__all__))
+    for name in pancseg.__all__:
+        assert getattr(pancseg, name).__name__ == name
+        assert name in dir(pancseg)
+    tree = ast.parse((ROOT / "pancseg" / "__init__.py").read_text(encoding="utf-8"))
+    typed = {
+        alias.name: node.module
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert typed == {name: f"pancseg.{home}" for name, home in pancseg._HOME_OF.items()}
+    assert sorted(typed) == pancseg.__all__
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'read_scans'"):
+        pancseg.read_scans  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("statement", "without"),
+    [
+        ("import pancseg", {"torch", "SimpleITK", "numpy", "pandas", "radiomics", "typer"}),
+        ("import pancseg; pancseg.read_scan", {"torch", "radiomics", "pandas", "sklearn"}),
+        ("import pancseg; pancseg.segmentation; pancseg.cohort; dir(pancseg)", {"torch", "numpy"}),
+        ("import pancseg; pancseg.load_segmenter; pancseg.run_cohort", {"torch", "radiomics"}),
+    ],
+)
+def test_importing_is_light(statement: str, without: set[str]) -> None:
+    code = f"import sys; {statement}; found = {without} & set(sys.modules); assert not found, found"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_docstring_has_an_example_that_runs(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order in which a user meets them: a model is fitted before it is loaded."""
+    monkeypatch.chdir(workdir)
+    first = ["run_cohort", "fit_model", "load_model", "predict"]
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    for name in dict.fromkeys([*first, *pancseg.__all__]):
+        thing = getattr(pancseg, name)
+        module = importlib.import_module(thing.__module__)
+        text = inspect.getdoc(thing) or ""
+        found = doctest.DocTestParser().get_doctest(text, vars(module).copy(), name, None, None)
+        assert found.examples, f"{name} has no example"
+        assert not any("SKIP" in example.source for example in found.examples), name
+        said: list[str] = []
+        failed = runner.run(found, out=said.append, clear_globs=False).failed
+        assert not failed, "".join(said)
+
+
+# Defaults: the command line's are the library's
+
+
+@pytest.mark.parametrize(
+    ("command", "function", "renamed"),
+    [
+        ("segment", "segment_cohort", {"config": "settings"}),
+        ("extract", "extract_cohort", {"config": "settings"}),
+        ("run", "run_cohort", {"config": "settings"}),
+        ("check", "check_cohort", {"config": "settings"}),
+    ],
+)
+def test_functions_have_the_defaults_of_the_command_line(
+    command: str, function: str, renamed: dict[str, str]
+) -> None:
+    from pancseg.cli import app
+
+    options = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    keywords = inspect.signature(getattr(pancseg, function)).parameters
+    compared = 0
+    for option in options:
+        name = renamed.get(str(option.name), str(option.name))
+        if name in keywords and keywords[name].default is not inspect.Parameter.empty:
+            assert option.default == keywords[name].default, name
+            compared += 1
+    assert compared >= 2
+
+
+# The front door for data
+
+
+def as_given(small: Phantom, folder: Path) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """The same scan in every way in which a caller may have it."""
+    image, array = small.image, voxels(small.image)
+    pancseg.write_scan(image, folder / "scan.nii.gz")
+    geometry = {
+        "spacing": image.GetSpacing(),
+        "origin": image.GetOrigin(),
+        "direction": image.GetDirection(),
+    }
+    return {
+        "text": (str(folder / "scan.nii.gz"), {}),
+        "path": (folder / "scan.nii.gz", {}),
+        "SimpleITK": (image, {}),
+        "nibabel": (nibabel.load(folder / "scan.nii.gz"), {}),
+        "NumPy": (array, geometry),
+        "NumPy, not contiguous": (np.asfortranarray(array), geometry),
+        "big-endian": (array.astype(">i2"), geometry),
+        "torch": (torch.from_numpy(array), geometry),
+    }
+
+
+def test_a_scan_may_come_in_every_way(
+    small: Phantom, segmenter: pancseg.Segmenter, tmp_path: Path
+) -> None:
+    expected = segmenter.segment(small.image)
+    for way, (scan, geometry) in as_given(small, tmp_path).items():
+        mask = segmenter.segment(scan, **geometry)
+        assert (voxels(mask) == voxels(expected)).all(), way
+        assert mask.GetSpacing() == pytest.approx(expected.GetSpacing()), way
+        assert mask.GetOrigin() == pytest.approx(expected.GetOrigin(), abs=1e-4), way
+        assert mask.GetDirection() == pytest.approx(expected.GetDirection()), way
+
+
+def test_features_do_not_depend_on_how_scan_and_mask_come(small: Phantom, tmp_path: Path) -> None:
+    settings = "pyradiomics_default"
+    mask = sitk.Cast(small.mask != 0, sitk.sitkUInt8)
+    expected = pancseg.extract_features(small.image, mask, settings)
+    pancseg.write_scan(mask, tmp_path / "mask.nii.gz")
+    masks = {
+        "path": tmp_path / "mask.nii.gz",
+        "nibabel": nibabel.load(tmp_path / "mask.nii.gz"),
+        "NumPy": voxels(mask),
+        "bool": voxels(mask) > 0,
+        "torch": torch.from_numpy(voxels(mask)),
+    }
+    for way, (scan, geometry) in as_given(small, tmp_path).items():
+        for mask_way, given in masks.items():
+            found = pancseg.extract_features(scan, given, settings, **geometry)
+            assert found == pytest.approx(expected, rel=1e-5), (way, mask_way)
+
+
+def test_a_reflected_nibabel_affine_is_kept(small: Phantom, segmenter: pancseg.Segmenter) -> None:
+    """An array as nibabel has it, axes to the right, to the back and up: voxels stay in mm."""
+    turned = sitk.DICOMOrient(small.image, "RPS")
+    columns = np.reshape(turned.GetDirection(), (3, 3)) * turned.GetSpacing()
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([-1, -1, 1]) @ columns
+    affine[:3, 3] = np.diag([-1, -1, 1]) @ turned.GetOrigin()
+    mask = segmenter.segment(nibabel.Nifti1Image(voxels(turned).T, affine))
+    back = sitk.DICOMOrient(mask, "LPS")
+    upright = sitk.DICOMOrient(segmenter.segment(small.image), "LPS")
+    assert (voxels(back) == voxels(upright)).all()
+
+
+@pytest.mark.parametrize(
+    ("scan", "geometry", "error", "line"),
+    [
+        (7, {}, TypeError, "int is not a volume; give a path, a SimpleITK.Image, a nibabel image"),
+        (None, {}, TypeError, "NoneType is not a volume"),
+        (np.zeros((4, 5, 6)), {}, TypeError, r"needs spacing=\(x, y, z\) in mm"),
+        ("scan.nii.gz", {"spacing": (1, 1, 1)}, TypeError, "only arrays take a geometry"),
+        (np.zeros((4, 5, 6)), {"spacing": (1, 1)}, ValueError, "spacing: 3 finite numbers"),
+        (np.zeros((4, 5, 6)), {"spacing": (1, 0, 1)}, ValueError, "cannot be"),
+        (
+            np.zeros((4, 5, 6)),
+            {"spacing": (1, 1, 1), "direction": (1, 1, 0, 0, 1, 0, 0, 0, 1)},
+            ValueError,
+            "not at right angles",
+        ),
+        (np.zeros((4, 5)), {"spacing": (1, 1, 1)}, pancseg.UnusableCase, "2 axes"),
+        (np.full((4, 5, 6), np.nan), {"spacing": (1, 1, 1)}, pancseg.UnusableCase, "not finite"),
+        (np.array([[["a"]]]), {"spacing": (1, 1, 1)}, TypeError, "is not a volume; give numbers"),
+        (sitk.Image(4, 5, sitk.sitkInt16), {}, pancseg.UnusableCase, "2 axes"),
+        (sitk.Image([4, 5, 6], sitk.sitkVectorUInt8), {}, pancseg.UnusableCase, "per voxel"),
+    ],
+)
+def test_what_is_no_volume_is_refused_with_what_is(
+    scan: Any, geometry: dict[str, Any], error: type[Exception], line: str
+) -> None:
+    with pytest.raises(error, match=line):
+        pancseg.judge_scan(scan, **geometry)
+
+
+def test_a_mask_of_another_shape_says_so(small: Phantom) -> None:
+    with pytest.raises(pancseg.UnusableCase, match=r"the mask has 2×3×4 voxels") as caught:
+        pancseg.extract_features(small.image, np.ones((2, 3, 4), np.uint8))
+    assert caught.value.code == "geometry"
+
+
+# The segmenter
+
+
+def test_probabilities_are_those_that_the_mask_is_made_of(
+    small: Phantom, segmenter: pancseg.Segmenter
+) -> None:
+    turned = sitk.DICOMOrient(small.image, "RAI")
+    found = segmenter.probabilities(turned)
+    assert found.GetPixelID() == sitk.sitkFloat32
+    assert found.GetSize() == turned.GetSize()
+    assert found.GetDirection() == turned.GetDirection()
+    values, mask = voxels(found), voxels(segmenter.segment(turned)) > 0
+    assert values.min() >= 0
+    assert values.max() <= 1
+    reached = values >= 0.5
+    inside = np.count_nonzero(reached & mask) / np.count_nonzero(mask)
+    assert inside > 0.99  # the rest are small holes that were filled
+
+
+def test_many_scans_one_of_them_unusable(
+    small: Phantom, segmenter: pancseg.Segmenter, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one, gone, other = segmenter.segment_many([small.image, "gone.nii.gz", small.image])
+    assert isinstance(gone, pancseg.UnusableCase)
+    assert (gone.code, capfd.readouterr().err) == ("unreadable", "")
+    assert (voxels(one) == voxels(other)).all()
+    list(segmenter.segment_many([small.image], progress=True))
+    assert "segmenting" in capfd.readouterr().err
+
+
+def test_several_threads_get_the_serial_masks() -> None:
+    scans = [
+        make_phantom(seed, size=(96, 96, 24), spacing_mm=(3.6, 3.6, 6)).image for seed in (1, 2)
+    ]
+    segmenter = pancseg.load_segmenter(PHANTOMS, threads=1)
+    serial = [voxels(segmenter.segment(scan)) for scan in scans]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(segmenter.segment, scans * 4))
+    for index, mask in enumerate(found):
+        assert (voxels(mask) == serial[index % 2]).all()
+
+
+def test_it_can_be_pickled(small: Phantom, segmenter: pancseg.Segmenter) -> None:
+    again = pickle.loads(pickle.dumps(segmenter))
+    assert repr(again) == repr(segmenter)
+    assert (voxels(again.segment(small.image)) == voxels(segmenter.segment(small.image))).all()
+
+
+def segment_in_a_child(segmenter: pancseg.Segmenter, image: Any, queue: Any) -> None:
+    try:
+        segmenter.segment(image, spacing=(3.6, 3.6, 5.0))
+    except RuntimeError as error:
+        queue.put(str(error))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forking with threads: it is the test
+def test_after_a_fork_it_says_so_instead_of_hanging(
+    small: Phantom, segmenter: pancseg.Segmenter
+) -> None:
+    fork = multiprocessing.get_context("fork")
+    queue = fork.Queue()
+    child = fork.Process(
+        target=segment_in_a_child, args=(segmenter, voxels(small.image), queue), daemon=True
+    )
+    child.start()
+    line = queue.get(timeout=60)
+    child.join(10)
+    assert "before the process was forked" in line
+    assert "spawn" in line
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_it_shows_what_it_is(engine: str) -> None:
+    segmenter = pancseg.load_segmenter(PHANTOMS, engine=engine, threads=1)
+    assert repr(segmenter) == (
+        f"Segmenter('monet_phantom', engine='{engine}', precision='fp32', threads=1)"
+    )
+
+
+# One row as the command line has it
+
+
+@pytest.mark.parametrize("cut", [0, 12])
+def test_measure_gives_the_row_of_the_table(small: Phantom, tmp_path: Path, cut: int) -> None:
+    """Also where the scan ends within the region: the same cells are empty."""
+    image = small.image[:, :, cut:]
+    mask = sitk.Cast(small.mask[:, :, cut:] != 0, sitk.sitkUInt8)
+    pancseg.write_scan(image, tmp_path / "scan.nii.gz")
+    pancseg.write_scan(mask, tmp_path / "mask.nii.gz")
+    (result,) = pancseg.extract_cohort(
+        tmp_path / "scan.nii.gz",
+        tmp_path / "out",
+        masks=tmp_path / "mask.nii.gz",
+        settings="pyradiomics_default",
+        options=pancseg.RunOptions(workers=0),
+    )
+    table = pd.read_csv(tmp_path / "out" / "features.csv").iloc[0]
+    again, drawn = (pancseg.read_scan(tmp_path / f"{name}.nii.gz") for name in ("scan", "mask"))
+    row = pancseg.measure(again, drawn, "pyradiomics_default")
+    assert list(row) == [name for name in table.index if name not in ("patient_id", "scan_id")]
+    for name, value in row.items():
+        written = table[name]
+        if value == "" or (isinstance(value, float) and math.isnan(value)):
+            assert pd.isna(written), name
+        elif isinstance(value, str):
+            assert str(written) in (value, value.rstrip("0").rstrip(".")), name
+        else:
+            assert written == pytest.approx(value, rel=1e-15), name
+    empty_shape = [n for n in row if "_shape_" in n and pd.isna(row[n])]
+    assert bool(empty_shape) == ("truncated" in result.reason) == bool(cut)
+
+
+def test_measure_has_a_row_for_what_cannot_be_used(small: Phantom) -> None:
+    empty = np.zeros(voxels(small.image).shape, np.uint8)
+    row = pancseg.measure(small.image, empty)
+    assert (row["qc_status"], row["qc_reasons"]) == ("fail", "thick_slices;empty_mask")
+    row = pancseg.measure("gone.nii.gz", empty)
+    assert (row["qc_status"], row["qc_reasons"]) == ("fail", "unreadable")
+    with pytest.raises(TypeError, match="is not a volume"):
+        pancseg.measure(small.image, 1)  # type: ignore[arg-type]
+
+
+# Cohorts
+
+
+def test_a_cohort_by_its_cases_and_regions(small: Phantom, tmp_path: Path) -> None:
+    image = pancseg.write_scan(small.image, tmp_path / "ct.nii.gz") or tmp_path / "ct.nii.gz"
+    labels = sitk.Cast(small.mask != 0, sitk.sitkUInt8)
+    pancseg.write_scan(labels, tmp_path / "labels.nii.gz")
+    cases = [pancseg.Case("P1", image, mask=tmp_path / "labels.nii.gz")]
+    results = pancseg.extract_cohort(
+        cases,
+        tmp_path / "out",
+        regions={"organ": "1", "ring": "ring(1;5mm)"},
+        settings="pyradiomics_default",
+        options=pancseg.RunOptions(workers=0),
+    )
+    assert [(r.case.roi, r.usable) for r in results] == [("organ", True), ("ring", True)]
+    with pytest.raises(ValueError, match="`masks` is for a cohort given by its path"):
+        pancseg.extract_cohort(cases, tmp_path / "out", masks=tmp_path)
+    with pytest.raises(ValueError, match="`label` and `regions`"):
+        pancseg.extract_cohort(cases, tmp_path / "out", label=1, regions={"a": "1"})
+
+
+# A network of one's own
+
+OWN = """
+import torch
+from torch import nn
+
+class Tiny(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, x):
+        return self.head(x){extra}
+"""
+
+
+@pytest.fixture
+def own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights of a network that is no part of pancseg."""
+    from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, weights_of
+
+    (tmp_path / "mylab.py").write_text(OWN.format(extra=""))
+    (tmp_path / "odd.py").write_text(OWN.format(extra=".clamp(-9, 9)"))  # no graph knows clamp
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("mylab", "odd"):
+        sys.modules.pop(name, None)
+        torch.manual_seed(0)
+        network = importlib.import_module(name).Tiny()
+        checkpoint = Checkpoint(
+            network=f"{name}:Tiny",
+            preprocessing=Preprocessing(window_hu=(-150, 200), size=64),
+            provenance={"data": "none"},
+            weights=weights_of(network),
+        )
+        checkpoint.save(tmp_path / f"{name}.safetensors")
+    return tmp_path / "mylab.safetensors"
+
+
+def test_own_networks_need_leave_to_run_their_code(own_network: Path, small: Phantom) -> None:
+    with pytest.raises(ValueError, match=r"mylab:Tiny, code outside pancseg.*`allow_code`"):
+        pancseg.load_segmenter(own_network)
+    segmenter = pancseg.load_segmenter(own_network, allow_code=True, threads=1)
+    found = segmenter.probabilities(small.image)
+    torch_too = pancseg.load_segmenter(own_network, allow_code=True, engine="torch", threads=1)
+    other = torch_too.probabilities(small.image)
+    assert np.abs(voxels(found) - voxels(other)).max() < 1e-5
+    odd = own_network.with_name("odd.safetensors")  # OpenVINO cannot have it, auto takes torch
+    assert pancseg.load_segmenter(odd, allow_code=True, threads=1).engine == "torch"
+
+
+def test_own_networks_go_through_a_cohort(own_network: Path, workdir: Path, tmp_path: Path) -> None:
+    here = pancseg.RunOptions(workers=0)
+    (result,) = pancseg.segment_cohort(
+        workdir / "cohort.csv", tmp_path / "out", weights=own_network, allow_code=True, options=here
+    )
+    assert result.reason in ("no_pancreas", "") or "volume" in result.reason
+    with pytest.raises(pancseg.RunRefused, match="allow_code"):
+        pancseg.segment_cohort(
+            workdir / "cohort.csv", tmp_path / "no", weights=own_network, options=here
+        )
