@@ -5,15 +5,13 @@ Usage: python examples/segment_and_measure.py SCAN [WEIGHTS]
 
 import sys
 
-from pancseg.features.extract import extract_features
-from pancseg.scans.reading import read_scan
-from pancseg.scans.writing import write_scan
-from pancseg.segmentation.segmenter import load_segmenter
+import pancseg
 
-scan = read_scan(sys.argv[1])
-segmenter = load_segmenter(*sys.argv[2:])
+scan = pancseg.read_scan(sys.argv[1])
+segmenter = pancseg.load_segmenter(*sys.argv[2:])
 mask = segmenter.segment(scan)
-write_scan(mask, "pancreas.nii.gz")
-row = extract_features(scan, mask, "pyradiomics_default")
+pancseg.write_scan(mask, "pancreas.nii.gz")
+row = pancseg.measure(scan, mask, "pyradiomics_default")
+print(f"{row['qc_status']} {row['qc_reasons']}")
 for name in ("original_shape_MeshVolume", "original_firstorder_Median"):
     print(f"{name}: {row[name]:.1f}")

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+import pancseg
+from pancseg import read_scan, write_scan
 from pancseg.phantom import Phantom
-from pancseg.scans.reading import read_scan
-from pancseg.scans.writing import write_scan
-from pancseg.segmentation.segmenter import load_segmenter
 
 
 def test_readme_block_runs(
@@ -28,10 +27,10 @@ def test_readme_block_runs(
     assert len([line for line in block.splitlines() if line.strip()]) <= 8
     monkeypatch.chdir(tmp_path)
     write_scan(phantom.image, "scan.nii.gz")
-    phantoms = partial(load_segmenter, "monet_phantom", threads=2)
-    monkeypatch.setattr("pancseg.segmentation.segmenter.load_segmenter", phantoms)
+    phantoms = partial(pancseg.load_segmenter, "monet_phantom", threads=2)
+    monkeypatch.setattr(pancseg, "load_segmenter", phantoms)
     exec(compile(block, "README.md", "exec"), {})
-    assert capsys.readouterr().out == "386 features\n"
+    assert capsys.readouterr().out == "pass 409 values\n"
     assert read_scan("pancreas.nii.gz").GetSize() == phantom.image.GetSize()
 
 
