@@ -5,13 +5,19 @@ from __future__ import annotations
 from importlib.resources import files
 
 from pancseg.segmentation.networks.graph import NetworkGraph
+from pancseg.system.optional import require_torch
 
 
 def graph_of(network: str) -> NetworkGraph:
-    """Return the graph of a network, a key of ``NETWORKS``."""
+    """Return the graph of a network, a key of ``NETWORKS``.
+
+    Raises:
+        ValueError: no graph of it is stored, and torch, which traces it, is not installed.
+    """
     stored = files(__package__) / "graphs" / f"{network}.json"
     if stored.is_file():
         return NetworkGraph.from_json(stored.read_text(encoding="utf-8"))
+    require_torch(f"network {network!r}, whose graph is not stored,")
     from pancseg.segmentation.networks.trace import trace
 
     return trace(network)
