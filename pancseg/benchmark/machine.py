@@ -5,8 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
-
-import torch
+from importlib.util import find_spec
 
 from pancseg.segmentation.engines.hardware import cpu_model
 from pancseg.system.threads import available_cores
@@ -24,8 +23,11 @@ def machine(threads: int) -> dict[str, str | int]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
-    if torch.cuda.is_available():
-        about["gpu"] = torch.cuda.get_device_name()
+    if find_spec("torch"):
+        import torch
+
+        if torch.cuda.is_available():
+            about["gpu"] = torch.cuda.get_device_name()
     for package in _PACKAGES:
         try:
             about[package] = version(package)
@@ -39,6 +41,8 @@ def peak_gflops(engine: str, precision: str, threads: int, seconds: float = 2.0)
 
     torch's product of 2048×2048 matrices, two operations per multiply-add.
     """
+    import torch
+
     torch.set_num_threads(threads)
     device = "cuda" if engine == "cuda" else "cpu"
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,8 +88,8 @@ def run_job(job: BenchmarkJob, scan: Path, options: Sequence[str] = ()) -> Timed
 
 
 def memory_of_torch_mb() -> float:
-    """Return the peak memory of a process that imports torch and nothing else, 10⁶ bytes."""
-    return run_python(["-c", "import torch"]).peak_mb
+    """Return the peak memory of a process that imports torch alone, 10⁶ bytes; 0 without torch."""
+    return run_python(["-c", "import torch"]).peak_mb if find_spec("torch") else 0.0
 
 
 def run_python(arguments: Sequence[str]) -> TimedRun:
@@ -176,6 +177,7 @@ def report(job: BenchmarkJob, runs: Sequence[TimedRun], torch_mb: float) -> str:
         f"| all | {shown.seconds:.2f} | 100 |",
         "",
         f"All but the network: {100 * shown.beside_the_network:.0f} %. Peak memory: "
-        f"{shown.peak_mb:.0f} MB, {shown.peak_mb - torch_mb:.0f} MB above importing torch.",
+        f"{shown.peak_mb:.0f} MB"
+        + (f", {shown.peak_mb - torch_mb:.0f} MB above importing torch." if torch_mb else "."),
     ]
     return "\n".join(lines) + "\n"

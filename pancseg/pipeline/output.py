@@ -29,7 +29,7 @@ PLAIN_CSV = TableFormat()
 
 
 _PACKAGES = (
-    "SimpleITK", "numpy", "pandas", "pyradiomics-bhklab", "PyWavelets", "scipy", "torch",
+    "SimpleITK", "numpy", "pandas", "pyradiomics-bhklab", "PyWavelets", "scipy",
 )  # fmt: skip
 
 
@@ -120,8 +120,8 @@ class RunOutput:
             "ids": "pseudonyms" if self.pseudonyms else "as given",
             **about,
         }
-        if about and about["inference"]["engine"] == "openvino":
-            record["versions"]["openvino"] = version("openvino")
+        for name in _network_packages(self.work, about):
+            record["versions"][name] = version(name)
         if settings:
             record["features"] = settings.model_dump(mode="json")
             record["settings_sha256"] = fingerprint.of_settings(settings)
@@ -129,6 +129,14 @@ class RunOutput:
         else:
             record["quality"] = self.work.limits.model_dump(mode="json")
         return record
+
+
+def _network_packages(work: ProcessingPlan, about: Mapping[str, Any]) -> list[str]:
+    """Return the packages that computed masks and their agreement."""
+    if not about:
+        return []
+    by_torch = about["inference"]["engine"] != "openvino"
+    return ["torch"] * (by_torch or work.uncertainty > 0) + ["openvino"] * (not by_torch)
 
 
 def _remove_leftovers(folder: Path, *patterns: str) -> None:

@@ -34,6 +34,7 @@ from pancseg.scans.geometry import on_grid_of
 from pancseg.scans.reading import read_scan
 from pancseg.scans.writing import write_scan
 from pancseg.system.lazy import Lazy
+from pancseg.system.optional import require_torch
 from pancseg.system.timing import timed
 
 if TYPE_CHECKING:
@@ -310,6 +311,7 @@ def _loaded(work: ProcessingPlan) -> Segmenter:
 def _dropout_passes(segmenter: Segmenter, work: ProcessingPlan) -> DropoutPasses | None:
     if not work.uncertainty:
         return None
+    require_torch("uncertainty")
     from pancseg.segmentation.uncertainty import DropoutPasses
 
     return DropoutPasses(segmenter.checkpoint, work.uncertainty, segmenter.threads)

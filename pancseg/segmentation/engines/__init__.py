@@ -8,7 +8,6 @@ the same shape and type. In fp32 every engine agrees with the plain network to 1
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from pancseg.segmentation import DEFAULT_ENGINE as AUTO
 from pancseg.segmentation.checkpoint import Checkpoint
@@ -16,6 +15,7 @@ from pancseg.segmentation.engines.hardware import cpu_has_bf16, has_nvidia_drive
 from pancseg.segmentation.engines.interface import PRECISIONS, Engine, Probabilities
 from pancseg.segmentation.networks import is_outside
 from pancseg.segmentation.networks.stored_graphs import graph_of
+from pancseg.system.optional import missing
 
 _LEAST_SLICES, _MOST_SLICES = 8, 32
 
@@ -35,7 +35,9 @@ ENGINES: dict[str, Engine] = {
 }
 """To add an engine: one file beside this one, one entry here, and one line in :func:`lacks` if it
 needs what not every machine has; the contract test compares it to the plain network. Their modules
-are imported when they load a network: torch takes seconds, and OpenVINO does without it."""
+are imported when they load a network: torch takes seconds, and need not be installed."""
+
+_INSTALL = {"openvino": "openvino", "torch": "'pancseg[torch]'"}
 
 
 def lacks(engine: str, precision: str = "fp32") -> str:
@@ -48,10 +50,10 @@ def lacks(engine: str, precision: str = "fp32") -> str:
         raise ValueError(f"unknown engine {engine!r}; known: {AUTO}, {', '.join(ENGINES)}")
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
-    if engine == "openvino" and not find_spec("openvino"):
-        return "the package openvino (pip install 'pancseg[fast]')"
     if engine == "cuda":
         return _gpu_lacks(precision)
+    if lacking := missing(engine, _INSTALL[engine]):
+        return lacking
     if precision == "bf16" and not cpu_has_bf16():
         return "a CPU with bfloat16 arithmetic (avx512_bf16 or amx_bf16); use fp32"
     return ""
@@ -59,6 +61,8 @@ def lacks(engine: str, precision: str = "fp32") -> str:
 
 def _gpu_lacks(precision: str) -> str:
     if has_nvidia_driver():  # asked first: torch takes seconds to say no
+        if lacking := missing("torch", _INSTALL["torch"]):
+            return lacking
         import torch
 
         if torch.cuda.is_available():
@@ -76,12 +80,17 @@ def pick(engine: str = AUTO, gpu: bool = True, network: str = "") -> str:
         gpu: whether ``auto`` may be a GPU.
         network: what it is to run; one outside the package that OpenVINO cannot be told of goes to
             torch.
+
+    Raises:
+        ValueError: ``auto``, and neither OpenVINO nor torch is installed.
     """
     if engine != AUTO:
         return engine
     names = ("cuda", "openvino", "torch") if gpu else ("openvino", "torch")
-    usable = (name for name in names if name != "openvino" or _has_graph(network))
-    return next(name for name in usable if not lacks(name))
+    usable = [name for name in names if name != "openvino" or _has_graph(network)]
+    if found := next((name for name in usable if not lacks(name)), ""):
+        return found
+    raise ValueError(f"no engine is installed: openvino needs {lacks('openvino')}")
 
 
 def _has_graph(network: str) -> bool:

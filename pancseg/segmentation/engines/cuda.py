@@ -1,4 +1,4 @@
-"""torch on an NVIDIA GPU: fp32 as IEEE says (no TF32), bfloat16 by autocast."""
+"""torch on an NVIDIA GPU (extra ``torch``): fp32 as IEEE says (no TF32), bfloat16 by autocast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU (extra ``fast``): the default where it is installed."""
+"""OpenVINO on the CPU: the default where there is no GPU that torch can use."""
 
 from __future__ import annotations
 

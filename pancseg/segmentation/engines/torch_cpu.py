@@ -1,4 +1,4 @@
-"""torch on the CPU: channels last, BatchNorm folded. Always there."""
+"""torch on the CPU: channels last, BatchNorm folded (extra ``torch``)."""
 
 from __future__ import annotations
 

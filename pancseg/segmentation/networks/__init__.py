@@ -1,8 +1,8 @@
 """The network registry: ``NETWORKS`` maps a name to a function that builds an untrained network.
 
 To add a network: one file in this folder and one line here; the contract tests pick it up. Their
-modules, and torch with them, are imported when a network is built. A network outside the package
-goes by ``module:Class`` instead, such as ``mylab.networks:WideMoNet``.
+modules, and torch with them (extra ``torch``), are imported when a network is built. A network
+outside the package goes by ``module:Class`` instead, such as ``mylab.networks:WideMoNet``.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pancseg.system.optional import require_torch
+
 if TYPE_CHECKING:
     from torch import nn
 
 
 def _lazily(module: str, name: str) -> Callable[[], nn.Module]:
     def build() -> Any:
+        require_torch("building a network")
         return getattr(import_module(f"{__name__}.{module}"), name)()
 
     return build

@@ -1,4 +1,4 @@
-"""A network as a plain list of steps, for engines that do without torch (its import takes seconds).
+"""A network as a plain list of steps, for engines that do without torch.
 
 The steps of the networks of ``NETWORKS`` are stored in ``graphs/``, made from their modules by
 :mod:`pancseg.segmentation.networks.trace`; a test compares them. A network that has no file there
