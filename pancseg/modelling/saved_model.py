@@ -19,15 +19,16 @@ import numpy as np
 import skops.io
 import skops.io.exceptions
 
+import pancseg
 from pancseg.modelling.validation.nested_cv import FittedModel
 
-FORMAT = 2
+FORMAT = 3
 MODEL_FILE = "model.skops"
 TRUSTED = [
     "pancseg.modelling.estimators.combat.ComBat",
     "pancseg.modelling.estimators.cox.CoxElasticNet",
     "pancseg.modelling.estimators.cox.NoPredictors",
-    "pancseg.modelling.estimators.cox.score_test",
+    "pancseg.modelling.estimators.cox_solver.score_test",
     "pancseg.modelling.estimators.preparation.Cleaned",
     "pancseg.modelling.estimators.preparation.Strongest",
     "pancseg.modelling.estimators.preparation.Unredundant",
@@ -119,6 +120,7 @@ def read_model(content: bytes, trust_trees: bool = False) -> SavedModel:
         ValueError: no such file, a type that is not trusted, another format.
     """
     try:
+        _check_format(content)
         asked = set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED)
         if asked & set(TREES) and not trust_trees:
             raise ValueError(
@@ -132,12 +134,16 @@ def read_model(content: bytes, trust_trees: bool = False) -> SavedModel:
                 f"{min(unknown)}; it is not loaded"
             )
         found = skops.io.loads(content, trusted=[*TRUSTED, *TREES])
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, TypeError) as error:
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        TypeError,
+        json.JSONDecodeError,
+        UnicodeDecodeError,
+    ) as error:
         raise ValueError("model.skops is no model that pancseg wrote") from error
     except skops.io.exceptions.UntrustedTypesFoundException as error:
         raise ValueError("the model holds types that pancseg does not write") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ValueError(f"model.skops is not of format {FORMAT}; another pancseg wrote it")
     models = {
         name: FittedModel(
             tuple(part["preparations"]),
@@ -151,6 +157,21 @@ def read_model(content: bytes, trust_trees: bool = False) -> SavedModel:
         for name, part in found["models"].items()
     }
     return SavedModel(found["kind"], models, found["facts"])
+
+
+def _check_format(content: bytes) -> None:
+    """Refuse another format before skops sees its types, whose names change between formats."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        schema = archive.read("schema.json").decode()
+    found = json.loads(json.loads(schema)["content"]["format"]["content"])
+    if found == FORMAT:
+        return
+    writer = re.search(r'"content": "\\"(pancseg [\w.+-]{1,40}), ', schema)
+    known = f" ({writer[1]} as it was then)" if writer else ""
+    raise ValueError(
+        f"model.skops has format {found!r:.20}, and pancseg {pancseg.__version__} as installed "
+        f"reads format {FORMAT}; read it with the version that wrote it{known} or fit it again"
+    )
 
 
 def _reproducible(content: bytes) -> bytes:

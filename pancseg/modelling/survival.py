@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from pancseg.modelling.estimators.cox import CoxElasticNet, NoPredictors, score_test
+from pancseg.modelling.estimators.cox import CoxElasticNet, NoPredictors
+from pancseg.modelling.estimators.cox_solver import score_test
 from pancseg.modelling.estimators.preparation import Strongest
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.subtype import SIZES, TREE_COLUMNS, Builder
@@ -28,7 +29,7 @@ def elastic_net(events: int, always: int, seed: int) -> tuple[BaseEstimator, ...
         Pipeline(
             [
                 ("select", Strongest(score_test, k, always)),
-                ("model", CoxElasticNet(penalty, 0.5, exact=False)),
+                ("model", CoxElasticNet(penalty, 0.5)),
             ]
         )
         for k in sizes

@@ -1,20 +1,19 @@
 """Every model finds a planted signal, finds nothing in noise, and nothing leaks into the folds."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from lifelines import CoxPHFitter, NelsonAalenFitter
-from lifelines.exceptions import ConvergenceError, ConvergenceWarning
+from lifelines import NelsonAalenFitter
 from lifelines.utils import concordance_index
 from small_studies import classes, features, study, times
 
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.analysis import calibration, verdict
 from pancseg.modelling.estimators.combat import ComBat
-from pancseg.modelling.estimators.cox import CoxElasticNet, score_test, survival_outcome
+from pancseg.modelling.estimators.cox import survival_outcome
+from pancseg.modelling.estimators.cox_solver import score_test
 from pancseg.modelling.estimators.preparation import Cleaned, Strongest, Unredundant, Varied
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.inputs.outcome_coding import event_codes
@@ -222,37 +221,6 @@ def test_a_forest_that_learnt_nothing_gives_the_same_curve_to_all():
     expected = np.exp(-hazard.cumulative_hazard_at_times(times).to_numpy())
     curves = found.predict_survival(random.normal(size=(4, 3)), times)
     np.testing.assert_allclose(curves, np.tile(expected, (4, 1)))
-
-
-def test_what_the_lasso_removed_is_not_used():
-    random = np.random.default_rng(0)
-    x = random.normal(size=(100, 6))
-    y = survival_outcome(random.random(100) < 0.7, random.exponential(np.exp(-x[:, 0])))
-    kept = CoxElasticNet(0.1, 1.0).fit(x, y).coef_
-    quick = CoxElasticNet(0.1, 1.0, exact=False).fit(x, y).coef_
-    assert kept[0] != 0
-    assert (quick == 0).any()
-    assert ((kept == 0) == (quick == 0)).all()
-
-
-def test_a_fit_that_only_warns_is_made_again(monkeypatch):
-    """lifelines works in the array of first coefficients that it is given."""
-    x = np.random.default_rng(0).normal(size=(40, 2))
-    y = survival_outcome(np.ones(40, bool), np.exp(-x[:, 0]) + 0.1)
-    starts = []
-
-    def fit(self, frame, time, event, initial_point):
-        starts.append(initial_point.copy())
-        initial_point += 99
-        if len(starts) == 1:
-            warnings.warn("it failed to converge", ConvergenceWarning, stacklevel=2)
-        raise ConvergenceError("diverged")
-
-    monkeypatch.setattr(CoxPHFitter, "fit", fit)
-    found = CoxElasticNet(0.1).fit(x, y)
-    assert len(starts) == 2
-    np.testing.assert_array_equal(starts[0], starts[1])
-    np.testing.assert_array_equal(found.coef_, CoxElasticNet(0.1, exact=False).fit(x, y).coef_)
 
 
 def test_small_sites_are_spread_by_outcome_alone():

@@ -1,5 +1,9 @@
 """A model of a table as pancseg writes it, applied to tables that are not like the training's."""
 
+import io
+import json
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +11,7 @@ import yaml
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
+from pancseg import __version__
 from pancseg.cli import app
 from pancseg.modelling.saved_model import read_model
 
@@ -432,3 +437,34 @@ def test_a_model_that_uses_no_feature_predicts(tmp_path):
     assert result.exit_code == 0, result.output
     assert found["radiomics"].nunique() == 1
     assert found["volume_only"].nunique() == N
+
+
+@pytest.mark.parametrize("number", [2, 4, '"x"'])
+def test_a_model_of_another_format_is_refused_in_one_line(fitted, tmp_path, number):
+    changed = tmp_path / "other"
+    changed.mkdir()
+    old = zipfile.ZipFile(fitted / "model.skops")
+    with zipfile.ZipFile(changed / "model.skops", "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "schema.json":
+                schema = json.loads(data)
+                schema["content"]["format"]["content"] = str(number)
+                data = json.dumps(schema).replace("pancseg.modelling", "pancseg.outcomes").encode()
+            new.writestr(name, data)
+    result, found = predict(changed, tmp_path, cohort(2)[0])
+    assert result.exit_code == 2
+    assert found is None
+    (line,) = [line for line in result.output.splitlines() if line]
+    shown = str(number).replace('"', "'")
+    assert f"has format {shown}, and pancseg {__version__} as installed reads format 3" in line
+    assert f"(pancseg {__version__} as it was then) or fit it again" in line
+
+
+@pytest.mark.parametrize("schema", [b"\xff", b"[]", b"{}", b'{"content": []}', b"5"])
+def test_an_archive_that_is_no_model_is_refused(schema):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("schema.json", schema)
+    with pytest.raises(ValueError, match="is no model that pancseg wrote"):
+        read_model(content.getvalue())

@@ -1,20 +1,18 @@
-"""Owns the Cox model as a scikit-learn estimator over lifelines, kept as plain arrays once fitted.
+"""The Cox model as a scikit-learn estimator, and the curves of Kaplan, Meier, Nelson and Aalen.
 
 An outcome is a structured array with fields ``event`` (bool) and ``time`` (float).
 """
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from lifelines import CoxPHFitter, KaplanMeierFitter
-from lifelines.exceptions import ConvergenceError, ConvergenceWarning
 from sklearn.base import BaseEstimator
 
 from pancseg.modelling.estimators.cox_solver import newton_cox
+from pancseg.modelling.estimators.risk_sets import risk_sets
 
 SURVIVAL = np.dtype([("event", "?"), ("time", "f8")])
 
@@ -27,29 +25,30 @@ def survival_outcome(event: np.ndarray, time: np.ndarray) -> np.ndarray:
 
 
 class CoxElasticNet(BaseEstimator):
-    """lifelines' ``CoxPHFitter`` with an elastic-net penalty (Breslow baseline).
+    """A Cox model with an elastic-net penalty; tied times as Efron, baseline hazard included.
 
     Args:
-        penalizer: strength, per patient, as lifelines counts it.
-        l1_ratio: 0 ridge, 1 lasso.
-        exact: fit by lifelines; False: by :mod:`cox_newton` alone, quick enough for tuning.
+        penalizer: strength of the penalty, per patient; columns are taken to be scaled.
+        l1_ratio: 0 is ridge, 1 is lasso.
 
     Attributes:
         coef_: (p,) log hazard ratios. ``mean_``: (p,) of the training rows.
         times_, cumulative_hazard_: the baseline's steps, at ``mean_``.
     """
 
-    def __init__(self, penalizer: float = 0.1, l1_ratio: float = 0.5, exact: bool = True) -> None:
-        self.penalizer, self.l1_ratio, self.exact = penalizer, l1_ratio, exact
+    def __init__(self, penalizer: float = 0.1, l1_ratio: float = 0.5) -> None:
+        self.penalizer, self.l1_ratio = penalizer, l1_ratio
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> Self:
-        """Fit; a model that does not converge is fitted once more with ten times the penalty."""
+        """Fit coefficients (0 for a column that does not vary) and the baseline hazard."""
         self.mean_ = x.mean(axis=0) if x.shape[1] else np.zeros(0)
         varied = np.ptp(x, axis=0) > 1e-12 if x.shape[1] else np.zeros(0, bool)
         self.coef_ = np.zeros(x.shape[1])
         if varied.any():
-            self.coef_[varied] = self._coefficients(x[:, varied], y)
-        self._baseline(y, np.exp(self._log_hazard(x)))
+            self.coef_[varied] = newton_cox(x[:, varied], y, self.penalizer, self.l1_ratio)
+        at_risk = risk_sets(y)
+        relative = np.exp(self._log_hazard(x))[at_risk.order]
+        self.times_, self.cumulative_hazard_ = at_risk.baseline(relative)
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -66,44 +65,14 @@ class CoxElasticNet(BaseEstimator):
         # Clipped, as a patient far outside the training rows must not overflow.
         return np.asarray(np.clip((x - self.mean_) @ self.coef_, -30, 30))
 
-    def _coefficients(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        start = newton_cox(x, y, self.penalizer, self.l1_ratio)
-        if not self.exact:
-            return start
-        frame = pd.DataFrame(x, columns=[f"x{j}" for j in range(x.shape[1])])
-        frame["time"], frame["event"] = y["time"], y["event"].astype(int)
-        for penalizer in (self.penalizer, max(self.penalizer, 0.01) * 10):
-            model = CoxPHFitter(penalizer=penalizer, l1_ratio=self.l1_ratio)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                warnings.filterwarnings("error", ".*failed to converge", ConvergenceWarning)
-                try:  # on a copy, as lifelines works in the array that it is given
-                    model.fit(frame, "time", "event", initial_point=start.copy())
-                except (ConvergenceError, ConvergenceWarning, np.linalg.LinAlgError):
-                    continue
-            found = model.params_.to_numpy(dtype=float)
-            # lifelines rounds the corner of |β|: what the quick solver has as 0 it leaves near 0.
-            nothing = np.where(start == 0, 1e-4, 1e-6)
-            return np.where(np.abs(found) < nothing, 0.0, found)
-        return start
-
-    def _baseline(self, y: np.ndarray, relative: np.ndarray) -> None:
-        """Keep Breslow's cumulative baseline hazard."""
-        self.times_ = np.unique(y["time"][y["event"]])
-        deaths = np.array([(y["time"][y["event"]] == t).sum() for t in self.times_])
-        order = np.argsort(y["time"], kind="stable")
-        at_risk = np.cumsum(relative[order][::-1])[::-1]
-        first = np.searchsorted(y["time"][order], self.times_, side="left")
-        self.cumulative_hazard_ = np.cumsum(deaths / at_risk[first])
-
 
 class NoPredictors(BaseEstimator):
     """Chance: everyone's risk is the same, the Kaplan–Meier curve of the training rows."""
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> Self:
         """Estimate the curve."""
-        curve = KaplanMeierFitter().fit(y["time"], y["event"]).survival_function_
-        self.times_, self.survival_ = curve.index.to_numpy(float), curve.iloc[:, 0].to_numpy(float)
+        self.times_, deaths, at_risk = _life_table(y)
+        self.survival_ = np.cumprod(1 - deaths / at_risk)
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -112,24 +81,8 @@ class NoPredictors(BaseEstimator):
 
     def predict_survival(self, x: np.ndarray, times: np.ndarray) -> np.ndarray:
         """Return the same curve for all."""
-        place = np.searchsorted(self.times_, times, side="right") - 1
-        return np.tile(self.survival_[place.clip(min=0)], (len(x), 1))
-
-
-def score_test(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the score statistic of each column's own Cox model at zero: (p,), chi-squared.
-
-    For two groups without ties it is the log-rank statistic. Ties as Breslow.
-    """
-    order = np.argsort(-y["time"], kind="stable")
-    time, event, z = y["time"][order], y["event"][order], x[order] - x.mean(axis=0)
-    last_of_tie = np.searchsorted(-time, -time, side="right") - 1
-    n = np.arange(1.0, len(time) + 1)[last_of_tie][event, None]
-    first, second = np.cumsum(z, axis=0)[last_of_tie], np.cumsum(z * z, axis=0)[last_of_tie]
-    mean = first[event] / n
-    u = (z[event] - mean).sum(axis=0)
-    v = (second[event] / n - mean**2).sum(axis=0)
-    return np.asarray(np.where(v > 1e-12, u * u / np.maximum(v, 1e-12), 0.0))
+        place = np.searchsorted(self.times_, times, side="right")
+        return np.tile(np.concatenate([[1.0], self.survival_])[place], (len(x), 1))
 
 
 def censoring_survival(y: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -154,7 +107,21 @@ def kaplan_meier(y: np.ndarray, times: np.ndarray) -> np.ndarray:
     return np.asarray(curve.predict_survival(np.empty((1, 0)), times)[0])
 
 
+def nelson_aalen(y: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return Nelson and Aalen's cumulative hazard up to each time."""
+    steps, deaths, at_risk = _life_table(y)
+    hazard = np.concatenate([[0.0], np.cumsum(deaths / at_risk)])
+    return np.asarray(hazard[np.searchsorted(steps, times, side="right")])
+
+
 def as_frame(y: np.ndarray) -> pd.DataFrame:
     """Return an outcome as a table with columns event (0/1) and time."""
     columns: dict[str, Any] = {"event": y["event"].astype(int), "time": y["time"]}
     return pd.DataFrame(columns)
+
+
+def _life_table(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return event times, events at each and how many patients were at risk then."""
+    times, deaths = np.unique(y["time"][y["event"]], return_counts=True)
+    at_risk = len(y) - np.searchsorted(np.sort(y["time"]), times, side="left")
+    return times, deaths, at_risk

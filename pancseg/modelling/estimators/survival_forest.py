@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
-from lifelines import NelsonAalenFitter
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import RandomForestRegressor
 
-from pancseg.modelling.estimators.cox import CoxElasticNet
+from pancseg.modelling.estimators.cox import CoxElasticNet, nelson_aalen
 
 
 class MartingaleForest(BaseEstimator):
@@ -45,10 +44,10 @@ class MartingaleForest(BaseEstimator):
         self.forest_ = forest.fit(x, martingale_residuals(y))
         self.feature_importances_ = forest.feature_importances_
         out_of_bag = np.nan_to_num(forest.oob_prediction_)[:, None]
-        self.cox_ = CoxElasticNet(0.0, 0.0, exact=False).fit(out_of_bag, y)
+        self.cox_ = CoxElasticNet(0.0, 0.0).fit(out_of_bag, y)
         if self.cox_.coef_[0] <= 0:  # it has learnt nothing: the same risk for everyone
             self.feature_importances_ = np.zeros_like(forest.feature_importances_)
-            self.cox_ = CoxElasticNet(0.0, 0.0, exact=False).fit(out_of_bag * 0, y)
+            self.cox_ = CoxElasticNet(0.0, 0.0).fit(out_of_bag * 0, y)
         del forest.oob_prediction_
         return self
 
@@ -63,7 +62,4 @@ class MartingaleForest(BaseEstimator):
 
 def martingale_residuals(y: np.ndarray) -> np.ndarray:
     """Return (n,) event less Nelson–Aalen's cumulative hazard at the patient's time."""
-    hazard = NelsonAalenFitter(nelson_aalen_smoothing=False).fit(y["time"], y["event"])
-    curve = hazard.cumulative_hazard_
-    place = np.searchsorted(curve.index.to_numpy(float), y["time"], side="right") - 1
-    return np.asarray(y["event"] - curve.iloc[:, 0].to_numpy(float)[place])
+    return np.asarray(y["event"] - nelson_aalen(y, y["time"]))

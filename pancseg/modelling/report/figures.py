@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from scipy.stats import CensoredData, ecdf
 
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.estimators.cox import as_frame, kaplan_meier
@@ -129,8 +131,6 @@ def decision_frame(results: AnalysisResults) -> pd.DataFrame:
 
 
 def _decision(axes: Axes, results: AnalysisResults) -> None:
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # dcurves on empty strata at extreme thresholds
         table = decision_frame(results)
@@ -151,15 +151,26 @@ def risk_groups(results: AnalysisResults, name: str) -> np.ndarray:
 
 
 def _kaplan_meier(axes: Axes, results: AnalysisResults) -> None:
-    from lifelines import KaplanMeierFitter
-
     y, high = results.study.y, risk_groups(results, RADIOMICS)
     for name, rows, colour in (("high", high, _COLOURS[1]), ("low", ~high, _COLOURS[0])):
         if rows.any():
-            fitter = KaplanMeierFitter().fit(y["time"][rows], y["event"][rows])
-            label = f"{name} risk, n = {rows.sum()}"
-            fitter.plot_survival_function(ax=axes, label=label, color=colour)
+            _survival_curve(axes, y[rows], f"{name} risk, n = {rows.sum()}", colour)
     axes.set(xlabel="time", ylabel="event-free", title="Out-of-fold risk groups (radiomics)")
+    axes.legend()
+
+
+def _survival_curve(axes: Axes, y: np.ndarray, label: str, colour: str) -> None:
+    """Draw a Kaplan–Meier curve with its pointwise 95 % interval (log-log)."""
+    curve = ecdf(CensoredData.right_censored(y["time"], ~y["event"])).sf
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no interval where the curve is 1 or 0
+        interval = curve.confidence_interval(method="log-log")
+    times = np.concatenate([[0.0], curve.quantiles])
+    low, share, high = (
+        np.concatenate([[1.0], part.probabilities]) for part in (interval.low, curve, interval.high)
+    )
+    axes.step(times, share, where="post", color=colour, label=label)
+    axes.fill_between(times, low, high, step="post", color=colour, alpha=0.3, linewidth=0)
 
 
 def weights_are_permuted(results: AnalysisResults) -> bool:

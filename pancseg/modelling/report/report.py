@@ -98,7 +98,7 @@ def sections(
 
 def made_by() -> str:
     """Return versions in one sentence."""
-    names = ("scikit-learn", "lifelines", "dcurves", "numpy", "pandas")
+    names = ("scikit-learn", "dcurves", "numpy", "pandas")
     return f"pancseg {pancseg.__version__}, " + ", ".join(f"{n} {version(n)}" for n in names)
 
 
@@ -229,7 +229,7 @@ def _pictures(results: AnalysisResults) -> Section:
 
 
 def _log_rank(results: AnalysisResults, joined: JoinedTable) -> Section:
-    from lifelines.statistics import logrank_test
+    from scipy.stats import CensoredData, logrank
 
     y, high = results.study.y, risk_groups(results, RADIOMICS)
     if high.all() or not high.any():
@@ -238,11 +238,13 @@ def _log_rank(results: AnalysisResults, joined: JoinedTable) -> Section:
     if joined.count() < len(y):
         line = f"{counted}. No log-rank test: it takes each row for a patient of its own."
         return Section("Risk groups", [line])
-    found = logrank_test(y["time"][high], y["time"][~high], y["event"][high], y["event"][~high])
+    found = logrank(
+        *(CensoredData.right_censored(y["time"][g], ~y["event"][g]) for g in (high, ~high))
+    )
     return Section(
         "Risk groups",
         [
-            f"{counted}; log-rank p = {found.p_value:.2g} (out of fold; folds share patients, so "
+            f"{counted}; log-rank p = {found.pvalue:.2g} (out of fold; folds share patients, so "
             "the p-value is approximate)."
         ],
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pancseg.modelling.estimators.risk_sets import RiskSets, risk_sets
+
 _STEPS, _LONGEST, _SETTLED, _LARGEST = 50, 2.0, 1e-9, 1e4
 
 
@@ -45,7 +47,7 @@ def logistic_line(
 def cox_slope(
     y: np.ndarray, score: np.ndarray, strata: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Return (b,) how log hazards must be stretched to fit outcomes: a Cox slope, Breslow's ties.
+    """Return (b,) how log hazards must be stretched to fit outcomes: a Cox slope, ties as Efron.
 
     Args:
         y: (n,) events and times.
@@ -55,18 +57,18 @@ def cox_slope(
     """
     if np.ptp(score) < 1e-9:
         return _nothing(weights)
-    parts = [_sorted(y, score, np.flatnonzero(strata == s), weights) for s in np.unique(strata)]
+    parts = [_stratum(y, score, np.flatnonzero(strata == s), weights) for s in np.unique(strata)]
     slope, change = np.zeros(len(weights)), np.full(len(weights), np.inf)
     for _ in range(_STEPS):
         gradient, curvature = np.zeros((2, len(weights)))
-        for x, w, event, risk_set in parts:
-            hazard = w * np.exp(np.clip(slope[:, None] * x, -500, 500))
-            total = np.maximum(np.cumsum(hazard, axis=1)[:, risk_set], 1e-300)
-            mean = np.cumsum(hazard * x, axis=1)[:, risk_set] / total
-            square = np.cumsum(hazard * x * x, axis=1)[:, risk_set] / total
-            died = w[:, event]
-            gradient += (died * (x[event] - mean)).sum(axis=1)
-            curvature += (died * (square - mean**2)).sum(axis=1)
+        for x, w, at_risk in parts:
+            hazard = w * np.exp(np.clip(x * slope, -500, 500))
+            total = np.maximum(at_risk.totals(hazard), 1e-300)
+            mean = at_risk.totals(hazard * x) / total
+            square = at_risk.totals(hazard * x * x) / total
+            died = at_risk.tied_means(w[at_risk.event])
+            gradient += (w * x)[at_risk.event].sum(axis=0) - (died * mean).sum(axis=0)
+            curvature += (died * (square - mean**2)).sum(axis=0)
         change = np.clip(gradient / np.maximum(curvature, 1e-12), -_LONGEST, _LONGEST)
         slope = slope + change
         if (np.abs(change) < _SETTLED).all():
@@ -75,14 +77,13 @@ def cox_slope(
     return np.where(lost, np.nan, slope)
 
 
-def _sorted(
+def _stratum(
     y: np.ndarray, score: np.ndarray, rows: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return a stratum's scores and weights, latest first, its events and where risk sets end."""
-    rows = rows[np.argsort(-y["time"][rows], kind="stable")]
-    time, event = y["time"][rows], np.flatnonzero(y["event"][rows])
-    risk_set = (np.searchsorted(-time, -time, side="right") - 1)[event]
-    return score[rows] - score.mean(), weights[:, rows], event, risk_set
+) -> tuple[np.ndarray, np.ndarray, RiskSets]:
+    """Return a stratum's scores (n, 1), weights (n, b), both latest first, and its risk sets."""
+    at_risk = risk_sets(y[rows])
+    rows = rows[at_risk.order]
+    return (score[rows] - score.mean())[:, None], weights[:, rows].T, at_risk
 
 
 def _logits(probability: np.ndarray) -> np.ndarray:

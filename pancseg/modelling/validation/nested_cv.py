@@ -216,7 +216,7 @@ def fit_recipes(study: ValidationPlan, train: np.ndarray, seed: int) -> dict[str
             losses = [study.task.loss(y, score, folds) for score in scores]
             choice = int(np.argmin(np.round(losses, 9)))
         x = _side_by_side(prepared, recipe, train)
-        model = _fit(_exact(recipe.candidates[choice]), x, y)
+        model = _fit(recipe.candidates[choice], x, y)
         own = study.task.predict(model, x)
         threshold = study.task.threshold(y, own if scores is None else scores[choice], own)
         columns, weights = _weights(prepared, recipe, study.blocks, model, x.shape[1])
@@ -344,12 +344,6 @@ def _fit(candidate: BaseEstimator, x: np.ndarray, y: np.ndarray) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # solvers' remarks; the report judges by what comes out
         return clone(candidate).fit(x, y)
-
-
-def _exact(candidate: BaseEstimator) -> BaseEstimator:
-    """Return the candidate as it is fitted for good: Cox models by lifelines."""
-    exact = {name: True for name in candidate.get_params() if name.endswith("exact")}
-    return clone(candidate).set_params(**exact) if exact else candidate
 
 
 def _wants_inner_scores(task: PredictionTask) -> bool:
