@@ -21,11 +21,12 @@ import psutil
 
 from pancseg.phantom import make_phantom
 from pancseg.scans.writing import write_scan
+from pancseg.system import timing
 from pancseg.tables.markdown_table import markdown_table
 
 REST = "start, other imports, tables"
 WEIGHTS = "monet_phantom"
-_STAGE = re.compile(r"^pancseg\.stages: (.+): (\d+\.\d+) s$", re.M)
+_STAGE = re.compile(rf"^{re.escape(timing.__name__)}: (.+): (\d+\.\d+) s$", re.M)
 _POLL_S = 0.02
 
 
