@@ -20,8 +20,11 @@ from pancseg.segmentation.checkpoint import load_checkpoint
 from pancseg.segmentation.overlap import dice
 from pancseg.segmentation.postprocess import one_organ
 from pancseg.segmentation.segmenter import Segmenter
+from pancseg.tables.markdown_table import markdown_table
 
 PANCREAS_IN_TOTALSEG = 7
+TITLES = ["scan", "pancreas, mL", "slices without", "Dice, raw", "false mL, raw"]
+TITLES += ["Dice, cleaned", "false mL, cleaned"]
 
 
 def scans_of(data: Path) -> dict[str, tuple[sitk.Image, sitk.Image]]:
@@ -44,29 +47,26 @@ def scans_of(data: Path) -> dict[str, tuple[sitk.Image, sitk.Image]]:
     return result
 
 
-def row(name: str, image: sitk.Image, mask: sitk.Image, segmenter: Segmenter) -> str:
-    """Return a table row: Dice, and mL in slices without pancreas, before and after cleaning."""
+def row(name: str, image: sitk.Image, mask: sitk.Image, segmenter: Segmenter) -> list[str]:
+    """Return a row: Dice, and mL in slices without pancreas, before and after cleaning."""
     voxel_ml = float(np.prod(image.GetSpacing())) / 1000
     truth = voxel_array(mask) > 0
     empty = ~truth.any(axis=(1, 2))
     raw = segmenter.found(image)
     cleaned = one_organ(raw, voxel_ml)
-    cells = [f"{dice(m, truth):.3f} | {m[empty].sum() * voxel_ml:.1f}" for m in (raw, cleaned)]
-    return f"| {name} | {truth.sum() * voxel_ml:.1f} | {empty.sum()} | {' | '.join(cells)} |"
+    cells = [name, f"{truth.sum() * voxel_ml:.1f}", str(empty.sum())]
+    for found in (raw, cleaned):
+        cells += [f"{dice(found, truth):.3f}", f"{found[empty].sum() * voxel_ml:.1f}"]
+    return cells
 
 
 def main(data: Path, weights: list[str]) -> None:
     """Print one table per checkpoint."""
     pairs = scans_of(data)
     for name in weights:
-        print(f"\n{Path(name).stem}\n")
-        print(
-            "| scan | pancreas, mL | slices without | Dice, raw | false mL, raw "
-            "| Dice, cleaned | false mL, cleaned |\n|---|--:|--:|--:|--:|--:|--:|"
-        )
         segmenter = Segmenter(load_checkpoint(name), threads=2, least_height_mm=0)
-        for scan, (image, mask) in pairs.items():
-            print(row(scan, image, mask, segmenter), flush=True)
+        rows = [row(scan, image, mask, segmenter) for scan, (image, mask) in pairs.items()]
+        print(f"\n{Path(name).stem}\n\n{markdown_table(TITLES, rows, left=1)}", end="", flush=True)
 
 
 if __name__ == "__main__":

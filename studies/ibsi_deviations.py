@@ -23,6 +23,7 @@ from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.scans.reading import read_scan
 from pancseg.selftest.configurations import CT_IMAGE, CT_MASK, CT_REFERENCES
 from pancseg.selftest.score import read_references, score
+from pancseg.tables.markdown_table import markdown_table
 
 
 def aligned_corners(self: grid.ResamplingGrid, axis: int, first: int, count: int) -> Any:
@@ -86,10 +87,11 @@ def main(folder: Path) -> None:
         ("bins at multiples", same, patch.object(compute, "discretised", multiples_of_the_width)),
         ("mode pyradiomics", plain, nothing()),
     ]
-    print("| | C | D |\n|---|--:|--:|")
+    found = []
     for name, change, context in rows:
         with context:
-            print(f"| {name} | {' | '.join(agreeing(folder, change))} |")
+            found.append([name, *agreeing(folder, change)])
+    print(markdown_table(["", "C", "D"], found, left=1), end="")
 
 
 if __name__ == "__main__":

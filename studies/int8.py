@@ -24,6 +24,7 @@ from pancseg.segmentation.engines.openvino_graph import openvino_graph
 from pancseg.segmentation.engines.openvino_import import openvino
 from pancseg.segmentation.networks.stored_graphs import graph_of
 from pancseg.system.threads import available_cores
+from pancseg.tables.markdown_table import markdown_table
 from pancseg.training.data.labelled_slice import UNKNOWN
 from pancseg.training.data.slice_set import load_slice_set
 from pancseg.training.data.slices import read_slices
@@ -96,19 +97,23 @@ def main(data: Path, weights: str = DEFAULT_WEIGHTS) -> None:
     for name, engine in kinds.items():
         engines.ENGINES[engines.pick()] = engine
         scores[name] = validate(weights, load_slice_set("open"), data, threads=threads)
-    print("| arithmetic | seconds, 40 slices | fp32 ÷ it | Dice, whole slices | Dice, boxes |")
-    print("|---|--:|--:|--:|--:|")
-    for name, times in spent.items():
-        print(
-            f"| {name} | {np.mean(times):.2f} ± {np.std(times, ddof=1):.2f} "
-            f"| {np.mean(spent['fp32']) / np.mean(times):.2f} "
-            f"| {mean_of(scores[name], 'whole'):.4f} | {mean_of(scores[name], 'box'):.4f} |"
+    titles = ["arithmetic", "seconds, 40 slices", "fp32 ÷ it", "Dice, whole slices", "Dice, boxes"]
+    rows = [
+        (
+            name,
+            f"{np.mean(times):.2f} ± {np.std(times, ddof=1):.2f}",
+            f"{np.mean(spent['fp32']) / np.mean(times):.2f}",
+            f"{mean_of(scores[name], 'whole'):.4f}",
+            f"{mean_of(scores[name], 'box'):.4f}",
         )
-    print("\n| patient | fp32 | int8 |\n|---|--:|--:|")
-    for key in scores["fp32"]:
-        print(
-            f"| {' '.join(key)} | {scores['fp32'][key].dice:.3f} | {scores['int8'][key].dice:.3f} |"
-        )
+        for name, times in spent.items()
+    ]
+    print(markdown_table(titles, rows, left=1))
+    patients = [
+        (" ".join(key), *(f"{scores[kind][key].dice:.3f}" for kind in ("fp32", "int8")))
+        for key in scores["fp32"]
+    ]
+    print(markdown_table(["patient", "fp32", "int8"], patients, left=1), end="")
 
 
 if __name__ == "__main__":

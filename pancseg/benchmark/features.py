@@ -24,6 +24,7 @@ from pancseg.running.memory import high_water_bytes
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.reading import read_scan
 from pancseg.scans.writing import write_scan
+from pancseg.tables.markdown_table import markdown_table
 
 SIZE, SPACING_MM = (512, 512, 100), (0.8, 0.8, 2.5)
 BASELINE = "radiomics.featureextractor"
@@ -92,23 +93,19 @@ def time_features(
 def report(which: str, found: dict[str, list[TimedExtraction]]) -> str:
     """Return medians, ratios to pyradiomics's extractor and the largest difference as Markdown."""
     base = found[BASELINE]
-    lines = [
-        f"{which}: {len(base[0].values)} features, N={len(base)}",
-        "",
-        "| | seconds | times as fast | memory above the scan, MB | largest relative difference |",
-        "|---|--:|--:|--:|--:|",
-    ]
+    titles = ["", "seconds", "times as fast", "memory above the scan, MB"]
+    titles.append("largest relative difference")
+    rows = []
     for name, runs in found.items():
         ratio = median(b.seconds / r.seconds for b, r in zip(base, runs, strict=True))
         apart = (
             "" if name == "ibsi" else f"{largest_difference(base[0].values, runs[0].values):.0e}"
         )
-        lines.append(
-            f"| {name if name == BASELINE else f'mode {name}'} "
-            f"| {median(r.seconds for r in runs):.2f} | {ratio:.1f} "
-            f"| {median(r.peak_mb for r in runs):.0f} | {apart} |"
-        )
-    return "\n".join(lines) + "\n"
+        seconds, peak_mb = median(r.seconds for r in runs), median(r.peak_mb for r in runs)
+        title = name if name == BASELINE else f"mode {name}"
+        rows.append((title, f"{seconds:.2f}", f"{ratio:.1f}", f"{peak_mb:.0f}", apart))
+    table = markdown_table(titles, rows, left=1)
+    return f"{which}: {len(base[0].values)} features, N={len(base)}\n\n{table}"
 
 
 def largest_difference(expected: dict[str, float], found: dict[str, float]) -> float:

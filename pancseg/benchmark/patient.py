@@ -22,10 +22,12 @@ import psutil
 
 from pancseg.phantom import make_phantom
 from pancseg.scans.writing import write_scan
+from pancseg.system import timing
+from pancseg.tables.markdown_table import markdown_table
 
 REST = "start, other imports, tables"
 WEIGHTS = "monet_phantom"
-_STAGE = re.compile(r"^pancseg\.stages: (.+): (\d+\.\d+) s$", re.M)
+_STAGE = re.compile(rf"^{re.escape(timing.__name__)}: (.+): (\d+\.\d+) s$", re.M)
 _POLL_S = 0.02
 
 
@@ -162,20 +164,14 @@ def time_patient(
 def report(job: BenchmarkJob, runs: Sequence[TimedRun], torch_mb: float) -> str:
     """Return the stages of the middle run as Markdown, with what the marks ask for."""
     shown = middle(runs)
+    rows = [(name, spent, 100 * spent / shown.seconds) for name, spent in shown.stages.items()]
+    rows.append(("all", shown.seconds, 100))
+    cells = [(name, f"{spent:.2f}", f"{share:.0f}") for name, spent, share in rows]
     lines = [
         f"`pancseg {' '.join((job.command, *job.options))}`, 512×512×{job.slices}: median "
         f"{statistics.median(r.seconds for r in runs):.1f} s of {len(runs)}",
         "",
-        "| stage | seconds | share, % |",
-        "|---|--:|--:|",
-    ]
-    lines += [
-        f"| {stage} | {spent:.2f} | {100 * spent / shown.seconds:.0f} |"
-        for stage, spent in shown.stages.items()
-    ]
-    lines += [
-        f"| all | {shown.seconds:.2f} | 100 |",
-        "",
+        markdown_table(["stage", "seconds", "share, %"], cells, left=1),
         f"All but the network: {100 * shown.beside_the_network:.0f} %. Peak memory: "
         f"{shown.peak_mb:.0f} MB"
         + (f", {shown.peak_mb - torch_mb:.0f} MB above importing torch." if torch_mb else "."),

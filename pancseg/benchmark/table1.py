@@ -9,7 +9,8 @@ import pandas as pd
 from scipy import stats
 
 from pancseg.benchmark.inference import AS_WRITTEN, Setup
-from pancseg.evaluation.markdown import number, table
+from pancseg.evaluation.markdown import number
+from pancseg.tables.markdown_table import markdown_table
 
 PUBLISHED_S = {
     "monet": (14.88, 0.32),
@@ -99,4 +100,4 @@ def markdown(frame: pd.DataFrame) -> str:
                 number(row["published_ratio_to_monet"], 2),
             ]
         )
-    return table(_TITLES, rows, left=3)
+    return markdown_table(_TITLES, rows, left=3)

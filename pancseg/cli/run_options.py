@@ -36,6 +36,7 @@ def options_of(
     """
     from pancseg.running.memory import parse_size
     from pancseg.running.options import RunOptions
+    from pancseg.system.yaml_file import read_yaml_mapping
 
     if scheduler and slurm:
         raise ValueError("--scheduler and --slurm both name a cluster; leave one away")
@@ -48,7 +49,7 @@ def options_of(
         memory_bytes=parse_size(memory) if memory else None,
         verbose=verbose,
         scheduler=scheduler,
-        slurm=_mapping(slurm) if slurm else {},
+        slurm=read_yaml_mapping(slurm, "--slurm") if slurm else {},
     )
 
 
@@ -89,15 +90,3 @@ def finish(
         say(summary(outcomes, path, log), sys.stdout)
     if not all(outcome.usable for outcome in outcomes):
         raise typer.Exit(1)
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"--slurm is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ValueError("--slurm holds no settings (a mapping is expected)")
-    return content

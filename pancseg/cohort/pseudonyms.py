@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pancseg.cohort.case import Case
 from pancseg.errors import CohortError
+from pancseg.system.whole_files import write_whole
 
 MARK = Path(".pancseg", "pseudonyms")
 """Lies in an output folder in which all ids are pseudonyms."""
@@ -180,14 +181,7 @@ def write_map(path: Path, cases: Sequence[Case], hidden: Sequence[Case]) -> None
     rows = dict.fromkeys((c.patient_id, c.scan_id, h.patient_id, h.scan_id) for c, h in pairs)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([_MAP_HEADER, *rows])
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.unlink(missing_ok=True)
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(_bytes(text.getvalue()))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole({path: _bytes(text.getvalue())}, private=True)
 
 
 def _pseudonyms(ids: Iterable[str], key: bytes, what: str) -> dict[str, str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 
 import pandas as pd
+
+from pancseg.tables.markdown_table import markdown_table
 
 DASH = "–"
 
@@ -18,12 +19,6 @@ TITLES = {
     "absolute_volume_error_percent": "absolute volume error, %",
 }
 _DIGITS = {"dice": 3, "surface_dice_2mm": 3}
-
-
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """Return a Markdown table; the first ``left`` columns are text, the others numbers."""
-    rule = ["---"] * left + ["--:"] * (len(titles) - left)
-    return "\n".join(_line(cells) for cells in (titles, rule, *rows)) + "\n"
 
 
 def number(value: float, digits: int) -> str:
@@ -56,7 +51,7 @@ def summary(summary: pd.DataFrame) -> str:
         cells = [TITLES[row["measure"]], row["model"], str(row["n"]), str(row["n_missing"])]
         cells += [mean_std(row["mean"], row["std"], digits), number(row["median"], digits)]
         rows.append([*cells, _interval(row["ci_low"], row["ci_high"], digits)])
-    return table(titles, rows, left=2)
+    return markdown_table(titles, rows, left=2)
 
 
 def comparisons(comparisons: pd.DataFrame) -> str:
@@ -72,7 +67,7 @@ def comparisons(comparisons: pd.DataFrame) -> str:
         cells += [number(row["difference"], digits), interval]
         cells += [p_value(row[name + end]) for name in tests for end in ("", "_holm")]
         rows.append(cells)
-    return table(titles, rows, left=2)
+    return markdown_table(titles, rows, left=2)
 
 
 def table_2(table_2: pd.DataFrame) -> str:
@@ -93,7 +88,7 @@ def table_2(table_2: pd.DataFrame) -> str:
         if compared:
             cells += [p_value(row["t_test_p"]), p_value(row["wilcoxon_p_holm"])]
         rows.append(cells)
-    return table(titles, rows)
+    return markdown_table(titles, rows, left=1)
 
 
 def _interval(low: float, high: float, digits: int) -> str:
@@ -103,7 +98,3 @@ def _interval(low: float, high: float, digits: int) -> str:
 def _place(measures: pd.Series[str]) -> pd.Series[int]:
     """Return where each measure stands in ``TITLES``."""
     return measures.map({measure: place for place, measure in enumerate(TITLES)})
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

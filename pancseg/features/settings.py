@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError, field_serializer
+from pydantic import BaseModel, ConfigDict, PositiveFloat, field_serializer
 
 from pancseg.features import DEFAULT_PRESET
 from pancseg.quality.limits import QualityLimits
-from pancseg.system.yaml_file import Yaml12Loader
+from pancseg.system.yaml_file import (
+    read_yaml_mapping,
+    settings_of,
+    shipped_names,
+    shipped_or_own,
+)
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-Yaml12Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
 
 
 class ThickSlices(_Frozen):
@@ -125,7 +121,7 @@ def preset_names() -> list[str]:
         >>> "pancreas_ct" in preset_names()
         True
     """
-    return sorted(path.stem for path in preset_folder().glob("*.yaml"))
+    return shipped_names(preset_folder())
 
 
 def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureSettings:
@@ -141,31 +137,16 @@ def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureS
 
     Raises:
         FileNotFoundError: neither a preset nor a file.
-        ValueError: not a mapping, or an unknown or impossible value under ``pancseg``.
+        ValueError: not a mapping, a key given twice, or an unknown or impossible value under
+            ``pancseg``.
     """
     name = str(name_or_path)
     is_preset = name in preset_names()
-    path = preset_folder() / f"{name}.yaml" if is_preset else Path(name_or_path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no such preset or file; presets are {', '.join(preset_names())}, or give a YAML file"
-        )
+    path = shipped_or_own(name, preset_folder(), "preset")
     what = f"the preset {name}" if is_preset else "the settings file"  # whose path may tell a name
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Yaml12Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{what} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{what} holds no settings (a mapping is expected)")
-    if others := [key for key in content if not isinstance(key, str)]:
-        raise ValueError(f"{what}: {others[0]!r} is no key of settings; keys are words")
-    try:
-        additions = _Additions.model_validate(content.pop("pancseg", None) or {})
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, ('pancseg', *e['loc'])))}: {e['msg']}" for e in error.errors()
-        )
-        raise ValueError(f"{what}: {problems}") from error
+    content = read_yaml_mapping(path, what)
+    own = content.pop("pancseg", None) or {}
+    additions = settings_of(_Additions, own, what, under=["pancseg"])
     return FeatureSettings(
         name=name if is_preset else "custom",
         mode=additions.mode,

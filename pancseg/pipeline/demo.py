@@ -14,6 +14,7 @@ from pancseg.scans.arrays import voxel_array
 from pancseg.scans.reading import read_scan
 from pancseg.scans.writing import write_scan
 from pancseg.segmentation.overlap import dice
+from pancseg.system.whole_files import write_whole
 
 _ORIENTATIONS = ("LPS", "RAS", "LAS", "RPI")
 """Scans come in all orientations; so do these."""
@@ -49,9 +50,8 @@ def make_cohort(folder: Path, patients: int) -> Path:
         write_scan(phantom.mask, folder / "truth" / f"{name}.nii.gz")
         lines.append(f"{name},scans/{name}.nii.gz")
     manifest = folder / "manifest.csv"
-    partial = folder / ".manifest.csv.partial"
-    partial.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    return partial.replace(manifest)
+    write_whole({manifest: "\n".join([*lines, ""]).encode()})
+    return manifest
 
 
 def settings_of(preset: FeatureSettings) -> FeatureSettings:

@@ -19,7 +19,7 @@ from pancseg.processing import fingerprint
 from pancseg.processing.acquisition import write_acquisition
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
-from pancseg.system.whole_files import write_whole
+from pancseg.system.whole_files import remove_leftovers, write_whole
 from pancseg.tables.fields import Value
 from pancseg.tables.format import KINDS, TableFormat
 from pancseg.tables.rows_to_file import table_bytes
@@ -65,11 +65,11 @@ class RunOutput:
         """Note beside the masks what makes them, and whether ids are pseudonyms."""
         if self.pseudonyms:
             mark_output(self.folder)
-        _remove_leftovers(self.folder, ".*.partial")
+        remove_leftovers(self.folder)
         if self.masks is None:
             return
         self.masks.mkdir(exist_ok=True)
-        _remove_leftovers(self.masks, ".new-*", ".partial-*", ".*.partial")
+        remove_leftovers(self.masks)
         others = ("features", "settings_sha256", "regions", "quality")
         record = {k: v for k, v in self.provenance(about).items() if k not in others}
         write_whole({self.masks / "provenance.json": _json(record)})
@@ -137,13 +137,6 @@ def _network_packages(work: ProcessingPlan, about: Mapping[str, Any]) -> list[st
         return []
     by_torch = about["inference"]["engine"] != "openvino"
     return ["torch"] * (by_torch or work.uncertainty > 0) + ["openvino"] * (not by_torch)
-
-
-def _remove_leftovers(folder: Path, *patterns: str) -> None:
-    """Remove what a run that was killed has not finished writing."""
-    for pattern in patterns:
-        for left in folder.glob(pattern):
-            left.unlink()
 
 
 def _regions(cases: Sequence[Case]) -> dict[str, list[str]]:

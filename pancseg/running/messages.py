@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pancseg.cohort.case import Case
 from pancseg.processing.row import CaseResult
+from pancseg.system.whole_files import partial_path
 from pancseg.tables.fields import Value
 
 
@@ -58,7 +59,7 @@ class Request:
     @property
     def new_mask_path(self) -> Path:
         """Where a worker leaves a new mask, until it is noted and gets its name."""
-        return self.mask_path.with_name(f".new-{self.mask_path.name}")
+        return partial_path(self.mask_path, "new")
 
 
 class Ready(NamedTuple):

@@ -29,6 +29,7 @@ from pancseg.running.messages import (
     RowKeys,
     ScanDone,
 )
+from pancseg.system.timing import stages_into
 from pancseg.tables.fields import Value
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,6 @@ class Worker:
             if segmenter
             else None
         )
-        self._stages = _Stages()
 
     @property
     def about(self) -> dict[str, Any]:
@@ -80,26 +80,29 @@ class Worker:
     def messages(self, request: Request) -> Iterator[Message]:
         """Do a request; the last message is ``ScanDone``, or ``OutputLost``."""
         start, peak = time.perf_counter(), PeakMemory()
-        with self._stages:
-            try:
-                yield from self._all_rows(request)
-            except OutputError as error:
-                yield OutputLost(error.strerror or str(error))
+        stages: dict[str, float] = {}
+        rows = self._all_rows(request)
+        while (message := _next_of(rows, stages)) is not None:
+            yield message
+            if isinstance(message, OutputLost):
                 return
         acquisition = _acquisition(request.cases[0])
         spent = time.perf_counter() - start
-        yield ScanDone(spent, self._stages.seconds, peak.bytes(), acquisition)
+        yield ScanDone(spent, stages, peak.bytes(), acquisition)
 
     def _all_rows(self, request: Request) -> Iterator[Message]:
-        """Yield every row, whatever goes wrong beside them: it is the outcome of those left."""
+        """Yield every row, whatever goes wrong beside them: it is the outcome of those left.
+
+        Where the output is lost, that is the last message.
+        """
         left = dict(enumerate(request.cases))
         try:
             for message in self._rows(request):
                 if isinstance(message, RowDone):
                     del left[message.place]
                 yield message
-        except OutputError:
-            raise
+        except OutputError as error:
+            yield OutputLost(error.strerror or str(error))
         except Exception as error:  # noqa: BLE001  told as what went wrong within a row is
             for index, case in left.items():
                 yield RowDone(index, "", case_result(case, partial(_raise, error)))
@@ -181,6 +184,15 @@ class Worker:
         return keys.of_row(image, made_from, what, how)
 
 
+def _next_of(messages: Iterator[Message], stages: dict[str, float]) -> Message | None:
+    """Return the next message, if there is one, and add up the stages on the way to it.
+
+    What whoever reads the messages does in between is no stage of this request.
+    """
+    with stages_into(stages):
+        return next(messages, None)
+
+
 class _OwnMask:
     """The mask that lies in the output folder, and what it is.
 
@@ -246,31 +258,3 @@ def _raise(error: Exception, draft: DraftRow) -> None:
     if isinstance(error, MemoryError):
         raise UnusableCase("memory", NO_MEMORY) from error
     raise error
-
-
-class _Stages(logging.Handler):
-    """Collects how long the stages of a request took (``pancseg.system.timing`` logs it)."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.seconds: dict[str, float] = {}
-        self._log = logging.getLogger("pancseg.system.timing")
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Add a stage's seconds."""
-        if isinstance(record.args, tuple) and len(record.args) == 2:
-            stage, seconds = record.args
-            self.seconds[str(stage)] = self.seconds.get(str(stage), 0.0) + float(seconds)  # type: ignore[arg-type]
-
-    def __enter__(self) -> None:
-        self.seconds = {}
-        self._log.addHandler(self)
-        self._before = self._log.level, self._log.propagate
-        if not self._log.isEnabledFor(logging.DEBUG):
-            self._log.setLevel(logging.DEBUG)
-            self._log.propagate = False
-
-    def __exit__(self, *_: object) -> None:
-        self._log.removeHandler(self)
-        self._log.level, self._log.propagate = self._before
-        self._log.setLevel(self._before[0])

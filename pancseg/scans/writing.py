@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pancseg.errors import UnusableCase
 from pancseg.scans.reading import _format_of, suffix_of
 from pancseg.scans.voxel_stream import check_whole
 from pancseg.system.native_output import quiet_itk, quiet_library
+from pancseg.system.whole_files import whole_files
 
 
 def write_scan(image: sitk.Image, path: str | Path) -> None:
@@ -27,28 +27,23 @@ def write_scan(image: sitk.Image, path: str | Path) -> None:
     path = Path(path)
     if suffix_of(path) in ("", ".nhdr", ".mhd"):
         raise ValueError(f"cannot write {path.suffix or 'a file without suffix'}; use .nii.gz")
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        with quiet_itk(), quiet_library():
-            sitk.WriteImage(_without_metadata(image), str(partial), useCompression=True)
-        _settle(partial)
-        os.replace(partial, path)
-    except RuntimeError as error:
-        raise OSError(
-            f"cannot write a {suffix_of(path)} file (disk full, no permission?)"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_files([path]) as partial:
+        try:
+            with quiet_itk(), quiet_library():
+                sitk.WriteImage(_without_metadata(image), str(partial[path]), useCompression=True)
+        except RuntimeError as error:
+            raise OSError(
+                f"cannot write a {suffix_of(path)} file (disk full, no permission?)"
+            ) from error
+        _check_written(partial[path])
 
 
-def _settle(written: Path) -> None:
-    """Bring a file onto the disk and read it back: ITK's writers do not notice a full disk.
+def _check_written(written: Path) -> None:
+    """Read a file back: ITK's writers do not notice a full disk.
 
     Raises:
         OSError: it is not whole.
     """
-    with written.open("rb") as file:
-        os.fsync(file.fileno())
     try:
         check_whole(_format_of(written).layout(written))
     except UnusableCase as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -28,6 +27,7 @@ from pancseg.segmentation import DEFAULT_WEIGHTS
 from pancseg.segmentation.location_prior import CELLS
 from pancseg.segmentation.networks import NETWORKS, builder_of, is_outside
 from pancseg.segmentation.networks.stored_graphs import graph_of
+from pancseg.system.whole_files import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -127,19 +127,11 @@ class Checkpoint:
             provenance=self.provenance,
             dropout=self.dropout,
         )
-        partial = path.with_name(f".{path.name}.partial")
         tensors = dict(self.weights)
         if self.places is not None:
             tensors[_PLACES] = self.places.astype(np.uint8)
         content = save(tensors, metadata={_KEY: header.model_dump_json(exclude_none=True)})
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole({path: content})
 
 
 def weights_of(network: nn.Module) -> dict[str, NDArray[Any]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from pancseg.segmentation.checkpoint import Window
 from pancseg.segmentation.networks import builder_of
-from pancseg.training.yaml_settings import read_settings
+from pancseg.system.yaml_file import read_yaml_mapping, settings_of, shipped_or_own
+
+RECIPES = Path(__file__).parent / "recipes"
 
 
 class Augmentation(BaseModel):
@@ -128,6 +131,7 @@ def load_recipe(name_or_path: str, **changes: object) -> Recipe:
 
     Raises:
         FileNotFoundError: neither a shipped recipe nor a file.
-        ValueError: not YAML, an unknown key or a value out of range.
+        ValueError: not YAML, a key unknown or given twice, or a value out of range.
     """
-    return read_settings(Recipe, name_or_path, "recipes", changes)
+    path = shipped_or_own(name_or_path, RECIPES, "recipe")
+    return settings_of(Recipe, read_yaml_mapping(path, path.name) | changes, path.name)

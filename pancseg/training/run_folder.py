@@ -13,6 +13,7 @@ import yaml
 
 import pancseg
 from pancseg.system.whole_files import write_whole
+from pancseg.system.yaml_file import read_yaml_mapping
 from pancseg.training.data.load import TrainingData
 from pancseg.training.recipe import Recipe
 
@@ -49,8 +50,8 @@ def begin(run: Path, recipe: Recipe, data: TrainingData) -> None:
 def _recipe(path: Path) -> Recipe | None:
     """Return the recipe of a run, keys that it did not know yet as they are by themselves."""
     try:
-        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValueError, yaml.YAMLError):
+        return Recipe.model_validate(read_yaml_mapping(path, path.name))
+    except ValueError:
         return None
 
 

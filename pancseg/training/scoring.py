@@ -16,6 +16,7 @@ import typer
 
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import load_checkpoint
+from pancseg.tables.markdown_table import markdown_table
 from pancseg.training.data.slice_set import SliceSet, load_slice_set
 from pancseg.training.data.slices import native_slices
 from pancseg.training.predictions import found_in
@@ -84,12 +85,13 @@ def main(
         scores = validate(weights, slice_set, data)
     except (ValueError, OSError) as error:
         raise SystemExit(f"pancseg: {error}") from error
-    columns = ("what", "patient", "slices with pancreas", "Dice", "slices without")
-    print("|", " | ".join((*columns, "with a false alarm", "false pixels")), "|")
-    print("|---|---|" + "--:|" * 5)
+    titles = ["what", "patient", "slices with pancreas", "Dice", "slices without"]
+    titles += ["with a false alarm", "false pixels"]
+    rows = []
     for (what, patient), s in scores.items():
-        empty = (s.empty, s.false_alarms, s.false_pixels)
-        print("|", " | ".join(map(str, (what, patient, s.slices, f"{s.dice:.3f}", *empty))), "|")
+        empty = (str(s.empty), str(s.false_alarms), str(s.false_pixels))
+        rows.append((what, patient, str(s.slices), f"{s.dice:.3f}", *empty))
+    print(markdown_table(titles, rows, left=2), end="")
     for what in ("whole", "box"):
         for cohort in sorted({source.cohort for source in slice_set.sources}):
             dice = [

@@ -24,15 +24,15 @@ def test_presets_are_there_valid_and_explained() -> None:
     [
         ("pancseg: {backnd: x}", "backnd"),
         ("pancseg: {thick_slices: {above_mm: -1, spacing_mm: [2, 2, 2]}}", "greater than 0"),
-        ("- a list", "a mapping is expected"),
+        ("- a list", "holds no settings"),
         ("a: [", "not YAML"),
         ("1: 2", "1 is no key of settings; keys are words"),
-        ("", "a mapping is expected"),
+        ("", "holds no settings"),
         (
             "setting: {binWidth: 5}\nsetting: {}",
-            "the settings file is not YAML: 'setting' stands tw",
+            "the settings file: 'setting' is given twice, again on line 2",
         ),
-        ("setting:\n  binWidth: 5\n  binWidth: 6", "'binWidth' stands twice, in line 3 again"),
+        ("setting:\n  binWidth: 5\n  binWidth: 6", "'binWidth' is given twice, again on line 3"),
         ("pancseg: {quality: {slice_mm: {warn_above: .nan}}}", "null switches a limit off"),
     ],
 )

@@ -24,6 +24,7 @@ from pancseg.scans.geometry import orient
 from pancseg.scans.reading import read_scan
 from pancseg.scans.writing import write_scan
 from pancseg.segmentation.segmenter import Segmenter, load_segmenter
+from pancseg.system.whole_files import partial_path
 
 FEW = {
     "setting": {"binWidth": 25},
@@ -74,7 +75,7 @@ def test_a_ready_mask_gives_the_bytes_of_the_mask_just_made(
     work = ScanProcessor(
         ProcessingPlan("run", settings_with(), keep_failed=True, uncertainty=2), segmenter
     )
-    new = folder / ".new-a.nii.gz"
+    new = partial_path(folder / "a.nii.gz", "new")
     told: list[Path] = []
     first = []
     for outcome in work.outcomes(ScanTask(rows, new_mask=new), told.append):

@@ -30,7 +30,7 @@ from pancseg.processing.plan import ProcessingPlan
 from pancseg.quality.limits import QualityLimits
 from pancseg.running.options import RunOptions
 from pancseg.scans.writing import write_scan
-from pancseg.system.whole_files import whole_files, write_whole
+from pancseg.system.whole_files import partial_path, write_whole
 from pancseg.tables.fields import Row, fields_of
 from pancseg.tables.format import TableFormat
 from pancseg.tables.rows_to_file import cell, table_bytes, write_codebook
@@ -270,8 +270,8 @@ def test_a_full_disk_leaves_the_old_files(
     shutil.copytree(plain, out)
     names = ("features.csv", "codebook.csv", "datapackage.json", "provenance.json")
     before = [(out / name).read_bytes() for name in names]
-    monkeypatch.setattr("pancseg.pipeline.output._remove_leftovers", lambda *_: None)
-    (out / f".{full}.{os.getpid()}.partial").symlink_to("/dev/full")  # where it would be written
+    monkeypatch.setattr("pancseg.pipeline.output.remove_leftovers", lambda _: None)
+    partial_path(out / full).symlink_to("/dev/full")  # where it would be written
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path, TableFormat(names="pyradiomics"), phantom)
     assert [(out / name).read_bytes() for name in names] == before
@@ -279,7 +279,7 @@ def test_a_full_disk_leaves_the_old_files(
 
 def test_a_full_disk_stops_parquet_too(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    (tmp_path / f".t.parquet.{os.getpid()}.partial").symlink_to("/dev/full")
+    partial_path(tmp_path / "t.parquet").symlink_to("/dev/full")
     fields = fields_of(MIXED, [], None)
     with pytest.raises(OSError, match="No space left"):
         write_table(tmp_path / "t.parquet", fields, MIXED, TableFormat("parquet"), {})
@@ -305,15 +305,8 @@ def test_killed_while_writing_the_old_table_stays(tmp_path: Path) -> None:
     assert ended == -signal.SIGKILL
     partial, results_table = sorted(tmp_path.iterdir())
     assert (results_table.name, results_table.read_bytes()) == ("features.csv", b"old")
-    assert re.fullmatch(r"\.features\.csv\.\d+\.partial", partial.name)
+    assert re.fullmatch(r"\.partial-\d+-features\.csv", partial.name)
     assert partial.stat().st_size > 100_000
-
-
-def test_files_appear_together(tmp_path: Path) -> None:
-    write_whole({tmp_path / "a": b"1", tmp_path / "b": b"2"})
-    with pytest.raises(OSError, match=r"."):
-        write_whole({tmp_path / "a": b"3", tmp_path / "gone" / "b": b"4"})
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a": b"1", "b": b"2"}
 
 
 def test_names_are_given_in_order_once_all_is_on_the_disk(
@@ -326,13 +319,6 @@ def test_names_are_given_in_order_once_all_is_on_the_disk(
     write_table(tmp_path / "t.csv", fields_of(MIXED, [], None), MIXED, TableFormat(), {"note": b""})
     names = ["note", "codebook.csv", "datapackage.json", "t.csv"]
     assert done == ["sync"] * 4 + names
-
-
-def test_a_file_that_was_not_written_stops_all(tmp_path: Path) -> None:
-    paths = [tmp_path / "a", tmp_path / "b"]
-    with pytest.raises(FileNotFoundError), whole_files(paths) as partial:
-        partial[paths[0]].write_bytes(b"1")
-    assert list(tmp_path.iterdir()) == []
 
 
 MIXED: list[Row] = [
@@ -442,7 +428,7 @@ class Rows:
             alive.add(row)
             yield row
             self.most = max(self.most, len(alive))
-            self.on_disk.append(sum(p.stat().st_size for p in self.folder.glob(".t.*.partial")))
+            self.on_disk.append(sum(p.stat().st_size for p in self.folder.glob(".partial-*-t.*")))
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

@@ -24,6 +24,8 @@ from torch import Tensor
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import load_checkpoint, weights_of
 from pancseg.segmentation.networks import NETWORKS
+from pancseg.system.whole_files import partial_path
+from pancseg.system.yaml_file import shipped_names
 from pancseg.training import predictions
 from pancseg.training.averaging import mean_of
 from pancseg.training.batch_norm import recompute, typical
@@ -31,16 +33,15 @@ from pancseg.training.data.augment import build_augmentation
 from pancseg.training.data.dataset import Draw, Shuffled, TrainingSlices, WholeSlices
 from pancseg.training.data.labelled_slice import UNKNOWN
 from pancseg.training.data.load import TrainingData, load_data, validation_names
-from pancseg.training.data.slice_set import SliceSet, load_slice_set
+from pancseg.training.data.slice_set import SLICE_SETS, SliceSet, load_slice_set
 from pancseg.training.data.slices import native_slices
 from pancseg.training.fit import FINISHED, check, train
 from pancseg.training.hardware import Hardware
 from pancseg.training.losses import KnownLoss
 from pancseg.training.module import SliceSegmentation
 from pancseg.training.predictions import check_free, write_predictions
-from pancseg.training.recipe import Augmentation, Recipe, load_recipe
+from pancseg.training.recipe import RECIPES, Augmentation, Recipe, load_recipe
 from pancseg.training.scoring import main, validate
-from pancseg.training.yaml_settings import shipped_names
 
 PROVENANCE = {"data": "a", "licence": "b", "attribution": "c", "intended_use": "d"}
 ONE_THREAD = Hardware(threads=1, precision="32-true", accelerator="cpu", devices=1)
@@ -491,7 +492,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(
     kept = list[bytes]()
 
     def write(path: Path, content: bytes) -> int:
-        if path.name.startswith(".last.ckpt") and (run / "last.ckpt").exists():
+        if path == partial_path(run / "last.ckpt") and (run / "last.ckpt").exists():
             kept.append((run / "last.ckpt").read_bytes())
             raise OSError(errno.ENOSPC, "No space left on device")
         return write_bytes(path, content)
@@ -501,7 +502,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(
     with pytest.raises(OSError, match="No space left"):
         train(recipe(epochs=2), data, run, hardware=ONE_THREAD)
     assert kept == [(run / "last.ckpt").read_bytes()]
-    assert not list(run.glob(".*.partial"))
+    assert not list(run.glob(".*"))
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
@@ -705,7 +706,7 @@ def test_places_are_not_learnt_from_boxes(slice_set: Path, tmp_path: Path) -> No
 
 
 def test_shipped_recipes_and_slice_sets_are_valid() -> None:
-    networks = {name: load_recipe(name).network for name in shipped_names("recipes")}
+    networks = {name: load_recipe(name).network for name in shipped_names(RECIPES)}
     assert networks == {
         "attention_unet_paper": "attention_unet",
         "monet": "monet",
@@ -721,7 +722,7 @@ def test_shipped_recipes_and_slice_sets_are_valid() -> None:
     assert load_checkpoint("monet_open").dropout == made_with.dropout
     paper = load_recipe("monet_paper")
     assert (paper.learning_rate, paper.schedule, paper.loss) == (5e-4, "plateau", "dice")
-    for name in shipped_names("slice_sets"):
+    for name in shipped_names(SLICE_SETS):
         assert load_slice_set(name).provenance.licence
 
 
@@ -734,6 +735,8 @@ def test_shipped_recipes_and_slice_sets_are_valid() -> None:
         ("epochs: 3\nwindow_hu: [200, -150]", "window_hu: the lower end, 200 HU, must lie below"),
         ("epochs: 3\nkeep: mean\npatience: 2", "keep: mean is of the last epochs of a whole run"),
         ("epochs: [", "is not YAML"),
+        ("epochs: 42\nepochs: 3", "'epochs' is given twice, again on line 2"),
+        ("epochs: 3\naugmentation: {zoom: 0.1, zoom: 0.2}", "'zoom' is given twice"),
         ("3", "holds no settings"),
     ],
 )

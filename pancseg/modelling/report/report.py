@@ -19,6 +19,7 @@ from pancseg.modelling.report.figures import feature_table, risk_groups, weights
 from pancseg.modelling.study import RADIOMICS, Endpoint
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.tables.markdown_table import markdown_table
 
 _SHOWN_FEATURES = 20
 CANNOT_KNOW = (
@@ -109,8 +110,7 @@ def markdown(title: str, parts: Sequence[Section]) -> str:
         out.append(f"## {part.title}\n")
         out += [f"{line}\n" for line in part.lines]
         if part.header:
-            rows = [part.header, ["---"] * len(part.header), *part.rows]
-            out.append("\n".join("| " + " | ".join(map(_safe, row)) + " |" for row in rows) + "\n")
+            out.append(markdown_table(part.header, part.rows))
         out += [f"![{name}]({name})\n" for name in part.pictures]
     return "\n".join(out)
 
@@ -156,10 +156,6 @@ def with_interval(found: Estimate) -> str:
     if math.isnan(found.value):
         return "–"
     return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
-
-
-def _safe(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ")
 
 
 def _verdict(results: AnalysisResults) -> Section:

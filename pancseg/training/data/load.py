@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 from pancseg.segmentation.checkpoint import Preprocessing
+from pancseg.system.yaml_file import shipped_names
 from pancseg.training.data.cache import CachedScan, build_cache
 from pancseg.training.data.labelled_slice import LabelledSlice
 from pancseg.training.data.pairs import TrainingPair, manifest_pairs, msd_pairs, msd_provenance
-from pancseg.training.data.slice_set import SliceSet, load_slice_set
+from pancseg.training.data.slice_set import SLICE_SETS, SliceSet, load_slice_set
 from pancseg.training.data.slices import patients_of, read_slices
 from pancseg.training.data.split import Split, read_split, split_patients
 from pancseg.training.recipe import Recipe
-from pancseg.training.yaml_settings import shipped_names
 
 _OWN_PROVENANCE = {
     "data": "CTs and masks of a manifest",
@@ -115,7 +115,7 @@ def load_data(
     elif data.is_file():
         pairs, provenance = manifest_pairs(data), _OWN_PROVENANCE
     else:
-        known = ", ".join(shipped_names("slice_sets"))
+        known = ", ".join(shipped_names(SLICE_SETS))
         raise ValueError(
             "--data is neither an MSD folder (with dataset.json) nor a manifest CSV; for stored "
             f"slices name their description with --slices (shipped: {known}, or a YAML file)"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from pancseg.segmentation.checkpoint import Window
-from pancseg.training.yaml_settings import read_settings
+from pancseg.system.yaml_file import read_yaml_mapping, settings_of, shipped_or_own
+
+SLICE_SETS = Path(__file__).parents[1] / "slice_sets"
 
 
 class _Frozen(BaseModel):
@@ -79,6 +82,7 @@ def load_slice_set(name_or_path: str) -> SliceSet:
 
     Raises:
         FileNotFoundError: neither a shipped description nor a file.
-        ValueError: not YAML, an unknown key or a value out of range.
+        ValueError: not YAML, a key unknown or given twice, or a value out of range.
     """
-    return read_settings(SliceSet, name_or_path, "slice_sets")
+    path = shipped_or_own(name_or_path, SLICE_SETS, "slice set")
+    return settings_of(SliceSet, read_yaml_mapping(path, path.name), path.name)

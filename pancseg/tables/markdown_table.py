@@ -1,0 +1,39 @@
+"""Tables for people to read: rows of text as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pancseg.reasons import EXCEPTION, REASONS
+
+
+def markdown_table(
+    titles: Sequence[str], rows: Iterable[Sequence[str]], left: int | None = None
+) -> str:
+    r"""Return a Markdown table that ends in a line break; no cell can break it.
+
+    Args:
+        titles: of the columns.
+        rows: the cells.
+        left: the first so many columns are text, the others numbers, which are aligned to the
+            right; None: all are text.
+
+    >>> print(markdown_table(["name", "n"], [["a|b", "2"]], left=1), end="")
+    | name | n |
+    | --- | --: |
+    | a\|b | 2 |
+    """
+    text_columns = len(titles) if left is None else left
+    rule = ["---"] * text_columns + ["--:"] * (len(titles) - text_columns)
+    return "".join(f"| {' | '.join(map(_cell, cells))} |\n" for cells in (titles, rule, *rows))
+
+
+def reasons_table() -> str:
+    """Return README.md's table of the codes in ``qc_reasons``."""
+    rows = [(f"`{code}`", *reason) for code, reason in REASONS.items()]
+    rows.append(("`KeyError`, …", *EXCEPTION))
+    return markdown_table(["code", "status", "what happened", "what to do"], rows)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
