@@ -197,7 +197,7 @@ def _problem(error: ErrorDetails, kinds: Sequence[str]) -> str:
     """Return the key of a wrong value, the problem, and the value."""
     value = error["input"]
     message = error["msg"].removeprefix("Value error, ")
-    if not isinstance(value, Mapping) and repr(value) not in message:
+    if error["type"] != "value_error" and not isinstance(value, Mapping):  # ours name the value
         message += f", not {value!r}"
     return f"{_key_path(error['loc'], kinds)}: {message}"
 
