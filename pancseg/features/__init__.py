@@ -1,3 +1,3 @@
-"""CT and mask → radiomics features: one row per region."""
+"""Compute radiomics features of a region of a CT: one row per region."""
 
 DEFAULT_PRESET = "pancreas_ct"

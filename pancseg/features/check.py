@@ -1,4 +1,4 @@
-"""Owns whether settings can be used, so that it is said before any scan is read."""
+"""Check that feature settings can be used, before any scan is read."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _NEEDS = {
 
 
 def check_feature_settings(settings: FeatureSettings) -> None:
-    """Raise ValueError, in one line, when these settings fail, or give less than they ask for.
+    """Raise ValueError, in one line, when settings fail or yield less than they ask for.
 
-    Every feature is measured once on a small block, and looked up in the codebook. What depends on
-    the region is not tried: the grid, bins, ranges and the smallest size.
+    Every feature is computed once on a small block and looked up in the codebook. Settings whose
+    effect depends on the region are not tried: the grid, bins, ranges and the smallest size.
     """
     if settings.mode not in BACKENDS:
         raise ValueError(f"unknown mode {settings.mode!r}; known: {', '.join(BACKENDS)}")
@@ -38,13 +38,13 @@ def check_feature_settings(settings: FeatureSettings) -> None:
     except Exception as error:
         problem = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"these settings cannot be used: {problem}") from error
-    _refuse_what_gives_nothing(names, settings)
+    _refuse_vain_requests(names, settings)
 
 
-def _refuse_what_gives_nothing(names: Sequence[str], settings: FeatureSettings) -> None:
-    """Raise ValueError for an image type, a class or a feature that is asked for in vain.
+def _refuse_vain_requests(names: Sequence[str], settings: FeatureSettings) -> None:
+    """Raise ValueError for an image type, class or feature that yields nothing.
 
-    pyradiomics passes over a filter whose package is not there, and over deprecated features.
+    pyradiomics silently skips filters whose package is not installed, and deprecated features.
     """
     parts = [name.split("_", 2) for name in names]
     images = {filter_of(image, settings).image_type for image, _, _ in parts}
@@ -53,7 +53,7 @@ def _refuse_what_gives_nothing(names: Sequence[str], settings: FeatureSettings) 
         if kind not in images:
             why = _NEEDS.get(kind, "")
             if classes and set(classes) <= {"shape", "shape2D"}:
-                why = "; shapes alone are asked for (featureClass), and a filter changes none"
+                why = "; featureClass asks for shapes alone, which no filter changes"
             elif kind == "LoG" and not {**setting, **(own or {})}.get("sigma"):
                 why = "; it needs sigma, a list of widths in mm"
             raise ValueError(f"imageType {kind} gives no feature{why}")

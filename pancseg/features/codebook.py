@@ -1,7 +1,4 @@
-"""Owns what a feature column means: its name and the settings → its row in the codebook.
-
-Knows nothing about tables, files or values.
-"""
+"""Describe a feature column for the codebook, from its name and the settings."""
 
 from __future__ import annotations
 
@@ -15,26 +12,27 @@ IBSI = "IBSI"
 NOT_IBSI = "not IBSI"
 
 _STANDARD_FILTERS = frozenset({"original", "LoG", "wavelet"})
-"""What IBSI 1 and 2 define of the image types that pyradiomics knows."""
+"""The image types of pyradiomics that IBSI 1 and 2 define."""
 
 _BINNED = frozenset({"glcm", "glrlm", "glszm", "gldm", "ngtdm"})
 _BIN_SETTINGS = frozenset({"binWidth", "binCount"})
 _BINNED_FIRST_ORDER = frozenset({"Entropy", "Uniformity"})
 
 _SHIFTED = frozenset({"Energy", "RootMeanSquared"})
-_OWN = frozenset({"ngtdm", "glrlm"})
-"""In these pyradiomics counts voxels without neighbours otherwise than IBSI."""
+_ISOLATED_DIFFER = frozenset({"ngtdm", "glrlm"})
+"""Classes in which pyradiomics counts voxels without neighbours differently from IBSI."""
 _AT_DISTANCES = frozenset({"glcm", "gldm"})
 _WEIGHTED = frozenset({"glcm"})
-"""What else ``voxelArrayShift``, ``distances`` and ``weightingNorm`` of pyradiomics change."""
+"""What pyradiomics's ``voxelArrayShift`` (``_SHIFTED``), ``distances`` (``_AT_DISTANCES``) and
+``weightingNorm`` (``_WEIGHTED``) change."""
 
 
 class FilterDescription(NamedTuple):
-    """What was done to the image before a feature was computed.
+    """The filter that was applied to the image before a feature was computed.
 
     Attributes:
         name: ``original``, ``LoG``, ``wavelet``, or the image type as pyradiomics names it.
-        parameters: in words; empty where there are none.
+        parameters: as text, such as ``sigma 1.0 mm``; empty if there are none.
         image_type: key of ``imageType`` in a parameter file.
     """
 
@@ -47,18 +45,18 @@ class ColumnMeaning(NamedTuple):
     """A feature column's row in the codebook.
 
     Attributes:
-        unit: ``mm``, ``mm²``, ``mm³``, ``1/mm``, ``HU``, ``HU²``, ``mm³·HU²`` or ``none``. What a
-            filter (or normalising) leaves is not HU, nor a scan with ``hu: false``: there it is
-            ``a.u.``, arbitrary units.
+        unit: ``mm``, ``mm²``, ``mm³``, ``1/mm``, ``HU``, ``HU²``, ``mm³·HU²`` or ``none``. After
+            a filter or normalisation, and with ``hu: false``, ``a.u.`` (arbitrary units) stands
+            in place of HU.
         family: pyradiomics's feature class.
         filter: ``original``, ``LoG``, ``wavelet``, …
-        filter_parameters: such as ``sigma 1.0 mm``; empty where there are none.
+        filter_parameters: such as ``sigma 1.0 mm``; empty if there are none.
         binning: how intensities became grey levels; empty for features that need none.
         mode: ``ibsi`` or ``pyradiomics``.
-        ibsi_code: four characters; empty without a counterpart.
-        ibsi_name: the reference manual's; empty without a counterpart.
+        ibsi_code: IBSI's code of four characters; empty without a counterpart.
+        ibsi_name: name in IBSI's reference manual; empty without a counterpart.
         ibsi_status: see :func:`ibsi_status`.
-        note: what differs from IBSI's definition, if anything.
+        note: difference from IBSI's definition, if any.
     """
 
     unit: str
@@ -74,11 +72,15 @@ class ColumnMeaning(NamedTuple):
 
 
 def meaning_of(name: str, settings: FeatureSettings) -> ColumnMeaning | None:
-    """Return what a feature column means; None when it is no feature of pyradiomics's.
+    """Return the meaning of a feature column; None if it is not a feature of pyradiomics.
 
     Args:
         name: ``<image>_<class>_<Feature>``, such as ``log-sigma-1-0-mm-3D_glcm_Idm``.
-        settings: what it was computed with.
+        settings: the settings it was computed with.
+
+    >>> meaning = meaning_of("original_glcm_Idm", FeatureSettings(name="custom", parameters={}))
+    >>> meaning.ibsi_code, meaning.unit
+    ('WF0Z', 'none')
     """
     image, _, rest = name.partition("_")
     feature_class, _, feature = rest.partition("_")
@@ -120,10 +122,10 @@ def filter_of(image: str, settings: FeatureSettings) -> FilterDescription:
 
 
 def settings_for(image_type: str, settings: FeatureSettings) -> dict[str, Any]:
-    """Return the parameter file's ``setting`` with what ``imageType`` changes for one type.
+    """Return the parameter file's ``setting``, updated by what ``imageType`` says for one type.
 
-    In mode ibsi an image type's own bins replace the others; in pyradiomics ``binCount`` goes
-    before ``binWidth``, wherever each is written.
+    In mode ibsi, bins given for an image type replace the general ones. In mode pyradiomics,
+    ``binCount`` takes precedence over ``binWidth``, wherever each is written.
     """
     general = settings.parameters.get("setting") or {}
     special = (settings.parameters.get("imageType") or {}).get(image_type) or {}
@@ -140,7 +142,7 @@ def is_binned(definition: Definition) -> bool:
 
 
 def binning(definition: Definition, applied: FilterDescription, settings: FeatureSettings) -> str:
-    """Return in words how intensities became grey levels; empty for features that need none."""
+    """Return a description of the binning of intensities; empty for features without binning."""
     if not is_binned(definition):
         return ""
     setting = settings_for(applied.image_type, settings)
@@ -160,13 +162,13 @@ def binning(definition: Definition, applied: FilterDescription, settings: Featur
 def ibsi_status(
     definition: Definition, applied: FilterDescription, settings: FeatureSettings
 ) -> str:
-    """Return how a column stands to IBSI.
+    """Return how a column relates to IBSI.
 
-    * ``not IBSI``: the feature has no code; or its filter is none of IBSI's; or its intensities
-      were normalised; or, in mode pyradiomics, the value depends on what pyradiomics does its own
-      way: its resampling (every feature), its filters, its bins of fixed width, its axis lengths,
-      its NGTDM and GLRLM, which count voxels without neighbours otherwise;
-      or on a setting that makes another feature of it, such as ``symmetricalGLCM: false``.
+    * ``not IBSI``: the feature has no IBSI code, its filter is not one of IBSI's, or its
+      intensities were normalised. In mode pyradiomics also: the value depends on something that
+      pyradiomics does differently (resampling, which affects every feature; filters; bins of fixed
+      width; axis lengths; NGTDM and GLRLM, which count voxels without neighbours differently), or
+      on a setting that turns it into another feature, such as ``symmetricalGLCM: false``.
     * ``reference-verified here``: mode ibsi, and pancseg's tests compare the feature of such an
       image with IBSI's reference values.
     * ``IBSI``: the definition is IBSI's, but no reference value confirms it here.
@@ -177,20 +179,20 @@ def ibsi_status(
     if setting.get("normalize") and definition.feature_class != "shape":
         return NOT_IBSI
     if settings.mode == "ibsi":
-        # IBSI 2 leaves bins of filtered images open.
+        # IBSI 2 does not define the bins of filtered images.
         first_order = definition.feature_class == "firstorder" and not is_binned(definition)
         verified = applied.name == "original" or (applied.name == "LoG" and first_order)
         tolerant = definition.feature_class == "gldm" and setting.get("gldm_a")
         return REFERENCE_VERIFIED if verified and not tolerant else IBSI
     resampled = bool(setting.get("resampledPixelSpacing") or settings.thick_slices)
-    own_bins = is_binned(definition) and setting.get("binCount") is None
-    own_bins = own_bins or definition.feature_class in _OWN
-    others = resampled or own_bins or applied.name != "original"
-    return NOT_IBSI if others or _redefined(definition, setting) else IBSI
+    counted_differently = is_binned(definition) and setting.get("binCount") is None
+    counted_differently = counted_differently or definition.feature_class in _ISOLATED_DIFFER
+    differs = resampled or counted_differently or applied.name != "original"
+    return NOT_IBSI if differs or _redefined(definition, setting) else IBSI
 
 
 def _redefined(definition: Definition, setting: dict[str, Any]) -> bool:
-    """Return whether pyradiomics computes something else than IBSI under a feature's name."""
+    """Return whether pyradiomics computes something other than IBSI under a feature's name."""
     kind = definition.feature_class
     if kind == "shape":
         changed = setting.get("resegmentShape") and setting.get("resegmentRange")

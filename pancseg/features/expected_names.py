@@ -1,4 +1,4 @@
-"""Owns which features settings give, whatever became of the rows of a table."""
+"""List the features that settings yield, even if no row of a table could be computed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _NO_NAMES = frozenset({
     "binCount", "binWidth", "minimumROIDimensions", "minimumROISize", "resampledPixelSpacing",
     "resegmentMode", "resegmentRange",
 })  # fmt: skip
-"""Settings that change values, but not which features there are."""
+"""Settings that change values but not the list of features."""
 
 
 def feature_names(settings: FeatureSettings) -> list[str]:
-    """Return the names of all features in their order; none when the backend refuses the block."""
+    """Return the names of all features in order; none if the backend refuses the test block."""
     try:
         return on_a_block(settings)
     except UnusableCase:
@@ -29,14 +29,14 @@ def feature_names(settings: FeatureSettings) -> list[str]:
 
 
 def on_a_block(settings: FeatureSettings) -> list[str]:
-    """Return the names of all features in their order, as the backend itself gives them.
+    """Return the names of all features in order, as the backend itself gives them.
 
-    It measures a small block, so that whatever the settings ask for is there under its own name.
-    What could refuse the block, or fill the memory, is left out: its grid, bins and ranges are
-    others than the settings'.
+    The backend measures a small block, so every feature that the settings ask for appears under
+    its name. Settings that could refuse the block or fill the memory (grid, bins, ranges) are
+    replaced by harmless ones.
 
     Raises:
-        UnusableCase: the backend refuses the block all the same.
+        UnusableCase: the backend refuses the block nevertheless.
     """
     eased = settings.model_copy(
         update={"parameters": _eased(settings.parameters), "thick_slices": None}
@@ -46,7 +46,7 @@ def on_a_block(settings: FeatureSettings) -> list[str]:
 
 
 def _eased(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return parameters with eight bins and without whatever changes no name."""
+    """Return the parameters with eight bins and without all settings that change no name."""
     types = parameters.get("imageType") or {"Original": {}}
     return {
         **parameters,
@@ -60,10 +60,10 @@ def _named(setting: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _block(parameters: dict[str, Any]) -> tuple[sitk.Image, sitk.Image]:
-    """Return a cube of noise that is wide enough for every LoG, and its inside."""
+    """Return a cube of noise that is wide enough for every LoG, and a region inside it."""
     setting, classes = parameters["setting"], parameters.get("featureClass")
     noise = np.random.default_rng(0).uniform(0, 100, (_SIDE,) * 3)
-    noise[0, 0, 0] = -1000  # air: it is a CT
+    noise[0, 0, 0] = -1000  # air, so that the block passes for a CT
     scan = sitk.GetImageFromArray(np.rint(noise).astype(np.int16))
     log = parameters["imageType"].get("LoG") or {}
     scan.SetSpacing((max([1.0, *log.get("sigma", setting.get("sigma") or ())]),) * 3)

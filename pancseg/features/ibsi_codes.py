@@ -1,8 +1,7 @@
-"""Owns the dictionary pyradiomics ↔ IBSI: what each feature is called there, and its unit.
+"""The dictionary from pyradiomics to IBSI: every feature's IBSI code and name, and its unit.
 
 The table is ``ibsi_codes.csv``, one row per feature that pyradiomics can compute. Codes and names
 are those of the IBSI reference manual (arXiv 1612.07003), tags those of IBSI's reference values.
-Knows nothing about images, bins or settings.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from typing import NamedTuple
 
 
 class Definition(NamedTuple):
-    """What one feature is.
+    """The definition of one feature.
 
     Attributes:
         feature_class: pyradiomics's class, such as ``glcm``.
         feature: pyradiomics's name of the feature, such as ``Idm``.
         ibsi_tag: name in IBSI's tables of reference values, without the aggregation at its end
             (``cm_inv_diff_mom`` for ``cm_inv_diff_mom_3D_avg``); empty without a counterpart.
-        ibsi_code: four characters; empty without a counterpart.
+        ibsi_code: IBSI's code of four characters; empty without a counterpart.
         ibsi_name: the manual's heading; empty without a counterpart.
-        unit: ``mm``, ``mm²``, ``mm³``, ``1/mm``, ``none``, or made of ``HU``, which stands for
+        unit: ``mm``, ``mm²``, ``mm³``, ``1/mm``, ``none``, or a unit with ``HU``, which stands for
             the unit of the image's intensities.
-        note: what differs from IBSI's definition, if anything.
+        note: difference from IBSI's definition, if any.
     """
 
     feature_class: str
@@ -41,7 +40,7 @@ class Definition(NamedTuple):
 
 @cache
 def definitions() -> Mapping[tuple[str, str], Definition]:
-    """Return all definitions under (feature class, feature), in the order of the file.
+    """Return all definitions by (feature class, feature), in the order of the file.
 
     >>> definitions()["glcm", "Idm"].ibsi_code
     'WF0Z'

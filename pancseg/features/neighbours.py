@@ -1,7 +1,7 @@
-"""A region's geometry: which voxel lies next to which, and along which lines. Once per region.
+"""Find, once per region, the neighbours of its voxels and the lines that run through it.
 
-Every texture matrix of every filtered image is counted on the region's own voxels, numbered in
-C order; the box around them is never walked again.
+All texture matrices of all filtered images are counted on the region's voxels alone, numbered in
+C order; the box around them is not visited again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Lines:
 
     Attributes:
         order: (n,) voxel numbers.
-        broken: (n - 1,) whether an entry and the next are not next to each other.
+        broken: (n - 1,) whether an entry and the one after it are not neighbours.
         lone: whether no line holds more than one voxel.
     """
 
@@ -37,11 +37,12 @@ class Neighbours:
     Attributes:
         count: number of voxels, n.
         steps: one of each pair of opposite directions (z, y, x), 13 in 3-D, 4 in a plane.
-        table: (2 * len(steps), n) number of the voxel one step on, n where it is outside; the
-            second half are the opposite steps.
+        table: (2 * len(steps), n) number of the voxel one step further, n where that is outside
+            the region; the second half is for the opposite steps.
         lines: the region along each of the steps.
-        slice_of: (n,) which of the counted slices a voxel is in: its own with ``planar``, else 0.
-        slices: number of counted slices.
+        slice_of: (n,) index of the slice that a voxel is counted in; 0 if slices are not counted
+            separately.
+        slices: number of slices that are counted separately.
     """
 
     count: int
@@ -59,8 +60,8 @@ def neighbours(
 
     Args:
         inside: (z, y, x); at least one voxel is set.
-        plane: look within the planes across this axis only (0: axial slices).
-        by_slice: tell the planes apart, so that each can be counted on its own.
+        plane: only look for neighbours within planes across this axis (0: axial slices).
+        by_slice: number the planes, so that each can be counted separately.
     """
     steps = _steps(inside, plane)
     voxels = np.argwhere(inside)
@@ -68,11 +69,11 @@ def neighbours(
     numbers = np.full(np.add(inside.shape, 2), n, np.int32)
     numbers[1:-1, 1:-1, 1:-1][inside] = np.arange(n, dtype=np.int32)
     strides = np.array(numbers.strides) // numbers.itemsize
-    flat, place = numbers.ravel(), (voxels + 1) @ strides
+    flat, position = numbers.ravel(), (voxels + 1) @ strides
     table = np.empty((2 * len(steps), n), np.int32)
     for i, step in enumerate(steps):
-        table[i] = flat[place + step @ strides]
-        table[i + len(steps)] = flat[place - step @ strides]
+        table[i] = flat[position + step @ strides]
+        table[i + len(steps)] = flat[position - step @ strides]
     slice_of = np.zeros(n, np.int64)
     if plane is not None and by_slice:
         slice_of = np.unique(voxels[:, plane], return_inverse=True)[1].reshape(-1)
@@ -103,13 +104,13 @@ def _others(axis: int) -> tuple[int, ...]:
 
 
 def _lines(voxels: NDArray[np.int64], step: NDArray[np.int64], shape: tuple[int, ...]) -> Lines:
-    axis = int(np.flatnonzero(step)[0])  # its entry is 1: steps point forward
-    place = voxels[:, axis]
-    start = voxels - place[:, None] * step  # where the voxel's line meets the axis's first plane
+    axis = int(np.flatnonzero(step)[0])  # the step's entry here is 1: steps point forward
+    position = voxels[:, axis]
+    start = voxels - position[:, None] * step  # where the voxel's line meets the first plane
     start -= start.min(axis=0)
     extent = start.max(axis=0) + 1
     line = (start[:, 0] * extent[1] + start[:, 1]) * extent[2] + start[:, 2]
-    key = line * (shape[axis] + 1) + place  # one more, so that lines never touch
+    key = line * (shape[axis] + 1) + position  # + 1, so that lines never touch
     order = np.argsort(key, kind="stable")
     lone = not (np.diff(line[order]) == 0).any()
     return Lines(order.astype(np.int32), np.diff(key[order]) != 1, lone)

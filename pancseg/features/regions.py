@@ -1,4 +1,4 @@
-"""One label map → one region. Knows nothing about features."""
+"""Make one region from a label map: labels, their union or difference, or a ring around them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pancseg.scans.geometry import on_grid_of
 
 _PANCREAS_AND_TUMOUR = {1, 2}
 _ROUNDING_MM = 1e-4
-"""Files keep spacings as float32; a voxel that lies on a ring's outer edge belongs to it."""
+"""Files store spacings as float32; a voxel on a ring's outer edge belongs to the ring."""
 
 
 class Region(NamedTuple):
@@ -27,8 +27,8 @@ class Region(NamedTuple):
 
     Attributes:
         image: uint8 mask, 1 inside.
-        labels: the label values of the map that it is made of, or lies around.
-        made_of: the expression with these labels only: ``1+2``, ``ring(1,2;5mm)``.
+        labels: the label values that it is made of, or that it surrounds.
+        made_of: the expression, reduced to these labels: ``1+2``, ``ring(1,2;5mm)``.
     """
 
     image: sitk.Image
@@ -39,15 +39,16 @@ class Region(NamedTuple):
 def region_of(
     mask: sitk.Image, label: int | str | Roi | None, scan: sitk.Image | None = None
 ) -> Region:
-    """Return the region of a label or an expression; without, what the mask holds if that is clear.
+    """Return the region of a label or an expression, or the only region that a mask can mean.
 
-    Clear is a single label, or 1 and 2 (pancreas and tumour), which are joined. Of the labels that
-    an expression names, one must be there; ``1,2`` in a patient without tumour is ``1``.
+    Without ``label``, the mask must have a single label, or 1 and 2 (pancreas and tumour), which
+    are joined. Of the labels that an expression names, at least one must be present: ``1,2`` in a
+    patient without a tumour is ``1``.
 
-    A ring holds the voxels whose centres are at most its width away from the nearest voxel centre
-    of its labels, in mm (1e-4 mm more are forgiven). It takes unlabelled voxels only: the map's
+    A ring holds the voxels whose centres are at most its width, in mm, from the nearest voxel
+    centre of its labels (with a tolerance of 1e-4 mm). It takes unlabelled voxels only: the map's
     other labels are never part of it, and they do not block the way to what is behind them. It
-    ends where the scan ends.
+    ends at the scan's edge.
 
     Args:
         mask: a label map.
@@ -59,9 +60,9 @@ def region_of(
 
     Raises:
         UnusableCase: ``not_labels`` for fractional values, ``empty_mask``, ``no_label``,
-            ``several_labels`` where a label must be named, ``empty_region`` for a ring without
+            ``several_labels`` when a label must be named, ``empty_region`` for a ring without
             voxels, ``geometry`` when a ring is clipped by a scan on another grid.
-        ValueError: not an expression; or a clipped ring without a scan.
+        ValueError: ``label`` is not an expression, or asks for a clipped ring without a scan.
     """
     roi = _parsed(label)
     hu = roi.hu if isinstance(roi, Ring) else None
@@ -76,7 +77,7 @@ def region_of(
     present = _labels_in(voxels[box.slices])
     labels = _labels_of(present, roi)
     if present == (1,) and voxels.dtype == np.uint8 and not isinstance(roi, Ring):
-        return Region(mask, labels, "1")  # as it is: of 2,000 slices a copy is half a gigabyte
+        return Region(mask, labels, "1")  # not copied: 2,000 slices are half a gigabyte
     inside = np.zeros(voxels.shape, np.uint8)
     inside[box.slices] = np.isin(voxels[box.slices], labels)
     if not isinstance(roi, Ring):
@@ -97,7 +98,7 @@ def _labels_in(voxels: NDArray[Any]) -> tuple[int, ...]:
 
 
 def _labels_of(present: tuple[int, ...], roi: Roi | None) -> tuple[int, ...]:
-    """Return which of a map's labels a region is made of, or refuse the map."""
+    """Return the labels of a map that a region is made of, or refuse the map."""
     listed = ", ".join(map(str, present[:10])) + ", …" * (len(present) > 10)
     if roi is None:
         if len(present) > 1 and not set(present) <= _PANCREAS_AND_TUMOUR:
@@ -114,7 +115,7 @@ def _labels_of(present: tuple[int, ...], roi: Roi | None) -> tuple[int, ...]:
 
 
 def _either(labels: Labels) -> str:
-    """Return labels as a message names those that are missing: ``2``, ``2 or 3``."""
+    """Return missing labels as a message names them: ``2``, ``2 or 3``."""
     if labels.included is None:
         return f"other than {', '.join(map(str, labels.without))}"
     return " or ".join(map(str, labels.among(labels.included)))
@@ -127,9 +128,9 @@ def _ring(
     spacing_mm: Sequence[float],
     scan: sitk.Image | None,
 ) -> NDArray[np.uint8]:
-    """Return a ring around ``inside``; arrays and spacing are (z, y, x), the scan has their grid.
+    """Return a ring around ``inside``; arrays and spacing are (z, y, x), on the scan's grid.
 
-    Distances are computed in the labels' box and as much around it as the ring is wide.
+    Distances are computed only in the labels' box, widened by the width of the ring.
     """
     margin = [int(ring.width_mm / side) + 1 for side in spacing_mm]
     box = _slices(inside != 0, margin)
@@ -142,7 +143,7 @@ def _ring(
         kept = free & (hu >= ring.hu[0]) & (hu <= ring.hu[1])
     if not kept.any():
         sides = "×".join(f"{side:.2f}" for side in spacing_mm[::-1])
-        counts = f"{near.sum()} voxels of {sides} mm lie in its width, {free.sum()} without a label"
+        counts = f"{near.sum()} voxels of {sides} mm are within it, {free.sum()} without a label"
         none_left = ", none of them in its range of HU" if free.any() else ""
         raise UnusableCase("empty_region", f"{ring} is empty: {counts}{none_left}; widen it")
     around = np.zeros(inside.shape, np.uint8)
@@ -150,8 +151,8 @@ def _ring(
     return around
 
 
-def _slices(there: NDArray[np.bool_], margin: Sequence[int] = (0, 0, 0)) -> tuple[slice, ...]:
-    """Return the box of the voxels that are set, wider by a margin where the volume goes on."""
-    box = box_of(there)
+def _slices(inside: NDArray[np.bool_], margin: Sequence[int] = (0, 0, 0)) -> tuple[slice, ...]:
+    """Return the slices of the box around set voxels, with a margin clipped to the volume."""
+    box = box_of(inside)
     assert box is not None, "an empty region was refused before"
-    return box.grown(margin, there.shape).slices
+    return box.grown(margin, inside.shape).slices

@@ -1,4 +1,4 @@
-"""What a backend returns for one region."""
+"""The features of one region, as a backend returns them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class FeatureResult(NamedTuple):
     """A region's features.
 
     Attributes:
-        values: by pyradiomics's names, in its order; NaN where there is no value.
-        reasons: reason code → fact, for values that are missing.
-        spacing_mm: voxel size (x, y, z) that they were computed on.
-        resegmented_share: share of the region's voxels that re-segmentation left; None where the
-            settings ask for none.
-        explained: names of the missing values that the reasons are about.
+        values: values by pyradiomics's names, in its order; NaN where there is no value.
+        reasons: reason code → fact, for missing values.
+        spacing_mm: voxel size (x, y, z) that the values were computed on.
+        resegmented_share: share of the region's voxels that re-segmentation left, 0–1; None if the
+            settings ask for no re-segmentation.
+        explained: names of the missing values that the reasons explain.
     """
 
     values: dict[str, float]

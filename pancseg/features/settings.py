@@ -1,4 +1,4 @@
-"""Owns settings: YAML files and presets → frozen objects in which an unknown key is an error."""
+"""Feature settings: YAML files and presets as frozen objects that refuse unknown keys."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class FeatureSettings(_Frozen):
     Attributes:
         name: the preset's name, or ``custom``.
         mode: a key of ``features.extract.BACKENDS``: ``ibsi`` or ``pyradiomics``.
-        parameters: the pyradiomics parameter file as it stands (``imageType``, ``featureClass``,
+        parameters: the pyradiomics parameter file, unchanged (``imageType``, ``featureClass``,
             ``setting``, ``voxelSetting``).
         thick_slices: grid for thick slices; None means one grid for all.
-        ibsi: what only the mode ``ibsi`` understands: ``hu``, ``outlier_sigma``,
+        ibsi: keys that only the mode ``ibsi`` understands: ``hu``, ``outlier_sigma``,
             ``by_slice``, ``aggregation``.
         quality: limits of the verdict on scans and masks.
 
@@ -63,17 +63,17 @@ class FeatureSettings(_Frozen):
 
     @field_serializer("parameters", when_used="json")
     def _without_infinity(self, parameters: dict[str, Any]) -> Any:
-        """JSON knows no infinity: it is written as YAML does."""
+        """Write infinity as YAML does, because JSON has none."""
         return _json(parameters)
 
     @property
     def label(self) -> int | None:
-        """The mask label that the parameter file asks for, if it does."""
+        """The mask label that the parameter file asks for, or None."""
         value = (self.parameters.get("setting") or {}).get("label")
         return None if value is None else int(value)
 
     def resampled_mm(self, slice_spacing_mm: float) -> list[float] | None:
-        """Return the voxel size (x, y, z) that a scan is resampled to; None keeps its own."""
+        """Return the voxel size (x, y, z) that a scan is resampled to; None: not resampled."""
         if self.thick_slices and slice_spacing_mm > self.thick_slices.above_mm:
             return list(self.thick_slices.spacing_mm)
         spacing = (self.parameters.get("setting") or {}).get("resampledPixelSpacing")
@@ -91,7 +91,7 @@ def _json(value: Any) -> Any:
 
 
 class _Additions(_Frozen):
-    """The ``pancseg`` key of a settings file: everything that pyradiomics does not know."""
+    """The ``pancseg`` key of a settings file: every setting that pyradiomics does not know."""
 
     mode: str = "pyradiomics"
     thick_slices: ThickSlices | None = None

@@ -1,1 +1,1 @@
-"""Scan and region → verdict."""
+"""Judge scans and regions: pass, warn or fail."""

@@ -1,7 +1,8 @@
-"""Where a measured value becomes a warning, and where it fails: all thresholds of the verdict.
+"""The thresholds of the verdict: from which value on a measurement warns, and from which it fails.
 
-Volumes: 62.6 ± 19.1 mL (n=1,003) and 72.4 ± 25.8 mL (n=1,886) are published norms. The others are
-proposals without a published source; they stand in every provenance, and can be changed.
+The volume limits follow published norms, 62.6 ± 19.1 mL (n=1,003) and 72.4 ± 25.8 mL (n=1,886).
+The other limits are proposals without a published source. All of them are recorded in every
+provenance, and can be changed.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ _Limit = Annotated[float, AfterValidator(_no_nan)]
 
 
 class LimitRange(BaseModel):
-    """Limits of one value; none: nothing that low or high is wrong.
+    """Limits of one value; None switches a limit off.
 
-    From ``fail_below`` up to ``fail_above`` none is lower than the one before.
+    In the order ``fail_below``, ``warn_below``, ``warn_above``, ``fail_above``, none may be lower
+    than the one before.
+
+    >>> LimitRange(fail_below=10, warn_below=25, warn_above=150).grade(20)
+    'warn'
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,40 +49,42 @@ class LimitRange(BaseModel):
         for (low, at), (high, to) in pairwise(given):
             if at > to:
                 raise ValueError(
-                    f"{low} {at:g} lies above {high} {to:g}; give both (null: no such limit)"
+                    f"{low} {at:g} is greater than {high} {to:g}; give both (null: no limit)"
                 )
         return self
 
     def grade(self, value: float) -> Grade:
-        """Return what a value is worth; a limit itself is still right."""
+        """Return the grade of a value; a value equal to a limit is still within it."""
         if _outside(value, self.fail_below, self.fail_above):
             return "fail"
         return "warn" if _outside(value, self.warn_below, self.warn_above) else "pass"
 
     def __str__(self) -> str:
-        """Say which values pass: ``25 to 150``, ``0.95 and more``, ``up to 3``."""
+        """Return the values that pass: ``25–150``, ``at least 0.95``, ``at most 3``."""
         low = self.fail_below if self.warn_below is None else self.warn_below
         high = self.fail_above if self.warn_above is None else self.warn_above
         if low is None:
-            return "any" if high is None else f"up to {high:g}"
-        return f"{low:g} and more" if high is None else f"{low:g} to {high:g}"
+            return "any value" if high is None else f"at most {high:g}"
+        if high is None:
+            return f"at least {low:g}"
+        return f"{low:g}–{high:g}" if low >= 0 else f"{low:g} to {high:g}"
 
 
 class QualityLimits(BaseModel):
-    """The limits of every check. Of a check that a file names, the others keep their values.
+    """The limits of every check; those that a settings file does not name keep their defaults.
 
     Attributes:
-        volume_ml: of the whole pancreas.
-        largest_share: of the largest connected component (26 neighbours) in the region.
-        empty_slices: axial slices without region between slices with it.
-        median_hu: in the region.
+        volume_ml: volume of the whole pancreas.
+        largest_share: share of the region in its largest connected component (26 neighbours).
+        empty_slices: number of axial slices without the region between slices with it.
+        median_hu: median HU of the region.
         fat_below_hu, dense_above_hu: what counts as fat, and as dense (metal, calcification, bone).
-        fat_share: of the region, below ``fat_below_hu``.
-        dense_share: of the region, above ``dense_above_hu``.
-        lowest_hu: of the scan; air is at -1000.
-        slice_mm: distance of the slices, or their thickness where that is more.
-        resegmented_share: of the region's voxels, left after re-segmentation.
-        uncertainty_dice: mean over pairs of masks made with dropout; not calibrated.
+        fat_share: share of the region below ``fat_below_hu``.
+        dense_share: share of the region above ``dense_above_hu``.
+        lowest_hu: lowest value of the scan; air is at -1000.
+        slice_mm: distance between the slices, or their thickness if that is greater.
+        resegmented_share: share of the region's voxels left after re-segmentation.
+        uncertainty_dice: mean Dice over pairs of masks made with dropout; not calibrated.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,7 +105,7 @@ class QualityLimits(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _others_stay(cls, given: Any) -> Any:
-        """Complete each check's limits by those that it has by itself."""
+        """Complete the limits given for a check with that check's defaults."""
         if not isinstance(given, Mapping):
             return given
         complete = dict(given)

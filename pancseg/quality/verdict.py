@@ -1,7 +1,6 @@
-"""The verdict on a scan and a region of it: measured values, and what is wrong with them.
+"""Judge a scan and a region of it: the measured values, and a finding for each that is unusual.
 
-Automatic masks and those that somebody drew are judged alike. Knows nothing about files, tables
-and features.
+Automatic masks and hand-drawn ones are judged alike.
 """
 
 from __future__ import annotations
@@ -25,13 +24,14 @@ from pancseg.scans.geometry import axial_axis, slice_spacing_mm
 from pancseg.scans.reading import phase_hint, slice_thickness_mm
 
 SMALLEST_RANGE_HU = 200.0
+"""No CT in HU has a smaller difference between its highest and lowest value."""
 
 
 class Finding(NamedTuple):
     """One thing that is not as it should be.
 
     Attributes:
-        code: for ``qc_reasons``.
+        code: reason code for ``qc_reasons``.
         grade: ``warn`` or ``fail``.
         fact: one line with numbers.
     """
@@ -42,10 +42,10 @@ class Finding(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What was measured, and found.
+    """The measured values and the findings.
 
     Attributes:
-        values: columns ``qc_…``.
+        values: values of the ``qc_…`` columns, by column name.
         findings: in the order of the checks.
     """
 
@@ -54,7 +54,11 @@ class Verdict(NamedTuple):
 
 
 def can_be_hu(low: float, high: float) -> bool:
-    """Return whether a CT's lowest and highest value can be HU: air is below 0, bone far above."""
+    """Return whether a CT's lowest and highest value can be HU: air is below 0, bone far above.
+
+    >>> can_be_hu(-1024, 1500), can_be_hu(0, 255)
+    (True, False)
+    """
     return bool(np.isfinite([low, high]).all()) and low < 0 and high - low >= SMALLEST_RANGE_HU
 
 
@@ -65,18 +69,23 @@ def judge_scan(
     hu: bool = True,
     **geometry: Unpack[ArrayGeometry],
 ) -> Verdict:
-    """Judge units (unless ``hu`` says that they are others), slices and contrast phase of a scan.
+    """Judge the units, slices and contrast phase of a scan.
 
-    Codes ``not_hu`` (also when no value is negative, or all lie within 200 HU), ``thick_slices``
-    (too far apart, or by the DICOM series too thick though they overlap) and ``phase``, where the
-    DICOM series names another than the portal-venous one.
+    Codes: ``not_hu`` (also when no value is negative, or all are within 200 HU of each other),
+    ``thick_slices`` (too far apart; or, by the DICOM series, too thick though they overlap) and
+    ``phase`` (the DICOM series names another phase than the portal-venous one).
+
+    Args:
+        scan: the volume.
+        limits: thresholds.
+        hu: whether the values should be HU; if not, the units are not judged.
     """
     scan = as_scan(scan, **geometry)
     voxels = voxel_array(scan)
     low, high = float(voxels.min()), float(voxels.max())
     slice_mm = slice_spacing_mm(scan)
     values: dict[str, float | str] = {"qc_lowest_hu": low, "qc_slice_mm": round(slice_mm, 4)}
-    fact = f"the scan's values go from {low:g} to {high:g}; HU have air at -1000"
+    fact = f"the scan's values go from {low:g} to {high:g}, but air in HU is at -1000"
     grade = limits.lowest_hu.grade(low)
     if not can_be_hu(low, high):
         grade = "fail"
@@ -85,13 +94,13 @@ def judge_scan(
     if thickness_mm := slice_thickness_mm(scan):
         values["qc_slice_thickness_mm"] = round(thickness_mm, 4)
         if thickness_mm > slice_mm:
-            what = f"slices are {{:.3g}} mm thick, one every {slice_mm:.3g} mm"
+            what = f"slices are {{:.3g}} mm thick and {slice_mm:.3g} mm apart"
             judged_mm = thickness_mm
-    found += _beyond("thick_slices", what, judged_mm, limits.slice_mm)
+    found += _beyond("thick_slices", what, judged_mm, limits.slice_mm, " mm")
     if phase := phase_hint(scan):
         values["qc_phase_hint"] = phase
         if phase != PORTAL_VENOUS:
-            fact = f"the series' own text names the phase {phase}, not portal_venous"
+            fact = f"the DICOM series' text names the phase {phase}, expected {PORTAL_VENOUS}"
             found.append(Finding("phase", "warn", fact))
     return Verdict(values, tuple(found))
 
@@ -105,18 +114,18 @@ def judge_region(
     ring: bool = False,
     **geometry: Unpack[ArrayGeometry],
 ) -> Verdict:
-    """Judge a region: size, connection, place and the HU in it.
+    """Judge a region: its size, connectedness, position and HU.
 
-    Codes ``volume``, ``fragmented``, ``truncated``, ``gap``, ``hu_range``, ``fat`` and ``dense``.
-    ``truncated`` is a warning: it is shape and volume that mean nothing then.
+    Codes: ``volume``, ``fragmented``, ``truncated``, ``gap``, ``hu_range``, ``fat`` and ``dense``.
+    ``truncated`` is only a warning, because intensities stay meaningful.
 
     Args:
         scan: the volume, HU.
         region: uint8, 1 inside, on the scan's grid.
         limits: thresholds.
-        whole_pancreas: the norms of volume hold for the whole organ only.
-        ring: what lies around an organ is other tissue, often fat, and may be in pieces; it is
-            measured, but only ``truncated`` is judged.
+        whole_pancreas: judge the volume, whose norms hold for the whole organ only.
+        ring: the region is a ring around an organ: other tissue, often fat, and possibly in
+            pieces. It is measured, but only ``truncated`` is judged.
 
     Raises:
         UnusableCase: ``empty_mask``.
@@ -139,21 +148,24 @@ def judge_region(
     dense = float(np.mean(hu > limits.dense_above_hu))
     found: list[Finding] = []
     if whole_pancreas:
-        found += _beyond("volume", "the region has {:.3g} mL", volume, limits.volume_ml)
+        what = "the region's volume is {:.3g} mL"
+        found += _beyond("volume", what, volume, limits.volume_ml, " mL")
     if not ring:
-        what = f"its largest of {components} pieces is {{:.3g}} of it"
+        what = f"the largest of the region's {components} pieces is {{:.3g}} of it"
         found += _beyond("fragmented", what, largest_share, limits.largest_share)
     if edges:
         fact = (
             f"the region touches the scan's {'first or last slice' if axial in edges else 'edge'}, "
-            "so that its shape and volume mean nothing"
+            "so its shape and volume are meaningless"
         )
         found.append(Finding("truncated", "warn", fact))
     if not ring:
-        found += _beyond("gap", "{:.0f} slices in between are empty", empty, limits.empty_slices)
-        found += _beyond("hu_range", "its median is {:.4g} HU", median, limits.median_hu)
-        below = f"{{:.3g}} of it lies below {limits.fat_below_hu:g} HU"
-        above = f"{{:.3g}} of it lies above {limits.dense_above_hu:g} HU"
+        what = "the region has {:.0f} empty slices between its first and last"
+        found += _beyond("gap", what, empty, limits.empty_slices)
+        what = "the region's median is {:.4g} HU"
+        found += _beyond("hu_range", what, median, limits.median_hu, " HU")
+        below = f"{{:.3g}} of the region is below {limits.fat_below_hu:g} HU"
+        above = f"{{:.3g}} of the region is above {limits.dense_above_hu:g} HU"
         found += _beyond("fat", below, fat, limits.fat_share)
         found += _beyond("dense", above, dense, limits.dense_share)
     values: dict[str, float | str] = {
@@ -170,36 +182,39 @@ def judge_region(
 
 
 def judge_resegmented(share: float, limits: QualityLimits) -> Verdict:
-    """Judge which share of a region's voxels re-segmentation by HU left for the features.
+    """Judge the share of a region's voxels, 0–1, that re-segmentation left for the features.
 
     Code ``resegmented``.
     """
-    what = "{:.3g} of its voxels are left in the range of HU that features are made of"
+    what = "re-segmentation leaves {:.3g} of the region's voxels for the features"
     found = tuple(_beyond("resegmented", what, share, limits.resegmented_share))
     return Verdict({"qc_resegmented_share": round(share, 6)}, found)
 
 
 def judge_agreement(dice: float, limits: QualityLimits) -> Verdict:
-    """Judge how far masks made with dropout agree, by their mean pairwise Dice.
+    """Judge the agreement of masks made with dropout, by their mean pairwise Dice, 0–1.
 
     Code ``uncertain``.
     """
-    what = "masks made with dropout agree by a Dice of {:.3g}"
+    what = "masks made with dropout agree with a mean Dice of {:.3g}"
     found = tuple(_beyond("uncertain", what, dice, limits.uncertainty_dice))
     return Verdict({"qc_uncertainty_dice": round(dice, 6)}, found)
 
 
 def volume_ml(mask: sitk.Image) -> float:
-    """Return the volume of a mask's voxels that are not zero, in mL."""
+    """Return the volume of a mask's non-zero voxels, in mL."""
     voxel_ml = float(np.prod(mask.GetSpacing())) / 1000
     return round(int(np.count_nonzero(voxel_array(mask))) * voxel_ml, 3)
 
 
-def _beyond(code: ReasonCode, what: str, value: float, limits: LimitRange) -> Iterable[Finding]:
+def _beyond(
+    code: ReasonCode, what: str, value: float, limits: LimitRange, unit: str = ""
+) -> Iterable[Finding]:
+    """Return a finding if a value does not pass; ``unit`` follows the limits in its fact."""
     grade = limits.grade(value)
     if grade == "pass":
         return []
-    return [Finding(code, grade, f"{what.format(value)} (right: {limits})")]
+    return [Finding(code, grade, f"{what.format(value)} (expected {limits}{unit})")]
 
 
 def _components(part: NDArray[np.bool_]) -> tuple[int, float]:
@@ -211,5 +226,5 @@ def _components(part: NDArray[np.bool_]) -> tuple[int, float]:
 def _touched_edges(
     start: tuple[int, ...], size: tuple[int, ...], shape: tuple[Any, ...]
 ) -> list[int]:
-    """Return the axes along which a box begins or ends where the volume does."""
+    """Return the axes along which a box begins or ends at the volume's edge."""
     return [a for a in range(3) if start[a] == 0 or start[a] + size[a] == shape[a]]

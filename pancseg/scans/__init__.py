@@ -1,1 +1,1 @@
-"""Volumes: reading, writing, geometry."""
+"""Read and write CT volumes, and relate their geometry."""

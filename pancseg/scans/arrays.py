@@ -1,4 +1,4 @@
-"""Voxels of a volume as NumPy arrays, and back."""
+"""Convert between volumes and NumPy arrays."""
 
 from __future__ import annotations
 
@@ -21,18 +21,25 @@ _PIXEL_IDS = {
 def new_image(size: Sequence[int], kind: np.dtype[Any]) -> sitk.Image:
     """Return an image of zeros.
 
+    Args:
+        size: number of voxels along x, y, z.
+        kind: type of a voxel; an integer or float type of NumPy.
+
     Raises:
-        UnusableCase: ``memory``, when there is no memory for it.
+        UnusableCase: ``memory``, when there is too little memory for it.
     """
     try:
         return sitk.Image(list(size), _PIXEL_IDS[kind.str[1:]])
     except (RuntimeError, OverflowError, MemoryError) as error:
         needed = kind.itemsize * float(np.prod(size, dtype=np.float64)) / 1e9
-        raise UnusableCase("memory", f"no memory for a scan of {needed:.3g} GB") from error
+        raise UnusableCase(
+            "memory",
+            f"too little memory for a scan of {needed:.3g} GB; crop it, or use a larger machine",
+        ) from error
 
 
 def writable(image: sitk.Image) -> NDArray[Any]:
-    """Return the memory of a new image, ``(z, y, x)``, to be filled before anything else is done.
+    """Return a writable view ``(z, y, x)`` of a new image, to be filled before any other use.
 
     SimpleITK only gives read-only views, because images may share memory; a new one does not.
     """
@@ -40,7 +47,7 @@ def writable(image: sitk.Image) -> NDArray[Any]:
 
 
 class _Memory:
-    """Ties the lifetime of an image to the array that writes into it."""
+    """Keeps an image alive as long as the array that writes into it."""
 
     def __init__(self, image: sitk.Image) -> None:
         self._image = image
@@ -57,32 +64,36 @@ def voxel_array(image: sitk.Image) -> NDArray[Any]:
 
 
 def label_array(mask: sitk.Image) -> NDArray[Any]:
-    """Return a mask's label values, ``(z, y, x)``; floats are fine if they are whole numbers.
+    """Return a mask's label values, ``(z, y, x)``; floats are accepted if they are whole numbers.
 
     Floats become int32, slice by slice.
 
     Raises:
-        UnusableCase: ``not_labels``, for fractions such as probabilities, and for larger numbers.
+        UnusableCase: ``not_labels``, for fractions such as probabilities, and for values that
+            int32 cannot hold.
     """
     voxels = voxel_array(mask)
     if not np.issubdtype(voxels.dtype, np.floating):
         return voxels
     rounded = np.empty(voxels.shape, np.int32)
-    for one, found in zip(voxels, rounded, strict=True):
-        whole = np.rint(one)
-        if np.abs(one - whole).max() > 1e-3:
+    for given, labels in zip(voxels, rounded, strict=True):
+        whole = np.rint(given)
+        if np.abs(given - whole).max() > 1e-3:
             low, high = voxels.min(), voxels.max()
             fact = f"the mask holds fractions ({low:.3g} to {high:.3g}); threshold it first"
             raise UnusableCase("not_labels", fact)
         if np.abs(whole).max() > _LARGEST_LABEL:
-            fact = f"the mask holds numbers up to {np.abs(whole).max():.3g}, which are no labels"
+            fact = (
+                f"the mask holds values up to {np.abs(whole).max():.3g}, too large for labels; "
+                "export it as a label map"
+            )
             raise UnusableCase("not_labels", fact)
-        found[:] = whole
+        labels[:] = whole
     return rounded
 
 
 class _Voxels:
-    """Ties the lifetime of an image to the arrays that look into it (SimpleITK does not)."""
+    """Keeps an image alive as long as the arrays that view it (SimpleITK does not)."""
 
     def __init__(self, image: sitk.Image) -> None:
         self._image = image
@@ -90,7 +101,7 @@ class _Voxels:
 
 
 def image_like(voxels: NDArray[Any], image: sitk.Image) -> sitk.Image:
-    """Make a volume of ``(z, y, x)`` voxels with the geometry of another one."""
+    """Return a volume of ``(z, y, x)`` voxels with the geometry of another one."""
     made = sitk.GetImageFromArray(voxels)
     made.CopyInformation(image)
     return made

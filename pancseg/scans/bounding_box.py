@@ -1,4 +1,4 @@
-"""The box around a region, in voxels."""
+"""Bounding boxes of regions, in voxels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 
 class BoundingBox(NamedTuple):
-    """A part of a volume, axes (z, y, x).
+    """A box-shaped part of a volume, axes (z, y, x).
 
     Attributes:
-        start: its first voxel.
-        size: its voxels along each axis.
+        start: index of its first voxel.
+        size: number of voxels along each axis.
     """
 
     start: tuple[int, ...]
@@ -22,17 +22,21 @@ class BoundingBox(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, ...]:
-        """What to index an array with."""
+        """Slices that cut the box out of an array."""
         return tuple(slice(a, a + n) for a, n in zip(self.start, self.size, strict=True))
 
     def within(self, other: BoundingBox) -> BoundingBox:
-        """Return the same part, counted from the first voxel of a box around it."""
+        """Return this box relative to the first voxel of another box that contains it."""
         return BoundingBox(
             tuple(a - b for a, b in zip(self.start, other.start, strict=True)), self.size
         )
 
     def grown(self, margin: Sequence[int], shape: Sequence[int]) -> BoundingBox:
-        """Return the box with a margin on all sides, as far as the volume goes."""
+        """Return the box with a margin on all sides, clipped to a volume of the given shape.
+
+        >>> BoundingBox((2, 0, 0), (1, 4, 4)).grown((1, 1, 1), (9, 9, 9))
+        BoundingBox(start=(1, 0, 0), size=(3, 5, 5))
+        """
         low = [max(a - m, 0) for a, m in zip(self.start, margin, strict=True)]
         ends = zip(self.start, self.size, margin, shape, strict=True)
         high = [min(a + n + m, limit) for a, n, m, limit in ends]
@@ -40,7 +44,7 @@ class BoundingBox(NamedTuple):
 
 
 def box_of(inside: NDArray[Any]) -> BoundingBox | None:
-    """Return the box around all voxels of a (z, y, x) region, none for an empty one."""
+    """Return the smallest box around all set voxels of a (z, y, x) array; None if none is set."""
     start, size = [], []
     along_z = inside.any(axis=(1, 2))
     hit = np.flatnonzero(along_z)

@@ -1,4 +1,4 @@
-"""Axes, orientation and grids of volumes, in mm."""
+"""Orient volumes, and decide in mm whether two of them share one grid."""
 
 from __future__ import annotations
 
@@ -15,48 +15,53 @@ from pancseg.scans.arrays import new_image, voxel_array, writable
 log = logging.getLogger(__name__)
 
 CANONICAL = "LPS"
-"""Columns grow to the patient's left, rows to posterior, slices to superior (DICOM's axes)."""
+"""Columns increase towards the patient's left, rows towards posterior, slices towards superior
+(DICOM's axes)."""
 
 
 SAME_GRID_VOXELS = 0.1
-"""Two grids are one when no corner is farther apart than this share of the smallest voxel side."""
+"""Two grids are the same if no two corners are farther apart than this share of the smallest voxel
+side."""
 
 
 _ENDS = {a: pair for pair in ("LR", "PA", "SI") for a in pair}
 
 
-_WORTH_A_NOTE_MM = 1e-6
+_LOGGED_ABOVE_MM = 1e-6
 
 
 def orient(image: sitk.Image, axes: str = CANONICAL) -> sitk.Image:
-    """Permute and flip axes so that they point as ``axes`` says; voxels stay where they are in mm.
+    """Permute and flip axes to the orientation ``axes``; voxels keep their positions in mm.
 
-    Oblique scans keep their obliqueness: the nearest axes are chosen and nothing is resampled.
+    Oblique scans stay oblique: the nearest axes are chosen and nothing is resampled.
+
+    >>> axes_of(orient(sitk.Image(2, 2, 2, sitk.sitkInt16), "RAS"))
+    'RAS'
     """
-    now = axes_of(image)
-    if now == axes:
+    current = axes_of(image)
+    if current == axes:
         return image
-    order = [next(j for j, there in enumerate(now) if there in _ENDS[end]) for end in axes]
-    return _reordered(image, order, [now[j] != end for j, end in zip(order, axes, strict=True)])
+    order = [next(j for j, letter in enumerate(current) if letter in _ENDS[end]) for end in axes]
+    return _reordered(image, order, [current[j] != end for j, end in zip(order, axes, strict=True)])
 
 
 def axes_of(image: sitk.Image) -> str:
-    """Return the three-letter code of the directions that the axes grow to, for example LPS."""
+    """Return the three letters of the directions in which the axes increase, for example LPS."""
     code: str = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
     return code
 
 
 def slice_spacing_mm(image: sitk.Image) -> float:
-    """Return the distance of voxels along the patient's long axis, whatever the axes' order.
+    """Return the distance between voxels along the patient's long axis, in any order of the axes.
 
-    To a micrometre: between slices of 5 mm lies 5.000000000000001 mm where the first one begins at
-    another place, and a limit must not depend on that.
+    Rounded to a micrometre: depending on the position of the first one, slices of 5 mm come out
+    5.000000000000001 mm apart, and a limit must not depend on that.
     """
     return round(float(image.GetSpacing()[2 - axial_axis(image)]), 3)
 
 
 def axial_axis(image: sitk.Image) -> int:
-    """Return which axis of the array (z, y, x) runs most along the patient."""
+    """Return the index of the array axis, (z, y, x), that is closest to the patient's long axis."""
     direction = np.abs(np.reshape(image.GetDirection(), (3, 3)))
     return 2 - int(direction[2].argmax())
 
@@ -64,8 +69,8 @@ def axial_axis(image: sitk.Image) -> int:
 def grid_difference_mm(first: sitk.Image, second: sitk.Image) -> float:
     """Return the largest distance in mm between corresponding corner voxels of two grids.
 
-    The order of the axes does not count: both are brought into one orientation first. Infinite
-    when the numbers of voxels differ.
+    The order of the axes does not matter: both grids are brought into one orientation first.
+    Infinite when the numbers of voxels differ.
     """
     match = _matching_axes(first, second)
     if match is None:
@@ -74,13 +79,13 @@ def grid_difference_mm(first: sitk.Image, second: sitk.Image) -> float:
     last = np.array(first.GetSize()) - 1
     distances = []
     for corner in product((0, 1), repeat=3):
-        there = [0, 0, 0]
+        in_second = [0, 0, 0]
         for axis, (j, flip) in enumerate(zip(order, flips, strict=True)):
-            there[j] = int(last[axis]) * (1 - corner[axis] if flip else corner[axis])
-        here = [int(n) for n in last * corner]
+            in_second[j] = int(last[axis]) * (1 - corner[axis] if flip else corner[axis])
+        in_first = [int(n) for n in last * corner]
         a, b = (
-            first.TransformIndexToPhysicalPoint(here),
-            second.TransformIndexToPhysicalPoint(there),
+            first.TransformIndexToPhysicalPoint(in_first),
+            second.TransformIndexToPhysicalPoint(in_second),
         )
         distances.append(float(np.linalg.norm(np.subtract(a, b))))
     return max(distances)
@@ -91,13 +96,13 @@ def on_grid_of(
 ) -> sitk.Image:
     """Return the mask in the image's voxel order, with exactly the image's geometry.
 
-    A mask of the same space with other axes is re-ordered; header rounding (under a tenth of a
-    voxel at every corner) is mended.
+    A mask in the same space with other axes is re-ordered. Header rounding (less than a tenth of a
+    voxel at every corner) is corrected.
 
     Args:
-        image: the grid.
-        mask: what is to lie on it.
-        names: what the message calls the two.
+        image: volume that defines the grid.
+        mask: volume to bring onto that grid.
+        names: what the error message calls the two.
 
     Raises:
         UnusableCase: ``geometry``, when the grids differ.
@@ -109,11 +114,11 @@ def on_grid_of(
         far = "" if np.isinf(difference) else f", corners {difference:.2f} mm apart"
         raise UnusableCase(
             "geometry",
-            f"{names[0]} and {names[1]} are on different grids ({_describe(image)} against "
+            f"{names[0]} and {names[1]} are on different grids ({_describe(image)} and "
             f"{_describe(mask)}{far}); resample the {names[1]} onto the {names[0]}",
         )
-    if difference > _WORTH_A_NOTE_MM:
-        log.debug("grids of %s and %s, %.2g mm apart, were made one", *names, difference)
+    if difference > _LOGGED_ABOVE_MM:
+        log.debug("grids of %s and %s differed by %.2g mm and were made one", *names, difference)
     match = _matching_axes(image, mask)
     assert match is not None  # the difference would be infinite
     order, flips = match
@@ -124,15 +129,17 @@ def on_grid_of(
 
 
 def _same_header(a: sitk.Image, b: sitk.Image) -> bool:
-    """Whether two volumes have one geometry to the last bit."""
-    get = (sitk.Image.GetSize, sitk.Image.GetSpacing, sitk.Image.GetOrigin, sitk.Image.GetDirection)
-    return all(ask(a) == ask(b) for ask in get)
+    """Return whether two volumes have the same geometry to the last bit."""
+    getters = (
+        sitk.Image.GetSize, sitk.Image.GetSpacing, sitk.Image.GetOrigin, sitk.Image.GetDirection,
+    )  # fmt: skip
+    return all(get(a) == get(b) for get in getters)
 
 
 def _reordered(image: sitk.Image, order: Sequence[int], flips: Sequence[bool]) -> sitk.Image:
-    """Return an image whose axis i is axis ``order[i]`` of another one, flipped or not.
+    """Return an image whose axis i is axis ``order[i]`` of the given one, flipped or not.
 
-    ITK does the same by two filters, with one more copy of the scan than it takes.
+    ITK would take two filters, and one more copy of the scan.
     """
     size = image.GetSize()
     voxels = voxel_array(image).transpose([2 - order[2 - axis] for axis in range(3)])
@@ -155,9 +162,9 @@ def _describe(image: sitk.Image) -> str:
 
 
 def _matching_axes(a: sitk.Image, b: sitk.Image) -> tuple[list[int], list[bool]] | None:
-    """For each axis of ``a``: which axis of ``b`` runs along it, and whether the other way.
+    """Return for each axis of ``a`` the parallel axis of ``b``, and whether it is reversed.
 
-    None when axes do not pair up one to one or their numbers of voxels differ.
+    None when the axes do not pair up one to one, or their numbers of voxels differ.
     """
     cosines = np.reshape(a.GetDirection(), (3, 3)).T @ np.reshape(b.GetDirection(), (3, 3))
     order = [int(j) for j in np.abs(cosines).argmax(axis=1)]

@@ -1,7 +1,6 @@
-"""Owns reading, writing and orienting volumes, and the verdict whether two share one grid in mm.
+"""Read a volume from a file or a DICOM folder, and refuse what is not one 3-D scalar volume.
 
-A volume is a ``SimpleITK.Image`` with three axes and one number per voxel. Knows nothing about
-pancreases, networks or features.
+A volume is a ``SimpleITK.Image`` with three axes and one value per voxel.
 """
 
 from __future__ import annotations
@@ -27,18 +26,19 @@ from pancseg.scans.voxel_stream import Layout, read_voxels
 from pancseg.system.native_output import quiet_itk, quiet_library
 
 _RIGHT_ANGLES = 1e-3
-"""What rounding may leave of the products of two axes' directions."""
+"""Tolerance for rounding in the dot products of the axes' directions."""
 
 
 class Preview(NamedTuple):
-    """What a scan's header says, before anything is read.
+    """The size of a scan by its header, before any voxel is read.
 
     Attributes:
-        size: voxels along x, y, z; of a DICOM folder at most so many slices.
-        bytes_per_voxel: as they are stored.
-        voxels: how many there are.
-        read_bytes: the most memory that :func:`read` takes for it, the image included (of a DICOM
-            folder without ``series_uid``: if all slices are scaled as the first one).
+        size: number of voxels along x, y, z; for a DICOM folder, the largest possible number of
+            slices.
+        bytes_per_voxel: number of bytes of a stored voxel.
+        voxels: number of voxels.
+        read_bytes: the most memory that :func:`read_scan` takes, the image included (for a DICOM
+            folder without ``series_uid``: provided that all slices are scaled as the first one).
     """
 
     size: tuple[int, int, int]
@@ -51,8 +51,8 @@ class VolumeFormat(NamedTuple):
     """How files of one format are read.
 
     Attributes:
-        layout: reads the header and checks it.
-        image_io: ITK's reader, which is asked for the geometry alone.
+        layout: function that reads and checks the header.
+        image_io: name of ITK's reader, which is asked for the geometry alone.
     """
 
     layout: Callable[[Path], Layout]
@@ -60,18 +60,22 @@ class VolumeFormat(NamedTuple):
 
 
 def preview_scan(path: str | Path, *, series_uid: str | None = None) -> Preview:
-    """Tell the size of a scan, and what memory reading it takes, from headers alone.
+    """Return the size of a scan, and the memory that reading it takes, from headers alone.
 
-    Of a DICOM folder one slice's header is read and the files are counted.
+    In a DICOM folder, one slice's header is read and the files are counted.
+
+    Args:
+        path: as for :func:`read_scan`.
+        series_uid: as for :func:`read_scan`.
 
     Raises:
         UnusableCase: the header makes no sense, or the file cannot hold what it announces.
     """
     path = Path(path)
-    with _reached():
+    with _nameless_errors():
         if path.is_dir():
             from pancseg.scans.dicom.series import (
-                size_of_series,  # pydicom: 0.15 s, which other formats need not wait for
+                size_of_series,  # imports pydicom: 0.15 s that other formats need not wait for
             )
 
             found = size_of_series(path, series_uid)
@@ -86,38 +90,38 @@ log = logging.getLogger(__name__)
 def read_scan(path: str | Path, *, series_uid: str | None = None) -> sitk.Image:
     """Read one 3-D scalar volume: NIfTI, NRRD, MetaImage, or a folder with a DICOM series.
 
-    Takes no more memory than :func:`preview` says.
+    Takes no more memory than :func:`preview_scan` says.
 
     Args:
         path: a file with one of the suffixes in ``READERS``, or a folder.
-        series_uid: which series of a DICOM folder; a unique ending of the UID is enough.
+        series_uid: the series to read of a DICOM folder; a unique ending of its UID is enough.
 
     Returns:
         The volume with the file's own axes, spacing (mm), origin and direction.
 
     Raises:
         UnusableCase: not readable, truncated, not one 3-D scalar volume, a single slice, voxels
-            that are not finite, a geometry that cannot be or contradicts itself, larger than the
+            that are not finite, an impossible or contradictory geometry, larger than the
             machine's memory, or (DICOM) several series or uneven slices.
     """
     path = Path(path)
     needed = preview_scan(path, series_uid=series_uid).read_bytes
-    if (there := _machine_bytes()) and needed > there:
+    if (available := _machine_bytes()) and needed > available:
         raise UnusableCase(
             "memory",
             f"reading the scan takes {needed / 1e9:.1f} GB, and this machine has "
-            f"{there / 1e9:.1f} GB of memory; crop it, or use a larger machine",
+            f"{available / 1e9:.1f} GB of memory; crop it, or use a larger machine",
         )
-    numbers = np.errstate(over="ignore", invalid="ignore")  # what they make is checked
-    with _reached(), quiet_itk(), numbers:
+    overflow = np.errstate(over="ignore", invalid="ignore")  # the values are checked
+    with _nameless_errors(), quiet_itk(), overflow:
         if path.is_dir():
             from pancseg.scans.dicom.series import read_series
 
             image = read_series(path, series_uid)
         else:
-            form = _format_of(path)
-            layout = form.layout(path)
-            geometry = _geometry(path, form.image_io, layout)
+            volume_format = _format_of(path)
+            layout = volume_format.layout(path)
+            geometry = _geometry(path, volume_format.image_io, layout)
             image = read_voxels(layout)
             image.SetSpacing(geometry.spacing_mm)
             image.SetOrigin(geometry.origin_mm)
@@ -126,19 +130,23 @@ def read_scan(path: str | Path, *, series_uid: str | None = None) -> sitk.Image:
 
 
 def suffix_of(path: Path) -> str:
-    """Return the volume suffix of a file name (``.nii.gz``, ``.nrrd``, …), or ``""``."""
+    """Return the volume suffix of a file name, or ``""``.
+
+    >>> suffix_of(Path("CT_017.NII.gz"))
+    '.nii.gz'
+    """
     name = path.name.lower()
     return max((s for s in READERS if name.endswith(s)), key=len, default="")
 
 
 def phase_hint(image: sitk.Image) -> str:
-    """Return the contrast phase that the DICOM series named; empty when none, or no DICOM."""
+    """Return the contrast phase that the DICOM series names; empty if none, or not DICOM."""
     known = image.HasMetaDataKey(PHASE_HINT)
     return str(image.GetMetaData(PHASE_HINT)) if known else ""
 
 
 def slice_thickness_mm(image: sitk.Image) -> float | None:
-    """Return how thick a slice is, by what the DICOM series says; None when it does not say."""
+    """Return the slice thickness that the DICOM series states; None if it states none."""
     known = image.HasMetaDataKey(THICKNESS_MM)
     return round(float(image.GetMetaData(THICKNESS_MM)), 3) if known else None
 
@@ -149,17 +157,17 @@ class _Geometry(NamedTuple):
     direction: tuple[float, ...]
 
     def at(self, index: NDArray[Any]) -> NDArray[np.float64]:
-        """Return where voxels ``(n, 3)`` lie, in LPS and mm."""
+        """Return the positions of voxel indices ``(n, 3)``, in LPS and mm."""
         turn = np.reshape(self.direction, (3, 3)) * np.array(self.spacing_mm)
         moved: NDArray[np.float64] = index @ turn.T + np.array(self.origin_mm)
         return moved
 
 
 def _geometry(path: Path, image_io: str, layout: Layout) -> _Geometry:
-    """Return the geometry that ITK makes of a header, if it is one and the header's own.
+    """Return the geometry that ITK reads from a header, if it is valid and the header agrees.
 
     Raises:
-        UnusableCase: ``geometry``; ``unreadable`` where ITK sees another image than we do.
+        UnusableCase: ``geometry``; ``unreadable`` where ITK finds another size than we do.
     """
     if not layout.itk:
         return _declared_geometry(layout)
@@ -176,11 +184,14 @@ def _geometry(path: Path, image_io: str, layout: Layout) -> _Geometry:
                 "geometry", "the file's axes are not at right angles (sheared); resample it"
             ) from error
         raise UnusableCase(
-            "unreadable", f"the file cannot be read as {kind} (damaged or truncated?)"
+            "unreadable",
+            f"the file cannot be read as {kind} (damaged or truncated?); copy or export it again",
         ) from error
     count = header.GetDimension()
     if header.GetSize()[:3] != layout.size or header.GetNumberOfComponents() != 1:
-        raise UnusableCase("unreadable", f"the {kind} header can be understood in two ways")
+        raise UnusableCase(
+            "unreadable", f"the {kind} header is ambiguous about the size; export the scan again"
+        )
     turn = np.reshape(header.GetDirection(), (count, count))[:3, :3]
     found = _Geometry(header.GetSpacing()[:3], header.GetOrigin()[:3], tuple(turn.ravel().tolist()))
     _check_geometry(found, layout)
@@ -188,9 +199,11 @@ def _geometry(path: Path, image_io: str, layout: Layout) -> _Geometry:
 
 
 def _declared_geometry(layout: Layout) -> _Geometry:
-    """Return the geometry that the header declares itself, the last one, as ITK prefers it."""
+    """Return the geometry that the header itself declares; of several the last, as ITK prefers."""
     if not layout.grids:
-        raise UnusableCase("geometry", "the header does not say where the scan lies")
+        raise UnusableCase(
+            "geometry", "the header gives no position or orientation; export the scan again"
+        )
     grid = layout.grids[-1]
     sides = np.linalg.norm(grid[:, :3], axis=0)
     turn = (grid[:, :3] / sides).ravel().tolist()
@@ -200,13 +213,14 @@ def _declared_geometry(layout: Layout) -> _Geometry:
 
 
 def _check_geometry(found: _Geometry, layout: Layout) -> None:
-    """Refuse a geometry that is none, or another than one that the header declares."""
+    """Refuse an impossible geometry, or one that differs from one that the header declares."""
     turn = np.reshape(found.direction, (3, 3))
-    numbers = [*found.spacing_mm, *found.origin_mm, *found.direction]
-    if not np.isfinite(numbers).all() or min(found.spacing_mm) <= 0:
+    values = [*found.spacing_mm, *found.origin_mm, *found.direction]
+    if not np.isfinite(values).all() or min(found.spacing_mm) <= 0:
         sides = "×".join(f"{side:.6g}" for side in found.spacing_mm)
         raise UnusableCase(
-            "geometry", f"the header's geometry cannot be (voxels of {sides} mm); export it again"
+            "geometry",
+            f"the header's geometry is impossible (voxels of {sides} mm); export the scan again",
         )
     if not np.allclose(turn @ turn.T, np.eye(3), atol=_RIGHT_ANGLES):
         raise UnusableCase(
@@ -214,8 +228,8 @@ def _check_geometry(found: _Geometry, layout: Layout) -> None:
         )
     corners = np.array(list(product((0, 1), repeat=3))) * (np.array(layout.size) - 1)
     for grid in layout.grids:
-        there = corners @ grid[:, :3].T + grid[:, 3]
-        apart_mm = float(np.linalg.norm(there - found.at(corners), axis=1).max())
+        declared = corners @ grid[:, :3].T + grid[:, 3]
+        apart_mm = float(np.linalg.norm(declared - found.at(corners), axis=1).max())
         if not apart_mm <= SAME_GRID_VOXELS * min(found.spacing_mm):
             raise UnusableCase(
                 "geometry",
@@ -229,13 +243,13 @@ def _format_of(path: Path) -> VolumeFormat:
         raise UnusableCase("unreadable", "the file does not exist or cannot be reached")
     if not (suffix := suffix_of(path)):
         raise UnusableCase(
-            "unreadable", f"not a volume file; known are {', '.join(READERS)} and DICOM folders"
+            "unreadable", f"not a volume file; give {', '.join(READERS)} or a DICOM folder"
         )
     return READERS[suffix]
 
 
 def _machine_bytes() -> int | None:
-    """Return the machine's memory, where the system tells."""
+    """Return the machine's memory; None where the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
@@ -243,15 +257,17 @@ def _machine_bytes() -> int | None:
 
 
 @contextmanager
-def _reached() -> Iterator[None]:
-    """Say what keeps a file from being reached, without its name."""
+def _nameless_errors() -> Iterator[None]:
+    """Report why a file cannot be reached, without its name, which may identify a patient."""
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL character
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise UnusableCase("unreadable", f"the image cannot be reached: {reason}") from error
     except MemoryError as error:
-        raise UnusableCase("memory", "there is no memory left to read the scan") from error
+        raise UnusableCase(
+            "memory", "too little memory is left to read the scan; crop it, or use fewer workers"
+        ) from error
 
 
 READERS: dict[str, VolumeFormat] = {
@@ -262,4 +278,4 @@ READERS: dict[str, VolumeFormat] = {
     ".mha": VolumeFormat(metaimage.read_layout, "MetaImageIO"),
     ".mhd": VolumeFormat(metaimage.read_layout, "MetaImageIO"),
 }
-"""What reads a file, by its suffix. To add a format: one line here; folders are DICOM."""
+"""The format of each suffix; folders are read as DICOM. To add a format, add one line here."""

@@ -1,7 +1,8 @@
-"""Owns the way of voxels from a file into an image: as many bytes as the header announces.
+"""Read voxels from a file into an image: exactly as many bytes as the header announces.
 
 Voxels go straight into the image's own memory, so reading takes no more than that and a few
-blocks. What cannot be true is refused before anything is allocated. Knows no file format.
+blocks. A header that cannot be true is refused before anything is allocated. The headers
+themselves are read in ``formats/``.
 """
 
 from __future__ import annotations
@@ -23,27 +24,28 @@ DEFLATE_RATIO = 1032
 """No deflate stream unpacks to more than this many times its bytes (zlib's technical notes)."""
 
 TRAILING_BYTES = 1 << 20
-"""More than this after the voxels is not padding: then the header tells of another image."""
+"""More bytes than this after the voxels are not padding: the header describes another image."""
 
 BLOCK_BYTES = 1 << 22
 OVERHEAD_BYTES = 8 * BLOCK_BYTES
-"""What reading holds beside the voxels: some blocks, the packed input, the header."""
+"""Memory that reading takes beside the voxels: a few blocks, the packed input, the header."""
 
 
 class Layout(NamedTuple):
-    """Where the voxels of a volume lie in a file, and what they are.
+    """Where the voxels of a volume are in a file, and how they are stored.
 
     Attributes:
-        file: holds the voxels.
-        size: voxels along x, y, z.
-        stored: the type of the stored numbers, with its byte order.
-        start: bytes of the file before the voxels, or before the packed stream that they are in.
-        packed: whether they lie in a gzip or zlib stream.
-        skip: bytes of the unpacked stream before the voxels.
-        slope, intercept: what makes values of stored numbers.
-        grids: the geometries that the header holds, 3×4 matrices from indices to LPS in mm; all
-            of them should say the same.
-        itk: whether ITK can be asked what it makes of the header.
+        file: the file that holds the voxels.
+        size: number of voxels along x, y, z.
+        stored: type of the stored values, with its byte order.
+        start: number of bytes in the file before the voxels, or before the packed stream that
+            contains them.
+        packed: whether the voxels are in a gzip or zlib stream.
+        skip: number of bytes in the unpacked stream before the voxels.
+        slope, intercept: scale that turns stored values into voxel values.
+        grids: the geometries that the header declares, as 3×4 matrices from voxel indices to LPS
+            in mm; all of them should agree.
+        itk: whether ITK can read this header, and be asked for its geometry.
     """
 
     file: Path
@@ -59,30 +61,30 @@ class Layout(NamedTuple):
 
     @property
     def scaled(self) -> bool:
-        """Whether the stored numbers are not the values."""
+        """Whether the stored values have to be scaled."""
         return (self.slope, self.intercept) != (1, 0)
 
     @property
     def kind(self) -> np.dtype[Any]:
-        """The type of the values: the stored one, or the smallest float for scaled numbers."""
+        """Type of the voxel values: the stored one, or the smallest float that fits scaled ones."""
         if not self.scaled:
             return self.stored.newbyteorder("=")
         return np.dtype(np.float32 if self.stored.itemsize < 4 else np.float64)
 
     @property
     def voxels(self) -> int:
-        """How many there are."""
+        """Number of voxels."""
         x, y, z = self.size
         return x * y * z
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of the unpacked voxels."""
+        """Number of bytes of the unpacked voxels."""
         return self.voxels * self.stored.itemsize
 
     @property
     def read_bytes(self) -> int:
-        """The most that reading them takes."""
+        """The most memory that reading takes, in bytes."""
         return self.voxels * self.kind.itemsize + OVERHEAD_BYTES
 
 
@@ -91,14 +93,17 @@ class _Stream(Protocol):
 
 
 def volume_size(sizes: Sequence[int]) -> tuple[int, int, int]:
-    """Return the size (x, y, z) that a header means; further axes of length 1 do not count.
+    """Return the size (x, y, z) that a header declares; trailing axes of length 1 are ignored.
 
     Raises:
         UnusableCase: ``unreadable`` for sizes that are not positive, ``not_3d``, ``one_slice``.
+
+    >>> volume_size([512, 512, 90, 1])
+    (512, 512, 90)
     """
     shape = "×".join(map(str, sizes))
     if not sizes or min(sizes) < 1:
-        raise UnusableCase("unreadable", f"the header names a size of {shape or 'nothing'}")
+        raise UnusableCase("unreadable", f"the header gives an impossible size ({shape or 'none'})")
     while len(sizes) > 3 and sizes[-1] == 1:
         sizes = sizes[:-1]
     if len(sizes) != 3:
@@ -112,34 +117,33 @@ def volume_size(sizes: Sequence[int]) -> tuple[int, int, int]:
 
 
 def checked(layout: Layout) -> Layout:
-    """Return the layout if its file can hold what it says.
+    """Return the layout if its file can hold what the header announces.
 
     Raises:
-        UnusableCase: ``unreadable``, with the numbers.
+        UnusableCase: ``unreadable``, with both sizes.
         OSError: the file cannot be reached.
     """
-    there = layout.file.stat().st_size - layout.start
-    wanted = layout.skip + layout.stored_bytes
-    if not layout.packed and wanted > there:
-        missing = wanted - max(there, 0)
-        raise UnusableCase("unreadable", f"the file is truncated: {missing} bytes missing")
-    if not layout.packed and there - wanted > TRAILING_BYTES:
+    present = layout.file.stat().st_size - layout.start
+    announced = layout.skip + layout.stored_bytes
+    if not layout.packed and announced > present:
+        raise _truncated(announced - max(present, 0))
+    if not layout.packed and present - announced > TRAILING_BYTES:
         raise _trailing(layout)
-    if layout.packed and wanted > DEFLATE_RATIO * max(there, 0):
+    if layout.packed and announced > DEFLATE_RATIO * max(present, 0):
         raise UnusableCase(
             "unreadable",
-            f"the header announces {wanted / 1e9:.3g} GB; the file's {max(there, 0)} bytes cannot "
-            f"unpack to that (at most {DEFLATE_RATIO} to 1)",
+            f"the header announces {announced / 1e9:.3g} GB, but the file's {max(present, 0)} "
+            f"bytes cannot unpack to that (at most {DEFLATE_RATIO} to 1); copy or export it again",
         )
     return layout
 
 
 def read_voxels(layout: Layout) -> sitk.Image:
-    """Return the voxels as an image of the right size, without any geometry.
+    """Return the voxels as an image of the right size; its geometry is left to the caller.
 
     Raises:
         UnusableCase: ``unreadable`` when bytes are missing, damaged or far too many; ``not_hu``
-            when voxels are not finite; ``memory`` when the memory does not suffice.
+            when voxels are not finite; ``memory`` when there is too little memory.
         OSError: the file cannot be reached.
     """
     image = new_image(layout.size, layout.kind)
@@ -150,7 +154,9 @@ def read_voxels(layout: Layout) -> sitk.Image:
             bad = _fill(stream, values, layout)
             _check_end(stream, layout)
         except zlib.error as error:
-            raise UnusableCase("unreadable", "the file's packed data are damaged") from error
+            raise UnusableCase(
+                "unreadable", "the file's packed data are damaged; copy or export it again"
+            ) from error
     if bad:
         raise not_finite(bad)
     return image
@@ -170,12 +176,21 @@ def check_whole(layout: Layout) -> None:
 
 
 def not_finite(count: int) -> UnusableCase:
-    """Return what is raised for voxels that are no numbers."""
-    return UnusableCase("not_hu", f"{count} voxels not finite (NaN or infinity); export it again")
+    """Return the error for ``count`` voxels that are NaN or infinite."""
+    return UnusableCase(
+        "not_hu", f"{count} voxels are not finite (NaN or infinity); export the scan again"
+    )
+
+
+def _truncated(missing_bytes: int) -> UnusableCase:
+    return UnusableCase(
+        "unreadable",
+        f"the file is truncated: {missing_bytes} bytes missing; copy or export it again",
+    )
 
 
 def _fill(stream: _Stream, values: NDArray[Any], layout: Layout) -> int:
-    """Fill all values, block by block; return how many are not finite."""
+    """Fill all values, block by block; return the number that are not finite."""
     per_block = BLOCK_BYTES // layout.stored.itemsize
     floating = layout.stored.kind == "f"
     raw = np.empty(per_block if layout.scaled else 0, layout.stored)
@@ -186,7 +201,7 @@ def _fill(stream: _Stream, values: NDArray[Any], layout: Layout) -> int:
         missing = _read_into(stream, target.data.cast("B"))
         if missing:
             missing += (len(values) - first - len(part)) * layout.stored.itemsize
-            raise UnusableCase("unreadable", f"the file is truncated: {missing} bytes missing")
+            raise _truncated(missing)
         if layout.scaled:
             with np.errstate(over="ignore", invalid="ignore"):  # counted below
                 part[:] = target.astype(np.float64) * layout.slope + layout.intercept
@@ -198,7 +213,7 @@ def _fill(stream: _Stream, values: NDArray[Any], layout: Layout) -> int:
 
 
 def _read_into(stream: _Stream, target: memoryview) -> int:
-    """Fill the target; return how many bytes the stream is too short for it."""
+    """Fill the target; return the number of bytes that the stream falls short of it."""
     done = 0
     while done < len(target) and (count := stream.readinto(target[done:])):
         done += count
@@ -210,25 +225,32 @@ def _skip(stream: _Stream, count: int) -> None:
     while count:
         part = scratch[: min(count, len(scratch))]
         if _read_into(stream, part):
-            raise UnusableCase("unreadable", "the file is truncated: it ends before its voxels")
+            raise UnusableCase(
+                "unreadable",
+                "the file is truncated: it ends before its voxels; copy or export it again",
+            )
         count -= len(part)
 
 
 def _check_end(stream: _Stream, layout: Layout) -> None:
-    """Read a packed stream to its end, where its checksum is, but not for ever."""
+    """Read a packed stream to the checksum at its end, unless too many bytes follow the voxels."""
     if not isinstance(stream, Unpacked):
         return
     if not _read_into(stream, memoryview(bytearray(TRAILING_BYTES + 1))):
         raise _trailing(layout)
     if not stream.whole:
-        raise UnusableCase("unreadable", "the file is truncated: its packed data have no end")
+        raise UnusableCase(
+            "unreadable",
+            "the file is truncated: its packed data have no end; copy or export it again",
+        )
 
 
 def _trailing(layout: Layout) -> UnusableCase:
     shape = "×".join(map(str, layout.size))
     return UnusableCase(
         "unreadable",
-        f"more than {TRAILING_BYTES} bytes follow the {shape} voxels that the header announces",
+        f"more than {TRAILING_BYTES} bytes follow the {shape} voxels that the header announces; "
+        "export the scan again",
     )
 
 
@@ -240,56 +262,56 @@ def _opened(layout: Layout) -> Iterator[_Stream]:
 
 
 class Unpacked:
-    """A gzip stream of any number of members, or a zlib stream, unpacked while it is read.
+    """A gzip stream with any number of members, or a zlib stream, unpacked while it is read.
 
-    A stream that is cut off ends early; a wrong checksum is a ``zlib.error``.
+    A stream that is cut off ends early; a wrong checksum raises ``zlib.error``.
     """
 
     _CHUNK_BYTES = 1 << 16
-    _MOST_EMPTY = 1000
+    _MOST_EMPTY_MEMBERS = 1000
 
     def __init__(self, file: BinaryIO | Any) -> None:
         self._file = file
-        self._engine = zlib.decompressobj(wbits=47)  # either of the two
+        self._decompressor = zlib.decompressobj(wbits=47)  # gzip or zlib, whichever it is
         self._input = b""
-        self._zipped: bool | None = None
-        self._empty = 0
+        self._is_gzip: bool | None = None
+        self._empty_members = 0
 
     @property
     def whole(self) -> bool:
-        """Whether what was read so far is a whole stream, checksum included."""
-        return self._engine.eof
+        """Whether the bytes read so far are a complete stream, checksum included."""
+        return self._decompressor.eof
 
     def readinto(self, target: memoryview, /) -> int:
         """Fill the target as far as one chunk of input goes; 0 only at the end."""
         while True:
-            if self._engine.eof and not self._next_member():
+            if self._decompressor.eof and not self._next_member():
                 return 0
             if not self._input:
                 self._input = self._file.read(self._CHUNK_BYTES)
             if not self._input:
                 return 0
-            if self._zipped is None:
-                self._zipped = self._input[:1] == b"\x1f"
-            made = self._engine.decompress(self._input, len(target))
-            over = self._engine.eof
-            self._input = self._engine.unused_data if over else self._engine.unconsumed_tail
-            target[: len(made)] = made
-            if made:
-                self._empty = 0
-                return len(made)
+            if self._is_gzip is None:
+                self._is_gzip = self._input[:1] == b"\x1f"
+            unpacked = self._decompressor.decompress(self._input, len(target))
+            ended, rest = self._decompressor.eof, self._decompressor.unconsumed_tail
+            self._input = self._decompressor.unused_data if ended else rest
+            target[: len(unpacked)] = unpacked
+            if unpacked:
+                self._empty_members = 0
+                return len(unpacked)
 
     def _next_member(self) -> bool:
-        """Begin the next member; zeros that pad the file are none."""
+        """Begin the next gzip member; return False if only padding zeros are left."""
         self._input = self._input.lstrip(b"\0")
         while not self._input:
             if not (chunk := self._file.read(self._CHUNK_BYTES)):
                 return False
             self._input = chunk.lstrip(b"\0")
-        if not self._zipped:
-            return False  # what follows a zlib stream is nobody's
-        self._empty += 1
-        if self._empty > self._MOST_EMPTY:
+        if not self._is_gzip:
+            return False  # a zlib stream has one member; what follows it is ignored
+        self._empty_members += 1
+        if self._empty_members > self._MOST_EMPTY_MEMBERS:
             raise zlib.error("members without content")
-        self._engine = zlib.decompressobj(wbits=31)
+        self._decompressor = zlib.decompressobj(wbits=31)
         return True

@@ -1,4 +1,4 @@
-"""Writes a volume to one file: whole and on the disk, or not at all."""
+"""Write a volume to one file: complete and flushed to disk, or not at all."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from pancseg.system.whole_files import whole_files
 
 
 def write_scan(image: sitk.Image, path: str | Path) -> None:
-    """Write a volume to one file, compressed; it appears whole and on the disk, or not at all.
+    """Write a volume to one compressed file, which appears complete or not at all.
 
-    Voxels and geometry only: whatever else its header held (a NIfTI's ``descrip`` and
-    ``aux_file``, all DICOM tags) stays behind.
+    Only voxels and geometry are written. Everything else that the header held (a NIfTI's
+    ``descrip`` and ``aux_file``, all DICOM tags) is dropped.
+
+    Args:
+        image: a 3-D volume.
+        path: the file; its suffix decides the format (``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha``).
 
     Raises:
         ValueError: the suffix is not one of a single-file format.
@@ -33,7 +37,7 @@ def write_scan(image: sitk.Image, path: str | Path) -> None:
                 sitk.WriteImage(_without_metadata(image), str(partial[path]), useCompression=True)
         except RuntimeError as error:
             raise OSError(
-                f"cannot write a {suffix_of(path)} file (disk full, no permission?)"
+                f"cannot write a {suffix_of(path)} file (disk full or no permission?)"
             ) from error
         _check_written(partial[path])
 
@@ -42,7 +46,7 @@ def _check_written(written: Path) -> None:
     """Read a file back: ITK's writers do not notice a full disk.
 
     Raises:
-        OSError: it is not whole.
+        OSError: the file is incomplete.
     """
     try:
         check_whole(_format_of(written).layout(written))
@@ -54,11 +58,11 @@ def _check_written(written: Path) -> None:
 
 
 def _without_metadata(image: sitk.Image) -> sitk.Image:
-    """Return the image itself if it bears nothing but voxels and geometry, else a clean copy."""
+    """Return the image itself if it has only voxels and geometry, else a copy without the rest."""
     if not (keys := image.GetMetaDataKeys()):
         return image
     clean = sitk.Image(image)
-    clean.SetMetaData(keys[0], "")  # parts the two dictionaries; erasing first would erase in both
+    clean.SetMetaData(keys[0], "")  # unshares the dictionary; erasing first would erase in both
     for key in keys:
         clean.EraseMetaData(key)
     return clean

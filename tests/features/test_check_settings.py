@@ -34,9 +34,12 @@ def loaded(folder: Path, text: str) -> FeatureSettings:
         ("setting: {resegmentRange: [0, inf]}", r"resegmentRange: 'inf' is text.* write \.inf"),
         ("setting: {resegmentRange: [a, 9]}", "resegmentRange: 'a' is text.* give a number"),
         ("setting: {resegmentRange: [0, .nan]}", "setting.resegmentRange: nan cannot be used"),
-        ("setting: {resegmentRange: [1, 2, 3]}", "has 3 values and needs 1 to 2"),
-        ("setting: {resampledPixelSpacing: [1, 1]}", r"Spacing: \[1, 1\] has 2 values and needs 3"),
-        ("setting: {resampledPixelSpacing: 1}", r"Spacing: 1 is no list of numbers, such as \[1\]"),
+        ("setting: {resegmentRange: [1, 2, 3]}", "has 3 values, expected 1–2"),
+        ("setting: {resampledPixelSpacing: [1, 1]}", r"Spacing: \[1, 1\] has 2 values, expected 3"),
+        (
+            "setting: {resampledPixelSpacing: 1}",
+            r"Spacing: 1 is not a list of num.*; write \[1\]",
+        ),
         ("setting: {binWidth: [10]}", r"setting.binWidth: \[10\] is not a number"),
         ("setting: {binWidth: true}", "setting.binWidth: True is not a number"),
         ("setting: {binWidth: null}", "setting.binWidth is empty; give a number, or leave it out"),
@@ -65,7 +68,7 @@ def test_what_would_fail_or_give_nothing_is_refused(
         ("setting: {geometryTolerance: '1e-3'}", "geometryTolerance: '1e-3' is .* write 0.001"),
         (
             "imageType: {Original: {}, LoG: {sigma: [2]}}\nfeatureClass: {shape: }",
-            "LoG gives no feature; shapes alone are asked for",
+            "LoG gives no feature; featureClass asks for shapes alone",
         ),
     ],
 )

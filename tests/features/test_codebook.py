@@ -240,5 +240,5 @@ def test_2d_shapes_of_a_thick_region_are_refused(phantom: Phantom, dimension: in
     parameters = {"setting": {"force2D": True, "force2Ddimension": dimension}}
     found = FeatureSettings(name="custom", parameters=parameters)
     assert feature_names(found)
-    with pytest.raises(UnusableCase, match=r"region is \d+ voxels thick, and shape2D needs one"):
+    with pytest.raises(UnusableCase, match=r"region is \d+ voxels thick, but shape2D needs 1"):
         extract_features(phantom.image, phantom.mask, found)

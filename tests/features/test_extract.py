@@ -222,7 +222,7 @@ def test_a_filter_wider_than_the_scan_has_no_values_and_says_so(setting: dict[st
     assert whole.reasons == {}
     assert list(whole.values) == list(found.values) == feature_names(settings)
     assert list(found.reasons) == ["wide_filter"]
-    fact = "a LoG of 8 mm needs 9×9×9 voxels of 1×1×1 mm around the region, more than there are"
+    fact = "a LoG of 8 mm needs 9×9×9 voxels of 1×1×1 mm around the region, more than are available"
     assert found.reasons["wide_filter"] == fact
     wide = {name for name in found.values if name.startswith(("log-sigma-8-0", "log-sigma-12-5"))}
     assert {name for name, value in found.values.items() if np.isnan(value)} == wide

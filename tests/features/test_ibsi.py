@@ -74,7 +74,12 @@ def with_nan(voxels: np.ndarray, inside: np.ndarray) -> np.ndarray:
         ("not_hu", "go from .* to .*, which are not HU", lambda v, _: v / 1000, {}),
         ("not_hu", "not HU", lambda v, _: (v + 1024).clip(0).astype(np.uint16), {}),
         ("not_hu", "which are not HU", with_nan, {}),
-        ("resegmented", "0 of 1560 voxels are left", None, {"resegmentRange": [900, 999]}),
+        (
+            "resegmented",
+            "0 of the region's 1560 voxels",
+            None,
+            {"resegmentRange": [900, 999]},
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused(
@@ -263,7 +268,7 @@ def test_bins_of_one_width_start_at_the_range_or_at_the_lowest_value() -> None:
         ({"imageType": {"Square": {}}}, "no imageType 'Square'"),
         ({"imageType": {"LoG": {}}}, "LoG needs sigma"),
         ({"imageType": {"Wavelet": {"level": 2}}}, "no 'level' for imageType Wavelet"),
-        ({"imageType": {"Wavelet": {"wavelet": "db99"}}}, "no wavelet 'db99'"),
+        ({"imageType": {"Wavelet": {"wavelet": "db99"}}}, "wavelet: unknown wavelet 'db99'; pywt"),
         ({"featureClass": {"shape2D": None}}, "no featureClass 'shape2D'"),
         ({"featureClass": {"glcm": ["Contrast", "Conrast"]}}, "no feature Conrast"),
         ({"setting": {"binWidth": 5, "binCount": 5}}, "either binWidth or binCount"),

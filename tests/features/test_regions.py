@@ -120,7 +120,7 @@ def test_a_clipped_ring_without_a_scan_is_a_mistake_of_the_caller(label_map: sit
         (
             "ring(1,2;0.5mm)",
             "empty_region",
-            "ring(1,2;0.5mm) is empty: 0 voxels of 0.80×0.90×2.50 mm lie in its width, "
+            "ring(1,2;0.5mm) is empty: 0 voxels of 0.80×0.90×2.50 mm are within it, "
             "0 without a label; widen it",
         ),
         ("ring(1,2;2mm;5000..6000HU)", "empty_region", "none of them in its range of HU; widen"),

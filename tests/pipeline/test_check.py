@@ -114,7 +114,9 @@ def test_limits_are_part_of_the_settings(tmp_path: Path, phantom: Phantom) -> No
     cohort.write_text("patient_id,image,mask\ngood,other.nii.gz,mask.nii.gz\n")
     result = CliRunner().invoke(app, ["check", str(cohort)])
     assert result.exit_code == 0
-    assert "good: warn (thick_slices): slices are 4 mm apart (right: up to 3)" in result.stderr
+    assert (
+        "good: warn (thick_slices): slices are 4 mm apart (expected at most 3 mm)" in result.stderr
+    )
     (tmp_path / "limits.yaml").write_text("pancseg: {quality: {slice: {warn_above: 5}}}\n")
     result = CliRunner().invoke(
         app, ["check", str(cohort), "--config", str(tmp_path / "limits.yaml")]

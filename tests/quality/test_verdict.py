@@ -145,11 +145,12 @@ def test_a_limit_itself_is_still_right() -> None:
     graded = [limits.grade(v) for v in (0.9, 1, 1.9, 2, 3, 3.1, 4, 4.1)]
     assert graded == ["fail", "warn", "warn", "pass", "pass", "warn", "warn", "fail"]
     assert [str(limits), str(LIMITS.slice_mm), str(LIMITS.largest_share)] == [
-        "2 to 3", "up to 3", "0.95 and more",
+        "2–3", "at most 3", "at least 0.95",
     ]  # fmt: skip
     assert [str(LimitRange(fail_below=2)), str(LimitRange(fail_above=3)), str(LimitRange())] == [
-        "2 and more", "up to 3", "any",
+        "at least 2", "at most 3", "any value",
     ]  # fmt: skip
+    assert str(LimitRange(warn_below=-100, warn_above=-50)) == "-100 to -50"
 
 
 def test_limits_that_a_file_does_not_name_stay() -> None:
@@ -160,7 +161,7 @@ def test_limits_that_a_file_does_not_name_stay() -> None:
     assert found.volume_ml == LimitRange(fail_below=10, warn_above=150, fail_above=300)
     assert found.median_hu == LIMITS.median_hu
     for wrong, problem in (
-        ({"warn_above": 6}, "warn_above 6 lies above fail_above 5; give both"),
+        ({"warn_above": 6}, "warn_above 6 is greater than fail_above 5; give both"),
         ({"warn_above": float("nan")}, "null switches a limit off"),
     ):
         with pytest.raises(ValueError, match=problem):

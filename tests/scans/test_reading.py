@@ -133,7 +133,7 @@ def test_header_rounding_is_mended_and_a_real_difference_refused(
     noisy.SetOrigin([v + 0.01 for v in block.GetOrigin()])
     with caplog.at_level("DEBUG", "pancseg"):
         mended = on_grid_of(block, noisy)
-        assert caplog.messages == ["grids of scan and mask, 0.017 mm apart, were made one"]
+        assert caplog.messages == ["grids of scan and mask differed by 0.017 mm and were made one"]
         on_grid_of(block, mended)
     assert mended.GetOrigin() == block.GetOrigin()
     assert [record.levelname for record in caplog.records] == ["DEBUG"]
@@ -181,7 +181,7 @@ def test_thick_slices_that_overlap_are_thick(
     assert verdict.values["qc_slice_mm"] == 1
     if codes:
         assert verdict.findings[-1].fact == (
-            "slices are 4 mm thick, one every 1 mm (right: up to 3)"
+            "slices are 4 mm thick and 1 mm apart (expected at most 3 mm)"
         )
         assert verdict.values["qc_slice_thickness_mm"] == 4
 
@@ -231,7 +231,7 @@ def test_a_damaged_slice_is_not_passed_over(tmp_path: Path) -> None:
     write_series(tmp_path / "ct", [2.0 * i for i in range(5)], "1.2.826.555")
     first = next((tmp_path / "ct").iterdir())
     first.write_bytes(first.read_bytes()[:200])
-    assert refusal(tmp_path / "ct").fact == "1 of 5 CT slices in the folder are damaged"
+    assert refusal(tmp_path / "ct").fact.startswith("1 of 5 CT slices in the folder are damaged;")
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""Features as the Image Biomarker Standardisation Initiative defines them."""
+"""Mode ``ibsi``: features as the Image Biomarker Standardisation Initiative defines them."""

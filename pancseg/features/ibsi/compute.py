@@ -1,7 +1,7 @@
-"""Mode ``ibsi``: scan and region prepared as the IBSI manual says, pyradiomics's formulas.
+"""Mode ``ibsi``: prepare scan and region as IBSI's manual says, then apply pyradiomics's formulas.
 
-Resample on the aligned grid, round, interpolate the mask, re-segment, filter, discretise; then
-``pyradiomics_classes`` computes. Nothing here knows files.
+The steps: resample on the centred grid, round, interpolate the mask, re-segment, filter and
+discretise. The formulas are in ``features.pyradiomics.classes``.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class PreparedRegion(NamedTuple):
     """A scan and a region, resampled and re-segmented.
 
     Attributes:
-        image: (z, y, x) intensities, the region's box with a margin for filters.
-        core: the box within ``image``.
+        image: (z, y, x) intensities in the region's box and a margin for filters.
+        core: slices of the box within ``image``.
         shape: (z, y, x) the region within the box: IBSI's morphological mask.
-        inside: what re-segmentation left of it: IBSI's intensity mask.
+        inside: the part of it that re-segmentation left: IBSI's intensity mask.
         spacing_mm: voxel size (z, y, x).
     """
 
@@ -68,7 +68,7 @@ def compute_from(
     parameters: Mapping[str, Any],
     additions: Mapping[str, Any],
 ) -> FeatureResult:
-    """Return the features of one region; settings as they stand in a file."""
+    """Return the features of one region; the settings are unchanged keys of a file."""
     return compute(scan, region, read(parameters, additions))
 
 
@@ -103,7 +103,7 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Fea
     coarsest_mm = max(prepared.spacing_mm[1:] if settings.planar else prepared.spacing_mm)
     for name, image, each in filtered(prepared, settings):
         narrow = each.kind == "LoG" and each.sigma_mm[0] < filters.NARROWEST_VOXELS * coarsest_mm
-        intensities = image[prepared.inside] * (not narrow)  # its features' names are all it gives
+        intensities = image[prepared.inside] * (not narrow)  # then only the names are used
         start = settings.range_hu[0] if settings.range_hu and name == "original" else None
         levels = discretised(intensities, each.binning, start)
         voxels = classes.RegionVoxels(
@@ -137,38 +137,41 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
     box = box_of(inside)
     if box is None:
         raise UnusableCase("empty_mask", f"none of the mask's {inside.size} voxels is set")
-    own = scan.GetSpacing()[::-1]
+    scan_mm = scan.GetSpacing()[::-1]
     if settings.spacing_mm:
-        own = grid.rounded(own)
-    wanted = (settings.spacing_mm or own[::-1])[::-1]
+        scan_mm = grid.rounded(scan_mm)
+    wanted_mm = (settings.spacing_mm or scan_mm[::-1])[::-1]
     target = grid.ResamplingGrid(
         (voxels.shape[0], voxels.shape[1], voxels.shape[2]),
-        own,
-        tuple(w or o for w, o in zip(wanted, own, strict=True)),
+        scan_mm,
+        tuple(wanted or own for wanted, own in zip(wanted_mm, scan_mm, strict=True)),
     )
     part = target.covering(box)
     margin = _margin(settings, target.new_spacing_mm)
-    if target.new_spacing_mm != own:
+    if target.new_spacing_mm != scan_mm:
         grid.check_size(part.grown(margin, target.new_shape).size, target.new_spacing_mm[::-1])
     shape = grid.interpolated_mask(inside, target, part)
     kept = box_of(shape)
     if kept is None or np.count_nonzero(shape) < FEWEST_VOXELS:
         raise UnusableCase(
             "too_small",
-            f"{np.count_nonzero(inside)} voxels of the mask are {np.count_nonzero(shape)} of "
+            f"the mask's {np.count_nonzero(inside)} voxels become {np.count_nonzero(shape)} of "
             f"{_mm(target.new_spacing_mm)} mm; features need {FEWEST_VOXELS}",
         )
     shape = shape[kept.slices]
-    place = BoundingBox(tuple(np.add(part.start, kept.start).tolist()), kept.size)
-    around = place.grown(margin, target.new_shape)
+    core_box = BoundingBox(tuple(np.add(part.start, kept.start).tolist()), kept.size)
+    around = core_box.grown(margin, target.new_shape)
     image = grid.interpolated(voxels, target, around, settings.interpolation)
     if not np.isfinite(image).all():
-        raise UnusableCase("not_hu", "in or near the region are voxels that are not numbers")
+        raise UnusableCase(
+            "not_hu",
+            "voxels in or near the region are not finite (NaN or infinity); export the scan again",
+        )
     if settings.hu:
         image = np.rint(image)
     core = tuple(
-        slice(p - a, p - a + n)
-        for p, a, n in zip(place.start, around.start, place.size, strict=True)
+        slice(c - a, c - a + n)
+        for c, a, n in zip(core_box.start, around.start, core_box.size, strict=True)
     )
     left = _resegmented(image[core], shape, settings)
     return PreparedRegion(image, core, shape, left, target.new_spacing_mm)
@@ -179,7 +182,7 @@ def filtered(
 ) -> Iterator[tuple[str, NDArray[np.float64], FilterSettings]]:
     """Yield name, image within the region's box and filter, for every image of the settings.
 
-    Of a LoG's filter only the width that the image was made with is left.
+    A LoG with several widths yields one image, and one filter, for each of them.
     """
     for each in settings.filters:
         if each.kind == "Original":
@@ -208,8 +211,14 @@ def discretised(
 
     Args:
         intensities: (n,) values of a region.
-        binning: bins.
-        start: lower edge of the first bin of a given width; none: the lowest value.
+        binning: width or number of bins.
+        start: lower edge of the first bin of a given width; None: the lowest value.
+
+    Raises:
+        UnusableCase: ``many_levels``.
+
+    >>> discretised(np.array([-10.0, 14.9, 15.0]), Binning(width=25), -10).tolist()
+    [1, 1, 2]
     """
     low, high = float(intensities.min()), float(intensities.max())
     if binning.width is not None:
@@ -218,7 +227,8 @@ def discretised(
             raise UnusableCase(
                 "many_levels",
                 f"intensities from {low:g} to {high:g} in bins of {binning.width:g} make "
-                f"{levels.max():.0f} grey levels; at most {MOST_LEVELS} are computed",
+                f"{levels.max():.0f} grey levels; at most {MOST_LEVELS} are possible, take wider "
+                "bins (binWidth)",
             )
     elif high > low:
         assert binning.count is not None
@@ -241,10 +251,10 @@ def _refuse_other_units(voxels: NDArray[np.generic]) -> None:
 def _resegmented(
     image: NDArray[np.float64], shape: NDArray[np.bool_], settings: IbsiSettings
 ) -> NDArray[np.bool_]:
-    """Return the region without what lies outside the range, and without its outliers.
+    """Return the region without voxels outside the HU range, and without outliers.
 
-    Both are of the whole region: of two ways to re-segment, IBSI takes what their ranges of
-    intensities share (reference manual, IF9H).
+    Both are judged on the whole region: where two ways to re-segment are combined, IBSI takes the
+    intersection of their ranges of intensities (reference manual, IF9H).
     """
     inside, values = shape.copy(), image[shape]
     if settings.range_hu:
@@ -255,14 +265,15 @@ def _resegmented(
     if np.count_nonzero(inside) < FEWEST_VOXELS:
         raise UnusableCase(
             "resegmented",
-            f"{np.count_nonzero(inside)} of {values.size} voxels are left of the region, whose "
-            f"values go from {values.min():g} to {values.max():g}; is the scan in HU?",
+            f"{np.count_nonzero(inside)} of the region's {values.size} voxels are left after "
+            f"re-segmentation (values from {values.min():g} to {values.max():g}); is the scan in "
+            "HU?",
         )
     return inside
 
 
 def _margin(settings: IbsiSettings, spacing_mm: tuple[float, float, float]) -> tuple[int, ...]:
-    """Return how many voxels (z, y, x) around the region the filters look at."""
+    """Return the margin around the region that the filters need, in voxels (z, y, x)."""
     margin = np.zeros(3, int)
     for each in settings.filters:
         if each.kind == "LoG":
@@ -273,7 +284,7 @@ def _margin(settings: IbsiSettings, spacing_mm: tuple[float, float, float]) -> t
 
 
 def _inside(region: sitk.Image) -> NDArray[np.bool_]:
-    """Return a mask's voxels as truth values, without a copy of a large mask of 0 and 1."""
+    """Return a mask's voxels as booleans, without copying a uint8 mask of 0 and 1."""
     voxels = voxel_array(region)
     whole = voxels.dtype == np.uint8 and voxels.max() <= 1
     inside: NDArray[np.bool_] = voxels.view(np.bool_) if whole else voxels != 0
@@ -286,13 +297,14 @@ def _without_texture(
     around: Neighbours,
     settings: IbsiSettings,
 ) -> dict[ReasonCode, str]:
-    """Return why texture has no value in this region: code and fact, if so.
+    """Return code and fact if texture has no value in this region, else an empty dictionary.
 
     Args:
-        drawn: the region on the scan's own grid: resampling makes slices of one, but no texture.
+        drawn: the region on the scan's own grid: resampling can turn one slice into several, but
+            adds no texture.
         inside: the region on the new grid, re-segmented.
-        around: its geometry.
-        settings: whether texture is within slices.
+        around: the neighbours of its voxels.
+        settings: classes, and whether texture is within slices.
     """
     if not set(_TEXTURE) & set(settings.classes):
         return {}

@@ -1,7 +1,7 @@
 """Filters of mode ``ibsi``: Laplacian of Gaussian and separable wavelets.
 
-Source: IBSI 2 reference manual, arXiv 2006.05470, sections 3.2 and 3.5. An array in, arrays out. At
-its borders an array is mirrored (the edge voxel twice).
+Source: IBSI 2 reference manual, arXiv 2006.05470, sections 3.2 and 3.5. Arrays are mirrored at
+their borders, with the edge voxel repeated.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ from scipy import ndimage
 
 Image = NDArray[np.float64]
 TRUNCATE = 4.0
-"""Gaussians end after four standard deviations."""
+"""Gaussians are cut off after four standard deviations."""
 
 
 NARROWEST_VOXELS = 0.75
-"""Below this a sampled Gaussian's second derivative no longer sums up to nothing: flat tissue of
+"""Below this width a sampled Gaussian's second derivative no longer sums to zero: flat tissue of
 100 HU would give -0.2 at 0.75 voxels, -7 at 0.6, -42 at 0.5 (in units of the filter's width)."""
 
 
 def log_radius(sigma_mm: float, spacing_mm: Sequence[float]) -> tuple[int, ...]:
-    """Return how many voxels (z, y, x) a Laplacian of Gaussian looks to either side."""
+    """Return the reach of a Laplacian of Gaussian to either side, in voxels (z, y, x).
+
+    >>> log_radius(2.0, (2.5, 1.0, 1.0))
+    (3, 8, 8)
+    """
     return tuple(int(TRUNCATE * sigma_mm / s + 0.5) for s in spacing_mm)
 
 
@@ -38,14 +42,15 @@ def laplacian_of_gaussian(
 ) -> Image:
     """Return the core of ``scipy.ndimage.gaussian_laplace(image, sigma_mm / spacing_mm)``.
 
-    Nine one-dimensional filters become seven, and each axis is cut to the core once it is done.
+    Seven one-dimensional filters do instead of nine, and each axis is cut to the core as soon as
+    it has been filtered.
 
     Args:
         image: (z, y, x).
         sigma_mm: width of the Gaussian.
         spacing_mm: voxel size (z, y, x).
         core: the part of ``image`` to return.
-        planar: filter each axial slice on its own.
+        planar: filter each axial slice separately.
     """
     sigma = [sigma_mm / s for s in spacing_mm]
 
@@ -67,7 +72,7 @@ def laplacian_of_gaussian(
 
 
 def wavelet_radius(wavelet: str) -> int:
-    """Return how many voxels the filters of a wavelet look to either side, at most."""
+    """Return the largest reach of a wavelet's filters to either side, in voxels."""
     return int(pywt.Wavelet(wavelet).dec_len)
 
 
@@ -80,7 +85,7 @@ def wavelets(image: Image, wavelet: str, core: tuple[slice, ...]) -> Iterator[tu
         core: the part of ``image`` to return.
 
     Yields:
-        ``HHL`` and the like, the letters for the filters along x, y and z (low or high pass).
+        The name, such as ``HHL`` (low or high pass along x, y and z), and the response.
     """
     bank = pywt.Wavelet(wavelet)
     filters = {"L": np.array(bank.dec_lo), "H": np.array(bank.dec_hi)}
@@ -95,7 +100,7 @@ def wavelets(image: Image, wavelet: str, core: tuple[slice, ...]) -> Iterator[tu
 def along(values: Image, taps: NDArray[np.float64], axis: int, core: tuple[slice, ...]) -> Image:
     """Convolve along one axis, and cut that axis to the core.
 
-    Of an even number of taps the one after the middle lies on the voxel, as in PyWavelets.
+    With an even number of taps, the one after the middle is on the voxel, as in PyWavelets.
     """
     part = [slice(None)] * 3
     part[axis] = core[axis]

@@ -1,6 +1,6 @@
-"""IBSI's resampling grid (reference manual, section 2.4): same centre, whole voxels, nearest edge.
+"""Resample to IBSI's grid (reference manual, section 2.4): same centre, edges repeated.
 
-Only the part of the grid that is asked for is ever computed.
+Only the part of the grid that is asked for is computed.
 """
 
 from __future__ import annotations
@@ -20,22 +20,24 @@ from pancseg.scans.bounding_box import BoundingBox
 Interpolation = Literal["linear", "cubic"]
 
 _HALF = 0.5 - 1e-9
-"""An interpolated mask counts from one half; the slack keeps rounding out of it."""
+"""A voxel belongs to an interpolated mask from one half on; the slack absorbs rounding."""
 _SLACK = 1e-3
-"""Of a voxel. Slices of 0.8 mm are 0.800000012 in NIfTI, and 0.79999998 in a DICOM series whose
-positions were rounded: 250 of them are 200 of 1 mm. A voxel more would move all by half of one."""
+"""In voxels. Slices of 0.8 mm are 0.800000012 in NIfTI, and 0.79999998 in a DICOM series whose
+positions were rounded: 250 of them should be 200 of 1 mm. One voxel more would shift all of them
+by half a voxel."""
 SPLINE_REACH = 40
-"""Voxels after which a cubic spline's memory is below a double's last digit (0.268 ** 40)."""
+"""Number of voxels after which a cubic spline's weight is below a double's last digit
+(0.268 ** 40)."""
 MOST_VOXELS = 200_000_000
-"""Of the new grid around a region: 1.6 GB for each array of them."""
+"""Limit for the new grid around a region: 1.6 GB per array."""
 
 
 def check_size(size: Sequence[int], spacing_mm: Sequence[float]) -> None:
-    """Refuse a part of a grid that would fill the memory, before it is made.
+    """Refuse a part of a grid that would fill the memory, before it is computed.
 
     Args:
-        size: its voxels along each axis.
-        spacing_mm: their size (x, y, z).
+        size: number of voxels along each axis.
+        spacing_mm: voxel size (x, y, z).
 
     Raises:
         UnusableCase: ``fine_grid``.
@@ -46,12 +48,13 @@ def check_size(size: Sequence[int], spacing_mm: Sequence[float]) -> None:
         raise UnusableCase(
             "fine_grid",
             f"around the region a grid of {sides} mm has {voxels:,} voxels "
-            f"({voxels * 8 / 1e9:,.0f} GB an array); at most {MOST_VOXELS:,} are computed",
+            f"({voxels * 8 / 1e9:,.0f} GB an array); at most {MOST_VOXELS:,} are possible, choose "
+            "larger ones (resampledPixelSpacing)",
         )
 
 
 def rounded(spacing_mm: Sequence[float]) -> tuple[float, ...]:
-    """Return distances in mm to a nanometre: further digits differ between formats of one scan."""
+    """Round distances in mm to a nanometre: further digits differ between formats of one scan."""
     return tuple(round(each, 6) for each in spacing_mm)
 
 
@@ -60,9 +63,9 @@ class ResamplingGrid:
     """A grid of voxels that shares its centre with a scan's, axes (z, y, x).
 
     Attributes:
-        shape: the scan's voxels.
-        spacing_mm: the scan's voxel size.
-        new_spacing_mm: the grid's.
+        shape: number of voxels of the scan.
+        spacing_mm: voxel size of the scan.
+        new_spacing_mm: voxel size of the grid.
     """
 
     shape: tuple[int, int, int]
@@ -71,20 +74,23 @@ class ResamplingGrid:
 
     @property
     def new_shape(self) -> tuple[int, ...]:
-        """The grid's voxels: as many as cover the scan."""
+        """Number of voxels of the grid: as many as cover the scan."""
         triples = zip(self.shape, self.spacing_mm, self.new_spacing_mm, strict=True)
         return tuple(math.ceil(n * s / t - _SLACK) for n, s, t in triples)
 
     def places(self, axis: int, first: int, count: int) -> NDArray[np.float64]:
-        """Return where voxels of the grid lie, in voxels of the scan, clipped to its edges."""
+        """Return positions of the grid's voxels along an axis, in voxels of the scan.
+
+        They are clipped to the scan's edges.
+        """
         n, m = self.shape[axis], self.new_shape[axis]
         step = self.new_spacing_mm[axis] / self.spacing_mm[axis]
-        places = (n - 1) / 2 + (np.arange(first, first + count) - (m - 1) / 2) * step
-        clipped: NDArray[np.float64] = places.clip(0, n - 1)
+        positions = (n - 1) / 2 + (np.arange(first, first + count) - (m - 1) / 2) * step
+        clipped: NDArray[np.float64] = positions.clip(0, n - 1)
         return clipped
 
     def covering(self, box: BoundingBox) -> BoundingBox:
-        """Return the part of the grid within one voxel of a part of the scan."""
+        """Return the part of the grid that covers a part of the scan and one voxel around it."""
         start, size = [], []
         for axis in range(3):
             n, m = self.shape[axis], self.new_shape[axis]
@@ -105,26 +111,27 @@ def interpolated(
 
     Args:
         voxels: the whole scan.
-        grid: what to resample to.
-        part: which voxels of the grid.
-        how: three-fold linear, or a cubic spline.
+        grid: the grid to resample to.
+        part: the part of the grid to compute.
+        how: trilinear, or a cubic spline.
     """
-    places = [grid.places(a, part.start[a], part.size[a]) for a in range(3)]
+    positions = [grid.places(a, part.start[a], part.size[a]) for a in range(3)]
     reach = SPLINE_REACH if how == "cubic" else 0
-    low = [max(math.floor(p[0]) - reach, 0) for p in places]
-    high = [min(math.ceil(p[-1]) + reach, n - 1) for p, n in zip(places, grid.shape, strict=True)]
+    low = [max(math.floor(p[0]) - reach, 0) for p in positions]
+    ends = zip(positions, grid.shape, strict=True)
+    high = [min(math.ceil(p[-1]) + reach, n - 1) for p, n in ends]
     values = voxels[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))].astype(float)
-    places = [p - a for p, a in zip(places, low, strict=True)]
+    positions = [p - a for p, a in zip(positions, low, strict=True)]
     if how == "cubic":
-        moved = np.meshgrid(*places, indexing="ij")
+        moved = np.meshgrid(*positions, indexing="ij")
         spline: NDArray[np.float64] = ndimage.map_coordinates(
             values, moved, order=3, mode="nearest"
         )
         return spline
-    for axis, place in enumerate(places):
-        before = np.floor(place).astype(int)
+    for axis, position in enumerate(positions):
+        before = np.floor(position).astype(int)
         after = np.minimum(before + 1, values.shape[axis] - 1)
-        share = (place - before).reshape([-1 if a == axis else 1 for a in range(3)])
+        share = (position - before).reshape([-1 if a == axis else 1 for a in range(3)])
         if share.any() or len(before) != values.shape[axis]:
             first, second = values.take(before, axis), values.take(after, axis)
             values = first + share * (second - first)
@@ -134,5 +141,5 @@ def interpolated(
 def interpolated_mask(
     inside: NDArray[np.bool_], grid: ResamplingGrid, part: BoundingBox
 ) -> NDArray[np.bool_]:
-    """Return which voxels of part of a grid a region holds: at least half, linearly."""
+    """Return the voxels of part of a grid that are in a region: at least one half, trilinear."""
     return interpolated(inside, grid, part, "linear") >= _HALF

@@ -1,4 +1,4 @@
-"""What mode ``ibsi`` understands of a settings file: pyradiomics's own words, read the IBSI way."""
+"""Settings of mode ``ibsi``: pyradiomics's keys, translated to IBSI's terms."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pancseg.features.pyradiomics.classes import CLASSES
 
 _INTERPOLATIONS: dict[str, Interpolation] = {"sitkLinear": "linear", "sitkBSpline": "cubic"}
 MOST_LEVELS = 1000
-"""Grey levels; texture matrices grow with the square of their number."""
+"""Largest number of grey levels; texture matrices grow with its square."""
 
 _KNOWN_CLASSES = ("shape", *CLASSES)
 
@@ -38,11 +38,11 @@ class _Frozen(BaseModel):
 
 
 class Binning(_Frozen):
-    """How intensities become grey levels: bins of one width, or a number of bins.
+    """How intensities become grey levels: either bins of one width, or a number of bins.
 
     Attributes:
-        width: bin width; bins start at the lower end of the re-segmentation range, or, without one
-            and for filtered images, at the region's minimum (IBSI code Q3RU).
+        width: bin width; bins start at the lower end of the re-segmentation range or, for filtered
+            images and without a range, at the region's minimum (IBSI code Q3RU).
         count: number of bins between the region's minimum and maximum (IBSI code K15C).
     """
 
@@ -60,10 +60,10 @@ class FilterSettings(_Frozen):
     """One filter with its own binning.
 
     Attributes:
-        kind: which filter.
-        sigma_mm: of a Laplacian of Gaussian.
-        wavelet: PyWavelets's name.
-        binning: of the filtered images.
+        kind: image type in pyradiomics's terms.
+        sigma_mm: widths of a Laplacian of Gaussian.
+        wavelet: PyWavelets's name of a wavelet.
+        binning: binning of the filtered images.
     """
 
     kind: Literal["Original", "LoG", "Wavelet"]
@@ -75,28 +75,28 @@ class FilterSettings(_Frozen):
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in pywt.wavelist(kind="discrete"):
-            raise ValueError(f"there is no wavelet {name!r}")
+            raise ValueError(f"unknown wavelet {name!r}; pywt.wavelist(kind='discrete') lists all")
         return name
 
 
 class IbsiSettings(_Frozen):
-    """All that decides a value in mode ``ibsi``.
+    """Every setting that affects a value in mode ``ibsi``.
 
     Attributes:
-        spacing_mm: voxel size (x, y, z) to resample to, 0 keeps the scan's; none: no resampling.
-        interpolation: of the scan; masks are always interpolated linearly.
-        hu: the scan is in HU: refuse what cannot be, and round to whole HU after resampling.
+        spacing_mm: voxel size (x, y, z) to resample to, 0 keeps the scan's; None: no resampling.
+        interpolation: interpolation of the scan; masks are always interpolated linearly.
+        hu: the scan is in HU: refuse one that cannot be, and round to whole HU after resampling.
         range_hu: re-segmentation range, both ends included.
-        outlier_sigma: leave out what lies more than so many standard deviations from the region's
-            mean, whatever the range leaves of it.
+        outlier_sigma: exclude voxels more than this number of standard deviations from the mean;
+            both are of the whole region, whatever the range excludes.
         planar: look for texture within axial slices only.
-        by_slice: take texture of each slice on its own and average (2D), instead of counting all
-            slices together (2.5D); with ``planar``.
+        by_slice: compute texture of each slice separately and average (2D), instead of counting
+            all slices together (2.5D); with ``planar``.
         aggregation: average features over directions, or merge the directions' matrices first.
         gldm_tolerance: IBSI's coarseness parameter alpha of the NGLDM.
-        label: the mask's label; whoever makes the region knows what to do with it.
-        filters: the images to take features of.
-        classes: feature names by class, none for all of a class.
+        label: the mask's label; used by the caller that makes the region, not here.
+        filters: the images to compute features of.
+        classes: feature names by class, None for all of a class.
     """
 
     spacing_mm: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] | None = None
@@ -125,7 +125,7 @@ class IbsiSettings(_Frozen):
                 "finite one, or binCount"
             )
         if self.planar and any(each.kind == "Wavelet" for each in self.filters):
-            raise ValueError("wavelets are three-dimensional; leave them or force2D out")
+            raise ValueError("wavelets are three-dimensional; omit either them or force2D")
         return self
 
 
@@ -136,7 +136,7 @@ _SETTING = {
     "gldm_a": "gldm_tolerance",
     "label": "label",
 }
-"""pyradiomics's names of settings, and ours."""
+"""Names of settings: pyradiomics's, and the fields above."""
 _ADDITIONS = ("hu", "outlier_sigma", "by_slice", "aggregation")
 
 
@@ -145,11 +145,11 @@ def read(parameters: Mapping[str, Any], additions: Mapping[str, Any]) -> IbsiSet
 
     Args:
         parameters: ``setting``, ``imageType`` and ``featureClass`` as pyradiomics knows them.
-        additions: what pyradiomics has no word for: ``hu``, ``outlier_sigma``, ``by_slice``,
+        additions: keys that pyradiomics lacks: ``hu``, ``outlier_sigma``, ``by_slice``,
             ``aggregation``.
 
     Raises:
-        ValueError: an unknown word, or one that mode ``ibsi`` has no counterpart of.
+        ValueError: an unknown key or value, or one without a counterpart in mode ``ibsi``.
     """
     if unknown := [str(name) for name in additions if name not in _ADDITIONS]:
         raise ValueError(
@@ -194,17 +194,19 @@ def _mapping(parameters: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _problem(error: ErrorDetails, kinds: Sequence[str]) -> str:
-    """Return where a value is wrong, why, and the value."""
+    """Return the key of a wrong value, the problem, and the value."""
     value = error["input"]
-    told = "" if isinstance(value, Mapping) else f", not {value!r}"
-    return f"{_where(error['loc'], kinds)}: {error['msg']}{told}"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] != "value_error" and not isinstance(value, Mapping):  # ours name the value
+        message += f", not {value!r}"
+    return f"{_key_path(error['loc'], kinds)}: {message}"
 
 
-def _where(place: Sequence[int | str], kinds: Sequence[str]) -> str:
-    """Return the words of the settings file for where a value is wrong."""
-    if not place:
+def _key_path(location: Sequence[int | str], kinds: Sequence[str]) -> str:
+    """Return the key of a wrong value as it is in the settings file."""
+    if not location:
         return "settings"
-    first, *rest = place
+    first, *rest = location
     if first == "filters" and rest:
         inside = [str(part) for part in rest[1:] if not isinstance(part, int)]
         inside = [{"sigma_mm": "sigma"}.get(part, part) for part in inside if part != "binning"]
@@ -212,7 +214,7 @@ def _where(place: Sequence[int | str], kinds: Sequence[str]) -> str:
     if first == "classes":
         return ".".join(map(str, ("featureClass", *rest)))
     named = {ours: theirs for theirs, ours in _SETTING.items()}.get(str(first))
-    return f"setting.{named}" if named else ".".join(map(str, ("pancseg.ibsi", *place)))
+    return f"setting.{named}" if named else ".".join(map(str, ("pancseg.ibsi", *location)))
 
 
 def _filter(kind: str, own: object, binning: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,8 +223,8 @@ def _filter(kind: str, own: object, binning: Mapping[str, Any]) -> dict[str, Any
     if not isinstance(own, Mapping):
         raise ValueError(f"imageType {kind} must be a mapping, such as {{sigma: [2.0]}}")
     rest = dict(own)
-    mine = {k: rest.pop(k) for k in ("binWidth", "binCount") if rest.get(k) is not None}
-    found: dict[str, Any] = {"kind": kind, "binning": mine or dict(binning) or {"binWidth": 25}}
+    own_bins = {k: rest.pop(k) for k in ("binWidth", "binCount") if rest.get(k) is not None}
+    found: dict[str, Any] = {"kind": kind, "binning": own_bins or dict(binning) or {"binWidth": 25}}
     if kind == "LoG":
         found["sigma_mm"] = rest.pop("sigma", ())
         widths = found["sigma_mm"]
@@ -242,7 +244,7 @@ def _classes(wanted: Mapping[str, Any]) -> dict[str, tuple[str, ...] | None]:
         )
     for name, features in wanted.items():
         if features is not None and not isinstance(features, list | tuple):
-            raise ValueError(f"featureClass {name} must be a list of features, or nothing for all")
+            raise ValueError(f"featureClass {name} must be a list of features, or empty for all")
     return {
         n: tuple(f) if f else None for n, f in (wanted or dict.fromkeys(_KNOWN_CLASSES)).items()
     }

@@ -1,1 +1,1 @@
-"""The only door to pyradiomics (the package ``radiomics``)."""
+"""Mode ``pyradiomics``, and the only code that imports pyradiomics (the package ``radiomics``)."""

@@ -1,7 +1,7 @@
 """pyradiomics's feature classes, given a region's voxels and grey levels instead of an image.
 
-The formulas are pyradiomics's own, inherited. What they read (matrices, grey levels, intensities)
-is counted once by ``matrices`` for all of them. Nothing of pyradiomics is replaced or patched.
+The formulas are inherited from pyradiomics. The matrices that they read are counted once for all
+of them by ``features.texture_matrices``. Nothing in pyradiomics is replaced or patched.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pancseg.features.texture_matrices import (
 )
 
 _SILENT = logging.Logger("pyradiomics's formulas", logging.CRITICAL + 1)
-"""For their tracebacks: a formula that fails gives NaN, which is reported."""
+"""Swallows the tracebacks of failing formulas: they give NaN, which is reported."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Texture:
     Attributes:
         symmetrical: count each pair of neighbours both ways in the GLCM.
         gldm_tolerance: levels that differ by no more than this depend on each other.
-        isolated: pyradiomics's way with what stands alone: voxels without a neighbour count in the
-            NGTDM, and directions in which no line holds two voxels do not count in the GLRLM. Not
-            so IBSI.
-        merge_directions: add the directions' matrices up before features are taken; else features
-            are averaged over directions. Slices are always averaged.
+        isolated: treat isolated voxels as pyradiomics does: voxels without a neighbour count in
+            the NGTDM, and directions in which no line has two voxels do not count in the GLRLM.
+            IBSI does the opposite.
+        merge_directions: add up the directions' matrices before features are computed; otherwise
+            features are averaged over directions. Slices are always averaged.
     """
 
     symmetrical: bool = True
@@ -62,8 +62,8 @@ class RegionVoxels:
     """One image within one region.
 
     Attributes:
-        intensities: (n,) in the region's order.
-        levels: their grey levels.
+        intensities: (n,) values, in the order of the region's voxels.
+        levels: grey levels of the same voxels.
         spacing_mm: voxel size (x, y, z).
     """
 
@@ -73,7 +73,7 @@ class RegionVoxels:
 
 
 class _OnVoxels(RadiomicsFeaturesBase):  # type: ignore[misc] # pyradiomics is not typed
-    """A feature class without an image."""
+    """Base of the feature classes: set up without an image."""
 
     def __init__(self, voxels: RegionVoxels, texture: Texture) -> None:
         self.logger = _SILENT
@@ -115,18 +115,18 @@ class Glcm(_OnVoxels, RadiomicsGLCM):  # type: ignore[misc]
         return counts / total[:, None, None, :]
 
     def getJointAverageFeatureValue(self) -> NDArray[np.float64]:  # noqa: N802
-        """Return the joint average of each slice over its directions that have pairs.
+        """Return the joint average of each slice over the directions that have pairs.
 
-        pyradiomics's own has none for a slice in which one direction has no pair.
+        pyradiomics's own formula gives no value for a slice in which a direction has no pair.
         """
         average: NDArray[np.float64] = np.nanmean(self.coefficients["ux"], axis=(1, 2, 3))
         return average
 
     def getMCCFeatureValue(self) -> NDArray[np.float64]:  # noqa: N802
-        """Return the maximal correlation coefficient of each slice; NaN where one has no pair.
+        """Return the maximal correlation coefficient of each slice; NaN for one without pairs.
 
-        pyradiomics's formula is for full matrices: of several slices, one and its full directions
-        at a time.
+        pyradiomics's formula needs full matrices. It is given one slice at a time, with only the
+        directions that have pairs.
         """
         if len(self.P_glcm) == 1:
             only: NDArray[np.float64] = super().getMCCFeatureValue()
@@ -218,7 +218,7 @@ CLASSES: dict[str, type[_OnVoxels]] = {
     "gldm": Gldm,
     "ngtdm": Ngtdm,
 }
-"""pyradiomics's name of each class that looks at intensities."""
+"""The classes that use intensities, by pyradiomics's names."""
 
 
 def compute(
@@ -229,11 +229,11 @@ def compute(
     Args:
         voxels: the image within the region.
         texture: how texture is counted.
-        wanted: feature names by class, none or an empty list for all of a class; classes that do
-            not look at intensities are passed over.
+        wanted: feature names by class, None or an empty list for all of a class; classes that do
+            not use intensities are skipped.
 
     Returns:
-        In pyradiomics's order; NaN where a feature has no value.
+        Values in pyradiomics's order; NaN where a feature has no value.
     """
     found = {}
     for name, features in wanted.items():
@@ -244,7 +244,7 @@ def compute(
 
 
 def names_of(wanted: Mapping[str, Sequence[str] | None]) -> list[str]:
-    """Return what :func:`compute` gives values to, as ``<class>_<Feature>``."""
+    """Return the names of the features that :func:`compute` returns, ``<class>_<Feature>``."""
     found = []
     for name, features in wanted.items():
         if name in CLASSES:
@@ -255,14 +255,14 @@ def names_of(wanted: Mapping[str, Sequence[str] | None]) -> list[str]:
 
 
 def execute(feature_class: Any, features: Sequence[str] | None) -> dict[str, float]:
-    """Return the values of a feature class by feature, averaged over slices where it has several.
+    """Return the values of a feature class by feature, averaged over slices if it has several.
 
     A formula that fails gives NaN.
     """
     for feature in features or ():
         feature_class.enableFeatureByName(feature)
     with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about NaN, which is what they should give then
+        warnings.simplefilter("ignore")  # about NaN, the intended result of a failing formula
         values = feature_class.execute()
     return {feature: _mean(value) for feature, value in values.items()}
 
@@ -282,7 +282,7 @@ def _feature_names(feature_class: type[Any]) -> dict[str, bool]:
 def _without_empty_directions(
     counts: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (slice, level, x, direction) counts and their totals, NaN for an empty matrix."""
+    """Return (slice, level, x, direction) counts and their totals; NaN for an empty matrix."""
     total = counts.sum(axis=(1, 2))
     if counts.shape[3] > 1:
         full = total.sum(axis=0) > 0

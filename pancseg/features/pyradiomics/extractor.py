@@ -1,7 +1,7 @@
-"""Mode ``pyradiomics``: any of its parameter files, its own numbers, in less time.
+"""Mode ``pyradiomics``: pyradiomics's own values for any of its parameter files, in less time.
 
-What pyradiomics does is left to pyradiomics (checks, filters, formulas). It is only given less to
-do: the box around the region instead of the volume, and matrices that are counted once.
+Checks, filters and formulas are pyradiomics's. It is only given less to do: the box around the
+region instead of the whole volume, and matrices that are counted once.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _REFUSALS: dict[str, ReasonCode] = {
     "Label (": "too_small",
     "Resegmentation excluded": "resegmented",
 }
-"""How pyradiomics's own refusals begin, and the reason code of each."""
+"""The beginnings of pyradiomics's own refusals, and the reason code of each."""
 
 _NOT_COUNTED_HERE = {"weightingNorm": None, "distances": [1], "voxelArrayShift": 0}
-"""Settings that leave counting to pyradiomics when they are another than this."""
+"""Settings for which counting is left to pyradiomics unless they have this value."""
 
 
 def compute(
@@ -63,7 +63,7 @@ def compute(
         scan: the volume, HU.
         region: uint8, 1 inside; on the scan's grid unless the parameters say ``correctMask``.
         parameters: a pyradiomics parameter file as a dictionary.
-        additions: none: there is nothing to add to pyradiomics's own.
+        additions: ignored; mode ``pyradiomics`` has no settings beyond pyradiomics's own.
 
     Raises:
         UnusableCase: ``too_small`` or ``resegmented``, when pyradiomics refuses the region;
@@ -102,18 +102,18 @@ def check(parameters: dict[str, Any], additions: dict[str, Any] | None = None) -
 
 
 class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics is not typed
-    """pyradiomics's extractor, spared what changes no number."""
+    """pyradiomics's extractor without the work that changes no value."""
 
     spacing_mm: tuple[float, ...] = ()
     """Voxel size (x, y, z) of the last region measured."""
 
     resegmented_share: float | None = None
-    """Of the last region measured; None where the settings ask for no re-segmentation."""
+    """Share left of the last region measured; None if the settings ask for no re-segmentation."""
 
     _around: tuple[int | None, NDArray[np.bool_], Neighbours] | None = None
 
     def measure(self, scan: sitk.Image, region: sitk.Image) -> dict[str, float]:
-        """Return what ``execute`` would, looking at no more of the scan than each filter needs.
+        """Return what ``execute`` would, but read only the part of the scan that each filter needs.
 
         Args:
             scan: the volume.
@@ -152,7 +152,7 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         return values
 
     def _executed(self, scan: sitk.Image, region: sitk.Image) -> dict[str, float]:
-        """Return what ``execute`` does; its notes on the masks tell what re-segmentation left."""
+        """Return what ``execute`` does; its diagnostics give the share left by re-segmentation."""
         self.addProvenance(True)
         found: dict[str, Any] = self.execute(scan, region, label=1)
         counts = {
@@ -164,9 +164,9 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         return {n: v for n, v in found.items() if not n.startswith("diagnostics_")}
 
     def too_wide(self, values: Mapping[str, float]) -> dict[float, list[str]]:
-        """Return the LoGs, sigma in mm → names, that pyradiomics passed over without a word.
+        """Return the LoGs that pyradiomics silently skipped: sigma in mm → feature names.
 
-        It does so where the scan, or what it resamples of it, is narrower than the filter.
+        It skips a filter that is wider than the scan, or than the part of it that was resampled.
         """
         names = classes.names_of(self.enabledFeatures)
         if "LoG" not in self.enabledImagetypes or not names:
@@ -176,24 +176,24 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         return {s: [f"{log}_{n}" for n in names] for s, log in logs if log not in images}
 
     def in_order(self, values: dict[str, float]) -> dict[str, float]:
-        """Return values in pyradiomics's order, those of a LoG that it passed over in their place.
+        """Return values in pyradiomics's order, including those of a LoG that it skipped.
 
-        So the columns of a table do not depend on which of its rows comes first.
+        The columns of a table must not depend on which of its rows comes first.
         """
         logs = list(self._logs().values())
         kinds = [_IMAGES.get(kind, kind.lower()) for kind in self.enabledImagetypes]
 
-        def place(name: str) -> tuple[int, int]:
+        def position(name: str) -> tuple[int, int]:
             image, of_class = name.split("_")[:2]
             if of_class in ("shape", "shape2D"):
                 return -1, 0
             kind = next(i for i, k in enumerate(kinds) if re.match(rf"{k}\d*(-|$)", image))
             return kind, logs.index(image) if image in logs else 0
 
-        return {name: values[name] for name in sorted(values, key=place)}
+        return {name: values[name] for name in sorted(values, key=position)}
 
     def _logs(self) -> dict[float, str]:
-        """Return the LoGs asked for: sigma in mm → name of the image."""
+        """Return the LoGs that the settings ask for: sigma in mm → name of the image."""
         own = {**self.settings, **(self.enabledImagetypes.get("LoG") or {})}
         widths = own.get("sigma") or () if "LoG" in self.enabledImagetypes else ()
         return {s: f"log-sigma-{str(s).replace('.', '-')}-mm-3D" for s in widths}
@@ -224,10 +224,13 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         inside = voxel_array(mask) == 1
         values = voxel_array(image)[inside]
         if values.dtype.kind in "iu" and values.dtype.itemsize < 4:
-            # The edges of its bins go beyond its highest value, which int16 may not hold.
+            # The bins' edges go beyond the highest value, and may not fit into int16.
             image, values = sitk.Cast(image, sitk.sitkInt32), values.astype(np.int32)
         if not np.isfinite(values).all():
-            raise UnusableCase("not_hu", "in the region are voxels that are not numbers")
+            raise UnusableCase(
+                "not_hu",
+                "voxels in the region are not finite (NaN or infinity); export the scan again",
+            )
         edges = imageoperations.getBinEdges(np.array([values.min(), values.max()]), **settings)
         levels = np.digitize(values, edges)
         others = any(settings.get(key, usual) != usual for key, usual in _NOT_COUNTED_HERE.items())
@@ -250,7 +253,7 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         return {f"{name}_{feature}": value for feature, value in found.items()}
 
     def _neighbours(self, inside: NDArray[np.bool_], plane: int | None) -> Neighbours:
-        """Return the region's geometry, that of the last image where it is the same."""
+        """Return the neighbours of the region's voxels, computed once for equal regions."""
         known = self._around
         if known is None or known[0] != plane or not np.array_equal(known[1], inside):
             known = self._around = (plane, inside, neighbours(inside, plane=plane))
@@ -258,16 +261,16 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
 
 
 _IMAGES = {"LoG": "log", "LBP2D": "lbp-2D", "LBP3D": "lbp-3D"}
-"""How pyradiomics begins the names of images, where not with the type (``wavelet2-…`` does)."""
+"""How the names of images begin that do not begin with their type in lower case."""
 
 
 def _too_wide(sigma_mm: float, spacing_mm: tuple[float, ...]) -> str:
-    """Return what is wrong with the narrowest LoG that has no values."""
+    """Return the fact about the narrowest LoG without values."""
     voxels = "×".join(str(max(math.ceil(sigma_mm / side) + 1, 4)) for side in spacing_mm)
     sides = "×".join(f"{side:.4g}" for side in spacing_mm)
     return (
         f"a LoG of {sigma_mm:g} mm needs {voxels} voxels of {sides} mm around the region, "
-        "more than there are"
+        "more than are available"
     )
 
 
@@ -275,22 +278,22 @@ def _check_flat(box: NDArray[np.int64], settings: dict[str, Any]) -> None:
     """Refuse a region that is not flat where the settings ask for 2-D shapes.
 
     Args:
-        box: first and last voxel along x, y and z in turn.
-        settings: pyradiomics's.
+        box: first and last voxel along x, then y, then z.
+        settings: pyradiomics's settings.
     """
     thick = int((box[1::2] - box[::2] + 1)[::-1][settings.get("force2Ddimension", 0)])
     if settings.get("force2D") and thick > 1:
         raise UnusableCase(
             "not_flat",
-            f"the region is {thick} voxels thick, and shape2D needs one; name the settings' "
-            "feature classes (featureClass), without shape2D",
+            f"the region is {thick} voxels thick, but shape2D needs 1; list feature classes "
+            "without it (featureClass)",
         )
 
 
 def _loaded(
     image: sitk.Image, mask: sitk.Image, box: BoundingBox, settings: dict[str, Any]
 ) -> tuple[sitk.Image, sitk.Image, BoundingBox]:
-    """Return scan, mask and box as ``loadImage`` leaves them: normalised, resampled."""
+    """Return scan, mask and box as ``loadImage`` makes them: normalised and resampled."""
     if settings.get("normalize"):
         image = imageoperations.normalizeImage(image, **settings)
     shape, margin = voxel_array(mask).shape, (settings.get("padDistance", 5),) * 3
@@ -318,7 +321,7 @@ def _resampled(
     wanted: NDArray[np.float64],
     settings: dict[str, Any],
 ) -> tuple[sitk.Image, sitk.Image]:
-    """Resample as ``imageoperations.resampleImage``, reading no more of the scan than it needs."""
+    """Resample as ``imageoperations.resampleImage`` does, but only the needed part of the scan."""
     own, margin = np.array(mask.GetSpacing()), settings.get("padDistance", 5)
     start, size = np.array(box.start[::-1]), np.array(box.size[::-1])
     ratio = own / wanted
@@ -367,7 +370,7 @@ def _extractor(parameters: dict[str, Any]) -> _Extractor:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence pyradiomics's and its validator's loggers for one call."""
+    """Silence the loggers of pyradiomics and its validator for one call."""
     loggers = [radiomics.logger, pykwalify.core.log]
     before = [logger.level for logger in loggers]
     for logger in loggers:

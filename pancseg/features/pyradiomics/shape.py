@@ -1,8 +1,8 @@
-"""pyradiomics's shape class, on a surface that is measured cube by cube instead of all at once.
+"""pyradiomics's shape class, with a surface that is measured cube by cube instead of all at once.
 
-A cube of eight voxels holds one of 256 pieces of the marching-cubes surface. pyradiomics's own
-code measures each piece once; what is left is to count the pieces. Diameters are sought among the
-surface's outermost points only.
+A cube of eight voxels contains one of 256 pieces of the marching-cubes surface. pyradiomics's own
+code measures each kind of piece once; here the pieces are only counted. Diameters are sought
+among the surface's outermost points only.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _CORNERS = tuple(product((0, 1), repeat=3))
 
 
 class _Pieces(NamedTuple):
-    """What each of the 256 pieces measures, voxels as unit.
+    """Measurements of the 256 pieces, in units of voxels.
 
     Attributes:
-        volume: (256,) signed volume under it when its cube lies at the origin.
-        slope: (256, 3) how that volume changes as the cube moves by one voxel (z, y, x).
+        volume: (256,) signed volume under the piece when its cube is at the origin.
+        slope: (256, 3) change of that volume when the cube moves by one voxel (z, y, x).
     """
 
     volume: NDArray[np.float64]
@@ -41,7 +41,7 @@ class ShapeFeatures(RadiomicsShape):  # type: ignore[misc] # pyradiomics is not 
     Args:
         inside: (z, y, x) region, cropped or not.
         spacing_mm: voxel size (z, y, x).
-        sample_covariance: divide the axis lengths' covariance by n - 1, as IBSI does, and not n.
+        sample_covariance: divide the axis lengths' covariance by n - 1, as IBSI does, not by n.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class ShapeFeatures(RadiomicsShape):  # type: ignore[misc] # pyradiomics is not 
 
     def _eigenvalues(self) -> NDArray[np.float64]:
         """Return the ascending eigenvalues of the voxel centres' covariance, as pyradiomics."""
-        places = np.array(self.labelledVoxelCoordinates, float).T * self.pixelSpacing
-        places -= places.mean(axis=0)
+        points = np.array(self.labelledVoxelCoordinates, float).T * self.pixelSpacing
+        points -= points.mean(axis=0)
         # Not a matrix product: its last bits depend on the number of threads.
-        covariance = [[np.mean(places[:, i] * places[:, j]) for j in range(3)] for i in range(3)]
+        covariance = [[np.mean(points[:, i] * points[:, j]) for j in range(3)] for i in range(3)]
         values: NDArray[np.float64] = np.linalg.eigvalsh(covariance)
         values[(values < 0) & (values > -1e-10)] = 0
         return values
@@ -79,11 +79,11 @@ def _area_and_volume(padded: NDArray[np.bool_], spacing_mm: Spacing) -> tuple[fl
     for bit, corner in enumerate(_CORNERS):
         at = tuple(slice(c, c + n) for c, n in zip(corner, kinds.shape, strict=True))
         kinds |= padded[at].view(np.uint8) << bit
-    places = np.argwhere((kinds != 0) & (kinds != 255))
-    kind = kinds[tuple(places.T)]
+    cubes = np.argwhere((kinds != 0) & (kinds != 255))
+    kind = kinds[tuple(cubes.T)]
     pieces = _pieces()
     area = float(_areas(spacing_mm)[kind].sum())
-    volume = float(pieces.volume[kind].sum() + (pieces.slope[kind] * places).sum())
+    volume = float(pieces.volume[kind].sum() + (pieces.slope[kind] * cubes).sum())
     return area, volume * float(np.prod(spacing_mm))
 
 
@@ -100,7 +100,7 @@ def _pieces() -> _Pieces:
     volume = np.array([cShape.calculate_coefficients(_cube(k), unit)[1] for k in range(256)])
     slope = np.empty((256, 3))
     for kind, axis in product(range(256), range(3)):
-        # One voxel on, the cube before it shows the piece of the face that both share.
+        # One voxel further, the cube before it has the surface piece of the face they share.
         cube = _cube(kind)
         moved = np.concatenate([np.zeros_like(cube.take([0], axis)), cube], axis)
         shared = np.concatenate([moved.take([0], axis), cube.take([0], axis)], axis)
@@ -122,7 +122,7 @@ def _diameters(
 ) -> tuple[float, float, float, float]:
     """Return the largest distance within an axial, coronal and sagittal plane, and in 3-D, in mm.
 
-    Between points of the surface: half-way between a voxel inside and its neighbour outside.
+    Measured between surface points, half-way between a voxel inside and its neighbour outside.
     """
     points = _surface_points(padded)  # in half voxels
     in_planes = [_within_planes(points, axis, spacing) for axis in range(3)]
@@ -142,7 +142,7 @@ def _surface_points(padded: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _ends_of_rows(points: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Keep the first and the last point of each row: no others can be farthest apart."""
+    """Keep the first and the last point of each row, which include the two farthest apart."""
     order = np.lexsort(points.T[::-1])
     ordered = points[order]
     new = np.append(True, (np.diff(ordered[:, :-1], axis=0) != 0).any(axis=1))
@@ -150,7 +150,7 @@ def _ends_of_rows(points: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _within_planes(points: NDArray[np.int64], axis: int, spacing: NDArray[np.float64]) -> float:
-    """Return the largest distance of two points in the same plane across ``axis``, in mm."""
+    """Return the largest distance between two points in one plane across ``axis``, in mm."""
     ordered = points[np.argsort(points[:, axis], kind="stable")]
     planes = np.split(ordered, np.flatnonzero(np.diff(ordered[:, axis])) + 1)
     scale = np.delete(spacing / 2, axis)

@@ -1,1 +1,1 @@
-"""DICOM series → volumes."""
+"""Read DICOM series as volumes."""

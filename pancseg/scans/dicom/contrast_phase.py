@@ -1,7 +1,7 @@
-"""Owns which contrast phase a DICOM series' text names, in English and German.
+"""Recognise the contrast phase that a DICOM series' text names, in English and German.
 
-Knows words only. Texts come in, one word of ``PHASES`` goes out: what a technician typed may hold
-anything, a name included.
+Only one of ``PHASES`` is returned, never the text itself: what a technician typed may contain
+anything, even a patient's name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SAYS_NOTHING = (
     r"(with|w|mit)( \w+)? (and|und|&|\+|/) (without|w/o|wo|ohne)",
     r"(with|w) ?/? ?(without|w/o|wo)|(without|w/o|wo) ?/? ?(with|w)",
 )
-"""Read first, and left out: who says "non-portal" or "without and with contrast" names no phase."""
+"""Removed before anything else: "non-portal" and "without and with contrast" name no phase."""
 
 _PATTERNS = (
     ("native", r"(without|w/o|wo|no|ohne)( iv| i\.v\.)? (contrast|kontrast\w*|km)|o\.? ?km"),
@@ -32,7 +32,7 @@ _PATTERNS = (
     ("arterial", r"art|arter\w*|cta|angio|angiogra\w*"),
     ("delayed", r"delayed|delay phase|late|spaet\w*|equilibrium\w*|excret\w*|ausscheidung\w*"),
 )
-"""Phase and pattern, whole words only; a match is taken out before the next pattern is tried."""
+"""Phase and pattern, whole words only; a match is removed before the next pattern is tried."""
 
 _COMPILED = [(phase, re.compile(rf"(?<![\w.])(?:{text})(?!\w)")) for phase, text in _PATTERNS]
 _NOTHING = [re.compile(rf"(?<![\w.])(?:{text})(?!\w)") for text in _SAYS_NOTHING]
@@ -40,7 +40,7 @@ _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 
 
 def phase_in(texts: Iterable[str]) -> str:
-    """Return the phase that the first text with exactly one phase names; else an empty string.
+    """Return the phase named by the first text that names exactly one; empty if there is none.
 
     >>> phase_in(["Thorax/Abdomen", "Abdomen portalvenös 3.0"])
     'portal_venous'
@@ -67,9 +67,9 @@ def _phases(text: str) -> set[str]:
 
 
 def _simplified(text: str) -> str:
-    """Return lower case without umlauts; one blank where words are parted, minus signs kept last.
+    """Return the text in lower case, without umlauts, and with one blank between words.
 
-    ``A_B``, ``A,B`` and ``A-B`` are two words, ``C-`` is one.
+    ``A_B``, ``A,B`` and ``A-B`` are two words, ``C-`` is one: a final minus sign is kept.
     """
     lower = unicodedata.normalize("NFC", text).casefold().translate(_UMLAUTS)
     lower = re.sub(r"-(?=[^\W_])", " ", lower)

@@ -1,4 +1,4 @@
-"""Owns what DICOM files, and images of them, are known by. Needs no pydicom, a slow import."""
+"""Recognise DICOM files and slices by name and first bytes, without the slow import of pydicom."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 PHASE_HINT = "pancseg_phase_hint"
-"""Key of an image's metadata with the phase that its series names: all that is kept of texts."""
+"""Metadata key of the contrast phase that an image's series names; no other text is kept."""
 THICKNESS_MM = "pancseg_slice_thickness_mm"
-"""Key of an image's metadata with the thickness of a slice; overlapping ones lie closer."""
+"""Metadata key of an image's slice thickness; overlapping slices are closer together than this."""
 CT_IMAGE = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.2(\.[12])?\0")
 """SOP classes of CT images."""
 _NO_IMAGE = re.compile(
@@ -16,15 +16,15 @@ _NO_IMAGE = re.compile(
     rb"|1\.2\.840\.10008\.5\.1\.4\.1\.1\.(66|88|104|11|481\.[35])[.\0])",
     re.DOTALL,
 )
-"""SOP classes of a DICOMDIR, and of objects that are no slices: segmentations, reports, plans, …"""
+"""SOP classes of a DICOMDIR and of objects that are not slices: segmentations, reports, plans, …"""
 _SUFFIXES = (".dcm", ".ima")
-"""What has such a name and is no DICOM file is a damaged slice."""
+"""A file with such a suffix that is not a DICOM file is a damaged slice."""
 _NUMBERED = re.compile(r"[^.]*\d[^.]*|(?:[A-Za-z]{2}\.)?[\d.]*\d")
 """Names of slices without a suffix: IM000001, 1.2.840.113, CT.1.2.840.113."""
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM files do."""
+    """Return whether a file begins like a DICOM file."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -32,7 +32,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def may_hold_image(path: Path) -> bool:
-    """Whether a file is DICOM, and not one of the objects that lie beside images."""
+    """Return whether a file is DICOM, and not a known kind of object without an image."""
     if not is_dicom(path):
         return False
     with path.open("rb") as file:
@@ -40,28 +40,29 @@ def may_hold_image(path: Path) -> bool:
 
 
 def is_of_series(path: Path) -> bool:
-    """Whether a file is a slice, whole or damaged, and no hidden file or object beside slices.
+    """Return whether a file is a slice, complete or damaged.
 
-    Damaged is also what is called as slices are, and is a link that leads nowhere, or a file that
-    is empty or begins with zeros only.
+    Hidden files are not, nor are reports, segmentations and other objects beside slices. Damaged
+    slices are files with a DICOM suffix that are not DICOM, and, if named like a slice, links that
+    lead nowhere and files that are empty or begin with zeros only.
     """
     if path.name.startswith("."):
         return False
     if not path.is_file():
-        return path.is_symlink() and not path.exists() and _called_as_slices(path)
+        return path.is_symlink() and not path.exists() and _named_like_a_slice(path)
     with path.open("rb") as file:
         beginning = file.read(1024)
     if beginning[128:132] == b"DICM":
         return _NO_IMAGE.search(beginning) is None
-    return path.suffix.lower() in _SUFFIXES or (not any(beginning) and _called_as_slices(path))
+    return path.suffix.lower() in _SUFFIXES or (not any(beginning) and _named_like_a_slice(path))
 
 
-def _called_as_slices(path: Path) -> bool:
+def _named_like_a_slice(path: Path) -> bool:
     return path.suffix.lower() in _SUFFIXES or _NUMBERED.fullmatch(path.name) is not None
 
 
 def is_ct_slice(path: Path) -> bool:
-    """Whether a file's header names a CT image as what is stored in it."""
+    """Return whether a file's header declares a CT image."""
     if not is_dicom(path):
         return False
     with path.open("rb") as file:

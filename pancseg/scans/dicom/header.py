@@ -1,6 +1,7 @@
-"""Owns what one DICOM file says about its slices, read with bounds before any decoder sees it.
+"""Read what one DICOM file says about its slices, within bounds and before any decoder sees it.
 
-Every length in the file is followed to its end here, because GDCM allocates what a length says.
+Every length in the file is checked here against the file's end, because GDCM allocates whatever a
+length says.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pancseg.errors import UnusableCase
 from pancseg.scans.dicom.contrast_phase import phase_in
 from pancseg.scans.dicom.detect import CT_IMAGE
 
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote what files hold
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote files' contents
 
 _IMPLICIT, _BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 _NATIVE = (_IMPLICIT, "1.2.840.10008.1.2.1", _BIG)
@@ -37,13 +38,13 @@ _PACKED = tuple(
 _SYNTAX = re.compile(rb"\x02\0\x10\0UI.\0([0-9.]{5,64})", re.DOTALL)
 _UNDEFINED = 0xFFFFFFFF
 _MOST_READS = 3_000_000
-"""More pieces than the header of a CT of 5,000 frames has; junk can have any number."""
+"""More reads than the header of a CT of 5,000 frames takes; junk could ask for any number."""
 
 _PHASE_TEXTS = (
     "ContrastBolusAgentPhase", "SeriesDescription", "ProtocolName", "ImageComments",
     "ContrastBolusAgent",
 )  # fmt: skip
-"""What may name a contrast phase; of these texts one word is kept."""
+"""Elements that may name a contrast phase; nothing but the phase is kept of them."""
 
 _TAGS = [
     tag_for_keyword(keyword)
@@ -58,18 +59,19 @@ _TAGS = [
 
 
 class DamagedDicom(ValueError):
-    """The file begins as DICOM files do and cannot be read."""
+    """The file begins like a DICOM file but cannot be read."""
 
 
 class DicomSlice(NamedTuple):
-    """One frame.
+    """One frame of a DICOM file.
 
     Attributes:
-        frame: its number in the file.
-        position_mm: of its first pixel, in LPS; None where the file does not say.
-        axes: direction of its columns' order (x) and its rows' order (y), 6 numbers; or None.
-        spacing_mm: between rows, between columns; or None.
-        slope, intercept: what makes HU of stored numbers.
+        frame: its number in the file, from 0.
+        position_mm: position of its first pixel in LPS; None if the file gives none.
+        axes: direction cosines in which column numbers (x) and row numbers (y) increase, 6 values;
+            or None.
+        spacing_mm: distance between rows, and between columns; or None.
+        slope, intercept: scale that turns stored values into HU.
     """
 
     frame: int
@@ -81,21 +83,21 @@ class DicomSlice(NamedTuple):
 
 
 class DicomHeader(NamedTuple):
-    """What one file says.
+    """What one DICOM file says about its slices.
 
     Attributes:
-        file: the file.
-        series_uid: of its series, empty when the file does not say.
-        modality: as CT, or empty.
+        file: path of the file.
+        series_uid: UID of its series; empty if the file gives none.
+        modality: for example ``CT``, or empty.
         syntax: UID of the transfer syntax.
-        rows, columns: of each frame.
-        numbers: per pixel.
-        stored: type of a pixel.
-        bits: of it that are used.
-        parts: offset and length in the file of all pixels (native), or of each fragment.
+        rows, columns: size of each frame.
+        numbers: number of values per pixel.
+        stored: type of a stored pixel value.
+        bits: number of its bits that are used.
+        parts: offset and length in the file of all pixels (native), or of each packed fragment.
         slices: one for each frame.
-        phase: the contrast phase that its texts name, one of ``phase.PHASES``, or empty.
-        thickness_mm: of a slice; 0 when the file does not say.
+        phase: the contrast phase that its text names, one of ``contrast_phase.PHASES``, or empty.
+        thickness_mm: slice thickness; 0 if the file gives none.
     """
 
     file: Path
@@ -114,12 +116,12 @@ class DicomHeader(NamedTuple):
 
     @property
     def native(self) -> bool:
-        """Whether the pixels lie there as they are."""
+        """Whether the pixels are stored uncompressed."""
         return self.syntax in _NATIVE
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of one frame's pixels."""
+        """Number of bytes of one frame's pixels."""
         return self.rows * self.columns * self.stored.itemsize
 
 
@@ -127,8 +129,8 @@ def read_header(path: Path) -> DicomHeader | None:
     """Read what a DICOM file says about its slices; None when it holds no image.
 
     Raises:
-        Damaged: cut off, or its lengths lead out of the file.
-        UnusableCase: ``unreadable`` for a transfer syntax that is not read.
+        DamagedDicom: the file is cut off, or a length points beyond its end.
+        UnusableCase: ``unreadable`` for a transfer syntax that is not supported.
         OSError: the file cannot be reached.
     """
     with path.open("rb") as file:
@@ -138,12 +140,12 @@ def read_header(path: Path) -> DicomHeader | None:
             raise DamagedDicom("no transfer syntax")
         syntax = match[1].decode()
         if syntax not in _NATIVE + _PACKED:
-            raise _not_read(syntax)
-        pieces = _Pieces(file)
+            raise _unsupported(syntax)
+        bounded = _BoundedFile(file)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found = _parse(pieces, syntax)
+                found = _parse(bounded, syntax)
                 if found is None and CT_IMAGE.search(beginning):
                     raise DamagedDicom("no pixels")
                 return None if found is None else _header(path, syntax, *found)
@@ -157,15 +159,15 @@ def read_header(path: Path) -> DicomHeader | None:
             raise DamagedDicom(type(error).__name__) from error
 
 
-def _not_read(syntax: str) -> UnusableCase:
+def _unsupported(syntax: str) -> UnusableCase:
     name = UID_dictionary.get(syntax, ("unknown",))[0]
     return UnusableCase(
-        "unreadable", f"DICOM of transfer syntax {name!r} is not read; export it uncompressed"
+        "unreadable", f"DICOM transfer syntax {name!r} is not supported; export it uncompressed"
     )
 
 
-class _Pieces:
-    """A file for pydicom: no piece longer than the file, not too many, none beyond its end."""
+class _BoundedFile:
+    """A file for pydicom that refuses reads and seeks beyond its end, and too many reads."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -178,16 +180,16 @@ class _Pieces:
         self._reads += 1
         left = self._end - self._file.tell()
         if self._reads > _MOST_READS:
-            raise DamagedDicom("too many pieces")
+            raise DamagedDicom("too many elements")
         if count < 0 or count > left > 0:
-            raise DamagedDicom("a length leads out of the file")
+            raise DamagedDicom("a length that points beyond the file")
         return self._file.read(min(count, left))
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        where = self._file.seek(offset, whence)
-        if where > self._end:
-            raise DamagedDicom("a length leads out of the file")
-        return where
+        position = self._file.seek(offset, whence)
+        if position > self._end:
+            raise DamagedDicom("a length that points beyond the file")
+        return position
 
     def tell(self) -> int:
         return self._file.tell()
@@ -196,16 +198,16 @@ class _Pieces:
         self._file.close()
 
 
-def _parse(pieces: _Pieces, syntax: str) -> tuple[Dataset, list[tuple[int, int]]] | None:
-    """Return the elements of interest, and where the pixels lie."""
+def _parse(file: _BoundedFile, syntax: str) -> tuple[Dataset, list[tuple[int, int]]] | None:
+    """Return the elements of interest, and offset and length of the pixels; None without any."""
     at: list[tuple[int, int]] = []
 
     def note(tag: Any, vr: str | None, length: int) -> bool:
         if tag == 0x7FE00010:
-            at.append((pieces.tell(), length))
+            at.append((file.tell(), length))
         return bool(tag == 0x7FE00010 and length == _UNDEFINED)
 
-    dataset = read_partial(pieces, stop_when=note, specific_tags=list(_TAGS))  # type: ignore[arg-type]
+    dataset = read_partial(file, stop_when=note, specific_tags=list(_TAGS))  # type: ignore[arg-type]
     if not at or "Rows" not in dataset:
         return None
     offset, length = at[0]
@@ -213,26 +215,26 @@ def _parse(pieces: _Pieces, syntax: str) -> tuple[Dataset, list[tuple[int, int]]
         raise DamagedDicom("pixels that do not fit the transfer syntax")
     if length != _UNDEFINED:
         return dataset, [(offset, length)]
-    pieces.seek(offset)
-    fragments = _fragments(pieces)
-    rest = data_element_generator(pieces, False, True, specific_tags=[0x00080008])  # type: ignore[arg-type]
+    file.seek(offset)
+    fragments = _fragments(file)
+    rest = data_element_generator(file, False, True, specific_tags=[0x00080008])  # type: ignore[arg-type]
     for _ in rest:
         pass
     return dataset, fragments
 
 
-def _fragments(pieces: _Pieces) -> list[tuple[int, int]]:
+def _fragments(file: _BoundedFile) -> list[tuple[int, int]]:
     """Return offset and length of each fragment of packed pixels, without the offset table."""
     found: list[tuple[int, int]] = []
     while True:
-        head = pieces.read(8)
+        head = file.read(8)
         tag, length = head[:4], int.from_bytes(head[4:], "little")
         if tag == b"\xfe\xff\xdd\xe0":
             return found[1:]
         if tag != b"\xfe\xff\x00\xe0":
-            raise DamagedDicom("a fragment of pixels is not there")
-        found.append((pieces.tell(), length))
-        pieces.seek(length, 1)
+            raise DamagedDicom("a missing fragment of pixels")
+        found.append((file.tell(), length))
+        file.seek(length, 1)
 
 
 def _header(
@@ -272,12 +274,12 @@ def _header(
 
 
 def _thickness_mm(dataset: Dataset) -> float:
-    """Return how thick slices are; nothing depends on it but a verdict, so nonsense is 0."""
+    """Return the slice thickness; 0 if it makes no sense, as only a verdict depends on it."""
     shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]
     frames = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])[:1]
     try:
-        places = [dataset, *(part for group in (*frames, *shared) for part in _macros(group))]
-        given = _numbers(places, "SliceThickness", 1)
+        datasets = [dataset, *(part for group in (*frames, *shared) for part in _macros(group))]
+        given = _floats(datasets, "SliceThickness", 1)
     except (DamagedDicom, TypeError, ValueError):
         return 0.0
     return max(given[0], 0.0) if given else 0.0
@@ -287,7 +289,7 @@ def _slices(dataset: Dataset, frames: int) -> tuple[DicomSlice, ...]:
     """Return the frames, described by the file itself or by its functional groups."""
     if "PerFrameFunctionalGroupsSequence" not in dataset:
         alike = _slice(0, [dataset])
-        if frames > 1:  # they cannot all lie where the file says that one of them lies
+        if frames > 1:  # they cannot all be at the one position that the file gives
             alike = alike._replace(position_mm=None)
         return tuple(alike._replace(frame=number) for number in range(frames))
     shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]
@@ -301,7 +303,7 @@ def _slices(dataset: Dataset, frames: int) -> tuple[DicomSlice, ...]:
 
 
 def _macros(group: Dataset) -> list[Dataset]:
-    """Return the contents of those functional groups that tell where a frame is and what."""
+    """Return the functional groups with a frame's position, orientation, spacing and scale."""
     names = (
         "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
         "PixelValueTransformationSequence",
@@ -309,28 +311,28 @@ def _macros(group: Dataset) -> list[Dataset]:
     return [group[name][0] for name in names if group.get(name)]
 
 
-def _slice(number: int, places: Sequence[Dataset]) -> DicomSlice:
-    slope = _numbers(places, "RescaleSlope", 1) or (1.0,)
-    intercept = _numbers(places, "RescaleIntercept", 1) or (0.0,)
+def _slice(number: int, datasets: Sequence[Dataset]) -> DicomSlice:
+    slope = _floats(datasets, "RescaleSlope", 1) or (1.0,)
+    intercept = _floats(datasets, "RescaleIntercept", 1) or (0.0,)
     return DicomSlice(
         number,
-        _numbers(places, "ImagePositionPatient", 3),
-        _numbers(places, "ImageOrientationPatient", 6),
-        _numbers(places, "PixelSpacing", 2),
+        _floats(datasets, "ImagePositionPatient", 3),
+        _floats(datasets, "ImageOrientationPatient", 6),
+        _floats(datasets, "PixelSpacing", 2),
         slope[0],
         intercept[0],
     )
 
 
-def _numbers(places: Sequence[Dataset], keyword: str, count: int) -> tuple[float, ...] | None:
-    """Return an attribute from the first place that has it."""
-    for place in places:
-        value = place.get(keyword)
+def _floats(datasets: Sequence[Dataset], keyword: str, count: int) -> tuple[float, ...] | None:
+    """Return an attribute's values from the first dataset that has it; None if none has."""
+    for dataset in datasets:
+        value = dataset.get(keyword)
         if value is None or value == "":
             continue
         given = list(value) if isinstance(value, (pydicom.multival.MultiValue, list)) else [value]
-        numbers = tuple(float(one) for one in given)
-        if len(numbers) != count or not all(math.isfinite(one) for one in numbers):
-            raise DamagedDicom(f"{keyword} is not {count} numbers")
-        return numbers
+        values = tuple(float(one) for one in given)
+        if len(values) != count or not all(math.isfinite(one) for one in values):
+            raise DamagedDicom(f"a {keyword} that is not {count} finite values")
+        return values
     return None

@@ -1,4 +1,4 @@
-"""Owns the pixels of a DICOM frame as they are stored, unpacked by GDCM where they are packed.
+"""Read the stored pixels of a DICOM frame; GDCM unpacks those that are packed.
 
 GDCM sees a clean header of a few elements and the packed bytes, nothing else of the file.
 """
@@ -21,19 +21,19 @@ from pancseg.system.native_output import quiet_library
 
 _RLE = "1.2.840.10008.1.2.5"
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
-"""Second bytes of JPEG and JPEG-LS markers that begin a frame, and tell its size."""
+"""Second bytes of the JPEG and JPEG-LS markers that begin a frame and give its size."""
 
 
 def stored_pixels(header: DicomHeader, frame: int, scratch: Path) -> NDArray[Any]:
     """Return one frame, ``(rows, columns)``, in the machine's byte order.
 
     Args:
-        header: of the file.
-        frame: its number.
-        scratch: a file that may be written, for packed frames.
+        header: the file's header.
+        frame: number of the frame in the file, from 0.
+        scratch: a file that may be overwritten, for packed frames.
 
     Raises:
-        Damaged: the pixels cannot be unpacked, or are of another size than the header says.
+        DamagedDicom: the pixels cannot be unpacked, or have another size than the header says.
         OSError: the file cannot be reached.
     """
     if header.native:
@@ -41,12 +41,12 @@ def stored_pixels(header: DicomHeader, frame: int, scratch: Path) -> NDArray[Any
         offset = header.parts[0][0] + frame * header.frame_bytes
         flat = np.fromfile(header.file, header.stored, count, offset=offset)
         if len(flat) != count:
-            raise DamagedDicom("cut off")
+            raise DamagedDicom("missing pixels")
         pixels = flat.reshape(header.rows, header.columns)
     else:
         pixels = _unpacked(header, frame, scratch)
     pixels = pixels.astype(header.stored.newbyteorder("="), copy=False)
-    if unused := header.stored.itemsize * 8 - header.bits:  # overlays may be kept there
+    if unused := header.stored.itemsize * 8 - header.bits:  # these bits may hold overlays
         used: NDArray[Any] = (pixels << unused) >> unused
         if not header.native and used.dtype.kind == "u" and (used != pixels).any():
             raise DamagedDicom(f"packed pixels of more than {header.bits} bits")
@@ -62,7 +62,7 @@ def _unpacked(header: DicomHeader, frame: int, scratch: Path) -> NDArray[Any]:
         found = _codestream(packed)
         if found is None or found[:2] != (header.rows, header.columns):
             raise DamagedDicom("packed pixels of another size")
-        if found[2] > allocated or found[3] != 1:  # GDCM would write beyond its memory
+        if found[2] > allocated or found[3] != 1:  # GDCM would write past its buffer
             raise DamagedDicom(f"packed pixels of {found[3]} × {found[2]} bits, not {allocated}")
     _write_clean(header, packed, scratch)
     try:
@@ -84,7 +84,7 @@ def _part(header: DicomHeader, index: int) -> bytes:
 
 
 def _write_clean(header: DicomHeader, packed: bytes, path: Path) -> None:
-    """Write the packed frame with nothing but what it takes to unpack it."""
+    """Write the packed frame with only the elements that are needed to unpack it."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = UID("1.2.3")
@@ -102,9 +102,9 @@ def _write_clean(header: DicomHeader, packed: bytes, path: Path) -> None:
 
 
 def _codestream(packed: bytes) -> tuple[int, int, int, int] | None:
-    """Return rows, columns, bits and numbers per pixel as the packed stream itself names them.
+    """Return rows, columns, bits and values per pixel, as the packed stream itself gives them.
 
-    None for what is no JPEG, JPEG-LS or JPEG 2000 stream, or names them twice.
+    None if it is not a JPEG, JPEG-LS or JPEG 2000 stream, or gives them twice.
     """
     try:
         return _of_jpeg_2000(packed) if packed[:2] == b"\xff\x4f" else _of_jpeg(packed)
@@ -117,19 +117,19 @@ def _of_jpeg_2000(packed: bytes) -> tuple[int, int, int, int] | None:
     if packed[2:4] != b"\xff\x51":
         return None
     right, bottom, left, top = struct.unpack_from(">4I", packed, 8)
-    numbers = struct.unpack_from(">H", packed, 40)[0]
-    return bottom - top, right - left, (packed[42] & 0x7F) + 1, numbers
+    components = struct.unpack_from(">H", packed, 40)[0]
+    return bottom - top, right - left, (packed[42] & 0x7F) + 1, components
 
 
 def _of_jpeg(packed: bytes) -> tuple[int, int, int, int] | None:
-    """Read the one marker that begins a frame, before the one that begins its scan."""
+    """Read the only marker that begins a frame, before the one that begins its scan."""
     found = None
     at = 2
     while packed[:2] == b"\xff\xd8" and packed[at] == 0xFF and packed[at + 1] != 0xDA:
         if packed[at + 1] in _JPEG_FRAMES:
-            bits, rows, columns, numbers = struct.unpack_from(">BHHB", packed, at + 4)
+            bits, rows, columns, components = struct.unpack_from(">BHHB", packed, at + 4)
             if found:
                 return None
-            found = rows, columns, bits, numbers
+            found = rows, columns, bits, components
         at += 2 + int.from_bytes(packed[at + 2 : at + 4], "big")
     return found

@@ -1,4 +1,4 @@
-"""Owns reading a DICOM series from a folder: which series, whole, upright and evenly spaced."""
+"""Read one DICOM series from a folder; refuse it if incomplete, tilted or unevenly spaced."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _FARTHEST_MM = 1e6
 
 
 class SeriesSize(NamedTuple):
-    """How large a series is, at most.
+    """Upper limits of a series' size.
 
     Attributes:
-        size: columns, rows, slices.
-        stored_bytes: of one pixel.
-        read_bytes: that reading the series takes.
+        size: number of columns, rows, slices.
+        stored_bytes: number of bytes of a stored pixel.
+        read_bytes: memory that reading the series takes.
     """
 
     size: tuple[int, int, int]
@@ -46,32 +46,32 @@ class SeriesSize(NamedTuple):
     read_bytes: int
 
 
-class _SlicePlace(NamedTuple):
+class _SliceInFile(NamedTuple):
     header: DicomHeader
     slice: DicomSlice
 
 
 def size_of_series(folder: Path, series_uid: str | None) -> SeriesSize:
-    """Tell the size of a series from its first slice and the number of files.
+    """Return the largest size that a series can have, by its first slice and the number of files.
 
-    Files of other kinds count as slices, and other series do unless one is named, so it may be
-    less. Of a named series every header is read; otherwise all slices are taken to be scaled as
-    the first one is, and take twice the memory where one has a scale with fractions.
+    Files of other kinds count as slices, and so do other series unless one is named. Every header
+    of a named series is read. Otherwise all slices are taken to be scaled as the first one is;
+    where one has a fractional scale, they take twice the memory.
 
     Raises:
         UnusableCase, OSError: as :func:`read_series`.
     """
     entries = sorted(folder.iterdir())
     files = [entry for entry in entries if entry.is_file() and not entry.name.startswith(".")]
-    fits: Iterator[DicomHeader] = (
+    matching: Iterator[DicomHeader] = (
         header
         for file in files
         if (header := _header_or_none(file)) and header.series_uid.endswith(series_uid or "")
     )
-    first = next(fits, None) or _chosen(_series_in(entries), series_uid, entries)[0]
+    first = next(matching, None) or _chosen(_series_in(entries), series_uid, entries)[0]
     headers, count = [first], len(files)
     if series_uid or len(first.slices) > 1:
-        headers += fits
+        headers += matching
         count = sum(len(header.slices) for header in headers)
     _check_pixels(first)
     voxels = first.columns * first.rows * count
@@ -86,17 +86,17 @@ def size_of_series(folder: Path, series_uid: str | None) -> SeriesSize:
 def read_series(folder: Path, series_uid: str | None) -> sitk.Image:
     """Read the one series of a folder, or the one whose UID ends in ``series_uid``.
 
-    Of all text in the files one word stays with the image, under ``PHASE_HINT``.
+    Of all text in the files, only the contrast phase is kept with the image (``PHASE_HINT``).
 
     Raises:
         UnusableCase: ``unreadable``, ``several_series``, ``no_series``, ``tilted``,
             ``uneven_slices``, ``geometry``, ``not_hu``, ``not_scalar`` or ``one_slice``. Messages
-            show nothing of a UID, which may hold a date of birth; the log at debug level does.
+            show nothing of a UID, which may contain a date of birth; the debug log does.
         OSError: the folder cannot be reached.
     """
     entries = sorted(folder.iterdir())
     headers = _chosen(_series_in(entries), series_uid, entries)
-    return _read([_SlicePlace(header, part) for header in headers for part in header.slices])
+    return _read([_SliceInFile(header, part) for header in headers for part in header.slices])
 
 
 def _chosen(
@@ -122,8 +122,7 @@ def _chosen(
 def _series_in(entries: Sequence[Path]) -> dict[str, list[DicomHeader]]:
     """Return the headers of all images by their series.
 
-    Hidden files, dose reports, segmentations and other objects that lie beside a series are not
-    slices and do not count.
+    Hidden files, dose reports, segmentations and other objects beside a series are ignored.
 
     Raises:
         UnusableCase: ``unreadable``, when some slice is damaged.
@@ -145,7 +144,9 @@ def _series_in(entries: Sequence[Path]) -> dict[str, list[DicomHeader]]:
             damaged += 1
     if damaged:
         raise UnusableCase(
-            "unreadable", f"{damaged} of {damaged + images} CT slices in the folder are damaged"
+            "unreadable",
+            f"{damaged} of {damaged + images} CT slices in the folder are damaged; copy or export "
+            "the series again",
         )
     return series
 
@@ -167,52 +168,61 @@ def _no_series(entries: Sequence[Path]) -> UnusableCase:
 
 
 def _size(headers: Sequence[DicomHeader]) -> str:
-    """Return columns × rows × slices of a series."""
+    """Return the size of a series as columns × rows × slices."""
     count = sum(len(header.slices) for header in headers)
     return f"{headers[0].columns}×{headers[0].rows}×{count}"
 
 
-def _read(places: list[_SlicePlace]) -> sitk.Image:
-    for place in places:
-        _check_pixels(place.header)
-    _check_alike(places)
-    axes, spacing_mm, positions = _geometry_of(places)
+def _read(slices: list[_SliceInFile]) -> sitk.Image:
+    for each in slices:
+        _check_pixels(each.header)
+    _check_alike(slices)
+    axes, spacing_mm, positions = _geometry_of(slices)
     order = np.argsort(positions @ axes[2], kind="stable")
     positions = positions[order]
     _check_upright(positions, axes[0], axes[1])
     gap_mm = _even_gap(positions)
-    image = _pixels([places[i] for i in order])
+    image = _pixels([slices[i] for i in order])
     image.SetSpacing((spacing_mm[1], spacing_mm[0], gap_mm))
     image.SetOrigin(positions[0].tolist())
     image.SetDirection(axes.T.ravel().tolist())
-    if phase := places[0].header.phase:
+    if phase := slices[0].header.phase:
         image.SetMetaData(PHASE_HINT, phase)
-    if thickest_mm := max(place.header.thickness_mm for place in places):
+    if thickest_mm := max(each.header.thickness_mm for each in slices):
         image.SetMetaData(THICKNESS_MM, repr(thickest_mm))
     return image
 
 
 def _check_pixels(header: DicomHeader) -> None:
     if header.numbers != 1:
-        raise UnusableCase("not_scalar", f"the image has {header.numbers} numbers per pixel, not 1")
+        raise UnusableCase(
+            "not_scalar", f"the image has {header.numbers} values per pixel, not 1; export the CT"
+        )
     if header.modality not in ("", "CT", "OT"):
-        raise UnusableCase("not_hu", f"the DICOM images are of modality {header.modality}, not CT")
+        raise UnusableCase(
+            "not_hu", f"the DICOM images are of modality {header.modality}, not CT; export the CT"
+        )
 
 
-def _check_alike(places: Sequence[_SlicePlace]) -> None:
-    """Refuse slices that are not of one stack."""
-    headers = {id(place.header): place.header for place in places}.values()
+def _check_alike(slices: Sequence[_SliceInFile]) -> None:
+    """Refuse slices that do not form one stack."""
+    headers = {id(each.header): each.header for each in slices}.values()
     sizes = sorted({(h.columns, h.rows) for h in headers})
     if len(sizes) > 1:
         shown = ", ".join(f"{columns}×{rows}" for columns, rows in sizes[:3])
-        raise UnusableCase("unreadable", f"the slices of the series are of unequal size ({shown})")
-    count = len(places)
+        raise UnusableCase(
+            "unreadable", f"the slices of the series differ in size ({shown}); export it again"
+        )
+    count = len(slices)
     if count == 1:
-        raise UnusableCase("one_slice", f"the series is one slice ({sizes[0][0]}×{sizes[0][1]})")
+        raise UnusableCase(
+            "one_slice",
+            f"the series is one slice ({sizes[0][0]}×{sizes[0][1]}); give the whole series",
+        )
     for what, values in (
-        ("position", [place.slice.position_mm for place in places]),
-        ("orientation", [place.slice.axes for place in places]),
-        ("pixel spacing", [place.slice.spacing_mm for place in places]),
+        ("position", [each.slice.position_mm for each in slices]),
+        ("orientation", [each.slice.axes for each in slices]),
+        ("pixel spacing", [each.slice.spacing_mm for each in slices]),
     ):
         if missing := sum(value is None for value in values):
             raise UnusableCase(
@@ -220,30 +230,39 @@ def _check_alike(places: Sequence[_SlicePlace]) -> None:
             )
 
 
-def _geometry_of(places: Sequence[_SlicePlace]) -> tuple[Points, tuple[float, float], Points]:
-    """Return the axes x, y, z (rows of a matrix), the pixels' spacing, all positions.
+def _geometry_of(slices: Sequence[_SliceInFile]) -> tuple[Points, tuple[float, float], Points]:
+    """Return the axes x, y, z (rows of a matrix), the pixel spacing, and all positions.
 
     Raises:
-        UnusableCase: ``geometry``, when they cannot be; ``uneven_slices`` when slices differ.
+        UnusableCase: ``geometry``, when they are impossible; ``uneven_slices`` when orientations
+            differ.
     """
-    orientations = np.array([place.slice.axes for place in places], np.float64)
-    spacings = np.array([place.slice.spacing_mm for place in places], np.float64)
-    positions = np.array([place.slice.position_mm for place in places], np.float64)
+    orientations = np.array([each.slice.axes for each in slices], np.float64)
+    spacings = np.array([each.slice.spacing_mm for each in slices], np.float64)
+    positions = np.array([each.slice.position_mm for each in slices], np.float64)
     aside = np.abs(orientations - orientations[0]).max(axis=1) > 1e-3
     if others := int(np.count_nonzero(aside)):
         raise UnusableCase(
             "uneven_slices",
-            f"{others} of {len(places)} slices of the series lie across the others; "
-            "is a localizer among them?",
+            f"{others} of {len(slices)} slices of the series have another orientation than the "
+            "first; is a localizer among them?",
         )
     if max(np.abs(positions).max(), spacings.max()) > _FARTHEST_MM:
-        raise UnusableCase("geometry", "the DICOM slices lie kilometres away; export them again")
+        raise UnusableCase(
+            "geometry", "the DICOM slices are kilometres away or apart; export them again"
+        )
     if spacings.min() <= 0 or not np.allclose(spacings, spacings[0], rtol=1e-3):
         low, high = spacings.min(), spacings.max()
-        raise UnusableCase("geometry", f"the DICOM pixels' spacing is {low:.6g} to {high:.6g} mm")
+        raise UnusableCase(
+            "geometry",
+            f"the DICOM pixel spacing goes from {low:.6g} to {high:.6g} mm, expected one positive "
+            "value; export the series again",
+        )
     x, y = orientations[0, :3], orientations[0, 3:]
     if not all(off <= 1e-2 for off in (abs(x @ y), abs(x @ x - 1), abs(y @ y - 1))):
-        raise UnusableCase("geometry", "the DICOM rows and columns are not at right angles")
+        raise UnusableCase(
+            "geometry", "the DICOM rows and columns are not at right angles; export them again"
+        )
     x = x / np.linalg.norm(x)
     y = y - (x @ y) * x
     y /= np.linalg.norm(y)
@@ -252,7 +271,7 @@ def _geometry_of(places: Sequence[_SlicePlace]) -> tuple[Points, tuple[float, fl
 
 
 def _check_upright(positions_mm: Points, x: Points, y: Points) -> None:
-    """Refuse slices that are stacked askew (a tilted gantry): an image has upright axes."""
+    """Refuse slices that are stacked at an angle (tilted gantry): an image's axes are upright."""
     stack = positions_mm[-1] - positions_mm[0]
     aside_mm = float(max(abs(stack @ x), abs(stack @ y)))
     if aside_mm > 1.0:
@@ -264,59 +283,60 @@ def _check_upright(positions_mm: Points, x: Points, y: Points) -> None:
 
 
 def _even_gap(positions_mm: Points) -> float:
-    """Return the distance of slices; refuse missing, doubled or uneven ones (1 % off)."""
+    """Return the distance between slices; refuse missing, doubled or uneven ones (1 % off)."""
     gaps = np.linalg.norm(np.diff(positions_mm, axis=0), axis=1)
     if gaps.max() - gaps.min() > 0.01 * np.median(gaps) + 0.01 or gaps.min() <= 0:
         raise UnusableCase(
             "uneven_slices",
             f"the slices are not evenly spaced ({gaps.min():.2f} to {gaps.max():.2f} mm apart); "
-            "is one missing or are there two series in one?",
+            "is one missing, or are there two series in one?",
         )
     return float(np.linalg.norm(positions_mm[-1] - positions_mm[0])) / len(gaps)
 
 
-def _pixels(places: Sequence[_SlicePlace]) -> sitk.Image:
-    """Return all slices in HU, in the smallest of int16, int32, float32 that holds them."""
-    first = places[0].header
-    kind = _kind([(p.header, p.slice) for p in places])
-    image = new_image((first.columns, first.rows, len(places)), kind)
+def _pixels(slices: Sequence[_SliceInFile]) -> sitk.Image:
+    """Return all slices in HU, in the smallest of int16, int32, float32, float64 that fits."""
+    first = slices[0].header
+    kind = _kind([(each.header, each.slice) for each in slices])
+    image = new_image((first.columns, first.rows, len(slices)), kind)
     values = writable(image)
     bad = 0
-    packed = any(not place.header.native for place in places)
+    packed = any(not each.header.native for each in slices)
     with scratch_file() if packed else nullcontext(Path()) as scratch:
-        for target, (header, place) in zip(values, places, strict=True):
+        for target, (header, part) in zip(values, slices, strict=True):
             try:
-                stored = stored_pixels(header, place.frame, scratch)
+                stored = stored_pixels(header, part.frame, scratch)
             except DamagedDicom as error:
                 raise UnusableCase(
                     "unreadable",
-                    f"the DICOM series of {len(places)} slices cannot be read: a slice has {error}",
+                    f"the DICOM series of {len(slices)} slices cannot be read: a slice has "
+                    f"{error}; copy or export it again",
                 ) from error
             if kind.kind == "f":
-                target[:] = stored * np.float64(place.slope) + place.intercept
+                target[:] = stored * np.float64(part.slope) + part.intercept
                 bad += target.size - int(np.count_nonzero(np.isfinite(target)))
             else:
-                target[:] = stored.astype(kind) * kind.type(place.slope) + kind.type(
-                    place.intercept
-                )
+                target[:] = stored.astype(kind) * kind.type(part.slope) + kind.type(part.intercept)
     if bad:
         raise not_finite(bad)
     return image
 
 
-def _kind(places: Sequence[tuple[DicomHeader, DicomSlice]]) -> np.dtype[Any]:
+def _kind(slices: Sequence[tuple[DicomHeader, DicomSlice]]) -> np.dtype[Any]:
     """Return the smallest type that holds every value that these slices can have.
 
     Raises:
-        UnusableCase: ``not_hu``, for a scale that makes no values.
+        UnusableCase: ``not_hu``, for a slope of 0.
     """
     low = high = 0.0
     whole = True
     wide = False
-    different = {(h.bits, h.stored.str, s.slope, s.intercept): (h, s) for h, s in places}
+    different = {(h.bits, h.stored.str, s.slope, s.intercept): (h, s) for h, s in slices}
     for header, part in different.values():
         if part.slope == 0:
-            raise UnusableCase("not_hu", "the DICOM slices have a RescaleSlope of 0")
+            raise UnusableCase(
+                "not_hu", "the DICOM slices have a RescaleSlope of 0; export them again"
+            )
         signed = header.stored.kind == "i"
         ends = np.array([-(2.0 ** (header.bits - 1)), 2.0 ** (header.bits - 1) - 1])
         ends = ends if signed else np.array([0.0, 2.0**header.bits - 1])

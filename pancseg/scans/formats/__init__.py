@@ -1,1 +1,1 @@
-"""Volume formats of a single file."""
+"""Readers of the single-file formats: NIfTI, NRRD and MetaImage."""

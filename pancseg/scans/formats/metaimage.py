@@ -1,4 +1,4 @@
-"""Owns what a MetaImage header says about the voxels: raw or zlib, in the file or beside it."""
+"""Read MetaImage headers: where the voxels are, raw or zlib, in the file or in one beside it."""
 
 from __future__ import annotations
 
@@ -31,18 +31,22 @@ def read_layout(path: Path) -> Layout:
     fields = _fields(lines)
     sizes = number_list(fields.get("DimSize", ""), "DimSize")
     if fields.get("ObjectType", "Image") != "Image" or fields.get("NDims") != str(len(sizes)):
-        raise _damaged("it is no image, or its NDims is not that of its DimSize")
-    numbers = number(fields.get("ElementNumberOfChannels", "1"), "channels")
+        raise _damaged("it is not an image, or its NDims does not match its DimSize")
+    channels = number(fields.get("ElementNumberOfChannels", "1"), "channels")
     kind = fields.get("ElementType", "")
-    if numbers != 1 or kind.endswith("_ARRAY"):
-        raise UnusableCase("not_scalar", f"the image has {numbers} numbers per voxel, not 1")
-    if kind not in _KINDS:
-        raise UnusableCase("unreadable", f"MetaImage type {kind[:24]!r} is not read")
-    if not _yes(fields, "BinaryData", "True"):
-        raise UnusableCase("unreadable", "MetaImage data as text are not read; save them as binary")
-    if not fields.keys() & {"ElementSpacing", "ElementSize"}:  # ITK takes 1 mm then
+    if channels != 1 or kind.endswith("_ARRAY"):
         raise UnusableCase(
-            "geometry", "the MetaImage header does not say how large a voxel is; export it again"
+            "not_scalar", f"the image has {channels} values per voxel, not 1; export the CT"
+        )
+    if kind not in _KINDS:
+        raise UnusableCase("unreadable", f"MetaImage type {kind[:24]!r} is not supported")
+    if not _yes(fields, "BinaryData", "True"):
+        raise UnusableCase(
+            "unreadable", "MetaImage data as text are not supported; save them as binary"
+        )
+    if not fields.keys() & {"ElementSpacing", "ElementSize"}:  # ITK would assume 1 mm
+        raise UnusableCase(
+            "geometry", "the MetaImage header gives no voxel size; export the scan again"
         )
     big = _yes(fields, "BinaryDataByteOrderMSB") or _yes(fields, "ElementByteOrderMSB")
     name = fields.get("ElementDataFile", "")
@@ -55,7 +59,9 @@ def read_layout(path: Path) -> Layout:
         packed=_yes(fields, "CompressedData"),
     )
     if number(fields.get("HeaderSize", "0"), "HeaderSize") != 0:
-        raise UnusableCase("unreadable", "MetaImage data after a HeaderSize are not read")
+        raise UnusableCase(
+            "unreadable", "a MetaImage HeaderSize other than 0 is not supported; save it without"
+        )
     return checked(layout)
 
 
@@ -66,7 +72,7 @@ def _fields(lines: list[str]) -> dict[str, str]:
             continue
         name, sign, text = line.partition("=")
         if not sign or name.strip() in fields:
-            raise _damaged("its header has a line without meaning, or one twice")
+            raise _damaged("its header has a meaningless or repeated line")
         fields[name.strip()] = text.strip()
     return fields
 
@@ -79,4 +85,4 @@ def _yes(fields: dict[str, str], name: str, otherwise: str = "False") -> bool:
 
 
 def _damaged(why: str) -> UnusableCase:
-    return UnusableCase("unreadable", f"the file cannot be read as Meta: {why} (damaged?)")
+    return UnusableCase("unreadable", f"the file cannot be read as MetaImage: {why} (damaged?)")

@@ -1,8 +1,8 @@
-"""Owns what a NIfTI header says: where the voxels lie, and the geometries that it holds.
+"""Read NIfTI headers: where the voxels are, and the geometries that the header declares.
 
-ITK's reader fills what a truncated file lacks with zeros, replaces NaN and infinity by 0 (which is
-the HU of water) and prefers one of two contradicting geometries without a word. So headers are
-read here; ITK is asked only which geometry it makes of them (it knows NIfTI-1 alone).
+ITK's reader fills a truncated file up with zeros, replaces NaN and infinity by 0 (the HU of
+water) and silently prefers one of two contradicting geometries. So headers are read here, and ITK
+is asked only for the geometry that it finds in them (it knows NIfTI-1 alone).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _KINDS = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4",
     1024: "i8", 1280: "u8",
 }  # fmt: skip
-_SEVERAL_NUMBERS = {32: "complex", 128: "RGB", 1792: "complex", 2048: "complex", 2304: "RGBA"}
+_SEVERAL_VALUES = {32: "complex", 128: "RGB", 1792: "complex", 2048: "complex", 2304: "RGBA"}
 _LONGEST_OFFSET = 1 << 26
-"""Bytes of header and extensions before the voxels that are still believed."""
+"""Largest plausible number of bytes of header and extensions before the voxels."""
 _MM = {1: 1000.0, 3: 0.001}
-"""Length of a NIfTI unit in mm: metre and micrometre; everything else is mm."""
+"""Length in mm of NIfTI's units metre and micrometre; everything else is taken for mm."""
 
 
 class _NiftiHeader(NamedTuple):
@@ -51,7 +51,7 @@ def read_layout(path: Path) -> Layout:
 
     Raises:
         UnusableCase: ``unreadable``, ``not_3d``, ``not_scalar``, ``one_slice``, ``geometry``, or
-            ``not_hu`` for a scale that is no number.
+            ``not_hu`` for a scale that is not finite.
         OSError: the file cannot be reached.
     """
     with path.open("rb") as file:
@@ -60,10 +60,12 @@ def read_layout(path: Path) -> Layout:
         header = _header(_beginning(file, packed))
     count = header.dims[0]
     if not 1 <= count <= 7:
-        raise UnusableCase("unreadable", f"the NIfTI header names {count} axes")
+        raise UnusableCase("unreadable", f"the NIfTI header declares {count} axes, expected 1–7")
     sizes = header.dims[1 : count + 1]
     if count == 5 and sizes[3] == 1 and sizes[4] > 1:
-        raise UnusableCase("not_scalar", f"the image has {sizes[4]} numbers per voxel, not 1")
+        raise UnusableCase(
+            "not_scalar", f"the image has {sizes[4]} values per voxel, not 1; export the CT"
+        )
     stored = _stored(header)
     size = volume_size(sizes)
     offset = _offset(header)
@@ -74,7 +76,7 @@ def read_layout(path: Path) -> Layout:
 
 
 def _beginning(file: BinaryIO, packed: bool) -> bytes:
-    """Return the first 540 bytes, unpacked, or fewer."""
+    """Return the first 540 unpacked bytes, or fewer if there are no more."""
     if not packed:
         return file.read(540)
     target = bytearray(540)
@@ -83,12 +85,14 @@ def _beginning(file: BinaryIO, packed: bool) -> bytes:
         while done < len(target) and (count := stream.readinto(memoryview(target)[done:])):
             done += count
     except zlib.error as error:
-        raise UnusableCase("unreadable", "the file's packed data are damaged") from error
+        raise UnusableCase(
+            "unreadable", "the file's packed data are damaged; copy or export it again"
+        ) from error
     return bytes(target[:done])
 
 
 def _header(data: bytes) -> _NiftiHeader:
-    """Unpack what is needed of the header."""
+    """Return the header fields that are needed."""
     for order in "<>":
         try:
             if data[344:348] == b"n+1\0" and struct.unpack_from(f"{order}i", data)[0] == 348:
@@ -97,7 +101,10 @@ def _header(data: bytes) -> _NiftiHeader:
                 return _nifti_2(order, data)
         except struct.error:
             break
-    raise UnusableCase("unreadable", "the file is not a whole NIfTI file (damaged or truncated)")
+    raise UnusableCase(
+        "unreadable",
+        "the file is not a complete NIfTI file (damaged or truncated?); copy or export it again",
+    )
 
 
 def _nifti_1(order: str, data: bytes) -> _NiftiHeader:
@@ -125,31 +132,35 @@ def _nifti_2(order: str, data: bytes) -> _NiftiHeader:
 
 
 def _stored(header: _NiftiHeader) -> np.dtype[Any]:
-    if what := _SEVERAL_NUMBERS.get(header.code):
-        raise UnusableCase("not_scalar", f"the image has {what} voxels, not 1 number each")
+    if what := _SEVERAL_VALUES.get(header.code):
+        raise UnusableCase(
+            "not_scalar", f"the image has {what} voxels, not one value each; export the CT"
+        )
     if (kind := _KINDS.get(header.code)) is None:
-        raise UnusableCase("unreadable", f"NIfTI voxels of data type {header.code} are not read")
+        raise UnusableCase("unreadable", f"NIfTI data type {header.code} is not supported")
     stored = np.dtype(header.order + kind)
     if stored.itemsize * 8 != header.bits:
         raise UnusableCase(
             "unreadable",
             f"the NIfTI header contradicts itself: data type {header.code} "
-            f"({stored.itemsize * 8} bits) with {header.bits} bits per voxel",
+            f"({stored.itemsize * 8} bits) with {header.bits} bits per voxel; export it again",
         )
     return stored
 
 
 def _offset(header: _NiftiHeader) -> int:
-    """Return where the voxels begin, after header and extensions."""
+    """Return the position of the first voxel in bytes, after header and extensions."""
     least = header.length
     offset = header.offset
     if not math.isfinite(offset) or offset != int(offset):
-        raise UnusableCase("unreadable", f"the NIfTI header's vox_offset is {offset:.6g}")
+        raise UnusableCase(
+            "unreadable", f"the NIfTI header's vox_offset is {offset:.6g}, not a whole number"
+        )
     if not least <= offset <= _LONGEST_OFFSET:
         raise UnusableCase(
             "unreadable",
-            f"the NIfTI header says that voxels begin at byte {int(offset)} (vox_offset); "
-            f"{least} to {_LONGEST_OFFSET} is possible",
+            f"the NIfTI header's voxels begin at byte {int(offset)} (vox_offset), "
+            f"expected {least}–{_LONGEST_OFFSET}; export the scan again",
         )
     return int(offset)
 
@@ -161,7 +172,8 @@ def _scale(header: _NiftiHeader) -> tuple[float, float]:
     if not (math.isfinite(header.slope) and math.isfinite(header.intercept)):
         raise UnusableCase(
             "not_hu",
-            f"the NIfTI header scales voxels by {header.slope:.6g} and {header.intercept:.6g}",
+            f"the NIfTI header scales voxels by a slope of {header.slope:.6g} and an intercept of "
+            f"{header.intercept:.6g}; export the scan again",
         )
     return header.slope, header.intercept
 
@@ -170,13 +182,14 @@ def _grids(header: _NiftiHeader) -> tuple[NDArray[np.float64], ...]:
     """Return the geometries that the header declares, qform and sform, in LPS and mm.
 
     Raises:
-        UnusableCase: ``geometry``, for voxel sides or matrices that cannot be.
+        UnusableCase: ``geometry``, for impossible voxel sizes or matrices.
     """
     sides = header.pixdim[1:4]
     if not all(math.isfinite(side) and side > 0 for side in sides):
         raise UnusableCase(
             "geometry",
-            f"the NIfTI header names a voxel size of {'×'.join(f'{s:.6g}' for s in sides)}",
+            f"the NIfTI header gives a voxel size of {'×'.join(f'{s:.6g}' for s in sides)}, "
+            "expected three positive values; export the scan again",
         )
     qform, sform = header.forms
     grids = []
@@ -186,7 +199,10 @@ def _grids(header: _NiftiHeader) -> tuple[NDArray[np.float64], ...]:
         grids.append(np.reshape(np.array(header.srow, np.float64), (3, 4)))
     for grid in grids:
         if not np.isfinite(grid).all() or abs(np.linalg.det(grid[:, :3])) < 1e-12:
-            raise UnusableCase("geometry", "the NIfTI header's orientation has no inverse")
+            raise UnusableCase(
+                "geometry",
+                "the NIfTI header's orientation matrix cannot be inverted; export the scan again",
+            )
     mm = _MM.get(header.units & 7, 1.0)
     return tuple(np.diag([-mm, -mm, mm]) @ grid for grid in grids)
 
@@ -195,7 +211,7 @@ def _of_quaternion(header: _NiftiHeader) -> NDArray[np.float64]:
     """Return the qform as the NIfTI standard defines it (method 2)."""
     b, c, d, *shift = (float(value) for value in header.quatern)
     rest = 1.0 - (b * b + c * c + d * d)
-    if rest < 1e-7:  # a turn by 180 degrees, rounded
+    if rest < 1e-7:  # a rotation by 180 degrees, up to rounding
         length = math.sqrt(b * b + c * c + d * d) if math.isfinite(rest) else math.nan
         a, b, c, d = 0.0, b / length, c / length, d / length
     else:

@@ -1,4 +1,4 @@
-"""Owns what an NRRD header says about the voxels: raw or gzip, in the file or beside it."""
+"""Read NRRD headers: where the voxels are, raw or gzip, in the file or in one beside it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_layout(path: Path) -> Layout:
     """
     with path.open("rb") as file:
         if not file.read(8).startswith(b"NRRD000"):
-            raise _damaged("it does not begin as one")
+            raise _damaged("it does not begin with NRRD000")
         file.seek(0)
         lines = read_lines(file, b"")
         start = file.tell()
@@ -48,24 +48,28 @@ def read_layout(path: Path) -> Layout:
     encoding = fields.get("encoding", "").lower()
     if encoding not in _ENCODINGS:
         raise UnusableCase(
-            "unreadable", f"NRRD encodings other than raw and gzip are not read ({encoding[:12]!r})"
+            "unreadable", f"NRRD encoding {encoding[:12]!r} is not supported; save as raw or gzip"
         )
     sizes = number_list(fields.get("sizes", ""), "sizes")
     if fields.get("dimension") != str(len(sizes)):
-        raise _damaged("its dimension is not that of its sizes")
+        raise _damaged("its dimension does not match its sizes")
     kinds = fields.get("kinds", "").lower().split()
     if any(kind not in _ALONG_AN_AXIS for kind in kinds):
-        raise UnusableCase("not_scalar", f"the image has {len(sizes)} axes, one of several numbers")
-    size = volume_size(sizes)
-    if not _tells_voxel_size(fields):
         raise UnusableCase(
-            "geometry", "the NRRD header does not say how large a voxel is; export it again"
+            "not_scalar",
+            f"one of the image's {len(sizes)} axes holds several values per voxel; export the CT",
         )
+    size = volume_size(sizes)
+    if not _has_voxel_size(fields):
+        raise UnusableCase("geometry", "the NRRD header gives no voxel size; export the scan again")
     name = fields.get("data file", "")
     packed = _ENCODINGS[encoding]
     skip = number(fields.get("byte skip", "0"), "byte skip")
     if number(fields.get("line skip", "0"), "line skip") or (packed and skip):
-        raise UnusableCase("unreadable", "NRRD data after lines or bytes to skip are not read")
+        raise UnusableCase(
+            "unreadable",
+            "NRRD line skips, and byte skips of packed data, are not supported; save it without",
+        )
     layout = Layout(
         part_beside(path, name) if name else path,
         size,
@@ -76,8 +80,8 @@ def read_layout(path: Path) -> Layout:
     return checked(_skipping(layout, skip))
 
 
-def _tells_voxel_size(fields: dict[str, str]) -> bool:
-    """Whether three axes have a spacing; ITK takes 1 mm where there is none."""
+def _has_voxel_size(fields: dict[str, str]) -> bool:
+    """Return whether three axes have a spacing; where there is none, ITK would assume 1 mm."""
     directions = re.findall(r"\([^()]*\)", fields.get("space directions", ""))
     spacings = directions or fields.get("spacings", "").split()
     return sum("nan" not in each.lower() for each in spacings) >= _AXES
@@ -87,12 +91,12 @@ def _skipping(layout: Layout, skip: int) -> Layout:
     if skip == -1:
         skip = layout.file.stat().st_size - layout.stored_bytes - layout.start
     if skip < 0:
-        raise _damaged("its data begin before the file does")
+        raise _damaged("its byte skip leads before the start of the file")
     return layout._replace(start=layout.start + skip)
 
 
 def _fields(lines: list[str]) -> dict[str, str]:
-    """Return field → text, names in lower case; keys of one's own (``:=``) do not count."""
+    """Return the text of each field, names in lower case, without user-defined keys (``:=``)."""
     fields: dict[str, str] = {}
     for line in lines:
         if line.startswith("#") or ":=" in line:
@@ -100,7 +104,7 @@ def _fields(lines: list[str]) -> dict[str, str]:
         name, colon, text = line.partition(":")
         name = _OTHER_NAMES.get(name.strip().lower(), name.strip().lower())
         if not colon or name in fields:
-            raise _damaged("its header has a line without meaning, or one twice")
+            raise _damaged("its header has a meaningless or repeated line")
         fields[name] = text.strip()
     return fields
 
@@ -108,12 +112,13 @@ def _fields(lines: list[str]) -> dict[str, str]:
 def _stored(fields: dict[str, str]) -> np.dtype[np.generic]:
     kind = _KIND_OF.get(fields.get("type", "").lower())
     if kind is None:
-        raise UnusableCase("unreadable", f"NRRD type {fields.get('type', '')[:24]!r} is not read")
+        given = fields.get("type", "")[:24]
+        raise UnusableCase("unreadable", f"NRRD type {given!r} is not supported")
     order = {"little": "<", "big": ">"}.get(fields.get("endian", "").lower())
     if order is None and kind not in ("i1", "u1"):
-        raise _damaged("its header names no byte order")
+        raise _damaged("its header gives no byte order")
     return np.dtype((order or "") + kind)
 
 
 def _damaged(why: str) -> UnusableCase:
-    return UnusableCase("unreadable", f"the file cannot be read as Nrrd: {why} (damaged?)")
+    return UnusableCase("unreadable", f"the file cannot be read as NRRD: {why} (damaged?)")
