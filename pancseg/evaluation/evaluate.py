@@ -69,7 +69,7 @@ def evaluate(
     if label is not None and measured and not any(m.reference_volume_ml for m in measured):
         raise ValueError(
             f"none of the reference masks has label {label}, so there is nothing to compare; "
-            "name another --label"
+            "name another `label`"
         )
     found = _tabulate(scores, models)
     write_whole({out / name: content for name, content in _files(found, label).items()})

@@ -17,12 +17,10 @@ from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report import report
 from pancseg.modelling.report.figures import PERFORMANCE, feature_table, pictures
-from pancseg.modelling.saved_model import SavedModel, model_bytes
+from pancseg.modelling.saved_model import MODEL_FILE, SavedModel, model_bytes
 from pancseg.modelling.study import CHANCE, Endpoint, batch_codes
 from pancseg.modelling.survival import time_grid
 from pancseg.system.whole_files import write_whole
-
-MODEL_FILE = "model.skops"
 
 
 def write_analysis(

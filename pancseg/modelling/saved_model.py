@@ -11,6 +11,7 @@ import json
 import re
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import skops.io.exceptions
 from pancseg.modelling.validation.nested_cv import FittedModel
 
 FORMAT = 2
+MODEL_FILE = "model.skops"
 TRUSTED = [
     "pancseg.modelling.estimators.combat.ComBat",
     "pancseg.modelling.estimators.cox.CoxElasticNet",
@@ -79,22 +81,38 @@ def model_bytes(saved: SavedModel) -> bytes:
     return _reproducible(skops.io.dumps(content))
 
 
-def read_model(content: bytes, trust_trees: bool = False) -> SavedModel:
+def load_model(folder: Path, *, trust_model: bool = False) -> SavedModel:
+    """Return the model of an analysis.
+
+    Args:
+        folder: that ``pancseg model`` wrote.
+        trust_model: whoever made it is trusted with forests too.
+
+    Raises:
+        ValueError: there is none, or as :func:`read_model`.
+        OSError: it cannot be read.
+    """
+    if not (folder / MODEL_FILE).is_file():
+        raise ValueError(f"DIR holds no {MODEL_FILE}; name the folder that `pancseg model` wrote")
+    return read_model((folder / MODEL_FILE).read_bytes(), trust_model)
+
+
+def read_model(content: bytes, trust_model: bool = False) -> SavedModel:
     """Return a model from a file's content.
 
     Args:
         content: the file's.
-        trust_trees: whoever made it is trusted with forests too.
+        trust_model: whoever made it is trusted with forests too.
 
     Raises:
         ValueError: no such file, a type that is not trusted, another format.
     """
     try:
         asked = set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED)
-        if asked & set(TREES) and not trust_trees:
+        if asked & set(TREES) and not trust_model:
             raise ValueError(
                 "the model holds trees, which can crash scikit-learn when forged; if you trust "
-                "whoever made it, say --trust-model"
+                "whoever made it, set `trust_model`"
             )
         unknown = asked - set(TREES)
         if unknown:

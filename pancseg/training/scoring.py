@@ -1,4 +1,4 @@
-"""``python -m pancseg.training.scoring WEIGHTS --slices SET --data DIR``: Dice on stored slices.
+"""The Dice of any weights on stored slices, per validation patient.
 
 The val patients' slices at their own resolution, probabilities resampled back and thresholded as
 the segmenter does, without its 3-D cleaning. Pictures of a part of a slice (boxes) are scored
@@ -8,15 +8,15 @@ inside it, apart from whole slices: a box around the organ leaves less to be mis
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import typer
 
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import load_checkpoint
-from pancseg.training.data.slice_set import SliceSet, load_slice_set
+from pancseg.training.data.slice_set import SliceSet
 from pancseg.training.data.slices import native_slices
 from pancseg.training.predictions import found_in
 
@@ -73,23 +73,13 @@ def validate(
     }
 
 
-def main(
-    weights: Annotated[str, typer.Argument(help="A shipped checkpoint's name or a file.")],
-    slices: Annotated[str, typer.Option(help="A shipped slice set's name or a YAML file.")],
-    data: Annotated[Path, typer.Option(help="Folder that its sources are relative to.")],
-) -> None:
-    """Print the validation Dice per patient as a Markdown table."""
-    try:
-        slice_set = load_slice_set(slices)
-        scores = validate(weights, slice_set, data)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"pancseg: {error}") from error
+def markdown(scores: Mapping[tuple[str, str], PatientDice], slice_set: SliceSet) -> str:
+    """Return :func:`validate` as a Markdown table, and below it the mean of each cohort."""
     columns = ("what", "patient", "slices with pancreas", "Dice", "slices without")
-    print("|", " | ".join((*columns, "with a false alarm", "false pixels")), "|")
-    print("|---|---|" + "--:|" * 5)
+    lines = [_row(*columns, "with a false alarm", "false pixels"), "|---|---|" + "--:|" * 5]
     for (what, patient), s in scores.items():
         empty = (s.empty, s.false_alarms, s.false_pixels)
-        print("|", " | ".join(map(str, (what, patient, s.slices, f"{s.dice:.3f}", *empty))), "|")
+        lines.append(_row(what, patient, s.slices, f"{s.dice:.3f}", *empty))
     for what in ("whole", "box"):
         for cohort in sorted({source.cohort for source in slice_set.sources}):
             dice = [
@@ -100,8 +90,9 @@ def main(
             if dice:
                 spread = np.std(dice, ddof=1) if len(dice) > 1 else 0.0
                 title = f"{what}, {cohort}" if cohort else what
-                print(f"\n{title}: mean Dice {np.mean(dice):.3f} ± {spread:.3f}, N={len(dice)}")
+                lines.append(f"\n{title}: mean Dice {np.mean(dice):.3f} ± {spread:.3f}, N={len(dice)}")
+    return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    typer.run(main)
+def _row(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
