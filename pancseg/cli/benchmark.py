@@ -53,14 +53,21 @@ _PAGE = "how-it-works.md#speed"
     epilog=example("pancseg benchmark inference --network monet --repeats 3 --out table1", _PAGE)
 )
 def inference(
-    out: _Out = None,
-    repeats: _Repeats = 5,
     slices: Annotated[
         int,
         typer.Option(
             min=1, help="Slices of 256×256 pixels in each measurement.", rich_help_panel=INPUT
         ),
     ] = 150,
+    scan: Annotated[
+        list[Path],
+        typer.Option(
+            help="With bf16: count changed voxels of monet_open's masks on these scans, not of "
+            "monet_phantom's on the demo's.",
+            show_default=False,
+            rich_help_panel=INPUT,
+        ),
+    ] = [],  # noqa: B006
     network: Annotated[
         list[str],
         typer.Option(
@@ -77,15 +84,8 @@ def inference(
     precision: Annotated[
         list[str], typer.Option(help="Once for each: fp32, bf16.", rich_help_panel=NETWORK)
     ] = ["fp32"],  # noqa: B006
-    scan: Annotated[
-        list[Path],
-        typer.Option(
-            help="With bf16: count changed voxels of monet_open's masks on these scans, not of "
-            "monet_phantom's on the demo's.",
-            show_default=False,
-            rich_help_panel=INPUT,
-        ),
-    ] = [],  # noqa: B006
+    out: _Out = None,
+    repeats: _Repeats = 5,
     threads: Threads = None,
     verbose: Verbose = False,
 ) -> None:
@@ -122,10 +122,10 @@ def inference(
 
 @app.command(epilog=example("pancseg benchmark patient --engine openvino", _PAGE))
 def patient(
-    out: _Out = None,
-    repeats: _Repeats = 3,
     engine: Engine = "auto",
     precision: Precision = "fp32",
+    out: _Out = None,
+    repeats: _Repeats = 3,
     threads: Threads = None,
     verbose: Verbose = False,
 ) -> None:

@@ -18,7 +18,7 @@ def flat(command: Callable[..., None]) -> Callable[..., None]:
         command: whose parameters are options, arguments, or dataclasses of options.
     """
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
 
     def flattened(**given: Any) -> None:
         for name, group in groups.items():

@@ -5,14 +5,26 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pancseg.cli.console import progress_lines, say
 from pancseg.cli.errors import need, usage_errors
-from pancseg.cli.options import Out, Quiet, Verbose
+from pancseg.cli.flat import flat
+from pancseg.cli.options import (
+    FEATURES,
+    INPUT,
+    MODEL,
+    OUTPUT,
+    REGIONS,
+    RUNNING,
+    Out,
+    Printing,
+    example,
+)
 
 if TYPE_CHECKING:
     from pancseg.modelling.inputs.features_table import TableOptions
@@ -24,6 +36,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 _PACKAGES = ("dcurves", "jinja2", "lifelines", "matplotlib", "skops")
+_PAGE = "how-it-works.md#from-table-to-model"
 
 
 def _can_sing(runs: int) -> int:
@@ -39,82 +52,172 @@ FeatureTable = Annotated[
     ),
 ]
 ClinicalFile = Annotated[
-    Path, typer.Option("--outcome", metavar="CLINICAL", help="CSV with the outcome, by id.")
-]
-Id = Annotated[str | None, typer.Option("--id", help="Id column of FEATURES.")]
-OutcomeId = Annotated[str | None, typer.Option(help="Id column of CLINICAL.")]
-Clinical = Annotated[
-    list[str] | None,
-    typer.Option(metavar="COLUMN", help="A clinical variable; once for each."),
-]
-Batch = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Scanner or site, for ComBat in the folds.")
-]
-Volume = Annotated[str | None, typer.Option(metavar="COLUMN", help="The volume's column.")]
-Group = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Rows with equal values stay in one fold.")
-]
-Region = Annotated[str | None, typer.Option("--roi", help="The region, where there are several.")]
-Drop = Annotated[
-    list[str] | None, typer.Option(metavar="COLUMN", help="A column that is no feature.")
-]
-ExcludeWarn = Annotated[
-    bool, typer.Option("--exclude-warn", help="Leave out rows with qc_status warn too.")
-]
-Stability = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="CSV with feature and icc: of alike features, keep stable."),
-]
-Algorithm = Annotated[
-    str, typer.Option("--model", help="The algorithm that is declared beforehand and saved.")
-]
-Repeats = Annotated[
-    int, typer.Option(min=1, max=100, help="Repeats of the nested cross-validation.")
-]
-Outer = Annotated[int, typer.Option("--folds", min=3, max=20, help="Outer folds.")]
-Inner = Annotated[int, typer.Option("--inner-folds", min=2, max=20, help="Inner folds.")]
-CanaryRuns = Annotated[
-    int,
+    Path,
     typer.Option(
-        "--canary",
-        min=0,
-        max=1000,
-        callback=_can_sing,
-        help="Runs on permuted outcomes and on noise, 3 or more; 0: none.",
+        "--outcome",
+        metavar="CLINICAL",
+        help="CSV with the outcome, by id.",
+        rich_help_panel=INPUT,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of folds, models, bootstrap and canary.")]
-Cores = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: cores.")]
+Id = Annotated[
+    str | None,
+    typer.Option(
+        "--id",
+        help="Id column of FEATURES; default: patient_id, else the first.",
+        rich_help_panel=INPUT,
+    ),
+]
+Cores = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Processes; default: as many as cores.",
+        show_default=False,
+        rich_help_panel=RUNNING,
+    ),
+]
+OutcomeId = Annotated[
+    str | None,
+    typer.Option(
+        help="Id column of CLINICAL; default: the same name, else the first.", rich_help_panel=INPUT
+    ),
+]
 
 
-@app.command()
+@dataclass(frozen=True)
+class Columns:
+    """How the tables are read, and which columns are what."""
+
+    id_column: Id = None
+    outcome_id: OutcomeId = None
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Rows with equal values stay in one fold.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None
+    roi: Annotated[
+        str | None,
+        typer.Option("--roi", help="The region, where there are several.", rich_help_panel=REGIONS),
+    ] = None
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Scanner or site, for ComBat in the folds.",
+            rich_help_panel=FEATURES,
+        ),
+    ] = None
+    volume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The volume; default: the first column with a known name.",
+            rich_help_panel=FEATURES,
+        ),
+    ] = None
+    clinical: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A clinical variable; once for each.",
+            rich_help_panel=FEATURES,
+        ),
+    ] = None
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A column that is no feature; once for each.",
+            rich_help_panel=FEATURES,
+        ),
+    ] = None
+    exclude_warn: Annotated[
+        bool,
+        typer.Option(
+            "--exclude-warn",
+            help="Leave out rows with qc_status warn too.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What is fitted, and how it is judged."""
+
+    stability: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV with feature and icc: of correlated features the most stable one stays.",
+            rich_help_panel=FEATURES,
+        ),
+    ] = None
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            help="The algorithm that is declared beforehand and saved.",
+            rich_help_panel=MODEL,
+        ),
+    ] = "elastic-net"
+    repeats: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=100,
+            help="Repeats of the nested cross-validation.",
+            rich_help_panel=MODEL,
+        ),
+    ] = 5
+    folds: Annotated[
+        int, typer.Option(min=3, max=20, help="Outer folds.", rich_help_panel=MODEL)
+    ] = 5
+    inner_folds: Annotated[
+        int, typer.Option(min=2, max=20, help="Inner folds.", rich_help_panel=MODEL)
+    ] = 5
+    canary: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=1000,
+            callback=_can_sing,
+            help="Runs on permuted outcomes and on noise, 3 or more; 0: none.",
+            rich_help_panel=MODEL,
+        ),
+    ] = 8
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Random seed of folds, models, bootstrap and canary.", rich_help_panel=MODEL
+        ),
+    ] = 0
+
+
 def subtype(
+    *,
     features: FeatureTable,
     outcome: ClinicalFile,
-    label: Annotated[str, typer.Option(metavar="COLUMN", help="The class in CLINICAL.")],
-    out: Out,
+    label: Annotated[
+        str,
+        typer.Option(metavar="COLUMN", help="The class in CLINICAL.", rich_help_panel=INPUT),
+    ],
     positive: Annotated[
-        str | None, typer.Option(metavar="VALUE", help="The class to tell from the rest.")
+        str | None,
+        typer.Option(
+            metavar="VALUE", help="The class to tell from the rest.", rich_help_panel=INPUT
+        ),
     ] = None,
-    id_column: Id = None,
-    outcome_id: OutcomeId = None,
-    clinical: Clinical = None,
-    batch: Batch = None,
-    volume: Volume = None,
-    group: Group = None,
-    roi: Region = None,
-    drop: Drop = None,
-    exclude_warn: ExcludeWarn = False,
-    stability: Stability = None,
-    model: Algorithm = "elastic-net",
-    repeats: Repeats = 5,
-    folds: Outer = 5,
-    inner_folds: Inner = 5,
-    canary: CanaryRuns = 8,
-    seed: Seed = 0,
+    columns: Columns,
+    fitting: Fitting,
+    out: Out,
     workers: Cores = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    printing: Printing,
 ) -> None:
     """Predict a class from features: what does radiomics add?
 
@@ -122,62 +225,49 @@ def subtype(
     settings and a pre-filled CLEAR checklist. Exit code 1 when the leakage
     canary finds something where nothing is.
     """
-    with usage_errors(verbose):
+    with usage_errors(printing.verbose):
         need("model", _PACKAGES, "model")
-        from pancseg.modelling.study import ModelSettings, subtype_outcome
+        from pancseg.modelling.study import subtype_outcome
 
-        options = _options(
-            id_column, outcome_id, clinical, batch, volume, (group, roi, drop, exclude_warn)
-        )
-        settings = ModelSettings(
-            kind="subtype",
-            positive=positive,
-            stability_sha256=_sha256(stability),
-            model=model,
-            outer=folds,
-            inner=inner_folds,
-            repeats=repeats,
-            canary=canary,
-            seed=seed,
-        )
+        options = _options(columns)
+        settings = _settings(fitting, kind="subtype", positive=positive)
         joined, found = subtype_outcome(
             _joined(features, outcome, options, (label,)), label, positive
         )
-    _analyse(joined, found, settings, options, (out, stability, workers, quiet, verbose))
+    _analyse(joined, found, settings, options, fitting.stability, out, workers, printing)
 
 
-@app.command()
 def survival(
+    *,
     features: FeatureTable,
     outcome: ClinicalFile,
-    time: Annotated[str, typer.Option(metavar="COLUMN", help="Follow-up in CLINICAL.")],
-    event: Annotated[str, typer.Option(metavar="COLUMN", help="Event or censored, in CLINICAL.")],
-    out: Out,
+    time: Annotated[
+        str,
+        typer.Option(metavar="COLUMN", help="Follow-up in CLINICAL.", rich_help_panel=INPUT),
+    ],
+    event: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN", help="Event or censored, in CLINICAL.", rich_help_panel=INPUT
+        ),
+    ],
     event_is: Annotated[
-        str | None, typer.Option(metavar="VALUE", help="The value that means event.")
+        str | None,
+        typer.Option(metavar="VALUE", help="The value that means event.", rich_help_panel=INPUT),
     ] = None,
     trust_times: Annotated[
-        bool, typer.Option("--trust-times", help="Times of one unit, though they do not look it.")
+        bool,
+        typer.Option(
+            "--trust-times",
+            help="All times are in one unit, though they do not look it.",
+            rich_help_panel=INPUT,
+        ),
     ] = False,
-    id_column: Id = None,
-    outcome_id: OutcomeId = None,
-    clinical: Clinical = None,
-    batch: Batch = None,
-    volume: Volume = None,
-    group: Group = None,
-    roi: Region = None,
-    drop: Drop = None,
-    exclude_warn: ExcludeWarn = False,
-    stability: Stability = None,
-    model: Algorithm = "elastic-net",
-    repeats: Repeats = 5,
-    folds: Outer = 5,
-    inner_folds: Inner = 5,
-    canary: CanaryRuns = 8,
-    seed: Seed = 0,
+    columns: Columns,
+    fitting: Fitting,
+    out: Out,
     workers: Cores = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    printing: Printing,
 ) -> None:
     """Predict time to an event from features: what does radiomics add?
 
@@ -185,64 +275,90 @@ def survival(
     settings and a pre-filled CLEAR checklist. Exit code 1 when the leakage
     canary finds something where nothing is.
     """
-    with usage_errors(verbose):
+    with usage_errors(printing.verbose):
         need("model", _PACKAGES, "model")
-        from pancseg.modelling.study import ModelSettings, survival_outcome_of
+        from pancseg.modelling.study import survival_outcome_of
 
-        options = _options(
-            id_column, outcome_id, clinical, batch, volume, (group, roi, drop, exclude_warn)
-        )
-        settings = ModelSettings(
-            kind="survival",
-            event_is=event_is,
-            trust_times=trust_times,
-            stability_sha256=_sha256(stability),
-            model=model,
-            outer=folds,
-            inner=inner_folds,
-            repeats=repeats,
-            canary=canary,
-            seed=seed,
-        )
+        options = _options(columns)
+        settings = _settings(fitting, kind="survival", event_is=event_is, trust_times=trust_times)
         joined, found = survival_outcome_of(
             _joined(features, outcome, options, (time, event)), time, event, event_is, trust_times
         )
-    _analyse(joined, found, settings, options, (out, stability, workers, quiet, verbose))
+    _analyse(joined, found, settings, options, fitting.stability, out, workers, printing)
+
+
+_COMMANDS = (
+    (
+        subtype,
+        "pancseg model subtype features.csv --outcome clinical.csv --label grade --out model",
+    ),
+    (
+        survival,
+        "pancseg model survival features.csv --outcome clinical.csv --time months --event died "
+        "--out survival",
+    ),
+)
+for command, line in _COMMANDS:
+    app.command(epilog=example(line, _PAGE))(flat(command))
 
 
 def predict(
-    fitted: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `model` wrote.")],
+    *,
+    fitted: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder that `pancseg model` wrote.")
+    ],
     features: FeatureTable,
-    out: Annotated[Path, typer.Option("--out", "-o", help="CSV of predictions to write.")],
     outcome: Annotated[
         Path | None,
         typer.Option(
-            metavar="CLINICAL", help="Clinical variables; with outcomes: external validation."
+            metavar="CLINICAL",
+            help="Clinical variables; with outcomes: external validation.",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     id_column: Id = None,
     outcome_id: OutcomeId = None,
     group: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The patient, where one has several rows.")
-    ] = None,
-    roi: Annotated[
-        str | None, typer.Option("--roi", help="The region; default: the model's.")
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The patient, where one has several rows.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     positive: Annotated[
         str | None,
         typer.Option(
-            metavar="VALUE", help="The class to tell from all others; default: the model's."
+            metavar="VALUE",
+            help="The class to tell from all others; default: the model's.",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     event_is: Annotated[
         str | None,
-        typer.Option(metavar="VALUE", help="The value that means event; default: the model's."),
+        typer.Option(
+            metavar="VALUE",
+            help="The value that means event; default: the model's.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    roi: Annotated[
+        str | None,
+        typer.Option("--roi", help="The region; default: the model's.", rich_help_panel=REGIONS),
     ] = None,
     trust_model: Annotated[
-        bool, typer.Option("--trust-model", help="Load forests too; only from whom you trust.")
+        bool,
+        typer.Option(
+            "--trust-model",
+            help="Load forests too; only from somebody you trust.",
+            rich_help_panel=MODEL,
+        ),
     ] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="CSV of predictions to write.", rich_help_panel=OUTPUT),
+    ],
+    printing: Printing,
 ) -> None:
     """Apply a fitted model to new patients; with their outcomes, judge it.
 
@@ -250,83 +366,52 @@ def predict(
     how the model did goes to <OUT>_validation.csv. Exit code 1 when outcomes are
     known that cannot judge it, such as one class only.
     """
-    with usage_errors(verbose):
+
+    def tell(line: str) -> None:
+        if not printing.quiet:
+            say(line, sys.stdout)
+
+    with usage_errors(printing.verbose):
         need("model", _PACKAGES, "model")
-        import pandas as pd
-
-        from pancseg.modelling import predict as new
         from pancseg.modelling.inputs.features_table import TableOptions
-        from pancseg.modelling.outputs import MODEL_FILE, csv_bytes
-        from pancseg.modelling.report.report import with_interval
-        from pancseg.modelling.saved_model import read_model
-        from pancseg.system.whole_files import write_whole
+        from pancseg.modelling.predict_to_file import PredictionOptions, predict_to_file
+        from pancseg.modelling.saved_model import load_model
 
-        if not (fitted / MODEL_FILE).is_file():
-            raise ValueError(f"DIR holds no {MODEL_FILE}; name the folder that `model` wrote")
-        saved = read_model((fitted / MODEL_FILE).read_bytes(), trust_model)
-        options = TableOptions(id_column, outcome_id, group, roi)
-        beside = out.with_name(f"{out.stem}_validation.csv")
-        inputs = {path.resolve() for path in (features, outcome) if path}
-        if inputs & {out.resolve(), beside.resolve()}:
-            raise ValueError("--out: FEATURES or CLINICAL is read, and would be written over")
-        joined = new.read_new(saved, features, outcome, options)
-        table, notes = new.predictions(saved, joined)
-        more, told_more = new.without_clinical_row(saved, features, options, joined)
-        table = pd.concat([table, more] if len(more) else [table], ignore_index=True)
-        lines: list[str] = []
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole({out: csv_bytes(table)})
-        beside.unlink(missing_ok=True)  # how other predictions did
-        if not quiet:
-            count = int(table.drop(columns="id").notna().any(axis=1).sum())
-            end = f"{count} of {len(table)} rows predicted, OUT is written"
-            told = [*joined.notes, *notes, *told_more, end]
-            say("\n".join(told), sys.stdout)
-        known = new.known_outcome(saved, joined, positive, event_is)
-        if known is None and outcome is not None:
-            lines.append(f"CLINICAL knows no {saved.facts['outcome'][0]!r}: predicted, not judged")
-        if known is not None:
-            judged, y = known
-            for line in new.doubts(saved, y):
-                say(line, sys.stderr)
-            rows = table.set_index("id").loc[judged.features.index].reset_index()
-            lines.append(f"external validation, {judged.size()} with a known outcome:")
-            try:
-                found = new.external(saved, rows, y, judged.groups)
-            except ValueError as error:
-                say(f"pancseg: {error}", sys.stderr)
-                raise typer.Exit(1) from None
-            write_whole({beside: csv_bytes(new.validation_table(found, rows, y))})
-            for name, measured in found.items():
-                text = ", ".join(f"{key} {with_interval(value)}" for key, value in measured.items())
-                count = int(rows[new.column_of(name)].notna().sum())
-                fewer = f" ({count} rows)" if count < len(y) else ""
-                lines.append(f"  {name}{fewer}: {text}")
-    if lines and not quiet:
-        say("\n".join(lines), sys.stdout)
+        saved = load_model(fitted, trust_model=trust_model)
+        table = TableOptions(id_column, outcome_id, group, roi)
+        options = PredictionOptions(table, positive, event_is)
+        found = predict_to_file(saved, features, outcome, out, options, tell)
+    for line in found.doubts:
+        say(line, sys.stderr)
+    if found.not_judged:
+        say(f"pancseg: {found.not_judged}", sys.stderr)
+        raise typer.Exit(1)
+    for line in found.lines:
+        tell(line)
 
 
-def _options(
-    id_column: str | None,
-    outcome_id: str | None,
-    clinical: list[str] | None,
-    batch: str | None,
-    volume: str | None,
-    rest: tuple[str | None, str | None, list[str] | None, bool],
-) -> TableOptions:
+def _options(columns: Columns) -> TableOptions:
     from pancseg.modelling.inputs.features_table import TableOptions
 
-    group, roi, drop, exclude_warn = rest
-    return TableOptions(
-        id_column,
-        outcome_id,
-        group,
-        roi,
-        batch,
-        volume,
-        tuple(dict.fromkeys(clinical or ())),
-        tuple(drop or ()),
-        exclude_warn,
+    given = vars(columns) | {
+        "clinical": tuple(dict.fromkeys(columns.clinical or ())),
+        "drop": tuple(columns.drop or ()),
+    }
+    return TableOptions(**given)
+
+
+def _settings(fitting: Fitting, **endpoint: Any) -> ModelSettings:
+    from pancseg.modelling.study import ModelSettings
+
+    return ModelSettings(
+        **endpoint,
+        stability_sha256=_sha256(fitting.stability),
+        model=fitting.model,
+        outer=fitting.folds,
+        inner=fitting.inner_folds,
+        repeats=fitting.repeats,
+        canary=fitting.canary,
+        seed=fitting.seed,
     )
 
 
@@ -351,10 +436,13 @@ def _analyse(
     outcome: Endpoint,
     settings: ModelSettings,
     options: TableOptions,
-    rest: tuple[Path, Path | None, int | None, bool, bool],
+    stability: Path | None,
+    out: Path,
+    workers: int | None,
+    printing: Printing,
 ) -> None:
-    out, stability, workers, quiet, verbose = rest
-    with usage_errors(verbose):
+    quiet = printing.quiet
+    with usage_errors(printing.verbose):
         from pancseg.modelling import study as studies
         from pancseg.modelling.analysis import analyse, steps_of
         from pancseg.modelling.outputs import write_analysis

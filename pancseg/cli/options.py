@@ -57,7 +57,7 @@ Engine = Annotated[
 Precision = Annotated[
     str,
     typer.Option(
-        help="Of the network's arithmetic: fp32, or bf16 where the hardware has it.",
+        help="Precision of the network's arithmetic: fp32, or bf16 where the hardware has it.",
         rich_help_panel=NETWORK,
     ),
 ]
@@ -122,9 +122,7 @@ class Network:
 
     weights: Annotated[
         str,
-        typer.Option(
-            help="Network weights: a shipped name or a file.", rich_help_panel=NETWORK
-        ),
+        typer.Option(help="Network weights: a shipped name or a file.", rich_help_panel=NETWORK),
     ] = "monet_open"
     engine: Engine = "auto"
     precision: Precision = "fp32"
@@ -168,7 +166,7 @@ class Table:
     format: Annotated[
         str,
         typer.Option(
-            help="Of the table: csv, or parquet (needs pyarrow).", rich_help_panel=OUTPUT
+            help="Format of the table: csv, or parquet (needs pyarrow).", rich_help_panel=OUTPUT
         ),
     ] = "csv"
     excel: Annotated[

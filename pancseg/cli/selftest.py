@@ -11,7 +11,7 @@ import typer
 
 from pancseg.cli.console import say
 from pancseg.cli.errors import usage_errors
-from pancseg.cli.options import Verbose
+from pancseg.cli.options import INPUT, Verbose
 
 
 def selftest(
@@ -20,6 +20,7 @@ def selftest(
         typer.Option(
             help="Copy of IBSI's data sets (github.com/theibsi/data_sets): its CT phantom too.",
             show_default=False,
+            rich_help_panel=INPUT,
         ),
     ] = None,
     verbose: Verbose = False,

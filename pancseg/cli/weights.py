@@ -31,15 +31,11 @@ _Slices = Annotated[
 ]
 _Data = Annotated[
     Path,
-    typer.Option(
-        help="Folder of the stored slices.", show_default=False, rich_help_panel=INPUT
-    ),
+    typer.Option(help="Folder of the stored slices.", show_default=False, rich_help_panel=INPUT),
 ]
 
 
-@app.command(
-    epilog=example("pancseg weights score monet_open --slices open --data slices", _PAGE)
-)
+@app.command(epilog=example("pancseg weights score monet_open --slices open --data slices", _PAGE))
 def score(weights: _Weights, slices: _Slices, data: _Data, verbose: Verbose = False) -> None:
     """Print the Dice per validation patient as a Markdown table."""
     with usage_errors(verbose):
@@ -78,9 +74,18 @@ def masks(
     )
 )
 def places(
+    *,
     weights: _Weights,
     slices: _Slices,
     data: _Data,
+    widen: Annotated[
+        float | None,
+        typer.Option(
+            help="By which share of the body's box places are widened; default: as in training.",
+            show_default=False,
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -91,17 +96,11 @@ def places(
             rich_help_panel=OUTPUT,
         ),
     ],
-    widen: Annotated[
-        float,
-        typer.Option(
-            help="By which share of the body's box places are widened.", rich_help_panel=NETWORK
-        ),
-    ] = 0.04,
     verbose: Verbose = False,
 ) -> None:
     """Write a checkpoint again with the map of places where its training slices have a pancreas."""
     with usage_errors(verbose):
         need("weights places", _PACKAGES, "train")
-        from pancseg.training.location_prior import with_places
+        from pancseg.training.location_prior import WIDENED, with_places
 
-        with_places(weights, slices, data, widen).save(out)
+        with_places(weights, slices, data, WIDENED if widen is None else widen).save(out)

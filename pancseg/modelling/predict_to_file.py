@@ -28,6 +28,8 @@ from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.whole_files import write_whole
 
+_AS_THE_MODEL = TableOptions()
+
 
 @dataclass(frozen=True)
 class PredictionOptions:
@@ -39,9 +41,12 @@ class PredictionOptions:
         event_is: the value that means event; None: the model's.
     """
 
-    table: TableOptions = TableOptions()
+    table: TableOptions = _AS_THE_MODEL
     positive: str | None = None
     event_is: str | None = None
+
+
+DEFAULT = PredictionOptions()
 
 
 class PredictionResult(NamedTuple):
@@ -68,7 +73,7 @@ def predict_to_file(
     features: Path,
     clinical: Path | None,
     out: Path,
-    options: PredictionOptions = PredictionOptions(),  # noqa: B008  frozen
+    options: PredictionOptions = PredictionOptions(),
     tell: Callable[[str], None] = lambda line: None,
 ) -> PredictionResult:
     """Apply a model to new patients; with their outcomes, judge it.

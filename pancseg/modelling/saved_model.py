@@ -93,7 +93,9 @@ def load_model(folder: Path, *, trust_model: bool = False) -> SavedModel:
         OSError: it cannot be read.
     """
     if not (folder / MODEL_FILE).is_file():
-        raise ValueError(f"DIR holds no {MODEL_FILE}; name the folder that `pancseg model` wrote")
+        raise ValueError(
+            f"the folder holds no {MODEL_FILE}; name the one that `pancseg model` wrote"
+        )
     return read_model((folder / MODEL_FILE).read_bytes(), trust_model)
 
 

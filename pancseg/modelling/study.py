@@ -219,7 +219,7 @@ def _refuse_folds_without(study: ValidationPlan, outcome: Endpoint) -> None:
             what = "no event" if outcome.kind == "survival" else "one class only"
             raise ValueError(
                 f"{what} would be left to train on in some fold: of groups of rows that stay "
-                "together a few hold most of it; take fewer folds (`outer`), or name another `group`"
+                "together a few hold most of it; take fewer folds (`outer`), or another `group`"
             )
 
 

@@ -65,7 +65,11 @@ class TableFormat:
     @property
     def chosen(self) -> dict[str, str | bool]:
         """What was chosen otherwise than by default, by parameter."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        return {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if getattr(self, f.name) != f.default
+        }
 
     @property
     def delimiter(self) -> str:

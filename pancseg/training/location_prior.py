@@ -27,9 +27,7 @@ def places_in(slices: Iterable[LabelledSlice], widen: float | None) -> Map | Non
     )
 
 
-def with_places(
-    weights: str | Path, slices: str, data: Path, widen: float = WIDENED
-) -> Checkpoint:
+def with_places(weights: str | Path, slices: str, data: Path, widen: float = WIDENED) -> Checkpoint:
     """Return finished weights with the map of their training slices.
 
     Args:

@@ -47,7 +47,7 @@ def check_free(run: Path) -> None:
     for folder in FOLDERS:
         if (run / folder).is_dir() and any((run / folder).iterdir()):
             raise ValueError(
-                f"the folder {folder} holds files that no training has made; choose another `run` folder"
+                f"{folder} holds files that no training has made; choose another `run` folder"
             )
 
 

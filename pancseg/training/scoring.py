@@ -90,7 +90,9 @@ def markdown(scores: Mapping[tuple[str, str], PatientDice], slice_set: SliceSet)
             if dice:
                 spread = np.std(dice, ddof=1) if len(dice) > 1 else 0.0
                 title = f"{what}, {cohort}" if cohort else what
-                lines.append(f"\n{title}: mean Dice {np.mean(dice):.3f} ± {spread:.3f}, N={len(dice)}")
+                lines.append(
+                    f"\n{title}: mean Dice {np.mean(dice):.3f} ± {spread:.3f}, N={len(dice)}"
+                )
     return "\n".join(lines)
 
 

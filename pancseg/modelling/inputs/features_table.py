@@ -175,9 +175,7 @@ def _of_one_region(
     if wanted is None or regions == [wanted]:
         return text, regions[0] if regions else None, []
     if wanted not in regions:
-        why = (
-            "`roi`" if options.roi else "the model was fitted on another region (`roi` names one)"
-        )
+        why = "`roi`" if options.roi else "the model was fitted on another region (`roi` names one)"
         raise ValueError(f"{why}: no row has {wanted!r}; found {', '.join(regions[:6])}")
     text = text[text["roi"] == wanted]
     return text, wanted, [f"Region {wanted}: {len(text)} rows."]
@@ -273,7 +271,8 @@ def _indexed(text: pd.DataFrame, id_column: str, what: str) -> pd.DataFrame:
     if len(twice):
         raise ValueError(
             f"{what}: {twice.nunique()} ids in {id_column!r} are duplicated; one row per id is "
-            "needed (`roi` takes one region; `id_column` and `group` keep several rows of a patient)"
+            "needed (`roi` takes one region; `id_column` and `group` keep several rows of one "
+            "patient)"
         )
     return text.set_index(id_column)
 
