@@ -1,7 +1,6 @@
-"""Owns what every code in ``qc_reasons`` means, and what to do about it.
+"""What every code in ``qc_reasons`` means, and what to do about it.
 
-README.md's table is made from it: ``python -c "from pancseg.reasons import markdown;
-print(markdown())"``. Knows nothing about how cases are judged.
+Remedies name parameters in backticks. Knows nothing about how cases are judged.
 """
 
 from __future__ import annotations
@@ -181,11 +180,3 @@ REASONS: dict[ReasonCode, Reason] = {
 
 EXCEPTION = Reason("error", "a bug in pancseg, by the exception's name", "report it")
 """What any other code means, such as ``KeyError``."""
-
-
-def markdown() -> str:
-    """Return README.md's table."""
-    rows = [(f"`{code}`", *reason) for code, reason in REASONS.items()]
-    rows.append(("`KeyError`, …", *EXCEPTION))
-    lines = ["| code | status | what happened | what to do |", "|---|---|---|---|"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from conftest import ROOT
 
-from pancseg.reasons import REASONS, markdown
+from pancseg.cli.reasons import markdown
+from pancseg.reasons import REASONS
 
 OF_THE_RUN = {"crashed", "killed", "timeout"}
 """Codes of what happens to a worker process (``running/executors/supervisor.py``)."""

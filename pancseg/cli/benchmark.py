@@ -11,15 +11,12 @@ import typer
 from pancseg.cli.console import output_errors, say
 from pancseg.cli.errors import usage_errors
 from pancseg.cli.options import (
-    INPUT,
-    NETWORK,
-    OUTPUT,
-    RUNNING,
     Engine,
     Precision,
     Threads,
     Verbose,
     example,
+    option,
 )
 from pancseg.cli.parameters import words
 
@@ -35,17 +32,9 @@ app = typer.Typer(
 
 _Out = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        "-o",
-        help="Folder for the tables as files.",
-        show_default=False,
-        rich_help_panel=OUTPUT,
-    ),
+    option("Output", "--out", "-o", help="Folder for the tables as files."),
 ]
-_Repeats = Annotated[
-    int, typer.Option(min=1, help="How many times each is measured.", rich_help_panel=RUNNING)
-]
+_Repeats = Annotated[int, option("Running", min=1, help="How many times each is measured.")]
 _PAGE = "how-it-works.md#speed"
 
 
@@ -54,35 +43,29 @@ _PAGE = "how-it-works.md#speed"
 )
 def inference(
     slices: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Slices of 256×256 pixels in each measurement.", rich_help_panel=INPUT
-        ),
+        int, option("Input", min=1, help="Slices of 256×256 pixels in each measurement.")
     ] = 150,
     scan: Annotated[
         list[Path],
-        typer.Option(
+        option(
+            "Input",
             help="With bf16: count changed voxels of monet_open's masks on these scans, not of "
             "monet_phantom's on the demo's.",
-            show_default=False,
-            rich_help_panel=INPUT,
         ),
     ] = [],  # noqa: B006
     network: Annotated[
         list[str],
-        typer.Option(
-            help="Once for each: monet, unet, attention_unet, unet16.", rich_help_panel=NETWORK
-        ),
+        option("Network", help="Once for each network: monet, unet, attention_unet, unet16."),
     ] = ["monet", "unet", "attention_unet", "unet16"],  # noqa: B006  typer copies it
     engine: Annotated[
         list[str],
-        typer.Option(
-            help="Once for each: auto, torch, openvino, cuda, as-written (eager torch).",
-            rich_help_panel=NETWORK,
+        option(
+            "Network",
+            help="Once for each engine: auto, torch, openvino, cuda, as-written (eager torch).",
         ),
     ] = ["auto"],  # noqa: B006
     precision: Annotated[
-        list[str], typer.Option(help="Once for each: fp32, bf16.", rich_help_panel=NETWORK)
+        list[str], option("Network", help="Once for each precision: fp32, bf16.")
     ] = ["fp32"],  # noqa: B006
     out: _Out = None,
     repeats: _Repeats = 5,

@@ -8,13 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from pancseg.cli.console import output_errors, progress, say
 from pancseg.cli.errors import usage_errors
 from pancseg.cli.options import (
-    INPUT,
-    OUTPUT,
     Cohort,
     Config,
     Engine,
@@ -32,6 +28,7 @@ from pancseg.cli.options import (
     Table,
     Threads,
     Workers,
+    option,
 )
 from pancseg.cli.pseudonyms import NOTHING_HIDDEN, read_cases, tell_of_names
 from pancseg.cli.run_options import finish, options_of, run_errors, tell_engine
@@ -54,13 +51,7 @@ def check(
     config: Config = "pancreas_ct",
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Folder for check.csv.",
-            show_default=False,
-            rich_help_panel=OUTPUT,
-        ),
+        option("Output", "--out", "-o", help="Folder for check.csv."),
     ] = None,
     running: Running,
     printing: Printing,
@@ -185,16 +176,12 @@ def _measure(
 
 def demo(
     *,
-    patients: Annotated[
-        int,
-        typer.Option(min=1, help="Number of synthetic patients.", rich_help_panel=INPUT),
-    ] = 4,
+    patients: Annotated[int, option("Input", min=1, help="Number of synthetic patients.")] = 4,
     engine: Engine = "auto",
     precision: Precision = "fp32",
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", help="Folder to make or renew.", rich_help_panel=OUTPUT),
-    ] = Path("pancseg-demo"),
+    out: Annotated[Path, option("Output", "--out", "-o", help="Folder to make or renew.")] = Path(
+        "pancseg-demo"
+    ),
     workers: Workers = None,
     threads: Threads = None,
     printing: Printing,

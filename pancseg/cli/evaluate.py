@@ -12,7 +12,7 @@ import typer
 
 from pancseg.cli.console import progress_lines, say
 from pancseg.cli.errors import need, usage_errors
-from pancseg.cli.options import INPUT, REGIONS, Out, Printing, Threads
+from pancseg.cli.options import Out, Printing, Threads, option
 
 if TYPE_CHECKING:
     from pancseg.evaluation.evaluate import Evaluation
@@ -25,29 +25,20 @@ def evaluate(
     *,
     prediction: Annotated[
         list[str],
-        typer.Option(
+        option(
+            "Input",
             metavar="NAME=FOLDER",
             help="A model's name and its masks, named <case id>.nii.gz; once for each model.",
-            show_default=False,
-            rich_help_panel=INPUT,
         ),
     ],
     reference: Annotated[
         Path,
-        typer.Option(
-            metavar="FOLDER",
-            help="Reference masks, named <case id>.nii.gz.",
-            show_default=False,
-            rich_help_panel=INPUT,
-        ),
+        option("Input", metavar="FOLDER", help="Reference masks, named <case id>.nii.gz."),
     ],
     label: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            help="The region's label in all masks; default: all that is not zero.",
-            show_default=False,
-            rich_help_panel=REGIONS,
+        option(
+            "Regions", min=1, help="The region's label in all masks; default: all that is not zero."
         ),
     ] = None,
     out: Out,
@@ -94,8 +85,8 @@ def evaluate(
 def _named_folders(options: Sequence[str]) -> dict[str, Path]:
     """Split NAME=FOLDER; a name is letters, digits, blanks and ``_ . + -``."""
     found: dict[str, Path] = {}
-    for option in options:
-        name, equals, folder = option.partition("=")
+    for text in options:
+        name, equals, folder = text.partition("=")
         name = name.strip()
         if not (equals and name and folder):
             raise ValueError("--prediction wants NAME=FOLDER, for example --prediction MoNet=masks")

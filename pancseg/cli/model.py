@@ -15,15 +15,10 @@ from pancseg.cli.console import progress_lines, say
 from pancseg.cli.errors import need, usage_errors
 from pancseg.cli.flat import flat
 from pancseg.cli.options import (
-    FEATURES,
-    INPUT,
-    MODEL,
-    OUTPUT,
-    REGIONS,
-    RUNNING,
     Out,
     Printing,
     example,
+    option,
 )
 
 if TYPE_CHECKING:
@@ -53,36 +48,19 @@ FeatureTable = Annotated[
 ]
 ClinicalFile = Annotated[
     Path,
-    typer.Option(
-        "--outcome",
-        metavar="CLINICAL",
-        help="CSV with the outcome, by id.",
-        rich_help_panel=INPUT,
-    ),
+    option("Input", "--outcome", metavar="CLINICAL", help="CSV with the outcome, by id."),
 ]
 Id = Annotated[
     str | None,
-    typer.Option(
-        "--id",
-        help="Id column of FEATURES; default: patient_id, else the first.",
-        rich_help_panel=INPUT,
-    ),
+    option("Input", "--id", help="Id column of FEATURES; default: patient_id, else the first."),
 ]
 Cores = Annotated[
     int | None,
-    typer.Option(
-        "--workers",
-        min=1,
-        help="Processes; default: as many as cores.",
-        show_default=False,
-        rich_help_panel=RUNNING,
-    ),
+    option("Running", "--workers", min=1, help="Processes; default: as many as cores."),
 ]
 OutcomeId = Annotated[
     str | None,
-    typer.Option(
-        help="Id column of CLINICAL; default: the same name, else the first.", rich_help_panel=INPUT
-    ),
+    option("Input", help="Id column of CLINICAL; default: the same name, else the first."),
 ]
 
 
@@ -94,56 +72,35 @@ class Columns:
     outcome_id: OutcomeId = None
     group: Annotated[
         str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Rows with equal values stay in one fold.",
-            rich_help_panel=INPUT,
-        ),
+        option("Input", metavar="COLUMN", help="Rows with equal values stay in one fold."),
     ] = None
+    exclude_warn: Annotated[
+        bool,
+        option("Input", "--exclude-warn", help="Leave out rows with qc_status warn too."),
+    ] = False
     roi: Annotated[
-        str | None,
-        typer.Option("--roi", help="The region, where there are several.", rich_help_panel=REGIONS),
+        str | None, option("Regions", "--roi", help="The region, where there are several.")
     ] = None
     batch: Annotated[
         str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Scanner or site, for ComBat in the folds.",
-            rich_help_panel=FEATURES,
-        ),
+        option("Features", metavar="COLUMN", help="Scanner or site, for ComBat in the folds."),
     ] = None
     volume: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "Features",
             metavar="COLUMN",
             help="The volume; default: the first column with a known name.",
-            rich_help_panel=FEATURES,
         ),
     ] = None
     clinical: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="A clinical variable; once for each.",
-            rich_help_panel=FEATURES,
-        ),
+        option("Features", metavar="COLUMN", help="A clinical variable; once for each."),
     ] = None
     drop: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="A column that is no feature; once for each.",
-            rich_help_panel=FEATURES,
-        ),
+        option("Features", metavar="COLUMN", help="A column that is no feature; once for each."),
     ] = None
-    exclude_warn: Annotated[
-        bool,
-        typer.Option(
-            "--exclude-warn",
-            help="Leave out rows with qc_status warn too.",
-            rich_help_panel=INPUT,
-        ),
-    ] = False
 
 
 @dataclass(frozen=True)
@@ -152,50 +109,34 @@ class Fitting:
 
     stability: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "Features",
             metavar="FILE",
             help="CSV with feature and icc: of correlated features the most stable one stays.",
-            rich_help_panel=FEATURES,
         ),
     ] = None
     model: Annotated[
         str,
-        typer.Option(
-            "--model",
-            help="The algorithm that is declared beforehand and saved.",
-            rich_help_panel=MODEL,
-        ),
+        option("Model", "--model", help="The algorithm that is declared beforehand and saved."),
     ] = "elastic-net"
     repeats: Annotated[
         int,
-        typer.Option(
-            min=1,
-            max=100,
-            help="Repeats of the nested cross-validation.",
-            rich_help_panel=MODEL,
-        ),
+        option("Model", min=1, max=100, help="Repeats of the nested cross-validation."),
     ] = 5
-    folds: Annotated[
-        int, typer.Option(min=3, max=20, help="Outer folds.", rich_help_panel=MODEL)
-    ] = 5
-    inner_folds: Annotated[
-        int, typer.Option(min=2, max=20, help="Inner folds.", rich_help_panel=MODEL)
-    ] = 5
+    folds: Annotated[int, option("Model", min=3, max=20, help="Outer folds.")] = 5
+    inner_folds: Annotated[int, option("Model", min=2, max=20, help="Inner folds.")] = 5
     canary: Annotated[
         int,
-        typer.Option(
+        option(
+            "Model",
             min=0,
             max=1000,
             callback=_can_sing,
             help="Runs on permuted outcomes and on noise, 3 or more; 0: none.",
-            rich_help_panel=MODEL,
         ),
     ] = 8
     seed: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Random seed of folds, models, bootstrap and canary.", rich_help_panel=MODEL
-        ),
+        int, option("Model", min=0, help="Random seed of folds, models, bootstrap and canary.")
     ] = 0
 
 
@@ -203,15 +144,9 @@ def subtype(
     *,
     features: FeatureTable,
     outcome: ClinicalFile,
-    label: Annotated[
-        str,
-        typer.Option(metavar="COLUMN", help="The class in CLINICAL.", rich_help_panel=INPUT),
-    ],
+    label: Annotated[str, option("Input", metavar="COLUMN", help="The class in CLINICAL.")],
     positive: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VALUE", help="The class to tell from the rest.", rich_help_panel=INPUT
-        ),
+        str | None, option("Input", metavar="VALUE", help="The class to tell from the rest.")
     ] = None,
     columns: Columns,
     fitting: Fitting,
@@ -241,26 +176,17 @@ def survival(
     *,
     features: FeatureTable,
     outcome: ClinicalFile,
-    time: Annotated[
-        str,
-        typer.Option(metavar="COLUMN", help="Follow-up in CLINICAL.", rich_help_panel=INPUT),
-    ],
+    time: Annotated[str, option("Input", metavar="COLUMN", help="Follow-up in CLINICAL.")],
     event: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN", help="Event or censored, in CLINICAL.", rich_help_panel=INPUT
-        ),
+        str, option("Input", metavar="COLUMN", help="Event or censored, in CLINICAL.")
     ],
     event_is: Annotated[
-        str | None,
-        typer.Option(metavar="VALUE", help="The value that means event.", rich_help_panel=INPUT),
+        str | None, option("Input", metavar="VALUE", help="The value that means event.")
     ] = None,
     trust_times: Annotated[
         bool,
-        typer.Option(
-            "--trust-times",
-            help="All times are in one unit, though they do not look it.",
-            rich_help_panel=INPUT,
+        option(
+            "Input", "--trust-times", help="All times are in one unit, though they do not look it."
         ),
     ] = False,
     columns: Columns,
@@ -310,54 +236,38 @@ def predict(
     features: FeatureTable,
     outcome: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "Input",
             metavar="CLINICAL",
             help="Clinical variables; with outcomes: external validation.",
-            rich_help_panel=INPUT,
         ),
     ] = None,
     id_column: Id = None,
     outcome_id: OutcomeId = None,
     group: Annotated[
         str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="The patient, where one has several rows.",
-            rich_help_panel=INPUT,
-        ),
+        option("Input", metavar="COLUMN", help="The patient, where one has several rows."),
     ] = None,
     positive: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "Input",
             metavar="VALUE",
             help="The class to tell from all others; default: the model's.",
-            rich_help_panel=INPUT,
         ),
     ] = None,
     event_is: Annotated[
         str | None,
-        typer.Option(
-            metavar="VALUE",
-            help="The value that means event; default: the model's.",
-            rich_help_panel=INPUT,
-        ),
+        option("Input", metavar="VALUE", help="The value that means event; default: the model's."),
     ] = None,
     roi: Annotated[
-        str | None,
-        typer.Option("--roi", help="The region; default: the model's.", rich_help_panel=REGIONS),
+        str | None, option("Regions", "--roi", help="The region; default: the model's.")
     ] = None,
     trust_model: Annotated[
         bool,
-        typer.Option(
-            "--trust-model",
-            help="Load forests too; only from somebody you trust.",
-            rich_help_panel=MODEL,
-        ),
+        option("Model", "--trust-model", help="Load forests too; only from somebody you trust."),
     ] = False,
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", help="CSV of predictions to write.", rich_help_panel=OUTPUT),
-    ],
+    out: Annotated[Path, option("Output", "--out", "-o", help="CSV of predictions to write.")],
     printing: Printing,
 ) -> None:
     """Apply a fitted model to new patients; with their outcomes, judge it.

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
-INPUT, REGIONS, NETWORK, FEATURES = "Input", "Regions", "Network", "Features"
-OUTPUT, RUNNING, PRIVACY, MODEL = "Output", "Running", "Privacy", "Model"
+Panel = Literal["Input", "Regions", "Network", "Features", "Model", "Output", "Running", "Privacy"]
 """The headings of ``--help``."""
+
+
+def option(panel: Panel, *names: str, help: str, **settings: Any) -> Any:
+    """Return an option under a heading of ``--help``, as an annotation of its parameter."""
+    return typer.Option(*names, help=help, rich_help_panel=panel, **settings)
+
 
 Cohort = Annotated[
     Path,
@@ -20,74 +25,46 @@ Cohort = Annotated[
         show_default=False,
     ),
 ]
-Out = Annotated[
-    Path,
-    typer.Option("--out", "-o", help="Output folder.", show_default=False, rich_help_panel=OUTPUT),
-]
+Out = Annotated[Path, option("Output", "--out", "-o", help="Output folder.")]
 Masks = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder of masks named <id>.nii.gz, or one mask for one scan.",
-        show_default=False,
-        rich_help_panel=INPUT,
-    ),
+    option("Input", help="Folder of masks named <id>.nii.gz, or one mask for one scan."),
 ]
 Config = Annotated[
-    str,
-    typer.Option(
-        help="Feature settings: a preset or a pyradiomics parameter file.",
-        rich_help_panel=FEATURES,
-    ),
+    str, option("Features", help="Feature settings: a preset or a pyradiomics parameter file.")
 ]
 Limits = Annotated[
     str,
-    typer.Option(
-        "--config",
-        help="A preset or a parameter file: the limits of the verdict.",
-        rich_help_panel=REGIONS,
-    ),
+    option("Regions", "--config", help="A preset or a parameter file: the limits of the verdict."),
 ]
 Engine = Annotated[
     str,
-    typer.Option(
+    option(
+        "Network",
         help="What runs the network: auto (the fastest there is), torch, openvino or cuda.",
-        rich_help_panel=NETWORK,
     ),
 ]
 Precision = Annotated[
     str,
-    typer.Option(
+    option(
+        "Network",
         help="Precision of the network's arithmetic: fp32, or bf16 where the hardware has it.",
-        rich_help_panel=NETWORK,
     ),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(
+    option(
+        "Running",
         min=0,
         help="Worker processes; default: as many as cores and memory allow; 0: in this process, "
         "where a crash ends the run.",
-        show_default=False,
-        rich_help_panel=RUNNING,
     ),
 ]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="CPU threads; default: all cores.", show_default=False, rich_help_panel=RUNNING
-    ),
-]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print problems only.", rich_help_panel=RUNNING)
-]
+Threads = Annotated[int | None, option("Running", min=1, help="CPU threads; default: all cores.")]
+Quiet = Annotated[bool, option("Running", "--quiet", "-q", help="Print problems only.")]
 Verbose = Annotated[
     bool,
-    typer.Option(
-        "--verbose",
-        "-v",
-        help="Print paths and tracebacks of problems too.",
-        rich_help_panel=RUNNING,
-    ),
+    option("Running", "--verbose", "-v", help="Print paths and tracebacks of problems too."),
 ]
 
 
@@ -97,21 +74,19 @@ class Regions:
 
     label: Annotated[
         int | None,
-        typer.Option(
+        option(
+            "Regions",
             min=1,
             help="Label of the region in given masks; default: the only one, or 1 and 2.",
-            show_default=False,
-            rich_help_panel=REGIONS,
         ),
     ] = None
     roi: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            "Regions",
             metavar="NAME=EXPRESSION",
-            help="A row for this region of each scan, such as tumour=2 or "
-            "'ring5=ring(1,2;5mm)'; once for each. Default: pancreas, tumour included.",
-            show_default=False,
-            rich_help_panel=REGIONS,
+            help="A row for this region of each scan, such as tumour=2 or 'ring5=ring(1,2;5mm)'; "
+            "once for each. Default: pancreas, tumour included.",
         ),
     ] = None
 
@@ -121,18 +96,17 @@ class Network:
     """What makes masks."""
 
     weights: Annotated[
-        str,
-        typer.Option(help="Network weights: a shipped name or a file.", rich_help_panel=NETWORK),
+        str, option("Network", help="Network weights: a shipped name or a file.")
     ] = "monet_open"
     engine: Engine = "auto"
     precision: Precision = "fp32"
     uncertainty: Annotated[
         int,
-        typer.Option(
+        option(
+            "Network",
             min=0,
             metavar="N",
             help="Passes of the network with dropout, to see how far masks agree; 0: none.",
-            rich_help_panel=NETWORK,
         ),
     ] = 0
 
@@ -144,10 +118,10 @@ class Features:
     config: Config = "pancreas_ct"
     keep_failed: Annotated[
         bool,
-        typer.Option(
+        option(
+            "Features",
             "--keep-failed",
             help="Compute features of regions that fail the verdict too; they stay fail.",
-            rich_help_panel=FEATURES,
         ),
     ] = False
 
@@ -158,29 +132,22 @@ class Table:
 
     names: Annotated[
         str,
-        typer.Option(
-            help="Names of features: safe (letters, digits and _ only) or pyradiomics.",
-            rich_help_panel=OUTPUT,
+        option(
+            "Output", help="Names of features: safe (letters, digits and _ only) or pyradiomics."
         ),
     ] = "safe"
     format: Annotated[
-        str,
-        typer.Option(
-            help="Format of the table: csv, or parquet (needs pyarrow).", rich_help_panel=OUTPUT
-        ),
+        str, option("Output", help="Format of the table: csv, or parquet (needs pyarrow).")
     ] = "csv"
     excel: Annotated[
-        bool,
-        typer.Option(
-            "--excel", help="Mark the CSV as UTF-8, as Excel needs it.", rich_help_panel=OUTPUT
-        ),
+        bool, option("Output", "--excel", help="Mark the CSV as UTF-8, as Excel needs it.")
     ] = False
     decimal_comma: Annotated[
         bool,
-        typer.Option(
+        option(
+            "Output",
             "--decimal-comma",
             help="Write 0,5 and ; between cells, for Excel where decimals have a comma.",
-            rich_help_panel=OUTPUT,
         ),
     ] = False
 
@@ -193,22 +160,15 @@ class Running:
     threads: Threads = None
     timeout: Annotated[
         float | None,
-        typer.Option(
-            min=0.001,
-            metavar="SECONDS",
-            help="Give up a scan that takes longer.",
-            show_default=False,
-            rich_help_panel=RUNNING,
-        ),
+        option("Running", min=0.001, metavar="SECONDS", help="Give up a scan that takes longer."),
     ] = None
     memory: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "Running",
             metavar="SIZE",
-            help="Memory for all workers together (on a cluster: for each), such as 8GB; "
-            "default: what is free.",
-            show_default=False,
-            rich_help_panel=RUNNING,
+            help="Memory for all workers together (on a cluster: for each), such as 8GB; default: "
+            "what is free.",
         ),
     ] = None
 
@@ -219,35 +179,26 @@ class Resuming(Running):
 
     no_retry: Annotated[
         bool,
-        typer.Option(
-            "--no-retry",
-            help="Keep failed rows while nothing of them has changed.",
-            rich_help_panel=RUNNING,
-        ),
+        option("Running", "--no-retry", help="Keep failed rows while nothing of them has changed."),
     ] = False
     strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict", help="Stop at the first row that is not usable.", rich_help_panel=RUNNING
-        ),
+        bool, option("Running", "--strict", help="Stop at the first row that is not usable.")
     ] = False
     scheduler: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "Running",
             metavar="ADDRESS",
             help="Run on the workers of this Dask scheduler, such as tcp://host:8786.",
-            show_default=False,
-            rich_help_panel=RUNNING,
         ),
     ] = None
     slurm: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "Running",
             metavar="FILE",
             help="Run in SLURM jobs: a YAML file with dask-jobqueue's settings and the number of "
             "jobs.",
-            show_default=False,
-            rich_help_panel=RUNNING,
         ),
     ] = None
 
@@ -258,20 +209,18 @@ class Privacy:
 
     pseudonymise: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "Privacy",
             metavar="KEYFILE",
             help="Replace patient and scan ids by pseudonyms, keyed by this file's bytes (HMAC).",
-            show_default=False,
-            rich_help_panel=PRIVACY,
         ),
     ] = None
     id_map: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "Privacy",
             metavar="FILE",
             help="With --pseudonymise: write there which id has which pseudonym (CSV).",
-            show_default=False,
-            rich_help_panel=PRIVACY,
         ),
     ] = None
 

@@ -23,7 +23,6 @@ OPTIONS = {
     "excel": "--excel",
     "group": "--group",
     "id_column": "--id",
-    "id_map": "--id-map",
     "inner": "--inner-folds",
     "keep_failed": "--keep-failed",
     "kind": "--format",

@@ -11,8 +11,9 @@ from pancseg.reasons import EXCEPTION, REASONS
 
 def markdown() -> str:
     """Return README.md's table."""
-    rows = [(f"`{code}`", *reason) for code, reason in REASONS.items()]
-    rows.append(("`KeyError`, …", *EXCEPTION))
     lines = ["| code | status | what happened | what to do |", "|---|---|---|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    return with_options("\n".join(lines), shown="`{}`")
+    reasons = {f"`{code}`": reason for code, reason in REASONS.items()}
+    for code, reason in {**reasons, "`KeyError`, …": EXCEPTION}.items():
+        cells = (with_options(cell, shown="`{}`") for cell in reason)
+        lines.append(f"| {code} | {' | '.join(cells)} |")
+    return "\n".join(lines)

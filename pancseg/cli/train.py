@@ -12,7 +12,7 @@ import typer
 
 from pancseg.cli.console import progress_lines, say
 from pancseg.cli.errors import need, usage_errors
-from pancseg.cli.options import INPUT, NETWORK, OUTPUT, RUNNING, Printing, Threads
+from pancseg.cli.options import Printing, Threads, option
 
 _PACKAGES = ("lightning", "matplotlib", "monai", "PIL")
 
@@ -23,39 +23,34 @@ class TrainingSource:
 
     data: Annotated[
         Path,
-        typer.Option(
+        option(
+            "Input",
             help="A Medical Segmentation Decathlon folder, a manifest CSV of CTs and masks, or, "
             "with --slices, a folder of stored slices.",
-            show_default=False,
-            rich_help_panel=INPUT,
         ),
     ]
     slices: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "Input",
             help="Description of the stored slices under --data: a shipped name (open, open_nih, "
             "phantoms) or a YAML file.",
-            show_default=False,
-            rich_help_panel=INPUT,
         ),
     ] = None
     split: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "Input",
             exists=True,
             dir_okay=False,
             help="Split file: JSON with the patient ids of train and of val; default: by sorted "
             "ids and the recipe's seed, or as the slices' index says.",
-            show_default=False,
-            rich_help_panel=INPUT,
         ),
     ] = None
     cache: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of the slice cache, to share between runs; default: OUT/cache.",
-            show_default=False,
-            rich_help_panel=INPUT,
+        option(
+            "Input", help="Folder of the slice cache, to share between runs; default: OUT/cache."
         ),
     ] = None
 
@@ -65,21 +60,11 @@ class Changes:
     """What is done otherwise than the recipe says."""
 
     network: Annotated[
-        str | None,
-        typer.Option(
-            help="Train this network instead of the recipe's.",
-            show_default=False,
-            rich_help_panel=NETWORK,
-        ),
+        str | None, option("Network", help="Train this network instead of the recipe's.")
     ] = None
     epochs: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            help="Epochs instead of the recipe's.",
-            show_default=False,
-            rich_help_panel=NETWORK,
-        ),
+        option("Network", min=1, help="Epochs instead of the recipe's."),
     ] = None
 
 
@@ -89,28 +74,17 @@ class HardwareOptions:
 
     precision: Annotated[
         str,
-        typer.Option(
-            help="Lightning's precision; auto: bfloat16 where it is faster than fp32.",
-            rich_help_panel=RUNNING,
+        option(
+            "Running", help="Lightning's precision; auto: bfloat16 where it is faster than fp32."
         ),
     ] = "auto"
-    accelerator: Annotated[
-        str, typer.Option(help="Lightning's accelerator.", rich_help_panel=RUNNING)
-    ] = "auto"
+    accelerator: Annotated[str, option("Running", help="Lightning's accelerator.")] = "auto"
     devices: Annotated[
         str,
-        typer.Option(
-            help="Lightning's devices, such as 4 or auto; each takes whole batches.",
-            rich_help_panel=RUNNING,
-        ),
+        option("Running", help="Lightning's devices, such as 4 or auto; each takes whole batches."),
     ] = "1"
-    nodes: Annotated[
-        int, typer.Option(min=1, help="Number of machines.", rich_help_panel=RUNNING)
-    ] = 1
-    workers: Annotated[
-        int,
-        typer.Option(min=0, help="Processes that prepare slices.", rich_help_panel=RUNNING),
-    ] = 0
+    nodes: Annotated[int, option("Running", min=1, help="Number of machines.")] = 1
+    workers: Annotated[int, option("Running", min=0, help="Processes that prepare slices.")] = 0
     threads: Threads = None
 
 
@@ -123,14 +97,7 @@ def train(
     changes: Changes,
     out: Annotated[
         Path,
-        typer.Option(
-            "--out",
-            "-o",
-            file_okay=False,
-            help="Run folder; the same one resumes.",
-            show_default=False,
-            rich_help_panel=OUTPUT,
-        ),
+        option("Output", "--out", "-o", file_okay=False, help="Run folder; the same one resumes."),
     ],
     hardware: HardwareOptions,
     printing: Printing,

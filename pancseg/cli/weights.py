@@ -10,7 +10,7 @@ import typer
 
 from pancseg.cli.console import say
 from pancseg.cli.errors import need, usage_errors
-from pancseg.cli.options import INPUT, NETWORK, OUTPUT, Out, Verbose, example
+from pancseg.cli.options import Out, Verbose, example, option
 
 app = typer.Typer(
     help="Judge finished weights on stored slices, or add what they lack.", no_args_is_help=True
@@ -23,16 +23,12 @@ _Weights = Annotated[
 ]
 _Slices = Annotated[
     str,
-    typer.Option(
+    option(
+        "Input",
         help="Description of the stored slices: a shipped name (open, open_nih) or a YAML file.",
-        show_default=False,
-        rich_help_panel=INPUT,
     ),
 ]
-_Data = Annotated[
-    Path,
-    typer.Option(help="Folder of the stored slices.", show_default=False, rich_help_panel=INPUT),
-]
+_Data = Annotated[Path, option("Input", help="Folder of the stored slices.")]
 
 
 @app.command(epilog=example("pancseg weights score monet_open --slices open --data slices", _PAGE))
@@ -80,21 +76,14 @@ def places(
     data: _Data,
     widen: Annotated[
         float | None,
-        typer.Option(
+        option(
+            "Network",
             help="By which share of the body's box places are widened; default: as in training.",
-            show_default=False,
-            rich_help_panel=NETWORK,
         ),
     ] = None,
     out: Annotated[
         Path,
-        typer.Option(
-            "--out",
-            "-o",
-            help="The checkpoint with its map.",
-            show_default=False,
-            rich_help_panel=OUTPUT,
-        ),
+        option("Output", "--out", "-o", help="The checkpoint with its map."),
     ],
     verbose: Verbose = False,
 ) -> None:
