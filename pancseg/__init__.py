@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pancseg.evaluation.evaluate import evaluate_masks
     from pancseg.features.extract import extract_features
     from pancseg.features.settings import FeatureSettings, load_feature_settings, preset_names
+    from pancseg.modelling.apply import predict
     from pancseg.modelling.fit import fit_model
-    from pancseg.modelling.predict import predict
     from pancseg.modelling.saved_model import load_model
     from pancseg.pipeline.cohort import check_cohort, extract_cohort, run_cohort, segment_cohort
     from pancseg.pipeline.measure import measure
@@ -46,7 +46,7 @@ _HOMES = {
     "features.extract": ("extract_features",),
     "features.settings": ("FeatureSettings", "load_feature_settings", "preset_names"),
     "modelling.fit": ("fit_model",),
-    "modelling.predict": ("predict",),
+    "modelling.apply": ("predict",),
     "modelling.saved_model": ("load_model",),
     "pipeline.cohort": ("check_cohort", "extract_cohort", "run_cohort", "segment_cohort"),
     "pipeline.measure": ("measure",),

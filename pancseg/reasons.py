@@ -1,7 +1,6 @@
-"""Owns what every code in ``qc_reasons`` means, and what to do about it.
+"""What every code in ``qc_reasons`` means, and what to do about it.
 
-README.md's table is made from it by ``pancseg.tables.markdown_table.reasons_table``. Knows nothing
-about how cases are judged.
+Remedies name parameters in backticks. Knows nothing about how cases are judged.
 """
 
 from __future__ import annotations
@@ -113,13 +112,13 @@ REASONS: dict[ReasonCode, Reason] = {
     "mask_exists": Reason(
         "fail",
         "the output holds a mask of it from elsewhere, or of another scan; it was left alone",
-        "give it by `--masks`, or choose another `--out`",
+        "give it by `masks`, or choose another `out`",
     ),
     "empty_mask": Reason("fail", "the mask has no voxel", "draw it"),
     "no_label": Reason("fail", "the mask lacks the label asked for", "correct label or mask"),
     "not_labels": Reason("fail", "the mask holds fractions", "threshold it"),
     "several_labels": Reason(
-        "fail", "the mask has several labels, none named", "name one: `--label`, `--roi`"
+        "fail", "the mask has several labels, none named", "name one: `label`, `roi`"
     ),
     "empty_region": Reason("fail", "no voxel lies in the ring", "widen it"),
     "geometry": Reason(
@@ -167,11 +166,11 @@ REASONS: dict[ReasonCode, Reason] = {
         "warn", "some features could not be computed; they are empty", "leave them out"
     ),
     "memory": Reason(
-        "fail", "the case needs more memory than there is", "raise `--memory`, or crop the scan"
+        "fail", "the case needs more memory than there is", "raise `memory_bytes`, or crop the scan"
     ),
-    "timeout": Reason("error", "the case took longer than `--timeout`", "raise it, run again"),
+    "timeout": Reason("error", "the case took longer than `timeout_s`", "raise it, run again"),
     "killed": Reason(
-        "error", "the system ended the worker, mostly for lack of memory", "fewer `--workers`"
+        "error", "the system ended the worker, mostly for lack of memory", "fewer `workers`"
     ),
     "crashed": Reason(
         "error", "the worker process broke down on this case", "run again; report it"

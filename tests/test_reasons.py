@@ -8,8 +8,8 @@ from pathlib import Path
 
 from conftest import ROOT
 
+from pancseg.cli.reasons import markdown
 from pancseg.reasons import REASONS
-from pancseg.tables.markdown_table import reasons_table
 
 OF_THE_RUN = {"crashed", "killed", "timeout"}
 """Codes of what happens to a worker process (``running/executors/supervisor.py``)."""
@@ -69,7 +69,7 @@ def test_codes_are_found(tmp_path: Path) -> None:
 
 def test_the_readme_has_the_table() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"## What happens when something goes wrong\n\n{reasons_table()}\n" in text
+    assert f"## What happens when something goes wrong\n\n{markdown()}\n" in text
 
 
 def test_cells_are_short_and_plain() -> None:

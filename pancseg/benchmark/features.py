@@ -120,20 +120,27 @@ def _in_new_process(folder: Path, name: str, which: str) -> TimedExtraction:
     with tempfile.TemporaryDirectory() as out:
         result = Path(out) / "result.json"
         one_core = dict.fromkeys(_THREADS, "1")
-        words = ["-m", "pancseg.benchmark.features", str(folder), name, which, str(result)]
         done = subprocess.run(
-            [sys.executable, *words], env={**os.environ, **one_core}, capture_output=True, text=True
+            [sys.executable, "-m", "pancseg.benchmark.features"],
+            input=json.dumps([str(folder), name, which, str(result)]),
+            env={**os.environ, **one_core},
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
             raise RuntimeError(f"{name} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
         return TimedExtraction(*json.loads(result.read_text(encoding="utf-8")))
 
 
-def _main(arguments: Sequence[str]) -> None:
-    """Measure one contender and write what was found: FOLDER NAME SETTINGS RESULT."""
+def _main(job: Sequence[str]) -> None:
+    """Measure one contender and write what was found.
+
+    Args:
+        job: the case's folder, the contender, a key of ``SETTINGS`` and the file to write.
+    """
     import time
 
-    folder, name, which, result = Path(arguments[0]), *arguments[1:3], Path(arguments[3])
+    folder, name, which, result = Path(job[0]), *job[1:3], Path(job[3])
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     scan, mask = read_scan(folder / "scan.nrrd"), read_scan(folder / "mask.nrrd")
     compute = _contender(name, SETTINGS[which])
@@ -169,4 +176,4 @@ def _contender(name: str, parameters: dict[str, Any]) -> Callable[[sitk.Image, s
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1:])
+    _main(json.load(sys.stdin))

@@ -38,17 +38,17 @@ class BenchmarkJob(NamedTuple):
         command: ``segment`` or ``run``.
         slices: of the scan; 512×512 pixels of 0.75 mm each.
         slice_mm: distance of the slices.
-        options: further options of the command.
+        settings: of the features, a preset's name; None: none are measured.
     """
 
     command: str
     slices: int
     slice_mm: float
-    options: tuple[str, ...] = ()
+    settings: str | None = None
 
 
 SEGMENT = BenchmarkJob("segment", 150, 2.0)
-WHOLE_PATIENT = BenchmarkJob("run", 280, 1.5, ("--config", "pyradiomics_default"))
+WHOLE_PATIENT = BenchmarkJob("run", 280, 1.5, "pyradiomics_default")
 
 
 class TimedRun(NamedTuple):
@@ -78,15 +78,18 @@ def make_scan(job: BenchmarkJob, folder: Path) -> Path:
     return path
 
 
-def run_job(job: BenchmarkJob, scan: Path, options: Sequence[str] = ()) -> TimedRun:
+Words = Callable[[BenchmarkJob, Path, Path], Sequence[str]]
+"""From a job, its scan and an output folder to what Python is started with; it logs its stages."""
+
+
+def run_job(job: BenchmarkJob, scan: Path, words: Words) -> TimedRun:
     """Run a job's command in a new process.
 
     Raises:
         RuntimeError: the command failed.
     """
     with tempfile.TemporaryDirectory() as out:
-        words = ["-m", "pancseg", job.command, str(scan), "--out", out, "--weights", WEIGHTS]
-        return run_python([*words, *job.options, *options, "--verbose"])
+        return run_python(words(job, scan, Path(out)))
 
 
 def memory_of_torch_mb() -> float:
@@ -141,14 +144,14 @@ def middle(runs: Sequence[TimedRun]) -> TimedRun:
 
 
 def time_patient(
-    job: BenchmarkJob, repeats: int, options: Sequence[str], tell: Callable[[str], None]
+    job: BenchmarkJob, repeats: int, words: Words, tell: Callable[[str], None]
 ) -> list[TimedRun]:
     """Make the job's scan, then run its command several times.
 
     Args:
         job: what to run.
         repeats: how many times.
-        options: further options of the command line.
+        words: what Python is started with.
         tell: called with one line per run.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -156,7 +159,7 @@ def time_patient(
         scan = make_scan(job, Path(folder))
         runs = []
         for _ in range(repeats):
-            runs.append(run_job(job, scan, options))
+            runs.append(run_job(job, scan, words))
             tell(f"pancseg {job.command}: {runs[-1].seconds:.1f} s, {runs[-1].peak_mb:.0f} MB")
     return runs
 
@@ -167,8 +170,9 @@ def report(job: BenchmarkJob, runs: Sequence[TimedRun], torch_mb: float) -> str:
     rows = [(name, spent, 100 * spent / shown.seconds) for name, spent in shown.stages.items()]
     rows.append(("all", shown.seconds, 100))
     cells = [(name, f"{spent:.2f}", f"{share:.0f}") for name, spent, share in rows]
+    settings = f" with {job.settings}" if job.settings else ""
     lines = [
-        f"`pancseg {' '.join((job.command, *job.options))}`, 512×512×{job.slices}: median "
+        f"`pancseg {job.command}`{settings}, 512×512×{job.slices}: median "
         f"{statistics.median(r.seconds for r in runs):.1f} s of {len(runs)}",
         "",
         markdown_table(["stage", "seconds", "share, %"], cells, left=1),

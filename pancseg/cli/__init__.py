@@ -1,7 +1,8 @@
 """The command line: parse, load settings, one library call, a summary, an exit code.
 
 One file per group of commands. Exit codes: 0 all well, 1 some patient is not usable, 2 usage. Heavy
-libraries are imported inside the commands, so that ``--help`` answers at once.
+libraries are imported inside the commands, so that ``--help`` answers at once. What the library
+says of its parameters is printed with options (``parameters.py``).
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from typing import Annotated
 import typer
 
 import pancseg
-from pancseg.cli import benchmark, model
+from pancseg.cli import benchmark, model, weights
 from pancseg.cli.cohort import check, demo, extract, run, segment
 from pancseg.cli.evaluate import evaluate
+from pancseg.cli.flat import flat
 from pancseg.cli.model import predict
+from pancseg.cli.options import example
 from pancseg.cli.selftest import selftest
 from pancseg.cli.train import train
 
@@ -22,7 +25,6 @@ app = typer.Typer(
     help="From portal-venous abdominal CT to pancreas masks to a table of radiomics features. "
     "Research software, not for clinical use.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -44,7 +46,35 @@ def _main(
     pass
 
 
-for command in (check, segment, extract, run, demo, evaluate, train, selftest, predict):
-    app.command()(command)
-app.add_typer(benchmark.app, name="benchmark")
+_COMMANDS = (
+    (check, "pancseg check cohort.csv --masks masks", "how-it-works.md#the-verdict"),
+    (segment, "pancseg segment cohort.csv --out results", "how-it-works.md#from-scan-to-mask"),
+    (
+        extract,
+        "pancseg extract cohort.csv --masks results/masks --roi tumour=2 --out features",
+        "how-it-works.md#from-mask-to-row",
+    ),
+    (run, "pancseg run cohort.csv --out results --workers 4", "how-it-works.md#a-run"),
+    (demo, "pancseg demo --patients 8 --out pancseg-demo", "how-it-works.md#the-commands"),
+    (
+        evaluate,
+        "pancseg evaluate --prediction MoNet=results/masks --reference truth --out quality",
+        "how-it-works.md#how-good-are-the-masks",
+    ),
+    (
+        train,
+        "pancseg train monet_paper --data Task07_Pancreas --out runs/monet",
+        "how-it-works.md#training",
+    ),
+    (selftest, "pancseg selftest --ibsi-data data_sets", "how-it-works.md#from-mask-to-row"),
+    (
+        predict,
+        "pancseg predict survival new/features.csv --outcome new/clinical.csv --out new.csv",
+        "how-it-works.md#from-table-to-model",
+    ),
+)
+for command, line, page in _COMMANDS:
+    app.command(epilog=example(line, page))(flat(command))
 app.add_typer(model.app, name="model")
+app.add_typer(weights.app, name="weights")
+app.add_typer(benchmark.app, name="benchmark")

@@ -10,10 +10,20 @@ import typer
 
 from pancseg.cli.console import output_errors, say
 from pancseg.cli.errors import usage_errors
-from pancseg.cli.options import Threads, Verbose
+from pancseg.cli.options import (
+    Engine,
+    Precision,
+    Threads,
+    Verbose,
+    example,
+    option,
+)
+from pancseg.cli.parameters import words
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
+
+    from pancseg.benchmark.patient import BenchmarkJob, Words
 
 app = typer.Typer(
     help="Measure how long inference, whole patients and features take on this machine.",
@@ -22,32 +32,43 @@ app = typer.Typer(
 
 _Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="Folder for the tables as files.", show_default=False),
+    option("Output", "--out", "-o", help="Folder for the tables as files."),
 ]
-_Repeats = Annotated[int, typer.Option(min=1, help="How many times each is measured.")]
+_Repeats = Annotated[int, option("Running", min=1, help="How many times each is measured.")]
+_PAGE = "how-it-works.md#speed"
 
 
-@app.command()
+@app.command(
+    epilog=example("pancseg benchmark inference --network monet --repeats 3 --out table1", _PAGE)
+)
 def inference(
-    out: _Out = None,
-    repeats: _Repeats = 5,
-    slices: Annotated[int, typer.Option(min=1, help="Slices of 256×256 per time.")] = 150,
+    slices: Annotated[
+        int, option("Input", min=1, help="Slices of 256×256 pixels in each measurement.")
+    ] = 150,
+    scan: Annotated[
+        list[Path],
+        option(
+            "Input",
+            help="With bf16: count changed voxels of monet_open's masks on these scans, not of "
+            "monet_phantom's on the demo's.",
+        ),
+    ] = [],  # noqa: B006
     network: Annotated[
-        list[str], typer.Option(help="Once for each: monet, unet, attention_unet, unet16.")
+        list[str],
+        option("Network", help="Once for each network: monet, unet, attention_unet, unet16."),
     ] = ["monet", "unet", "attention_unet", "unet16"],  # noqa: B006  typer copies it
     engine: Annotated[
         list[str],
-        typer.Option(help="Once for each: auto, torch, openvino, cuda, as-written (eager torch)."),
-    ] = ["auto"],  # noqa: B006
-    precision: Annotated[list[str], typer.Option(help="Once for each: fp32, bf16.")] = ["fp32"],  # noqa: B006
-    scan: Annotated[
-        list[Path],
-        typer.Option(
-            help="With bf16: count changed voxels of monet_open's masks on these scans, not of "
-            "monet_phantom's on the demo's.",
-            show_default=False,
+        option(
+            "Network",
+            help="Once for each engine: auto, torch, openvino, cuda, as-written (eager torch).",
         ),
-    ] = [],  # noqa: B006
+    ] = ["auto"],  # noqa: B006
+    precision: Annotated[
+        list[str], option("Network", help="Once for each precision: fp32, bf16.")
+    ] = ["fp32"],  # noqa: B006
+    out: _Out = None,
+    repeats: _Repeats = 5,
     threads: Threads = None,
     verbose: Verbose = False,
 ) -> None:
@@ -82,12 +103,12 @@ def inference(
         _write_files({out / "inference_rounds.csv": f"{rows}\n"})
 
 
-@app.command()
+@app.command(epilog=example("pancseg benchmark patient --engine openvino", _PAGE))
 def patient(
+    engine: Engine = "auto",
+    precision: Precision = "fp32",
     out: _Out = None,
     repeats: _Repeats = 3,
-    engine: Annotated[str, typer.Option(help="What runs the network.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     threads: Threads = None,
     verbose: Verbose = False,
 ) -> None:
@@ -101,11 +122,11 @@ def patient(
             raise ValueError(f"engine {engine} with {precision} needs {missing}")
         _check_writable(out)
     used = threads or available_cores()
-    options = ["--engine", engine, "--precision", precision, "--threads", str(used)]
+    options = {"engine": engine, "precision": precision, "threads": used}
     torch_mb = timing.memory_of_torch_mb()
     text = ""
     for job in (timing.SEGMENT, timing.WHOLE_PATIENT):
-        runs = timing.time_patient(job, repeats, options, _tell)
+        runs = timing.time_patient(job, repeats, _command(options), _tell)
         text += timing.report(job, runs, torch_mb) + "\n"
     text += (
         "TotalSegmentator publishes 77 s and 7.6 GB of memory for 512×512×280 on an RTX 3090, and "
@@ -118,7 +139,7 @@ def patient(
         _write(out, "patient", text, machine(used))
 
 
-@app.command()
+@app.command(epilog=example("pancseg benchmark features --out speed", _PAGE))
 def features(out: _Out = None, repeats: _Repeats = 3, verbose: Verbose = False) -> None:
     """Features of one synthetic patient on one core: both modes against pyradiomics's extractor."""
     import tempfile
@@ -138,6 +159,20 @@ def features(out: _Out = None, repeats: _Repeats = 3, verbose: Verbose = False) 
         from pancseg.benchmark.machine import machine
 
         _write(out, "features", text, machine(1))
+
+
+def _command(options: dict[str, object]) -> Words:
+    """Return what gives the words that Python is started with for a job."""
+
+    def started(job: BenchmarkJob, scan: Path, out: Path) -> list[str]:
+        from pancseg.benchmark.patient import WEIGHTS
+
+        asked = {"out": out, "weights": WEIGHTS, **options, "verbose": True}
+        if job.settings:
+            asked["settings"] = job.settings
+        return ["-m", "pancseg", job.command, str(scan), *words(asked)]
+
+    return started
 
 
 def _scans(paths: list[Path], precision: list[str]) -> list[sitk.Image]:

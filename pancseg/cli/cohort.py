@@ -3,47 +3,37 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-
-import typer
 
 from pancseg.cli.console import output_errors, progress, say
 from pancseg.cli.errors import usage_errors
 from pancseg.cli.options import (
     Cohort,
     Config,
-    DecimalComma,
     Engine,
-    Excel,
-    Format,
-    IdMap,
-    KeepFailed,
-    Label,
+    Features,
     Limits,
     Masks,
-    Memory,
-    Names,
-    NoRetry,
+    Network,
     Out,
     Precision,
-    Pseudonymise,
-    Quiet,
-    Roi,
-    Scheduler,
-    Slurm,
-    Strict,
+    Printing,
+    Privacy,
+    Regions,
+    Resuming,
+    Running,
+    Table,
     Threads,
-    Timeout,
-    Uncertainty,
-    Verbose,
-    Weights,
     Workers,
+    option,
 )
-from pancseg.cli.pseudonyms import PseudonymOptions, read_cases, tell_of_names
+from pancseg.cli.pseudonyms import NOTHING_HIDDEN, read_cases, tell_of_names
 from pancseg.cli.run_options import finish, options_of, run_errors, tell_engine
+from pancseg.features import DEFAULT_PRESET
+from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION
 
 if TYPE_CHECKING:
     from pancseg.cohort.case import Case
@@ -56,31 +46,26 @@ _MOST_LINES = 20
 
 
 def check(
+    *,
     cohort: Cohort,
+    masks: Masks = None,
+    regions: Regions,
+    config: Config = DEFAULT_PRESET,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder for check.csv.", show_default=False),
+        option("Output", "--out", "-o", help="Folder for check.csv."),
     ] = None,
-    masks: Masks = None,
-    label: Label = None,
-    roi: Roi = None,
-    config: Config = "pancreas_ct",
-    workers: Workers = None,
-    threads: Threads = None,
-    timeout: Timeout = None,
-    memory: Memory = None,
-    pseudonymise: Pseudonymise = None,
-    id_map: IdMap = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    running: Running,
+    printing: Printing,
+    privacy: Privacy,
 ) -> None:
     """Judge COHORT's scans, and masks where there are any, before anything expensive is done."""
-    hiding = PseudonymOptions(pseudonymise, id_map)
+    quiet, verbose = printing.quiet, printing.verbose
     with usage_errors(verbose):
-        cases = _rows(read_cases(cohort, out, masks, hiding), label, roi)
+        cases = _rows(read_cases(cohort, out, masks, privacy), regions)
         settings = _settings(config)
-        options = options_of(workers, threads, timeout, memory, verbose=verbose)
-    tell_of_names(cohort, hiding, quiet)
+        options = options_of(running, privacy, verbose=verbose)
+    tell_of_names(cohort, privacy, quiet)
     from pancseg.pipeline.check import check_cohort, write_check
 
     with run_errors(), progress(len(cases), quiet, "nothing is written") as report:
@@ -89,174 +74,132 @@ def check(
     path = out / "check.csv" if out else None
     if path:
         with output_errors():
-            write_check(outcomes, path, pseudonyms=pseudonymise is not None)
+            write_check(outcomes, path, pseudonyms=options.pseudonyms)
     finish(outcomes, path, quiet)
 
 
 def segment(
+    *,
     cohort: Cohort,
+    config: Limits = DEFAULT_PRESET,
+    network: Network,
     out: Out,
-    weights: Weights = "monet_open",
-    engine: Engine = "auto",
-    precision: Precision = "fp32",
-    uncertainty: Uncertainty = 0,
-    config: Limits = "pancreas_ct",
-    workers: Workers = None,
-    threads: Threads = None,
-    timeout: Timeout = None,
-    memory: Memory = None,
-    no_retry: NoRetry = False,
-    strict: Strict = False,
-    scheduler: Scheduler = None,
-    slurm: Slurm = None,
-    pseudonymise: Pseudonymise = None,
-    id_map: IdMap = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    running: Resuming,
+    printing: Printing,
+    privacy: Privacy,
 ) -> None:
     """Delineate the pancreas: COHORT → OUT/masks and OUT/masks.csv."""
-    from pancseg.cohort.regions import one_per_scan
-
-    hiding = PseudonymOptions(pseudonymise, id_map)
+    quiet, verbose = printing.quiet, printing.verbose
     with usage_errors(verbose):
-        limits = _settings(config).quality
-        cases = one_per_scan(read_cases(cohort, out, hiding=hiding))
-        options = options_of(workers, threads, timeout, memory, scheduler, slurm, verbose=verbose)
-    options = replace(
-        options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
-    )
-    tell_of_names(cohort, hiding, quiet)
-    from pancseg.pipeline.cohort_run import run_plan
-    from pancseg.processing.plan import ProcessingPlan
+        from pancseg.cohort.regions import one_per_scan
 
-    work = ProcessingPlan(
-        "segment", None, weights, engine, precision, uncertainty=uncertainty, limits=limits
-    )
+        settings = _settings(config)
+        cases = one_per_scan(read_cases(cohort, out, privacy=privacy))
+        options = options_of(running, privacy, verbose=verbose)
+    tell_of_names(cohort, privacy, quiet)
+    from pancseg.pipeline.cohort import segment_cohort
+
     with run_errors(), progress(len(cases), quiet) as report:
-        outcomes = run_plan(cases, out, work, report, options, started=tell_engine(quiet))
+        outcomes = segment_cohort(
+            cases,
+            out,
+            **vars(network),
+            settings=settings,
+            options=options,
+            report=report,
+            started=tell_engine(quiet),
+        )
     _tell_duplicates(outcomes)
     finish(outcomes, out / "masks.csv", quiet, log=out / "run.jsonl")
 
 
 def extract(
+    *,
     cohort: Cohort,
-    out: Out,
     masks: Masks = None,
-    label: Label = None,
-    roi: Roi = None,
-    config: Config = "pancreas_ct",
-    keep_failed: KeepFailed = False,
-    names: Names = "safe",
-    format: Format = "csv",
-    excel: Excel = False,
-    decimal_comma: DecimalComma = False,
-    workers: Workers = None,
-    threads: Threads = None,
-    timeout: Timeout = None,
-    memory: Memory = None,
-    no_retry: NoRetry = False,
-    strict: Strict = False,
-    scheduler: Scheduler = None,
-    slurm: Slurm = None,
-    pseudonymise: Pseudonymise = None,
-    id_map: IdMap = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    regions: Regions,
+    features: Features,
+    out: Out,
+    table: Table,
+    running: Resuming,
+    printing: Printing,
+    privacy: Privacy,
 ) -> None:
     """Compute features of existing masks: COHORT + masks → OUT/features.csv."""
-    hiding = PseudonymOptions(pseudonymise, id_map)
-    with usage_errors(verbose):
-        cases = _rows(read_cases(cohort, out, masks, hiding), label, roi)
-        settings = _settings(config)
-        style = _style(format, names, excel, decimal_comma, cases)
-        options = options_of(workers, threads, timeout, memory, scheduler, slurm, verbose=verbose)
-    options = replace(
-        options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
-    )
-    tell_of_names(cohort, hiding, quiet)
-    from pancseg.pipeline.cohort_run import run_plan
-    from pancseg.processing.plan import ProcessingPlan
-
-    work = ProcessingPlan("extract", settings, keep_failed=keep_failed)
-    with run_errors(), progress(len(cases), quiet) as report:
-        outcomes = run_plan(cases, out, work, report, options, style)
-    _tell_duplicates(outcomes)
-    finish(outcomes, out / f"features.{style.kind}", quiet, log=out / "run.jsonl")
+    _measure(cohort, masks, regions, None, features, out, table, running, printing, privacy)
 
 
 def run(
+    *,
     cohort: Cohort,
-    out: Out,
     masks: Masks = None,
-    label: Label = None,
-    roi: Roi = None,
-    config: Config = "pancreas_ct",
-    keep_failed: KeepFailed = False,
-    weights: Weights = "monet_open",
-    engine: Engine = "auto",
-    precision: Precision = "fp32",
-    uncertainty: Uncertainty = 0,
-    names: Names = "safe",
-    format: Format = "csv",
-    excel: Excel = False,
-    decimal_comma: DecimalComma = False,
-    workers: Workers = None,
-    threads: Threads = None,
-    timeout: Timeout = None,
-    memory: Memory = None,
-    no_retry: NoRetry = False,
-    strict: Strict = False,
-    scheduler: Scheduler = None,
-    slurm: Slurm = None,
-    pseudonymise: Pseudonymise = None,
-    id_map: IdMap = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    regions: Regions,
+    network: Network,
+    features: Features,
+    out: Out,
+    table: Table,
+    running: Resuming,
+    printing: Printing,
+    privacy: Privacy,
 ) -> None:
     """Segment, then compute features: COHORT → OUT/masks and OUT/features.csv.
 
     A case that comes with a mask keeps it. The same command again does only what is new, changed
     or failed.
     """
-    hiding = PseudonymOptions(pseudonymise, id_map)
-    with usage_errors(verbose):
-        cases = _rows(read_cases(cohort, out, masks, hiding), label, roi)
-        settings = _settings(config)
-        style = _style(format, names, excel, decimal_comma, cases)
-        options = options_of(workers, threads, timeout, memory, scheduler, slurm, verbose=verbose)
-    options = replace(
-        options, retry=not no_retry, strict=strict, pseudonyms=pseudonymise is not None
-    )
-    tell_of_names(cohort, hiding, quiet)
-    from pancseg.pipeline.cohort_run import run_plan
-    from pancseg.processing.plan import ProcessingPlan
+    _measure(cohort, masks, regions, network, features, out, table, running, printing, privacy)
 
-    work = ProcessingPlan(
-        "run",
-        settings,
-        weights,
-        engine,
-        precision,
-        keep_failed=keep_failed,
-        uncertainty=uncertainty,
-    )
+
+def _measure(
+    cohort: Path,
+    masks: Path | None,
+    regions: Regions,
+    network: Network | None,
+    features: Features,
+    out: Path,
+    table: Table,
+    running: Resuming,
+    printing: Printing,
+    privacy: Privacy,
+) -> None:
+    """Make the feature table: with a network where a case has no mask, or of masks alone."""
+    quiet, verbose = printing.quiet, printing.verbose
+    with usage_errors(verbose):
+        cases = _rows(read_cases(cohort, out, masks, privacy), regions)
+        settings = _settings(features.config)
+        style = _style(table, cases)
+        options = options_of(running, privacy, verbose=verbose)
+    tell_of_names(cohort, privacy, quiet)
+    from pancseg.pipeline.cohort import extract_cohort, run_cohort
+
     with run_errors(), progress(len(cases), quiet) as report:
-        outcomes = run_plan(cases, out, work, report, options, style, started=tell_engine(quiet))
+        asked: Callable[..., list[CaseResult]] = extract_cohort
+        if network:
+            asked = partial(run_cohort, **vars(network), started=tell_engine(quiet))
+        outcomes = asked(
+            cases,
+            out,
+            settings=settings,
+            keep_failed=features.keep_failed,
+            table=style,
+            options=options,
+            report=report,
+        )
     _tell_duplicates(outcomes)
     finish(outcomes, out / f"features.{style.kind}", quiet, log=out / "run.jsonl")
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make or renew.")] = Path(
+    *,
+    patients: Annotated[int, option("Input", min=1, help="Number of synthetic patients.")] = 4,
+    engine: Engine = DEFAULT_ENGINE,
+    precision: Precision = DEFAULT_PRECISION,
+    out: Annotated[Path, option("Output", "--out", "-o", help="Folder to make or renew.")] = Path(
         "pancseg-demo"
     ),
-    patients: Annotated[int, typer.Option(min=1, help="Number of synthetic patients.")] = 4,
-    engine: Engine = "auto",
-    precision: Precision = "fp32",
     workers: Workers = None,
     threads: Threads = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    printing: Printing,
 ) -> None:
     """Make a small cohort of synthetic CTs, run everything on it, show the table.
 
@@ -264,18 +207,27 @@ def demo(
     """
     from pancseg.pipeline import demo as synthetic
 
+    quiet, verbose = printing.quiet, printing.verbose
     with usage_errors(verbose):
         settings = synthetic.settings_of(_settings("pancreas_ct"))
-        options = options_of(workers, threads, verbose=verbose)
+        options = options_of(Running(workers, threads), NOTHING_HIDDEN, verbose=verbose)
         with output_errors():
             manifest = synthetic.make_cohort(out, patients)
     cases = read_cases(manifest, out)
-    from pancseg.pipeline.cohort_run import run_plan
-    from pancseg.processing.plan import ProcessingPlan
+    from pancseg.pipeline.cohort import run_cohort
 
-    work = ProcessingPlan("run", settings, "monet_phantom", engine, precision)
     with run_errors(), progress(len(cases), quiet) as report:
-        outcomes = run_plan(cases, out, work, report, options, started=tell_engine(quiet))
+        outcomes = run_cohort(
+            cases,
+            out,
+            settings=settings,
+            weights="monet_phantom",
+            engine=engine,
+            precision=precision,
+            options=options,
+            report=report,
+            started=tell_engine(quiet),
+        )
     if not quiet:
         say(synthetic.summary(outcomes, out), sys.stdout)
     finish(outcomes, out / "features.csv", quiet, log=out / "run.jsonl")
@@ -290,21 +242,20 @@ def _tell_duplicates(outcomes: Sequence[CaseResult]) -> None:
         say(f"and {len(found) - _MOST_LINES} more duplicates; see qc_reasons", sys.stderr)
 
 
-def _style(
-    kind: str, names: str, excel: bool, decimal_comma: bool, cases: Sequence[Case]
-) -> TableFormat:
+def _style(table: Table, cases: Sequence[Case]) -> TableFormat:
     """Return how the table is written; refuse ids that do not go with it."""
     from pancseg.tables.format import TableFormat
 
-    style = TableFormat(kind, names, excel, decimal_comma)
+    style = TableFormat(table.format, table.names, table.excel, table.decimal_comma)
     style.check_ids(text for c in cases for text in (c.patient_id, c.scan_id, c.roi))
     return style
 
 
-def _rows(cases: list[Case], label: int | None, roi: list[str] | None) -> list[Case]:
+def _rows(cases: list[Case], asked: Regions) -> list[Case]:
     """Return the cohort's cases with the regions that the options name."""
     from pancseg.cohort.regions import named_regions, one_per_region, with_label
 
+    label, roi = asked.label, asked.roi
     if label and roi:
         raise ValueError(
             f"--label and --roi both name regions; for label {label} write --roi NAME={label}"

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import typer
 
+from pancseg.cli.parameters import with_options
+
 if TYPE_CHECKING:
     from pancseg.processing.row import CaseResult
 
@@ -78,7 +80,11 @@ def progress_lines(
 
 
 def say(line: str, stream: TextIO) -> None:
-    """Print a line; a reader that went away, or cannot show a letter, does not stop the run."""
+    """Print what the library or the command says, with options in place of parameters.
+
+    A reader that went away, or cannot show a letter, does not stop the run.
+    """
+    line = with_options(line)
     try:
         print(line, file=stream, flush=True)
     except UnicodeEncodeError:
@@ -132,5 +138,5 @@ def output_errors() -> Iterator[None]:
         yield
     except OSError as error:
         logging.getLogger(__name__).debug("stopped", exc_info=True)
-        print(f"pancseg: the output cannot be written: {error.strerror or error}", file=sys.stderr)
+        say(f"pancseg: the output cannot be written: {error.strerror or error}", sys.stderr)
         raise typer.Exit(2) from error

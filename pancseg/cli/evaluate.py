@@ -12,7 +12,7 @@ import typer
 
 from pancseg.cli.console import progress_lines, say
 from pancseg.cli.errors import need, usage_errors
-from pancseg.cli.options import Out, Quiet, Threads, Verbose
+from pancseg.cli.options import Out, Printing, Threads, option
 
 if TYPE_CHECKING:
     from pancseg.evaluation.evaluate import Evaluation
@@ -22,32 +22,28 @@ _PACKAGES = ("matplotlib", "monai")
 
 
 def evaluate(
+    *,
     prediction: Annotated[
         list[str],
-        typer.Option(
+        option(
+            "Input",
             metavar="NAME=FOLDER",
             help="A model's name and its masks, named <case id>.nii.gz; once for each model.",
-            show_default=False,
         ),
     ],
     reference: Annotated[
         Path,
-        typer.Option(
-            metavar="FOLDER", help="Reference masks, named <case id>.nii.gz.", show_default=False
-        ),
+        option("Input", metavar="FOLDER", help="Reference masks, named <case id>.nii.gz."),
     ],
-    out: Out,
     label: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            help="The region's label in all masks; default: all that is not zero.",
-            show_default=False,
+        option(
+            "Regions", min=1, help="The region's label in all masks; default: all that is not zero."
         ),
     ] = None,
+    out: Out,
     threads: Threads = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    printing: Printing,
 ) -> None:
     """Compare masks with reference masks: Dice, HD95, surface Dice, volume.
 
@@ -58,6 +54,7 @@ def evaluate(
     Both masks empty: Dice 1, surface Dice 1, HD95 0. One of them empty:
     Dice 0, surface Dice 0, HD95 missing.
     """
+    quiet, verbose = printing.quiet, printing.verbose
     with usage_errors(verbose):
         predictions = _named_folders(prediction)
         need("evaluate", _PACKAGES, "train")
@@ -88,8 +85,8 @@ def evaluate(
 def _named_folders(options: Sequence[str]) -> dict[str, Path]:
     """Split NAME=FOLDER; a name is letters, digits, blanks and ``_ . + -``."""
     found: dict[str, Path] = {}
-    for option in options:
-        name, equals, folder = option.partition("=")
+    for text in options:
+        name, equals, folder = text.partition("=")
         name = name.strip()
         if not (equals and name and folder):
             raise ValueError("--prediction wants NAME=FOLDER, for example --prediction MoNet=masks")

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pancseg.cli.console import progress_lines, say
 from pancseg.cli.errors import need, usage_errors
-from pancseg.cli.options import Out, Quiet, Verbose
+from pancseg.cli.flat import flat
+from pancseg.cli.options import (
+    Out,
+    Printing,
+    example,
+    option,
+)
 
 if TYPE_CHECKING:
+    from pancseg.modelling.fit import PreparedStudy
     from pancseg.modelling.inputs.features_table import TableOptions
-    from pancseg.modelling.inputs.join import JoinedTable
-    from pancseg.modelling.study import Endpoint, ModelSettings
+    from pancseg.modelling.study import ModelSettings
 
 app = typer.Typer(
     help="From the table to molecular subtype or survival, everything fitted within the fold.",
     no_args_is_help=True,
 )
 _PACKAGES = ("dcurves", "jinja2", "matplotlib", "skops")
+_PAGE = "how-it-works.md#from-table-to-model"
 
 
 def _can_sing(runs: int) -> int:
@@ -39,82 +46,112 @@ FeatureTable = Annotated[
     ),
 ]
 ClinicalFile = Annotated[
-    Path, typer.Option("--outcome", metavar="CLINICAL", help="CSV with the outcome, by id.")
+    Path,
+    option("Input", "--outcome", metavar="CLINICAL", help="CSV with the outcome, by id."),
 ]
-Id = Annotated[str | None, typer.Option("--id", help="Id column of FEATURES.")]
-OutcomeId = Annotated[str | None, typer.Option(help="Id column of CLINICAL.")]
-Clinical = Annotated[
-    list[str] | None,
-    typer.Option(metavar="COLUMN", help="A clinical variable; once for each."),
+Id = Annotated[
+    str | None,
+    option("Input", "--id", help="Id column of FEATURES; default: patient_id, else the first."),
 ]
-Batch = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Scanner or site, for ComBat in the folds.")
+Cores = Annotated[
+    int | None,
+    option("Running", "--workers", min=1, help="Processes; default: as many as cores."),
 ]
-Volume = Annotated[str | None, typer.Option(metavar="COLUMN", help="The volume's column.")]
-Group = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Rows with equal values stay in one fold.")
+OutcomeId = Annotated[
+    str | None,
+    option("Input", help="Id column of CLINICAL; default: the same name, else the first."),
 ]
-Region = Annotated[str | None, typer.Option("--roi", help="The region, where there are several.")]
-Drop = Annotated[
-    list[str] | None, typer.Option(metavar="COLUMN", help="A column that is no feature.")
-]
-ExcludeWarn = Annotated[
-    bool, typer.Option("--exclude-warn", help="Leave out rows with qc_status warn too.")
-]
-Stability = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="CSV with feature and icc: of alike features, keep stable."),
-]
-Algorithm = Annotated[
-    str, typer.Option("--model", help="The algorithm that is declared beforehand and saved.")
-]
-Repeats = Annotated[
-    int, typer.Option(min=1, max=100, help="Repeats of the nested cross-validation.")
-]
-Outer = Annotated[int, typer.Option("--folds", min=3, max=20, help="Outer folds.")]
-Inner = Annotated[int, typer.Option("--inner-folds", min=2, max=20, help="Inner folds.")]
-CanaryRuns = Annotated[
-    int,
-    typer.Option(
-        "--canary",
-        min=0,
-        max=1000,
-        callback=_can_sing,
-        help="Runs on permuted outcomes and on noise, 3 or more; 0: none.",
-    ),
-]
-Seed = Annotated[int, typer.Option(min=0, help="Of folds, models, bootstrap and canary.")]
-Cores = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: cores.")]
 
 
-@app.command()
+@dataclass(frozen=True)
+class Columns:
+    """How the tables are read, and which columns are what."""
+
+    id_column: Id = None
+    outcome_id: OutcomeId = None
+    group: Annotated[
+        str | None,
+        option("Input", metavar="COLUMN", help="Rows with equal values stay in one fold."),
+    ] = None
+    exclude_warn: Annotated[
+        bool,
+        option("Input", "--exclude-warn", help="Leave out rows with qc_status warn too."),
+    ] = False
+    roi: Annotated[
+        str | None, option("Regions", "--roi", help="The region, where there are several.")
+    ] = None
+    batch: Annotated[
+        str | None,
+        option("Features", metavar="COLUMN", help="Scanner or site, for ComBat in the folds."),
+    ] = None
+    volume: Annotated[
+        str | None,
+        option(
+            "Features",
+            metavar="COLUMN",
+            help="The volume; default: the first column with a known name.",
+        ),
+    ] = None
+    clinical: Annotated[
+        list[str] | None,
+        option("Features", metavar="COLUMN", help="A clinical variable; once for each."),
+    ] = None
+    drop: Annotated[
+        list[str] | None,
+        option("Features", metavar="COLUMN", help="A column that is no feature; once for each."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What is fitted, and how it is judged."""
+
+    stability: Annotated[
+        Path | None,
+        option(
+            "Features",
+            metavar="FILE",
+            help="CSV with feature and icc: of correlated features the most stable one stays.",
+        ),
+    ] = None
+    model: Annotated[
+        str,
+        option("Model", "--model", help="The algorithm that is declared beforehand and saved."),
+    ] = "elastic-net"
+    repeats: Annotated[
+        int,
+        option("Model", min=1, max=100, help="Repeats of the nested cross-validation."),
+    ] = 5
+    folds: Annotated[int, option("Model", min=3, max=20, help="Outer folds.")] = 5
+    inner_folds: Annotated[int, option("Model", min=2, max=20, help="Inner folds.")] = 5
+    canary: Annotated[
+        int,
+        option(
+            "Model",
+            min=0,
+            max=1000,
+            callback=_can_sing,
+            help="Runs on permuted outcomes and on noise, 3 or more; 0: none.",
+        ),
+    ] = 8
+    seed: Annotated[
+        int, option("Model", min=0, help="Random seed of folds, models, bootstrap and canary.")
+    ] = 0
+
+
 def subtype(
+    *,
     features: FeatureTable,
     outcome: ClinicalFile,
-    label: Annotated[str, typer.Option(metavar="COLUMN", help="The class in CLINICAL.")],
-    out: Out,
+    label: Annotated[str, option("Input", metavar="COLUMN", help="The class in CLINICAL.")],
     positive: Annotated[
-        str | None, typer.Option(metavar="VALUE", help="The class to tell from the rest.")
+        str | None, option("Input", metavar="VALUE", help="The class to tell from the rest.")
     ] = None,
-    id_column: Id = None,
-    outcome_id: OutcomeId = None,
-    clinical: Clinical = None,
-    batch: Batch = None,
-    volume: Volume = None,
-    group: Group = None,
-    roi: Region = None,
-    drop: Drop = None,
-    exclude_warn: ExcludeWarn = False,
-    stability: Stability = None,
-    model: Algorithm = "elastic-net",
-    repeats: Repeats = 5,
-    folds: Outer = 5,
-    inner_folds: Inner = 5,
-    canary: CanaryRuns = 8,
-    seed: Seed = 0,
+    columns: Columns,
+    fitting: Fitting,
+    out: Out,
     workers: Cores = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    printing: Printing,
 ) -> None:
     """Predict a class from features: what does radiomics add?
 
@@ -122,62 +159,43 @@ def subtype(
     settings and a pre-filled CLEAR checklist. Exit code 1 when the leakage
     canary finds something where nothing is.
     """
-    with usage_errors(verbose):
+    with usage_errors(printing.verbose):
         need("model", _PACKAGES, "model")
-        from pancseg.modelling.study import ModelSettings, subtype_outcome
+        from pancseg.modelling.fit import prepare_study
 
-        options = _options(
-            id_column, outcome_id, clinical, batch, volume, (group, roi, drop, exclude_warn)
+        study = prepare_study(
+            features,
+            outcome,
+            (label,),
+            _settings(fitting, kind="subtype", positive=positive),
+            _options(columns),
+            fitting.stability,
         )
-        settings = ModelSettings(
-            kind="subtype",
-            positive=positive,
-            stability_sha256=_sha256(stability),
-            model=model,
-            outer=folds,
-            inner=inner_folds,
-            repeats=repeats,
-            canary=canary,
-            seed=seed,
-        )
-        joined, found = subtype_outcome(
-            _joined(features, outcome, options, (label,)), label, positive
-        )
-    _analyse(joined, found, settings, options, (out, stability, workers, quiet, verbose))
+    _analyse(study, out, workers, printing)
 
 
-@app.command()
 def survival(
+    *,
     features: FeatureTable,
     outcome: ClinicalFile,
-    time: Annotated[str, typer.Option(metavar="COLUMN", help="Follow-up in CLINICAL.")],
-    event: Annotated[str, typer.Option(metavar="COLUMN", help="Event or censored, in CLINICAL.")],
-    out: Out,
+    time: Annotated[str, option("Input", metavar="COLUMN", help="Follow-up in CLINICAL.")],
+    event: Annotated[
+        str, option("Input", metavar="COLUMN", help="Event or censored, in CLINICAL.")
+    ],
     event_is: Annotated[
-        str | None, typer.Option(metavar="VALUE", help="The value that means event.")
+        str | None, option("Input", metavar="VALUE", help="The value that means event.")
     ] = None,
     trust_times: Annotated[
-        bool, typer.Option("--trust-times", help="Times of one unit, though they do not look it.")
+        bool,
+        option(
+            "Input", "--trust-times", help="All times are in one unit, though they do not look it."
+        ),
     ] = False,
-    id_column: Id = None,
-    outcome_id: OutcomeId = None,
-    clinical: Clinical = None,
-    batch: Batch = None,
-    volume: Volume = None,
-    group: Group = None,
-    roi: Region = None,
-    drop: Drop = None,
-    exclude_warn: ExcludeWarn = False,
-    stability: Stability = None,
-    model: Algorithm = "elastic-net",
-    repeats: Repeats = 5,
-    folds: Outer = 5,
-    inner_folds: Inner = 5,
-    canary: CanaryRuns = 8,
-    seed: Seed = 0,
+    columns: Columns,
+    fitting: Fitting,
+    out: Out,
     workers: Cores = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    printing: Printing,
 ) -> None:
     """Predict time to an event from features: what does radiomics add?
 
@@ -185,64 +203,77 @@ def survival(
     settings and a pre-filled CLEAR checklist. Exit code 1 when the leakage
     canary finds something where nothing is.
     """
-    with usage_errors(verbose):
+    with usage_errors(printing.verbose):
         need("model", _PACKAGES, "model")
-        from pancseg.modelling.study import ModelSettings, survival_outcome_of
+        from pancseg.modelling.fit import prepare_study
 
-        options = _options(
-            id_column, outcome_id, clinical, batch, volume, (group, roi, drop, exclude_warn)
+        study = prepare_study(
+            features,
+            outcome,
+            (time, event),
+            _settings(fitting, kind="survival", event_is=event_is, trust_times=trust_times),
+            _options(columns),
+            fitting.stability,
         )
-        settings = ModelSettings(
-            kind="survival",
-            event_is=event_is,
-            trust_times=trust_times,
-            stability_sha256=_sha256(stability),
-            model=model,
-            outer=folds,
-            inner=inner_folds,
-            repeats=repeats,
-            canary=canary,
-            seed=seed,
-        )
-        joined, found = survival_outcome_of(
-            _joined(features, outcome, options, (time, event)), time, event, event_is, trust_times
-        )
-    _analyse(joined, found, settings, options, (out, stability, workers, quiet, verbose))
+    _analyse(study, out, workers, printing)
+
+
+_COMMANDS = (
+    (
+        subtype,
+        "pancseg model subtype features.csv --outcome clinical.csv --label grade --out model",
+    ),
+    (
+        survival,
+        "pancseg model survival features.csv --outcome clinical.csv --time months --event died "
+        "--out survival",
+    ),
+)
+for command, line in _COMMANDS:
+    app.command(epilog=example(line, _PAGE))(flat(command))
 
 
 def predict(
-    fitted: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `model` wrote.")],
+    *,
+    fitted: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder that `pancseg model` wrote.")
+    ],
     features: FeatureTable,
-    out: Annotated[Path, typer.Option("--out", "-o", help="CSV of predictions to write.")],
     outcome: Annotated[
         Path | None,
-        typer.Option(
-            metavar="CLINICAL", help="Clinical variables; with outcomes: external validation."
+        option(
+            "Input",
+            metavar="CLINICAL",
+            help="Clinical variables; with outcomes: external validation.",
         ),
     ] = None,
     id_column: Id = None,
     outcome_id: OutcomeId = None,
     group: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The patient, where one has several rows.")
-    ] = None,
-    roi: Annotated[
-        str | None, typer.Option("--roi", help="The region; default: the model's.")
+        str | None,
+        option("Input", metavar="COLUMN", help="The patient, where one has several rows."),
     ] = None,
     positive: Annotated[
         str | None,
-        typer.Option(
-            metavar="VALUE", help="The class to tell from all others; default: the model's."
+        option(
+            "Input",
+            metavar="VALUE",
+            help="The class to tell from all others; default: the model's.",
         ),
     ] = None,
     event_is: Annotated[
         str | None,
-        typer.Option(metavar="VALUE", help="The value that means event; default: the model's."),
+        option("Input", metavar="VALUE", help="The value that means event; default: the model's."),
+    ] = None,
+    roi: Annotated[
+        str | None, option("Regions", "--roi", help="The region; default: the model's.")
     ] = None,
     trust_model: Annotated[
-        bool, typer.Option("--trust-model", help="Load forests too; only from whom you trust.")
+        bool,
+        option("Model", "--trust-model", help="Load forests too; only from somebody you trust."),
     ] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    out: Annotated[Path, option("Output", "--out", "-o", help="CSV of predictions to write.")],
+    printing: Printing,
 ) -> None:
     """Apply a fitted model to new patients; with their outcomes, judge it.
 
@@ -250,129 +281,77 @@ def predict(
     how the model did goes to <OUT>_validation.csv. Exit code 1 when outcomes are
     known that cannot judge it, such as one class only.
     """
-    with usage_errors(verbose):
+
+    def tell(line: str) -> None:
+        if not printing.quiet:
+            say(line, sys.stdout)
+
+    with usage_errors(printing.verbose):
         need("model", _PACKAGES, "model")
-        import pandas as pd
+        from pancseg.modelling.apply import predict as apply
+        from pancseg.modelling.saved_model import load_model
 
-        from pancseg.modelling import predict as new
-        from pancseg.modelling.inputs.features_table import TableOptions
-        from pancseg.modelling.outputs import MODEL_FILE, csv_bytes
-        from pancseg.modelling.report.report import with_interval
-        from pancseg.modelling.saved_model import read_model
-        from pancseg.system.whole_files import write_whole
-
-        if not (fitted / MODEL_FILE).is_file():
-            raise ValueError(f"DIR holds no {MODEL_FILE}; name the folder that `model` wrote")
-        saved = read_model((fitted / MODEL_FILE).read_bytes(), trust_model)
-        options = TableOptions(id_column, outcome_id, group, roi)
-        beside = out.with_name(f"{out.stem}_validation.csv")
-        inputs = {path.resolve() for path in (features, outcome) if path}
-        if inputs & {out.resolve(), beside.resolve()}:
-            raise ValueError("--out: FEATURES or CLINICAL is read, and would be written over")
-        joined = new.read_new(saved, features, outcome, options)
-        table, notes = new.predictions(saved, joined)
-        more, told_more = new.without_clinical_row(saved, features, options, joined)
-        table = pd.concat([table, more] if len(more) else [table], ignore_index=True)
-        lines: list[str] = []
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole({out: csv_bytes(table)})
-        beside.unlink(missing_ok=True)  # how other predictions did
-        if not quiet:
-            count = int(table.drop(columns="id").notna().any(axis=1).sum())
-            end = f"{count} of {len(table)} rows predicted, OUT is written"
-            told = [*joined.notes, *notes, *told_more, end]
-            say("\n".join(told), sys.stdout)
-        known = new.known_outcome(saved, joined, positive, event_is)
-        if known is None and outcome is not None:
-            lines.append(f"CLINICAL knows no {saved.facts['outcome'][0]!r}: predicted, not judged")
-        if known is not None:
-            judged, y = known
-            for line in new.doubts(saved, y):
-                say(line, sys.stderr)
-            rows = table.set_index("id").loc[judged.features.index].reset_index()
-            lines.append(f"external validation, {judged.size()} with a known outcome:")
-            try:
-                found = new.external(saved, rows, y, judged.groups)
-            except ValueError as error:
-                say(f"pancseg: {error}", sys.stderr)
-                raise typer.Exit(1) from None
-            write_whole({beside: csv_bytes(new.validation_table(found, rows, y))})
-            for name, measured in found.items():
-                text = ", ".join(f"{key} {with_interval(value)}" for key, value in measured.items())
-                count = int(rows[new.column_of(name)].notna().sum())
-                fewer = f" ({count} rows)" if count < len(y) else ""
-                lines.append(f"  {name}{fewer}: {text}")
-    if lines and not quiet:
-        say("\n".join(lines), sys.stdout)
+        found = apply(
+            load_model(fitted, trust_model=trust_model),
+            features,
+            outcome,
+            out,
+            id_column=id_column,
+            outcome_id=outcome_id,
+            group=group,
+            roi=roi,
+            positive=positive,
+            event_is=event_is,
+            report=tell,
+        )
+    for line in found.doubts:
+        say(line, sys.stderr)
+    if found.not_judged:
+        say(f"pancseg: {found.not_judged}", sys.stderr)
+        raise typer.Exit(1)
+    for line in found.lines:
+        tell(line)
 
 
-def _options(
-    id_column: str | None,
-    outcome_id: str | None,
-    clinical: list[str] | None,
-    batch: str | None,
-    volume: str | None,
-    rest: tuple[str | None, str | None, list[str] | None, bool],
-) -> TableOptions:
+def _options(columns: Columns) -> TableOptions:
     from pancseg.modelling.inputs.features_table import TableOptions
 
-    group, roi, drop, exclude_warn = rest
-    return TableOptions(
-        id_column,
-        outcome_id,
-        group,
-        roi,
-        batch,
-        volume,
-        tuple(dict.fromkeys(clinical or ())),
-        tuple(drop or ()),
-        exclude_warn,
+    given = vars(columns) | {
+        "clinical": tuple(dict.fromkeys(columns.clinical or ())),
+        "drop": tuple(columns.drop or ()),
+    }
+    return TableOptions(**given)
+
+
+def _settings(fitting: Fitting, **endpoint: Any) -> ModelSettings:
+    from pancseg.modelling.study import ModelSettings
+
+    return ModelSettings(
+        **endpoint,
+        model=fitting.model,
+        outer=fitting.folds,
+        inner=fitting.inner_folds,
+        repeats=fitting.repeats,
+        canary=fitting.canary,
+        seed=fitting.seed,
     )
 
 
-def _joined(
-    features: Path, clinical: Path, options: TableOptions, columns: tuple[str, ...]
-) -> JoinedTable:
-    from pancseg.modelling.inputs.features_table import read_features
-    from pancseg.modelling.inputs.join import join
-
-    return join(read_features(features, options), clinical, options, columns)
-
-
-def _sha256(path: Path | None) -> str | None:
-    """Return the hash of a file's content; one that cannot be read is told of when it is."""
-    if path is None or not path.is_file():
-        return None
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _analyse(
-    joined: JoinedTable,
-    outcome: Endpoint,
-    settings: ModelSettings,
-    options: TableOptions,
-    rest: tuple[Path, Path | None, int | None, bool, bool],
-) -> None:
-    out, stability, workers, quiet, verbose = rest
-    with usage_errors(verbose):
-        from pancseg.modelling import study as studies
-        from pancseg.modelling.analysis import analyse, steps_of
-        from pancseg.modelling.outputs import write_analysis
-        from pancseg.system.threads import available_cores
+def _analyse(study: PreparedStudy, out: Path, workers: int | None, printing: Printing) -> None:
+    quiet = printing.quiet
+    with usage_errors(printing.verbose):
+        from pancseg.modelling.analysis import steps_of
         from pancseg.system.whole_files import check_writable
 
-        studies.refuse_what_cannot_be_modelled(joined, outcome)
-        icc = None if stability is None else studies.read_stability(stability, joined)
-        study = studies.make_study(joined, outcome, settings, icc)
-        warned = studies.warnings_of(joined, outcome, settings)
         check_writable(out)
-        for line in [] if quiet else joined.notes:
+        for line in [] if quiet else study.joined.notes:
             say(line, sys.stdout)
-        for line in warned:
+        for line in study.warnings:
             say(f"warning: {line}", sys.stderr)
-        with progress_lines(steps_of(settings), quiet, "folds", "nothing was written") as tell:
-            results = analyse(study, settings, workers or available_cores(), _telling(tell))
-        write_analysis(out, results, joined, outcome, options, warned)
+        steps = steps_of(study.settings)
+        with progress_lines(steps, quiet, "folds", "nothing was written") as tell:
+            results = study.analyse(workers, _telling(tell))
+        study.write(out, results)
     if results.leaks:
         say("pancseg: the canary found a leak; no performance is shown, see the report", sys.stderr)
         raise typer.Exit(1)

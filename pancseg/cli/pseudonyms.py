@@ -5,31 +5,22 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pancseg.cli.console import say
+from pancseg.cli.options import Privacy
 
 if TYPE_CHECKING:
     from pancseg.cohort.case import Case
 
-
-class PseudonymOptions(NamedTuple):
-    """How ids are hidden.
-
-    Attributes:
-        key_file: of ``--pseudonymise``; None leaves ids as they are.
-        id_map: of ``--id-map``.
-    """
-
-    key_file: Path | None = None
-    id_map: Path | None = None
+NOTHING_HIDDEN = Privacy()
 
 
 def read_cases(
     cohort: Path,
     out: Path | None,
     masks: Path | None = None,
-    hiding: PseudonymOptions | None = None,
+    privacy: Privacy = NOTHING_HIDDEN,
 ) -> list[Case]:
     """Read a cohort; with a key, its cases bear pseudonyms and nothing was said of their ids.
 
@@ -42,7 +33,7 @@ def read_cases(
     from pancseg.cohort import pseudonyms
     from pancseg.cohort.discovery import read_cohort
 
-    key_file, id_map = hiding or PseudonymOptions()
+    key_file, id_map = privacy.pseudonymise, privacy.id_map
     leave_out = [path for path in (out, key_file, id_map) if path]
     if key_file is None:
         if id_map:
@@ -63,9 +54,9 @@ def read_cases(
     return hidden if _is_manifest(cohort) else sorted(hidden, key=lambda case: case.name)
 
 
-def tell_of_names(cohort: Path, hiding: PseudonymOptions, quiet: bool) -> None:
+def tell_of_names(cohort: Path, privacy: Privacy, quiet: bool) -> None:
     """Say once when a folder's contents became ids: they may bear patients' names."""
-    if cohort.is_dir() and not (quiet or hiding.key_file):
+    if cohort.is_dir() and not (quiet or privacy.pseudonymise):
         say(
             "pancseg: patient ids are the names of files and folders; --pseudonymise hides them",
             sys.stderr,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,22 +13,14 @@ import typer
 
 from pancseg.cli.console import say, summary
 from pancseg.cli.errors import refuse
+from pancseg.cli.options import Privacy, Resuming, Running
 
 if TYPE_CHECKING:
     from pancseg.processing.row import CaseResult
     from pancseg.running.options import RunOptions
 
 
-def options_of(
-    workers: int | None = None,
-    threads: int | None = None,
-    timeout_s: float | None = None,
-    memory: str | None = None,
-    scheduler: str | None = None,
-    slurm: Path | None = None,
-    *,
-    verbose: bool = False,
-) -> RunOptions:
+def options_of(running: Running, privacy: Privacy, *, verbose: bool) -> RunOptions:
     """Return where and how a cohort is run.
 
     Raises:
@@ -38,18 +31,26 @@ def options_of(
     from pancseg.running.options import RunOptions
     from pancseg.system.yaml_file import read_yaml_mapping
 
-    if scheduler and slurm:
-        raise ValueError("--scheduler and --slurm both name a cluster; leave one away")
-    if (scheduler or slurm) and workers is not None:
-        raise ValueError("--workers is for this machine; the cluster has its own")
-    return RunOptions(
-        workers=workers,
-        threads=threads,
-        timeout_s=timeout_s,
-        memory_bytes=parse_size(memory) if memory else None,
+    options = RunOptions(
+        workers=running.workers,
+        threads=running.threads,
+        timeout_s=running.timeout,
+        memory_bytes=parse_size(running.memory) if running.memory else None,
         verbose=verbose,
-        scheduler=scheduler,
-        slurm=read_yaml_mapping(slurm, "--slurm") if slurm else {},
+        pseudonyms=privacy.pseudonymise is not None,
+    )
+    if not isinstance(running, Resuming):
+        return options
+    if running.scheduler and running.slurm:
+        raise ValueError("--scheduler and --slurm both name a cluster; leave one out")
+    if (running.scheduler or running.slurm) and running.workers is not None:
+        raise ValueError("--workers is for this machine; the cluster has its own")
+    return replace(
+        options,
+        retry=not running.no_retry,
+        strict=running.strict,
+        scheduler=running.scheduler,
+        slurm=read_yaml_mapping(running.slurm, "--slurm") if running.slurm else {},
     )
 
 

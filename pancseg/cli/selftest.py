@@ -11,15 +11,15 @@ import typer
 
 from pancseg.cli.console import say
 from pancseg.cli.errors import usage_errors
-from pancseg.cli.options import Verbose
+from pancseg.cli.options import Verbose, option
 
 
 def selftest(
     ibsi_data: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "Input",
             help="Copy of IBSI's data sets (github.com/theibsi/data_sets): its CT phantom too.",
-            show_default=False,
         ),
     ] = None,
     verbose: Verbose = False,

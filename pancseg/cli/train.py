@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,85 +12,102 @@ import typer
 
 from pancseg.cli.console import progress_lines, say
 from pancseg.cli.errors import need, usage_errors
-from pancseg.cli.options import Quiet, Threads, Verbose
+from pancseg.cli.options import Printing, Threads, option
 
 _PACKAGES = ("lightning", "matplotlib", "monai", "PIL")
 
 
-def train(
-    recipe: Annotated[
-        str, typer.Argument(help="A shipped recipe's name (monet, monet_paper, …) or a YAML file.")
-    ],
+@dataclass(frozen=True)
+class TrainingSource:
+    """What is trained on."""
+
     data: Annotated[
         Path,
-        typer.Option(
+        option(
+            "Input",
             help="A Medical Segmentation Decathlon folder, a manifest CSV of CTs and masks, or, "
             "with --slices, a folder of stored slices.",
-            show_default=False,
         ),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            file_okay=False,
-            help="Run folder; the same one resumes.",
-            show_default=False,
-        ),
-    ],
+    ]
     slices: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "Input",
             help="Description of the stored slices under --data: a shipped name (open, open_nih, "
             "phantoms) or a YAML file.",
-            show_default=False,
         ),
-    ] = None,
+    ] = None
     split: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "Input",
             exists=True,
             dir_okay=False,
             help="Split file: JSON with the patient ids of train and of val; default: by sorted "
             "ids and the recipe's seed, or as the slices' index says.",
-            show_default=False,
         ),
-    ] = None,
+    ] = None
     cache: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of the slice cache, to share between runs; default: OUT/cache.",
-            show_default=False,
+        option(
+            "Input", help="Folder of the slice cache, to share between runs; default: OUT/cache."
         ),
-    ] = None,
+    ] = None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is done otherwise than the recipe says."""
+
     network: Annotated[
-        str | None,
-        typer.Option(help="Train this network instead of the recipe's.", show_default=False),
-    ] = None,
+        str | None, option("Network", help="Train this network instead of the recipe's.")
+    ] = None
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Epochs instead of the recipe's.", show_default=False),
-    ] = None,
+        option("Network", min=1, help="Epochs instead of the recipe's."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class HardwareOptions:
+    """Where and how a training computes."""
+
     precision: Annotated[
         str,
-        typer.Option(help="Lightning's precision; auto: bfloat16 where it is faster than fp32."),
-    ] = "auto",
-    accelerator: Annotated[str, typer.Option(help="Lightning's accelerator.")] = "auto",
+        option(
+            "Running", help="Lightning's precision; auto: bfloat16 where it is faster than fp32."
+        ),
+    ] = "auto"
+    accelerator: Annotated[str, option("Running", help="Lightning's accelerator.")] = "auto"
     devices: Annotated[
-        str, typer.Option(help="Lightning's devices, such as 4 or auto; each takes whole batches.")
-    ] = "1",
-    nodes: Annotated[int, typer.Option(min=1, help="Number of machines.")] = 1,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare slices.")] = 0,
-    threads: Threads = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+        str,
+        option("Running", help="Lightning's devices, such as 4 or auto; each takes whole batches."),
+    ] = "1"
+    nodes: Annotated[int, option("Running", min=1, help="Number of machines.")] = 1
+    workers: Annotated[int, option("Running", min=0, help="Processes that prepare slices.")] = 0
+    threads: Threads = None
+
+
+def train(
+    *,
+    recipe: Annotated[
+        str, typer.Argument(help="A shipped recipe's name (monet, monet_paper, …) or a YAML file.")
+    ],
+    source: TrainingSource,
+    changes: Changes,
+    out: Annotated[
+        Path,
+        option("Output", "--out", "-o", file_okay=False, help="Run folder; the same one resumes."),
+    ],
+    hardware: HardwareOptions,
+    printing: Printing,
 ) -> None:
     """Train a network: RECIPE + data → OUT with weights, curves and the validation patients' masks.
 
     Killed anywhere, the same command goes on from the last whole epoch. OUT/predictions and
     OUT/references are what `pancseg evaluate` compares.
     """
+    quiet, verbose = printing.quiet, printing.verbose
     with usage_errors(verbose):
         need("train", _PACKAGES, "train")
         from pancseg.segmentation.networks import NETWORKS
@@ -102,21 +120,15 @@ def train(
         from pancseg.training.recipe import load_recipe
 
         _quiet_lightning()
-        limit_threads(threads or available_cores())
-        if network and network not in NETWORKS:
-            raise ValueError(f"--network {network}: known are {', '.join(NETWORKS)}")
-        changes = {"network": network, "epochs": epochs}
-        plan = load_recipe(recipe, **{k: v for k, v in changes.items() if v is not None})
-        hardware = Hardware(
-            threads=threads or available_cores(),
-            precision=precision,
-            accelerator=accelerator,
-            devices=int(devices) if devices.isdecimal() else devices,
-            nodes=nodes,
-            workers=workers,
-        )
+        threads = hardware.threads or available_cores()
+        limit_threads(threads)
+        if changes.network and changes.network not in NETWORKS:
+            raise ValueError(f"--network {changes.network}: known are {', '.join(NETWORKS)}")
+        plan = load_recipe(recipe, **{k: v for k, v in vars(changes).items() if v is not None})
+        devices = int(hardware.devices) if hardware.devices.isdecimal() else hardware.devices
+        machine = Hardware(**vars(replace(hardware, threads=threads)) | {"devices": devices})
 
-        check(plan, hardware)
+        check(plan, machine)
         check_free(out)
 
         def tell(line: str) -> None:
@@ -125,16 +137,16 @@ def train(
 
         prepared = load_data(
             plan,
-            data,
-            slices=slices,
-            cache=cache or out / "cache",
-            split_file=split,
+            source.data,
+            slices=source.slices,
+            cache=source.cache or out / "cache",
+            split_file=source.split,
             report=lambda name: tell(f"{name}: slices ready"),
         )
         tell(prepared.summary())
         bar = sys.stderr.isatty() and not quiet
         try:
-            weights = fit(plan, prepared, out, hardware=hardware, progress=bar, report=tell)
+            weights = fit(plan, prepared, out, hardware=machine, progress=bar, report=tell)
         except (KeyboardInterrupt, SystemExit):  # Lightning makes the second of the first
             say("pancseg: interrupted; the same command goes on from the last epoch", sys.stderr)
             raise typer.Exit(130) from None
@@ -148,9 +160,9 @@ def train(
         write_predictions(
             weights,
             prepared,
-            data,
+            source.data,
             out,
-            hardware=hardware,
+            hardware=machine,
             report=lambda name: done(f"{name}: masks written", False),
         )
     masks = f"; {count} validation masks in {out / 'predictions'}" if count else ""

@@ -161,7 +161,7 @@ def _without_outputs(
             if len(outputs) == 1
             else "folders are earlier runs' outputs and were"
         )
-        note(f"{len(outputs)} {what} left out; --verbose names what")
+        note(f"{len(outputs)} {what} left out; `verbose` names what")
     if outputs and len(outputs) == len(entries):
         raise CohortError(["the folder holds nothing but outputs of earlier runs"])
     return [p for p in entries if p not in outputs]
@@ -226,7 +226,7 @@ def _tell_left_out(files: set[Path], names: set[str], note: Callable[[str], None
             if len(others) == 1
             else ("files in the folder are no scans and were")
         )
-        note(f"{len(others)} {what} left out; --verbose names what")
+        note(f"{len(others)} {what} left out; `verbose` names what")
 
 
 def _leads_nowhere(path: Path) -> bool:

@@ -36,7 +36,7 @@ def _with_masks(
             key = name_key(stem_of(path))
             if key in by_key:
                 log.debug("two masks of one name: %s", path)
-                problems.append("the folder has two masks of one name; --verbose tells which")
+                problems.append("the folder has two masks of one name; `verbose` tells which")
             by_key[key] = path
     keys = [
         next((k for k in (_mask_key(case, by_key), _mask_key(alias, by_key)) if k in by_key), "")
@@ -46,7 +46,7 @@ def _with_masks(
     if unused:
         log.debug("masks that fit no case: %s", unused)
         problems.append(
-            f"{len(unused)} of {len(by_key)} masks fit no case (--verbose names them); "
+            f"{len(unused)} of {len(by_key)} masks fit no case (`verbose` names them); "
             f"a mask is named after its case, as '{aliases[0].name}.nii.gz'"
         )
     if not by_key:

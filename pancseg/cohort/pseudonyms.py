@@ -84,7 +84,7 @@ def read_key(path: Path, out: Path | None) -> bytes:
     if _has_mark(key):
         raise ValueError(
             "the key file begins with a byte order mark, so it would be another key than without; "
-            "save it as plain text (ANSI or UTF-8 without BOM), and choose another --out if it was "
+            "save it as plain text (ANSI or UTF-8 without BOM), and choose another `out` if it was "
             "used so before"
         )
     key = key.rstrip(b"\r\n")
@@ -120,13 +120,13 @@ def check_output(out: Path | None, *, pseudonyms: bool) -> None:
         if not pseudonyms:
             raise ValueError(
                 "the output folder holds a run under pseudonyms; "
-                "give --pseudonymise, or choose another --out"
+                "give `pseudonymise`, or choose another `out`"
             )
         return
     if pseudonyms and any(_holds_something(out / name) for name in _BEAR_IDS):
         raise ValueError(
-            "the output folder holds a run without --pseudonymise, whose ids would stay in it; "
-            "choose another --out"
+            "the output folder holds a run without `pseudonymise`, whose ids would stay in it; "
+            "choose another `out`"
         )
 
 
@@ -161,7 +161,7 @@ def check_map_path(path: Path, out: Path | None) -> None:
         with path.open("rb") as file:
             if file.read(len(header)) == header:
                 return
-    raise ValueError("--id-map: the file there is not an id map; choose another name")
+    raise ValueError("the file to write the id map to holds something else; choose another name")
 
 
 def write_map(path: Path, cases: Sequence[Case], hidden: Sequence[Case]) -> None:

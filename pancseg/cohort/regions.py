@@ -23,15 +23,15 @@ def named_regions(texts: Iterable[str]) -> dict[str, Roi]:
         name, equals, expression = (part.strip() for part in text.partition("="))
         if not (equals and is_name(name)):
             raise ValueError(
-                f"--roi {text!r}: a region is NAME=EXPRESSION, such as 'tumour=2', and its name "
+                f"`roi` {text!r}: a region is NAME=EXPRESSION, such as 'tumour=2', and its name "
                 'has no / \\ : * ? " < > |, no unseen character, no dot at an end'
             )
         if name_key(name) in map(name_key, regions):
-            raise ValueError(f"--roi {text!r}: there is a region {name!r} before it; rename one")
+            raise ValueError(f"`roi` {text!r}: there is a region {name!r} before it; rename one")
         try:
             regions[name] = parse_roi(expression)
         except ValueError as error:
-            raise ValueError(f"--roi {name}: {error}") from error
+            raise ValueError(f"`roi` {name}: {error}") from error
     return regions
 
 
@@ -46,7 +46,7 @@ def one_per_region(cases: Iterable[Case], regions: Mapping[str, Roi]) -> list[Ca
         if case.roi != DEFAULT_ROI or case.mask_label:
             raise ValueError(
                 f"{case.name}: the manifest has regions of its own (roi or mask_label); "
-                "leave those cells empty, or --roi away"
+                "leave those cells empty, or leave out `roi`"
             )
     rows = [
         replace(case, roi=name, mask_label=region)

@@ -71,7 +71,7 @@ def evaluate(
     if label is not None and measured and not any(m.reference_volume_ml for m in measured):
         raise ValueError(
             f"none of the reference masks has label {label}, so there is nothing to compare; "
-            "name another --label"
+            "name another `label`"
         )
     found = _tabulate(scores, models)
     if out is not None:

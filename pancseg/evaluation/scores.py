@@ -92,7 +92,7 @@ def score_pairs(pairs: Iterable[MaskPair], label: int | None = None) -> Iterator
             yield MaskScore(pair.model, pair.case_id, "fail", unusable.code, unusable.fact)
         except Exception as bug:  # reported as this case's error row
             log.debug("%s: %s", pair.case_id, type(bug).__name__, exc_info=True)
-            fact = f"unexpected {type(bug).__name__}; run with --verbose for the traceback"
+            fact = f"unexpected {type(bug).__name__}; run with `verbose` for the traceback"
             yield MaskScore(pair.model, pair.case_id, "error", type(bug).__name__, fact)
 
 
@@ -136,7 +136,7 @@ def _remark(
         several = len(region.labels) > 1 and not set(region.labels) <= _PANCREAS_AND_TUMOUR
         if region.wanted is None and several:
             listed = _listed(region.labels)
-            fact = f"the {which} has labels {listed}, all joined; name one with --label"
+            fact = f"the {which} has labels {listed}, all joined; name one with `label`"
             return "several_labels", fact
     return "", ""
 

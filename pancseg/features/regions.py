@@ -104,7 +104,7 @@ def _labels_of(present: tuple[int, ...], roi: Roi | None) -> tuple[int, ...]:
         if len(present) > 1 and not set(present) <= _PANCREAS_AND_TUMOUR:
             raise UnusableCase(
                 "several_labels",
-                f"the mask has labels {listed}; name one by mask_label, --label or --roi",
+                f"the mask has labels {listed}; name one by mask_label, `label` or `roi`",
             )
         return present
     wanted = roi.around if isinstance(roi, Ring) else roi

@@ -93,11 +93,12 @@ def prepare_study(
         joined, endpoint = survival_outcome_of(
             joined, columns[0], columns[1], settings.event_is, settings.trust_times
         )
+    refuse_what_cannot_be_modelled(joined, endpoint)
+    icc = None
     if stability is not None:
+        icc = read_stability(stability, joined)
         digest = hashlib.sha256(stability.read_bytes()).hexdigest()
         settings = settings.model_copy(update={"stability_sha256": digest})
-    refuse_what_cannot_be_modelled(joined, endpoint)
-    icc = None if stability is None else read_stability(stability, joined)
     plan = make_study(joined, endpoint, settings, icc)
     warned = list(warnings_of(joined, endpoint, settings))
     return PreparedStudy(joined, endpoint, settings, options, plan, warned)

@@ -109,12 +109,12 @@ def load_model(path: str | os.PathLike[str], *, trust_model: bool = False) -> Sa
     return read_model(file.read_bytes(), trust_model)
 
 
-def read_model(content: bytes, trust_trees: bool = False) -> SavedModel:
+def read_model(content: bytes, trust_model: bool = False) -> SavedModel:
     """Return a model from a file's content.
 
     Args:
         content: the file's.
-        trust_trees: whoever made it is trusted with forests too.
+        trust_model: whoever made it is trusted with forests too.
 
     Raises:
         ValueError: no such file, a type that is not trusted, another format.
@@ -122,10 +122,10 @@ def read_model(content: bytes, trust_trees: bool = False) -> SavedModel:
     try:
         _check_format(content)
         asked = set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED)
-        if asked & set(TREES) and not trust_trees:
+        if asked & set(TREES) and not trust_model:
             raise ValueError(
                 "the model holds trees, which can crash scikit-learn when forged; if you trust "
-                "whoever made it, say --trust-model"
+                "whoever made it, set `trust_model`"
             )
         unknown = asked - set(TREES)
         if unknown:

@@ -191,7 +191,7 @@ def _refuse_few_groups(groups: int, settings: ModelSettings) -> None:
     if groups < settings.outer or groups - largest_fold < settings.inner:
         raise ValueError(
             f"{groups} groups of rows that stay together are too few for {settings.outer} folds "
-            f"with {settings.inner} inner ones; name another --group, or fewer --folds"
+            f"with {settings.inner} inner ones; name another `group`, or fewer folds (`outer`)"
         )
 
 
@@ -203,7 +203,7 @@ def _refuse_lonely_class(joined: JoinedTable, outcome: Endpoint) -> None:
         if groups < FEWEST_GROUPS:
             raise ValueError(
                 f"all {what} lie in {groups} of {len(np.unique(joined.groups))} groups of rows "
-                f"that stay together; at least {FEWEST_GROUPS} are needed: name another --group"
+                f"that stay together; at least {FEWEST_GROUPS} are needed: name another `group`"
             )
 
 
@@ -219,7 +219,7 @@ def _refuse_folds_without(study: ValidationPlan, outcome: Endpoint) -> None:
             what = "no event" if outcome.kind == "survival" else "one class only"
             raise ValueError(
                 f"{what} would be left to train on in some fold: of groups of rows that stay "
-                "together a few hold most of it; take fewer --folds, or name another --group"
+                "together a few hold most of it; take fewer folds (`outer`), or another `group`"
             )
 
 
@@ -227,10 +227,10 @@ def _refuse_batches(joined: JoinedTable, batch: np.ndarray) -> None:
     names = np.unique(batch)
     sizes = np.array([joined.count(batch == name) for name in names])
     if len(names) == 1:
-        raise ValueError("--batch: there is one scanner or site only, nothing to harmonise")
+        raise ValueError("`batch`: there is one scanner or site only, nothing to harmonise")
     if sizes.min() < FEWEST_OF_BATCH:
         raise ValueError(
-            f"--batch: {str(names[sizes.argmin()])!r} has {sizes.min()} patients; at least "
+            f"`batch`: {str(names[sizes.argmin()])!r} has {sizes.min()} patients; at least "
             f"{FEWEST_OF_BATCH} of each scanner or site are needed: merge or leave out"
         )
 
@@ -268,7 +268,7 @@ def _blind_spots(joined: JoinedTable, outcome: Endpoint) -> list[str]:
     if joined.volume.shape[1] == 0:
         found.append("No volume column: whether radiomics measured only volume cannot be told.")
     if joined.clinical.shape[1] == 0:
-        found.append("No clinical column (--clinical): what radiomics adds to them is not known.")
+        found.append("No clinical column (`clinical`): what radiomics adds to them is not known.")
     if joined.batch is not None:
         found += _confounded("Scanner or site", joined.batch, outcome.strata, _COMBAT)
     if joined.grids is not None:
@@ -318,7 +318,7 @@ def make_study(
     kind = subtype if outcome.kind == "subtype" else survival
     models = kind.MODELS
     if settings.model not in models:
-        raise ValueError(f"--model: there is no {settings.model!r}; known are {', '.join(models)}")
+        raise ValueError(f"`model`: there is no {settings.model!r}; known are {', '.join(models)}")
     _refuse_few_groups(len(np.unique(joined.groups)), settings)
     _refuse_lonely_class(joined, outcome)
     icc = None if stability is None else tuple(stability.reindex(joined.features.columns))

@@ -12,6 +12,7 @@ from pancseg.cohort.discovery import read_cohort
 from pancseg.cohort.regions import named_regions, one_per_region, one_per_scan, with_label
 from pancseg.features import DEFAULT_PRESET
 from pancseg.features.settings import FeatureSettings, as_feature_settings
+from pancseg.pipeline.check import check_cohort as check_cases
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.pipeline.output import PLAIN_CSV
 from pancseg.processing.plan import ProcessingPlan
@@ -28,6 +29,47 @@ Settings = FeatureSettings | str | Path
 
 def _silent(said: object) -> None:
     """Say nothing."""
+
+
+def check_cohort(  # noqa: PLR0913  keywords, as the command has options
+    cohort: Cohort,
+    *,
+    masks: str | os.PathLike[str] | None = None,
+    label: int | None = None,
+    regions: Mapping[str, str] | None = None,
+    settings: Settings = DEFAULT_PRESET,
+    options: RunOptions = HERE,
+    report: Callable[[CaseResult], None] = _silent,
+) -> list[CaseResult]:
+    """Judge scans, and masks where there are any, before anything expensive is done.
+
+    Scans with the same voxels under two ids are both ``duplicate``, wherever the voxels are and
+    however they are turned.
+
+    Args:
+        cohort: a manifest, a folder of scans or one scan, by its path; or cases.
+        masks: folder of given masks named ``<id>.nii.gz``, or one mask for one scan; for cohorts
+            given by a path.
+        label: label of the region in given masks; by default the only one, or 1 and 2.
+        regions: name → expression of each region that gets a row, such as ``{"tumour": "2"}``.
+        settings: whose limits hold: a preset's name, a file, or loaded settings.
+        options: where and how the scans are processed.
+        report: called with each result as soon as it is there, duplicates not yet known.
+
+    Returns:
+        One result per row; nothing is written.
+
+    Raises:
+        CohortError, RunRefused: as for :func:`segment_cohort`.
+        ValueError: regions that cannot be, or settings that do not exist.
+
+    Example:
+        >>> from pancseg import check_cohort
+        >>> [(result.status, result.reason) for result in check_cohort("cohort.csv")]
+        [('warn', 'thick_slices')]
+    """
+    cases = _with_regions(_cases_of(cohort, None, masks), label, regions)
+    return check_cases(cases, as_feature_settings(settings), report, options)
 
 
 def segment_cohort(  # noqa: PLR0913  keywords, as the command has options

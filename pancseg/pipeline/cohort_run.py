@@ -94,7 +94,7 @@ def _run(
         closing(RunLog(output.folder / "run.jsonl")) as log,
     ):
         output.start(place.about)
-        log.start({"command": output.provenance(place.about)["command"], "rows": len(cases)})
+        log.start({"run": output.provenance(place.about)["run"], "rows": len(cases)})
         started(place.about)
         run = CohortRun(cases, place, options, output.masks, journal, log, report)
         outcomes = with_duplicates(run.outcomes(), "image_sha256", "warn")

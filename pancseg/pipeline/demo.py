@@ -37,7 +37,7 @@ def make_cohort(folder: Path, patients: int) -> Path:
         ValueError: the folder holds something that no demo made.
     """
     if folder.exists() and any(folder.iterdir()) and not _is_demo(folder):
-        raise ValueError(f"{folder} holds other files; choose an empty or new folder by --out")
+        raise ValueError(f"{folder} holds other files; choose an empty or new folder")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _MARK).write_text(_MARK_TEXT, encoding="utf-8")
     for name in ("scans", "truth"):

@@ -111,7 +111,7 @@ class RunOutput:
         """Return what makes the table, without any path or name of a file."""
         settings = self.work.settings
         record: dict[str, Any] = {
-            "command": " ".join([*_command(self.work, about), *self.style.words]),
+            "run": {**_chosen(self.work, about), **self.style.chosen},
             "versions": {
                 "pancseg": pancseg.__version__,
                 "python": platform.python_version(),
@@ -147,17 +147,18 @@ def _regions(cases: Sequence[Case]) -> dict[str, list[str]]:
     return {roi: sorted(expressions) for roi, expressions in asked.items()}
 
 
-def _command(work: ProcessingPlan, about: Mapping[str, Any]) -> list[str]:
-    """Return the command line with placeholders for paths."""
-    words = ["pancseg", work.command, "COHORT", "--out", "OUT"]
+def _chosen(work: ProcessingPlan, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was asked for, by parameter: network and settings always, the rest if chosen."""
+    asked: dict[str, Any] = {"command": work.command}
     if about:
-        used = about["inference"]
-        words += ["--weights", about["weights"]["name"]]
-        words += ["--engine", used["engine"], "--precision", used["precision"]]
+        asked |= {"weights": about["weights"]["name"], **about["inference"]}
     if work.settings:
-        words += ["--config", work.settings.name]
-    words += ["--keep-failed"] * work.keep_failed
-    return words + (["--uncertainty", str(work.uncertainty)] if work.uncertainty else [])
+        asked["settings"] = work.settings.name
+    if work.keep_failed:
+        asked["keep_failed"] = True
+    if work.uncertainty:
+        asked["uncertainty"] = work.uncertainty
+    return asked
 
 
 def _json(record: Mapping[str, Any]) -> bytes:

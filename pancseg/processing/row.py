@@ -43,7 +43,7 @@ class DraftRow:
     def note_bug(self, error: Exception) -> None:
         """Add an exception that nobody foresaw, under its name."""
         name = type(error).__name__
-        self._note(name, "error", f"unexpected {name}; run with --verbose for the traceback")
+        self._note(name, "error", f"unexpected {name}; run with `verbose` for the traceback")
 
     def _note(self, code: str, status: Status, fact: str) -> None:
         self.reasons.setdefault(code, fact)

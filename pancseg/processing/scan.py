@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 GIVEN = "given"
 """``qc_mask_source`` of a mask that came with its case."""
-NO_MEMORY = "the memory did not suffice; lower --workers, or crop the scan"
+NO_MEMORY = "the memory did not suffice; lower `workers`, or crop the scan"
 
 
 VOXELS = "voxels_sha256"

@@ -38,12 +38,12 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout:
         raise RunRefused(
-            "another run is writing into this output folder; wait for it, or choose another --out"
+            "another run is writing into this output folder; wait for it, or choose another `out`"
         ) from None
     except (NotImplementedError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise
-        raise OSError("its file system knows no locks; choose an --out on another one") from error
+        raise OSError("its file system knows no locks; choose an `out` on another one") from error
     try:
         yield
     finally:

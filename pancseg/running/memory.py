@@ -41,7 +41,7 @@ def parse_size(text: str) -> int:
     except ValueError:
         size = 0.0
     if size <= 0:
-        raise ValueError(f"--memory {text!r} is no amount of memory; write it as 4GB")
+        raise ValueError(f"`memory_bytes` {text!r} is not an amount of memory; write it as 4GB")
     return int(size)
 
 

@@ -55,8 +55,8 @@ class RunOptions:
         """
         if self.workers == 0 and self.timeout_s is not None and not self.elsewhere:
             raise RunRefused(
-                "--timeout ends a worker process, and with --workers 0 there is none; "
-                "leave one of them away"
+                "`timeout_s` ends a worker process, and with `workers` 0 there is none; "
+                "leave one of them out"
             )
 
     @property

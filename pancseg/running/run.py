@@ -93,7 +93,7 @@ class CohortRun:
             if budget and not budget.fits(size):
                 fact = (
                     f"the scan needs about {size / GB:.1f} GB, "
-                    f"and {budget.total_bytes / GB:.1f} GB may be used; raise --memory"
+                    f"and {budget.total_bytes / GB:.1f} GB may be used; raise `memory_bytes`"
                 )
                 if not any(known):
                     rows = [CaseResult(case, "fail", "memory", fact) for case in cases]

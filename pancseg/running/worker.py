@@ -220,7 +220,7 @@ class _OwnMask:
             fact = _whose(made, list(earlier.values()))
             self.foreign = (
                 f"the output folder has a mask of it that {fact}; "
-                "use it with --masks, or choose another --out"
+                "use it with `masks`, or choose another `out`"
             )
 
     @property

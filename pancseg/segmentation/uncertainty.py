@@ -53,11 +53,11 @@ class DropoutPasses:
             ValueError: fewer than two passes, or the network has or was trained with no dropout.
         """
         if passes < FEWEST_PASSES:
-            raise ValueError(f"{passes} pass cannot be compared; --uncertainty needs 2 or more")
+            raise ValueError(f"{passes} pass cannot be compared; `uncertainty` needs 2 or more")
         if not drops(checkpoint.build()):
-            raise ValueError(f"network {checkpoint.network} has no dropout for --uncertainty")
+            raise ValueError(f"network {checkpoint.network} has no dropout for `uncertainty`")
         if checkpoint.dropout == 0:
-            raise ValueError("--uncertainty needs weights that were trained with dropout")
+            raise ValueError("`uncertainty` needs weights that were trained with dropout")
         self.passes = passes
         self._checkpoint = checkpoint
         self._threads = threads

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
 
 from pancseg.tables.names import NAMINGS
@@ -37,13 +37,13 @@ class TableFormat:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"unknown --format {self.kind!r}; known: {', '.join(KINDS)}")
+            raise ValueError(f"unknown `kind` {self.kind!r}; known: {', '.join(KINDS)}")
         if self.names not in NAMINGS:
-            raise ValueError(f"unknown --names {self.names!r}; known: {', '.join(NAMINGS)}")
+            raise ValueError(f"unknown `names` {self.names!r}; known: {', '.join(NAMINGS)}")
         if self.kind == "parquet" and (self.excel or self.decimal_comma):
-            raise ValueError("--excel and --decimal-comma are for CSV; leave --format parquet away")
+            raise ValueError("`excel` and `decimal_comma` are for CSV; leave them out for parquet")
         if self.kind == "parquet" and find_spec("pyarrow") is None:
-            raise ValueError("--format parquet needs pyarrow; pip install 'pancseg[parquet]'")
+            raise ValueError("`kind` parquet needs pyarrow; pip install 'pancseg[parquet]'")
 
     def check_ids(self, ids: Iterable[str]) -> None:
         """Refuse ids that Excel would compute instead of show, in a table made for Excel.
@@ -58,17 +58,18 @@ class TableFormat:
         formulas = [i for i in ids if _FORMULA.match(unicodedata.normalize("NFKC", i))]
         if formulas:
             raise ValueError(
-                f"--excel: Excel would compute {len(formulas)} of {len(ids)} ids, such as "
-                f"{formulas[0]!r}; begin none with = + - @, or leave --excel away"
+                f"`excel`: Excel would compute {len(formulas)} of {len(ids)} ids, such as "
+                f"{formulas[0]!r}; begin none with = + - @, or leave out `excel`"
             )
 
     @property
-    def words(self) -> list[str]:
-        """The options of the command line that ask for this format."""
-        words = ["--names", self.names] if self.names != "safe" else []
-        words += ["--format", self.kind] if self.kind != "csv" else []
-        words += ["--excel"] * self.excel
-        return words + ["--decimal-comma"] * self.decimal_comma
+    def chosen(self) -> dict[str, str | bool]:
+        """What was chosen otherwise than by default, by parameter."""
+        return {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if getattr(self, f.name) != f.default
+        }
 
     @property
     def delimiter(self) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pancseg.reasons import EXCEPTION, REASONS
-
 
 def markdown_table(
     titles: Sequence[str], rows: Iterable[Sequence[str]], left: int | None = None
@@ -26,13 +24,6 @@ def markdown_table(
     text_columns = len(titles) if left is None else left
     rule = ["---"] * text_columns + ["--:"] * (len(titles) - text_columns)
     return "".join(f"| {' | '.join(map(_cell, cells))} |\n" for cells in (titles, rule, *rows))
-
-
-def reasons_table() -> str:
-    """Return README.md's table of the codes in ``qc_reasons``."""
-    rows = [(f"`{code}`", *reason) for code, reason in REASONS.items()]
-    rows.append(("`KeyError`, …", *EXCEPTION))
-    return markdown_table(["code", "status", "what happened", "what to do"], rows)
 
 
 def _cell(text: str) -> str:

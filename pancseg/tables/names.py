@@ -19,7 +19,7 @@ def column_names(originals: Iterable[str], naming: str = "safe") -> dict[str, st
         ValueError: another naming, or two names would become one.
     """
     if naming not in NAMINGS:
-        raise ValueError(f"unknown --names {naming!r}; known: {', '.join(NAMINGS)}")
+        raise ValueError(f"unknown `names` {naming!r}; known: {', '.join(NAMINGS)}")
     return safe_names(originals) if naming == "safe" else {name: name for name in originals}
 
 

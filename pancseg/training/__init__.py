@@ -1,1 +1,1 @@
-"""(CT, mask) pairs → checkpoint. ``python -m pancseg.training RECIPE --data DIR --out RUN``."""
+"""Trains a network: (CT, mask) pairs → checkpoint."""

@@ -221,7 +221,7 @@ def _check_share(draws: int, devices: int, batch_size: int) -> None:
         whose = "" if devices == 1 else f" for each of {devices} devices"
         raise ValueError(
             f"{each} training slices{whose} are fewer than one batch of {batch_size}; take a "
-            "smaller batch_size" + ("" if devices == 1 else ", or fewer --devices")
+            "smaller batch_size" + ("" if devices == 1 else ", or fewer `devices`")
         )
 
 

@@ -91,7 +91,7 @@ def check_hardware(hardware: Hardware) -> None:
     except (ImportError, MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise ValueError(
-            f"--accelerator {hardware.accelerator}, --devices {hardware.devices}, --precision "
+            f"`accelerator` {hardware.accelerator}, `devices` {hardware.devices}, `precision` "
             f"{hardware.precision}: {reason}"
         ) from error
 

@@ -1,19 +1,14 @@
-"""Where in a body a pancreas can be, from the training slices; for finished weights, too.
-
-``python -m pancseg.training.location_prior WEIGHTS --slices SET --data DIR --out FILE``.
-"""
+"""Where in a body a pancreas can be, from the training slices; for finished weights, too."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 
-from pancseg.segmentation.checkpoint import load_checkpoint
+from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.location_prior import Map, learn
 from pancseg.training.data.labelled_slice import UNKNOWN, LabelledSlice
 from pancseg.training.data.slice_set import load_slice_set
@@ -32,21 +27,18 @@ def places_in(slices: Iterable[LabelledSlice], widen: float | None) -> Map | Non
     )
 
 
-def main(
-    weights: Annotated[str, typer.Argument(help="A shipped checkpoint's name or a file.")],
-    slices: Annotated[str, typer.Option(help="A shipped slice set's name or a YAML file.")],
-    data: Annotated[Path, typer.Option(help="Folder that its sources are relative to.")],
-    out: Annotated[Path, typer.Option(help="The checkpoint with its map.")],
-    widen: Annotated[float, typer.Option(help="Share of the body's box.")] = WIDENED,
-) -> None:
-    """Write a checkpoint again with the map of its training slices."""
-    try:
-        checkpoint = load_checkpoint(weights)
-        found = read_slices(load_slice_set(slices), data, checkpoint.preprocessing)
-        replace(checkpoint, places=places_in(found, widen)).save(out)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"pancseg: {error}") from error
+def with_places(weights: str | Path, slices: str, data: Path, widen: float = WIDENED) -> Checkpoint:
+    """Return finished weights with the map of their training slices.
 
+    Args:
+        weights: a shipped name or a file.
+        slices: a shipped slice set's name or a YAML file.
+        data: the folder that its sources are relative to.
+        widen: by how much of the body's box.
 
-if __name__ == "__main__":
-    typer.run(main)
+    Raises:
+        ValueError, OSError: weights or slices are not there, or not what they should be.
+    """
+    checkpoint = load_checkpoint(weights)
+    found = read_slices(load_slice_set(slices), data, checkpoint.preprocessing)
+    return replace(checkpoint, places=places_in(found, widen))

@@ -68,7 +68,7 @@ class SliceSegmentation(LightningModule):
             if begun != now:
                 raise ValueError(
                     f"the run's schedule has {begun} steps, and now it would have {now}; go on "
-                    "with as many --devices and --nodes as before, or choose a new --out"
+                    "with as many `devices` and `nodes` as before, or choose a new `run` folder"
                 )
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -136,7 +136,7 @@ class SliceSegmentation(LightningModule):
         if not torch.isfinite(loss):
             raise ValueError(
                 f"the {what} became {loss.item()} in epoch {self.current_epoch + 1}; lower the "
-                "recipe's learning_rate, or train with --precision 32-true"
+                "recipe's learning_rate, or train with `precision` 32-true"
             )
         return loss
 

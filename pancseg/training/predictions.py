@@ -1,19 +1,13 @@
-"""The validation patients' masks at their own resolution, beside the truth: for ``evaluate``.
-
-``python -m pancseg.training.predictions WEIGHTS --slices SET --data DIR --out RUN`` makes them of
-any weights, as ``pancseg train`` does of its own.
-"""
+"""The validation patients' masks at their own resolution, beside the truth: for ``evaluate``."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import SimpleITK as sitk
-import typer
 from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
@@ -53,7 +47,7 @@ def check_free(run: Path) -> None:
     for folder in FOLDERS:
         if (run / folder).is_dir() and any((run / folder).iterdir()):
             raise ValueError(
-                f"OUT/{folder} holds files that no training has made; choose another --out"
+                f"{folder} holds files that no training has made; choose another `run` folder"
             )
 
 
@@ -174,20 +168,17 @@ def _of_stored_slices(
         yield patient, (sitk.GetImageFromArray(stacks[0]), sitk.GetImageFromArray(stacks[1]))
 
 
-def main(
-    weights: Annotated[str, typer.Argument(help="A shipped checkpoint's name or a file.")],
-    slices: Annotated[str, typer.Option(help="A shipped slice set's name or a YAML file.")],
-    data: Annotated[Path, typer.Option(help="Folder that its sources are relative to.")],
-    out: Annotated[Path, typer.Option(help="Gets predictions and references.")],
-) -> None:
-    """Write the masks of a slice set's validation patients, and the truth."""
-    try:
-        prepared = load_data(Recipe(epochs=1), data, slices=slices, cache=out)
-        hardware = Hardware(threads=available_cores())
-        write_predictions(weights, prepared, data, out, hardware=hardware)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"pancseg: {error}") from error
+def predict_slice_set(weights: str | Path, slices: str, data: Path, run: Path) -> None:
+    """Write the masks of a slice set's validation patients by any weights, and the truth.
 
+    Args:
+        weights: a shipped name or a file.
+        slices: a shipped slice set's name or a YAML file.
+        data: the folder that its sources are relative to.
+        run: gets ``predictions`` and ``references``.
 
-if __name__ == "__main__":
-    typer.run(main)
+    Raises:
+        ValueError, OSError: as :func:`write_predictions`, or the slice set is not what it says.
+    """
+    prepared = load_data(Recipe(epochs=1), data, slices=slices, cache=run)
+    write_predictions(weights, prepared, data, run, hardware=Hardware(threads=available_cores()))

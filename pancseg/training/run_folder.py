@@ -40,9 +40,9 @@ def begin(run: Path, recipe: Recipe, data: TrainingData) -> None:
     }
     files = {"recipe": run / "recipe.yaml", "data": run / "data.json"}
     if files["recipe"].exists() and _recipe(files["recipe"]) != recipe:
-        raise ValueError("the run folder was begun with another recipe; choose a new --out")
+        raise ValueError("the run folder was begun with another recipe; choose a new `run` folder")
     if files["data"].exists() and files["data"].read_text(encoding="utf-8") != texts["data"]:
-        raise ValueError("the run folder was begun with other data; choose a new --out")
+        raise ValueError("the run folder was begun with other data; choose a new `run` folder")
     write_whole({path: texts[what].encode() for what, path in files.items()})
     data.split.write(run / "split.json")
 

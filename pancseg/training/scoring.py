@@ -1,4 +1,4 @@
-"""``python -m pancseg.training.scoring WEIGHTS --slices SET --data DIR``: Dice on stored slices.
+"""The Dice of any weights on stored slices, per validation patient.
 
 The val patients' slices at their own resolution, probabilities resampled back and thresholded as
 the segmenter does, without its 3-D cleaning. Pictures of a part of a slice (boxes) are scored
@@ -8,16 +8,16 @@ inside it, apart from whole slices: a box around the organ leaves less to be mis
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import typer
 
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import load_checkpoint
 from pancseg.tables.markdown_table import markdown_table
-from pancseg.training.data.slice_set import SliceSet, load_slice_set
+from pancseg.training.data.slice_set import SliceSet
 from pancseg.training.data.slices import native_slices
 from pancseg.training.predictions import found_in
 
@@ -74,24 +74,15 @@ def validate(
     }
 
 
-def main(
-    weights: Annotated[str, typer.Argument(help="A shipped checkpoint's name or a file.")],
-    slices: Annotated[str, typer.Option(help="A shipped slice set's name or a YAML file.")],
-    data: Annotated[Path, typer.Option(help="Folder that its sources are relative to.")],
-) -> None:
-    """Print the validation Dice per patient as a Markdown table."""
-    try:
-        slice_set = load_slice_set(slices)
-        scores = validate(weights, slice_set, data)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"pancseg: {error}") from error
+def markdown(scores: Mapping[tuple[str, str], PatientDice], slice_set: SliceSet) -> str:
+    """Return :func:`validate` as a Markdown table, and below it the mean of each cohort."""
     titles = ["what", "patient", "slices with pancreas", "Dice", "slices without"]
     titles += ["with a false alarm", "false pixels"]
     rows = []
     for (what, patient), s in scores.items():
         empty = (str(s.empty), str(s.false_alarms), str(s.false_pixels))
         rows.append((what, patient, str(s.slices), f"{s.dice:.3f}", *empty))
-    print(markdown_table(titles, rows, left=2), end="")
+    lines = markdown_table(titles, rows, left=2).splitlines()
     for what in ("whole", "box"):
         for cohort in sorted({source.cohort for source in slice_set.sources}):
             dice = [
@@ -102,8 +93,7 @@ def main(
             if dice:
                 spread = np.std(dice, ddof=1) if len(dice) > 1 else 0.0
                 title = f"{what}, {cohort}" if cohort else what
-                print(f"\n{title}: mean Dice {np.mean(dice):.3f} ± {spread:.3f}, N={len(dice)}")
-
-
-if __name__ == "__main__":
-    typer.run(main)
+                lines.append(
+                    f"\n{title}: mean Dice {np.mean(dice):.3f} ± {spread:.3f}, N={len(dice)}"
+                )
+    return "\n".join(lines)

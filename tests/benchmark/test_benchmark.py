@@ -20,7 +20,7 @@ from pancseg.benchmark.inference import AS_WRITTEN, Setup, gflop_per_slice, plan
 from pancseg.benchmark.machine import machine, peak_gflops
 from pancseg.benchmark.table1 import markdown, times_frame
 from pancseg.cli import app
-from pancseg.cli.benchmark import _changed_voxels
+from pancseg.cli.benchmark import _changed_voxels, _command
 from pancseg.phantom import Phantom
 from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
@@ -142,7 +142,8 @@ def test_what_cannot_be_measured_or_written_is_said_first(
 def test_a_run_is_measured_stage_by_stage(tmp_path: Path, phantom: Phantom) -> None:
     """A small scan stands in for the large one."""
     write_scan(phantom.image, tmp_path / "scan.nii.gz")
-    run = patient.run_job(patient.WHOLE_PATIENT, tmp_path / "scan.nii.gz", ["--threads", "2"])
+    words = _command({"threads": 2})
+    run = patient.run_job(patient.WHOLE_PATIENT, tmp_path / "scan.nii.gz", words)
     expected = {"load the network", "read the scan", "prepare slices", "network", "resample back"}
     assert {*expected, "write the mask", "features", patient.REST} <= set(run.stages)
     assert sum(run.stages.values()) == pytest.approx(run.seconds)
@@ -152,4 +153,4 @@ def test_a_run_is_measured_stage_by_stage(tmp_path: Path, phantom: Phantom) -> N
     text = patient.report(patient.WHOLE_PATIENT, [run], 200.0)
     assert "| network |" in text
     with pytest.raises(RuntimeError, match="ended with 2"):
-        patient.run_job(patient.SEGMENT, tmp_path / "gone.nii.gz")
+        patient.run_job(patient.SEGMENT, tmp_path / "gone.nii.gz", words)

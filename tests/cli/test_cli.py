@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def test_help_imports_neither_torch_nor_radiomics(arguments: list[str]) -> None:
 
 
 def test_defaults_are_those_of_the_library() -> None:
-    defaults = {p.name: p.default for c in COMMANDS.values() for p in c.params}
+    defaults = {p.name: p.default for p in COMMANDS["run"].params}
     assert defaults["weights"] == DEFAULT_WEIGHTS
     assert defaults["config"] == DEFAULT_PRESET
 
@@ -187,8 +188,10 @@ def test_extract_writes_the_table_as_the_options_say(tmp_path: Path, phantom: Ph
     content = (tmp_path / "o" / "features.csv").read_text(encoding="utf-8")
     assert code == 0
     assert content.startswith("\ufeffpatient_id;scan_id;roi;")
-    record = (tmp_path / "o" / "provenance.json").read_text(encoding="utf-8")
-    assert "--config pyradiomics_default --names pyradiomics --excel --decimal-comma" in record
+    record = json.loads((tmp_path / "o" / "provenance.json").read_text(encoding="utf-8"))
+    asked = {"command": "extract", "settings": "pyradiomics_default"}
+    style_asked = {"names": "pyradiomics", "excel": True, "decimal_comma": True}
+    assert record["run"] == asked | style_asked
 
 
 def test_for_excel_an_id_that_it_would_compute_stops_the_run_before_it_begins(
@@ -199,7 +202,7 @@ def test_for_excel_an_id_that_it_would_compute_stops_the_run_before_it_begins(
     assert (code, out) == (2, "")
     assert err == (
         "pancseg: --excel: Excel would compute 1 of 3 ids, such as '=1+1'; "
-        "begin none with = + - @, or leave --excel away\n"
+        "begin none with = + - @, or leave out --excel\n"
     )
     assert not (tmp_path / "o").exists()
 

@@ -155,7 +155,7 @@ def test_masks_are_found_by_the_names_of_cases(tmp_path: Path) -> None:
     touch(scans_, "a.nii.gz", "b.nii.gz")
     assert problems_of(scans_, masks) == ["the folder of masks holds no mask"]
     touch(masks, "B.nrrd", "c.nii.gz")
-    assert "1 of 2 masks fit no case (--verbose" in problems_of(scans_, masks)[0]
+    assert "1 of 2 masks fit no case (`verbose`" in problems_of(scans_, masks)[0]
     (masks / "c.nii.gz").unlink()
     (masks / "B.nrrd").rename(masks / "b.nrrd")
     assert [case.mask for case in read_cohort(scans_, masks)] == [None, masks / "b.nrrd"]
@@ -178,7 +178,7 @@ def test_regions_with_a_label_share_the_mask_of_their_scan(tmp_path: Path) -> No
     assert [c.mask for c in read_cohort(tmp_path / "m.csv", masks)] == [whole, whole, own, None]
     assert [c.mask for c in read_cohort(tmp_path / "m.csv", own)] == [own, own, own, None]
     (tmp_path / "m.csv").write_text("patient_id,image,roi,mask_label\nP1,a.nii.gz,own,1\n")
-    assert "1 of 2 masks fit no case (--verbose" in problems_of(tmp_path / "m.csv", masks)[0]
+    assert "1 of 2 masks fit no case (`verbose`" in problems_of(tmp_path / "m.csv", masks)[0]
 
 
 def test_a_folder_of_patients_with_one_scan_deeper_finds_it(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_an_earlier_runs_output_is_no_patient(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     notes: list[str] = []
     assert [case.patient_id for case in read_cohort(tmp_path, note=notes.append)] == ["a", "b"]
-    assert notes == ["1 folder is an earlier run's output and was left out; --verbose names what"]
+    assert notes == ["1 folder is an earlier run's output and was left out; `verbose` names what"]
     (tmp_path / "c" / STATE_FOLDER).mkdir(parents=True)
     write_dicom(tmp_path / "c" / "IM1", CT)  # the output went into the scan's own folder
     assert [case.patient_id for case in read_cohort(tmp_path)] == ["a", "b", "c"]
@@ -320,7 +320,7 @@ def test_patients_beside_a_dicomdir_or_a_report_are_not_one_scan(
     notes: list[str] = []
     cases = read_cohort(tmp_path, note=notes.append)
     assert [case.patient_id for case in cases] == ["pat1", "pat2"]
-    assert notes == ["1 file in the folder is no scan and was left out; --verbose names what"]
+    assert notes == ["1 file in the folder is no scan and was left out; `verbose` names what"]
 
 
 def test_a_patients_disc_is_looked_into(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_no_entry_of_a_folder_is_dropped_without_a_word(tmp_path: Path) -> None:
     notes: list[str] = []
     cases = read_cohort(tmp_path, note=notes.append)
     assert [case.patient_id for case in cases] == ["A", "B", "C", "D", "E", "F", "G"]
-    assert notes == ["2 files in the folder are no scans and were left out; --verbose names what"]
+    assert notes == ["2 files in the folder are no scans and were left out; `verbose` names what"]
     for case in cases:
         with pytest.raises(UnusableCase, match=r".") as caught:
             read_scan(case.image)
@@ -381,7 +381,7 @@ def test_one_case_costs_only_itself() -> None:
     assert [o.status for o in outcomes] == ["fail", "error", "fail"]
     expected = ["thick_slices;empty_mask", "thick_slices;OSError", "thick_slices"]
     assert [o.reason for o in outcomes] == expected
-    assert outcomes[1].fact == "4 mm; unexpected OSError; run with --verbose for the traceback"
+    assert outcomes[1].fact == "4 mm; unexpected OSError; run with `verbose` for the traceback"
     assert [o.values["x"] for o in outcomes] == [1.0, 1.0, 1.0]
     assert math.isnan(float(outcomes[2].values["y"]))
 

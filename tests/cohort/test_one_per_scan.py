@@ -21,16 +21,16 @@ def test_names_and_expressions_keep_their_order() -> None:
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["2"], "--roi '2': a region is NAME=EXPRESSION, such as 'tumour=2'"),
-        (["=2"], "--roi '=2': a region is NAME=EXPRESSION"),
-        (["a/b=2"], "--roi 'a/b=2': a region is NAME=EXPRESSION"),
-        (["a="], "--roi a: '' is not a region; write for example 1,2 or"),
-        (["a=1-3"], "--roi a: '1-3' is not a region; write for example 1,2 or"),
-        (["a=1", "b=2", "A=3"], "--roi 'A=3': there is a region 'A' before it"),
+        (["2"], "`roi` '2': a region is NAME=EXPRESSION, such as 'tumour=2'"),
+        (["=2"], "`roi` '=2': a region is NAME=EXPRESSION"),
+        (["a/b=2"], "`roi` 'a/b=2': a region is NAME=EXPRESSION"),
+        (["a="], "`roi` a: '' is not a region; write for example 1,2 or"),
+        (["a=1-3"], "`roi` a: '1-3' is not a region; write for example 1,2 or"),
+        (["a=1", "b=2", "A=3"], "`roi` 'A=3': there is a region 'A' before it"),
     ],
 )
 def test_what_cannot_be_a_region_is_refused(texts: list[str], message: str) -> None:
-    with pytest.raises(ValueError, match="--roi") as caught:
+    with pytest.raises(ValueError, match="`roi`") as caught:
         named_regions(texts)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)

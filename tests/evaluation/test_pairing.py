@@ -137,7 +137,7 @@ def test_many_labels_are_joined_with_a_warning(tmp_path: Path) -> None:
     write_scan(image_like(organs, mask()), tmp_path / "r.nii.gz")
     found = score_one(tmp_path / "r.nii.gz", tmp_path / "r.nii.gz")
     assert (found.status, found.reason) == ("warn", "several_labels")
-    assert found.fact == "the reference has labels 1, 2, 7, all joined; name one with --label"
+    assert found.fact == "the reference has labels 1, 2, 7, all joined; name one with `label`"
     assert score_one(tmp_path / "r.nii.gz", tmp_path / "r.nii.gz", label=7).status == "pass"
 
 

@@ -32,5 +32,5 @@ def test_original_names_are_left_alone() -> None:
     names = ["wavelet-HHL_glcm_Idm", "1-2"]
     assert column_names(names, "pyradiomics") == dict(zip(names, names, strict=True))
     assert list(column_names(names).values()) == ["wavelet_HHL_glcm_Idm", "x1_2"]
-    with pytest.raises(ValueError, match="unknown --names 'r'; known: safe, pyradiomics"):
+    with pytest.raises(ValueError, match="unknown `names` 'r'; known: safe, pyradiomics"):
         column_names(names, "r")

@@ -220,7 +220,7 @@ def test_numbers_read_back_to_the_bit(tmp_path):
 
 def test_the_outcome_itself_is_no_clinical_variable(tmp_path):
     options = TableOptions(clinical=("time",))
-    with pytest.raises(ValueError, match="--clinical time: that column is the outcome itself"):
+    with pytest.raises(ValueError, match="`clinical` time: that column is the outcome itself"):
         joined(tmp_path, options)
 
 
@@ -231,7 +231,7 @@ def test_times_in_days_and_months_are_refused_though_the_heaps_overlap():
     assert survival_times(pd.Series(months.astype(str)), "t", False).notna().all()
     with pytest.raises(ValueError, match="look like two units") as told:
         survival_times(pd.Series(mixed.astype(str)), "t", False)
-    assert "--trust-times" in str(told.value)
+    assert "`trust_times`" in str(told.value)
     assert survival_times(pd.Series(mixed.astype(str)), "t", True).notna().all()
 
 
@@ -284,7 +284,7 @@ def test_patients_of_a_hospital_are_counted_not_hospitals(tmp_path):
 
 def test_rows_without_a_group_are_refused(tmp_path):
     clinical = "patient_id,time,site\nP1,3,\nP3,4,a\nP4,5,-\n"
-    with pytest.raises(ValueError, match="--group: 2 rows name no group"):
+    with pytest.raises(ValueError, match="`group`: 2 rows name no group"):
         joined(tmp_path, TableOptions(group="site"), clinical=clinical)
 
 

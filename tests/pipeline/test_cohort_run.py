@@ -181,7 +181,10 @@ def test_masks_lie_on_the_scans_grid_and_nothing_is_half_written(
 def test_provenance_tells_what_made_the_table(bad_run: tuple[Path, list[CaseResult]]) -> None:
     text = (bad_run[0] / "provenance.json").read_text()
     record = json.loads(text)
-    assert record["command"].startswith("pancseg run COHORT")
+    asked = {"command": "run", "weights": "monet_phantom", **record["inference"]}
+    assert asked.items() <= record["run"].items()
+    first = (bad_run[0] / "run.jsonl").read_text().splitlines()[0]
+    assert json.loads(first)["run"] == record["run"]
     assert len(record["weights"]["sha256"]) == 64
     assert record["features"]["parameters"]["setting"]["binWidth"] == 25
     used = {"pancseg", "torch", "pyradiomics-bhklab", "SimpleITK", "numpy"}

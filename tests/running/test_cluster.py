@@ -261,7 +261,7 @@ def request(cohort: Path) -> Request:
     ("version", "about", "fact"),
     [
         ("0.0.1", OPENVINO, "the Dask workers have pancseg 0.0.1, here it is"),
-        (__version__, TORCH, "in different ways (openvino fp32, torch fp32); give --engine"),
+        (__version__, TORCH, "in different ways (openvino fp32, torch fp32); give an `engine`"),
         (__version__, OTHER, "the Dask workers have different weights of one name"),
     ],
 )
@@ -345,9 +345,9 @@ def test_slurm_jobs_hold_the_settings_and_make_the_same_bytes(
 @pytest.mark.parametrize(
     ("settings", "fact"),
     [
-        ({**SLURM, "que": "long"}, "--slurm: Got unexpected keyword argument 'que'"),
-        ({"jobs": 2}, "--slurm: You must specify"),
-        ({**SLURM, "jobs": "many"}, "--slurm: jobs is 'many'; give a whole number of 1 or more"),
+        ({**SLURM, "que": "long"}, "`slurm`: Got unexpected keyword argument 'que'"),
+        ({"jobs": 2}, "`slurm`: You must specify"),
+        ({**SLURM, "jobs": "many"}, "`slurm`: jobs is 'many'; give a whole number of 1 or more"),
     ],
 )
 def test_settings_that_slurm_jobs_do_not_have_are_one_line(
@@ -366,8 +366,8 @@ def test_a_job_that_cannot_be_submitted_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sbatch(tmp_path / "bin", monkeypatch, "echo invalid partition >&2; exit 1")
-    with pytest.raises(RunRefused, match="--slurm: a job cannot be submitted"):
+    with pytest.raises(RunRefused, match="`slurm`: a job cannot be submitted"):
         slurm_cluster(SLURM)
     shutil.rmtree(tmp_path / "bin")
-    with pytest.raises(RunRefused, match="--slurm: there is no sbatch here"):
+    with pytest.raises(RunRefused, match="`slurm`: there is no sbatch here"):
         slurm_cluster(SLURM)

@@ -23,7 +23,7 @@ CASES = [Case(f"p{number}", Path(f"p{number}.nii.gz")) for number in range(8)]
 def test_a_time_limit_without_worker_processes_is_refused(
     command: str, cohort: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(RunRefused, match="--timeout ends a worker process"):
+    with pytest.raises(RunRefused, match="`timeout_s` ends a worker process"):
         RunOptions(workers=0, timeout_s=5)
     words = [command, str(cohort), "--out", str(tmp_path / "o"), "--timeout", "5", "--workers", "0"]
     ended = CliRunner().invoke(app, words)
@@ -36,8 +36,8 @@ def test_a_time_limit_without_worker_processes_is_refused(
 @pytest.mark.parametrize(
     ("weights", "facts"),
     [
-        (None, ("8 workers take 2.4 GB", "--memory is 1.2 GB; give --workers 4")),
-        ("monet_phantom", ("8 workers take 7.6 GB", "--memory is 1.2 GB; give --workers 1")),
+        (None, ("8 workers take 2.4 GB", "`memory_bytes` is 1.2 GB; give `workers` 4")),
+        ("monet_phantom", ("8 workers take 7.6 GB", "`memory_bytes` is 1.2 GB; give `workers` 1")),
     ],
 )
 def test_more_workers_than_memory_holds_are_refused_with_the_number_that_fits(

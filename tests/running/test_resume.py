@@ -236,7 +236,7 @@ def test_what_is_finished_stays_when_there_is_less_memory(
     assert [(o.status, o.reason) for o in outcomes] == [
         ("pass", ""), ("fail", "memory"), ("fail", "memory")
     ]  # fmt: skip
-    assert "raise --memory" in outcomes[1].fact
+    assert "raise `memory_bytes`" in outcomes[1].fact
     pd.testing.assert_series_equal(pd.read_csv(out / "features.csv").loc[0], table.loc[0])
 
 

@@ -31,7 +31,7 @@ from pancseg.running.run_log import account_of
 
 BAD = {
     "segfault": ("error", "crashed", "SIGSEGV"),
-    "exit": ("error", "crashed", "exit code 7"),
+    "exit": ("error", "crashed", "by itself with code 7"),
     "kernel": ("error", "killed", "lack of memory"),
     "hang": ("error", "timeout", "longer than 8 s"),
     "memoryerror": ("fail", "memory", "the memory did not suffice"),

@@ -172,7 +172,7 @@ def test_names_can_be_the_original_ones(tmp_path: Path, phantom: Phantom, plain:
     book = pd.read_csv(plain / "codebook.csv")
     assert book["name"].tolist() == list(safe.columns)
     assert book["original_name"].tolist() == list(frame.columns)
-    assert "--names pyradiomics" in (out / "provenance.json").read_text()
+    assert json.loads((out / "provenance.json").read_text())["run"]["names"] == "pyradiomics"
 
 
 def test_the_package_is_valid_and_describes_every_column(plain: Path) -> None:
@@ -536,8 +536,8 @@ def test_for_excel_an_id_that_it_would_compute_is_refused(bad: str) -> None:
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"kind": "xlsx"}, "unknown --format 'xlsx'; known: csv, parquet"),
-        ({"names": "short"}, "unknown --names 'short'; known: safe, pyradiomics"),
+        ({"kind": "xlsx"}, "unknown `kind` 'xlsx'; known: csv, parquet"),
+        ({"names": "short"}, "unknown `names` 'short'; known: safe, pyradiomics"),
         ({"kind": "parquet", "excel": True}, "are for CSV"),
         ({"kind": "parquet", "decimal_comma": True}, "are for CSV"),
     ],

@@ -76,5 +76,5 @@ def test_weights_are_kept_in_single_precision_however_they_were_trained() -> Non
 
 
 def test_a_package_that_a_precision_needs_is_named() -> None:
-    with pytest.raises(ValueError, match="--precision transformer-engine: "):
+    with pytest.raises(ValueError, match="`precision` transformer-engine: "):
         check_hardware(Hardware(accelerator="cpu", precision="transformer-engine"))

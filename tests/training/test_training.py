@@ -16,6 +16,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 import yaml
+from command_line import call
 from conftest import ROOT
 from numpy.typing import NDArray
 from PIL import Image
@@ -41,7 +42,7 @@ from pancseg.training.losses import KnownLoss
 from pancseg.training.module import SliceSegmentation
 from pancseg.training.predictions import check_free, write_predictions
 from pancseg.training.recipe import RECIPES, Augmentation, Recipe, load_recipe
-from pancseg.training.scoring import main, validate
+from pancseg.training.scoring import validate
 
 PROVENANCE = {"data": "a", "licence": "b", "attribution": "c", "intended_use": "d"}
 ONE_THREAD = Hardware(threads=1, precision="32-true", accelerator="cpu", devices=1)
@@ -219,11 +220,30 @@ def test_shipped_weights_make_masks_of_the_validation_patients(
 ) -> None:
     set_file = tmp_path / "set.yaml"
     set_file.write_text(yaml.safe_dump(description().model_dump(mode="json")))
-    predictions.main("monet_phantom", str(set_file), slice_set, tmp_path / "masks")
+    predictions.predict_slice_set("monet_phantom", str(set_file), slice_set, tmp_path / "masks")
     for folder in ("predictions", "references"):
         assert sitk.ReadImage(tmp_path / "masks" / folder / "5.nii.gz").GetSize() == (64, 64, 4)
-    with pytest.raises(SystemExit, match="pancseg: no checkpoint 'none'"):
-        predictions.main("none", str(set_file), slice_set, tmp_path / "masks")
+    options = ["--slices", set_file, "--data", slice_set, "--out", tmp_path / "again"]
+    assert call("weights", "masks", "monet_phantom", *options) == (0, "", "")
+    masks = {p.name: p.read_bytes() for p in (tmp_path / "masks" / "predictions").glob("*.gz")}
+    again = {p.name: p.read_bytes() for p in (tmp_path / "again" / "predictions").glob("*.gz")}
+    assert masks == again
+    code, out, err = call("weights", "masks", "none", *options)
+    assert (code, out) == (2, "")
+    assert err.startswith("pancseg: no checkpoint 'none'")
+
+
+def test_finished_weights_get_a_map_of_places(slice_set: Path, tmp_path: Path) -> None:
+    (tmp_path / "set.yaml").write_text(yaml.safe_dump(description().model_dump(mode="json")))
+    options = ["--slices", tmp_path / "set.yaml", "--data", slice_set, "--out"]
+    assert call("weights", "places", "monet_phantom", *options, tmp_path / "a.safetensors")[0] == 0
+    wide = ["--widen", "0.5", *options, tmp_path / "b.safetensors"]
+    assert call("weights", "places", "monet_phantom", *wide)[0] == 0
+    places = [load_checkpoint(tmp_path / f"{name}.safetensors").places for name in "ab"]
+    assert places[0].any(), places[1].any()
+    assert np.all(places[1] >= places[0])
+    assert places[1].sum() > places[0].sum()
+    assert not np.array_equal(places[0], load_checkpoint("monet_phantom").places)
 
 
 def test_same_seed_same_bytes(slice_set: Path, tmp_path: Path) -> None:
@@ -316,10 +336,10 @@ def test_where_neither_network_nor_truth_has_a_pixel_the_dice_is_one(
 @pytest.mark.parametrize(
     ("changes", "hardware", "problem"),
     [
-        ({}, {"accelerator": "abacus"}, "--accelerator abacus, .*: You selected"),
-        ({}, {"devices": 0}, "--devices 0, "),
-        ({}, {"devices": "abc"}, "--devices abc, "),
-        ({}, {"precision": "fp7"}, "--precision fp7: "),
+        ({}, {"accelerator": "abacus"}, "`accelerator` abacus, .*: You selected"),
+        ({}, {"devices": 0}, "`devices` 0, "),
+        ({}, {"devices": "abc"}, "`devices` abc, "),
+        ({}, {"precision": "fp7"}, "`precision` fp7: "),
         ({"init_from": "monet_phantom", "network": "unet16"}, {}, "weights of monet, and the"),
     ],
 )
@@ -637,9 +657,7 @@ def test_validation_scores_slices(slice_set: Path, tmp_path: Path) -> None:
     assert scores["whole", "5"].dice == pytest.approx(dice)
 
 
-def test_validation_prints_a_mean_with_cohorts_and_without(
-    slice_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_validation_prints_a_mean_with_cohorts_and_without(slice_set: Path, tmp_path: Path) -> None:
     """A patient of whom no slice shows pancreas has no Dice."""
     for number in (5, 11, 17, 23):
         Image.new("L", (64, 64)).save(slice_set / "masks" / f"s{number:02}.png")
@@ -648,8 +666,9 @@ def test_validation_prints_a_mean_with_cohorts_and_without(
     for cohort, title in (("", "whole"), ("nih", "whole, nih")):
         path = tmp_path / "set.yaml"
         path.write_text(yaml.safe_dump(description(cohort=cohort).model_dump(mode="json")))
-        main("monet_phantom", str(path), slice_set)
-        told = capsys.readouterr().out
+        options = ["--slices", path, "--data", slice_set]
+        code, told, _ = call("weights", "score", "monet_phantom", *options)
+        assert code == 0
         assert "nan" not in told
         assert f"\n{title}: mean Dice 0." in told
         assert told.endswith(", N=1\n")

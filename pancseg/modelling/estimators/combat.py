@@ -35,7 +35,7 @@ class ComBat(TransformerMixin, BaseEstimator):
         self.batches_, counts = np.unique(batch, return_counts=True)
         if counts.min() < FEWEST_ROWS:
             raise ValueError(
-                f"--batch: a scanner or site has {counts.min()} patients in a training fold; "
+                f"`batch`: a scanner or site has {counts.min()} patients in a training fold; "
                 f"{FEWEST_ROWS} are needed: merge it with another or leave it out"
             )
         members = [batch == b for b in self.batches_]
@@ -61,7 +61,7 @@ class ComBat(TransformerMixin, BaseEstimator):
         unseen = self.batches_[place] != batch
         if unseen.any():
             raise ValueError(
-                f"--batch: {int(unseen.sum())} patients are of a scanner or site that the model "
+                f"`batch`: {int(unseen.sum())} patients are of a scanner or site that the model "
                 "has not seen; ComBat cannot harmonise them"
             )
         z = (x[:, 1:] - self.mean_) / self.scale_

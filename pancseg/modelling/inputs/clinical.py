@@ -45,10 +45,10 @@ def clinical_levels(cells: pd.Series[str], name: str) -> tuple[str, ...]:
     levels = tuple(sorted(set(present)))
     if len(levels) > _MOST_LEVELS:
         raise ValueError(
-            f"--clinical {name!r}: {len(levels)} different texts, such as {shown(present, 3)}; at "
+            f"`clinical` {name!r}: {len(levels)} different texts, such as {shown(present, 3)}; at "
             f"most {_MOST_LEVELS} can be indicators"
         )
-    refuse_two_spellings(levels, f"--clinical {name!r}")
+    refuse_two_spellings(levels, f"`clinical` {name!r}")
     return levels
 
 
@@ -67,11 +67,11 @@ def clinical_numbers(
     """
     levels = clinical_levels(cells, name) if levels is None else levels
     if not levels:
-        return finite(cells, f"--clinical {name!r}").to_frame(name)
+        return finite(cells, f"`clinical` {name!r}").to_frame(name)
     missing = is_missing_class(cells, levels)
     if new := sorted(set(cells[~missing]) - set(levels)):
         raise ValueError(
-            f"--clinical {name!r}: {new[0]!r} was not there when the model was fitted; it knows "
+            f"`clinical` {name!r}: {new[0]!r} was not there when the model was fitted; it knows "
             f"{', '.join(map(repr, levels))}"
         )
     parts = {f"{name}={level}": (cells == level).astype(float) for level in levels[1:]}

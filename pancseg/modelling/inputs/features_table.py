@@ -117,7 +117,7 @@ def read_features(
     usable = {"", *text[id_column]}
     unusable = tuple(name for name in dict.fromkeys(every) if name not in usable)
     text = _indexed(text, id_column, "FEATURES")
-    _check_known(text, options.drop, "FEATURES", "--drop")
+    _check_known(text, options.drop, "FEATURES", "`drop`")
     settings = None if "settings_sha256" in options.drop else _settings_of(text, known)
     volume = _volume(text, options, known, notes)
     names = _feature_names(text, id_column, options, notes) if known is None else known.features
@@ -165,17 +165,17 @@ def _of_one_region(
     wanted = options.roi or (known.region if known else None)
     if "roi" not in text:
         if options.roi is not None:
-            raise ValueError("--roi: FEATURES has no column 'roi'")
+            raise ValueError("`roi`: FEATURES has no column 'roi'")
         return text, None, []
     regions = sorted(set(text["roi"]) - {""})
     if wanted is None and len(regions) > 1:
         raise ValueError(
-            f"FEATURES has {len(regions)} regions ({', '.join(regions[:6])}); take one: --roi"
+            f"FEATURES has {len(regions)} regions ({', '.join(regions[:6])}); name one with `roi`"
         )
     if wanted is None or regions == [wanted]:
         return text, regions[0] if regions else None, []
     if wanted not in regions:
-        why = "--roi" if options.roi else "the model was fitted on another region (--roi takes one)"
+        why = "`roi`" if options.roi else "the model was fitted on another region (`roi` names one)"
         raise ValueError(f"{why}: no row has {wanted!r}; found {', '.join(regions[:6])}")
     text = text[text["roi"] == wanted]
     return text, wanted, [f"Region {wanted}: {len(text)} rows."]
@@ -210,7 +210,7 @@ def _settings_of(text: pd.DataFrame, known: TableOrigin | None) -> str | None:
         raise ValueError(
             f"FEATURES: the rows were measured with {len(found)} settings (settings_sha256 {few}); "
             "extract all with one; where only limits of quality differ, "
-            + ("take that column out" if known else "--drop settings_sha256")
+            + ("take that column out" if known else "`drop` settings_sha256")
         )
     if known and known.settings and found and found[0] != known.settings:
         raise ValueError(
@@ -244,10 +244,10 @@ def _id_column(text: pd.DataFrame, wanted: str | None, guesses: tuple[str, ...],
     guess = next((name for name in guesses if name in text), str(text.columns[0]))
     counted = list(text[guess]) in (_counted(text, 0), _counted(text, 1))
     if _NAMELESS.fullmatch(guess) and counted and len(text) > 1:
-        option = "--id" if what == "FEATURES" else "--outcome-id"
+        name = "`id_column`" if what == "FEATURES" else "`outcome_id`"
         raise ValueError(
             f"{what}: its first column has no name and numbers the rows; name the column of ids "
-            f"with {option} ({option} '{guess}' if they are the ids)"
+            f"with {name} ({name} '{guess}' if they are the ids)"
         )
     return guess
 
@@ -271,7 +271,8 @@ def _indexed(text: pd.DataFrame, id_column: str, what: str) -> pd.DataFrame:
     if len(twice):
         raise ValueError(
             f"{what}: {twice.nunique()} ids in {id_column!r} are duplicated; one row per id is "
-            "needed (--roi takes one region; --id and --group keep several rows of a patient)"
+            "needed (`roi` takes one region; `id_column` and `group` keep several rows of one "
+            "patient)"
         )
     return text.set_index(id_column)
 
@@ -301,7 +302,7 @@ def _volume(
         notes.append(f"FEATURES has no column {known.volume!r}: no prediction by volume only.")
         return None
     if options.volume is not None:
-        _check_known(text, (options.volume,), "FEATURES", "--volume")
+        _check_known(text, (options.volume,), "FEATURES", "`volume`")
         return options.volume
     measured = [name for name in VOLUMES if name in text and not is_missing(text[name]).all()]
     return measured[0] if measured else None

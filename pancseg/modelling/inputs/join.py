@@ -113,7 +113,7 @@ def join(
         _check_known(clinical, outcome_columns, "the clinical file", "the outcome")
     if told := sorted(set(options.clinical) & set(outcome_columns)):
         raise ValueError(
-            f"--clinical {told[0]}: that column is the outcome itself; a model that is given it "
+            f"`clinical` {told[0]}: that column is the outcome itself; a model that is given it "
             "has nothing to foretell"
         )
     nameless = is_missing(clinical[id_column])
@@ -125,7 +125,8 @@ def join(
     if not both:
         raise ValueError(
             f"no id of FEATURES ({len(mine)} rows) is in the clinical file "
-            f"({len(clinical)} rows); name the id columns with --id and --outcome-id"
+            f"({len(clinical)} rows); name the id columns with `id_column` and "
+            "`outcome_id`"
         )
     alone = unmatched(mine, theirs, found.unusable)
     lost = Counter(alone["missing_from"])
@@ -157,12 +158,13 @@ def _columns_of(
     outcomes = clinical.loc[ids]
     there = {*outcomes.columns, *text.columns}
 
-    def column(name: str, option: str) -> pd.Series[str]:
+    def column(name: str, asked_by: str) -> pd.Series[str]:
         if name == text.index.name:
             return text.index.to_series()
         if name not in there:
-            option = f"the model's {option}" if known and option != "--group" else option
-            raise ValueError(f"{option}: there is no column {name!r} in either file")
+            if known and asked_by != "`group`":
+                asked_by = f"the model's {asked_by}"
+            raise ValueError(f"{asked_by}: there is no column {name!r} in either file")
         return outcomes[name] if name in outcomes else text[name]
 
     names, notes = _clinical_names(options, known, there)
@@ -171,13 +173,13 @@ def _columns_of(
         refuse_twins(features.values.loc[ids], text.drop(columns=list(options.drop)), groups)
     batch = None
     if options.batch is not None:
-        batch = np.asarray(_named(column(options.batch, "--batch"), "--batch", "scanner or site"))
+        batch = np.asarray(_named(column(options.batch, "`batch`"), "`batch`", "scanner or site"))
     volume = pd.DataFrame(index=pd.Index(ids))
     if (name := features.origin.volume) is not None:
         volume[name] = finite(text[name], f"volume {name!r}")
     levels, parts = {}, [pd.DataFrame(index=pd.Index(ids))]
     for name in names:
-        cells = column(name, "--clinical")
+        cells = column(name, "`clinical`")
         levels[name] = known.levels[name] if known else clinical_levels(cells, name)
         parts.append(clinical_numbers(cells, name, levels[name]))
     return JoinedTable(
@@ -208,12 +210,12 @@ def _units(
     patients = _patients(text, outcomes, options, known, notes)
     groups = np.asarray(text.index, dtype=str) if patients is None else patients
     if (group := _group_column(options, known, outcomes, text)) is not None:
-        groups = np.asarray(_named(column(group, "--group"), "--group", "group"), dtype=str)
+        groups = np.asarray(_named(column(group, "`group`"), "`group`", "group"), dtype=str)
         if patients is not None and known is None:  # nothing is trained on new patients
             groups, joined = _with_patients_whole(groups, patients)
             notes += [
                 f"{joined} patients (patient_id) lie in several groups of {group}: these are one; "
-                "--drop patient_id if those are no patients' own ids."
+                "`drop` patient_id if those are no patients' own ids."
             ] * (joined > 0)
     if patients is None or len(set(patients)) <= len(set(groups)):
         patients = groups  # what is named to keep rows together is a patient, or finer
@@ -259,7 +261,7 @@ def _patients(
         return np.asarray(named[gaps.index(0)], dtype=str)
     if known is None and options.group is None:
         raise ValueError(
-            f"patient_id: {count} rows name no patient; fill them in, or name with --group what "
+            f"patient_id: {count} rows name no patient; fill them in, or name with `group` what "
             "keeps the rows of a patient together"
         )
     notes.append(f"patient_id: {count} rows name no patient; the column was not used.")
@@ -287,7 +289,7 @@ def _clinical_names(
     return tuple(known.levels), []
 
 
-def _named(cells: pd.Series[str], option: str, what: str) -> pd.Series[str]:
+def _named(cells: pd.Series[str], asked_by: str, what: str) -> pd.Series[str]:
     if (count := int(is_missing(cells).sum())) > 0:
-        raise ValueError(f"{option}: {count} rows name no {what}")
+        raise ValueError(f"{asked_by}: {count} rows name no {what}")
     return cells

@@ -17,7 +17,7 @@ def refuse_outcome_names(values: pd.DataFrame, outcome_columns: tuple[str, ...])
     leaks = [name for name in map(str, values.columns) if name.casefold() in wanted]
     if leaks:
         raise ValueError(
-            f"the outcome {leaks[0]!r} is among the features, which is a leak; --drop it"
+            f"the outcome {leaks[0]!r} is among the features, which is a leak; `drop` it"
         )
 
 
@@ -34,7 +34,7 @@ def refuse_outcome_values(
         if abs(np.corrcoef(x[seen], centred[seen])[0, 1]) > 1 - 1e-9:
             raise ValueError(
                 f"the {what} {name!r} is the outcome {column!r} under another name, which is a "
-                f"leak; {'--drop it' if what == 'feature' else 'leave it out'}"
+                f"leak; {'`drop` it' if what == 'feature' else 'leave it out'}"
             )
 
 
@@ -63,5 +63,5 @@ def refuse_twins(values: pd.DataFrame, text: pd.DataFrame, groups: np.ndarray) -
             raise ValueError(
                 f"FEATURES: {first['id']!r} and {twin['id'].iloc[0]!r} have the same {what} "
                 f"({int(several.sum())} such rows); one patient under two names stands on both "
-                "sides of a fold: take one out, or give both one value in a --group column"
+                "sides of a fold: take one out, or give both one value in a `group` column"
             )

@@ -58,7 +58,7 @@ def event_codes(
     if not plain.isin(list(EVENT_WORDS)).all():
         raise ValueError(
             f"event column {column!r}: the coding is ambiguous, found {shown(cells[~missing])}; "
-            "use 0/1, no/yes or alive/dead, or name the event's value with --event-is"
+            "use 0/1, no/yes or alive/dead, or name the event's value with `event_is`"
         )
     return plain.map(EVENT_WORDS).astype(float).reindex(cells.index)
 
@@ -115,7 +115,7 @@ def _refuse_two_units(times: np.ndarray, column: str) -> None:
         raise ValueError(
             f"time column {column!r}: times look like two units ({place} up to "
             f"{ordered[place - 1]:g}, {len(ordered) - place} from {ordered[place]:g}, none "
-            "between); use one, or say --trust-times"
+            "between); use one, or set `trust_times`"
         )
 
 
@@ -143,7 +143,7 @@ def _refuse_two_heaps(times: np.ndarray, column: str) -> None:
     ):
         raise ValueError(
             f"time column {column!r}: times look like two units (heaps around {np.exp(low):.3g} "
-            f"and {np.exp(high):.3g}); use one, or say --trust-times"
+            f"and {np.exp(high):.3g}); use one, or set `trust_times`"
         )
 
 
@@ -175,7 +175,7 @@ def class_codes(
         raise ValueError(
             f"label column {column!r}: the model was not fitted with {new[0]!r} but with "
             f"{', '.join(map(repr, (*others, positive)))}; empty those cells, or name the class "
-            "to tell from all others with --positive"
+            "to tell from all others with `positive`"
         )
     if len(classes) < 2 and not others:
         raise ValueError(
@@ -185,7 +185,7 @@ def class_codes(
     if positive is None and len(classes) > 2:
         raise ValueError(
             f"label column {column!r}: {len(classes)} classes, found {shown(present)}; name the "
-            "one to tell from the rest with --positive"
+            "one to tell from the rest with `positive`"
         )
     chosen = classes[-1] if positive is None else positive.strip()
     if chosen not in classes and not others:

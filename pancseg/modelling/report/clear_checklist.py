@@ -134,7 +134,7 @@ def _pointers() -> dict[int, tuple[State, str]]:
         25: made + "provenance.json",
         26: made + "codebook.csv",
         28: made + "provenance.json holds every setting",
-        36: "volume only, clinical only, --batch: report.md",
+        36: "volume only, clinical only, ComBat by `batch`: report.md",
         45: "rows left out and ids without a match: report.md, unmatched.csv",
         52: "report.md, What it cannot know",
         54: "FEATURES with its codebook.csv and datapackage.json",
@@ -153,9 +153,9 @@ def _settled(
     shown = "report.md" if performance else "withheld: the canary found a leak"
     folds = f"{settings.repeats}×{settings.outer}×{settings.inner} repeated nested cross-validation"
     survival = settings.kind == "survival"
-    nothing = (USER, "nothing to compare with: there is no volume column and no --clinical")
+    nothing = (USER, "nothing to compare with: no volume column, no `clinical` one")
     nothing = nothing if performance else (USER, shown)
-    clinical = ", ".join(map(str, joined.clinical)) or "none given (--clinical)"
+    clinical = ", ".join(map(str, joined.clinical)) or "none given (`clinical`)"
     return {
         15: (DONE, f"{folds}, by patient; folds.csv"),
         17: (DONE if joined.clinical.shape[1] else USER, clinical),
@@ -169,7 +169,7 @@ def _settled(
         34: (DONE, f"{settings.model}; settings.yaml"),
         35: (DONE, f"inner {settings.inner} folds, seed {settings.seed}; settings.yaml"),
         37: (DONE, "the model was declared beforehand; the best of several is not chosen"),
-        38: (DONE, f"internal: {folds}; external: pancseg predict --outcome"),
+        38: (DONE, f"internal: {folds}; external: pancseg predict with outcomes"),
         39: (USER, "report.md names the measures; why these is for you to say")
         if performance
         else (USER, shown),

@@ -27,7 +27,7 @@ CANNOT_KNOW = (
     "A table whose features were selected on the same patients gives a high AUC that no check of "
     "the pipeline can tell from a true one.",
     "Whether the model holds elsewhere: other scanners, other hospitals (`pancseg predict` with "
-    "`--outcome`).",
+    "their outcomes).",
     "Whether an analysis was repeated until it pleased: settings.yaml names this one only.",
 )
 METHODS = (
@@ -37,7 +37,7 @@ METHODS = (
     "Ranks are compared between patients of one test fold only, over all repeats. Intervals: "
     "percentile bootstrap of patients, widened where Nadeau and Bengio's corrected variance over "
     "folds, which allows for shared training rows, is larger.",
-    "The model named `radiomics` was declared beforehand (`--model`); other algorithms stand by "
+    "The model named `radiomics` was declared beforehand (`model`); other algorithms stand by "
     "its side, and the best of them is not chosen. Volume alone and clinical variables alone are "
     "linear models, hardly penalised, whatever it is: part of a difference to them may be the "
     "algorithm's.",
@@ -183,7 +183,7 @@ def _data(joined: JoinedTable, outcome: Endpoint) -> str:
 
 def _canary(results: AnalysisResults) -> Section:
     if not results.canaries:
-        return Section("Leakage canary", ["Not run (--canary 0): a leak would go unseen."])
+        return Section("Leakage canary", ["Not run (`canary` is 0): a leak would go unseen."])
     rows = [
         [c.what, str(len(c.values)), number(c.mean), number(c.low), "leak" if c.sings else "silent"]
         for c in results.canaries

@@ -232,7 +232,7 @@ def _difference(one: dict[str, Any], other: dict[str, Any]) -> str:
         used = sorted({" ".join(map(str, a["inference"].values())) for a in (one, other)})
         return (
             f"the Dask workers run the network in different ways ({', '.join(used)}); "
-            "give --engine, and --precision, that all of them have"
+            "give an `engine`, and a `precision`, that all of them have"
         )
     return "the Dask workers have different weights of one name; install the same there"
 

@@ -84,7 +84,7 @@ def _refuse_idle_workers(workers: int, each_bytes: int, most_bytes: int) -> None
         needed = workers * each_bytes
         raise RunRefused(
             f"{workers} workers take {needed / GB:.1f} GB before they read a scan, and "
-            f"--memory is {most_bytes / GB:.1f} GB; give --workers {fitting}, or more memory"
+            f"`memory_bytes` is {most_bytes / GB:.1f} GB; give `workers` {fitting}, or more memory"
         )
 
 

@@ -19,19 +19,19 @@ def slurm_cluster(settings: dict[str, Any]) -> Any:
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError as error:
-        raise RunRefused("--slurm needs dask-jobqueue; pip install 'pancseg[cluster]'") from error
+        raise RunRefused("`slurm` needs dask-jobqueue; pip install 'pancseg[cluster]'") from error
     own = dict(settings)
     jobs = own.pop("jobs", 1)
     if not isinstance(jobs, int) or jobs < 1:
-        raise RunRefused(f"--slurm: jobs is {jobs!r}; give a whole number of 1 or more")
+        raise RunRefused(f"`slurm`: jobs is {jobs!r}; give a whole number of 1 or more")
     if not shutil.which("sbatch"):
-        raise RunRefused("--slurm: there is no sbatch here; start the run where SLURM takes jobs")
+        raise RunRefused("`slurm`: there is no sbatch here; start the run where SLURM takes jobs")
     no_dashboard = {"dashboard": False, "dashboard_address": ":0"}
     own["scheduler_options"] = {**no_dashboard, **(own.get("scheduler_options") or {})}
     try:
         cluster = SLURMCluster(**own)
     except (OSError, TypeError, ValueError) as error:
-        raise RunRefused(f"--slurm: {_first_sentence(error)}") from error
+        raise RunRefused(f"`slurm`: {_first_sentence(error)}") from error
     cluster.scale(jobs=jobs)
     with suppress(OSError, RuntimeError):
         cluster.sync(cluster._correct_state)  # waits until all jobs are submitted, or one cannot be
@@ -41,7 +41,7 @@ def slurm_cluster(settings: dict[str, Any]) -> Any:
         with suppress(Exception):
             cluster.close()
         raise RunRefused(
-            "--slurm: a job cannot be submitted; try queue, account and walltime with sbatch itself"
+            "`slurm`: a job cannot be submitted; try queue, account and walltime with sbatch itself"
         )
     return cluster
 

@@ -107,7 +107,7 @@ class SupervisedWorker:
         try:
             return self._start()
         except _NotBegun as why:
-            hint = "" if self._verbose else "; --verbose shows why"
+            hint = "" if self._verbose else "; `verbose` shows why"
             raise RunRefused(f"a worker process cannot start: it {why}{hint}") from None
 
     def run(self, request: Request, tell: Tell) -> None:
@@ -203,8 +203,8 @@ class SupervisedWorker:
                 how = self._end()
         fact = f"no worker process could begin for it: the last of {STARTS} {how}"
         if how == _KILLED:
-            return "killed", f"{fact}, most likely for lack of memory; lower --workers"
-        return "crashed", f"{fact}; run again with --verbose to see why"
+            return "killed", f"{fact}, most likely for lack of memory; lower `workers`"
+        return "crashed", f"{fact}; run again with `verbose` to see why"
 
     def _listen(self, told: _Told, spent: _Spent) -> ScanDone | OutputLost | None:
         """Pass on all answers; return the last, or None when the child ended before its time."""
@@ -247,13 +247,13 @@ class SupervisedWorker:
         how = self._end()
         if self._timed_out:
             fact = (
-                f"it took longer than {self._timeout_s:g} s; raise --timeout, or look at the scan"
+                f"it took longer than {self._timeout_s:g} s; raise `timeout_s`, or look at the scan"
             )
             return "timeout", fact
         if how == _KILLED:
-            fact = "its process was killed, most likely for lack of memory; lower --workers"
+            fact = "its process was killed, most likely for lack of memory; lower `workers`"
             return "killed", fact
-        return "crashed", f"its process {how}; run again with --verbose to see where"
+        return "crashed", f"its process {how}; run again with `verbose` to see where"
 
     def _end(self) -> str:
         """Wait for the child's end and say how it ended."""
@@ -265,7 +265,7 @@ class SupervisedWorker:
             _close(pipe)
         code = child.wait()
         if code >= 0:
-            return f"ended by itself (exit code {code})"
+            return f"ended by itself with code {code}"
         return _KILLED if code == -signal.SIGKILL else f"crashed ({_name(-code)})"
 
 

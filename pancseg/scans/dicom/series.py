@@ -114,7 +114,7 @@ def _chosen(
         raise UnusableCase(
             "several_series" if chosen else "no_series",
             f"{several} in the folder ({listing}); {problem} (the end of the UID is enough; "
-            "--verbose shows the UIDs)",
+            "`verbose` shows the UIDs)",
         )
     return series[chosen[0]]
 

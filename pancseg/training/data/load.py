@@ -1,4 +1,4 @@
-"""From what ``--data`` names to slices ready to train on, with their split and fingerprint."""
+"""From training data on disk to slices ready to train on, with their split and fingerprint."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ def load_data(
     else:
         known = ", ".join(shipped_names(SLICE_SETS))
         raise ValueError(
-            "--data is neither an MSD folder (with dataset.json) nor a manifest CSV; for stored "
-            f"slices name their description with --slices (shipped: {known}, or a YAML file)"
+            "`data` is neither an MSD folder (with dataset.json) nor a manifest CSV; for stored "
+            f"slices name their description with `slices` (shipped: {known}, or a YAML file)"
         )
     owners = [pair.patient for pair in pairs]
     split = read_split(split_file, owners) if split_file else split_patients(owners, recipe.seed)

@@ -134,7 +134,7 @@ def _box(source: SliceSource, row: dict[str, Any]) -> tuple[tuple[int, int, int,
 
 def _index(source: SliceSource, data: Path) -> pd.DataFrame:
     if not (data / source.index).is_file():
-        raise FileNotFoundError(f"--data has no {source.index}, which the slice set names")
+        raise FileNotFoundError(f"`data` has no {source.index}, which the slice set names")
     index = pd.read_csv(data / source.index, dtype={"patient": str})
     wanted = {"file", "patient", "split", *source.where}
     if missing := sorted(wanted - set(index.columns)):

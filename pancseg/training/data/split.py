@@ -38,7 +38,7 @@ class Split(BaseModel):
             if not part:
                 raise ValueError(
                     f"the {what} set is empty: of {len(self.train) + len(self.val)} patients "
-                    "none belongs to it; add patients, or name them in a --split file"
+                    "none belongs to it; add patients, or name them in a `split_file`"
                 )
 
     def write(self, path: Path) -> None:

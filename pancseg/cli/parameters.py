@@ -1,0 +1,92 @@
+"""Which option of the command line sets which parameter of the library.
+
+The library's messages name parameters in backticks (`` `label` ``); what is printed names options
+(``--label``). No parameter needs another option in another command.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+OPTIONS = {
+    "accelerator": "--accelerator",
+    "allow_code": "--allow-code",
+    "batch": "--batch",
+    "canary": "--canary",
+    "clinical": "--clinical",
+    "data": "--data",
+    "decimal_comma": "--decimal-comma",
+    "devices": "--devices",
+    "drop": "--drop",
+    "engine": "--engine",
+    "event_is": "--event-is",
+    "excel": "--excel",
+    "group": "--group",
+    "id_column": "--id",
+    "inner": "--inner-folds",
+    "keep_failed": "--keep-failed",
+    "kind": "--format",
+    "label": "--label",
+    "masks": "--masks",
+    "memory_bytes": "--memory",
+    "model": "--model",
+    "names": "--names",
+    "nodes": "--nodes",
+    "out": "--out",
+    "outcome_id": "--outcome-id",
+    "outer": "--folds",
+    "positive": "--positive",
+    "precision": "--precision",
+    "pseudonymise": "--pseudonymise",
+    "roi": "--roi",
+    "run": "--out",
+    "scheduler": "--scheduler",
+    "settings": "--config",
+    "slices": "--slices",
+    "slurm": "--slurm",
+    "split_file": "--split",
+    "threads": "--threads",
+    "timeout_s": "--timeout",
+    "trust_model": "--trust-model",
+    "trust_times": "--trust-times",
+    "uncertainty": "--uncertainty",
+    "verbose": "--verbose",
+    "volume": "--volume",
+    "weights": "--weights",
+    "workers": "--workers",
+}
+_NAMED = re.compile(r"`([a-z_]+)`")
+
+
+def with_options(text: str, shown: str = "{}") -> str:
+    """Return a text of the library with options in place of the parameters that it names.
+
+    Args:
+        text: for example "name one with `label`"; other words in backticks stay as they are.
+        shown: how an option is written.
+
+    Example:
+        >>> with_options("name one with `label`, or `fill` it")
+        'name one with --label, or `fill` it'
+    """
+
+    def option(found: re.Match[str]) -> str:
+        name = OPTIONS.get(found[1])
+        return shown.format(name) if name else found[0]
+
+    return _NAMED.sub(option, text)
+
+
+def words(parameters: Mapping[str, object]) -> list[str]:
+    """Return the words of a command line that set parameters; a flag is there when it is true.
+
+    Example:
+        >>> words({"settings": "ibsi_a", "verbose": True, "excel": False})
+        ['--config', 'ibsi_a', '--verbose']
+    """
+    found = []
+    for name, value in parameters.items():
+        if value is not False:
+            found += [OPTIONS[name]] if value is True else [OPTIONS[name], str(value)]
+    return found

@@ -1,0 +1,95 @@
+"""The commands on finished weights and stored slices: weights score, masks, places."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pancseg.cli.console import say
+from pancseg.cli.errors import need, usage_errors
+from pancseg.cli.options import Out, Verbose, example, option
+
+app = typer.Typer(
+    help="Judge finished weights on stored slices, or add what they lack.", no_args_is_help=True
+)
+_PACKAGES = ("lightning", "matplotlib", "monai", "PIL")
+_PAGE = "reproduce.md#the-shipped-weights"
+
+_Weights = Annotated[
+    str, typer.Argument(metavar="WEIGHTS", help="A shipped checkpoint's name or a file.")
+]
+_Slices = Annotated[
+    str,
+    option(
+        "Input",
+        help="Description of the stored slices: a shipped name (open, open_nih) or a YAML file.",
+    ),
+]
+_Data = Annotated[Path, option("Input", help="Folder of the stored slices.")]
+
+
+@app.command(epilog=example("pancseg weights score monet_open --slices open --data slices", _PAGE))
+def score(weights: _Weights, slices: _Slices, data: _Data, verbose: Verbose = False) -> None:
+    """Print the Dice per validation patient as a Markdown table."""
+    with usage_errors(verbose):
+        need("weights score", _PACKAGES, "train")
+        from pancseg.training.data.slice_set import load_slice_set
+        from pancseg.training.scoring import markdown, validate
+
+        slice_set = load_slice_set(slices)
+        say(markdown(validate(weights, slice_set, data), slice_set), sys.stdout)
+
+
+@app.command(
+    epilog=example(
+        "pancseg weights masks monet_open --slices open --data slices --out masks", _PAGE
+    )
+)
+def masks(
+    weights: _Weights, slices: _Slices, data: _Data, out: Out, verbose: Verbose = False
+) -> None:
+    """Write the validation patients' masks and the truth, as `train` does.
+
+    OUT/predictions and OUT/references are what `pancseg evaluate` compares.
+    """
+    with usage_errors(verbose):
+        need("weights masks", _PACKAGES, "train")
+        from pancseg.training.predictions import predict_slice_set
+
+        predict_slice_set(weights, slices, data, out)
+
+
+@app.command(
+    epilog=example(
+        "pancseg weights places best.safetensors --slices open --data slices "
+        "--out monet.safetensors",
+        _PAGE,
+    )
+)
+def places(
+    *,
+    weights: _Weights,
+    slices: _Slices,
+    data: _Data,
+    widen: Annotated[
+        float | None,
+        option(
+            "Network",
+            help="By which share of the body's box places are widened; default: as in training.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path,
+        option("Output", "--out", "-o", help="The checkpoint with its map."),
+    ],
+    verbose: Verbose = False,
+) -> None:
+    """Write a checkpoint again with the map of places where its training slices have a pancreas."""
+    with usage_errors(verbose):
+        need("weights places", _PACKAGES, "train")
+        from pancseg.training.location_prior import WIDENED, with_places
+
+        with_places(weights, slices, data, WIDENED if widen is None else widen).save(out)
