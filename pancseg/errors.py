@@ -13,6 +13,14 @@ class UnusableCase(Exception):
     Attributes:
         code: short reason for ``qc_reasons``, for example ``empty_mask``.
         fact: what is wrong, with numbers, and the remedy. Never a path or a patient's identity.
+
+    Example:
+        >>> from pancseg import UnusableCase, read_scan
+        >>> try:
+        ...     read_scan("gone.nii.gz")
+        ... except UnusableCase as unusable:
+        ...     print(unusable.code, "|", unusable.fact)
+        unreadable | the file does not exist or cannot be reached
     """
 
     def __init__(self, code: ReasonCode | EvaluationCode, fact: str) -> None:
@@ -26,6 +34,14 @@ class CohortError(ValueError):
 
     Attributes:
         problems: every problem found, one line each.
+
+    Example:
+        >>> from pancseg import CohortError, read_cohort
+        >>> try:
+        ...     read_cohort("gone.csv")
+        ... except CohortError as error:
+        ...     print(error.problems)
+        ['there is no such file or folder']
     """
 
     def __init__(self, problems: list[str]) -> None:
@@ -34,11 +50,29 @@ class CohortError(ValueError):
 
 
 class RunRefused(ValueError):
-    """A run cannot be begun, or go on, as it was asked for; the message is for the user."""
+    """A run cannot be begun, or go on, as it was asked for; the message is for the user.
+
+    Example:
+        >>> from pancseg import RunOptions, RunRefused
+        >>> try:
+        ...     RunOptions(workers=0, timeout_s=60)
+        ... except RunRefused as refused:
+        ...     print("workers" in str(refused))
+        True
+    """
 
 
 class RunStopped(Exception):
-    """A strict run met a row that is not usable; what is finished is kept."""
+    """A strict run met a row that is not usable; what is finished is kept.
+
+    Example:
+        >>> from pancseg import RunOptions, RunStopped, extract_cohort
+        >>> try:
+        ...     extract_cohort("cohort.csv", "strict", options=RunOptions(strict=True))
+        ... except RunStopped:
+        ...     print("stopped")
+        stopped
+    """
 
 
 class OutputError(OSError):

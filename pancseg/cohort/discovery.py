@@ -39,8 +39,8 @@ _BESIDE = (".img", ".raw", ".zraw")
 
 
 def read_cohort(
-    path: Path,
-    masks: Path | None = None,
+    path: str | os.PathLike[str],
+    masks: str | os.PathLike[str] | None = None,
     *,
     leave_out: Iterable[Path] = (),
     pseudonymise: Callable[[Sequence[Case]], list[Case]] | None = None,
@@ -70,6 +70,7 @@ def read_cohort(
         >>> [case.patient_id for case in read_cohort("cohort.csv")]
         ['P1']
     """
+    path, masks = Path(path), Path(masks) if masks is not None else None
     try:
         left_out = (*leave_out, *([masks] if masks else []))
         omitted = {os.path.realpath(p) for p in left_out}

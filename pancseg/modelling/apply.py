@@ -90,7 +90,7 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
         >>> from pancseg import predict
         >>> found = predict("model", "features.csv", "clinical.csv")
         >>> len(found.table), sorted(found.measures)
-        (60, ['chance', 'radiomics', 'volume only'])
+        (60, ['radiomics', 'volume only'])
     """
     saved = model if isinstance(model, SavedModel) else load_model(model)
     paths = [None if path is None else Path(path) for path in (features, outcome, out)]

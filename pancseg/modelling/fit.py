@@ -183,7 +183,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         ...     folds=3, inner_folds=2, repeats=1, canary=0, workers=1,
         ... )
         >>> sorted(results.measures)
-        ['chance', 'radiomics', 'volume only']
+        ['chance', 'radiomics', 'radiomics, random forest', 'volume only']
     """
     if label is not None and time is None and event is None:
         columns: tuple[str, ...] = (label,)

@@ -116,7 +116,7 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
         >>> from pancseg import segment_cohort
         >>> (result,) = segment_cohort("cohort.csv", "results", weights="monet_phantom")
         >>> round(result.values["qc_volume_ml"])
-        64
+        63
     """
     plan = ProcessingPlan(
         "segment",
@@ -233,7 +233,7 @@ def run_cohort(  # noqa: PLR0913
         >>> from pancseg import run_cohort
         >>> (result,) = run_cohort("cohort.csv", "results", weights="monet_phantom")
         >>> result.status, result.fact
-        ('warn', 'slices are 5 mm apart (right: up to 3)')
+        ('warn', 'slices are 5 mm apart (expected at most 3 mm)')
     """
     cases = _with_regions(_cases_of(cohort, out, masks), label, regions)
     plan = ProcessingPlan(

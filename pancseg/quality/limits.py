@@ -85,6 +85,12 @@ class QualityLimits(BaseModel):
         slice_mm: distance between the slices, or their thickness if that is greater.
         resegmented_share: share of the region's voxels left after re-segmentation.
         uncertainty_dice: mean Dice over pairs of masks made with dropout; not calibrated.
+
+    Example:
+        >>> from pancseg import QualityLimits
+        >>> limits = QualityLimits(slice_mm={"warn_above": 5, "fail_above": 8})
+        >>> limits.slice_mm.grade(6.0), limits.volume_ml.grade(6.0)
+        ('warn', 'fail')
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -79,6 +79,11 @@ def judge_scan(
         scan: the volume.
         limits: thresholds.
         hu: whether the values should be HU; if not, the units are not judged.
+
+    Example:
+        >>> from pancseg import judge_scan
+        >>> [(finding.code, finding.grade) for finding in judge_scan("scan.nii.gz").findings]
+        [('thick_slices', 'warn')]
     """
     scan = as_scan(scan, **geometry)
     voxels = voxel_array(scan)
@@ -129,6 +134,11 @@ def judge_region(
 
     Raises:
         UnusableCase: ``empty_mask``.
+
+    Example:
+        >>> from pancseg import judge_region
+        >>> judge_region("scan.nii.gz", "mask.nii.gz").values["qc_volume_ml"]
+        64.087
     """
     scan = as_scan(scan, **geometry)
     region = as_mask(region, scan)

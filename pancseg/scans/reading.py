@@ -70,6 +70,11 @@ def preview_scan(path: str | Path, *, series_uid: str | None = None) -> Preview:
 
     Raises:
         UnusableCase: the header makes no sense, or the file cannot hold what it announces.
+
+    Example:
+        >>> from pancseg import preview_scan
+        >>> preview_scan("scan.nii.gz").size
+        (96, 96, 32)
     """
     path = Path(path)
     with _nameless_errors():
@@ -103,6 +108,11 @@ def read_scan(path: str | Path, *, series_uid: str | None = None) -> sitk.Image:
         UnusableCase: not readable, truncated, not one 3-D scalar volume, a single slice, voxels
             that are not finite, an impossible or contradictory geometry, larger than the
             machine's memory, or (DICOM) several series or uneven slices.
+
+    Example:
+        >>> from pancseg import read_scan
+        >>> read_scan("scan.nii.gz").GetSize()
+        (96, 96, 32)
     """
     path = Path(path)
     needed = preview_scan(path, series_uid=series_uid).read_bytes

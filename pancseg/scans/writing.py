@@ -27,6 +27,10 @@ def write_scan(image: sitk.Image, path: str | Path) -> None:
     Raises:
         ValueError: the suffix is not one of a single-file format.
         OSError: the file cannot be written (disk full, no permission).
+
+    Example:
+        >>> from pancseg import read_scan, write_scan
+        >>> write_scan(read_scan("scan.nii.gz"), "copy.nii.gz")
     """
     path = Path(path)
     if suffix_of(path) in ("", ".nhdr", ".mhd"):

@@ -28,6 +28,11 @@ class TableFormat:
 
     Raises:
         ValueError: an unknown choice, one that does not go with parquet, or no pyarrow.
+
+    Example:
+        >>> from pancseg import TableFormat
+        >>> TableFormat(decimal_comma=True).delimiter
+        ';'
     """
 
     kind: str = "csv"
