@@ -1,4 +1,4 @@
-"""Every exception that a caller meets."""
+"""The exceptions that a caller of pancseg may have to handle."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from pancseg.reasons import EvaluationCode, ReasonCode
 
 
 class UnusableCase(Exception):
-    """This patient cannot be used, for a stated reason; the rest of the cohort can.
+    """This case cannot be used, for a stated reason; the rest of the cohort can.
 
     The only exception that a cohort run turns into a row.
 
     Attributes:
-        code: short reason for ``qc_reasons``, for example ``empty_mask``.
-        fact: what is wrong, with numbers, and the remedy. Never a path or a patient's identity.
+        code: reason code for ``qc_reasons``, for example ``empty_mask``.
+        fact: one line: what is wrong, with numbers, and the remedy. Never a path or a patient's
+            identity.
     """
 
     def __init__(self, code: ReasonCode | EvaluationCode, fact: str) -> None:
@@ -22,7 +23,7 @@ class UnusableCase(Exception):
 
 
 class CohortError(ValueError):
-    """The cohort cannot be run as it is written.
+    """The cohort cannot be run as it is described.
 
     Attributes:
         problems: every problem found, one line each.
@@ -34,12 +35,12 @@ class CohortError(ValueError):
 
 
 class RunRefused(ValueError):
-    """A run cannot be begun, or go on, as it was asked for; the message is for the user."""
+    """A run cannot start, or resume, as requested; the message is meant for the user."""
 
 
 class RunStopped(Exception):
-    """A strict run met a row that is not usable; what is finished is kept."""
+    """A strict run stopped at a row that is not usable; finished rows are kept."""
 
 
 class OutputError(OSError):
-    """What a run makes cannot be written: it stops, because nothing later could be kept either."""
+    """A run's output cannot be written; the run stops, as nothing later could be saved either."""

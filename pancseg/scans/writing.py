@@ -35,21 +35,21 @@ def write_scan(image: sitk.Image, path: str | Path) -> None:
     try:
         with quiet_itk(), quiet_library():
             sitk.WriteImage(_without_metadata(image), str(partial), useCompression=True)
-        _flush_and_verify(partial)
+        _settle(partial)
         os.replace(partial, path)
     except RuntimeError as error:
         raise OSError(
-            f"cannot write a {suffix_of(path)} file (disk full or no permission?)"
+            f"cannot write a {suffix_of(path)} file (disk full, no permission?)"
         ) from error
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _flush_and_verify(written: Path) -> None:
-    """Flush a file to disk and read it back: ITK's writers do not notice a full disk.
+def _settle(written: Path) -> None:
+    """Bring a file onto the disk and read it back: ITK's writers do not notice a full disk.
 
     Raises:
-        OSError: the file is incomplete.
+        OSError: it is not whole.
     """
     with written.open("rb") as file:
         os.fsync(file.fileno())
