@@ -1,4 +1,4 @@
-"""Every exception that a caller meets."""
+"""The exceptions that a caller of pancseg may have to handle."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from pancseg.reasons import EvaluationCode, ReasonCode
 
 
 class UnusableCase(Exception):
-    """This patient cannot be used, for a stated reason; the rest of the cohort can.
+    """This case cannot be used, for a stated reason; the rest of the cohort can.
 
     The only exception that a cohort run turns into a row.
 
     Attributes:
-        code: short reason for ``qc_reasons``, for example ``empty_mask``.
-        fact: what is wrong, with numbers, and the remedy. Never a path or a patient's identity.
+        code: reason code for ``qc_reasons``, for example ``empty_mask``.
+        fact: one line: what is wrong, with numbers, and the remedy. Never a path or a patient's
+            identity.
 
     Example:
         >>> from pancseg import UnusableCase, read_scan
@@ -30,7 +31,7 @@ class UnusableCase(Exception):
 
 
 class CohortError(ValueError):
-    """The cohort cannot be run as it is written.
+    """The cohort cannot be run as it is described.
 
     Attributes:
         problems: every problem found, one line each.
@@ -50,7 +51,7 @@ class CohortError(ValueError):
 
 
 class RunRefused(ValueError):
-    """A run cannot be begun, or go on, as it was asked for; the message is for the user.
+    """A run cannot start, or resume, as requested; the message is meant for the user.
 
     Example:
         >>> from pancseg import RunOptions, RunRefused
@@ -63,7 +64,7 @@ class RunRefused(ValueError):
 
 
 class RunStopped(Exception):
-    """A strict run met a row that is not usable; what is finished is kept.
+    """A strict run stopped at a row that is not usable; finished rows are kept.
 
     Example:
         >>> from pancseg import RunOptions, RunStopped, extract_cohort
@@ -76,4 +77,4 @@ class RunStopped(Exception):
 
 
 class OutputError(OSError):
-    """What a run makes cannot be written: it stops, because nothing later could be kept either."""
+    """A run's output cannot be written; the run stops, as nothing later could be saved either."""

@@ -51,19 +51,20 @@ ReasonCode = Literal[
     "killed",
     "crashed",
 ]
-"""Every code of ``qc_reasons`` but the names of exceptions, which are bugs."""
+"""Every code in ``qc_reasons``, except the names of exceptions, which are bugs."""
 
 EvaluationCode = Literal["no_prediction", "no_reference"]
-"""What only ``evaluate`` says of a pair of masks."""
+"""Codes that only ``evaluate`` gives, to a pair of masks."""
 
 
 class Reason(NamedTuple):
-    """What a code says.
+    """The meaning of a code.
 
     Attributes:
-        status: ``warn``, ``fail``, ``warn or fail`` or ``error``.
+        status: the ``qc_status`` that it leads to: ``warn``, ``fail``, ``warn or fail`` or
+            ``error``.
         happened: what is wrong.
-        remedy: what to do.
+        remedy: what to do about it.
     """
 
     status: str
@@ -77,16 +78,16 @@ _LIMIT = "use a better scan, or change the limit (`pancseg: quality:`)"
 REASONS: dict[ReasonCode, Reason] = {
     "unreadable": Reason(
         "fail",
-        "no such file, no image, damaged, truncated, or a folder without DICOM",
+        "file missing, damaged, truncated or not an image; or a folder without DICOM",
         "copy or export it again",
     ),
-    "not_3d": Reason("fail", "not one 3-D volume", "export the one series"),
+    "not_3d": Reason("fail", "not one 3-D volume", "export a single series"),
     "not_scalar": Reason("fail", "colours or complex numbers instead of HU", "export the CT"),
     "one_slice": Reason("fail", "a single slice", "give the whole series"),
     "several_series": Reason(
         "fail", "a DICOM folder with several series", "name one by `series_uid`"
     ),
-    "no_series": Reason("fail", "no DICOM series fits `series_uid`", "correct it"),
+    "no_series": Reason("fail", "no DICOM series fits `series_uid`", "correct the UID"),
     "uneven_slices": Reason("fail", "a DICOM slice is missing or doubled", "export it again"),
     "tilted": Reason("fail", "tilted gantry", "resample the scan to upright axes"),
     "not_hu": Reason(
@@ -94,7 +95,7 @@ REASONS: dict[ReasonCode, Reason] = {
         "values that cannot be HU, or not finite; warn: no air in the scan",
         "rescale or export it again",
     ),
-    "thick_slices": Reason("warn or fail", "slices far apart, or thick", _LIMIT),
+    "thick_slices": Reason("warn or fail", "slices are thick or far apart", _LIMIT),
     "phase": Reason(
         "warn",
         "the DICOM text names another phase than portal venous",
@@ -102,7 +103,7 @@ REASONS: dict[ReasonCode, Reason] = {
     ),
     "duplicate": Reason(
         "warn or fail",
-        "the same scan under two ids; fail: in `check`, also moved or turned",
+        "the same scan under two ids; in `check`: fail, also if moved or turned",
         "find out whose scan it is",
     ),
     "no_mask": Reason(
@@ -114,52 +115,54 @@ REASONS: dict[ReasonCode, Reason] = {
         "the output holds a mask of it from elsewhere, or of another scan; it was left alone",
         "give it by `masks`, or choose another `out`",
     ),
-    "empty_mask": Reason("fail", "the mask has no voxel", "draw it"),
-    "no_label": Reason("fail", "the mask lacks the label asked for", "correct label or mask"),
+    "empty_mask": Reason("fail", "the mask is empty", "draw it"),
+    "no_label": Reason("fail", "the requested label is not in the mask", "correct label or mask"),
     "not_labels": Reason("fail", "the mask holds fractions", "threshold it"),
     "several_labels": Reason(
         "fail", "the mask has several labels, none named", "name one: `label`, `roi`"
     ),
-    "empty_region": Reason("fail", "no voxel lies in the ring", "widen it"),
+    "empty_region": Reason("fail", "the ring has no voxels", "widen it"),
     "geometry": Reason(
         "fail", "scan and mask on different grids, or sheared axes", "resample the mask"
     ),
-    "volume": Reason("warn or fail", "volume beyond the norms of a pancreas", _LOOK),
+    "volume": Reason("warn or fail", "the volume is unusual for a pancreas", _LOOK),
     "fragmented": Reason("warn or fail", "the region is in pieces", _LOOK),
     "truncated": Reason(
         "warn",
         "the region touches the scan's edge; shape features are empty",
-        "use a scan that shows all of it, or leave out volumes",
+        "use a scan that shows all of it, or leave out its volume",
     ),
     "gap": Reason("warn", "empty slices within the region", _LOOK),
-    "hu_range": Reason("warn or fail", "median HU unlike a pancreas", _LOOK),
+    "hu_range": Reason("warn or fail", "the median HU is unusual for a pancreas", _LOOK),
     "fat": Reason("warn or fail", "much of the region is fat", _LOOK),
     "dense": Reason("warn or fail", "stents, calcifications or bone in the region", _LOOK),
     "uncertain": Reason("warn or fail", "masks made with dropout disagree", _LOOK),
     "resegmented": Reason(
         "warn or fail",
-        "many voxels lie outside the HU range of the features",
+        "many voxels are outside the HU range of the features",
         "clip the region, or change `resegmentRange`",
     ),
     "too_small": Reason("fail", "too few voxels for the features", "look at the mask"),
     "fine_grid": Reason(
         "fail",
-        "more than 200 million voxels to resample the region to",
-        "take larger ones (`resampledPixelSpacing`)",
+        "the resampled region would have more than 200 million voxels",
+        "choose larger voxels (`resampledPixelSpacing`)",
     ),
     "not_flat": Reason(
-        "fail", "2-D shapes asked for of a region of several slices", "leave out `shape2D`"
+        "fail", "2-D shapes requested for a region of several slices", "leave out `shape2D`"
     ),
     "no_texture": Reason(
-        "warn", "one voxel thick, or none touch: texture features are empty", "look at the mask"
+        "warn",
+        "the region is one voxel thick, or no voxels touch; texture features are empty",
+        "look at the mask",
     ),
-    "many_levels": Reason("fail", "more than 1,000 grey levels", "take wider bins"),
+    "many_levels": Reason("fail", "more than 1,000 grey levels", "use wider bins"),
     "narrow_filter": Reason(
-        "warn", "a LoG narrower than 0.75 voxels: its features are empty", "take a wider one"
+        "warn", "a LoG is narrower than 0.75 voxels; its features are empty", "use a wider one"
     ),
     "wide_filter": Reason(
         "warn",
-        "a LoG wider than the scan around the region: its features are empty",
+        "a LoG is wider than the scan around the region; its features are empty",
         "raise `padDistance`, or leave it out",
     ),
     "missing_values": Reason(
@@ -172,11 +175,9 @@ REASONS: dict[ReasonCode, Reason] = {
     "killed": Reason(
         "error", "the system ended the worker, mostly for lack of memory", "fewer `workers`"
     ),
-    "crashed": Reason(
-        "error", "the worker process broke down on this case", "run again; report it"
-    ),
+    "crashed": Reason("error", "the worker process crashed on this case", "run again; report it"),
 }
 """In the order in which things can go wrong on the way from scan to row."""
 
-EXCEPTION = Reason("error", "a bug in pancseg, by the exception's name", "report it")
-"""What any other code means, such as ``KeyError``."""
+EXCEPTION = Reason("error", "a bug in pancseg; the code is the exception's name", "report it")
+"""The meaning of any other code, such as ``KeyError``."""

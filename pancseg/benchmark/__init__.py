@@ -1,1 +1,1 @@
-"""How long it takes: the paper's table of inference times, and whole patients stage by stage."""
+"""Measure speed: the paper's table of inference times, and whole patients stage by stage."""

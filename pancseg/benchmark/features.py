@@ -1,7 +1,7 @@
-"""Features of one synthetic patient in both modes, against pyradiomics's own extractor.
+"""Time the features of one synthetic patient in both modes, and by pyradiomics's own extractor.
 
-Each measurement is a process of its own on one core, and tells its seconds of processor time and
-its peak memory. The three take turns.
+Each measurement is a separate process on one core that reports its processor time in seconds and
+its peak memory. The three contenders take turns.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ SETTINGS = {"1 mm voxels": RESAMPLED, "the scan's own voxels": AS_IT_IS}
 
 
 class TimedExtraction(NamedTuple):
-    """One process.
+    """The measurements of one process.
 
     Attributes:
-        seconds: processor time of the features alone, imports and reading left out.
-        peak_mb: how far the process's largest memory rose above scan and imports, 10⁶ bytes.
+        seconds: processor time of the features alone, without imports and reading.
+        peak_mb: peak memory of the process above that of scan and imports, 10⁶ bytes.
         values: the features by pyradiomics's names.
     """
 
@@ -109,7 +109,7 @@ def report(which: str, found: dict[str, list[TimedExtraction]]) -> str:
 
 
 def largest_difference(expected: dict[str, float], found: dict[str, float]) -> float:
-    """Return the largest relative difference; infinite when not the same features are there."""
+    """Return the largest relative difference; infinite if the features are not the same."""
     if list(expected) != list(found):
         return float("inf")
     pairs = np.array([(expected[name], found[name]) for name in expected])
@@ -145,7 +145,7 @@ def _main(job: Sequence[str]) -> None:
     scan, mask = read_scan(folder / "scan.nrrd"), read_scan(folder / "mask.nrrd")
     compute = _contender(name, SETTINGS[which])
     if (peak := Path("/proc/self/clear_refs")).exists():  # elsewhere memory reads 0
-        peak.write_text("5")  # it starts from here
+        peak.write_text("5")  # reset the peak
     before = high_water_bytes() / 1e6
     start = time.process_time()
     values = compute(scan, mask)

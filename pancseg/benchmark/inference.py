@@ -1,6 +1,7 @@
-"""The paper's Table 1 on this machine: seconds for 150 slices of 256×256, per network and engine.
+"""Measure the paper's Table 1 on this machine: seconds for 150 slices of 256×256.
 
-Networks take turns, so that a slow minute of the machine does not fall on one of them.
+There is one row per network and engine. Networks take turns, so that a slow minute of the machine
+does not affect only one of them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Setup(NamedTuple):
     Attributes:
         network: a key of ``NETWORKS``.
         engine: a key of ``ENGINES``, or ``as-written``.
-        precision: of the arithmetic.
+        precision: precision of the arithmetic, ``fp32`` or ``bf16``.
     """
 
     network: str
@@ -44,7 +45,7 @@ class Setup(NamedTuple):
 def plan(networks: Sequence[str], chosen: Sequence[str], precisions: Sequence[str]) -> list[Setup]:
     """Return the rows to measure.
 
-    Ratios need MoNet: as first written it comes always, and with each engine and precision.
+    Ratios need MoNet: it is always measured as first written, and with each engine and precision.
 
     Raises:
         ValueError: an unknown network, or an engine or precision that this machine lacks.
@@ -62,7 +63,7 @@ def plan(networks: Sequence[str], chosen: Sequence[str], precisions: Sequence[st
 
 
 def untrained(network: str) -> Checkpoint:
-    """Return a network with its first random weights, always the same ones."""
+    """Return a network with random initial weights, always the same ones."""
     with torch.random.fork_rng():
         torch.manual_seed(_SEED)
         weights = weights_of(NETWORKS[network]())
@@ -70,7 +71,7 @@ def untrained(network: str) -> Checkpoint:
 
 
 def gflop_per_slice(network: str) -> float:
-    """Count the operations of one 256×256 slice in 10⁹, two per multiply-add."""
+    """Return the number of operations for one 256×256 slice in 10⁹, two per multiply-add."""
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         NETWORKS[network]().eval()(torch.zeros(1, 1, SIDE, SIDE))  # shapes only, nothing computed
     return float(counter.get_total_flops()) / 1e9
@@ -84,14 +85,14 @@ def time_networks(
     threads: int,
     tell: Callable[[str], None] = lambda _: None,
 ) -> dict[Setup, list[float]]:
-    """Time all setups in turn, each round beginning with another one, after one warm-up each.
+    """Time all setups in turn, each round starting with another one, after one warm-up each.
 
     Args:
-        setups: what to time.
-        repeats: how many rounds.
-        slices: how many slices each time.
-        threads: CPU threads.
-        tell: called with one line for each time taken.
+        setups: the setups to time.
+        repeats: number of rounds.
+        slices: number of slices per setup and round.
+        threads: number of CPU threads.
+        tell: called with one line for each measurement.
 
     Returns:
         Seconds of each round, per setup.

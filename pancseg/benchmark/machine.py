@@ -1,4 +1,4 @@
-"""Owns what a timing was measured on: the machine's make and versions, never its name."""
+"""Describe the machine that a timing was measured on: hardware and versions, never its name."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def machine(threads: int) -> dict[str, str | int]:
 
 
 def peak_gflops(engine: str, precision: str, threads: int, seconds: float = 2.0) -> float:
-    """Measure the best rate of square matrix products on what an engine runs on, in GFLOP/s.
+    """Measure the best rate of matrix products on an engine's hardware, in GFLOP/s.
 
-    torch's product of 2048×2048 matrices, two operations per multiply-add.
+    The products are torch's, of 2048×2048 matrices, with two operations per multiply-add.
     """
     import torch
 

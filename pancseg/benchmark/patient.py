@@ -1,6 +1,6 @@
-"""Whole patients through the command line: wall time stage by stage, and peak memory.
+"""Time whole patients through the command line: wall time stage by stage, and peak memory.
 
-Each measurement is a process of its own, so that imports count and memory is the command's alone.
+Each measurement is a separate process, so imports count and the memory is the command's alone.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class BenchmarkJob(NamedTuple):
 
     Attributes:
         command: ``segment`` or ``run``.
-        slices: of the scan; 512×512 pixels of 0.75 mm each.
-        slice_mm: distance of the slices.
+        slices: number of slices of the scan, 512×512 pixels of 0.75 mm each.
+        slice_mm: distance between the slices.
         settings: of the features, a preset's name; None: none are measured.
     """
 
@@ -52,12 +52,12 @@ WHOLE_PATIENT = BenchmarkJob("run", 280, 1.5, "pyradiomics_default")
 
 
 class TimedRun(NamedTuple):
-    """One process.
+    """The measurements of one process.
 
     Attributes:
         seconds: wall time from start to end.
-        peak_mb: largest resident memory of it and its workers together, 10⁶ bytes, sampled.
-        stages: wall seconds per stage, summing up to ``seconds``.
+        peak_mb: peak of the sampled resident memory of the process and its workers, 10⁶ bytes.
+        stages: wall seconds per stage; their sum is ``seconds``.
     """
 
     seconds: float
@@ -112,11 +112,11 @@ def run_python(arguments: Sequence[str]) -> TimedRun:
             time.sleep(_POLL_S)
         seconds = time.perf_counter() - start
         log.seek(0)
-        said = log.read()
+        logged = log.read()
     if process.returncode:
-        raise RuntimeError(f"the command ended with {process.returncode}: {said.strip()[-300:]}")
+        raise RuntimeError(f"the command ended with {process.returncode}: {logged.strip()[-300:]}")
     stages: dict[str, float] = {}
-    for stage, spent in _STAGE.findall(said):
+    for stage, spent in _STAGE.findall(logged):
         stages[stage] = stages.get(stage, 0.0) + float(spent)
     stages[REST] = seconds - sum(stages.values())
     return TimedRun(seconds, highest_mb, stages)
@@ -150,7 +150,7 @@ def time_patient(
 
     Args:
         job: what to run.
-        repeats: how many times.
+        repeats: number of runs.
         words: what Python is started with.
         tell: called with one line per run.
     """
@@ -165,7 +165,7 @@ def time_patient(
 
 
 def report(job: BenchmarkJob, runs: Sequence[TimedRun], torch_mb: float) -> str:
-    """Return the stages of the middle run as Markdown, with what the marks ask for."""
+    """Return the stages of the median run as Markdown, with the network's share and peak memory."""
     shown = middle(runs)
     rows = [(name, spent, 100 * spent / shown.seconds) for name, spent in shown.stages.items()]
     rows.append(("all", shown.seconds, 100))

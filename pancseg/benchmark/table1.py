@@ -1,4 +1,4 @@
-"""Owns the table of inference times: statistics of the rounds, beside what the paper printed."""
+"""Make the table of inference times: statistics of the rounds, beside the published values."""
 
 from __future__ import annotations
 
@@ -36,15 +36,16 @@ def times_frame(
     """Return one row per setup.
 
     Args:
-        seconds: of each round, per setup.
-        slices: per round.
-        gflop: per slice, for each network.
+        seconds: seconds of each round, per setup.
+        slices: number of slices per round.
+        gflop: operations per slice in 10⁹, for each network.
         peak: GFLOP/s of matrix products, for each engine and precision.
 
     Returns:
         Columns: the setup; ``mean_s``, ``std_s`` (N-1); ``ratio_to_monet`` in the same engine and
         precision with Student's unpaired ``t_test_p``, as published; ``speedup_over_as_written``
-        for the same network; ``gflop_per_slice``, ``gflops``, ``share_of_peak``; the paper's.
+        for the same network; ``gflop_per_slice``, ``gflops``, ``share_of_peak``; and the
+        published values.
     """
     rows = []
     for setup, spent in seconds.items():
@@ -80,7 +81,7 @@ def _p(spent: Sequence[float], monet: Sequence[float] | None) -> float:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """Return the table for people."""
+    """Return the table as Markdown."""
     rows = []
     for row in frame.to_dict("records"):
         p = row["t_test_p"]

@@ -1,6 +1,6 @@
-"""Owns the patient: torso, skeleton and organs around the pancreas, and how all of them lie.
+"""Draw a patient: torso, skeleton and the organs around the pancreas.
 
-Lengths are millimetres in the patient's frame. Knows no voxel grid and no scanner.
+Lengths are millimetres in the patient's frame.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SPINE_Y = 49.0  # centre of the vertebral bodies in the canonical anatomy
 
 
 class Patient(NamedTuple):
-    """Everything that the seed decides but the noise.
+    """Everything that the seed decides, except the noise.
 
     Attributes:
         torso: Shapes painted before the lungs.
@@ -24,8 +24,8 @@ class Patient(NamedTuple):
         domes: Parts under the diaphragm.
         content: Shapes painted after the lungs.
         turn: Rotation matrix from the patient's frame to the scanner's.
-        shift_mm: Place of the patient's origin in the scanner's frame.
-        lattices: White noise and its step in mm, by the name of the random field made of it.
+        shift_mm: Position of the patient's origin in the scanner's frame.
+        lattices: White noise and its step in mm, by the name of the random field made from it.
     """
 
     torso: list[Solid]
@@ -38,7 +38,7 @@ class Patient(NamedTuple):
 
 
 def draw_patient(seed: np.random.SeedSequence, *, tumour: bool) -> Patient:
-    """Draw the patient of ``seed``; ``tumour`` adds a lesion and changes nothing else."""
+    """Draw the patient of a seed; ``tumour`` adds a lesion and changes nothing else."""
     anatomy, lesion_seed, fields = seed.spawn(3)
     s = Sketch(np.random.default_rng(anatomy))
     turn = _turn(s.rng.uniform(-1, 1, 3) * (2.5, 2.5, 5))
@@ -54,7 +54,7 @@ def draw_patient(seed: np.random.SeedSequence, *, tumour: bool) -> Patient:
 
 
 def _turn(angles_deg: Point) -> Point:
-    """Rotation about x, then y, then z."""
+    """Return the rotation about x, then y, then z."""
     a, b, c = np.deg2rad(angles_deg)
     about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
     about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
@@ -64,7 +64,7 @@ def _turn(angles_deg: Point) -> Point:
 
 
 def _torso(s: Sketch) -> tuple[list[Solid], Ellipsoid]:
-    """Table, skin, fat and muscle wall; and the abdominal cavity inside them."""
+    """Return table, skin, fat and muscle wall, and the abdominal cavity inside them."""
     wall, back_fat = s.vary(10, 14), s.vary(5, 12)
     fat = s.vary(7, 27)
     rx, ry = 127 * s.scale[0], 84 * s.scale[1]
@@ -90,7 +90,7 @@ def _torso(s: Sketch) -> tuple[list[Solid], Ellipsoid]:
 
 
 def _domes(s: Sketch) -> list[Part]:
-    """Right, left and middle dome of the diaphragm, and the room in front of the spine."""
+    """Return right, left and middle dome of the diaphragm, and the space before the spine."""
     return [
         s.ellipsoid((-62, -4, 5), (78, 88, 92), wobble=4),
         s.ellipsoid((66, -2, 5), (74, 86, 82), wobble=4),
@@ -100,7 +100,7 @@ def _domes(s: Sketch) -> list[Part]:
 
 
 def _skeleton(s: Sketch) -> list[Solid]:
-    """Muscles along the spine, ribs, vertebrae, discs and the canal."""
+    """Return muscles along the spine, ribs, vertebrae, discs and the spinal canal."""
     bone = s.hu["bone"]
     marrow = bone * s.vary(0.38, 0.5)
     hard = [Layer("bone", bone), Layer("bone", marrow, 2.4)]
@@ -122,7 +122,7 @@ def _skeleton(s: Sketch) -> list[Solid]:
 
 
 def _spinal_muscles(s: Sketch) -> list[Part]:
-    """Back extensors, psoas and the crura of the diaphragm on both sides."""
+    """Return back extensors, psoas and the crura of the diaphragm on both sides."""
     parts: list[Part] = []
     for side in (-1, 1):
         parts.append(s.ellipsoid((side * 29, 83, 0), (28, 17, ENDLESS_MM), wobble=1))
@@ -136,7 +136,7 @@ def _spinal_muscles(s: Sketch) -> list[Part]:
 
 
 def _ribs(s: Sketch, levels: Point) -> list[Part]:
-    """Two ribs at the z of each vertebra; those of the lower ones are short."""
+    """Return two ribs at the z of each vertebra; those of the lower vertebrae are short."""
     parts: list[Part] = []
     around = np.linspace(0.42, 2.2, 9)  # angle from posterior to anterior, in radians
     for level in levels:
@@ -150,7 +150,7 @@ def _ribs(s: Sketch, levels: Point) -> list[Part]:
 
 
 def _vertebrae(s: Sketch, levels: Point) -> tuple[list[Part], list[Part]]:
-    """Arches with their processes, and discs, at the z of each vertebra."""
+    """Return arches with their processes, and discs, at the z of each vertebra."""
     arches: list[Part] = []
     discs: list[Part] = []
     for level in levels:
@@ -163,14 +163,14 @@ def _vertebrae(s: Sketch, levels: Point) -> tuple[list[Part], list[Part]]:
 
 
 def _solid_organs(s: Sketch) -> list[Solid]:
-    """Heart, liver with its gallbladder, spleen, kidneys with the adrenals."""
+    """Return heart, liver with gallbladder, spleen, and kidneys with the adrenals."""
     heart = Solid([s.ellipsoid((18, -38, 128), (60, 42, 42))], [Layer("heart", s.hu["heart"])])
     upper = [*_liver(s), _spleen(s)]
     return [heart, *upper, *_kidney(s, -1, -32), *_kidney(s, 1, -16)]
 
 
 def _liver(s: Sketch) -> list[Solid]:
-    """Right and left lobe less the porta, the stomach's bed, the spine and the kidney's bed."""
+    """Return both lobes less porta, stomach bed, spine and kidney bed, and the gallbladder."""
     lobes = [
         s.ellipsoid((-76, 2, 40), (66, 88, 88), wobble=4),
         s.ellipsoid((-8, -46, 52), (74, 34, 44), -8, wobble=4),
@@ -195,7 +195,7 @@ def _spleen(s: Sketch) -> Solid:
 
 
 def _kidney(s: Sketch, side: int, z: float) -> list[Solid]:
-    """Kidney at height ``z`` on the right (-1) or left (1) ``side``, and the adrenal there."""
+    """Return the kidney at height ``z`` on the right (-1) or left (1) side, and its adrenal."""
     body = s.ellipsoid((side * 65, 46, z + s.vary(-6, 6)), (27, 24, 54), side * 25.0, wobble=2.5)
     sinus = Ellipsoid(body.centre_mm + np.array([side * -22.0, -7, 0]), np.array([19.0, 9, 24]))
     layers = [*s.solid("kidney", 4), Layer("kidney", s.hu["kidney"] - 28, 7.5)]
@@ -208,14 +208,14 @@ def _kidney(s: Sketch, side: int, z: float) -> list[Solid]:
 
 
 def _hollow_organs(s: Sketch) -> list[Solid]:
-    """Bowel loops, colon, stomach, duodenum and small mesenteric vessels."""
+    """Return bowel loops, colon, stomach, duodenum and small mesenteric vessels."""
     loops, twigs = _small_bowel(s)
     mesentery = Solid(twigs, [Layer("vein", s.hu["vein"] - 20)])
     return [*loops, *_colon(s), _stomach(s), _duodenum(s), mesentery]
 
 
 def _small_bowel(s: Sketch) -> tuple[list[Solid], list[Part]]:
-    """Loops in front of the spine, and a mesenteric vessel to each."""
+    """Return bowel loops in front of the spine, and a mesenteric vessel to each."""
     loops: list[Solid] = []
     twigs: list[Part] = []
     for z in np.linspace(-185, 8, 24):
@@ -234,7 +234,7 @@ def _small_bowel(s: Sketch) -> tuple[list[Solid], list[Part]]:
 
 
 def _colon(s: Sketch) -> list[Solid]:
-    """Ascending, transverse and descending colon."""
+    """Return ascending, transverse and descending colon."""
     shapes: list[Solid] = []
     for path in (
         [(-92, 22, -190), (-98, 24, -100), (-96, 8, -60), (-84, -30, -48)],

@@ -1,6 +1,6 @@
-"""Owns the pancreas, its optional tumour, and the vessels and ducts that follow it.
+"""Draw the pancreas, its optional tumour, and the vessels and ducts along it.
 
-Knows no other organ; lengths are millimetres in the patient's frame.
+Lengths are millimetres in the patient's frame.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class _Vessels(NamedTuple):
 
 
 def draw_pancreas(s: Sketch, lesion_rng: np.random.Generator | None) -> list[Solid]:
-    """Fat bed, vessels, pancreas with its ducts, tumour; in painting order.
+    """Return fat bed, vessels, pancreas with its ducts, and tumour, in painting order.
 
     Args:
         s: Sketch of the patient.
-        lesion_rng: Source of the tumour, apart from the patient's; None leaves it out.
+        lesion_rng: Random numbers for the tumour, separate from the patient's; None: no tumour.
 
     Returns:
-        What is painted after all other organs.
+        The shapes to paint after all other organs.
     """
     knots, radii = _course(s)
     lesion = _lesion(lesion_rng, knots) if lesion_rng else None
@@ -38,7 +38,7 @@ def draw_pancreas(s: Sketch, lesion_rng: np.random.Generator | None) -> list[Sol
 
 
 def _course(s: Sketch) -> tuple[Point, Point]:
-    """Knots (n, 3) and radii (n,) of the pancreas in mm, from the head to the tail."""
+    """Return knots (n, 3) and radii (n,) of the pancreas in mm, from head to tail."""
     knots = np.array([(-42, 0, -50), (-41, -2, -32), (-29, -11, -14), (-8, -25, -2), (16, -25, 7),
                       (43, -9, 18), (64, 8, 27), (77, 19, 33)], float)  # fmt: skip
     radii = np.array([10, 13.5, 12.5, 8.5, 9.8, 9.8, 9, 7.2])
@@ -54,14 +54,14 @@ def _course(s: Sketch) -> tuple[Point, Point]:
 
 
 def _lesion(rng: np.random.Generator, knots: Point) -> Ellipsoid:
-    """Tumour of 20-35 mm in the head or the body."""
+    """Return a tumour of 20–35 mm in the head or the body."""
     knot = knots[[1, 2, 4, 5][int(rng.integers(4))]]
     centre = knot + rng.uniform(-4, 4, 3)
     return Ellipsoid(centre, np.full(3, rng.uniform(10.5, 16.5)) * rng.uniform(0.94, 1.06, 3))
 
 
 def _arteries(s: Sketch) -> list[Part]:
-    """Aorta, superior mesenteric artery, coeliac trunk with the hepatic artery."""
+    """Return aorta, superior mesenteric artery, and coeliac trunk with the hepatic artery."""
     aorta = s.tube([(6, 14, -230), (7, 18, -90), (9, 20, 0), (10, 20, 150)], [8, 9, 10, 11], 1)
     mesenteric = s.tube(
         [(8, 12, 12), (5, 0, 2), (3, -3, -25), (-2, -8, -150)], [3.6, 3.6, 3.4, 2.5], 1
@@ -73,7 +73,7 @@ def _arteries(s: Sketch) -> list[Part]:
 
 
 def _portal_veins(s: Sketch, knots: Point, radii: Point) -> list[Part]:
-    """Splenic vein behind the body and tail; mesenteric and portal vein behind the neck."""
+    """Return the splenic vein behind body and tail, the portal and mesenteric vein at the neck."""
     behind = np.stack([0 * radii, radii + 4.5, 0 * radii + 1.5], 1)
     splenic = (knots + behind)[3:]
     hilum, meeting = splenic[-1] + np.array([12.0, 4, 2]), splenic[0]
@@ -87,7 +87,7 @@ def _portal_veins(s: Sketch, knots: Point, radii: Point) -> list[Part]:
 
 
 def _cava(s: Sketch) -> list[Part]:
-    """Inferior vena cava with the left and right renal vein."""
+    """Return the inferior vena cava with the left and right renal vein."""
     trunk = s.tube([(-18, 22, -230), (-20, 20, -60), (-22, 18, 10), (-24, 12, 90), (-18, 4, 140)],
                    [10, 10, 11, 12, 12], 1.5)  # fmt: skip
     left = s.tube([(44, 38, -12), (16, 6, -12), (-18, 16, -8)], [4, 4, 4], 1)
@@ -96,7 +96,7 @@ def _cava(s: Sketch) -> list[Part]:
 
 
 def _hepatic_veins(s: Sketch) -> list[Part]:
-    """Branches of the portal and the hepatic veins in the liver."""
+    """Return the branches of the portal and hepatic veins in the liver."""
     parts: list[Part] = []
     for path in (
         [(-46, -8, 42), (-75, 0, 44), (-105, 20, 40)], [(-75, 0, 44), (-95, -30, 60)],
@@ -111,7 +111,7 @@ def _hepatic_veins(s: Sketch) -> list[Part]:
 def _shapes(
     s: Sketch, knots: Point, radii: Point, lesion: Ellipsoid | None, vessels: _Vessels
 ) -> list[Solid]:
-    """All of it as shapes, in painting order; a tumour widens the duct."""
+    """Return everything as shapes, in painting order; a tumour widens the duct."""
     uncinate = Ellipsoid(np.array([-22, 2.5, -38]) * s.scale, np.array([15.0, 9, 14]) * s.scale)
     gland: list[Part] = [*chain(knots, radii, 1.15), uncinate]
     bed: list[Part] = [*gland, lesion] if lesion else gland

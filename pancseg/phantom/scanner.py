@@ -1,7 +1,7 @@
-"""Owns the scanner: a drawn patient → CT with noise, mask and tissue map on a voxel grid.
+"""Scan a drawn patient: a CT with noise, a mask and a tissue map on one voxel grid.
 
-Knows no organ but the pancreas and its tumour, whose voxels make the mask, and the lungs, which
-fill the chest.
+Only the pancreas and its tumour, which make the mask, and the lungs, which fill the chest, are
+treated specially; all other organs come from ``anatomy``.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ def make_phantom(
 ) -> Phantom:
     """Make a synthetic portal-venous abdominal CT with its pancreas.
 
-    The seed decides the patient; size, spacing and orientation only how it is scanned, and
-    ``tumour`` adds a lesion to the same patient. The grid is centred on (0, 0, 0) mm, which lies
-    in front of the spine at the level of the pancreas.
+    The seed decides the patient. Size, spacing and orientation only decide how that patient is
+    scanned, and ``tumour`` adds a lesion to the same patient. The grid is centred on (0, 0, 0) mm,
+    which is in front of the spine at the level of the pancreas.
 
     Args:
-        seed: Non-negative seed of patient and noise; the same one gives identical bytes.
+        seed: Non-negative seed of patient and noise; the same seed gives identical bytes.
         size: Voxels along x (left), y (posterior), z (superior) in LPS; each at least 1.
-        spacing_mm: Voxel spacing in mm along the same axes; the slices have no gaps.
+        spacing_mm: Voxel size in mm along the same axes; the slices have no gaps.
         orientation: DICOM orientation code of the images returned; reorders and flips axes.
         tumour: Whether to add a hypodense tumour of 20-35 mm in the head or the body.
 
@@ -68,8 +68,8 @@ def make_phantom(
         CT, mask and tissue map in ``orientation``, on one grid.
 
     Raises:
-        ValueError: If a size is below 1, a spacing not positive, the orientation code unknown or
-            the seed negative.
+        ValueError: a size is below 1, a spacing is not positive, the orientation code is unknown
+            or the seed is negative.
     """
     _check(size, spacing_mm, orientation)
     patient_seed, noise_seed = np.random.SeedSequence(seed).spawn(2)
@@ -104,7 +104,7 @@ def _scan(
     axes_mm: tuple[Point, Point, Point],
     spacing_mm: tuple[float, float, float],
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """HU and tissues at the voxels along ``axes_mm``; arrays and axes are (z, y, x)."""
+    """Return HU and tissues at the voxels along ``axes_mm``; arrays and axes are (z, y, x)."""
     z, y, x = axes_mm
     noise_hu = noise.uniform(10, 15)
     parts = 2 * int(spacing_mm[2] / 4) + 1  # odd: the middle sub-slice gives the labels
@@ -130,7 +130,7 @@ def _scanner_noise(
     in_plane_mm: tuple[float, float],
     sd: float,
 ) -> Field:
-    """Noise in HU, correlated in the slice like that of filtered back-projection; (z, y, x)."""
+    """Return noise in HU, (z, y, x), correlated in the slice as by filtered back-projection."""
     impulse = np.zeros((1, 41, 41), np.float32)
     impulse[0, 20, 20] = 1
 
@@ -144,7 +144,7 @@ def _scanner_noise(
 
 
 def _smooth_field(lattice: Field, step_mm: float, axes_mm: Sequence[Point]) -> Field:
-    """Periodic random field of unit variance: cubic B-splines on a noise lattice, (z, y, x)."""
+    """Return a periodic random field (z, y, x) of unit variance: B-splines on a noise lattice."""
     field = lattice
     for axis, at_mm in enumerate(axes_mm):
         cell, t = np.divmod(at_mm / step_mm, 1.0)
@@ -163,7 +163,7 @@ def _slices(low: NDArray[np.intp], high: NDArray[np.intp]) -> Window:
 
 
 class _Slab:
-    """Samples of some slices, while shapes are painted on them; arrays are (z, y, x)."""
+    """Samples of some slices on which shapes are painted; arrays are (z, y, x)."""
 
     def __init__(self, patient: Patient, axes_mm: Sequence[Point], edge_mm: float) -> None:
         self.patient, self.axes_mm, self.edge_mm = patient, axes_mm, np.float32(edge_mm)
@@ -198,7 +198,7 @@ class _Slab:
         self.fill(everywhere, np.maximum(wall + 3, np.float32(1.5) - domes), lung)
 
     def paint(self, shape: Solid) -> None:
-        """Paint a shape over what is there."""
+        """Paint a shape over what has been painted before."""
         window = self.window(shape.parts)
         if window is None:
             return
@@ -217,14 +217,14 @@ class _Slab:
             self.fill(window, depth, layer)
 
     def fill(self, window: Window, depth_mm: Field, layer: Layer) -> None:
-        """Blend one layer in, where ``depth_mm`` is negative."""
+        """Blend in one layer where ``depth_mm`` is negative."""
         coverage = np.clip(np.float32(0.5) - depth_mm / self.edge_mm, 0, 1)
         hu = self.hu[window]
         hu += coverage * (np.float32(layer.hu) - hu)
         self.tissue[window][depth_mm < 0] = ORGANS[layer.tissue]
 
     def union(self, parts: Sequence[Part], window: Window) -> Field:
-        """Signed distance to the nearest part; 1000 mm where none is within the margin."""
+        """Return the signed distance to the nearest part; 1000 mm where none is near."""
         distance = np.full(self.hu[window].shape, 1000, np.float32)
         start, stop = (np.array([getattr(w, end) for w in window]) for end in ("start", "stop"))
         for part, box in zip(parts, self.boxes(parts), strict=True):
@@ -236,13 +236,13 @@ class _Slab:
         return distance
 
     def window(self, parts: Sequence[Part]) -> Window | None:
-        """Samples around all ``parts``, or None where the slab has none."""
+        """Return the window of samples around all parts, or None if the slab has none."""
         boxes = self.boxes(parts)
         low, high = boxes[:, :, 0].min(0), boxes[:, :, 1].max(0)
         return _slices(low, high) if (high > low).all() else None
 
     def boxes(self, parts: Sequence[Part]) -> NDArray[np.intp]:
-        """First and last index + 1 of the samples around each part, as (part, zyx, 2)."""
+        """Return first and last index + 1 of the samples around each part, as (part, zyx, 2)."""
         bounds = np.array([part.bounds_mm() for part in parts])
         turn = self.patient.turn
         middle = bounds.mean(1) @ turn.T + self.patient.shift_mm

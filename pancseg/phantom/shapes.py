@@ -1,6 +1,6 @@
-"""Owns the vocabulary of anatomy: tissues, parts with signed distances, layers, and their sketch.
+"""The building blocks of anatomy: tissues, parts with signed distances, layers, and sketches.
 
-Lengths are millimetres in the patient's frame. Knows neither an organ's place nor a voxel.
+Lengths are millimetres in the patient's frame.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ TISSUES: dict[str, tuple[float, float, float]] = {
     "pancreas": (106, 4, 9), "tumour": (60, 5, 7),
 }  # fmt: skip
 ORGANS: dict[str, int] = {name: label for label, name in enumerate(TISSUES)}
-"""Value in ``Phantom.organs`` of each tissue; gas and content count as the organ around them."""
+"""Value of each tissue in ``Phantom.organs``; gas and content count as the organ around them."""
 
 ENDLESS_MM = 1e4
 """Half-length of a part that runs through the whole scan."""
 
 
 class Ellipsoid(NamedTuple):
-    """Ellipsoid, turned about z; an endless radius makes it a cylinder."""
+    """Ellipsoid, rotated about z; an endless radius makes it a cylinder."""
 
     centre_mm: Point
     radii_mm: Point
     yaw_rad: float = 0.0
 
     def bounds_mm(self) -> tuple[Point, Point]:
-        """Corners of a box around the part."""
+        """Return the corners of a box around the part."""
         reach = self.radii_mm.copy()
         if self.yaw_rad:
             reach[:2] = reach[:2].max()
         return self.centre_mm - reach, self.centre_mm + reach
 
     def distance(self, x: Field, y: Field, z: Field) -> Field:
-        """Approximate signed distance in mm, negative inside."""
+        """Return the approximate signed distance in mm, negative inside."""
         cx, cy, cz = map(np.float32, self.centre_mm)
         x, y, z = x - cx, y - cy, z - cz
         if self.yaw_rad:
@@ -74,13 +74,13 @@ class Capsule(NamedTuple):
     stretch_z: float = 1.0
 
     def bounds_mm(self) -> tuple[Point, Point]:
-        """Corners of a box around the part."""
+        """Return the corners of a box around the part."""
         reach = max(self.start_radius_mm, self.end_radius_mm) * np.array([1, 1, self.stretch_z])
         ends = np.stack([self.start_mm, self.end_mm])
         return ends.min(0) - reach, ends.max(0) + reach
 
     def distance(self, x: Field, y: Field, z: Field) -> Field:
-        """Signed distance in mm, negative inside."""
+        """Return the signed distance in mm, negative inside."""
         squash = np.array([1, 1, 1 / self.stretch_z])
         ax, ay, az = map(np.float32, self.start_mm)
         bx, by, bz = map(np.float32, (self.end_mm - self.start_mm) * squash)
@@ -96,16 +96,16 @@ Part = Ellipsoid | Capsule
 
 
 class Layer(NamedTuple):
-    """What fills a shape from ``inset_mm`` below its surface (negative: above it) inwards."""
+    """A filling of a shape, from ``inset_mm`` below its surface (negative: above it) inwards."""
 
     tissue: str
     hu: float
     inset_mm: float = 0.0
-    anterior_of_mm: float | None = None  # gas lies only in front of this y
+    anterior_of_mm: float | None = None  # gas fills only what is in front of this y
 
 
 class Solid(NamedTuple):
-    """Union of parts less the carved ones, painted layer by layer."""
+    """Union of parts minus the carved ones, painted layer by layer."""
 
     parts: Sequence[Part]
     layers: Sequence[Layer]
@@ -116,7 +116,7 @@ class Solid(NamedTuple):
 
 
 def chain(knots_mm: Point, radii_mm: Point, stretch_z: float = 1.0) -> list[Part]:
-    """Join ``knots_mm`` (n, 3) to a smooth tube with ``radii_mm`` (n,), as short capsules."""
+    """Join knots (n, 3) with radii (n,) to a smooth tube, made of short capsules."""
     steps = np.linalg.norm(np.diff(knots_mm, axis=0), axis=1)
     at = np.concatenate([[0.0], np.cumsum(steps)])
     fine = np.linspace(0, at[-1], int(np.ceil(at[-1] / 7)) + 1)
@@ -128,12 +128,12 @@ def chain(knots_mm: Point, radii_mm: Point, stretch_z: float = 1.0) -> list[Part
 
 
 class Sketch:
-    """Places canonical anatomy in one patient: scaled to the frame, and jittered.
+    """Places canonical anatomy in one patient: scaled to the patient's size, and jittered.
 
     Every call draws from ``rng``, so the order of the calls is part of the patient.
 
     Attributes:
-        rng: What makes this patient differ from the next.
+        rng: Random numbers that make this patient differ from the next.
         scale: Size of the patient along x, y, z relative to the canonical one.
         hu: HU of each tissue in this patient.
     """
@@ -175,7 +175,7 @@ class Sketch:
         return chain(knots, widths, stretch_z)
 
     def hollow(self, tissue: str, wall_mm: float, gas: float | None, y_mm: float) -> list[Layer]:
-        """Layers of a hollow organ at ``y_mm``; ``gas`` is how far its gas comes behind that."""
+        """Return the layers of a hollow organ at ``y_mm``; its gas reaches ``gas`` mm behind it."""
         content = self.vary(10, 60) if self.vary(0, 1) < 0.65 else self.vary(65, 100)  # collapsed
         layers = [*self.solid(tissue), Layer(tissue, content, wall_mm)]
         if gas is not None:
@@ -183,5 +183,5 @@ class Sketch:
         return layers
 
     def solid(self, tissue: str, rim_mm: float = 1.5) -> list[Layer]:
-        """Layers of a solid organ in a rim of fat."""
+        """Return the layers of a solid organ in a rim of fat."""
         return [Layer("fat", self.hu["fat"], -rim_mm), Layer(tissue, self.hu[tissue])]

@@ -1,7 +1,7 @@
-"""Owns the proof that this installation computes what IBSI agreed on.
+"""Check that this installation computes the values that IBSI agreed on.
 
-``digital_phantom`` is IBSI's own and part of the package; its larger phantom is read from IBSI's
-data repository (https://github.com/theibsi/data_sets), where there is a copy.
+IBSI's digital phantom is part of the package. Its larger CT phantom is read from a copy of IBSI's
+data repository (https://github.com/theibsi/data_sets), if there is one.
 """
 
 from pancseg.selftest.configurations import ct_phantom, digital_phantom

@@ -1,4 +1,4 @@
-"""Which phantoms, settings and aggregations are compared."""
+"""The phantoms, settings and aggregations that are compared with IBSI's reference values."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ CT_REFERENCES = "ibsi_1_reference_values/ibsi_1_chest_config_{}.csv"
 
 
 class IbsiAggregation(NamedTuple):
-    """One of IBSI's ways to bring directions and slices together.
+    """One of IBSI's ways to combine directions and slices.
 
     Attributes:
-        name: IBSI's.
-        suffixes: of the reference values' tags: GLCM and GLRLM, the other matrices.
+        name: IBSI's name.
+        suffixes: endings of the reference values' tags: of GLCM and GLRLM, of the other matrices.
         planar: texture within axial slices.
-        additions: for mode ``ibsi``.
+        additions: the keys of mode ``ibsi`` that select it.
     """
 
     name: str
@@ -73,7 +73,7 @@ def ct_phantom(folder: Path) -> Iterator[Agreement]:
     for name in (CT_IMAGE, CT_MASK, *map(CT_REFERENCES.format, "abcde")):
         if not (folder / name).is_file():
             raise FileNotFoundError(
-                f"IBSI's data has no {name}; give a copy of https://github.com/theibsi/data_sets"
+                f"IBSI's data lack {name}; give a copy of https://github.com/theibsi/data_sets"
             )
     return _of_ct_phantom(folder)
 

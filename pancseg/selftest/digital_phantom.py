@@ -1,7 +1,8 @@
-"""IBSI's digital phantom as numbers: 5×4×4 voxels of 2 mm, 74 of them in the region.
+"""IBSI's digital phantom: 5×4×4 voxels of 2 mm, 74 of them in the region.
 
 Designed by Alex Zwanenburg for the Image Biomarker Standardisation Initiative, CC BY 4.0
-(https://github.com/theibsi/data_sets). ``digital_phantom.csv`` holds IBSI's reference values of it.
+(https://github.com/theibsi/data_sets). IBSI's reference values for it are in
+``digital_phantom.csv``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _REGION = """
 
 
 def digital_phantom() -> tuple[sitk.Image, sitk.Image]:
-    """Return the image and its region; a line above is a slice (z), a word a row (y)."""
+    """Return the image and its region; in the text above a line is a slice (z), a word a row."""
     return _volume(_LEVELS), _volume(_REGION)
 
 

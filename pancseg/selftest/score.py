@@ -1,4 +1,4 @@
-"""Features against IBSI's reference values: how many agree, and which do not."""
+"""Compare features with IBSI's reference values: the number that agree, and those that do not."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pancseg.features.ibsi_codes import definitions
 EXCESS = 3.0
 """pyradiomics's kurtosis of a normal distribution; IBSI's is 0."""
 REFERENCES = 102
-"""IBSI's values of an unfiltered image that pyradiomics has a feature for, per configuration."""
+"""Number of IBSI's values, per configuration, that pyradiomics has a feature for (unfiltered)."""
 
 
 class Reference(NamedTuple):
-    """What IBSI agreed on.
+    """One of IBSI's reference values.
 
     Attributes:
-        value: the consensus.
-        tolerance: how far from it a value may be.
-        rounding: half a unit of the last of three digits, to which the value is given.
+        value: the consensus value.
+        tolerance: largest accepted difference from it.
+        rounding: half a unit of the last of the three digits to which the value is given.
     """
 
     value: float
@@ -32,13 +32,13 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class Agreement:
-    """One configuration's outcome.
+    """The agreement of one configuration with IBSI.
 
     Attributes:
-        name: what was configured.
-        agree: how many values lie within tolerance and rounding of the reference.
-        compared: how many there is a reference for.
-        misses: one line for each that does not agree.
+        name: name of the configuration.
+        agree: number of values within tolerance and rounding of the reference.
+        compared: number of values with a reference.
+        misses: one line for each value that does not agree.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Agreement:
 
 
 def read_references(text: str) -> dict[str, Reference]:
-    """Read IBSI's table: ``reference value``, ``tolerance`` and ``tag``, any order.
+    """Read IBSI's table: columns ``reference value``, ``tolerance`` and ``tag``, in any order.
 
     Rows without a value are left out: there was no consensus.
     """
@@ -74,10 +74,10 @@ def score(
     """Compare the features of an unfiltered image.
 
     Args:
-        name: of the configuration.
-        values: by pyradiomics's names.
-        references: by IBSI's tags.
-        suffixes: how the tags of GLCM and GLRLM end, and those of the other matrices.
+        name: name of the configuration.
+        values: feature values by pyradiomics's names.
+        references: reference values by IBSI's tags.
+        suffixes: endings of the tags of GLCM and GLRLM, and of the other matrices.
     """
     misses, compared = [], 0
     for (feature_class, feature), what in definitions().items():
@@ -95,7 +95,11 @@ def score(
 
 
 def missed(tag: str, value: float, reference: Reference) -> str:
-    """Return one line when a value does not agree with its reference, or nothing."""
+    """Return one line if a value does not agree with its reference, else an empty string.
+
+    >>> missed("stat_mean", 2.2, Reference(2.15, 0.0, 0.005))
+    'stat_mean: 2.2, IBSI 2.15 ± 0'
+    """
     allowed = reference.tolerance + reference.rounding
     if abs(value - reference.value) <= allowed * (1 + 1e-9):
         return ""

@@ -1,1 +1,1 @@
-"""Rows → files: tables, codebook, description."""
+"""Write rows as files: the table, its codebook and its description."""

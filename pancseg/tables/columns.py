@@ -1,6 +1,6 @@
-"""Owns the columns before the features: their order, types, units and meaning.
+"""The columns before the features: their order, types, units and meaning.
 
-A column that is not listed here or by the features' codebook comes between the two.
+A column that is listed neither here nor in the features' codebook comes between the two.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ class Column(NamedTuple):
     """One column of every table.
 
     Attributes:
-        name: as in the table.
-        type: of its values; an empty cell is a missing value of that type.
+        name: name in the table.
+        type: type of its values; an empty cell is a missing value of that type.
         unit: ``mL``, ``mm``, … or ``none``.
         family: ``id``, ``quality`` or ``provenance``.
-        description: one line; names in braces are the verdict's limits.
+        description: one line; names in braces are replaced by the verdict's limits.
     """
 
     name: str
@@ -29,36 +29,68 @@ class Column(NamedTuple):
 
 
 IDS = (
-    Column("patient_id", "string", "none", "id", "the manifest's, or the name of file or folder"),
-    Column("scan_id", "string", "none", "id", "tells scans of one patient apart"),
+    Column(
+        "patient_id", "string", "none", "id", "from the manifest, or the name of the file or folder"
+    ),
+    Column("scan_id", "string", "none", "id", "distinguishes scans of one patient"),
     Column("roi", "string", "none", "id", "name of the region"),
 )
 QUALITY = (
     Column("qc_status", "string", "none", "quality", "pass, warn, fail or error"),
-    Column("qc_reasons", "string", "none", "quality", "codes that say why, joined by ;"),
+    Column("qc_reasons", "string", "none", "quality", "reason codes, joined by ;"),
     Column(
         "qc_mask_source",
         "string",
         "none",
         "quality",
-        "given, corrected, or the weights that made it",
+        "given, corrected, or the weights that made the mask",
     ),
-    Column("qc_mask_label", "string", "none", "quality", "which labels the region is made of"),
+    Column("qc_mask_label", "string", "none", "quality", "labels that the region is made of"),
     Column("qc_volume_ml", "number", "mL", "quality", "volume of the region's voxels"),
     Column("qc_grid_mm", "string", "mm", "quality", "voxel size (x y z) of the features' grid"),
     Column("qc_components", "number", "none", "quality", "connected pieces of the region"),
-    Column("qc_largest_share", "number", "none", "quality", "share of the largest piece"),
-    Column("qc_touches_edge", "number", "none", "quality", "1: it touches the scan's edge"),
-    Column("qc_empty_slices", "number", "none", "quality", "slices without it between others"),
+    Column(
+        "qc_largest_share", "number", "none", "quality", "share of the region in its largest piece"
+    ),
+    Column(
+        "qc_touches_edge",
+        "number",
+        "none",
+        "quality",
+        "1 if the region touches the scan's edge, else 0",
+    ),
+    Column("qc_empty_slices", "number", "none", "quality", "empty slices within the region"),
     Column("qc_median_hu", "number", "HU", "quality", "median of the scan in the region"),
-    Column("qc_fat_share", "number", "none", "quality", "share below {fat_below_hu:g} HU"),
-    Column("qc_dense_share", "number", "none", "quality", "share above {dense_above_hu:g} HU"),
+    Column(
+        "qc_fat_share", "number", "none", "quality", "share of the region below {fat_below_hu:g} HU"
+    ),
+    Column(
+        "qc_dense_share",
+        "number",
+        "none",
+        "quality",
+        "share of the region above {dense_above_hu:g} HU",
+    ),
     Column("qc_lowest_hu", "number", "HU", "quality", "lowest value of the scan"),
-    Column("qc_slice_mm", "number", "mm", "quality", "distance of the scan's slices"),
-    Column("qc_slice_thickness_mm", "number", "mm", "quality", "thickness in the DICOM series"),
-    Column("qc_phase_hint", "string", "none", "quality", "phase that the DICOM series' text names"),
-    Column("qc_resegmented_share", "number", "none", "quality", "share left by re-segmentation"),
-    Column("qc_uncertainty_dice", "number", "none", "quality", "mean Dice of masks with dropout"),
+    Column("qc_slice_mm", "number", "mm", "quality", "distance between the scan's slices"),
+    Column(
+        "qc_slice_thickness_mm", "number", "mm", "quality", "slice thickness in the DICOM series"
+    ),
+    Column("qc_phase_hint", "string", "none", "quality", "phase named in the DICOM series' text"),
+    Column(
+        "qc_resegmented_share",
+        "number",
+        "none",
+        "quality",
+        "share of voxels left by re-segmentation",
+    ),
+    Column(
+        "qc_uncertainty_dice",
+        "number",
+        "none",
+        "quality",
+        "mean Dice between masks made with dropout",
+    ),
 )
 HASHES = (
     Column("image_sha256", "string", "none", "provenance", "hash of the scan's voxels and grid"),
@@ -68,9 +100,9 @@ HASHES = (
 
 
 def in_order(found: list[str]) -> list[str]:
-    """Return all names listed here and all that were found: ids, quality, hashes, then the rest.
+    """Return all names listed here and all found ones: ids, quality, hashes, then the rest.
 
-    Any other ``qc_`` column follows those that are listed.
+    Other ``qc_`` columns follow the listed ones.
 
     >>> in_order(["qc_new", "original_shape_Sphericity"])[21:]
     ['qc_uncertainty_dice', 'qc_new', 'image_sha256', 'mask_sha256', 'settings_sha256', \

@@ -1,6 +1,6 @@
-"""Owns ``datapackage.json``: a table and its codebook described as a Frictionless Data Package.
+"""Describe a table and its codebook as a Frictionless Data Package, ``datapackage.json``.
 
-https://specs.frictionlessdata.io (version 1). It holds no time stamp.
+https://specs.frictionlessdata.io (version 1). The description has no time stamp.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def datapackage(
     """Return the description of a table and its codebook.
 
     Args:
-        table: file name, and of a CSV what was written.
-        codebook: file name and what was written.
+        table: file name, and size and hash of a CSV.
+        codebook: file name, size and hash.
         fields: the table's columns.
         style: how the table was written; the codebook is a CSV of the same dialect.
     """
-    words = [{"name": name, "type": "string"} for name in Field._fields]
-    described = {"fields": words, "missingValues": [""], "primaryKey": ["name"]}
+    columns = [{"name": name, "type": "string"} for name in Field._fields]
+    described = {"fields": columns, "missingValues": [""], "primaryKey": ["name"]}
     package = {
         "profile": "data-package" if style.kind == "parquet" else "tabular-data-package",
         "name": "pancseg-features",
@@ -54,7 +54,7 @@ def _schema(fields: Sequence[Field], style: TableFormat) -> Json:
 
 
 def _described(field: Field, style: TableFormat) -> Json:
-    """Return one column; beyond name, type and title these are properties of our own."""
+    """Describe one column; properties other than name, type and title are not Frictionless's."""
     known: Json = {"name": field.name, "type": field.type, "title": field.original_name}
     if field.type == "number" and style.decimal_comma:
         known["decimalChar"] = ","
@@ -73,7 +73,7 @@ def _resource(
         "format": style.kind,
         "mediatype": "text/csv" if style.kind == "csv" else "application/vnd.apache.parquet",
     }
-    if written:  # of a parquet file frictionless sees neither size nor hash
+    if written:  # frictionless checks neither size nor hash of a Parquet file
         found["bytes"] = written.size_bytes
         found["hash"] = f"sha256:{written.sha256}"
         found["encoding"] = "utf-8"

@@ -1,4 +1,4 @@
-"""Owns a table's columns: every name, with what the codebook says about it."""
+"""List a table's columns: every name, with its description for the codebook."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Value = float | str
 Row = Mapping[str, Value]
 """One row's values under their original names; a missing value has no entry, or is NaN or empty."""
 Rows = Iterable[Row]
-"""Rows that can be walked again and again, each ``iter`` from the first: a list, or what reads them
-one at a time. They are never held as a whole here."""
+"""Rows that can be iterated repeatedly, each time from the first: a list, or an object that reads
+them one at a time. They are never all held in memory here."""
 
 _TYPES: tuple[Type, ...] = ("integer", "number", "string")
-"""Each holds what those before it hold."""
+"""Each can represent the values of those before it."""
 
 _LISTED = {column.name: column for column in columns.IDS + columns.QUALITY + columns.HASHES}
 
@@ -30,19 +30,19 @@ class Field(NamedTuple):
     """One column of a table: a row of ``codebook.csv``, in its order.
 
     Attributes:
-        name: as in the table.
-        original_name: pyradiomics's, for features.
+        name: name in the table.
+        original_name: name before it was made safe; pyradiomics's, for features.
         type: ``string``, ``integer`` or ``number``.
-        unit: of the values, or ``none``.
+        unit: unit of the values, or ``none``.
         family: ``id``, ``quality``, ``provenance``, ``other``, or the feature class.
-        filter: as the following, see :class:`pancseg.features.codebook.ColumnMeaning`.
-        filter_parameters: of the filter.
+        filter: this and the next six: see :class:`pancseg.features.codebook.ColumnMeaning`.
+        filter_parameters: such as ``sigma 1.0 mm``.
         binning: how intensities became grey levels.
         mode: ``ibsi`` or ``pyradiomics``.
-        ibsi_code: four characters.
-        ibsi_name: the reference manual's.
-        ibsi_status: ``reference-verified here``, ``IBSI`` or ``not IBSI``; empty for no feature.
-        description: one line; for features what differs from IBSI's definition, if anything.
+        ibsi_code: IBSI's code of four characters.
+        ibsi_name: name in IBSI's reference manual.
+        ibsi_status: ``reference-verified here``, ``IBSI`` or ``not IBSI``; empty if not a feature.
+        description: one line; for features the difference from IBSI's definition, if any.
     """
 
     name: str
@@ -66,20 +66,20 @@ def fields_of(
     settings: FeatureSettings | None,
     naming: str = "safe",
 ) -> list[Field]:
-    """Return a table's columns in their order: ids, ``qc_*``, hashes, features.
+    """Return a table's columns in order: ids, ``qc_*``, hashes, features.
 
     Args:
-        rows: the values, walked once.
-        expected: columns that come first, and are there even when no row has a value in them.
-        settings: what features were computed with; None in a table without features.
+        rows: the values, iterated once.
+        expected: columns that come first, and are present even if no row has a value in them.
+        settings: the settings that features were computed with; None in a table without features.
         naming: see :func:`pancseg.tables.names.column_names`.
 
     Raises:
-        ValueError: two columns would get one name.
-        TypeError: the rows are gone after one walk, so that none would be left to be written.
+        ValueError: two columns would get the same name.
+        TypeError: the rows can be iterated only once, so none would be left to write.
     """
     if isinstance(rows, Iterator):
-        raise TypeError("rows that can be walked only once; give a list, or a class with __iter__")
+        raise TypeError("rows can be iterated only once; give a list, or a class with __iter__")
     found = _types_of(rows, settings)
     originals = columns.in_order(list(dict.fromkeys([*expected, *found])))
     names = column_names(originals, naming)
@@ -91,12 +91,16 @@ def fields_of(
 
 
 def is_missing(value: Value | None) -> bool:
-    """Return whether a cell is left empty."""
+    """Return whether a value is missing, and its cell stays empty.
+
+    >>> is_missing(float("nan")), is_missing(0.0)
+    (True, False)
+    """
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
 def _described(name: str, original: str, settings: FeatureSettings | None) -> Field | None:
-    """Return a column that is listed or a feature; None for any other."""
+    """Return the description of a listed column or a feature; None for any other."""
     if column := _LISTED.get(original):
         unit, family = column.unit, column.family
         limits = settings.quality if settings else QualityLimits()
@@ -113,18 +117,18 @@ def _other(name: str, original: str, kind: Type) -> Field:
 
 
 def _types_of(rows: Rows, settings: FeatureSettings | None) -> dict[str, Type | None]:
-    """Return all columns in order of appearance; with types from values where nothing else tells.
+    """Return all columns in order of appearance, with types from their values where needed.
 
-    A column without any value, and one that is described, have None.
+    A column without any value, or with a known description, has None.
     """
     found: dict[str, Type | None] = {}
-    untold: list[str] = []
+    undescribed: list[str] = []
     for row in rows:
         if not row.keys() <= found.keys():
             new = [name for name in row if name not in found]
-            untold += [name for name in new if not _described(name, name, settings)]
+            undescribed += [name for name in new if not _described(name, name, settings)]
             found.update(dict.fromkeys(new))
-        for name in untold:
+        for name in undescribed:
             if not is_missing(value := row.get(name)):
                 found[name] = max(found[name] or _TYPES[0], _type_of(value), key=_TYPES.index)
     return found

@@ -1,4 +1,4 @@
-"""Owns how a table is written: which format, which names, for which program."""
+"""The format of a table: file format, column names, and the program that shall open it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pancseg.tables.names import NAMINGS
 
 KINDS = ("csv", "parquet")
 _FORMULA = re.compile(r"\s*([=+@]|-(?![0-9]+$))")
-"""How a cell begins that Excel computes. ``-12`` is a number to it, as ``007`` is."""
+"""Beginning of a cell that Excel takes for a formula. ``-12`` is a number to it, as is ``007``."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class TableFormat:
     Attributes:
         kind: ``csv`` or ``parquet`` (needs pyarrow).
         names: ``safe``, or ``pyradiomics`` for the original feature names.
-        excel: begin with a byte order mark, by which Excel knows UTF-8.
-        decimal_comma: ``,`` in numbers and ``;`` between cells, as Excel expects them where
-            decimals have a comma.
+        excel: begin with a byte order mark, by which Excel recognises UTF-8.
+        decimal_comma: ``,`` in numbers and ``;`` between cells, as Excel expects them in countries
+            with a decimal comma.
 
     Raises:
         ValueError: an unknown choice, one that does not go with parquet, or no pyarrow.
@@ -51,14 +51,14 @@ class TableFormat:
             raise ValueError("`kind` parquet needs pyarrow; pip install 'pancseg[parquet]'")
 
     def check_ids(self, ids: Iterable[str]) -> None:
-        """Refuse ids that Excel would compute instead of show, in a table made for Excel.
+        """Refuse ids that Excel would take for formulas, in a table written for Excel.
 
         Raises:
-            ValueError: with the first of them.
+            ValueError: with the number of such ids and the first of them.
         """
         if not self.excel:
             return
-        # In some countries Excel takes full-width signs, too; NFKC makes plain ones of them.
+        # In some countries Excel accepts full-width signs, too; NFKC turns them into plain ones.
         ids = dict.fromkeys(ids)
         formulas = [i for i in ids if _FORMULA.match(unicodedata.normalize("NFKC", i))]
         if formulas:
@@ -78,5 +78,5 @@ class TableFormat:
 
     @property
     def delimiter(self) -> str:
-        """What stands between cells."""
+        """The character between cells."""
         return ";" if self.decimal_comma else ","

@@ -1,4 +1,4 @@
-"""Owns column names: feature names that R, SPSS and pandas take as they are."""
+"""Turn feature names into column names that R, SPSS and pandas accept unchanged."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def column_names(originals: Iterable[str], naming: str = "safe") -> dict[str, st
 
     Args:
         originals: pyradiomics's names.
-        naming: ``safe`` as :func:`safe_names`, or ``pyradiomics``, which leaves them as they are.
+        naming: ``safe`` as :func:`safe_names`, or ``pyradiomics``, which leaves them unchanged.
 
     Raises:
-        ValueError: another naming, or two names would become one.
+        ValueError: an unknown naming, or two names would become the same.
     """
     if naming not in NAMINGS:
         raise ValueError(f"unknown `names` {naming!r}; known: {', '.join(NAMINGS)}")
@@ -26,13 +26,13 @@ def column_names(originals: Iterable[str], naming: str = "safe") -> dict[str, st
 def safe_names(originals: Iterable[str]) -> dict[str, str]:
     """Map feature names to names of letters, digits and ``_`` only, one to one.
 
-    A name that does not begin with a letter gets an ``x`` before it, because R would add one.
+    A name that does not begin with a letter is prefixed with ``x``, because R would add an ``X``.
 
     >>> safe_names(["log-sigma-1-0-mm-3D_glcm_Idm"])
     {'log-sigma-1-0-mm-3D_glcm_Idm': 'log_sigma_1_0_mm_3D_glcm_Idm'}
 
     Raises:
-        ValueError: two names would become one.
+        ValueError: two names would become the same.
     """
     names = {name: _safe(name) for name in originals}
     seen: dict[str, str] = {}

@@ -1,7 +1,6 @@
-"""Owns how a table becomes a file: CSV that statistics programs and Excel read, or Parquet.
+"""Write a table to a file: CSV for statistics programs and Excel, or Parquet.
 
-The same rows always give the same bytes, and few of them are in memory at a time. Knows nothing
-about folders.
+The same rows always give the same bytes, and only a few of them are in memory at a time.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from pancseg.tables.format import TableFormat
 
 BYTE_ORDER_MARK = "\ufeff"
 ROWS_PER_GROUP = 1024
-"""Of a Parquet file: in memory at a time, 11 MB of 1,316 features. Each group of each column takes
-1 to 2 kB as well until the file is finished, so that smaller groups take more, not less."""
+"""Rows of a Parquet file in memory at a time: 11 MB for 1,316 features. Each group of each column
+also takes 1–2 kB until the file is finished, so smaller groups would take more, not less."""
 
 
 class WrittenTable(NamedTuple):
-    """What is known of a CSV file from writing it.
+    """Size and hash of a CSV file, known from writing it.
 
     Attributes:
-        size_bytes: of the whole file.
-        sha256: of the same, hexadecimal.
+        size_bytes: size of the whole file.
+        sha256: hash of the whole file, hexadecimal.
     """
 
     size_bytes: int
@@ -37,7 +36,7 @@ class WrittenTable(NamedTuple):
 
 
 def table_bytes(fields: Sequence[Field], rows: Rows, style: TableFormat) -> bytes:
-    """Return a small table as a file's content."""
+    """Return a small table as the content of a file."""
     content = io.BytesIO()
     write_rows(content, fields, rows, style)
     return content.getvalue()
@@ -46,7 +45,7 @@ def table_bytes(fields: Sequence[Field], rows: Rows, style: TableFormat) -> byte
 def write_rows(
     file: BinaryIO, fields: Sequence[Field], rows: Rows, style: TableFormat
 ) -> WrittenTable | None:
-    """Write a table in one walk over its rows; return what is known of it if it is a CSV."""
+    """Write a table in one pass over its rows; return size and hash of a CSV, None of Parquet."""
     if style.kind == "parquet":
         _write_parquet(file, fields, rows)
         return None
@@ -61,7 +60,7 @@ def write_codebook(file: BinaryIO, fields: Sequence[Field], style: TableFormat) 
 
 
 def cell(value: Value | None, decimal: str = ".") -> str:
-    """Return a value as text: numbers with the digits that it takes to read the same bits again.
+    """Return a value as text: numbers with as many digits as it takes to read back the same bits.
 
     That is up to 17 significant digits.
 
@@ -90,17 +89,17 @@ def write_csv(
 
 
 class _Lines:
-    """Takes a CSV writer's lines for a binary file and keeps count of what went there."""
+    """Writes a CSV writer's lines to a binary file, and keeps their total size and hash."""
 
     END = "\r\n"
-    """Of the lines that come. The writer quotes cells with these two in them: programs take a bare
-    carriage return for the end of a row, which not every Python's writer quotes by itself."""
+    """Ending of the lines that the CSV writer passes on. It makes the writer quote cells with a
+    bare carriage return, which programs take for the end of a row, in every version of Python."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.size_bytes, self.digest = file, 0, hashlib.sha256()
 
     def write(self, line: str) -> None:
-        r"""Write a line, which then ends in ``\n`` alone."""
+        r"""Write a line, ended by ``\n`` alone."""
         self.add(line.removesuffix(self.END) + "\n")
 
     def add(self, text: str) -> None:
@@ -126,11 +125,11 @@ def _write_parquet(file: BinaryIO, fields: Sequence[Field], rows: Rows) -> None:
             found = zip(group, schema, strict=True)
             arrays = [pa.array(values, kind.type, from_pandas=True) for values, kind in found]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-            del group, found, arrays  # before the next ones are made
+            del group, found, arrays  # free the memory before the next ones are made
 
 
 def _by_column(fields: Sequence[Field], rows: Iterable[Row]) -> list[Any]:
-    """Return each column's values; numbers packed (8 instead of 32 bytes), NaN where missing."""
+    """Return each column's values; numbers as 8 bytes instead of objects of 32, NaN if missing."""
     found: list[Any] = [array("d") if field.type == "number" else [] for field in fields]
     columns = [
         (field.original_name, math.nan if field.type == "number" else None, column.append)

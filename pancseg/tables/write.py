@@ -1,7 +1,4 @@
-"""A table → files: the table itself, ``codebook.csv``, ``datapackage.json``, and notes beside them.
-
-Knows nothing about networks or how values were computed.
-"""
+"""Write a table with ``codebook.csv``, ``datapackage.json`` and further files: all or none."""
 
 from __future__ import annotations
 
@@ -27,11 +24,11 @@ def write_table(
     """Write a table with its codebook and its description; all files or none.
 
     Args:
-        path: of the table; the other files lie beside it.
+        path: the table's file; the other files are written beside it.
         fields: the columns.
-        rows: the values, under original names; walked once.
+        rows: the values by original names; iterated once.
         style: how the table is written.
-        beside: further files, name → content. The table is written last: where it is, all is.
+        beside: further files, name → content. The table appears last: if it exists, all files do.
 
     Raises:
         OSError: something cannot be written.

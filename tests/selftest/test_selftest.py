@@ -37,7 +37,7 @@ def test_references_that_are_missing_are_no_agreement(monkeypatch: pytest.Monkey
 def test_a_folder_without_ibsis_data_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["selftest", "--ibsi-data", str(tmp_path)])
     assert result.exit_code == 2
-    assert "IBSI's data has no ibsi_1_ct_radiomics_phantom" in result.stderr
+    assert "IBSI's data lack ibsi_1_ct_radiomics_phantom" in result.stderr
 
 
 def test_tolerance_includes_the_rounding_of_the_reference() -> None:

@@ -450,7 +450,7 @@ def test_rows_are_walked_twice_and_never_held(
 
 
 def test_rows_that_are_gone_after_one_walk_are_refused() -> None:
-    with pytest.raises(TypeError, match="walked only once"):
+    with pytest.raises(TypeError, match="iterated only once"):
         fields_of(iter(MIXED), [], None)
 
 
@@ -478,8 +478,8 @@ def test_the_codebook_names_the_limits_of_the_settings() -> None:
     settings = load_feature_settings().model_copy(update={"quality": limits})
     for chosen, fat, dense in ((None, "-30", "300"), (settings, "-50", "250.5")):
         told = {field.name: field.description for field in fields_of([], [], chosen)}
-        assert told["qc_fat_share"] == f"share below {fat} HU"
-        assert told["qc_dense_share"] == f"share above {dense} HU"
+        assert told["qc_fat_share"] == f"share of the region below {fat} HU"
+        assert told["qc_dense_share"] == f"share of the region above {dense} HU"
 
 
 def test_types_are_those_of_the_column_not_of_its_rows() -> None:
