@@ -51,7 +51,7 @@ _COMMANDS = (
     (segment, "pancseg segment cohort.csv --out results", "how-it-works.md#from-scan-to-mask"),
     (
         extract,
-        "pancseg extract cohort.csv --masks results/masks --roi tumour=2 --out features",
+        "pancseg extract cohort.csv --masks labels --roi tumour=2 --out features",
         "how-it-works.md#from-mask-to-row",
     ),
     (run, "pancseg run cohort.csv --out results --workers 4", "how-it-works.md#a-run"),

@@ -161,7 +161,7 @@ def check_map_path(path: Path, out: Path | None) -> None:
         with path.open("rb") as file:
             if file.read(len(header)) == header:
                 return
-    raise ValueError("the file to write the id map to holds something else; choose another name")
+    raise ValueError("the file to write the id map to is not an id map; choose another name")
 
 
 def write_map(path: Path, cases: Sequence[Case], hidden: Sequence[Case]) -> None:

@@ -120,7 +120,7 @@ def test_parquet_is_the_same_as_csv(tmp_path):
         ("patient_id\nP1\n", "no feature column"),
         ("", "is empty"),
         ("patient_id,a\nP1,1,5\n", "row 2 has 3 cells, the header 2"),
-        ("patient_id,roi,a\nP1,x,1\nP1,y,2\n", "2 regions (x, y); take one"),
+        ("patient_id,roi,a\nP1,x,1\nP1,y,2\n", "2 regions (x, y); name one"),
         ("patient_id,a\n,1\nP3,2\n", "1 rows have no id"),
         ("patient_id,settings_sha256,a\nP1,x,1\nP3,y,2\n", "measured with 2 settings"),
         ("patient_id,image_sha256,a\nP1,x,1\nP3,x,2\n", "have the same image_sha256 (2 such"),

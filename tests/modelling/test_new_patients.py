@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from pancseg import __version__
 from pancseg.cli import app
-from pancseg.modelling.saved_model import read_model
+from pancseg.modelling.predict_to_file import predict_to_file
+from pancseg.modelling.saved_model import load_model, read_model
 
 SHORT = ["--repeats", "1", "--folds", "3", "--inner-folds", "2", "--workers", "1", "--canary", "0"]
 N = 60
@@ -78,6 +79,26 @@ def predict(fitted, folder, table, clinical=None, *options):
     return result, pd.read_csv(out) if result.exit_code == 0 else None
 
 
+def test_the_library_writes_what_the_command_writes(fitted, tmp_path):
+    table, clinical = cohort(2)
+    printed, frame = predict(fitted, tmp_path, table, clinical)
+    paths = write(tmp_path, table, clinical)
+    told = []
+    saved = load_model(fitted)
+    found = predict_to_file(saved, *paths, tmp_path / "again.csv", tell=told.append)
+    assert printed.output.splitlines() == [*told, *found.lines]
+    for name in ("{}.csv", "{}_validation.csv"):
+        one, other = (tmp_path / name.format(stem) for stem in ("p", "again"))
+        assert one.read_bytes() == other.read_bytes()
+    assert found.not_judged is None
+    assert found.measures["radiomics"]["AUC"].value > 0.5
+    pd.testing.assert_frame_equal(found.table, frame, check_dtype=False)
+    with pytest.raises(ValueError, match=r"^`out`: FEATURES or CLINICAL is read"):
+        predict_to_file(saved, *paths, paths[1])
+    with pytest.raises(ValueError, match=r"^the folder holds no model\.skops"):
+        load_model(tmp_path)
+
+
 def test_one_new_patient_gets_what_the_same_one_gets_among_others(fitted, tmp_path):
     table, clinical = cohort(2)
     result, all_of = predict(fitted, tmp_path, table, clinical)
@@ -105,7 +126,7 @@ def test_columns_that_the_model_does_not_know_change_nothing(fitted, tmp_path):
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"roi": "tumour"}, "fitted on another region (--roi takes one): no row has 'pancreas'"),
+        ({"roi": "tumour"}, "fitted on another region (--roi names one): no row has 'pancreas'"),
         ({"settings_sha256": "ffff"}, "other settings (settings_sha256 ffff) than the model's"),
     ],
 )

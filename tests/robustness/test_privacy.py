@@ -248,7 +248,10 @@ def test_key_options_are_refused_in_one_line(hospital: Path) -> None:
         (["--pseudonymise", hospital / "gone"], "the key file cannot be read: No such file"),
         (["--id-map", hospital / "map.csv"], "--id-map writes what --pseudonymise hides"),
         (["--pseudonymise", key, "--id-map", out / "map.csv"], "the id map would lie in the"),
-        (["--pseudonymise", key, "--id-map", key], "--id-map: the file there is not an id map"),
+        (
+            ["--pseudonymise", key, "--id-map", key],
+            "pancseg: the file to write the id map to is not an id map",
+        ),
     ):
         code, text = call("check", folder, "--out", out, *options)
         assert (code, text.count("\n")) == (2, 1)
