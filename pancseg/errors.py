@@ -33,6 +33,10 @@ class CohortError(ValueError):
         self.problems = problems
 
 
+class TableError(ValueError):
+    """A table of text cannot be read; one line says why, and where."""
+
+
 class RunRefused(ValueError):
     """A run cannot be begun, or go on, as it was asked for; the message is for the user."""
 
