@@ -50,6 +50,10 @@ class CohortError(ValueError):
         self.problems = problems
 
 
+class TableError(ValueError):
+    """A table of text cannot be read; one line says why, and where."""
+
+
 class RunRefused(ValueError):
     """A run cannot start, or resume, as requested; the message is meant for the user.
 

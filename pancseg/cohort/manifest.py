@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from pancseg.cohort.case import DEFAULT_ROI, LONGEST_NAME_BYTES, NO_NAME, Case, is_name, name_key
 from pancseg.cohort.roi import parse_roi
-from pancseg.errors import CohortError
+from pancseg.errors import CohortError, TableError
+from pancseg.system.text_table import read_text_table
 
 COLUMNS = ("patient_id", "image", "mask", "mask_label", "scan_id", "roi", "series_uid")
 REQUIRED = ("patient_id", "image")
 _LARGEST_BYTES = 1 << 25
-_LONGEST_LINE = 1 << 16
 _MOST_COLUMNS = 100
 _MOST_PROBLEMS = 100
 _MOST_LOST = 1000
@@ -35,27 +33,20 @@ def read_manifest(path: Path, *, show_ids: bool = True) -> list[Case]:
     Raises:
         CohortError: with every problem of the header and of all rows, a hundred at most.
     """
-    text = _text_of(path)
-    header = text.partition("\n")[0].partition("\r")[0]
-    separator = max(",;\t", key=header.count)
     cases: list[Case] = []
     labels: list[str] = []
     problems: list[str] = []
     lost: list[str] = []
     some_there = False
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        columns = [cell.strip() for cell in next(rows, [])]
-        problems += _header_problems(columns, show_ids)
-        end = rows.line_num
-        for cells in rows:
-            begin, end = end + 1, rows.line_num
-            if not any(cell.strip() for cell in cells):
-                continue
-            case, wrong = _case_of_row(cells, columns, path.parent, show_ids)
-            line = f"line {begin}"
+        table = read_text_table(path, "the manifest", _LARGEST_BYTES)
+        problems += _header_problems(table.columns, show_ids)
+        for row in table.rows():
+            texts = dict(zip(table.columns, row.cells, strict=True))
+            case, wrong = _case_of(texts, path.parent, show_ids)
+            line = f"line {row.line}"
             who = f"{line} ({_who(case)})" if show_ids else line
-            problems += [f"{who}: {one}" for one in wrong]
+            problems += [f"{who}: {one}" for one in (*wrong, *row.problems)]
             away = _unreachable(case.image)
             some_there = some_there or not away
             lost += [f"{who}: the image {away}"] if away else []
@@ -65,9 +56,8 @@ def read_manifest(path: Path, *, show_ids: bool = True) -> list[Case]:
             if len(problems) >= _MOST_PROBLEMS or (not some_there and len(lost) >= _MOST_LOST):
                 some = [*problems, *lost][:_MOST_PROBLEMS]
                 raise CohortError([*some, "… the lines after it were not read"])
-    except csv.Error as error:
-        wrong_csv = f"line {rows.line_num}: no CSV ({error}); is a quote not closed?"
-        raise CohortError([*problems, wrong_csv]) from error
+    except TableError as error:
+        raise CohortError([*problems, str(error)]) from error
     if not cases and not problems:
         problems.append("the manifest has no rows")
     problems += duplicates(cases, labels) + _scans_of_one_name(cases, labels)
@@ -80,40 +70,6 @@ def _who(case: Case) -> str:
     """Return a case's id as one line can show it."""
     name = case.patient_id or "no id"
     return name if name.isprintable() and len(name) <= 40 else repr(name[:40])
-
-
-def _text_of(path: Path) -> str:
-    """Return what the file holds, if it is text of a size that a manifest can have."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_BYTES + 1)
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CohortError(["the manifest is not UTF-8 text; save it as 'CSV UTF-8'"]) from error
-    except OSError as error:
-        raise CohortError([f"the manifest cannot be read: {error.strerror}"]) from error
-    if len(content) > _LARGEST_BYTES:
-        raise CohortError([f"the manifest is larger than {_LARGEST_BYTES >> 20} MiB; divide it"])
-    if "\0" in text:
-        raise CohortError(["the manifest is not UTF-8 text; save it as 'CSV UTF-8'"])
-    for number, line in enumerate(text.splitlines(), 1):
-        if len(line) > _LONGEST_LINE:
-            raise CohortError([f"line {number} of the manifest has {len(line)} characters"])
-    return text
-
-
-def _case_of_row(
-    cells: list[str], columns: list[str], folder: Path, show_ids: bool
-) -> tuple[Case, list[str]]:
-    stripped = [cell.strip() for cell in cells]
-    texts = dict.fromkeys(columns, "") | dict(zip(columns, stripped, strict=False))
-    case, wrong = _case_of(texts, folder, show_ids)
-    if any(stripped[len(columns) :]):
-        wrong.append("more cells than the header has columns")
-    longest = max(len(cell.splitlines()) for cell in cells)
-    if longest > 1:  # rows, which would be lost without a word
-        wrong.append(f"a cell holds {longest} lines; is a quote not closed?")
-    return case, wrong
 
 
 def duplicates(cases: Sequence[Case], labels: Sequence[str]) -> list[str]:

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from pancseg.modelling import subtype
+from pancseg.modelling.inputs.cell_values import MISSING_CLASS, is_missing, is_missing_class
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin, read_features
 from pancseg.modelling.inputs.join import JoinedTable, join, without_clinical
-from pancseg.modelling.inputs.text_table import MISSING_CLASS, is_missing, is_missing_class
 from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.study import (
     BOTH,

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.estimators.preparation import plain_preparation, preparation
+from pancseg.modelling.inputs.cell_values import MISSING, numbers, read_table
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.inputs.leaks import refuse_outcome_values
 from pancseg.modelling.inputs.outcome_coding import class_codes, event_codes, survival_times
-from pancseg.modelling.inputs.text_table import MISSING, numbers, read_text_table
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.nested_cv import (
     FeatureBlock,
@@ -370,7 +370,7 @@ def read_stability(path: Path, joined: JoinedTable) -> pd.Series[float]:
     Raises:
         ValueError: other columns, text, a feature twice, none of the cohort's.
     """
-    table = read_text_table(path, "the stability file")
+    table = read_table(path, "the stability file")
     if not {"feature", "icc"} <= set(table.columns):
         raise ValueError("the stability file needs the columns feature and icc")
     if table["feature"].duplicated().any():

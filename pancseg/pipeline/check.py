@@ -16,11 +16,8 @@ from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
 from pancseg.processing.scan import VOXELS
 from pancseg.running.executors.place import executor_for
-from pancseg.running.journal import Journal
 from pancseg.running.options import DEFAULT, RunOptions
 from pancseg.running.run import CohortRun
-from pancseg.running.run_log import RunLog
-from pancseg.system.memory_file import scratch_file
 from pancseg.system.whole_files import write_whole
 from pancseg.tables.format import TableFormat
 from pancseg.tables.rows_to_file import table_bytes
@@ -47,15 +44,9 @@ def check_cohort(
         One outcome per case, in their order.
     """
     work = ProcessingPlan("check", settings)
-    with (
-        closing(executor_for(work, cases, options)) as place,
-        scratch_file() as rows,
-        scratch_file() as told,
-        closing(Journal(rows)) as journal,
-        closing(RunLog(told)) as log,
-    ):
-        found = CohortRun(cases, place, options, None, journal, log, report).outcomes()
-        outcomes = [replace(outcome, values=dict(outcome.values.items())) for outcome in found]
+    with closing(executor_for(work, cases, options)) as place:
+        run = CohortRun(cases, place, options, masks=None, journal=None, log=None, report=report)
+        outcomes = run.outcomes()
     return [_shown(outcome) for outcome in with_duplicates(outcomes, VOXELS, "fail")]
 
 

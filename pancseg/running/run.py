@@ -14,6 +14,7 @@ from pancseg.running.executors.place import Executor, rows_by_scan, scan_of
 from pancseg.running.journal import Journal
 from pancseg.running.memory import GB, needed_bytes
 from pancseg.running.messages import (
+    MadeFrom,
     MaskMade,
     Message,
     OutputLost,
@@ -37,8 +38,9 @@ class CohortRun:
         place: where the workers are.
         options: how.
         masks: folder for the network's masks; None where it makes none.
-        journal: what earlier runs have made.
-        log: gets a line per scan.
+        journal: what earlier runs have made; None: nothing is known and nothing is noted, and rows
+            are held in memory.
+        log: gets a line per scan; None: there is no log.
         report: called with each row as soon as it is there.
 
     Attributes:
@@ -51,8 +53,8 @@ class CohortRun:
         place: Executor,
         options: RunOptions,
         masks: Path | None,
-        journal: Journal,
-        log: RunLog,
+        journal: Journal | None,
+        log: RunLog | None,
         report: Report,
     ) -> None:
         self._cases, self._place, self._options = cases, place, options
@@ -86,8 +88,7 @@ class CohortRun:
         """Yield a request per scan that can be done; note those that do not fit into memory."""
         for indices in self._scans.values():
             cases = tuple(self._cases[i] for i in indices)
-            failed = not self._options.retry
-            known = tuple(self._journal.known(case, failed=failed) for case in cases)
+            known = tuple(map(self._known, cases))
             budget, fact = self._place.budget, ""
             size = needed_bytes(cases, self._engine) if budget else 0
             if budget and not budget.fits(size):
@@ -104,7 +105,7 @@ class CohortRun:
                 cases=cases,
                 known=known,
                 masks=self._masks,
-                own_masks=dict(self._journal.own_masks(cases[0].scan_name)),
+                own_masks=self._own_masks(cases[0].scan_name),
                 memory_bytes=size,
                 too_large=fact,
             )
@@ -113,6 +114,7 @@ class CohortRun:
         if isinstance(message, OutputLost):
             raise OSError(message.fact)
         if isinstance(message, MaskMade):
+            assert self._journal is not None  # a run that makes masks has one
             self._journal.add_mask(request.name, message.digest, message.made)
             try:
                 os.replace(request.new_mask_path, request.mask_path)
@@ -122,15 +124,16 @@ class CohortRun:
         elif isinstance(message, RowDone):
             case = request.cases[message.place]
             if message.outcome is None:
+                assert self._journal is not None  # the row is known from there
                 self._reused[request.name] += 1
                 self._add(self._journal.row(message.key, case))
             else:
-                self._add(self._journal.add_row(message.key, message.outcome))
+                self._add(self._noted(message.key, message.outcome))
         elif isinstance(message, ScanDone):
             if message.acquisition:
                 self.acquisition[request.cases[0].key] = message.acquisition
             rows = [self._outcomes[i] for i in self._scans[scan_of(request.cases[0])]]
-            self._log.scan(request.name, rows, self._reused[request.name], message)
+            self._log_scan(request.name, rows, message, self._reused[request.name])
         else:
             assert isinstance(message, RowKeys), message
 
@@ -138,12 +141,28 @@ class CohortRun:
         while self._refused:
             name, rows = self._refused.pop(0)
             for row in rows:
-                self._add(self._journal.add_row("", row))
-            self._log.scan(name, rows, 0, ScanDone())
+                self._add(self._noted("", row))
+            self._log_scan(name, rows, ScanDone())
 
     def _add(self, outcome: CaseResult) -> None:
         self._outcomes[self._index[outcome.case.key]] = outcome
         self._report(outcome)
         if self._options.strict and not outcome.usable:
-            self._log.scan(outcome.case.scan_name, [outcome], 0, ScanDone())
+            self._log_scan(outcome.case.scan_name, [outcome], ScanDone())
             raise RunStopped
+
+    def _known(self, case: Case) -> frozenset[str]:
+        """Return the keys of the results of a row that are there and may be used again."""
+        if self._journal is None:
+            return frozenset()
+        return self._journal.known(case, failed=not self._options.retry)
+
+    def _own_masks(self, scan_name: str) -> dict[str, MadeFrom]:
+        return {} if self._journal is None else dict(self._journal.own_masks(scan_name))
+
+    def _noted(self, key: str, outcome: CaseResult) -> CaseResult:
+        return outcome if self._journal is None else self._journal.add_row(key, outcome)
+
+    def _log_scan(self, name: str, rows: list[CaseResult], done: ScanDone, reused: int = 0) -> None:
+        if self._log is not None:
+            self._log.scan(name, rows, reused, done)

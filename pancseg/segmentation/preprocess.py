@@ -18,37 +18,60 @@ _ROUNDING = 1e-6
 """More than what an interpolated value can exceed its neighbours by in single precision."""
 
 
-class _Taps(NamedTuple):
+class Taps(NamedTuple):
     """Linear interpolation along one axis: two neighbours and their weights for each new point.
 
     Done so, and not as a product of matrices, most of whose entries are zero: that took four times
     as long alone, and eighty times beside another process that uses all cores.
+
+    Attributes:
+        first, second: index of each new point's neighbours among the old points.
+        weights: of the two, ``(new, 1)`` each; both zero for a point that lies outside.
     """
 
     first: NDArray[np.intp]
+    second: NDArray[np.intp]
     weights: tuple[Floats, Floats]
 
     @classmethod
-    def of(cls, matrix: Floats) -> _Taps:
-        """Read the taps off a matrix of ``(new, old)`` weights."""
-        first = np.minimum((matrix != 0).argmax(axis=1), matrix.shape[1] - 2)
-        rows = np.arange(len(matrix))
-        return cls(first, (matrix[rows, first][:, None], matrix[rows, first + 1][:, None]))
+    def at(cls, positions: NDArray[np.float64], count: int, *, beyond: bool) -> Taps:
+        """Return the taps of new points.
 
-    def within(self, part: slice) -> _Taps:
+        Args:
+            positions: of the new points, in units of the old ones, the first of which is at 0.
+            count: of the old points.
+            beyond: whether points more than half a step beyond the old ones take the value at
+                their end; otherwise they are 0.
+        """
+        clipped = np.clip(positions, 0, count - 1)
+        first = np.clip(clipped.astype(np.intp), 0, max(count - 2, 0))
+        second = np.minimum(first + 1, count - 1)
+        share = clipped - first
+        known = (positions >= -0.5) & (positions <= count - 0.5) | beyond
+        weights = ((each * known).astype(np.float32)[:, None] for each in (1 - share, share))
+        return cls(first, second, (next(weights), next(weights)))
+
+    @property
+    def inside(self) -> slice:
+        """The range of new points that lie between the old ones, or half a step beyond them."""
+        found = np.flatnonzero(self.weights[0] + self.weights[1])
+        return slice(int(found[0]), int(found[-1]) + 1)
+
+    def within(self, part: slice) -> Taps:
         """Return the taps of some of the new points."""
-        return _Taps(self.first[part], (self.weights[0][part], self.weights[1][part]))
+        first, second = self.weights
+        return Taps(self.first[part], self.second[part], (first[part], second[part]))
 
     def touching(self, high: NDArray[np.bool_]) -> slice:
         """Return the range of new points that have an old point which is ``high`` beside them."""
-        touched = np.flatnonzero(high[self.first] | high[self.first + 1])
+        touched = np.flatnonzero(high[self.first] | high[self.second])
         return slice(int(touched[0]), int(touched[-1]) + 1) if touched.size else slice(0)
 
     def along_rows(self, values: Floats) -> Floats:
         """Interpolate ``(old, m)`` to ``(new, m)``."""
         result: Floats = values.take(self.first, axis=0)
         result *= self.weights[0]
-        second = values.take(self.first + 1, axis=0)
+        second = values.take(self.second, axis=0)
         second *= self.weights[1]
         result += second
         return result
@@ -64,15 +87,15 @@ class SliceGrid:
 
     Attributes:
         window_hu: HU clipped to this window, then scaled to 0..1.
-        down_y, down_x: ``(size, rows)`` and ``(size, columns)`` interpolation weights.
-        up_y, up_x: ``(rows, size)`` and ``(columns, size)``, the way back.
+        down_y, down_x: from the scan's rows and columns to the network's.
+        up_y, up_x: the way back.
     """
 
     window_hu: tuple[float, float]
-    down_y: Floats
-    down_x: Floats
-    up_y: Floats
-    up_x: Floats
+    down_y: Taps
+    down_x: Taps
+    up_y: Taps
+    up_x: Taps
 
     @classmethod
     def for_slices(
@@ -91,30 +114,28 @@ class SliceGrid:
     @property
     def shown_columns(self) -> slice:
         """The network's columns that the scan covers; the others are air that was added."""
-        covered = np.flatnonzero(self.down_x.any(axis=1))
-        return slice(int(covered[0]), int(covered[-1]) + 1)
+        return self.down_x.inside
 
     def to_network(self, slices_hu: NDArray[Any]) -> Floats:
         """Map slices in HU ``(n, y, x)`` to network input ``(n, size, size)`` in 0..1."""
         low, high = self.window_hu
-        rows, columns = _Taps.of(self.down_y), _Taps.of(self.down_x)
-        result = np.empty((len(slices_hu), len(self.down_y), len(self.down_x)), np.float32)
+        size = len(self.down_y.first), len(self.down_x.first)
+        result = np.empty((len(slices_hu), *size), np.float32)
         for hu, made in zip(slices_hu, result, strict=True):  # one by one: they fit the cache
             scaled = np.clip(hu.astype(np.float32), low, high)
             scaled -= np.float32(low)
             scaled /= np.float32(high - low)
-            made[:] = _resampled(scaled, rows, columns)
+            made[:] = _resampled(scaled, self.down_y, self.down_x)
         return result
 
     def share(self, masks: NDArray[np.bool_] | NDArray[np.uint8]) -> Floats:
         """Map masks ``(n, y, x)`` of 0 and 1 to the share of each network pixel that they cover."""
-        rows, columns = _Taps.of(self.down_y), _Taps.of(self.down_x)
-        return np.stack([_resampled(mask.astype(np.float32), rows, columns) for mask in masks])
+        planes = (mask.astype(np.float32) for mask in masks)
+        return np.stack([_resampled(plane, self.down_y, self.down_x) for plane in planes])
 
     def to_scan(self, probabilities: Floats) -> Floats:
         """Map network output ``(n, size, size)`` back to the scan's pixels ``(n, y, x)``."""
-        rows, columns = _Taps.of(self.up_y), _Taps.of(self.up_x)
-        return np.stack([_resampled(p, rows, columns) for p in probabilities])
+        return np.stack([_resampled(plane, self.up_y, self.up_x) for plane in probabilities])
 
     def reaching(self, probabilities: Floats, threshold: float) -> NDArray[np.bool_]:
         """Return where :meth:`to_scan` reaches a threshold, ``(n, y, x)``.
@@ -122,41 +143,28 @@ class SliceGrid:
         Only the part of a slice is resampled that has a network pixel at the threshold: what is
         interpolated never exceeds the values that it lies between.
         """
-        all_rows, all_columns = _Taps.of(self.up_y), _Taps.of(self.up_x)
-        found = np.zeros((len(probabilities), len(self.up_y), len(self.up_x)), dtype=bool)
+        size = len(self.up_y.first), len(self.up_x.first)
+        found = np.zeros((len(probabilities), *size), dtype=bool)
         high = probabilities >= threshold - _ROUNDING
         for index in np.flatnonzero(high.any(axis=(1, 2))):
-            rows = all_rows.touching(high[index].any(axis=1))
-            columns = all_columns.touching(high[index].any(axis=0))
+            rows = self.up_y.touching(high[index].any(axis=1))
+            columns = self.up_x.touching(high[index].any(axis=0))
             part = _resampled(
-                probabilities[index], all_rows.within(rows), all_columns.within(columns)
+                probabilities[index], self.up_y.within(rows), self.up_x.within(columns)
             )
             found[index, rows, columns] = part >= threshold
         return found
 
 
-def _resampled(plane: Floats, rows: _Taps, columns: _Taps) -> Floats:
+def _resampled(plane: Floats, rows: Taps, columns: Taps) -> Floats:
     halfway = np.ascontiguousarray(rows.along_rows(plane).T)
     return np.ascontiguousarray(columns.along_rows(halfway).T)
 
 
-def _both_ways(n: int, spacing_mm: float, size: int, pixel_mm: float) -> tuple[Floats, Floats]:
+def _both_ways(n: int, spacing_mm: float, size: int, pixel_mm: float) -> tuple[Taps, Taps]:
+    """Return the taps from ``n`` pixels of a scan to the network's ``size``, and back."""
     ratio = pixel_mm / spacing_mm
     offset = (n - 1) / 2 - ratio * (size - 1) / 2
     positions = offset + ratio * np.arange(size, dtype=np.float64)
     back = (np.arange(n, dtype=np.float64) - offset) / ratio
-    inside = (positions >= -0.5) & (positions <= n - 0.5)
-    down = (_linear_weights(positions, n) * inside[:, None]).astype(np.float32)
-    return down, _linear_weights(back, size)
-
-
-def _linear_weights(positions: NDArray[np.float64], n: int) -> Floats:
-    """Return ``(len(positions), n)`` weights of linear interpolation, the edge value beyond it."""
-    clipped = np.clip(positions, 0, n - 1)
-    below = np.minimum(clipped.astype(int), n - 2)
-    share = clipped - below
-    weights = np.zeros((len(positions), n), dtype=np.float32)
-    rows = np.arange(len(positions))
-    weights[rows, below] = 1 - share
-    weights[rows, below + 1] = share
-    return weights
+    return Taps.at(positions, n, beyond=False), Taps.at(back, size, beyond=True)

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pancseg.modelling.inputs.cell_values import numbers, read_table
 from pancseg.modelling.inputs.clinical import clinical_levels, clinical_numbers
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin, read_features
 from pancseg.modelling.inputs.join import join
 from pancseg.modelling.inputs.leaks import refuse_outcome_values
 from pancseg.modelling.inputs.outcome_coding import class_codes, event_codes, survival_times
-from pancseg.modelling.inputs.text_table import numbers, read_text_table
 
 LETTERS, ONES, TWOS = ",".join("abcdefghijkl"), ",".join("1" * 12), ",".join("2" * 12)
 FEATURES = "patient_id,qc_status,a,b\nP1,pass,1,2\nP2,fail,,\nP3,warn,3,4\nP4,pass,5,6\n"
@@ -46,7 +46,6 @@ def test_rows_that_failed_are_left_out_and_counted(tmp_path):
         "\ufeffpatient_id,time,x,,\nP4,5.5,1,,\nP1,3.25,2,,\nP3,4.0,3,,\n,,,,\n",
         '"patient_id","time","x"\r\n"P4","5,5","1"\r\n"P1","3,25","2"\r\n"P3","4,0","3"\r\n',
         "patient_id;time;x\nP4;5,5;1\nP1;3,25;2\nP3;4,0;3\n".encode("utf-16"),
-        "patient_id;time;größe\nP4;5,5;1\nP1;3,25;2\nP3;4,0;3\n".encode("cp1252"),
     ],
 )
 def test_clinical_files_come_as_the_world_writes_them(tmp_path, clinical):
@@ -119,14 +118,16 @@ def test_parquet_is_the_same_as_csv(tmp_path):
         ("patient_id,a,Time\nP1,1,3\nP3,2,4\n", "the outcome 'Time' is among the features"),
         ("patient_id\nP1\n", "no feature column"),
         ("", "is empty"),
-        ("patient_id,a\nP1,1,5\n", "row 2 has 3 cells, the header 2"),
+        ("patient_id,a\nP1,1,5\n", "line 2: more cells than the header has columns (3 and 2)"),
         ("patient_id,roi,a\nP1,x,1\nP1,y,2\n", "2 regions (x, y); name one"),
         ("patient_id,a\n,1\nP3,2\n", "1 rows have no id"),
         ("patient_id,settings_sha256,a\nP1,x,1\nP3,y,2\n", "measured with 2 settings"),
         ("patient_id,image_sha256,a\nP1,x,1\nP3,x,2\n", "have the same image_sha256 (2 such"),
         (f"patient_id,{LETTERS}\nP1,{ONES}\nP3,{ONES}\nP4,{TWOS}\n", "the same values in all 12"),
         ("patient_id,a\nQ1,1\nQ2,2\n", "no id of FEATURES (2 rows)"),
-        (b"PK\x03\x04\0\0", "is no text"),
+        (b"PK\x03\x04\0\0", "FEATURES is not UTF-8 text (a workbook?); save it as 'CSV UTF-8'"),
+        ("patient_id,größe\nP1,1\n".encode("cp1252"), "FEATURES is not UTF-8 text; save it"),
+        ('patient_id,a\n\nP1,"1\nP3,"2\n', "line 3: a cell holds 2 lines; is a quote not closed"),
     ],
 )
 def test_bad_tables_end_in_one_line(tmp_path, features, line):
@@ -215,7 +216,7 @@ def test_clinical_text_becomes_indicators():
 def test_numbers_read_back_to_the_bit(tmp_path):
     values = np.random.default_rng(0).normal(size=50)
     pd.DataFrame({"id": range(50), "a": values}).to_csv(tmp_path / "t.csv", index=False)
-    assert (numbers(read_text_table(tmp_path / "t.csv", "t")["a"], "a") == values).all()
+    assert (numbers(read_table(tmp_path / "t.csv", "t")["a"], "a") == values).all()
 
 
 def test_the_outcome_itself_is_no_clinical_variable(tmp_path):
@@ -300,23 +301,21 @@ def test_columns_without_a_name_are_no_features(tmp_path):
 
 
 def test_a_comma_that_may_part_thousands_is_refused(tmp_path):
-    table = read_text_table(
-        files(tmp_path, 'id,a,b\nP1,"1,234","1,25"\nP2,"5,678","3,456"\n')[0], "t"
-    )
+    table = read_table(files(tmp_path, 'id,a,b\nP1,"1,234","1,25"\nP2,"5,678","3,456"\n')[0], "t")
     with pytest.raises(ValueError, match="in '1,234' and 1 more the comma may be"):
         numbers(table["a"], "a")
     assert list(numbers(table["b"], "b")) == [1.25, 3.456]
     with pytest.raises(ValueError, match="in '1,234' and 1 more the comma may be"):
         clinical_numbers(table["a"], "a")
     text = "id;a;b\nP1;37;1.250\nP2;12.500;2.000\n"
-    dotted = read_text_table(files(tmp_path, text)[0], "t")
+    dotted = read_table(files(tmp_path, text)[0], "t")
     with pytest.raises(ValueError, match=r"in '12\.500', beside whole numbers, the dot may be"):
         numbers(dotted["a"], "a")
     assert list(numbers(dotted["b"], "b")) == [1.25, 2.0]
     text = "id;a;b\nP1;37;1.250\nP2;12.500;0.12\n"  # 0.12 says what the dot is
-    table = read_text_table(files(tmp_path, text)[0], "t")
+    table = read_table(files(tmp_path, text)[0], "t")
     assert list(numbers(table["a"], "a")) == [37, 12.5]
-    german = read_text_table(files(tmp_path, "id;a\nP1;1,234\nP2;5,678\n")[0], "t")
+    german = read_table(files(tmp_path, "id;a\nP1;1,234\nP2;5,678\n")[0], "t")
     assert list(numbers(german["a"], "a")) == [1.234, 5.678]
 
 

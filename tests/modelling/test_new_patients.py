@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from pancseg.modelling.predict_to_file import predict_to_file
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from pancseg import __version__
 from pancseg.cli import app
-from pancseg.modelling.predict_to_file import predict_to_file
 from pancseg.modelling.saved_model import load_model, read_model
 
 SHORT = ["--repeats", "1", "--folds", "3", "--inner-folds", "2", "--workers", "1", "--canary", "0"]

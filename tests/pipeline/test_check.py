@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -91,7 +90,6 @@ def test_every_case_has_a_verdict(tmp_path: Path, phantom: Phantom) -> None:
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["check.csv"]
 
 
-@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="files in memory are Linux's")
 def test_nothing_lies_on_a_disk_while_it_works(
     tmp_path: Path, phantom: Phantom, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,11 +24,13 @@ ROW = "P1,a.nii\n"
 
 GOOD: dict[str, bytes] = {
     "byte order mark": b"\xef\xbb\xbf" + (HEADER + ROW).encode(),
+    "UTF-16": (HEADER + ROW).encode("utf-16"),
     "semicolons": b"patient_id;image\nP1;a.nii\n",
     "tabs": b"patient_id\timage\nP1\ta.nii\n",
     "CRLF": b"patient_id,image\r\nP1,a.nii\r\n",
     "CR only": b"patient_id,image\rP1,a.nii\r",
     "no end of line": b"patient_id,image\nP1,a.nii",
+    "empty lines before the header": b"\n,,\n" + (HEADER + ROW).encode(),
     "empty rows": (HEADER + "\n" + ROW + ",\n\n,,,\n").encode(),
     "quotes": b'"patient_id","image"\n"P1","a.nii"\n',
     "empty columns": b"patient_id,image,,,\nP1,a.nii,,,\n",
@@ -37,7 +39,6 @@ GOOD: dict[str, bytes] = {
 
 BAD: dict[str, tuple[bytes, str]] = {
     "latin-1": ("patient_id,image\nMüller,a.nii\n".encode("latin-1"), "not UTF-8"),
-    "UTF-16": ((HEADER + ROW).encode("utf-16"), "not UTF-8"),
     "UTF-16 without mark": ((HEADER + ROW).encode("utf-16-le"), "not UTF-8"),
     "NUL in a path": (HEADER.encode() + b"P1,a\0.nii\n", "not UTF-8"),
     "empty": (b"", "no column"),
@@ -45,11 +46,11 @@ BAD: dict[str, tuple[bytes, str]] = {
     "quoted newline in an id": (HEADER.encode() + b'"P\n1",a.nii\n', "cannot be a file name"),
     "quoted newline in a path": (HEADER.encode() + b'P1,"a\n.nii"\n', "does not exist"),
     "quote without end": (HEADER.encode() + b'"P1,a.nii\n' + b"P,a.nii\n" * 30_000, "no CSV"),
-    "a million columns": (b"a," * 1_000_000 + b"\n", "characters"),
+    "a million columns": (b"a," * 1_000_000 + b"\n", "has 1000000 columns"),
     "a thousand columns": (b",".join(b"c%d" % i for i in range(1000)), "1000 columns"),
     "a million bad rows": (HEADER.encode() + b"x,y\n" * 1_000_000, "were not read"),
     "100 MB of junk": (b"junk,and more\n" * 7_500_000, "larger than"),
-    "one line of 20 MB": (b"x" * 20_000_000, "characters"),
+    "one line of 20 MB": (b"x" * 20_000_000, "no CSV"),
     "binary": (bytes(range(256)) * 100, "not UTF-8"),
     "home folder": (HEADER.encode() + b"P1,~/a.nii\n", "does not exist"),
     "a path too long": (HEADER.encode() + b"P1," + b"x" * 5000 + b"\n", "cannot be reached"),

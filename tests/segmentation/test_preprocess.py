@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dense_weights import dense_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pancseg.segmentation.checkpoint import Preprocessing
-from pancseg.segmentation.preprocess import SliceGrid
+from pancseg.segmentation.preprocess import SliceGrid, Taps
 
 SETTINGS = Preprocessing(window_hu=(0, 240), size=64)
 SHAPES = st.tuples(st.integers(2, 200), st.integers(2, 200))
@@ -62,19 +63,49 @@ def test_a_small_scan_is_padded_with_air_not_enlarged() -> None:
     assert (network > 0.5).mean() == pytest.approx(0.25, abs=0.02)
 
 
+def dense(taps: Taps, count: int) -> np.ndarray:
+    """Return taps as a matrix of ``(new, old)`` weights."""
+    matrix = np.zeros((len(taps.first), count), np.float32)
+    for neighbour, weights in zip((taps.first, taps.second), taps.weights, strict=True):
+        np.add.at(matrix, (np.arange(len(matrix)), neighbour), weights[:, 0])
+    return matrix
+
+
+@settings(max_examples=100, deadline=None)
+@given(SHAPES, SPACINGS)
+def test_the_taps_are_the_weights_of_the_dense_matrices_to_the_bit(
+    shape: tuple[int, int], spacing_mm: tuple[float, float]
+) -> None:
+    grid = SliceGrid.for_slices(shape, spacing_mm, SETTINGS)
+    ways = ((grid.down_y, grid.up_y), (grid.down_x, grid.up_x))
+    expected = dense_weights(shape, spacing_mm, SETTINGS)
+    for n, (down, up), (dense_down, dense_up) in zip(shape, ways, expected, strict=True):
+        np.testing.assert_array_equal(dense(down, n), dense_down)
+        np.testing.assert_array_equal(dense(up, SETTINGS.size), dense_up)
+        if (covered := np.flatnonzero(dense_down.any(axis=1))).size:
+            assert down.inside == slice(covered[0], covered[-1] + 1)
+
+
 @settings(max_examples=40, deadline=None)
 @given(SHAPES, SPACINGS)
 def test_two_taps_give_what_the_matrices_give(
     shape: tuple[int, int], spacing_mm: tuple[float, float]
 ) -> None:
     grid = SliceGrid.for_slices(shape, spacing_mm, SETTINGS)
+    (down_y, up_y), (down_x, up_x) = dense_weights(shape, spacing_mm, SETTINGS)
     rng = np.random.default_rng(0)
     hu = rng.integers(-1000, 1000, (2, *shape)).astype(np.int16)
     scaled = np.clip(hu, 0, 240).astype(np.float32) / 240
-    expected = grid.down_y @ scaled @ grid.down_x.T
-    np.testing.assert_allclose(grid.to_network(hu), expected, atol=1e-6)
+    np.testing.assert_allclose(grid.to_network(hu), down_y @ scaled @ down_x.T, atol=1e-6)
     p = rng.random((2, 64, 64), dtype=np.float32)
-    np.testing.assert_allclose(grid.to_scan(p), grid.up_y @ p @ grid.up_x.T, atol=1e-6)
+    np.testing.assert_allclose(grid.to_scan(p), up_y @ p @ up_x.T, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 64), (64, 1)])
+def test_a_line_of_pixels_keeps_its_values(shape: tuple[int, int]) -> None:
+    grid = SliceGrid.for_slices(shape, (5.0, 5.0), SETTINGS)
+    network = grid.to_network(np.full((1, *shape), 120, np.int16))
+    assert set(np.unique(network)) == {0.0, 0.5}
 
 
 @settings(max_examples=60, deadline=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from dense_weights import dense_weights
 
 from pancseg.errors import UnusableCase
 from pancseg.phantom import Phantom, make_phantom
@@ -14,7 +15,6 @@ from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import ENGINES
 from pancseg.segmentation.overlap import dice
 from pancseg.segmentation.postprocess import one_organ
-from pancseg.segmentation.preprocess import SliceGrid
 from pancseg.segmentation.segmenter import Segmenter, load_segmenter
 
 
@@ -63,13 +63,15 @@ def plain_mask(image: sitk.Image, checkpoint: Checkpoint) -> np.ndarray:
     """Every slice, by torch, the whole volume resampled by matrices."""
     voxels = voxel_array(image)
     x_mm, y_mm, _ = image.GetSpacing()
-    grid = SliceGrid.for_slices(voxels.shape[1:], (y_mm, x_mm), checkpoint.preprocessing)
-    low, high = grid.window_hu
+    settings = checkpoint.preprocessing
+    shape = (voxels.shape[1], voxels.shape[2])
+    (down_y, up_y), (down_x, up_x) = dense_weights(shape, (y_mm, x_mm), settings)
+    low, high = settings.window_hu
     scaled = (np.clip(voxels.astype(np.float32), low, high) - low) / (high - low)
-    slices = (grid.down_y @ scaled @ grid.down_x.T).astype(np.float32)
+    slices = (down_y @ scaled @ down_x.T).astype(np.float32)
     torch_cpu = ENGINES["torch"](checkpoint, 2)
     probabilities = np.concatenate([torch_cpu(part) for part in np.array_split(slices, 4)])
-    found = grid.up_y @ probabilities @ grid.up_x.T >= 0.5
+    found = up_y @ probabilities @ up_x.T >= 0.5
     return one_organ(found, float(np.prod(image.GetSpacing())) / 1000)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling.inputs.text_table import (
+from pancseg.modelling.inputs.cell_values import (
     all_numbers,
     is_missing_class,
     numbers,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling.inputs.text_table import is_missing, numbers, read_text_table
+from pancseg.modelling.inputs.cell_values import is_missing, numbers, read_table
 from pancseg.tables import columns
 
 _NOT_FEATURES = {column.name for column in (*columns.IDS, *columns.HASHES)}
@@ -109,7 +109,7 @@ def read_features(
     Raises:
         ValueError: one clear line; see the issue's list of bad input.
     """
-    text = read_text_table(path, "FEATURES")
+    text = read_table(path, "FEATURES")
     id_column = _id_column(text, options.id_column, ("patient_id",), "FEATURES")
     text, region, notes = _of_one_region(text, options, known)
     every = text[id_column]

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from pancseg.modelling.inputs.cell_values import is_missing, read_table
 from pancseg.modelling.inputs.clinical import clinical_levels, clinical_numbers, finite
 from pancseg.modelling.inputs.features_table import (
     FeatureTable,
@@ -26,7 +27,6 @@ from pancseg.modelling.inputs.features_table import (
 )
 from pancseg.modelling.inputs.id_matching import in_spelling_of, unmatched
 from pancseg.modelling.inputs.leaks import refuse_outcome_names, refuse_twins
-from pancseg.modelling.inputs.text_table import is_missing, read_text_table
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def join(
     Raises:
         ValueError: no such column, duplicated ids, nothing matches, an outcome among the features.
     """
-    clinical = read_text_table(path, "the clinical file")
+    clinical = read_table(path, "the clinical file")
     refuse_outcome_names(found.values, outcome_columns)
     names = (str(found.text.index.name), "patient_id")
     id_column = _id_column(clinical, options.outcome_id, names, "the clinical file")

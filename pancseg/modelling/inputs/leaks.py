@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling.inputs.text_table import is_missing
+from pancseg.modelling.inputs.cell_values import is_missing
 
 _ENOUGH_FEATURES = 10
 """Two patients do not agree in so many by chance."""

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling.inputs.text_table import (
+from pancseg.modelling.inputs.cell_values import (
     is_missing,
     is_missing_class,
     numbers,

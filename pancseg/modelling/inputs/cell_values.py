@@ -1,12 +1,7 @@
-"""Owns reading tables that anyone wrote: delimiter, encoding, decimal comma, empty rows.
-
-Knows nothing about what a column means.
-"""
+"""What the cells of a column of text mean: numbers, decimal marks, missing values, classes."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 from collections import Counter
@@ -15,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from pancseg.system.text_table import TextTable, read_text_table
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", ".", "-", "?", "#n/a", "unknown"})
 """What says in a column of numbers that there is none."""
@@ -29,16 +26,16 @@ _DOT_DECIMAL = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 _DOT_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 
 
-def read_text_table(path: Path, what: str) -> pd.DataFrame:
+def read_table(path: Path, what: str) -> pd.DataFrame:
     """Return all cells as stripped text, missing ones as ``""``; Parquet by its ending.
 
     Args:
-        path: CSV (comma, semicolon or tab; UTF-8, UTF-16 or Windows-1252) or Parquet.
+        path: a CSV that :func:`pancseg.system.text_table.read_text_table` reads, or Parquet.
         what: how messages call the file.
 
     Raises:
         ValueError: the file cannot be read, no table, a column name twice, a row longer than the
-            header.
+            header, a cell of several lines.
     """
     try:
         return _read(path, what)
@@ -50,7 +47,7 @@ def read_text_table(path: Path, what: str) -> pd.DataFrame:
 def _read(path: Path, what: str) -> pd.DataFrame:
     if path.suffix.lower() in (".parquet", ".pq"):
         return _from_parquet(path, what)
-    return _from_csv(_decoded(path.read_bytes(), what), what)
+    return _from_csv(read_text_table(path, what), what)
 
 
 def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
@@ -155,55 +152,25 @@ def _as_text(values: list[object]) -> list[str]:
     return ["" if v is None or v != v else str(v).strip() for v in values]
 
 
-def _decoded(content: bytes, what: str) -> str:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16")
-    if b"\0" in content:
-        raise ValueError(f"{what} is no text (an Excel workbook?); save it as CSV UTF-8")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
-
-
-def _from_csv(text: str, what: str) -> pd.DataFrame:
-    try:
-        delimiter = _delimiter(text)
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    except csv.Error as error:
-        raise ValueError(f"{what} is no CSV that can be read: {error}") from None
-    lines = [(place, [cell.strip() for cell in row]) for place, row in enumerate(rows, start=1)]
-    lines = [(place, row) for place, row in lines if any(row)]
-    if not lines:
+def _from_csv(read: TextTable, what: str) -> pd.DataFrame:
+    if not read.columns:
         raise ValueError(f"{what} is empty; a header and a row per patient are needed")
-    header = lines[0][1]
-    while header and not header[-1]:
-        header.pop()
-    header = [name or f"unnamed_{place}" for place, name in enumerate(header, start=1)]
+    header = [name or f"unnamed_{place}" for place, name in enumerate(read.columns, start=1)]
     _check_header(header, what)
-    width = len(header)
-    for place, row in lines[1:]:
-        if any(row[width:]):
-            raise ValueError(
-                f"{what}: row {place} has {len(row)} cells, the header {width}; quote cells that "
-                "hold the delimiter (a decimal comma in a comma-separated file?)"
-            )
-    cells = [(row + [""] * width)[:width] for _, row in lines[1:]]
+    cells = []
+    for row in read.rows():
+        if row.problems:
+            raise ValueError(f"{what}: line {row.line}: {row.problems[0]}")
+        cells.append(row.cells)
     table = pd.DataFrame(cells, columns=header, dtype=str)
-    table.attrs[_MAY_BE_THOUSANDS] = delimiter != ";"  # where that parts cells, "," is decimal
-    table.attrs[_DOT_MAY_BE_THOUSANDS] = delimiter == ";" and not any(
+    decimal_comma = read.separator == ";"
+    table.attrs[_MAY_BE_THOUSANDS] = not decimal_comma
+    table.attrs[_DOT_MAY_BE_THOUSANDS] = decimal_comma and not any(
         _DOT_DECIMAL.fullmatch(cell) and not _DOT_THOUSANDS.fullmatch(cell)
         for row in cells
         for cell in row
     )
     return table
-
-
-def _delimiter(text: str) -> str:
-    """Return what splits the header into most cells; a comma on a tie."""
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    bare = re.sub(r'"[^"]*"', "", header)
-    return max((",", ";", "\t"), key=bare.count)
 
 
 def _check_header(header: list[str], what: str) -> None:
