@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import SimpleITK as sitk
 from small_cohort import NAMES, make_cohort
 
+import pancseg
 from pancseg.phantom import Phantom, make_phantom
 from pancseg.running.options import RunOptions
 
@@ -62,3 +64,38 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A manifest of six patients, the last two without masks of their own; do not change it."""
     return make_cohort(tmp_path_factory.mktemp("cohort"), NAMES)
+
+
+@pytest.fixture(scope="session")
+def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that examples run in: a scan and its mask, a cohort, tables and a fitted model."""
+    folder = tmp_path_factory.mktemp("examples")
+    patient = make_phantom(3, size=(96, 96, 32), spacing_mm=(3.6, 3.6, 5.0))
+    pancseg.write_scan(patient.image, folder / "scan.nii.gz")
+    mask = sitk.Cast(patient.mask != 0, sitk.sitkUInt8)
+    pancseg.write_scan(mask, folder / "mask.nii.gz")
+    for name in ("masks", "references"):
+        (folder / name).mkdir()
+        pancseg.write_scan(mask, folder / name / "P1.nii.gz")
+    (folder / "cohort.csv").write_text("patient_id,image\nP1,scan.nii.gz\n")
+    rng = np.random.default_rng(7)
+    ids = [f"P{i}" for i in range(60)]
+    features = {f"original_firstorder_f{i}": rng.normal(size=60) for i in range(5)}
+    features["original_shape_MeshVolume"] = rng.normal(60_000, 9_000, size=60)
+    pd.DataFrame({"patient_id": ids, **features}).to_csv(folder / "features.csv", index=False)
+    survival = {"os_months": rng.exponential(20, 60).round(2) + 0.1}
+    survival["os_event"] = rng.integers(0, 2, 60)
+    pd.DataFrame({"patient_id": ids, **survival}).to_csv(folder / "clinical.csv", index=False)
+    pancseg.fit_model(
+        folder / "features.csv",
+        folder / "clinical.csv",
+        folder / "model",
+        time="os_months",
+        event="os_event",
+        folds=3,
+        inner_folds=2,
+        repeats=1,
+        canary=0,
+        workers=1,
+    )
+    return folder
