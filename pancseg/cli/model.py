@@ -23,7 +23,7 @@ app = typer.Typer(
     help="From the table to molecular subtype or survival, everything fitted within the fold.",
     no_args_is_help=True,
 )
-_PACKAGES = ("dcurves", "jinja2", "matplotlib", "skops")
+_PACKAGES = ("dcurves", "matplotlib", "skops")
 
 
 def _can_sing(runs: int) -> int:

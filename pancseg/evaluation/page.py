@@ -12,6 +12,7 @@ from pancseg.evaluation import markdown
 from pancseg.evaluation.metrics import PERCENTILE, TOLERANCE_MM
 from pancseg.evaluation.scores import MaskScore
 from pancseg.evaluation.statistics import RESAMPLES
+from pancseg.tables.html_page import escape_markdown
 
 EMPTY_RULE = (
     "Both masks empty: Dice 1, surface Dice 1, HD95 0. One of them empty: Dice 0, surface Dice 0, "
@@ -78,7 +79,10 @@ def _warnings(scores: Sequence[MaskScore]) -> str:
 
 
 def _listed(scores: Sequence[MaskScore]) -> str:
-    rows = [[score.model, score.case_id, score.reason, score.fact] for score in scores]
+    rows = [
+        [escape_markdown(text) for text in (score.model, score.case_id, score.reason, score.fact)]
+        for score in scores
+    ]
     return markdown.table(["model", "case", "reason", "what"], rows, left=4)
 
 
