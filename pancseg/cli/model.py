@@ -29,7 +29,7 @@ app = typer.Typer(
     help="From the table to molecular subtype or survival, everything fitted within the fold.",
     no_args_is_help=True,
 )
-_PACKAGES = ("dcurves", "jinja2", "matplotlib", "skops")
+_PACKAGES = ("dcurves", "matplotlib", "skops")
 _PAGE = "how-it-works.md#from-table-to-model"
 
 

@@ -15,6 +15,7 @@ from pancseg.evaluation.page import page
 from pancseg.evaluation.pairing import MaskPair, find_pairs
 from pancseg.evaluation.scores import MaskScore, score_pairs
 from pancseg.system.whole_files import check_writable, write_whole
+from pancseg.tables.html_page import html_page
 
 
 class Evaluation(NamedTuple):
@@ -49,8 +50,9 @@ def evaluate(
         pairs: of :func:`pancseg.evaluation.pairing.find_pairs`.
         models: their models' names, in the order in which they are to be listed and compared.
         out: output folder, made if need be; None writes nothing. It gets ``cases.csv``,
-            ``summary.csv``, ``comparisons.csv``, ``table2.csv``, ``table2.md``, ``evaluation.md``
-            and ``dice.png``, each whole or not at all, after all cases are measured.
+            ``summary.csv``, ``comparisons.csv``, ``table2.csv``, ``table2.md``, ``evaluation.md``,
+            ``evaluation.html`` (the same, with its picture inside) and ``dice.png``, each whole or
+            not at all, after all cases are measured.
         label: the region's label in all masks; without it, everything that is not zero.
         report: called with each score as soon as it is there.
 
@@ -130,12 +132,15 @@ def _tabulate(scores: list[MaskScore], models: Sequence[str]) -> Evaluation:
 
 def _files(found: Evaluation, label: int | None) -> dict[str, bytes]:
     dice = {str(m): own.to_numpy() for m, own in found.cases.groupby("model", sort=False)["dice"]}
+    plot = dice_plot(dice)
+    report = page(found.scores, found.summary, found.comparisons, found.table_2, label)
     texts = {
         "cases.csv": tables.csv(found.cases),
         "summary.csv": tables.csv(found.summary),
         "comparisons.csv": tables.csv(found.comparisons),
         "table2.csv": tables.csv(found.table_2),
         "table2.md": markdown.table_2(found.table_2),
-        "evaluation.md": page(found.scores, found.summary, found.comparisons, found.table_2, label),
+        "evaluation.md": report,
+        "evaluation.html": html_page(report, {"dice.png": plot}),
     }
-    return {name: text.encode() for name, text in texts.items()} | {"dice.png": dice_plot(dice)}
+    return {name: text.encode() for name, text in texts.items()} | {"dice.png": plot}

@@ -12,6 +12,7 @@ from pancseg.evaluation import markdown
 from pancseg.evaluation.metrics import PERCENTILE, TOLERANCE_MM
 from pancseg.evaluation.scores import MaskScore
 from pancseg.evaluation.statistics import RESAMPLES
+from pancseg.tables.html_page import escape_markdown
 from pancseg.tables.markdown_table import markdown_table
 
 EMPTY_RULE = (
@@ -79,7 +80,10 @@ def _warnings(scores: Sequence[MaskScore]) -> str:
 
 
 def _listed(scores: Sequence[MaskScore]) -> str:
-    rows = [[score.model, score.case_id, score.reason, score.fact] for score in scores]
+    rows = [
+        [escape_markdown(text) for text in (score.model, score.case_id, score.reason, score.fact)]
+        for score in scores
+    ]
     return markdown_table(["model", "case", "reason", "what"], rows)
 
 

@@ -21,6 +21,7 @@ from pancseg.modelling.saved_model import MODEL_FILE, SavedModel, model_bytes
 from pancseg.modelling.study import CHANCE, Endpoint, batch_codes
 from pancseg.modelling.survival import time_grid
 from pancseg.system.whole_files import write_whole
+from pancseg.tables.html_page import escape_markdown, html_page
 
 
 def write_analysis(
@@ -38,12 +39,12 @@ def write_analysis(
     """
     folder.mkdir(parents=True, exist_ok=True)
     images = pictures(results)
-    parts = report.sections(results, joined, outcome, warned)
-    title = f"Radiomics and {', '.join(outcome.columns)}"
+    title = escape_markdown(f"Radiomics and {', '.join(outcome.columns)}")
+    text = report.markdown(title, report.sections(results, joined, outcome, warned))
     files: dict[str, bytes] = {
         **images,
-        "report.md": report.markdown(title, parts).encode(),
-        "report.html": report.html(title, parts, images).encode(),
+        "report.md": text.encode(),
+        "report.html": html_page(text, images).encode(),
         "CLEAR.md": report.clear_text(results, joined).encode(),
         "settings.yaml": settings_text(results, outcome, options, joined.origin).encode(),
         "unmatched.csv": csv_bytes(joined.unmatched),

@@ -22,6 +22,7 @@ FILES = [
     "cases.csv",
     "comparisons.csv",
     "dice.png",
+    "evaluation.html",
     "evaluation.md",
     "summary.csv",
     "table2.csv",
@@ -160,6 +161,9 @@ def test_missing_and_empty_masks_are_listed_never_dropped(
     assert "| U-Net | p5 | no_reference |" in page
     assert "| U-Net | p2 | empty_prediction | no voxel, against 0.6 mL of reference;" in page
     assert "One of them empty: Dice 0, surface Dice 0, HD95 missing" in page
+    shown = (tmp_path / "out" / "evaluation.html").read_text("utf-8")
+    assert "<td>no_prediction</td>\n<td>U-Net has no mask of this case;" in shown
+    assert shown.count('<img src="data:image/png;base64,') == 1
     summary = pd.read_csv(tmp_path / "out" / "summary.csv").set_index(["model", "measure"])
     assert summary.loc[("U-Net", "dice"), ["n", "n_missing"]].tolist() == [3, 2]
     assert summary.loc[("U-Net", "hd95_mm"), ["n", "n_missing"]].tolist() == [1, 4]

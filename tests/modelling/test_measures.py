@@ -19,7 +19,6 @@ from sksurv.metrics import (
 
 from pancseg.modelling.estimators.cox import CoxElasticNet, survival_outcome
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
-from pancseg.modelling.report.report import Section, html
 from pancseg.modelling.validation import calibration, measures
 
 
@@ -157,11 +156,3 @@ def test_an_interval_keeps_to_what_the_measure_can_be():
     wide = measures.estimate(resampled, by_fold=np.array([0.8, 1.0, 1.0, 1.0, 1.0]))
     assert wide.high > 1
     assert wide.within(0, 1) == measures.Estimate(wide.value, wide.low, 1.0)
-
-
-def test_a_page_shows_markdown_as_html_and_escapes_all_else():
-    part = Section("A <b>", ["**Bold** with `--option` and <script>`<i>`</script>"])
-    page = html("t", [part], {})
-    assert "<strong>Bold</strong> with <code>--option</code> and &lt;script&gt;" in page
-    assert "<code>&lt;i&gt;</code>" in page
-    assert "A &lt;b&gt;" in page

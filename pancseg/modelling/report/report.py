@@ -1,11 +1,9 @@
-"""Owns what the report says, as sections that become Markdown and HTML."""
+"""What the report of an analysis says, as sections that become Markdown."""
 
 from __future__ import annotations
 
-import base64
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -19,6 +17,7 @@ from pancseg.modelling.report.figures import feature_table, risk_groups, weights
 from pancseg.modelling.study import RADIOMICS, Endpoint
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.tables.html_page import escape_markdown
 from pancseg.tables.markdown_table import markdown_table
 
 _SHOWN_FEATURES = 20
@@ -49,20 +48,6 @@ PERMUTED = (
     f"(mean of {SHUFFLES} shuffles); of features that say the same, each looks unimportant. Empty "
     "where the pipeline leaks."
 )
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
-body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}
-table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.2em .6em;text-align:left}
-img{max-width:100%}</style></head><body><h1>{{ title }}</h1>
-{% for s in sections %}<h2>{{ s.title }}</h2>
-{% for line in s.lines %}<p>{{ line | marked }}</p>{% endfor %}
-{% if s.header %}<table><tr>{% for c in s.header %}<th>{{ c }}</th>{% endfor %}</tr>
-{% for row in s.rows %}<tr>{% for c in row %}<td>{{ c }}</td>{% endfor %}</tr>
-{% endfor %}</table>{% endif %}
-{% for name in s.pictures %}<p><img alt="{{ name }}" src="data:image/png;base64,{{ images[name] }}">
-</p>{% endfor %}{% endfor %}</body></html>
-"""
 
 
 @dataclass(frozen=True)
@@ -113,25 +98,6 @@ def markdown(title: str, parts: Sequence[Section]) -> str:
             out.append(markdown_table(part.header, part.rows))
         out += [f"![{name}]({name})\n" for name in part.pictures]
     return "\n".join(out)
-
-
-def html(title: str, parts: Sequence[Section], images: Mapping[str, bytes]) -> str:
-    """Return the report as one HTML page that holds its pictures; everything is escaped."""
-    from jinja2 import Environment
-
-    environment = Environment(autoescape=True)
-    environment.filters["marked"] = _marked
-    page = environment.from_string(_PAGE)
-    coded = {name: base64.b64encode(content).decode() for name, content in images.items()}
-    return page.render(title=title, sections=parts, images=coded)
-
-
-def _marked(line: str) -> str:
-    """Return a sentence's Markdown as HTML: ``**bold**`` and code; all else is escaped."""
-    from markupsafe import Markup, escape
-
-    text = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(line)))
-    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", text))
 
 
 def clear_text(results: AnalysisResults, joined: JoinedTable) -> str:
@@ -249,7 +215,7 @@ def _log_rank(results: AnalysisResults, joined: JoinedTable) -> Section:
 def _features(results: AnalysisResults) -> Section:
     table = feature_table(results).head(_SHOWN_FEATURES)
     rows = [
-        [str(name), f"{share:.0%}", number(mean), number(std)]
+        [escape_markdown(str(name)), f"{share:.0%}", number(mean), number(std)]
         for name, share, mean, std in table.to_numpy()
     ]
     header = ["feature", "used in", "mean weight", "std"]
@@ -259,4 +225,4 @@ def _features(results: AnalysisResults) -> Section:
     return Section("Features of the model", lines, header, rows, ["features.png"])
 
 
-__all__ = ["Section", "clear_text", "html", "interval", "markdown", "sections"]
+__all__ = ["Section", "clear_text", "interval", "markdown", "sections"]
