@@ -454,7 +454,7 @@ def test_masks_that_no_training_made_are_left_alone(slice_set: Path, tmp_path: P
     drawn.parent.mkdir()
     drawn.write_bytes(b"precious")
     for refused in (check_free, lambda run: _predict(weights, slice_set, run)):
-        with pytest.raises(ValueError, match="OUT/references holds files that no training"):
+        with pytest.raises(ValueError, match="references holds files that no training"):
             refused(tmp_path)
     assert drawn.read_bytes() == b"precious"
     drawn.unlink()
