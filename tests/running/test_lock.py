@@ -41,7 +41,7 @@ def test_a_second_run_starts_no_workers(
     cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "pancseg.pipeline.cohort_run.place_for", lambda *_: pytest.fail("workers were started")
+        "pancseg.pipeline.cohort_run.executor_for", lambda *_: pytest.fail("workers were started")
     )
     work = ProcessingPlan("extract", load_feature_settings(cohort.parent / "quick.yaml"))
     with locked(tmp_path / STATE_FOLDER), pytest.raises(RunRefused, match="another run is writing"):

@@ -231,7 +231,7 @@ def test_what_is_finished_stays_when_there_is_less_memory(
     table = pd.read_csv(out / "features.csv")
     assert cases[1].mask is not None
     correct(cases[1].mask)
-    monkeypatch.setattr("pancseg.running.run.free_bytes", lambda: 1_000_000)
+    monkeypatch.setattr("pancseg.running.executors.place.free_bytes", lambda: 1_000_000)
     outcomes, _ = run(cases, out, work, replace(HERE, workers=workers))
     assert [(o.status, o.reason) for o in outcomes] == [
         ("pass", ""), ("fail", "memory"), ("fail", "memory")

@@ -158,7 +158,7 @@ def test_a_crash_after_the_network_made_the_mask_leaves_the_scans_other_rows(
     monkeypatch.setattr(supervisor, "CHILD", (str(script),))
     for place in ("here", "cluster"):
         if place == "cluster":
-            monkeypatch.setattr("pancseg.pipeline.cohort_run.place_for", AsOnACluster)
+            monkeypatch.setattr("pancseg.pipeline.cohort_run.executor_for", AsOnACluster)
         outcomes = run_plan(cases, tmp_path / place, work, quietly, RunOptions(workers=1))
         assert [o.reason for o in outcomes] == ["", "crashed", ""]
         for number in (0, 2):
