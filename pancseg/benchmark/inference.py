@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.utils.flop_counter import FlopCounterMode
 
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, weights_of
-from pancseg.segmentation.engines.eager import as_written
 from pancseg.segmentation.engines.interface import Probabilities
 from pancseg.segmentation.networks import NETWORKS
+from pancseg.system.optional import require_torch
 
 AS_WRITTEN = "as-written"
 """Name of the reference: eager torch, channels first, nothing folded; not one of ``ENGINES``."""
@@ -48,8 +46,10 @@ def plan(networks: Sequence[str], chosen: Sequence[str], precisions: Sequence[st
     Ratios need MoNet: it is always measured as first written, and with each engine and precision.
 
     Raises:
-        ValueError: an unknown network, or an engine or precision that this machine lacks.
+        ValueError: an unknown network, an engine or precision that this machine lacks, or torch,
+            which the reference runs in, is not installed.
     """
+    require_torch("the comparison with the network as first written")
     if unknown := [name for name in networks if name not in NETWORKS]:
         raise ValueError(f"unknown network {unknown[0]!r}; known: {', '.join(NETWORKS)}")
     setups = [Setup("monet", AS_WRITTEN)]
@@ -64,6 +64,8 @@ def plan(networks: Sequence[str], chosen: Sequence[str], precisions: Sequence[st
 
 def untrained(network: str) -> Checkpoint:
     """Return a network with random initial weights, always the same ones."""
+    import torch
+
     with torch.random.fork_rng():
         torch.manual_seed(_SEED)
         weights = weights_of(NETWORKS[network]())
@@ -72,6 +74,9 @@ def untrained(network: str) -> Checkpoint:
 
 def gflop_per_slice(network: str) -> float:
     """Return the number of operations for one 256×256 slice in 10⁹, two per multiply-add."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         NETWORKS[network]().eval()(torch.zeros(1, 1, SIDE, SIDE))  # shapes only, nothing computed
     return float(counter.get_total_flops()) / 1e9
@@ -97,6 +102,8 @@ def time_networks(
     Returns:
         Seconds of each round, per setup.
     """
+    import torch
+
     stack = np.random.default_rng(_SEED).random((slices, SIDE, SIDE), dtype=np.float32)
     networks = {setup: _load(setup, threads) for setup in setups}
     at_once = {setup: engines.slices_at_once(setup.engine, threads) for setup in setups}
@@ -116,6 +123,8 @@ def time_networks(
 def _load(setup: Setup, threads: int) -> Probabilities:
     checkpoint = untrained(setup.network)
     if setup.engine == AS_WRITTEN:
+        from pancseg.segmentation.engines.eager import as_written
+
         return as_written(checkpoint, threads)
     return engines.build(checkpoint, threads, setup.engine, setup.precision)
 

@@ -20,6 +20,7 @@ from pancseg.segmentation.engines.batch_norm import fold_batch_norm
 from pancseg.segmentation.engines.hardware import cpu_gains_from_bf16, cpu_has_bf16
 from pancseg.segmentation.networks import NETWORKS
 from pancseg.segmentation.preprocess import SliceGrid
+from pancseg.system import optional
 
 Slices = NDArray[np.float32]
 
@@ -132,12 +133,12 @@ def test_every_thread_gets_slices(threads: int, count: int) -> None:
 def test_what_the_machine_lacks_is_said(
     monkeypatch: pytest.MonkeyPatch, checkpoint: Checkpoint
 ) -> None:
-    monkeypatch.setattr(engines, "find_spec", lambda _: None)
     monkeypatch.setattr(engines, "cpu_has_bf16", lambda: False)
-    with pytest.raises(ValueError, match=r"engine openvino with fp32 needs .* 'pancseg\[fast\]'"):
-        engines.build(checkpoint, 1, "openvino", "fp32")
     with pytest.raises(ValueError, match="needs a CPU with bfloat16 arithmetic"):
         engines.build(checkpoint, 1, "torch", "bf16")
+    monkeypatch.setattr(optional, "find_spec", lambda _: None)
+    with pytest.raises(ValueError, match=r"openvino with fp32 needs .* \(pip install openvino\)"):
+        engines.build(checkpoint, 1, "openvino", "fp32")
     with pytest.raises(ValueError, match="unknown engine 'abacus'; known: auto, torch, openvino"):
         engines.build(checkpoint, 1, "abacus", "fp32")
 
