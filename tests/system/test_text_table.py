@@ -71,8 +71,9 @@ def test_lines_are_those_of_the_file_and_every_problem_is_named() -> None:
         (8, "P5", 0),
     ]
     assert rows[0].cells == ["P1", ""]
-    assert "has 3 cells, the header 2 columns; put cells that contain a ',' in quotes" in rows[1].problems[0]
-    assert "a cell holds 2 lines; close its quote, or join the lines" in rows[2].problems[0]
+    too_long, unclosed = rows[1].problems[0], rows[2].problems[0]
+    assert "has 3 cells, the header 2 columns; put cells that contain a ',' in" in too_long
+    assert "a cell holds 2 lines; close its quote, or join the lines" in unclosed
 
 
 @pytest.mark.parametrize(

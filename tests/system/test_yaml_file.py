@@ -55,5 +55,6 @@ def test_numbers_are_those_of_yaml_1_2(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["feature settings", "recipe", "slice set"])
 def test_an_unknown_name_is_answered_with_the_known_ones(name: str) -> None:
     kind = "preset" if name == "feature settings" else name
-    with pytest.raises(FileNotFoundError, match=f"no such {kind} or file; .* one of the {kind}s [a-z]"):
+    known = f"no such {kind} or file; .* one of the {kind}s [a-z]"
+    with pytest.raises(FileNotFoundError, match=known):
         READERS[name](Path("nope"))
