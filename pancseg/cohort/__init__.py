@@ -1,1 +1,1 @@
-"""Which cases there are, where their masks lie, and what they are called."""
+"""Find the cases of a cohort and their masks, and name them."""

@@ -1,4 +1,4 @@
-"""Owns what a case is: one region of one scan of one patient, one row of the table."""
+"""A case: one region of one scan of one patient, and one row of the table."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pancseg.scans.reading import suffix_of
 DEFAULT_ROI = "pancreas"
 LONGEST_NAME_BYTES = 200
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
-"""What Windows keeps for its devices, with or without a suffix."""
+"""Names that Windows reserves for devices, with or without a suffix."""
 _NAME = re.compile(r"[^.\x00-\x1f/\\:*?\"<>|][^\x00-\x1f/\\:*?\"<>|]*")
 
 
 NO_NAME = (
-    'cannot be a file name (no / \\ : * ? " < > | or unseen characters, no dot at an end, '
-    "no name that Windows keeps for itself)"
+    'cannot be a file name (it must not contain / \\ : * ? " < > | or invisible characters, '
+    "start or end with a dot, end with a blank, or be a name that Windows reserves)"
 )
 
 
@@ -28,15 +28,15 @@ class Case:
     """One region of one scan of one patient: one row of the table.
 
     Attributes:
-        patient_id: as in the manifest, or the file's or folder's name.
+        patient_id: the id in the manifest, or the name of the file or folder.
         image: volume file or DICOM folder.
-        mask: the user's own mask, if there is one.
-        mask_label: which labels of its mask, or what around them
-            (``pancseg.cohort.roi.parse_roi``);
-            None takes the settings' label, or what the mask holds.
-        scan_id: tells scans of one patient apart.
+        mask: mask file given by the user, if there is one.
+        mask_label: labels of the mask that form the region, or a ring around them
+            (``pancseg.cohort.roi.parse_roi``). None takes the label that the settings name, or
+            else the only one in the mask, or 1 and 2 together.
+        scan_id: distinguishes several scans of one patient.
         roi: name of the region.
-        series_uid: which series of a DICOM folder (a unique ending is enough).
+        series_uid: UID of the series in a DICOM folder (a unique ending is enough).
 
     Example:
         >>> from pathlib import Path
@@ -54,23 +54,23 @@ class Case:
 
     @property
     def name(self) -> str:
-        """File-name stem of this case's mask: patient, scan and (unless default) region."""
+        """File-name stem of this case's mask: patient, scan and (unless the default) region."""
         region = "" if self.roi == DEFAULT_ROI else self.roi
         return "_".join(part for part in (self.scan_name, region) if part)
 
     @property
     def scan_name(self) -> str:
-        """File-name stem of a mask for all regions of the scan: patient and scan."""
+        """File-name stem of a mask that holds all regions of the scan: patient and scan."""
         return "_".join(part for part in (self.patient_id, self.scan_id) if part)
 
     @property
     def key(self) -> str:
-        """The name as file systems compare it: composed Unicode, upper and lower case alike."""
+        """The name as file systems compare it: composed Unicode, without regard to case."""
         return name_key(self.name)
 
 
 def is_name(text: str) -> bool:
-    r"""Return whether an id can be (part of) a file's name on every system, and be seen.
+    r"""Return whether an id is printable and can be (part of) a file name on every system.
 
     >>> [is_name(text) for text in ("P1", "Käse 2", "../P1", "a/b", "P1.", "NUL", "P\u202e1")]
     [True, True, False, False, False, False, False]
@@ -79,19 +79,19 @@ def is_name(text: str) -> bool:
     return bool(whole) and not _RESERVED.fullmatch(text)
 
 
-def name_problem(name: str, called: str = "") -> str:
-    """Say why a name, as a file or folder has it, cannot be an id; or nothing.
+def name_problem(name: str, shown_as: str = "") -> str:
+    """Return why the name of a file or folder cannot be an id; empty if it can.
 
     Args:
-        name: as it is.
-        called: what to call it instead, where names are not to be shown.
+        name: the name.
+        shown_as: text that stands for the name where names must not be shown.
     """
     if not is_name(name):
-        shown = called or f"the name {name[:40]!r}"
+        shown = shown_as or f"the name {name[:40]!r}"
         return f"{shown} {NO_NAME}; rename it, or write a manifest"
-    if len(name.encode()) > LONGEST_NAME_BYTES:
-        shown = called or f"the name {name[:40] + '…'!r}"
-        return f"{shown} is longer than {LONGEST_NAME_BYTES} bytes"
+    if (length := len(name.encode())) > LONGEST_NAME_BYTES:
+        shown = shown_as or f"the name {name[:40] + '…'!r}"
+        return f"{shown} has {length} bytes (at most {LONGEST_NAME_BYTES}); shorten it"
     return ""
 
 
@@ -101,5 +101,5 @@ def name_key(name: str) -> str:
 
 
 def stem_of(path: Path) -> str:
-    """Return a volume file's name without its suffix; other names as they are."""
+    """Return a volume file's name without its suffix, and any other name unchanged."""
     return path.name[: len(path.name) - len(suffix_of(path))]

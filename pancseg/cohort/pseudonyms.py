@@ -1,7 +1,4 @@
-"""Owns pseudonyms: ids that only the holder of a key can trace back, and the map for doing so.
-
-Knows cases and the key's file; nothing about images, tables or what a terminal shows.
-"""
+"""Replace ids by pseudonyms that only the holder of a key can trace back, and write the id map."""
 
 from __future__ import annotations
 
@@ -21,12 +18,12 @@ from pancseg.errors import CohortError
 from pancseg.system.whole_files import write_whole
 
 MARK = Path(".pancseg", "pseudonyms")
-"""Lies in an output folder in which all ids are pseudonyms."""
-_BEAR_IDS = (
+"""Marker file in an output folder in which all ids are pseudonyms."""
+_WITH_IDS = (
     "features.csv", "features.parquet", "masks.csv", "masks", "check.csv", "run.jsonl",
     ".pancseg/journal.jsonl",
 )  # fmt: skip
-"""What in an output folder holds ids, or is named by them."""
+"""Entries of an output folder that contain ids, or files named after them."""
 SHORTEST_KEY_BYTES = 16
 _LONGEST_KEY_BYTES = 1 << 16
 _DIGITS = 20
@@ -36,19 +33,20 @@ _MAP_HEADER = ("patient_id", "scan_id", "pseudonym_patient_id", "pseudonym_scan_
 def pseudonymised(cases: Sequence[Case], key: bytes) -> list[Case]:
     """Return the cases, in their order, under pseudonyms; regions keep their names.
 
-    A patient's pseudonym is ``p``, a scan's ``s``, and then the first 20 hexadecimal digits (80
-    bits) of HMAC-SHA-256 over the id, composed (NFC) and in UTF-8, behind a word that says which of
-    the two it is; an empty scan id stays empty. The same key gives the same pseudonym to the same
-    id in every cohort. Among 10^6 ids the probability that any two share a pseudonym is
-    n²/2 ÷ 2^80 = 4e-13; should they, the cohort is refused. The letter keeps programs from reading
-    a number (``12e4…``).
+    A pseudonym is a letter (``p`` for a patient, ``s`` for a scan) and the first 20 hexadecimal
+    digits (80 bits) of an HMAC-SHA-256. The HMAC is taken over a prefix for patient or scan and the
+    id, composed (NFC) and in UTF-8. The letter keeps programs from reading a pseudonym as a number
+    (``12e4…``). An empty scan id stays empty.
+
+    With one key, an id has the same pseudonym in every cohort. Among 10^6 ids the probability that
+    any two share a pseudonym is n²/2 ÷ 2^80 = 4e-13; if it happens, the cohort is refused.
 
     Args:
-        cases: under their own ids.
-        key: as from :func:`read_key`.
+        cases: cases under their real ids.
+        key: the key, as :func:`read_key` returns it.
 
     Raises:
-        CohortError: two ids of this cohort have one pseudonym.
+        CohortError: two ids of this cohort have the same pseudonym.
     """
     patients = _pseudonyms((case.patient_id for case in cases), key, "patient")
     scans = _pseudonyms((case.scan_id for case in cases if case.scan_id), key, "scan")
@@ -60,20 +58,21 @@ def pseudonymised(cases: Sequence[Case], key: bytes) -> list[Case]:
 
 
 def read_key(path: Path, out: Path | None) -> bytes:
-    """Return a key file's bytes without line ends (CR, LF) at their end.
+    """Return a key file's bytes without trailing line ends (CR, LF).
 
-    So a key that was typed, pasted or saved by another editor stays the same key.
+    Line ends are dropped so that a key stays the same when it is typed, pasted or saved by another
+    editor.
 
     Args:
-        path: the key file; a pipe is read as well, once.
-        out: the output folder, which the key must not lie in; it may not exist yet.
+        path: the key file; may be a pipe, which is read once.
+        out: the output folder, which must not contain the key; it may not exist yet.
 
     Raises:
-        ValueError: the key lies in the output, cannot be read, begins with a byte order mark, or is
-            shorter than 16 bytes or longer than 64 KiB.
+        ValueError: the key is in the output folder, cannot be read, begins with a byte order mark,
+            or is shorter than 16 bytes or longer than 64 KiB.
     """
-    if out and _lies_in(path, out):
-        raise ValueError("the key file lies in the output folder; keep it elsewhere")
+    if out and _is_inside(path, out):
+        raise ValueError("the key file is in the output folder; keep it elsewhere")
     try:
         with path.open("rb") as file:
             key = file.read(_LONGEST_KEY_BYTES + 1)
@@ -81,23 +80,27 @@ def read_key(path: Path, out: Path | None) -> bytes:
         raise ValueError(f"the key file cannot be read: {error.strerror}") from error
     if len(key) > _LONGEST_KEY_BYTES:
         raise ValueError(f"the key file is longer than {_LONGEST_KEY_BYTES} bytes; is it the key?")
-    if _has_mark(key):
+    if _has_byte_order_mark(key):
         raise ValueError(
-            "the key file begins with a byte order mark, so it would be another key than without; "
-            "save it as plain text (ANSI or UTF-8 without BOM), and choose another `out` if it was "
-            "used so before"
+            "the key file begins with a byte order mark, which would change the key; save it as "
+            "plain text (ANSI, or UTF-8 without BOM), and choose another `out` if this file was "
+            "the key of an earlier run"
         )
     key = key.rstrip(b"\r\n")
     if len(key) < SHORTEST_KEY_BYTES:
         raise ValueError(
-            f"the key is {len(key)} bytes long, at least {SHORTEST_KEY_BYTES} are needed; "
+            f"the key is {len(key)} bytes long (at least {SHORTEST_KEY_BYTES}); "
             "'openssl rand -hex 32' makes one"
         )
     return key
 
 
-def _has_mark(key: bytes) -> bool:
-    """Whether an editor has put a byte order mark before a text; two random bytes are none."""
+def _has_byte_order_mark(key: bytes) -> bool:
+    """Return whether a key is text that an editor saved with a byte order mark.
+
+    A random key may begin with the two bytes of a UTF-16 mark by chance; it counts as text only if
+    all of it is ASCII in UTF-16.
+    """
     if key.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
             return key.decode("utf-16").isascii()
@@ -107,12 +110,17 @@ def _has_mark(key: bytes) -> bool:
 
 
 def check_output(out: Path | None, *, pseudonyms: bool) -> None:
-    """Refuse an output folder whose ids are of the other kind: one would tell the other.
+    """Refuse to mix real ids and pseudonyms in one output folder: each would reveal the other.
 
-    Masks, journal and log of an earlier run stay there, and a row's hashes are the same in both.
+    Masks, journal and log of an earlier run stay in the folder, and a row has the same hashes under
+    its id and under its pseudonym.
+
+    Args:
+        out: the output folder, if there is one.
+        pseudonyms: whether this run writes pseudonyms.
 
     Raises:
-        ValueError: it holds a run under pseudonyms and ids shall be as they are, or the reverse.
+        ValueError: the folder holds a run with ids of the other kind.
     """
     if out is None:
         return
@@ -123,7 +131,7 @@ def check_output(out: Path | None, *, pseudonyms: bool) -> None:
                 "give `pseudonymise`, or choose another `out`"
             )
         return
-    if pseudonyms and any(_holds_something(out / name) for name in _BEAR_IDS):
+    if pseudonyms and any(_holds_something(out / name) for name in _WITH_IDS):
         raise ValueError(
             "the output folder holds a run without `pseudonymise`, whose ids would stay in it; "
             "choose another `out`"
@@ -131,7 +139,7 @@ def check_output(out: Path | None, *, pseudonyms: bool) -> None:
 
 
 def _holds_something(path: Path) -> bool:
-    """Return whether there is more than a file that a run began and was killed."""
+    """Return whether there is a folder or a file with content; a killed run leaves empty files."""
     return path.is_dir() or (path.exists() and path.stat().st_size > 0)
 
 
@@ -142,18 +150,18 @@ def mark_output(out: Path) -> None:
 
 
 def is_open_to_all(path: Path) -> bool:
-    """Return whether every user of the machine may read a file (never on Windows)."""
+    """Return whether every user of the machine may read a file; always False on Windows."""
     return os.name == "posix" and bool(path.stat().st_mode & 0o004)
 
 
 def check_map_path(path: Path, out: Path | None) -> None:
-    """Refuse a place for the map before any work is done.
+    """Refuse an unsuitable path for the id map before any work is done.
 
     Raises:
-        ValueError: it lies in the output folder, or there is something there that is not a map.
+        ValueError: the path is in the output folder, or is taken by something other than an id map.
     """
-    if out and _lies_in(path, out):
-        raise ValueError("the id map would lie in the output folder; keep it elsewhere")
+    if out and _is_inside(path, out):
+        raise ValueError("the id map would be in the output folder; keep it elsewhere")
     if not path.exists():
         return
     header = ",".join(_MAP_HEADER).encode()
@@ -165,17 +173,17 @@ def check_map_path(path: Path, out: Path | None) -> None:
 
 
 def write_map(path: Path, cases: Sequence[Case], hidden: Sequence[Case]) -> None:
-    """Write which id has which pseudonym, as CSV that only its owner can read (mode 0600).
+    """Write the pseudonym of each id to a CSV that only its owner can read (mode 0600).
 
-    It appears whole or not at all; an earlier map there is replaced.
+    The file appears whole or not at all, and replaces an earlier map.
 
     Args:
-        path: of the CSV; its folder exists.
-        cases: under their own ids.
+        path: path of the CSV, in an existing folder.
+        cases: cases under their real ids.
         hidden: the same cases in the same order, from :func:`pseudonymised`.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the map cannot be written.
     """
     pairs = zip(cases, hidden, strict=True)
     rows = dict.fromkeys((c.patient_id, c.scan_id, h.patient_id, h.scan_id) for c, h in pairs)
@@ -184,27 +192,33 @@ def write_map(path: Path, cases: Sequence[Case], hidden: Sequence[Case]) -> None
     write_whole({path: _bytes(text.getvalue())}, private=True)
 
 
-def _pseudonyms(ids: Iterable[str], key: bytes, what: str) -> dict[str, str]:
-    """Return id → pseudonym; ids that differ in how they are composed are one id."""
-    found = {text: _pseudonym(text, key, what) for text in dict.fromkeys(ids)}
+def _pseudonyms(ids: Iterable[str], key: bytes, kind: str) -> dict[str, str]:
+    """Return id → pseudonym; ids that are equal in composed Unicode (NFC) count as one.
+
+    Args:
+        ids: the ids.
+        key: the key.
+        kind: ``patient`` or ``scan``.
+    """
+    found = {text: _pseudonym(text, key, kind) for text in dict.fromkeys(ids)}
     different = {unicodedata.normalize("NFC", text) for text in found}
     if (shared := len(different) - len(set(found.values()))) > 0:
-        raise CohortError([f"{shared} pseudonyms stand for two {what} ids; take another key"])
+        raise CohortError([f"{shared} pseudonyms stand for two {kind} ids; use another key"])
     return found
 
 
-def _pseudonym(text: str, key: bytes, what: str) -> str:
-    message = f"pancseg {what} id\0".encode() + _bytes(unicodedata.normalize("NFC", text))
-    return what[0] + hmac.new(key, message, hashlib.sha256).hexdigest()[:_DIGITS]
+def _pseudonym(text: str, key: bytes, kind: str) -> str:
+    message = f"pancseg {kind} id\0".encode() + _bytes(unicodedata.normalize("NFC", text))
+    return kind[0] + hmac.new(key, message, hashlib.sha256).hexdigest()[:_DIGITS]
 
 
 def _bytes(text: str) -> bytes:
-    """Encode ids, also those from file names that are not UTF-8."""
+    """Encode text; ids from file names need not be valid UTF-8."""
     return text.encode("utf-8", "surrogateescape")
 
 
-def _lies_in(path: Path, folder: Path) -> bool:
-    """Return whether a path, followed through links or not, is inside a folder."""
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Return whether a path is inside a folder, with or without resolving links."""
     inside = {path.absolute(), path.resolve()}
     if any(p.is_relative_to(f) for p in inside for f in (folder.absolute(), folder.resolve())):
         return True

@@ -1,7 +1,4 @@
-"""Owns which rows a cohort's scans give: one per region that is asked for.
-
-Knows nothing about files and images.
-"""
+"""Expand the scans of a cohort into rows: one row per scan and requested region."""
 
 from __future__ import annotations
 
@@ -13,21 +10,25 @@ from pancseg.cohort.roi import Labels, Roi, parse_roi
 
 
 def named_regions(texts: Iterable[str]) -> dict[str, Roi]:
-    """Parse regions written as ``NAME=EXPRESSION``; they keep their order.
+    """Parse regions written as ``NAME=EXPRESSION``, and keep their order.
+
+    >>> {name: str(roi) for name, roi in named_regions(["tumour=2", "whole = 2+1"]).items()}
+    {'tumour': '2', 'whole': '1,2'}
 
     Raises:
-        ValueError: a name that cannot be a file's, two of one name, or no expression.
+        ValueError: a name that cannot be part of a file name, a name given twice, or a text that
+            is not an expression.
     """
     regions: dict[str, Roi] = {}
     for text in texts:
         name, equals, expression = (part.strip() for part in text.partition("="))
         if not (equals and is_name(name)):
             raise ValueError(
-                f"`roi` {text!r}: a region is NAME=EXPRESSION, such as 'tumour=2', and its name "
-                'has no / \\ : * ? " < > |, no unseen character, no dot at an end'
+                f"`roi` {text!r}: expected NAME=EXPRESSION, such as 'tumour=2', with a NAME that "
+                'has no / \\ : * ? " < > | or invisible characters, and no dot at either end'
             )
         if name_key(name) in map(name_key, regions):
-            raise ValueError(f"`roi` {text!r}: there is a region {name!r} before it; rename one")
+            raise ValueError(f"`roi` {text!r}: a region {name!r} is given already; rename one")
         try:
             regions[name] = parse_roi(expression)
         except ValueError as error:
@@ -36,17 +37,21 @@ def named_regions(texts: Iterable[str]) -> dict[str, Roi]:
 
 
 def one_per_region(cases: Iterable[Case], regions: Mapping[str, Roi]) -> list[Case]:
-    """Return a row of every scan for every region: scan by scan, in the regions' order.
+    """Return one row per scan and region: scan by scan, in the order of the regions.
+
+    Args:
+        cases: the scans.
+        regions: name → expression.
 
     Raises:
-        ValueError: a case names its own region, or two rows would have one name.
+        ValueError: a case names a region already, or two rows would have the same name.
     """
     cases = list(cases)
     for case in cases:
         if case.roi != DEFAULT_ROI or case.mask_label:
             raise ValueError(
-                f"{case.name}: the manifest has regions of its own (roi or mask_label); "
-                "leave those cells empty, or leave out `roi`"
+                f"{case.name}: the manifest names a region too (roi or mask_label); "
+                "leave those cells empty, or omit `roi`"
             )
     rows = [
         replace(case, roi=name, mask_label=region)
@@ -58,19 +63,19 @@ def one_per_region(cases: Iterable[Case], regions: Mapping[str, Roi]) -> list[Ca
         if (other := named.setdefault(row.key, row)) is not row:
             raise ValueError(
                 f"{row.scan_name} in region {row.roi} and {other.scan_name} in region {other.roi} "
-                f"would both be the row {other.name}; rename the region"
+                f"would both be named {other.name}; rename the region"
             )
     return rows
 
 
 def with_label(cases: Iterable[Case], label: int) -> list[Case]:
-    """Give a label to the cases that have a mask and name no label themselves."""
+    """Return the cases with a label set where they have a mask and name no label."""
     chosen = Labels((label,))
     return [replace(c, mask_label=c.mask_label or chosen) if c.mask else c for c in cases]
 
 
 def one_per_scan(cases: Iterable[Case]) -> list[Case]:
-    """Return one row per scan, for its whole mask; in the order in which scans come first."""
+    """Return one row per scan, for its whole mask, in the order of each scan's first row."""
     scans: dict[str, Case] = {}
     for case in cases:
         scans.setdefault(name_key(case.scan_name), case)

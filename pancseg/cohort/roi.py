@@ -1,4 +1,4 @@
-"""Owns the language of regions: ``1,2``, ``all without 3``, ``ring(1,2;5mm)`` → frozen objects.
+"""Parse expressions for regions: ``1,2``, ``all without 3``, ``ring(1,2;5mm)``.
 
 ::
 
@@ -6,8 +6,8 @@
     labels  = ("all" | list) ["without" list]
     list    = label {"," label}          "+" may stand for ","; a label is a whole number above 0
 
-Blanks, upper and lower case do not count. There is no ``1-3``: some would read it as a range, some
-as a difference. Knows nothing about images.
+Blanks and case are ignored. ``1-3`` is not allowed, because it could be read as a range or as a
+difference. ``pancseg.features.regions`` makes the voxels of a region from its expression.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from decimal import Decimal
 
 EXAMPLES = "1,2 or all without 3 or ring(1,2;5mm) or ring(1,2;5mm;-200..300HU)"
 WIDEST_RING_MM = 100.0
-"""So that a ring never costs the distances of a whole volume."""
+"""Limits the box in which distances to a ring's labels are computed."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Union of labels, minus others.
+    """A union of labels, without some others.
 
     Attributes:
-        included: label values in rising order; None means all that are not zero.
+        included: label values in rising order; None means all non-zero labels.
         without: label values that are left out, in rising order.
     """
 
@@ -35,7 +35,11 @@ class Labels:
     without: tuple[int, ...] = ()
 
     def among(self, present: Iterable[int]) -> tuple[int, ...]:
-        """Return which of a map's labels these are, in their order."""
+        """Return those of a map's labels that belong to the region, in the map's order.
+
+        >>> Labels(None, without=(3,)).among([1, 2, 3])
+        (1, 2)
+        """
         wanted = [n for n in present if self.included is None or n in self.included]
         return tuple(n for n in wanted if n not in self.without)
 
@@ -46,12 +50,12 @@ class Labels:
 
 @dataclass(frozen=True)
 class Ring:
-    """What lies around labels, outside of them.
+    """The voxels around labels, up to a distance.
 
     Attributes:
         around: the labels.
-        width_mm: how far it reaches, above 0 and at most ``WIDEST_RING_MM``.
-        hu: lowest and highest HU that belong to it; None takes all.
+        width_mm: width of the ring, above 0 and at most ``WIDEST_RING_MM``.
+        hu: lowest and highest HU of the ring's voxels; None takes all.
     """
 
     around: Labels
@@ -76,48 +80,52 @@ _RING = re.compile(
 
 
 def parse_roi(text: str) -> Roi:
-    """Parse an expression; ``parse_roi(str(roi))`` is ``roi`` again.
+    """Parse an expression; ``parse_roi(str(roi))`` returns an equal region.
 
     >>> print(parse_roi("2+1"), "|", parse_roi("Ring( 1, 2 ; 5.0 mm )"))
     1,2 | ring(1,2;5mm)
 
     Raises:
-        ValueError: not an expression, or one that no voxel could fulfil; with a right example.
+        ValueError: the text is not an expression, or no voxel could be in the region. The message
+            shows valid examples.
     """
     plain = text.strip().lower()
     found = _UNION.fullmatch(plain) or _RING.fullmatch(plain)
     if not found:
-        raise _refused(text, "is not a region")
+        raise _refused(text, "is not a region expression")
     labels = _labels(text, found["union"], found["without"])
     if found.re is _UNION:
         return labels
     width_mm = float(found["width"])
     if not 0 < width_mm <= WIDEST_RING_MM:
-        raise _refused(text, f"has a width that is not above 0 and up to {WIDEST_RING_MM:g} mm")
+        raise _refused(
+            text, f"is {width_mm:g} mm wide (expected above 0, at most {WIDEST_RING_MM:g} mm)"
+        )
     hu = (float(found["low"]), float(found["high"])) if found["low"] else None
     if hu and hu[0] > hu[1]:
-        raise _refused(text, "has its higher HU first")
+        raise _refused(text, f"has its higher HU first ({hu[0]:g}..{hu[1]:g})")
     return Ring(labels, width_mm, hu)
 
 
 def _labels(text: str, union: str, without: str | None) -> Labels:
-    included, left_out = _numbers(union) if union != "all" else None, _numbers(without or "")
+    included = _label_values(union) if union != "all" else None
+    left_out = _label_values(without or "")
     if 0 in (*(included or ()), *left_out):
         raise _refused(text, "names label 0, which is the background")
     if included and set(included) <= set(left_out):
-        raise _refused(text, "leaves no label")
+        raise _refused(text, "leaves out every label that it names")
     return Labels(included, left_out)
 
 
-def _numbers(listed: str) -> tuple[int, ...]:
+def _label_values(listed: str) -> tuple[int, ...]:
     return tuple(sorted({int(n) for n in re.findall("[0-9]+", listed)}))
 
 
 def _text(value: float) -> str:
-    """Return a number as it is written by hand: no exponent, no needless zeros."""
+    """Return a number without exponent and trailing zeros."""
     digits = format(Decimal(repr(value)), "f")
     return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
-def _refused(text: str, why: str) -> ValueError:
-    return ValueError(f"{text!r} {why}; write for example {EXAMPLES}")
+def _refused(text: str, problem: str) -> ValueError:
+    return ValueError(f"{text!r} {problem}; write for example {EXAMPLES}")

@@ -1,1 +1,1 @@
-"""What is asked of the operating system: threads, files, logs, time."""
+"""Services of the operating system and of small libraries: threads, files, logs, time."""

@@ -1,4 +1,4 @@
-"""Makes something once, for all who share it. Knows nothing about what it is."""
+"""A value that several users share and that is made only once, when it is first needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ T = TypeVar("T")
 
 
 class Lazy(Generic[T]):
-    """A value that is made when it is first asked for; what went wrong then goes wrong again."""
+    """A value that is made on first use; if making it fails, every later use raises that error.
+
+    >>> numbers = Lazy(lambda: list(range(3)))
+    >>> numbers.get() is numbers.get()
+    True
+    """
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make: Callable[[], T] | None = make
@@ -23,7 +28,7 @@ class Lazy(Generic[T]):
         if self._make:
             try:
                 self._made = self._make()
-            except Exception as error:  # noqa: BLE001 - raised below, now and later
+            except Exception as error:  # noqa: BLE001 - raised below, now and on later calls
                 self._error = error
             self._make = None
         if isinstance(self._error, UnusableCase):
@@ -37,5 +42,5 @@ class Lazy(Generic[T]):
         """Return the value; None when it cannot be made."""
         try:
             return self.get()
-        except Exception:  # noqa: BLE001 - whoever asks by ``get`` is told
+        except Exception:  # noqa: BLE001 - ``get`` raises it
             return None

@@ -1,4 +1,4 @@
-"""Where log records go when somebody wants to see them."""
+"""Show pancseg's log on the terminal."""
 
 from __future__ import annotations
 

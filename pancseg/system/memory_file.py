@@ -1,4 +1,4 @@
-"""Owns files for what wants a path and must leave nothing behind, killed or not."""
+"""A temporary file with a path that leaves nothing behind, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 
 @contextmanager
 def scratch_file() -> Iterator[Path]:
-    """Give an empty file that can be written, and read, by its path until the end.
+    """Yield the path of an empty file that can be written and read until the end of the block.
 
-    On Linux it lies in memory, under a path of this process alone. Elsewhere it lies in the
-    system's temporary folder, where a process that is killed leaves it.
+    On Linux the file is in memory and its path is valid in this process only. Elsewhere it is in
+    the system's temporary folder, and stays there if the process is killed.
     """
     descriptor = _in_memory()
     if descriptor is None:
@@ -30,7 +30,7 @@ def scratch_file() -> Iterator[Path]:
 
 
 def _in_memory() -> int | None:
-    """Return the descriptor of a new file without a name, or None where there are none."""
+    """Return the descriptor of a new file in memory, or None where the system has none."""
     if not hasattr(os, "memfd_create") or not os.path.isdir("/proc/self/fd"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Keeps C++ libraries, whose messages name files, off the terminal."""
+"""Keep messages of C++ libraries off the terminal, because they name files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 @contextmanager
 def quiet_library() -> Iterator[None]:
-    """Keep what C++ libraries write to standard error by themselves off the terminal."""
+    """Discard what C++ libraries write directly to standard error (descriptor 2)."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "w") as nowhere:
@@ -26,7 +26,7 @@ def quiet_library() -> Iterator[None]:
 
 @contextmanager
 def quiet_itk() -> Iterator[None]:
-    """Keep ITK's warnings off the terminal."""
+    """Switch ITK's warnings off for the block."""
     before = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:

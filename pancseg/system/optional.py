@@ -1,4 +1,4 @@
-"""Says how to install a package that only some of the work needs."""
+"""Find out whether an optional package is installed, and say how to install it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from importlib.util import find_spec
 
 
 def missing(package: str, install: str) -> str:
-    """Return what to install when a package is not there; empty when it is.
+    """Return how to install a package that is missing; empty if it is installed.
 
     Args:
-        package: name that it is imported by.
-        install: what ``pip install`` is told, quoted for a shell.
+        package: import name of the package.
+        install: argument of ``pip install``, quoted for a shell.
 
     Example:
         >>> missing("numpy", "numpy")
@@ -22,13 +22,13 @@ def missing(package: str, install: str) -> str:
 
 
 def require_torch(purpose: str) -> None:
-    """Refuse work that needs torch where it is not installed.
+    """Raise an error if torch is not installed.
 
     Args:
-        purpose: what needs it; begins the message.
+        purpose: feature that needs torch; the first words of the message.
 
     Raises:
-        ValueError: torch is not installed; says how to install it.
+        ValueError: torch is not installed; the message says how to install it.
     """
     if lacking := missing("torch", "'pancseg[torch]'"):
         raise ValueError(f"{purpose} needs {lacking}")

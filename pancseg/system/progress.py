@@ -9,12 +9,12 @@ T = TypeVar("T")
 
 
 def track(things: Iterable[T], what: str, *, shown: bool) -> Iterator[T]:
-    """Yield the things in turn, with a progress bar on standard error if it is to be shown.
+    """Yield the things in turn, with or without a progress bar on standard error.
 
     Args:
-        things: walked once; the bar shows an end where their number is known.
-        what: the text beside the bar.
-        shown: without it nothing is printed, and rich is not imported.
+        things: iterated once; the bar shows the remaining time if their number is known.
+        what: text beside the bar.
+        shown: whether to show the bar; if not, rich is not imported.
 
     Example:
         >>> list(track("ab", "spelling", shown=False))

@@ -1,4 +1,4 @@
-"""Reads tables of text that people wrote with any program: CSV, whole or refused with the line."""
+"""Read a CSV that any program may have written, or refuse it and name the line."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class TextRow(NamedTuple):
     """One row under the header.
 
     Attributes:
-        line: of the file, where the row begins; the first is 1.
-        cells: one for each column, blanks around them taken off; missing ones are empty.
-        problems: what is wrong with the row, without what is written in it.
+        line: number of the file's line on which the row begins, from 1.
+        cells: one stripped text per column; empty where the row has no cell.
+        problems: what is wrong with the row; never quotes its cells, which may identify a patient.
     """
 
     line: int
@@ -33,19 +33,19 @@ class TextTable:
     """A table of text.
 
     Attributes:
-        columns: names in the header, blanks around them taken off. One may be empty, save the last.
-        separator: what stands between cells: a comma, a semicolon or a tab.
+        columns: stripped names in the header. Any but the last may be empty.
+        separator: character between cells: a comma, a semicolon or a tab.
     """
 
     def __init__(self, text: str, what: str) -> None:
         """Read the header, which is the first line that is not empty.
 
         Args:
-            text: the whole file.
-            what: how messages call the table.
+            text: content of the whole file.
+            what: name of the table in messages.
 
         Raises:
-            TableError: the header is no CSV.
+            TableError: the header is not CSV.
         """
         self._what, self._end = what, 0
         self.separator = _separator_of(text)
@@ -55,27 +55,27 @@ class TextTable:
             self.columns.pop()
 
     def rows(self) -> Iterator[TextRow]:
-        """Yield the rows that are not empty; once.
+        """Yield the rows that are not empty. Works once.
 
         Raises:
-            TableError: from some line on the file is no CSV.
+            TableError: a line is not CSV.
         """
         width = len(self.columns)
         for line, written in self._filled():
             cells, problems = _stripped(written), []
             if any(cells[width:]):
                 problems.append(
-                    f"more cells than the header has columns ({len(cells)} and {width}); put cells "
-                    f"that hold {_named(self.separator)} in quotes"
+                    f"the row has {len(cells)} cells, the header {width} columns; put cells "
+                    f"that contain {_named(self.separator)} in quotes"
                 )
             if self._end > line and (most := max(len(c.splitlines()) for c in written)) > 1:
-                problems.append(  # rows, which would be lost without a word
-                    f"a cell holds {most} lines; is a quote not closed? Otherwise join the lines"
+                problems.append(  # an open quote has swallowed rows, which would be lost silently
+                    f"a cell holds {most} lines; close its quote, or join the lines"
                 )
             yield TextRow(line, (cells + [""] * width)[:width], problems)
 
     def _filled(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield where a row begins, and its cells as written, if any of them holds something."""
+        """Yield the first line and the unstripped cells of each row that is not empty."""
         try:
             for row in self._rows:
                 begin, self._end = self._end + 1, self._rows.line_num
@@ -84,22 +84,23 @@ class TextTable:
         except csv.Error as error:
             line = self._rows.line_num
             raise TableError(
-                f"{self._what}: line {line}: no CSV ({error}); is a quote not closed?"
+                f"{self._what}: line {line} is not CSV ({error}); is a quote not closed?"
             ) from error
 
 
 def read_text_table(path: Path, what: str, most_bytes: int | None = None) -> TextTable:
-    """Open a table: UTF-8 or UTF-16, its cells between commas, semicolons or tabs.
+    """Open a CSV in UTF-8 or UTF-16, separated by commas, semicolons or tabs.
 
-    An encoding that the file does not tell is not guessed: ids and names would be others.
+    Other encodings are refused, not guessed: a wrong guess would change ids and names.
 
     Args:
         path: the CSV.
-        what: how messages call it.
-        most_bytes: a larger file is not read.
+        what: name of the table in messages.
+        most_bytes: a larger file is refused.
 
     Raises:
-        TableError: one line: it cannot be read, is no text, is too large, or its header is no CSV.
+        TableError: the file cannot be read, is not text, is too large, or has a header that is not
+            CSV. The message is one line.
     """
     try:
         with path.open("rb") as file:
@@ -107,7 +108,7 @@ def read_text_table(path: Path, what: str, most_bytes: int | None = None) -> Tex
     except OSError as error:
         raise TableError(f"{what} cannot be read: {error.strerror}") from error
     if most_bytes is not None and len(content) > most_bytes:
-        raise TableError(f"{what} is larger than {most_bytes >> 20} MiB; divide it")
+        raise TableError(f"{what} is larger than {most_bytes >> 20} MiB; split it")
     return TextTable(_decoded(content, what), what)
 
 
@@ -122,7 +123,7 @@ def _decoded(content: bytes, what: str) -> str:
 
 
 def _separator_of(text: str) -> str:
-    """Return what divides the header into most cells, quoted ones left out; a comma on a tie."""
+    """Return the separator that is most frequent in the header outside quotes; a comma on a tie."""
     header = next((line for line in io.StringIO(text, newline=None) if line.strip()), "")
     bare = re.sub(r'"[^"]*"', "", header)
     return max(_SEPARATORS, key=bare.count)

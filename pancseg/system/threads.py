@@ -1,4 +1,4 @@
-"""Owns how many threads libraries use, so that the cores of the machine are used once."""
+"""Limit the threads of libraries, so that together they use the machine's cores once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use: its affinity's, within a container's quota."""
+    """Return the number of cores this process may use: its affinity, within a container's quota."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, min(len(os.sched_getaffinity(0)), _quota()))
     return os.cpu_count() or 1
 
 
 def _quota() -> int:
-    """Return the whole cores' worth of time that a container gets; sys.maxsize: no limit is set."""
+    """Return a container's CPU quota in whole cores; ``sys.maxsize`` if there is no limit."""
     try:
         time, period = map(int, _QUOTA.read_text(encoding="ascii").split())
     except (OSError, ValueError):  # no cgroup v2, or "max"
@@ -41,5 +41,5 @@ def limit_threads(threads: int) -> None:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Return the variables that limit the threads of a process from its start."""
+    """Return the environment variables that limit the threads of a new process."""
     return dict.fromkeys(_VARIABLES, str(threads))

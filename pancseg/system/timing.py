@@ -1,4 +1,4 @@
-"""Measures how long stages take: each says so to the log, and to whoever collects the seconds."""
+"""Measure how long the stages of a run take; log the seconds, and collect them if asked to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ _collected: ContextVar[dict[str, float] | None] = ContextVar("stage_seconds", de
 
 @contextmanager
 def stages_into(seconds: dict[str, float]) -> Iterator[None]:
-    """Add the seconds of each stage that ends in the body, in this thread, to a dictionary."""
+    """Add the seconds of each stage that ends within the block, in this thread, to a dictionary.
+
+    >>> seconds = {}
+    >>> with stages_into(seconds), timed("read"):
+    ...     pass
+    >>> list(seconds)
+    ['read']
+    """
     before = _collected.set(seconds)
     try:
         yield
@@ -24,14 +31,14 @@ def stages_into(seconds: dict[str, float]) -> Iterator[None]:
 
 
 class Stopwatch:
-    """Adds up the wall time of stages that come many times in turn."""
+    """Adds up the wall time of stages that alternate many times."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
 
     @contextmanager
     def running(self, stage: str) -> Iterator[None]:
-        """Add the time that the body takes to a stage."""
+        """Add the time that the block takes to a stage."""
         start = time.perf_counter()
         try:
             yield
@@ -40,7 +47,7 @@ class Stopwatch:
             self._seconds[stage] = self._seconds.get(stage, 0.0) + spent
 
     def tell(self) -> None:
-        """Tell each stage's seconds once: to the log at debug level, and to who collects them."""
+        """Log each stage's seconds at debug level, and add them to those that are collected."""
         collected = _collected.get()
         for stage, seconds in self._seconds.items():
             log.debug("%s: %.3f s", stage, seconds)
@@ -50,7 +57,7 @@ class Stopwatch:
 
 @contextmanager
 def timed(stage: str) -> Iterator[None]:
-    """Tell how long the body took, as :meth:`Stopwatch.tell` does."""
+    """Measure the block as one stage, and report it like :meth:`Stopwatch.tell` does."""
     watch = Stopwatch()
     try:
         with watch.running(stage):

@@ -1,4 +1,4 @@
-"""Writes files that appear whole or not at all, and removes what a killed writer left."""
+"""Write files that appear whole or not at all, and remove the leftovers of killed processes."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ _OWNER_ONLY = 0o600
 
 
 def partial_path(path: Path, writer: str | None = None) -> Path:
-    """Return where a file lies until it is whole: ``.partial-<writer>-<name>``, beside it.
+    """Return the path of a file until it is whole: ``.partial-<writer>-<name>`` in its folder.
 
-    The suffix stays, since some libraries choose a file's format by it.
+    The suffix stays, because some libraries choose a file's format by it.
+
+    >>> partial_path(Path("masks", "P1.nii.gz"), "new").name
+    '.partial-new-P1.nii.gz'
 
     Args:
-        path: of the file when it is whole.
-        writer: who writes it; None: this process, by its number.
+        path: path of the finished file.
+        writer: name of the writer; None takes the number of this process.
     """
     return path.with_name(f"{_PREFIX}{writer or os.getpid()}-{path.name}")
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the files in a folder that a killed process has not finished writing.
+    """Remove the unfinished files that a killed process left in a folder.
 
-    Nobody else may be writing there.
+    No other process may be writing into the folder, since its files would be removed too.
     """
     for left in folder.glob(f"{_PREFIX}*"):
         left.unlink()
@@ -34,18 +37,18 @@ def remove_leftovers(folder: Path) -> None:
 
 @contextmanager
 def whole_files(paths: Iterable[Path], *, private: bool = False) -> Iterator[dict[Path, Path]]:
-    """Give each file a temporary path to be written to; afterwards all get their own names.
+    """Yield a temporary path for each file, and rename all of them at the end of the block.
 
-    They get them in the order given, when everything is on the disk. When something goes wrong
-    before that, none is replaced and nothing is left behind. Killed, the process can leave
-    temporary files (:func:`partial_path`), never a file under its own name that is not whole.
+    The files are renamed in the order given, once all of them are on the disk. If anything fails
+    before that, no file is replaced and nothing is left behind. A killed process can leave
+    temporary files (:func:`partial_path`), but never an unfinished file under its final name.
 
     Args:
-        paths: of the files.
-        private: whether only their owner may read them (mode 0600), from the first byte on.
+        paths: final paths of the files.
+        private: whether only the owner may read the files (mode 0600), from the first byte on.
 
     Yields:
-        Path → temporary path, in the same folder. Each must have been written and closed.
+        Path → temporary path in the same folder. The caller writes and closes each of them.
 
     Raises:
         OSError: disk full, no permission, no such folder.
@@ -73,10 +76,10 @@ def write_whole(files: Mapping[Path, bytes], *, private: bool = False) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make a folder and try it, to say before the work, not after it, that nothing can be written.
+    """Make a folder and write a probe into it, so that a problem shows before the work, not after.
 
     Raises:
-        OSError: no permission, disk full, a file in the way.
+        OSError: no permission, disk full, or a file has the folder's name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with whole_files([folder / ".probe"]) as partial:
@@ -90,9 +93,9 @@ def _make_private(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Have a file's content on the disk before anything bears its name.
+    """Force a file's content to the disk before the file gets its name.
 
-    A kill cannot lose what was written, but a power cut could leave the new name on an empty file.
+    Without it, a power cut could leave an empty file under the new name.
     """
     with path.open("rb+") as file:
         os.fsync(file.fileno())

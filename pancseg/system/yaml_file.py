@@ -1,4 +1,4 @@
-"""Reads settings from YAML files, with one set of rules and one-line errors for all of them."""
+"""Read settings from YAML files, all by the same rules and with one-line errors."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ Settings = TypeVar("Settings", bound=BaseModel)
 def read_yaml_mapping(path: Path, what: str) -> dict[str, Any]:
     """Return the settings of a YAML (or JSON) file.
 
-    Numbers are those of YAML 1.2, as in pyradiomics: ``1e-6`` and ``1e1`` are numbers, which YAML
-    1.1 takes for text. A key must not be given twice in a mapping, at any depth.
+    Numbers follow YAML 1.2, as in pyradiomics: ``1e-6`` and ``1e1`` are numbers, where YAML 1.1
+    reads text. A mapping must not have the same key twice, at any depth.
 
     Args:
         path: the file.
-        what: how messages call the file, whose path may tell a patient's name.
+        what: name of the file in messages. Its path is not shown: it may name a patient.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: one line: not YAML, a key given twice, no mapping, or a key that is no word.
+        ValueError: the file is not YAML, has a key twice, is not a mapping, or has a key that is
+            not text. The message is one line.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Yaml12Loader)
@@ -36,23 +37,23 @@ def read_yaml_mapping(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{what} holds no settings (expected 'key: value' lines)")
     if others := [key for key in content if not isinstance(key, str)]:
-        raise ValueError(f"{what}: {others[0]!r} is no key of settings; keys are words")
+        raise ValueError(f"{what}: the key {others[0]!r} is not text; put it in quotes")
     return content
 
 
 def settings_of(
     kind: type[Settings], content: object, what: str, under: Sequence[str] = ()
 ) -> Settings:
-    """Return a settings object made from what a file holds.
+    """Return a settings object made from the content of a file.
 
     Args:
-        kind: of settings.
+        kind: class of the settings.
         content: key → value.
-        what: how messages call the file.
-        under: the keys of the file that ``content`` stands under.
+        what: name of the file in messages.
+        under: keys of the file that lead to ``content``, if it is not the whole file.
 
     Raises:
-        ValueError: one line that names every key that is unknown or has an impossible value.
+        ValueError: a key is unknown or has an invalid value. One line names all such keys.
     """
     try:
         return kind.model_validate(content)
@@ -66,42 +67,42 @@ def settings_of(
 
 
 def shipped_names(folder: Path) -> list[str]:
-    """Return the names of the YAML files in a folder of pancseg."""
+    """Return the names of the YAML files in a folder that comes with pancseg."""
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
 def shipped_or_own(name_or_path: str | Path, folder: Path, kind: str) -> Path:
-    """Return the path of a YAML file that comes with pancseg, by its name, or of the user's own.
+    """Return the path of a YAML file, given by its path or by the name of a shipped file.
 
     Args:
-        name_or_path: the stem of a file in ``folder``, or a path.
-        folder: of pancseg.
-        kind: what each of them is, such as ``preset``.
+        name_or_path: stem of a file in ``folder``, or a path.
+        folder: folder of the files that come with pancseg.
+        kind: what such a file is called in messages, such as ``preset``.
 
     Raises:
-        FileNotFoundError: it is neither.
+        FileNotFoundError: ``name_or_path`` is neither.
     """
     names = shipped_names(folder)
     path = folder / f"{name_or_path}.yaml" if str(name_or_path) in names else Path(name_or_path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no such {kind} or file; {kind}s are {', '.join(names)}, or give a YAML file"
+            f"no such {kind} or file; give a YAML file, or one of the {kind}s {', '.join(names)}"
         )
     return path
 
 
 class _RepeatedKey(yaml.YAMLError):
-    """A key is given twice in one mapping; PyYAML alone would take the last without a word."""
+    """A mapping has the same key twice; PyYAML would silently take the last one."""
 
 
 class _Yaml12Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with the floats of YAML 1.2, which refuses a key given twice."""
+    """PyYAML's safe loader, but with the floats of YAML 1.2, and refusing repeated keys."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Return a mapping as it is written, before others are merged into it.
+        """Return a mapping as written, before other mappings are merged into it.
 
         Raises:
-            _RepeatedKey: a key is given in it twice.
+            _RepeatedKey: the mapping has the same key twice.
         """
         node = super().compose_mapping_node(anchor)
         seen = set()

@@ -101,10 +101,10 @@ def test_every_command_and_option_is_documented() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "gone", "--out", "o"], "cohort: there is no such file or folder"),
+        (["run", "gone", "--out", "o"], "cohort: no such file or folder"),
         (
             ["extract", "SCAN", "--out", "o", "--config", "nope"],
-            "no such preset or file; presets are",
+            "no such preset or file; give a YAML file, or one of the presets",
         ),
         (["run", "SCAN", "--out", "o", "--weights", "nope"], "no checkpoint 'nope'"),
         (["extract", "SCAN", "--out", "o", "--masks", "gone"], "no such mask file"),

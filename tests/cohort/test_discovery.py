@@ -64,8 +64,8 @@ def test_rows_of_one_scan_have_one_image(tmp_path: Path) -> None:
     rows = "P1,a.nii.gz,,\nP1,b.nii.gz,tumour,\nP1,b.nii.gz,,later\n"
     (tmp_path / "m.csv").write_text("patient_id,image,roi,scan_id\n" + rows)
     assert problems_of(tmp_path / "m.csv") == [
-        "'P1_tumour' has another image or series_uid than 'P1'; "
-        "give each scan of a patient a scan_id of its own"
+        "'P1_tumour' has another image or series_uid than 'P1', but the same ids; "
+        "give each scan of a patient a different scan_id"
     ]
 
 
@@ -78,7 +78,7 @@ def test_all_problems_of_a_manifest_come_at_once(tmp_path: Path) -> None:
     text = "\n".join(problems_of(tmp_path / "m.csv"))
     for expected in (
         "unknown column 'age'",
-        "'P1' is there twice",
+        "'P1' occurs twice",
         "line 4 (P2): the image does not exist",
         "line 4 (P2): the mask does not exist",
         "line 4 (P2): mask_label 'x'",
@@ -113,7 +113,7 @@ def test_what_is_not_there_costs_its_row_only(tmp_path: Path) -> None:
         ("patient_id,image,age\n", "unknown column 'age'"),
         ("patient,image\n", "no column 'patient_id'"),
         ("patient_id,image\n", "no rows"),
-        ("patient_id,image\nP1,a,b,c\n", "more cells"),
+        ("patient_id,image\nP1,a,b,c\n", "the row has 4 cells, the header 2 columns"),
         ("patient_id,image\nP1,.\nP2\n", "line 3 (P2): image is empty"),
         ("patient_id,image\nP1;.\n", "line 2 (P1;.): image is empty"),
         ('patient_id,image\nP1,.\nP2,"a\nP3,b\nP4,c\n', "line 3 (P2): a cell holds 3 lines"),
@@ -143,9 +143,9 @@ def test_a_single_scan_and_a_folder_of_loose_files_are_one_patient(tmp_path: Pat
 
 def test_unusable_cohorts_are_refused(tmp_path: Path) -> None:
     assert problems_of(tmp_path) == ["the folder is empty"]
-    assert problems_of(tmp_path / "gone") == ["there is no such file or folder"]
+    assert problems_of(tmp_path / "gone") == ["no such file or folder; check the path"]
     touch(tmp_path, "a.nii.gz", "a.nrrd")
-    assert "'a' is there twice" in problems_of(tmp_path)[0]
+    assert "'a' occurs twice" in problems_of(tmp_path)[0]
 
 
 def test_masks_are_found_by_the_names_of_cases(tmp_path: Path) -> None:
@@ -153,9 +153,10 @@ def test_masks_are_found_by_the_names_of_cases(tmp_path: Path) -> None:
     scans_.mkdir()
     masks.mkdir()
     touch(scans_, "a.nii.gz", "b.nii.gz")
-    assert problems_of(scans_, masks) == ["the folder of masks holds no mask"]
+    (problem,) = problems_of(scans_, masks)
+    assert problem.startswith("the folder of masks holds no mask file (.nii")
     touch(masks, "B.nrrd", "c.nii.gz")
-    assert "1 of 2 masks fit no case (`verbose`" in problems_of(scans_, masks)[0]
+    assert "1 of 2 masks belong to no case (`verbose`" in problems_of(scans_, masks)[0]
     (masks / "c.nii.gz").unlink()
     (masks / "B.nrrd").rename(masks / "b.nrrd")
     assert [case.mask for case in read_cohort(scans_, masks)] == [None, masks / "b.nrrd"]
@@ -178,7 +179,7 @@ def test_regions_with_a_label_share_the_mask_of_their_scan(tmp_path: Path) -> No
     assert [c.mask for c in read_cohort(tmp_path / "m.csv", masks)] == [whole, whole, own, None]
     assert [c.mask for c in read_cohort(tmp_path / "m.csv", own)] == [own, own, own, None]
     (tmp_path / "m.csv").write_text("patient_id,image,roi,mask_label\nP1,a.nii.gz,own,1\n")
-    assert "1 of 2 masks fit no case (`verbose`" in problems_of(tmp_path / "m.csv", masks)[0]
+    assert "1 of 2 masks belong to no case (`verbose`" in problems_of(tmp_path / "m.csv", masks)[0]
 
 
 def test_a_folder_of_patients_with_one_scan_deeper_finds_it(tmp_path: Path) -> None:
@@ -264,7 +265,7 @@ def test_an_earlier_runs_output_is_no_patient(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     notes: list[str] = []
     assert [case.patient_id for case in read_cohort(tmp_path, note=notes.append)] == ["a", "b"]
-    assert notes == ["1 folder is an earlier run's output and was left out; `verbose` names what"]
+    assert notes == ["1 folder is an earlier run's output and was left out; `verbose` names it"]
     (tmp_path / "c" / STATE_FOLDER).mkdir(parents=True)
     write_dicom(tmp_path / "c" / "IM1", CT)  # the output went into the scan's own folder
     assert [case.patient_id for case in read_cohort(tmp_path)] == ["a", "b", "c"]
@@ -294,7 +295,7 @@ def test_dicom_beside_a_subfolder_is_the_scan(tmp_path: Path) -> None:
     (tmp_path / "reports").mkdir()
     assert [case.image for case in read_cohort(tmp_path)] == [tmp_path]
     touch(tmp_path, "ct.nii.gz")
-    assert "side by side" in problems_of(tmp_path)[0]
+    assert "both DICOM files and volume files" in problems_of(tmp_path)[0]
 
 
 def write_dicom(path: Path, sop_class: bytes) -> None:
@@ -320,7 +321,7 @@ def test_patients_beside_a_dicomdir_or_a_report_are_not_one_scan(
     notes: list[str] = []
     cases = read_cohort(tmp_path, note=notes.append)
     assert [case.patient_id for case in cases] == ["pat1", "pat2"]
-    assert notes == ["1 file in the folder is no scan and was left out; `verbose` names what"]
+    assert notes == ["1 file in the folder is not a scan and was left out; `verbose` names it"]
 
 
 def test_a_patients_disc_is_looked_into(tmp_path: Path) -> None:
@@ -338,7 +339,7 @@ def test_slices_beside_folders_of_scans_are_refused(tmp_path: Path) -> None:
     for name in ("pat1", "pat2"):
         write_dicom(tmp_path / name / "study" / "IM1", CT)
     write_dicom(tmp_path / "IM0", CT)
-    assert "DICOM files lie beside folders that hold scans" in problems_of(tmp_path)[0]
+    assert "both DICOM files and subfolders with scans" in problems_of(tmp_path)[0]
     write_dicom(tmp_path / "whole" / "IM0", CT)
     write_dicom(tmp_path / "whole" / "reports" / "SR1", REPORT)
     assert [c.image for c in read_cohort(tmp_path / "whole")] == [tmp_path / "whole"]
@@ -353,7 +354,7 @@ def test_no_entry_of_a_folder_is_dropped_without_a_word(tmp_path: Path) -> None:
     notes: list[str] = []
     cases = read_cohort(tmp_path, note=notes.append)
     assert [case.patient_id for case in cases] == ["A", "B", "C", "D", "E", "F", "G"]
-    assert notes == ["2 files in the folder are no scans and were left out; `verbose` names what"]
+    assert notes == ["2 files in the folder are not scans and were left out; `verbose` names them"]
     for case in cases:
         with pytest.raises(UnusableCase, match=r".") as caught:
             read_scan(case.image)

@@ -21,12 +21,12 @@ def test_names_and_expressions_keep_their_order() -> None:
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["2"], "`roi` '2': a region is NAME=EXPRESSION, such as 'tumour=2'"),
-        (["=2"], "`roi` '=2': a region is NAME=EXPRESSION"),
-        (["a/b=2"], "`roi` 'a/b=2': a region is NAME=EXPRESSION"),
-        (["a="], "`roi` a: '' is not a region; write for example 1,2 or"),
-        (["a=1-3"], "`roi` a: '1-3' is not a region; write for example 1,2 or"),
-        (["a=1", "b=2", "A=3"], "`roi` 'A=3': there is a region 'A' before it"),
+        (["2"], "`roi` '2': expected NAME=EXPRESSION, such as 'tumour=2'"),
+        (["=2"], "`roi` '=2': expected NAME=EXPRESSION"),
+        (["a/b=2"], "`roi` 'a/b=2': expected NAME=EXPRESSION"),
+        (["a="], "`roi` a: '' is not a region expression; write for example 1,2 or"),
+        (["a=1-3"], "`roi` a: '1-3' is not a region expression; write for example 1,2 or"),
+        (["a=1", "b=2", "A=3"], "`roi` 'A=3': a region 'A' is given already"),
     ],
 )
 def test_what_cannot_be_a_region_is_refused(texts: list[str], message: str) -> None:
@@ -60,7 +60,7 @@ def test_two_rows_of_one_name_are_refused() -> None:
 def test_regions_of_the_manifest_and_of_the_options_contradict() -> None:
     regions = named_regions(["tumour=2"])
     for case in (Case("P1", IMAGE, roi="x"), Case("P1", IMAGE, mask_label=regions["tumour"])):
-        with pytest.raises(ValueError, match=r"P1.*has regions of its own") as caught:
+        with pytest.raises(ValueError, match=r"P1.*names a region too") as caught:
             one_per_region([Case("P0", IMAGE), case], regions)
         assert "\n" not in str(caught.value)
 

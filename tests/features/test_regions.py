@@ -155,5 +155,5 @@ def test_features_of_an_expression_are_those_of_its_mask(phantom: Phantom) -> No
     found = extract_features(phantom.image, phantom.mask, "pyradiomics_default", label=ring)
     region = region_of(phantom.mask, parse_roi(ring), phantom.image).image
     assert found == extract_features(phantom.image, region, "pyradiomics_default")
-    with pytest.raises(ValueError, match="'1-2' is not a region"):
+    with pytest.raises(ValueError, match="'1-2' is not a region expression"):
         extract_features(phantom.image, phantom.mask, label="1-2")

@@ -26,7 +26,7 @@ def test_presets_are_there_valid_and_explained() -> None:
         ("pancseg: {thick_slices: {above_mm: -1, spacing_mm: [2, 2, 2]}}", "greater than 0"),
         ("- a list", "holds no settings"),
         ("a: [", "not YAML"),
-        ("1: 2", "1 is no key of settings; keys are words"),
+        ("1: 2", "the key 1 is not text; put it in quotes"),
         ("", "holds no settings"),
         (
             "setting: {binWidth: 5}\nsetting: {}",

@@ -118,7 +118,7 @@ def test_parquet_is_the_same_as_csv(tmp_path):
         ("patient_id,a,Time\nP1,1,3\nP3,2,4\n", "the outcome 'Time' is among the features"),
         ("patient_id\nP1\n", "no feature column"),
         ("", "is empty"),
-        ("patient_id,a\nP1,1,5\n", "line 2: more cells than the header has columns (3 and 2)"),
+        ("patient_id,a\nP1,1,5\n", "line 2: the row has 3 cells, the header 2 columns"),
         ("patient_id,roi,a\nP1,x,1\nP1,y,2\n", "2 regions (x, y); name one"),
         ("patient_id,a\n,1\nP3,2\n", "1 rows have no id"),
         ("patient_id,settings_sha256,a\nP1,x,1\nP3,y,2\n", "measured with 2 settings"),
@@ -127,7 +127,7 @@ def test_parquet_is_the_same_as_csv(tmp_path):
         ("patient_id,a\nQ1,1\nQ2,2\n", "no id of FEATURES (2 rows)"),
         (b"PK\x03\x04\0\0", "FEATURES is not UTF-8 text (a workbook?); save it as 'CSV UTF-8'"),
         ("patient_id,größe\nP1,1\n".encode("cp1252"), "FEATURES is not UTF-8 text; save it"),
-        ('patient_id,a\n\nP1,"1\nP3,"2\n', "line 3: a cell holds 2 lines; is a quote not closed"),
+        ('patient_id,a\n\nP1,"1\nP3,"2\n', "line 3: a cell holds 2 lines; close its quote"),
     ],
 )
 def test_bad_tables_end_in_one_line(tmp_path, features, line):

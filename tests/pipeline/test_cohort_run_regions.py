@@ -175,12 +175,15 @@ def test_segment_writes_one_mask_per_scan_of_a_manifest_with_regions(folder: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--roi", "a=1-3"], "--roi a: '1-3' is not a region; write for example 1,2 or"),
-        (["--roi", "a=1", "--roi", "a=2"], "--roi 'a=2': there is a region 'a' before it"),
-        (["--roi", "2"], "--roi '2': a region is NAME=EXPRESSION, such as 'tumour=2'"),
+        (["--roi", "a=1-3"], "--roi a: '1-3' is not a region expression; write for example 1,2 or"),
+        (["--roi", "a=1", "--roi", "a=2"], "--roi 'a=2': a region 'a' is given already"),
+        (["--roi", "2"], "--roi '2': expected NAME=EXPRESSION, such as 'tumour=2'"),
         (["--roi", "a=1", "--label", "2"], "--label and --roi both name regions; for label 2"),
-        (["--roi", "a=1", "--manifest"], "a: the manifest has regions of its own"),
-        (["--manifest", "1-3"], "cohort: line 2 (a): mask_label '1-3' is not a region; write"),
+        (["--roi", "a=1", "--manifest"], "a: the manifest names a region too"),
+        (
+            ["--manifest", "1-3"],
+            "cohort: line 2 (a): mask_label '1-3' is not a region expression",
+        ),
     ],
 )
 @pytest.mark.parametrize("command", ["extract", "run"])

@@ -45,12 +45,12 @@ BAD: dict[str, tuple[bytes, str]] = {
     "doubled header": (b"patient_id,image,image\nP1,a.nii,a.nii\n", "column 'image' twice"),
     "quoted newline in an id": (HEADER.encode() + b'"P\n1",a.nii\n', "cannot be a file name"),
     "quoted newline in a path": (HEADER.encode() + b'P1,"a\n.nii"\n', "does not exist"),
-    "quote without end": (HEADER.encode() + b'"P1,a.nii\n' + b"P,a.nii\n" * 30_000, "no CSV"),
+    "quote without end": (HEADER.encode() + b'"P1,a.nii\n' + b"P,a.nii\n" * 30_000, "is not CSV"),
     "a million columns": (b"a," * 1_000_000 + b"\n", "has 1000000 columns"),
     "a thousand columns": (b",".join(b"c%d" % i for i in range(1000)), "1000 columns"),
-    "a million bad rows": (HEADER.encode() + b"x,y\n" * 1_000_000, "were not read"),
+    "a million bad rows": (HEADER.encode() + b"x,y\n" * 1_000_000, "was not read"),
     "100 MB of junk": (b"junk,and more\n" * 7_500_000, "larger than"),
-    "one line of 20 MB": (b"x" * 20_000_000, "no CSV"),
+    "one line of 20 MB": (b"x" * 20_000_000, "is not CSV"),
     "binary": (bytes(range(256)) * 100, "not UTF-8"),
     "home folder": (HEADER.encode() + b"P1,~/a.nii\n", "does not exist"),
     "a path too long": (HEADER.encode() + b"P1," + b"x" * 5000 + b"\n", "cannot be reached"),
@@ -127,10 +127,10 @@ def test_look_alikes_of_a_slash_stay_in_the_folder(tmp_path: Path) -> None:
 def test_long_ids_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.nii").touch()
     (tmp_path / "m.csv").write_text(HEADER + "x" * 201 + ",a.nii\n")
-    assert "longer than 200 bytes" in problems_of(tmp_path / "m.csv")[0]
+    assert "201 bytes together (at most 200)" in problems_of(tmp_path / "m.csv")[0]
     (tmp_path / "m.csv").unlink()
     (tmp_path / "a.nii").rename(tmp_path / ("x" * 201 + ".nii"))
-    assert "longer than 200 bytes" in problems_of(tmp_path)[0]
+    assert "201 bytes (at most 200)" in problems_of(tmp_path)[0]
 
 
 @pytest.mark.parametrize("name", [b"a\nb", b"M\xfcller", b"NUL", b"a:b"])

@@ -132,7 +132,7 @@ def test_masks_under_pseudonyms_are_found_again(hospital: Path) -> None:
     code, text = call("extract", folder, "--out", out, "--masks", out / "masks", *hide, *FAST)
     assert (code, "2 rows in features.csv: 2 usable" in text) == (0, True)
     code, text = call("extract", folder, "--out", out, "--masks", out / "masks", *FAST)
-    assert (code, "2 of 2 masks fit no case" in text) == (2, True)
+    assert (code, "2 of 2 masks belong to no case" in text) == (2, True)
 
 
 def test_rows_of_a_folder_are_not_in_the_order_of_hidden_names(hospital: Path) -> None:
@@ -165,10 +165,10 @@ def test_a_bad_manifest_is_told_by_lines(
         for told in (
             "unknown column (number 4)",
             "line 2: the image does not exist",
-            "the case of line 3 is there twice",
+            "the case in line 3 occurs twice",
             "line 2: mask_label is not an expression",
             "line 4: patient_id cannot be a file name",
-            "line 5: more cells",
+            "line 5: the row has",
         ):
             assert told in text
     assert_nothing_leaks(tmp_path / "out", text, capfd)
@@ -191,7 +191,7 @@ def test_names_that_cannot_be_ids_are_not_shown_under_pseudonyms(
     code, text = call("check", tmp_path / "ct", "--out", out, "--pseudonymise", tmp_path / "key")
     assert code == 2
     assert "the name of scan 1 cannot be a file name" in text
-    assert "the name of scan 2 is longer than" in text
+    assert "the name of scan 2 has 250 bytes (at most 200)" in text
     assert "Doe" not in text
     assert "xxx" not in text
 
@@ -205,8 +205,8 @@ def test_masks_of_strangers_are_counted_not_named(
             "extract", hospital / "cohort.csv", "--masks", strangers, "--out", hospital / "o", *hide
         )
         assert code == 2
-        assert "2 of 3 masks fit no case (--verbose names them)" in text
-        assert "two masks of one name; --verbose tells which" in text
+        assert "2 of 3 masks belong to no case (--verbose names them)" in text
+        assert "two masks of one name; --verbose names them" in text
         assert_nothing_leaks(hospital / "o", text, capfd)
     with caplog.at_level(logging.DEBUG, "pancseg"):  # what --verbose shows
         call("check", hospital / "cohort.csv", "--masks", strangers)
@@ -243,11 +243,11 @@ def test_key_options_are_refused_in_one_line(hospital: Path) -> None:
     (out / "key").write_text("k" * 32)
     (hospital / "short").write_text("short\n")
     for options, problem in (
-        (["--pseudonymise", out / "key"], "the key file lies in the output folder"),
-        (["--pseudonymise", hospital / "short"], "the key is 5 bytes long, at least 16"),
+        (["--pseudonymise", out / "key"], "the key file is in the output folder"),
+        (["--pseudonymise", hospital / "short"], "the key is 5 bytes long (at least 16)"),
         (["--pseudonymise", hospital / "gone"], "the key file cannot be read: No such file"),
         (["--id-map", hospital / "map.csv"], "--id-map writes what --pseudonymise hides"),
-        (["--pseudonymise", key, "--id-map", out / "map.csv"], "the id map would lie in the"),
+        (["--pseudonymise", key, "--id-map", out / "map.csv"], "the id map would be in the"),
         (
             ["--pseudonymise", key, "--id-map", key],
             "pancseg: the file to write the id map to is not an id map",

@@ -71,8 +71,9 @@ def test_lines_are_those_of_the_file_and_every_problem_is_named() -> None:
         (8, "P5", 0),
     ]
     assert rows[0].cells == ["P1", ""]
-    assert "(3 and 2); put cells that hold a ',' in quotes" in rows[1].problems[0]
-    assert "a cell holds 2 lines; is a quote not closed?" in rows[2].problems[0]
+    too_long, unclosed = rows[1].problems[0], rows[2].problems[0]
+    assert "has 3 cells, the header 2 columns; put cells that contain a ',' in" in too_long
+    assert "a cell holds 2 lines; close its quote, or join the lines" in unclosed
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_lines_are_those_of_the_file_and_every_problem_is_named() -> None:
         (b"id,a\n" + b"P,1\n" * 300_000, "larger than 1 MiB"),
         (
             b'id,a\nP1,1\nP2,"' + b"x\n" * 100_000,
-            "it: line [0-9]+: no CSV .*; is a quote not closed",
+            "it: line [0-9]+ is not CSV .*; is a quote not closed",
         ),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pancseg.cli.options import Privacy, Resuming
 from pancseg.cli.run_options import options_of
 from pancseg.features.settings import load_feature_settings
 from pancseg.system.yaml_file import read_yaml_mapping
@@ -17,7 +18,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "feature settings": load_feature_settings,
     "recipe": lambda path: load_recipe(str(path)),
     "slice set": lambda path: load_slice_set(str(path)),
-    "run settings": lambda path: options_of(None, None, None, None, None, path),
+    "run settings": lambda path: options_of(Resuming(slurm=path), Privacy(), verbose=False),
 }
 
 
@@ -30,7 +31,7 @@ READERS: dict[str, Callable[[Path], object]] = {
         ("a: [\n", "is not YAML"),
         ("- 1\n", "holds no settings"),
         ("", "holds no settings"),
-        ("1: 2\n", "1 is no key of settings"),
+        ("1: 2\n", "the key 1 is not text"),
         ("a: \xff\n", "is not YAML"),
     ],
 )
@@ -54,5 +55,6 @@ def test_numbers_are_those_of_yaml_1_2(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["feature settings", "recipe", "slice set"])
 def test_an_unknown_name_is_answered_with_the_known_ones(name: str) -> None:
     kind = "preset" if name == "feature settings" else name
-    with pytest.raises(FileNotFoundError, match=f"no such {kind} or file; {kind}s are [a-z]"):
+    known = f"no such {kind} or file; .* one of the {kind}s [a-z]"
+    with pytest.raises(FileNotFoundError, match=known):
         READERS[name](Path("nope"))
