@@ -1,10 +1,11 @@
-"""The README's code runs; the examples run."""
+"""The README's code and the examples run; Markdown is readable in a diff, and its links resolve."""
 
 from __future__ import annotations
 
 import re
 import runpy
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -61,3 +62,74 @@ def test_every_example_is_listed() -> None:
     text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
     for path in (ROOT / "examples").glob("*.py"):
         assert f"`{path.name}`" in text
+
+
+SKIPPED = {".venv", "venv", "node_modules", "build", "dist", "shared", "pancseg-demo"}
+MARKDOWN = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not any(part in SKIPPED or part.startswith(".") for part in path.relative_to(ROOT).parts)
+)
+LONGEST_LINE = 120
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def _outside_code(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the numbered lines of a Markdown text that are not in a code block."""
+    in_code = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith("```"):
+            in_code = not in_code
+        elif not in_code:
+            yield number, line
+
+
+def _too_long(text: str) -> list[int]:
+    """Return the numbers of long lines, but for rows of tables and lines that are one link."""
+    return [
+        number
+        for number, line in _outside_code(text)
+        if len(line) > LONGEST_LINE
+        and not line.startswith("|")
+        and not re.fullmatch(r"\s*(?:[*-] )?\S*(?:https?:|\]\()\S+", line)
+    ]
+
+
+def _anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub makes of a text's headings."""
+    titles = [line.lstrip("#").strip() for _, line in _outside_code(text) if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def _broken_links(path: Path) -> list[str]:
+    """Return the relative links of a Markdown file that lead to no file or no heading."""
+    broken = []
+    prose = "\n".join(line for _, line in _outside_code(path.read_text("utf-8")))
+    for link in _LINK.findall(prose):
+        if re.match(r"https?:|mailto:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = path.parent / name if name else path
+        if not target.exists() or (anchor and anchor not in _anchors(target.read_text("utf-8"))):
+            broken.append(link)
+    return broken
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_markdown_lines_are_short(path: Path) -> None:
+    assert _too_long(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_markdown_links_resolve(path: Path) -> None:
+    assert _broken_links(path) == []
+
+
+def test_long_lines_and_broken_links_are_found(tmp_path: Path) -> None:
+    long = "word " * 30
+    link = "https://example.org/" + "x" * 120
+    text = f"# Title: one\n{long}\n| {long} |\n```\n{long}\n```\n{link}\n* {link}\n{long} {link}\n"
+    assert _too_long(text) == [2, 9]
+    page = tmp_path / "page.md"
+    page.write_text(text + "[a](#title-one) [b](#title-two) [c](other.md) [d](page.md#title-one)\n")
+    assert _broken_links(page) == ["#title-two", "other.md"]

@@ -1,1 +1,1 @@
-"""From the table to subtype and survival, everything fitted within the fold."""
+"""Fit and validate models that predict a class or survival from a table of features."""

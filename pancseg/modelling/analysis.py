@@ -1,7 +1,4 @@
-"""Owns the analysis of a cohort from study to results: validate, judge, compare, canaries.
-
-Knows nothing about files.
-"""
+"""Carry out a validation plan: cross-validate, run the canaries, compare models, calibrate."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from pancseg.modelling.validation.nested_cv import (
     FittedModel,
     ValidationPlan,
     ValidationResult,
-    fit_recipes,
+    fit_specs,
     validate,
 )
 
@@ -29,26 +26,27 @@ COMPARISONS = (
     (RADIOMICS, CLINICAL),
     (BOTH, CLINICAL),
 )
-
-
 _MOST_REPEATS = 10
+"""Calibration is fitted to the predictions of at most so many repeats."""
 
 
 @dataclass(frozen=True)
 class AnalysisResults:
-    """Everything that a report says.
+    """Everything that a report is made of.
 
     Attributes:
-        study, settings: what was done. ``validation``: out-of-fold predictions.
-        canaries: of the primary model.
+        plan: folds, blocks of features and models that were compared.
+        settings: the choices made beforehand.
+        validation: out-of-fold predictions.
+        canaries: leakage canaries of the declared model.
+        final: every model fitted on all patients.
         measures: model → measure → estimate. Empty when a canary sings.
         differences: (a, b) → estimate of the main measure of a minus that of b.
-        calibration: model → (slope, intercept); subtype and survival mean different things.
+        calibration: model → (slope, intercept); see :func:`calibration`.
         verdict: sentences on what radiomics adds.
-        final: recipes fitted on all patients.
     """
 
-    study: ValidationPlan
+    plan: ValidationPlan
     settings: ModelSettings
     validation: ValidationResult
     canaries: list[Canary]
@@ -60,7 +58,7 @@ class AnalysisResults:
 
     @property
     def leaks(self) -> bool:
-        """Whether a canary found something where nothing is."""
+        """Whether a canary found a signal where there is none."""
         return any(canary.sings for canary in self.canaries)
 
 
@@ -70,46 +68,52 @@ def main_measure(kind: str) -> str:
 
 
 def steps_of(settings: ModelSettings) -> int:
-    """Return how often :func:`analyse` tells that a piece is done."""
+    """Return the number of times that :func:`analyse` calls ``tell``."""
     return settings.outer * settings.repeats + 2 * settings.canary
 
 
 def analyse(
-    study: ValidationPlan,
+    plan: ValidationPlan,
     settings: ModelSettings,
     workers: int = 1,
     tell: Callable[[str], None] = lambda line: None,
 ) -> AnalysisResults:
-    """Return the results of a study; the same whatever the number of workers."""
-    canaries = run_canaries(study, RADIOMICS, settings.canary, workers, tell)
-    validation = validate(study, workers, tell)
-    with threadpool_limits(1):  # threads that wait for each other are slower than none
-        final = fit_recipes(study, np.arange(len(study.y)), settings.seed)
+    """Return the results of a plan; they do not depend on the number of workers.
+
+    Args:
+        plan: what to validate.
+        settings: the choices made beforehand.
+        workers: number of processes.
+        tell: called with a line after each canary run and each outer fold.
+    """
+    canaries = run_canaries(plan, RADIOMICS, settings.canary, workers, tell)
+    validation = validate(plan, workers, tell)
+    with threadpool_limits(1):  # small matrices: threads would mostly wait for each other
+        final = fit_specs(plan, np.arange(len(plan.y)), settings.seed)
     if any(canary.sings for canary in canaries):
-        return AnalysisResults(study, settings, validation, canaries, final)
-    weights = bootstrap_weights(study.groups, settings.resamples, settings.seed)
+        return AnalysisResults(plan, settings, validation, canaries, final)
+    weights = bootstrap_weights(plan.groups, settings.resamples, settings.seed)
     vectors = {
-        name: measured(study, validation, name, weights, settings.kind)
-        for name in validation.models
+        name: measured(plan, validation, name, weights, settings.kind) for name in validation.models
     }
     main = main_measure(settings.kind)
-    folds = {name: by_fold(study, validation, name, settings.kind) for name in vectors}
+    folds = {name: by_fold(plan, validation, name, settings.kind) for name in vectors}
     differences = {
         (a, b): estimate(
-            vectors[a][main] - vectors[b][main], folds[a][main] - folds[b][main], study.outer
+            vectors[a][main] - vectors[b][main], folds[a][main] - folds[b][main], plan.outer
         )
         for a, b in COMPARISONS
         if a in vectors and b in vectors
     }
     judged = {
         name: {
-            measure: estimate(values, folds[name][measure], study.outer).within(0, 1)
+            measure: estimate(values, folds[name][measure], plan.outer).within(0, 1)
             for measure, values in found.items()
         }
         for name, found in vectors.items()
     }
     return AnalysisResults(
-        study,
+        plan,
         settings,
         validation,
         canaries,
@@ -117,7 +121,7 @@ def analyse(
         judged,
         differences,
         {
-            name: calibration(study, validation, name, weights)
+            name: calibration(plan, validation, name, weights)
             for name in validation.models
             if name != CHANCE
         },
@@ -126,18 +130,18 @@ def analyse(
 
 
 def measured(
-    study: ValidationPlan, validation: ValidationResult, name: str, weights: np.ndarray, kind: str
+    plan: ValidationPlan, validation: ValidationResult, name: str, weights: np.ndarray, kind: str
 ) -> dict[str, np.ndarray]:
     """Return each measure of one model under each bootstrap weighting."""
     model = validation.models[name]
     if kind == "subtype":
-        return subtype.measure(study.y, validation, model, weights)
-    times = np.asarray(survival.time_grid(study.y))
-    return survival.measure(study.y, validation, model, weights, times)
+        return subtype.measure(plan.y, validation, model, weights)
+    times = np.asarray(survival.time_grid(plan.y))
+    return survival.measure(plan.y, validation, model, weights, times)
 
 
 def by_fold(
-    study: ValidationPlan, validation: ValidationResult, name: str, kind: str
+    plan: ValidationPlan, validation: ValidationResult, name: str, kind: str
 ) -> dict[str, np.ndarray]:
     """Return each measure in each outer test fold, over all repeats."""
     model, parts = validation.models[name], []
@@ -150,27 +154,29 @@ def by_fold(
             curves=curves,
         )
         within = ValidationResult(folds[None], {name: one})
-        weights = (folds[None] == np.arange(study.outer)[:, None]).astype(float)
-        parts.append(measured(study, within, name, weights, kind))
+        weights = (folds[None] == np.arange(plan.outer)[:, None]).astype(float)
+        parts.append(measured(plan, within, name, weights, kind))
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
 def calibration(
-    study: ValidationPlan, validation: ValidationResult, name: str, weights: np.ndarray
+    plan: ValidationPlan, validation: ValidationResult, name: str, weights: np.ndarray
 ) -> tuple[Estimate, Estimate]:
-    """Return slope and intercept of out-of-fold predictions.
+    """Return calibration slope and intercept of a model's out-of-fold predictions.
 
-    One fit to the predictions of all repeats (ten at most), each of which is of models as the
-    shipped one is. Subtype: of the outcome's logit on the prediction's. Survival: the slope is the
-    coefficient of the log hazard in a Cox model stratified by fold; there is no intercept (NaN).
+    They are fitted once to the predictions of all repeats (ten at most). Predictions are not
+    averaged over repeats first: the saved model is a single model, and averages are less extreme.
+    Subtype: a logistic regression of the class on the logit of its predicted probability.
+    Survival: the slope is the coefficient of the log hazard in a Cox model stratified by fold;
+    there is no intercept (NaN).
     """
     scores = validation.models[name].score[:_MOST_REPEATS]
     count = len(scores)
-    y, weights = np.tile(study.y, count), np.tile(weights, (1, count))
+    y, weights = np.tile(plan.y, count), np.tile(weights, (1, count))
     if y.dtype.names is None:
         slope, intercept = logistic_line(y, scores.ravel(), weights)
     else:
-        strata = validation.folds[:count] + study.outer * np.arange(count)[:, None]
+        strata = validation.folds[:count] + plan.outer * np.arange(count)[:, None]
         slope = cox_slope(y, scores.ravel(), strata.ravel(), weights)
         intercept = np.full(len(slope), np.nan)
     return estimate(slope), estimate(intercept)
@@ -181,7 +187,7 @@ def verdict(
     differences: dict[tuple[str, str], Estimate],
     main: str,
 ) -> list[str]:
-    """Return what radiomics adds, in sentences."""
+    """Return sentences that say what radiomics adds."""
     own = judged[RADIOMICS][main]
     found = []
     if own.low > 0.5:
@@ -198,7 +204,7 @@ def verdict(
         elif beyond.low <= 0:
             found.append(
                 "**Explained by volume, as far as these patients tell**: volume alone reaches "
-                f"{interval(volume)}, and radiomics is not shown to be better than it (difference "
+                f"{interval(volume)}, and radiomics is not shown to be better (difference "
                 f"{interval(beyond)})."
             )
         else:
@@ -216,6 +222,6 @@ def verdict(
 
 
 def interval(found: Estimate) -> str:
-    """Return an estimate with its interval, as sentences hold it."""
-    numbers = (f"{value:.3f}".replace("-", "−") for value in (found.value, found.low, found.high))
-    return "{}, 95 % interval {} to {}".format(*numbers)
+    """Return an estimate and its interval as text for a sentence."""
+    values = (f"{value:.3f}".replace("-", "−") for value in (found.value, found.low, found.high))
+    return "{}, 95 % interval {} to {}".format(*values)

@@ -1,4 +1,4 @@
-"""A fitted model and new patients' tables → predictions, judged where outcomes are known."""
+"""Apply a saved model to new patients, and judge it where their outcomes are known."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from pancseg.system.whole_files import write_whole
 
 
 class PredictionResult(NamedTuple):
-    """What became of new patients.
+    """Predictions for new patients, and how well they fit the known outcomes.
 
     Attributes:
-        table: as written: a row per id, a column per model.
-        measures: of each model where outcomes are known; empty where they cannot judge it.
-        lines: what the validation says, or why there is none.
-        doubts: what few or odd outcomes can hardly tell.
-        not_judged: why outcomes that are known cannot judge the model; None: they can, or there
-            are none.
+        table: as written to ``out``: a row per id, a column per model.
+        measures: model → measure → estimate; empty without outcomes that can judge the models.
+        lines: the result of the external validation, or why there is none.
+        doubts: warnings about outcomes that are few or look odd.
+        not_judged: why the known outcomes cannot judge the models; None if they can, or if no
+            outcome is known.
     """
 
     table: pd.DataFrame
@@ -68,11 +68,12 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
         model: a model, or the folder that :func:`pancseg.fit_model` wrote.
         features: the new patients' table of features (CSV or Parquet).
         outcome: CSV with their clinical variables, their outcomes, or both; None: neither.
-        out: CSV of predictions to write, with the judgement in ``<out>_validation.csv``; None
-            writes nothing.
-        id_column: of the features; by default as in the model's table.
-        outcome_id: id column of the outcome; by default the same name, else the first column.
-        group: column of the patient, where one has several rows.
+        out: CSV of predictions to write; the external validation goes to
+            ``<out>_validation.csv`` beside it. None writes nothing.
+        id_column: id column of the features; by default ``patient_id``, else the first column.
+        outcome_id: id column of the outcome file; by default a column of the same name, else
+            ``patient_id``, else the first column.
+        group: column that names the patient, where a patient has several rows.
         roi: the region; by default the model's.
         positive: the class to tell from all others; by default the model's.
         event_is: the value that means event; by default the model's.
@@ -82,8 +83,8 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
         A table with a row per id and a column per model, and measures where outcomes are known.
 
     Raises:
-        ValueError: the tables cannot be read or do not fit the model, or ``out`` is one of them;
-            outcomes that cannot be understood, after the predictions were written.
+        ValueError: the tables cannot be read or do not fit the model, or ``out`` is one of them.
+            Also when outcomes cannot be understood; the predictions are already written then.
         OSError: a file cannot be read or written.
 
     Example:
@@ -99,25 +100,28 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
     beside = None if target is None else target.with_name(f"{target.stem}_validation.csv")
     inputs = {path.resolve() for path in (table, clinical) if path}
     if inputs & {path.resolve() for path in (target, beside) if path}:
-        raise ValueError("`out`: FEATURES or CLINICAL is read, and would be written over")
+        raise ValueError(
+            "`out` would overwrite the feature table or the clinical file, which are inputs; "
+            "choose another name"
+        )
     options = TableOptions(id_column, outcome_id, group, roi)
     joined = read_new(saved, table, clinical, options)
     rows, notes = predictions(saved, joined)
-    more, told_more = without_clinical_row(saved, table, options, joined)
+    more, more_notes = without_clinical_row(saved, table, options, joined)
     rows = pd.concat([rows, more] if len(more) else [rows], ignore_index=True)
     if target is not None and beside is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole({target: csv_bytes(rows)})
-        beside.unlink(missing_ok=True)  # how other predictions did
-    for line in (*joined.notes, *notes, *told_more):
+        beside.unlink(missing_ok=True)  # it belongs to earlier predictions
+    for line in (*joined.notes, *notes, *more_notes):
         report(line)
     count = int(rows.drop(columns="id").notna().any(axis=1).sum())
-    written = ", OUT is written" if target else ""
+    written = "; the predictions are written" if target else ""
     report(f"{count} of {len(rows)} rows predicted{written}")
     known = known_outcome(saved, joined, positive, event_is)
     if known is None:
         name = saved.facts["outcome"][0]
-        line = f"CLINICAL knows no {name!r}: predicted, not judged"
+        line = f"the clinical file has no values of {name!r}: no external validation"
         return PredictionResult(rows, {}, (line,) * (clinical is not None))
     return _judged(saved, rows, known, beside)
 
@@ -125,7 +129,7 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
 def _judged(
     saved: SavedModel, table: pd.DataFrame, known: tuple[JoinedTable, np.ndarray], path: Path | None
 ) -> PredictionResult:
-    """Judge the model on rows with a known outcome, and write how it did."""
+    """Judge the models on rows with a known outcome, and write the result to ``path``."""
     judged, y = known
     rows = table.set_index("id").loc[judged.features.index].reset_index()
     doubtful = tuple(doubts(saved, y))

@@ -1,4 +1,4 @@
-"""A table of features and a table of outcomes → a validated, fitted model: the public function."""
+"""Fit and validate models from a table of features and a table of outcomes."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _DEFAULTS = ModelSettings(kind="subtype")
 
 @dataclass(frozen=True)
 class PreparedStudy:
-    """Everything that is known before the first model is fitted.
+    """A cohort that was read and checked, and the plan of its validation.
 
     Attributes:
-        joined: features, clinical variables and outcomes of the patients that have both.
+        joined: features, clinical variables and outcomes of the patients found in both tables.
         endpoint: what is predicted.
-        settings: how it is validated.
+        settings: the choices made beforehand.
         options: how the tables were read.
         plan: folds, blocks of features and models.
-        warnings: what the data cannot carry, a line each.
+        warnings: what the data are hardly sufficient for, a line each.
     """
 
     joined: JoinedTable
@@ -77,10 +77,11 @@ def prepare_study(
     Args:
         features: the table of features (CSV or Parquet).
         outcome: CSV with the outcome, by id.
-        columns: of the outcome: the class, or follow-up time and event.
-        settings: how it is validated.
+        columns: columns of ``outcome``: the class, or follow-up time and event.
+        settings: the choices made beforehand.
         options: how the tables are read.
-        stability: CSV with feature and icc: of features that are alike the stable ones are kept.
+        stability: CSV with columns ``feature`` and ``icc``; of correlated features the most stable
+            one is kept.
 
     Raises:
         ValueError: tables, columns or values that cannot be modelled.
@@ -144,28 +145,31 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         out: folder for report, out-of-fold predictions, the model, settings and checklist; None
             writes nothing.
         label: column of the class.
-        positive: the class to tell from the rest.
+        positive: the class to tell from all others.
         time: column of the follow-up time.
         event: column that says event or censored.
         event_is: the value that means event.
-        trust_times: times are of one unit, though they do not look it.
-        id_column: of the features; by default ``patient_id``, else the first column.
-        outcome_id: id column of the outcome; by default the same name, else the first column.
+        trust_times: accept times that look as if they were in two units.
+        id_column: id column of the features; by default ``patient_id``, else the first column.
+        outcome_id: id column of the outcome file; by default a column of the same name, else
+            ``patient_id``, else the first column.
         clinical: columns of clinical variables.
-        batch: column of scanner or site, for ComBat in the folds.
-        volume: column of the volume; by default the first known name.
+        batch: column of scanner or site, for ComBat within the folds.
+        volume: column of the volume; by default the first column with a known name.
         group: column whose equal values stay in one fold; by default the patient.
         roi: the region, where the table has several.
-        drop: columns that are no features.
+        drop: columns that are not features.
         exclude_warn: leave out rows with ``qc_status`` warn too.
-        stability: CSV with ``feature`` and ``icc``: of features that are alike, keep the stable.
+        stability: CSV with columns ``feature`` and ``icc``; of correlated features the most stable
+            one is kept.
         model: the algorithm that is declared beforehand and saved.
-        folds: outer folds.
-        inner_folds: inner folds.
-        repeats: of the nested cross-validation.
-        canary: runs on permuted outcomes and as many on noise, 3 or more; 0: none.
-        seed: of folds, models, bootstrap and canary.
-        workers: processes; by default as many as there are cores.
+        folds: number of outer folds.
+        inner_folds: number of inner folds.
+        repeats: number of repeats of the nested cross-validation.
+        canary: number of runs on permuted outcomes, and again on noise features: 3 or more, or 0
+            for none.
+        seed: random seed of folds, models, bootstrap and canary.
+        workers: number of processes; by default the number of cores.
         report: called with a line after each fold.
 
     Returns:
@@ -190,7 +194,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
     elif label is None and time is not None and event is not None:
         columns = (time, event)
     else:
-        raise ValueError("give `label` for a class, or `time` and `event` for survival")
+        raise ValueError("give either `label`, for a class, or `time` and `event`, for survival")
     settings = ModelSettings(
         kind="survival" if label is None else "subtype",
         positive=positive,

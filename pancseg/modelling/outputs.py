@@ -1,4 +1,4 @@
-"""Owns the files of an analysis: which there are, and that they appear together or not at all."""
+"""Write the files of an analysis, all together or none at all."""
 
 from __future__ import annotations
 
@@ -28,94 +28,94 @@ def write_analysis(
     folder: Path,
     results: AnalysisResults,
     joined: JoinedTable,
-    outcome: Endpoint,
+    endpoint: Endpoint,
     options: TableOptions,
     warned: Sequence[str],
 ) -> None:
-    """Write report, predictions, model, settings and checklist; the same input, the same bytes.
+    """Write report, predictions, model, settings and checklist; same input, same bytes.
 
     Raises:
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     images = pictures(results)
-    title = escape_markdown(f"Radiomics and {', '.join(outcome.columns)}")
-    text = report.markdown(title, report.sections(results, joined, outcome, warned))
+    title = escape_markdown(f"Radiomics and {', '.join(endpoint.columns)}")
+    text = report.markdown(title, report.sections(results, joined, endpoint, warned))
     files: dict[str, bytes] = {
         **images,
         "report.md": text.encode(),
         "report.html": html_page(text, images).encode(),
         "CLEAR.md": report.clear_text(results, joined).encode(),
-        "settings.yaml": settings_text(results, outcome, options, joined.origin).encode(),
+        "settings.yaml": settings_text(results, endpoint, options, joined.origin).encode(),
         "unmatched.csv": csv_bytes(joined.unmatched),
         "features_used.csv": csv_bytes(feature_table(results)),
         "folds.csv": csv_bytes(_folds(results, joined)),
     }
     if not results.leaks:
-        files["predictions.csv"] = csv_bytes(_predictions(results, joined, outcome))
-        files[MODEL_FILE] = model_bytes(saved_model(results, joined, outcome, options))
+        files["predictions.csv"] = csv_bytes(_predictions(results, joined, endpoint))
+        files[MODEL_FILE] = model_bytes(saved_model(results, joined, endpoint, options))
     write_whole({folder / name: content for name, content in files.items()})
     for name in {"predictions.csv", MODEL_FILE, *PERFORMANCE} - set(files):  # of an earlier run
         (folder / name).unlink(missing_ok=True)
 
 
 def saved_model(
-    results: AnalysisResults, joined: JoinedTable, outcome: Endpoint, options: TableOptions
+    results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint, options: TableOptions
 ) -> SavedModel:
-    """Return the declared model and what stands beside it, fitted on all patients."""
+    """Return the declared model and those it is compared with, fitted on all patients."""
     names = [n for n in results.final if not n.startswith("radiomics, ")]
     facts: dict[str, Any] = {
         "origin": plain(joined.origin),
         "batches": None if joined.batch is None else list(batch_codes(joined.batch)[1]),
         "batch_column": options.batch,
         "exclude_warn": options.exclude_warn,
-        "outcome": list(outcome.columns),
-        "classes": list(outcome.classes),
-        "others": list(outcome.others),
+        "outcome": list(endpoint.columns),
+        "classes": list(endpoint.classes),
+        "others": list(endpoint.others),
         "event_is": results.settings.event_is,
-        "times": list(time_grid(outcome.y)) if outcome.kind == "survival" else [],
-        "patients": len(outcome.y),
+        "times": list(time_grid(endpoint.y)) if endpoint.kind == "survival" else [],
+        "patients": len(endpoint.y),
         "made_by": report.made_by(),
     }
-    if outcome.kind == "survival":
-        facts["median_time"] = float(np.median(outcome.y["time"]))
-    return SavedModel(outcome.kind, {name: results.final[name] for name in names}, facts)
+    if endpoint.kind == "survival":
+        facts["median_time"] = float(np.median(endpoint.y["time"]))
+    return SavedModel(endpoint.kind, {name: results.final[name] for name in names}, facts)
 
 
 def settings_text(
-    results: AnalysisResults, outcome: Endpoint, options: TableOptions, origin: TableOrigin
+    results: AnalysisResults, endpoint: Endpoint, options: TableOptions, origin: TableOrigin
 ) -> str:
-    """Return ``settings.yaml``: everything chosen, no path and no time of day."""
+    """Return the text of ``settings.yaml``: every choice, without paths or a time stamp."""
     content = {
         "pancseg": pancseg.__version__,
         "made_by": report.made_by(),
-        "outcome": list(outcome.columns),
-        "classes": list(outcome.classes),
+        "outcome": list(endpoint.columns),
+        "classes": list(endpoint.classes),
         "settings": results.settings.model_dump(),
         "features": {name: value for name, value in plain(origin).items() if name != "features"},
         "table": {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in vars(options).items()
         },
-        "models": {recipe.name: len(recipe.candidates) for recipe in results.study.recipes},
+        "models": {spec.name: len(spec.candidates) for spec in results.plan.specs},
     }
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
 def plain(origin: TableOrigin) -> dict[str, Any]:
-    """Return it as lists and text."""
+    """Return a table's origin as plain lists and text."""
     levels = {name: list(texts) for name, texts in origin.levels.items()}
     return {**vars(origin), "features": list(origin.features), "levels": levels}
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
-    """Return a table as CSV: UTF-8, LF, numbers that read back to the bit."""
+    """Return a table as CSV (UTF-8, LF); numbers read back bit for bit."""
     text = io.StringIO()
     table.to_csv(text, index=False, lineterminator="\n")
     return text.getvalue().encode()
 
 
-def _predictions(results: AnalysisResults, joined: JoinedTable, outcome: Endpoint) -> pd.DataFrame:
+def _predictions(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> pd.DataFrame:
     parts = []
     for name, model in results.validation.models.items():
         for repeat, score in enumerate(model.score):
@@ -126,7 +126,7 @@ def _predictions(results: AnalysisResults, joined: JoinedTable, outcome: Endpoin
                         "repeat": repeat + 1,
                         "fold": results.validation.folds[repeat] + 1,
                         "model": name,
-                        **_outcome_columns(outcome),
+                        **_outcome_columns(endpoint),
                         "score": score,
                         "threshold": model.threshold[repeat],
                     }
@@ -135,10 +135,10 @@ def _predictions(results: AnalysisResults, joined: JoinedTable, outcome: Endpoin
     return pd.concat(parts, ignore_index=True)
 
 
-def _outcome_columns(outcome: Endpoint) -> dict[str, Any]:
-    if outcome.kind == "survival":
-        return {"event": outcome.y["event"].astype(int), "time": outcome.y["time"]}
-    return {"outcome": outcome.y}
+def _outcome_columns(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.kind == "survival":
+        return {"event": endpoint.y["event"].astype(int), "time": endpoint.y["time"]}
+    return {"outcome": endpoint.y}
 
 
 def _folds(results: AnalysisResults, joined: JoinedTable) -> pd.DataFrame:

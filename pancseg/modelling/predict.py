@@ -1,4 +1,4 @@
-"""Owns applying a saved model to new patients, and judging it where their outcomes are known."""
+"""Predict new patients with a saved model, and measure how well that fits their outcomes."""
 
 from __future__ import annotations
 
@@ -34,32 +34,35 @@ from pancseg.modelling.validation.measures import Estimate, estimate
 from pancseg.modelling.validation.nested_cv import FittedModel
 
 _ANOTHER_UNIT = 7
-"""Days are farther from months, and months from years; two cohorts' medians rarely are."""
+"""Median times that differ by more than this are probably in two units.
+
+A month has 30 days and a year 12 months; medians of two cohorts rarely differ that much.
+"""
 
 
 def origin_of(saved: SavedModel) -> TableOrigin:
-    """Return what is known of the table that the model was fitted on."""
+    """Return the properties of the table that the model was fitted on."""
     facts = saved.facts["origin"]
     levels = {name: tuple(texts) for name, texts in facts["levels"].items()}
     tuples = {name: tuple(facts[name]) for name in ("features", "grids") if name in facts}
     fields = {field.name for field in dataclasses.fields(TableOrigin)}
-    told = {name: value for name, value in facts.items() if name in fields}
-    return TableOrigin(**{**told, **tuples, "levels": levels})
+    known = {name: value for name, value in facts.items() if name in fields}
+    return TableOrigin(**{**known, **tuples, "levels": levels})
 
 
 def read_new(
     saved: SavedModel, features: Path, clinical: Path | None, options: TableOptions
 ) -> JoinedTable:
-    """Read new patients' table as the model's was read; without an outcome it is not known.
+    """Read new patients' tables in the way the model's tables were read.
 
     Args:
         saved: the model.
-        features: their features.
-        clinical: their clinical variables, their outcomes, or both.
-        options: id columns, region and group; the rest is the model's.
+        features: table of their features.
+        clinical: table of their clinical variables, their outcomes, or both; None: neither.
+        options: id columns, region and group; everything else is taken from the model.
 
     Raises:
-        ValueError: see :mod:`table`.
+        ValueError: see :func:`.inputs.features_table.read_features` and :func:`.inputs.join.join`.
     """
     known, options = _as_known(saved, options)
     found = read_features(features, options, known=known)
@@ -69,7 +72,7 @@ def read_new(
 
 
 def _as_known(saved: SavedModel, options: TableOptions) -> tuple[TableOrigin, TableOptions]:
-    """Return what the model knows of its table, as far as it uses it, and how new ones are read."""
+    """Return the origin of the model's table, with only the features it uses, and the options."""
     known, facts, used = origin_of(saved), saved.facts, _used(saved)
     known = replace(known, features=tuple(name for name in known.features if name in used))
     return known, replace(options, batch=facts["batch_column"], exclude_warn=facts["exclude_warn"])
@@ -78,19 +81,19 @@ def _as_known(saved: SavedModel, options: TableOptions) -> tuple[TableOrigin, Ta
 def without_clinical_row(
     saved: SavedModel, features: Path, options: TableOptions, joined: JoinedTable
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Predict those of FEATURES whom the clinical file does not know, by features alone.
+    """Predict the patients that are missing from the clinical file, from their features alone.
 
     Args:
         saved: the model.
         features: as for :func:`read_new`.
-        options: likewise.
-        joined: of :func:`read_new`.
+        options: as for :func:`read_new`.
+        joined: the result of :func:`read_new`.
 
     Returns:
-        As :func:`predictions`; without predictions where the model needs the scanner or site.
+        As :func:`predictions`; ids without predictions where the model needs the scanner or site.
     """
     ids = list(joined.unmatched.loc[joined.unmatched["missing_from"] == "clinical", "id"])
-    if not ids:  # FEATURES is read again for those alone whom it concerns
+    if not ids:  # the feature table is read again only where that is needed
         return pd.DataFrame(), []
     known, options = _as_known(saved, replace(options, group=None))
     found = read_features(features, options, known=known)
@@ -98,21 +101,21 @@ def without_clinical_row(
     try:
         table, _ = predictions(saved, without_clinical(rest, options, known))
     except ValueError as error:
-        return pd.DataFrame({"id": ids}), [f"{len(ids)} rows got no prediction: {error}."]
-    return table, [f"{len(ids)} rows were predicted by features alone."]
+        return pd.DataFrame({"id": ids}), [f"{len(ids)} rows have no prediction: {error}."]
+    return table, [f"{len(ids)} rows were predicted from features alone."]
 
 
 def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, list[str]]:
     """Return one row per patient and one column per model, and notes on missing values.
 
-    Subtype: the probability of the positive class. Survival: the log hazard, and beside it the
-    probability to be event-free at the middle of the model's times. Models whose columns are not
-    there are left out; a patient without any of a model's values gets no prediction (NaN).
+    Subtype: the probability of the positive class. Survival: the log hazard, and in another column
+    the probability of being event-free at the middle of the model's times. Models whose columns are
+    missing are left out. A patient who lacks all values that a model uses gets no prediction (NaN).
 
     Rows that failed the verdict come last, without a prediction.
 
     Raises:
-        ValueError: features that the model needs are missing; a scanner or site it has not seen.
+        ValueError: features that the model uses are missing, or a scanner or site is unknown to it.
     """
     blocks = _blocks(saved, joined)
     found, notes = pd.DataFrame({"id": joined.features.index}), []
@@ -121,11 +124,12 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
             continue
         missing = _missing(saved, joined, model)
         some = missing.any(axis=1)
-        all_of = missing.all(axis=1) & some  # a model may use none
+        all_of = missing.all(axis=1) & some  # not for a model that uses no column at all
         if some.any():
             notes.append(
-                f"{name}: {int(some.sum())} of {len(found)} patients lack values that it uses: the "
-                f"training's medians stand for them; {int(all_of.sum())} lack all and get none."
+                f"{name}: {int(some.sum())} of {len(found)} patients lack values that it uses; "
+                f"they were replaced by the medians of the training. {int(all_of.sum())} patients "
+                "lack all of them and get no prediction."
             )
         x = model.prepared(blocks)
         if saved.kind == "subtype":
@@ -148,16 +152,17 @@ def known_outcome(
     positive: str | None,
     event_is: str | None,
 ) -> tuple[JoinedTable, np.ndarray] | None:
-    """Return new patients with a known outcome, and it; None where none is known.
+    """Return the new patients whose outcome is known, and their outcomes; None if there are none.
 
     Args:
         saved: the model.
         joined: new patients.
-        positive: the class to tell from any other, where it is spelt otherwise than the model's.
-        event_is: the value that means event, where it is not the model's.
+        positive: the class to tell from all others, where its name differs from the model's.
+        event_is: the value that means event, where it differs from the model's.
 
     Raises:
-        ValueError: see :mod:`coding`; a class that the model was not fitted with.
+        ValueError: outcomes that cannot be understood (see :mod:`.inputs.outcome_coding`), or a
+            class that the model was not fitted with.
     """
     columns = saved.facts["outcome"]
     if not set(columns) <= set(joined.outcomes):
@@ -179,60 +184,65 @@ def known_outcome(
 def external(
     saved: SavedModel, table: pd.DataFrame, y: np.ndarray, groups: np.ndarray, resamples: int = 1000
 ) -> dict[str, dict[str, Estimate]]:
-    """Return measures of the saved models on patients whom they have never seen.
+    """Return measures of the saved models on patients that they have not seen.
+
+    A model is left out where the patients that it predicts are of one class, or have no event.
 
     Args:
-        saved: for what is predicted.
-        table: of :func:`predictions`, same rows.
-        y: outcome of these rows.
-        groups: their patients.
-        resamples: of the patient bootstrap.
+        saved: the models.
+        table: the result of :func:`predictions`.
+        y: (n,) outcomes of the same rows.
+        groups: (n,) patients of the same rows.
+        resamples: number of resamples of the patient bootstrap.
 
     Raises:
-        ValueError: one class only, or no event. Models for whose patients that is so are left out.
+        ValueError: all patients are of one class or have no event, or no model is left.
     """
     if not _has_contrast(saved.kind, y):
-        what = "no event" if saved.kind == "survival" else "one class only"
+        what = "no event" if saved.kind == "survival" else "only one class"
         raise ValueError(
-            f"external validation: {what} in {len(y)} patients; they were predicted, not judged"
+            f"external validation is not possible: {what} in {len(y)} patients; they were predicted"
         )
     judge = _judge_survival if saved.kind == "survival" else _judge_subtype
     found = {}
     for name in (RADIOMICS, VOLUME, CLINICAL, BOTH):
         if column_of(name) not in table:
             continue
-        there = table[column_of(name)].notna().to_numpy()
-        if not _has_contrast(saved.kind, y[there]):
+        known = table[column_of(name)].notna().to_numpy()
+        if not _has_contrast(saved.kind, y[known]):
             continue
-        weights = measures.bootstrap_weights(groups[there], resamples, 0)
-        vectors = judge(saved, name, table[there], y[there], weights)
+        weights = measures.bootstrap_weights(groups[known], resamples, 0)
+        vectors = judge(saved, name, table[known], y[known], weights)
         found[name] = {measure: estimate(values) for measure, values in vectors.items()}
     if not found:
-        raise ValueError("external validation: no model predicts patients of both kinds")
+        raise ValueError(
+            "external validation is not possible: no model predicts patients both with and without "
+            "the event or positive class"
+        )
     return found
 
 
 def doubts(saved: SavedModel, y: np.ndarray) -> list[str]:
-    """Return what new patients' outcomes can hardly tell, with numbers.
+    """Return warnings about new patients' outcomes that are few or look odd.
 
     Args:
         saved: the model.
-        y: their outcomes.
+        y: (n,) their outcomes.
     """
     if not len(y):
         return []
-    few = "warning: {} of {} rows {}: what follows says next to nothing"
+    few = "warning: {} of {} rows {}, too few to judge the model by; give at least {}"
     if saved.kind == "subtype":
         smaller = int(min(y.sum(), len(y) - y.sum()))
-        told = few.format(smaller, len(y), "are of the smaller class")
-        return [told] * (smaller < FEWEST_OF_CLASS)
+        line = few.format(smaller, len(y), "are of the smaller class", FEWEST_OF_CLASS)
+        return [line] * (smaller < FEWEST_OF_CLASS)
     events, middle = int(y["event"].sum()), _middle(saved)
     longest, usual = float(y["time"].max()), float(np.median(y["time"]))
-    found = [few.format(events, len(y), "have an event")] * (events < FEWEST_EVENTS)
+    found = [few.format(events, len(y), "have an event", FEWEST_EVENTS)] * (events < FEWEST_EVENTS)
     if middle >= longest:
         found.append(
-            f"warning: nobody was followed for {middle:.3g}, the middle of the model's times (the "
-            f"longest is {longest:.3g}); what needs to know of that time is left out"
+            f"warning: no patient was followed up to {middle:.3g}, the middle of the model's times "
+            f"(the longest follow-up is {longest:.3g}); measures at that time are left empty"
         )
     fitted = saved.facts.get("median_time", usual)
     if not fitted / _ANOTHER_UNIT < usual < fitted * _ANOTHER_UNIT:
@@ -246,12 +256,12 @@ def doubts(saved: SavedModel, y: np.ndarray) -> list[str]:
 def validation_table(
     found: Mapping[str, Mapping[str, Estimate]], table: pd.DataFrame, y: np.ndarray
 ) -> pd.DataFrame:
-    """Return :func:`external` as a table: a row for each model and measure, with its numbers."""
+    """Return the result of :func:`external` as a table, a row per model and measure."""
     positive = np.asarray(y["event"] if y.dtype.names else y, bool)
     rows = []
     for name, measured in found.items():
-        there = table[column_of(name)].notna().to_numpy()
-        counts = int(there.sum()), int(positive[there].sum())
+        known = table[column_of(name)].notna().to_numpy()
+        counts = int(known.sum()), int(positive[known].sum())
         rows += [(name, m, one.value, one.low, one.high, *counts) for m, one in measured.items()]
     columns = ["model", "measure", "value", "low_95", "high_95", "rows", "positive_or_events"]
     return pd.DataFrame(rows, columns=columns)
@@ -293,7 +303,7 @@ def _judge_survival(
     curve = table[_curve_column(name, middle)].to_numpy()[:, None]
     errors = measures.squared_errors(y, y, curve, np.array([middle]))[:, 0]
     unknown = ~y["event"] & (y["time"] < middle)
-    if middle >= y["time"].max() and unknown.any():  # nobody was followed so long
+    if middle >= y["time"].max() and unknown.any():  # no follow-up that long
         errors = np.full(len(y), np.nan)
     tau = float(np.quantile(y["time"][y["event"]], 0.9))
     return {
@@ -306,13 +316,13 @@ def _judge_survival(
 
 
 def _middle(saved: SavedModel) -> float:
-    """Return the middle one of the model's times."""
+    """Return the middle of the times at which the model keeps survival curves."""
     times = saved.facts["times"]
     return float(times[len(times) // 2])
 
 
 def column_of(name: str) -> str:
-    """Return the column in which a model's predictions stand."""
+    """Return the name of the column with a model's predictions."""
     return name.replace(" + ", "_and_").replace(" ", "_")
 
 
@@ -326,14 +336,14 @@ def _blocks(saved: SavedModel, joined: JoinedTable) -> dict[str, np.ndarray]:
     used = _used(saved)
     if lost := [name for name in names if name in used and name not in joined.features]:
         raise ValueError(
-            f"FEATURES lacks {len(lost)} columns that the model uses, such as {lost[0]!r}; extract "
-            "with the same settings"
+            f"the feature table lacks {len(lost)} columns that the model uses, such as "
+            f"{lost[0]!r}; extract with the same settings"
         )
     x = joined.features.reindex(columns=names).to_numpy(float)
     if facts["batches"] is not None:
         assert joined.batch is not None
-        place = {name: code for code, name in enumerate(facts["batches"])}
-        codes = [place.get(name, -1) for name in joined.batch]
+        code_of = {name: code for code, name in enumerate(facts["batches"])}
+        codes = [code_of.get(name, -1) for name in joined.batch]
         x = np.column_stack([codes, x])
     found = {RADIOMICS: x}
     if joined.volume.shape[1]:
@@ -344,19 +354,19 @@ def _blocks(saved: SavedModel, joined: JoinedTable) -> dict[str, np.ndarray]:
 
 
 def _missing(saved: SavedModel, joined: JoinedTable, model: FittedModel) -> np.ndarray:
-    """Return (patients, columns) which of the values that a model uses are missing."""
+    """Return (patients, columns) whether a value that a model uses is missing."""
     tables = {
         RADIOMICS: joined.features,
         VOLUME: joined.volume,
         CLINICAL: joined.clinical,
     }
-    there = pd.concat([tables[name] for name in model.blocks], axis=1)
+    values = pd.concat([tables[name] for name in model.blocks], axis=1)
     used = [c for c, weight in zip(model.columns, model.weights, strict=True) if weight]
-    return np.asarray(there[used].isna())
+    return np.asarray(values[used].isna())
 
 
 def _used(saved: SavedModel) -> set[str]:
-    """Return features without which a model gives other numbers than it was judged by."""
+    """Return the features that at least one model uses."""
     return {
         column
         for model in saved.models.values()

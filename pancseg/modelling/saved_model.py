@@ -1,7 +1,7 @@
-"""Owns ``model.skops``: fitted models as data that is read without running anybody's code.
+"""Read and write ``model.skops``: fitted models in a file that cannot run code when it is loaded.
 
-skops stores values and names of types; loading builds only types listed here, so that a file from a
-stranger can be wrong but cannot run anything. A pickle or joblib file could.
+skops stores values and names of types, and loading builds only the types listed here. A file from a
+stranger can therefore be wrong, but cannot run anything; a pickle or joblib file could.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TRUSTED = [
     "pancseg.modelling.estimators.survival_forest.MartingaleForest",
     "numpy.dtype",
 ]
-"""Types of ours and harmless ones."""
+"""Types that a file may contain: pancseg's own, and harmless ones."""
 TREES = [
     "sklearn._loss.link.Interval",
     "sklearn._loss.link.LogitLink",
@@ -47,17 +47,18 @@ TREES = [
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 ]
-"""Types of forests: scikit-learn walks their arrays without checks, so forged ones can crash it."""
+"""Types of trees: scikit-learn follows their indices unchecked, so a forged one can crash it."""
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What ``predict`` needs.
+    """Fitted models, and what is needed to apply them to another table.
 
     Attributes:
-        kind: subtype or survival.
-        models: fitted recipes by name.
-        facts: the table it was fitted on, batches, classes, times, versions: plain values.
+        kind: ``subtype`` or ``survival``.
+        models: fitted models by name.
+        facts: plain values on the table they were fitted on, its batches, classes and times, and
+            the versions used.
     """
 
     kind: str
@@ -66,7 +67,7 @@ class SavedModel:
 
 
 def model_bytes(saved: SavedModel) -> bytes:
-    """Return a model as a file's content; the same model gives the same bytes."""
+    """Return the content of a model file; the same model gives the same bytes."""
     models = {
         name: {
             "preparations": list(fitted.preparations),
@@ -88,11 +89,11 @@ def load_model(path: str | os.PathLike[str], *, trust_model: bool = False) -> Sa
 
     Args:
         path: the folder that :func:`pancseg.fit_model` wrote, or its ``model.skops``.
-        trust_model: load forests too, which can crash scikit-learn when forged; only for models
-            from people whom you trust.
+        trust_model: load forests too, which can crash scikit-learn when forged; set it only for
+            models from people whom you trust.
 
     Raises:
-        ValueError: no model there, a type that is not trusted, or another format.
+        ValueError: no such file, a type that is not trusted, or another format.
         OSError: the file cannot be read.
 
     Example:
@@ -105,33 +106,33 @@ def load_model(path: str | os.PathLike[str], *, trust_model: bool = False) -> Sa
     if file.is_dir():
         file = file / MODEL_FILE
     if not file.is_file():
-        raise ValueError(f"there is no {MODEL_FILE}; give the folder that fitting a model wrote")
+        raise ValueError(f"no {MODEL_FILE} found; give the folder that fitting a model wrote")
     return read_model(file.read_bytes(), trust_model)
 
 
 def read_model(content: bytes, trust_model: bool = False) -> SavedModel:
-    """Return a model from a file's content.
+    """Return the model in the content of a model file.
 
     Args:
-        content: the file's.
-        trust_model: whoever made it is trusted with forests too.
+        content: the bytes of the file.
+        trust_model: load forests too; see :func:`load_model`.
 
     Raises:
-        ValueError: no such file, a type that is not trusted, another format.
+        ValueError: not a model file, a type that is not trusted, or another format.
     """
     try:
         _check_format(content)
-        asked = set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED)
-        if asked & set(TREES) and not trust_model:
+        types = set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED)
+        if types & set(TREES) and not trust_model:
             raise ValueError(
-                "the model holds trees, which can crash scikit-learn when forged; if you trust "
-                "whoever made it, set `trust_model`"
+                "the model contains trees, which can crash scikit-learn when forged; if you trust "
+                "its author, set `trust_model`"
             )
-        unknown = asked - set(TREES)
+        unknown = types - set(TREES)
         if unknown:
             raise ValueError(
-                f"the model asks for {len(unknown)} types that pancseg does not write, such as "
-                f"{min(unknown)}; it is not loaded"
+                f"the model was not loaded: it contains {len(unknown)} types that pancseg does not "
+                f"write, such as {min(unknown)}; use a model that pancseg wrote"
             )
         found = skops.io.loads(content, trusted=[*TRUSTED, *TREES])
     except (
@@ -141,9 +142,11 @@ def read_model(content: bytes, trust_model: bool = False) -> SavedModel:
         json.JSONDecodeError,
         UnicodeDecodeError,
     ) as error:
-        raise ValueError("model.skops is no model that pancseg wrote") from error
+        raise ValueError("model.skops is not a model that pancseg wrote") from error
     except skops.io.exceptions.UntrustedTypesFoundException as error:
-        raise ValueError("the model holds types that pancseg does not write") from error
+        raise ValueError(
+            "the model contains types that pancseg does not write; use a model that pancseg wrote"
+        ) from error
     models = {
         name: FittedModel(
             tuple(part["preparations"]),
@@ -167,15 +170,15 @@ def _check_format(content: bytes) -> None:
     if found == FORMAT:
         return
     writer = re.search(r'"content": "\\"(pancseg [\w.+-]{1,40}), ', schema)
-    known = f" ({writer[1]} as it was then)" if writer else ""
+    known = f" ({writer[1]} at that time)" if writer else ""
     raise ValueError(
-        f"model.skops has format {found!r:.20}, and pancseg {pancseg.__version__} as installed "
-        f"reads format {FORMAT}; read it with the version that wrote it{known} or fit it again"
+        f"model.skops has format {found!r:.20}, but the installed pancseg {pancseg.__version__} "
+        f"reads format {FORMAT}; read it with the version that wrote it{known}, or fit it again"
     )
 
 
 def _reproducible(content: bytes) -> bytes:
-    """Number skops's object ids (memory addresses) in order and take out the time of day."""
+    """Renumber skops's object ids (memory addresses) from 1, and remove the time stamps."""
     source = zipfile.ZipFile(io.BytesIO(content))
     schema = source.read("schema.json").decode()
     numbers: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Owns the step from a joined cohort to a study: outcome, blocks, recipes, and the guards."""
+"""Turn a joined cohort into an endpoint and a validation plan, or refuse it."""
 
 from __future__ import annotations
 
@@ -30,24 +30,26 @@ BOTH = "clinical + radiomics"
 FEWEST_EVENTS, FEWEST_OF_CLASS, FEWEST_PATIENTS, FEWEST_OF_BATCH = 10, 10, 20, 10
 FEWEST_GROUPS = 3
 _USUAL = 5
-"""Rows of a grid, at least, to ask whether it goes with the outcome."""
+"""Fewest rows on a grid for it to count when grid and outcome are tested for association."""
 _FEW_PATIENTS, _EVENTS_PER_VARIABLE, _SMALL_SHARE = 100, 10, 0.2
 
 
 class ModelSettings(BaseModel):
-    """What is chosen before looking: written to ``settings.yaml``.
+    """The choices made before the data are analysed; written to ``settings.yaml``.
 
     Attributes:
-        kind: subtype or survival.
+        kind: ``subtype`` or ``survival``.
         model: the algorithm that is judged, saved and compared: a key of ``MODELS``.
-        outer, inner, repeats: of the nested cross-validation.
-        resamples: of the patient bootstrap.
-        canary: runs on permuted outcomes, and as many on noise features; 0: none.
-        seed: of folds, models, bootstrap and canary.
-        positive: the class to tell from the rest, if it was named.
+        outer: number of outer folds.
+        inner: number of inner folds.
+        repeats: number of repeats of the nested cross-validation.
+        resamples: number of resamples of the patient bootstrap.
+        canary: number of runs on permuted outcomes, and again on noise features; 0: none.
+        seed: random seed of folds, models, bootstrap and canary.
+        positive: the class to tell from all others, if it was named.
         event_is: the value that means event, if it was named.
-        trust_times: times were not asked whether they are of two units.
-        stability_sha256: hash of the file with the features' stability, if there was one.
+        trust_times: whether times that look as if they were in two units are accepted.
+        stability_sha256: hash of the file with the features' stability, if one was given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,14 +70,14 @@ class ModelSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The outcome of a joined cohort.
+    """What the models of a joined cohort predict.
 
     Attributes:
-        kind: subtype or survival.
-        y: (n,) 0/1, or events and times.
-        columns: where it came from.
+        kind: ``subtype`` or ``survival``.
+        y: (n,) class 0 or 1, or a structured array of events and times.
+        columns: the columns of the clinical file that it was read from.
         classes: names of class 0 and 1; empty for survival.
-        others: the classes that class 0 is made of; empty for survival.
+        others: the classes that class 0 combines; empty for survival.
     """
 
     kind: Literal["subtype", "survival"]
@@ -86,14 +88,14 @@ class Endpoint:
 
     @property
     def strata(self) -> np.ndarray:
-        """What folds are balanced by: the class, or whether there was an event."""
+        """(n,) what folds are balanced by: the class, or whether there was an event."""
         return np.asarray(self.y["event"] if self.kind == "survival" else self.y).astype(int)
 
 
 def subtype_outcome(
     joined: JoinedTable, label: str, positive: str | None, others: tuple[str, ...] = ()
 ) -> tuple[JoinedTable, Endpoint]:
-    """Return the cohort with a known class, and it; the others are counted.
+    """Return the patients with a known class, and the endpoint; the others are counted in a note.
 
     Raises:
         ValueError: see :func:`class_codes`; or a column is the class under another name.
@@ -116,7 +118,7 @@ def survival_outcome_of(
     trust_times: bool,
     fitted: bool = False,
 ) -> tuple[JoinedTable, Endpoint]:
-    """Return the cohort with known time and event, and these; the others are counted."""
+    """Return the patients with a known time and event, and the endpoint; others are counted."""
     times = survival_times(joined.outcomes[time], time, trust_times)
     events = event_codes(joined.outcomes[event], event, event_is, fitted)
     keep = (times.notna() & events.notna()).to_numpy()
@@ -133,7 +135,7 @@ def _refuse_outcome_again(joined: JoinedTable, outcome: np.ndarray, column: str)
 
 
 def _all_levels(joined: JoinedTable) -> pd.DataFrame:
-    """Return clinical variables with an indicator of each text, the first one's too."""
+    """Return clinical variables with an indicator of every level, including the first."""
     firsts = {
         f"{name}={levels[0]}": 1
         - joined.clinical[[f"{name}={x}" for x in levels[1:]]].sum(axis=1, skipna=False)
@@ -143,46 +145,52 @@ def _all_levels(joined: JoinedTable) -> pd.DataFrame:
     return joined.clinical.assign(**firsts)
 
 
-def refuse_what_cannot_be_modelled(joined: JoinedTable, outcome: Endpoint) -> None:
-    """Refuse cohorts whose numbers carry no model, in one line each.
+def refuse_what_cannot_be_modelled(joined: JoinedTable, endpoint: Endpoint) -> None:
+    """Refuse cohorts that are too small or too uniform for a model.
 
     Raises:
-        ValueError: the line.
+        ValueError: says what is missing, in one line.
     """
     n = joined.count()
-    if outcome.kind == "survival":
-        events = joined.count(outcome.y["event"])
+    if endpoint.kind == "survival":
+        events = joined.count(endpoint.y["event"])
         if events == 0:
-            raise ValueError(f"all {n} patients are censored: there is no event to model")
+            raise ValueError(
+                f"all {n} patients are censored, so there is no event to model; check the event "
+                "column"
+            )
         if events < FEWEST_EVENTS:
             raise ValueError(
-                f"{events} events in {n} patients; at least {FEWEST_EVENTS} are needed"
+                f"{events} events in {n} patients; at least {FEWEST_EVENTS} events are needed"
             )
-        if np.ptp(outcome.y["time"]) == 0:
-            raise ValueError(f"all {n} times are {outcome.y['time'][0]:g}: the outcome is constant")
+        if np.ptp(endpoint.y["time"]) == 0:
+            raise ValueError(
+                f"the outcome is constant: all {n} times are {endpoint.y['time'][0]:g}; check the "
+                "time column"
+            )
     else:
-        smaller = _smaller(joined, outcome)
+        smaller = _smaller(joined, endpoint)
         if smaller == 0:
-            raise ValueError(f"all {n} patients are of one class; two are needed")
+            raise ValueError(f"all {n} patients are of one class; two classes are needed")
         if smaller < FEWEST_OF_CLASS:
             raise ValueError(
                 f"the smaller class has {smaller} of {n} patients; at least "
                 f"{FEWEST_OF_CLASS} are needed"
             )
     if n < FEWEST_PATIENTS:
-        raise ValueError(f"{n} patients; at least {FEWEST_PATIENTS} are needed")
+        raise ValueError(f"the cohort has {n} patients; at least {FEWEST_PATIENTS} are needed")
     if joined.batch is not None:
         _refuse_batches(joined, joined.batch)
 
 
-def _smaller(joined: JoinedTable, outcome: Endpoint) -> int:
-    """Return how many patients have an event, or are of the smaller class."""
-    codes = (1,) if outcome.kind == "survival" else (0, 1)
-    return min(joined.count(outcome.strata == code) for code in codes)
+def _smaller(joined: JoinedTable, endpoint: Endpoint) -> int:
+    """Return the number of patients with an event, or of the smaller class."""
+    codes = (1,) if endpoint.kind == "survival" else (0, 1)
+    return min(joined.count(endpoint.strata == code) for code in codes)
 
 
 def _in_training(count: int, settings: ModelSettings) -> int:
-    """Return how many of them an outer fold trains on."""
+    """Return how many of ``count`` patients an outer fold trains on."""
     return count * (settings.outer - 1) // settings.outer
 
 
@@ -191,35 +199,32 @@ def _refuse_few_groups(groups: int, settings: ModelSettings) -> None:
     if groups < settings.outer or groups - largest_fold < settings.inner:
         raise ValueError(
             f"{groups} groups of rows that stay together are too few for {settings.outer} folds "
-            f"with {settings.inner} inner ones; name another `group`, or fewer folds (`outer`)"
+            f"with {settings.inner} inner folds each; name another `group`, or take fewer folds "
+            "(`outer`)"
         )
 
 
-def _refuse_lonely_class(joined: JoinedTable, outcome: Endpoint) -> None:
-    """Refuse a class, or events, of so few groups that a training fold has none of it."""
-    what = "events" if outcome.kind == "survival" else "patients of a class"
-    for code in (1,) if outcome.kind == "survival" else (0, 1):
-        groups = len(np.unique(joined.groups[outcome.strata == code]))
+def _refuse_lonely_class(joined: JoinedTable, endpoint: Endpoint) -> None:
+    """Refuse a class, or events, in so few groups that a training fold may have none."""
+    what = "events" if endpoint.kind == "survival" else "patients of a class"
+    for code in (1,) if endpoint.kind == "survival" else (0, 1):
+        groups = len(np.unique(joined.groups[endpoint.strata == code]))
         if groups < FEWEST_GROUPS:
             raise ValueError(
-                f"all {what} lie in {groups} of {len(np.unique(joined.groups))} groups of rows "
+                f"all {what} are in {groups} of {len(np.unique(joined.groups))} groups of rows "
                 f"that stay together; at least {FEWEST_GROUPS} are needed: name another `group`"
             )
 
 
-def _refuse_folds_without(study: ValidationPlan, outcome: Endpoint) -> None:
-    """Refuse a study of which some part to train on has one class only, or no event.
-
-    Raises:
-        ValueError: with the remedy.
-    """
-    codes = {1} if outcome.kind == "survival" else {0, 1}
-    for train in training_parts(study):
-        if not codes <= set(outcome.strata[train]):
-            what = "no event" if outcome.kind == "survival" else "one class only"
+def _refuse_folds_without(plan: ValidationPlan, endpoint: Endpoint) -> None:
+    """Refuse a plan in which a training part has only one class, or no event."""
+    codes = {1} if endpoint.kind == "survival" else {0, 1}
+    for train in training_parts(plan):
+        if not codes <= set(endpoint.strata[train]):
+            what = "no event" if endpoint.kind == "survival" else "only one class"
             raise ValueError(
-                f"{what} would be left to train on in some fold: of groups of rows that stay "
-                "together a few hold most of it; take fewer folds (`outer`), or another `group`"
+                f"a fold would have {what} to train on, because a few groups of rows that stay "
+                "together contain most of the others; take fewer folds (`outer`) or another `group`"
             )
 
 
@@ -227,61 +232,74 @@ def _refuse_batches(joined: JoinedTable, batch: np.ndarray) -> None:
     names = np.unique(batch)
     sizes = np.array([joined.count(batch == name) for name in names])
     if len(names) == 1:
-        raise ValueError("`batch`: there is one scanner or site only, nothing to harmonise")
+        raise ValueError(
+            f"`batch`: all rows are of one scanner or site ({names[0]}), so there is nothing to "
+            "harmonise; leave `batch` out"
+        )
     if sizes.min() < FEWEST_OF_BATCH:
         raise ValueError(
             f"`batch`: {str(names[sizes.argmin()])!r} has {sizes.min()} patients; at least "
-            f"{FEWEST_OF_BATCH} of each scanner or site are needed: merge or leave out"
+            f"{FEWEST_OF_BATCH} of each scanner or site are needed: merge it with another or leave "
+            "it out"
         )
 
 
-def warnings_of(joined: JoinedTable, outcome: Endpoint, settings: ModelSettings) -> list[str]:
-    """Return what the data can hardly carry, with numbers."""
+def warnings_of(joined: JoinedTable, endpoint: Endpoint, settings: ModelSettings) -> list[str]:
+    """Return warnings about what the data are hardly sufficient for."""
     found = []
     n, p = joined.count(), joined.features.shape[1]
-    smaller = _smaller(joined, outcome)
-    what = "events" if outcome.kind == "survival" else "patients of the smaller class"
+    smaller = _smaller(joined, endpoint)
+    what = "events" if endpoint.kind == "survival" else "patients of the smaller class"
     name, most = _largest_model(joined, settings, smaller)
     if n < _FEW_PATIENTS:
-        found.append(f"{n} patients: intervals are wide, and a small study finds mostly luck.")
+        found.append(
+            f"{n} patients: intervals are wide, and differences in so small a study are mostly "
+            "chance."
+        )
     if (groups := len(np.unique(joined.groups))) < FEWEST_PATIENTS:
-        found.append(f"{groups} groups of rows stay together: intervals over so few say little.")
+        found.append(
+            f"{groups} groups of rows stay together: intervals from so few groups say little."
+        )
     if smaller / most < _EVENTS_PER_VARIABLE:
         found.append(
             f"{smaller} {what} for models of up to {most} variables ({name}): "
-            f"{smaller / most:.1f} per variable, fewer than {_EVENTS_PER_VARIABLE}."
+            f"{smaller / most:.1f} per variable; at least {_EVENTS_PER_VARIABLE} are advised."
         )
     if smaller / p < 1:
-        found.append(f"{p} candidate features for {smaller} {what}: {smaller / p:.2g} for each.")
-    if outcome.kind == "subtype" and smaller / n < _SMALL_SHARE:
+        found.append(f"{p} candidate features for {smaller} {what}: {smaller / p:.2g} per feature.")
+    if endpoint.kind == "subtype" and smaller / n < _SMALL_SHARE:
         found.append(f"The smaller class has {smaller} of {n} patients ({smaller / n:.0%}).")
-    if outcome.kind == "survival":
-        found += _odd_times(outcome.y)
+    if endpoint.kind == "survival":
+        found += _odd_times(endpoint.y)
     columns = pd.concat([joined.features, joined.clinical], axis=1)
-    found += _separation(columns, outcome)
-    return found + _blind_spots(joined, outcome)
+    found += _separation(columns, endpoint)
+    return found + _blind_spots(joined, endpoint)
 
 
-def _blind_spots(joined: JoinedTable, outcome: Endpoint) -> list[str]:
-    """Return what cannot be told apart for want of a column, or because two go together."""
+def _blind_spots(joined: JoinedTable, endpoint: Endpoint) -> list[str]:
+    """Return warnings about questions that the columns given cannot answer."""
     found = []
     if joined.volume.shape[1] == 0:
-        found.append("No volume column: whether radiomics measured only volume cannot be told.")
+        found.append(
+            "No volume column: whether radiomics measures more than volume cannot be tested."
+        )
     if joined.clinical.shape[1] == 0:
-        found.append("No clinical column (`clinical`): what radiomics adds to them is not known.")
+        found.append(
+            "No clinical variables (`clinical`): what radiomics adds to them cannot be tested."
+        )
     if joined.batch is not None:
-        found += _confounded("Scanner or site", joined.batch, outcome.strata, _COMBAT)
+        found += _confounded("Scanner or site", joined.batch, endpoint.strata, _COMBAT)
     if joined.grids is not None:
         names, counts = np.unique(joined.grids, return_counts=True)
         usual = np.isin(joined.grids, names[(counts >= _USUAL) & (names != "")])
         grids = joined.grids[usual]
         if len(np.unique(grids)) > 1:
-            found += _confounded("The grid (qc_grid_mm)", grids, outcome.strata[usual], _GRIDS)
+            found += _confounded("The grid (qc_grid_mm)", grids, endpoint.strata[usual], _GRIDS)
     return found
 
 
 def _largest_model(joined: JoinedTable, settings: ModelSettings, smaller: int) -> tuple[str, int]:
-    """Return which of the models that are judged sees most variables, and how many."""
+    """Return the judged model with the most variables, and their number."""
     most = max(subtype.SIZES[0], _in_training(smaller, settings) // 4)
     sizes = [k for k in subtype.SIZES if k <= most]
     chosen = max(sizes) if settings.model == "elastic-net" else subtype.TREE_COLUMNS
@@ -294,33 +312,35 @@ def _odd_times(y: np.ndarray) -> list[str]:
     if (zero := int((y["time"] == 0).sum())) > 0:
         found.append(f"{zero} patients have time 0.")
     if y["event"].all():
-        found.append("No patient is censored; is the event column right?")
+        found.append("No patient is censored. Is the event column right?")
     return found
 
 
 def make_study(
     joined: JoinedTable,
-    outcome: Endpoint,
+    endpoint: Endpoint,
     settings: ModelSettings,
     stability: pd.Series[float] | None = None,
 ) -> ValidationPlan:
-    """Return the study of a cohort: radiomics, and always beside it what is simpler.
+    """Return the validation plan of a cohort: radiomics, and the simpler models to compare it with.
 
     Args:
         joined: the cohort.
-        outcome: of the same rows.
-        settings: as chosen.
+        endpoint: the endpoint of the same rows.
+        settings: the choices made beforehand.
         stability: ICC by feature name.
 
     Raises:
-        ValueError: no such model, or fewer groups than folds need.
+        ValueError: no such model, or the folds need more groups of rows than there are.
     """
-    kind = subtype if outcome.kind == "subtype" else survival
+    kind = subtype if endpoint.kind == "subtype" else survival
     models = kind.MODELS
     if settings.model not in models:
-        raise ValueError(f"`model`: there is no {settings.model!r}; known are {', '.join(models)}")
+        raise ValueError(
+            f"`model`: unknown model {settings.model!r}; choose from {', '.join(models)}"
+        )
     _refuse_few_groups(len(np.unique(joined.groups)), settings)
-    _refuse_lonely_class(joined, outcome)
+    _refuse_lonely_class(joined, endpoint)
     icc = None if stability is None else tuple(stability.reindex(joined.features.columns))
     blocks = {RADIOMICS: _radiomics(joined, icc)}
     for name, frame in ((VOLUME, joined.volume), (CLINICAL, joined.clinical)):
@@ -328,66 +348,68 @@ def make_study(
             blocks[name] = FeatureBlock(
                 frame.to_numpy(float), tuple(map(str, frame)), plain_preparation()
             )
-    smaller = _in_training(_smaller(joined, outcome), settings)
+    smaller = _in_training(_smaller(joined, endpoint), settings)
     declared = models[settings.model](smaller, 0, settings.seed)
-    recipes = [ModelSpec(RADIOMICS, (RADIOMICS,), declared, SHUFFLES)]
+    specs = [ModelSpec(RADIOMICS, (RADIOMICS,), declared, SHUFFLES)]
     for name, build in models.items():
         if name != settings.model:
             title = f"{RADIOMICS}, {name.replace('-', ' ')}"
-            recipes.append(ModelSpec(title, (RADIOMICS,), build(smaller, 0, settings.seed)))
-    recipes += [
+            specs.append(ModelSpec(title, (RADIOMICS,), build(smaller, 0, settings.seed)))
+    specs += [
         ModelSpec(name, (name,), kind.plain()) for name in (VOLUME, CLINICAL) if name in blocks
     ]
     if CLINICAL in blocks:
         always = joined.clinical.shape[1]
         both = models[settings.model](smaller, always, settings.seed)
-        recipes.append(ModelSpec(BOTH, (RADIOMICS, CLINICAL), both))
-    recipes.append(ModelSpec(CHANCE, (), kind.chance()))
+        specs.append(ModelSpec(BOTH, (RADIOMICS, CLINICAL), both))
+    specs.append(ModelSpec(CHANCE, (), kind.chance()))
     task = (
         subtype.SubtypeTask()
-        if outcome.kind == "subtype"
-        else survival.SurvivalTask(survival.time_grid(outcome.y))
+        if endpoint.kind == "subtype"
+        else survival.SurvivalTask(survival.time_grid(endpoint.y))
     )
-    study = ValidationPlan(
-        outcome.y,
-        _strata(outcome.strata, joined.batch),
+    plan = ValidationPlan(
+        endpoint.y,
+        _strata(endpoint.strata, joined.batch),
         joined.groups,
         blocks,
-        recipes,
+        specs,
         task,
         settings.outer,
         settings.inner,
         settings.repeats,
         settings.seed,
     )
-    _refuse_folds_without(study, outcome)
-    return study
+    _refuse_folds_without(plan, endpoint)
+    return plan
 
 
 def read_stability(path: Path, joined: JoinedTable) -> pd.Series[float]:
-    """Return ICC by feature from a CSV with columns ``feature`` and ``icc``.
+    """Return the ICC by feature from a CSV with columns ``feature`` and ``icc``.
 
     Raises:
-        ValueError: other columns, text, a feature twice, none of the cohort's.
+        ValueError: a column is missing, text instead of numbers, a feature twice, or none of the
+            cohort's features.
     """
     table = read_table(path, "the stability file")
     if not {"feature", "icc"} <= set(table.columns):
-        raise ValueError("the stability file needs the columns feature and icc")
+        raise ValueError("the stability file needs the columns 'feature' and 'icc'")
     if table["feature"].duplicated().any():
-        raise ValueError("the stability file names a feature twice")
+        first = table["feature"][table["feature"].duplicated()].iloc[0]
+        raise ValueError(f"the stability file names {first!r} twice; keep one row per feature")
     if table.empty:
-        raise ValueError("the stability file has no rows")
+        raise ValueError("the stability file has no rows; one per feature is needed")
     found = numbers(table["icc"], "icc").set_axis(pd.Index(table["feature"]))
     if not set(found.index) & set(joined.features):
         raise ValueError(
             f"the stability file ({found.index[0]!r}, …) names none of the features "
-            f"({joined.features.columns[0]!r}, …)"
+            f"({joined.features.columns[0]!r}, …); use the same feature names in both"
         )
     return found
 
 
 def batch_codes(batch: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return numbers of scanners or sites, and their names in that order."""
+    """Return (n,) the code of each row's scanner or site, and the names by code."""
     names, codes = np.unique(batch, return_inverse=True)
     return codes, tuple(str(name) for name in names)
 
@@ -401,48 +423,48 @@ def _radiomics(joined: JoinedTable, icc: tuple[float, ...] | None) -> FeatureBlo
 
 
 def _strata(strata: np.ndarray, batch: np.ndarray | None) -> np.ndarray:
-    """Return the outcome's strata, parted by batch too so that every fold has all of them."""
+    """Return strata of outcome and batch together, so that every fold has all batches."""
     return strata if batch is None else strata + 2 * batch_codes(batch)[0]
 
 
 def _lost(keep: np.ndarray, why: str, cells: pd.Series[str]) -> str | None:
-    """Return how many rows go, and what stands in those cells that are not empty."""
+    """Return a note on the rows left out, and on what their cells say where they are not empty."""
     if keep.all():
         return None
-    words = sorted(set(cells[~keep].str.casefold()) & (MISSING - {""}))
-    written = f" (cells that say {', '.join(words)} among them)" if words else ""
+    texts = sorted(set(cells[~keep].str.casefold()) & (MISSING - {""}))
+    written = f" (including cells that say {', '.join(texts)})" if texts else ""
     return f"{int((~keep).sum())} rows with {why} were left out{written}."
 
 
-def _separation(columns: pd.DataFrame, outcome: Endpoint) -> list[str]:
-    """Return a warning where one column alone parts the classes, or orders every event."""
+def _separation(columns: pd.DataFrame, endpoint: Endpoint) -> list[str]:
+    """Return a warning where one column alone separates the classes, or orders all events."""
     x = columns.to_numpy(float)
-    parts = _orders_events if outcome.kind == "survival" else _parts_classes
+    separates = _orders_events if endpoint.kind == "survival" else _separates_classes
     seen = ~np.isnan(x)
     varied = np.where(seen, x, -np.inf).max(axis=0) > np.where(seen, x, np.inf).min(axis=0)
-    parted = columns.columns[(parts(x, outcome.y) | parts(-x, outcome.y)) & varied]
-    if not len(parted):
+    separating = columns.columns[(separates(x, endpoint.y) | separates(-x, endpoint.y)) & varied]
+    if not len(separating):
         return []
     what, ratio = (
         ("order all events without error", "hazard")
-        if outcome.kind == "survival"
-        else ("part the classes without error", "odds")
+        if endpoint.kind == "survival"
+        else ("separate the classes without error", "odds")
     )
     return [
-        f"Separation: {len(parted)} columns, such as {parted[0]}, {what}; {ratio} ratios are "
-        "infinite without a penalty. Does one of them encode the outcome?"
+        f"Separation: {len(separating)} columns, such as {separating[0]}, {what}; {ratio} ratios "
+        "are infinite without a penalty. Does one of them encode the outcome?"
     ]
 
 
-def _parts_classes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return (p,) whether class 1 lies above class 0; missing values do not count."""
+def _separates_classes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return (p,) whether all values of class 1 are above those of class 0; gaps do not count."""
     low = np.where(np.isnan(x), np.inf, x)[y == 1].min(axis=0)
     high = np.where(np.isnan(x), -np.inf, x)[y == 0].max(axis=0)
     return np.asarray(low > high)
 
 
 def _orders_events(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return (p,) whether at every event the patient has the highest value of those at risk."""
+    """Return (p,) whether at each event the patient has the highest value of all at risk."""
     order = np.argsort(-y["time"], kind="stable")
     time, event, z = y["time"][order], y["event"][order], x[order]
     at_risk = np.searchsorted(-time, -time, side="right")[event] - 1
@@ -450,10 +472,10 @@ def _orders_events(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.asarray((z[event] >= highest).all(axis=0))
 
 
-_COMBAT = "ComBat then removes biology together with the site, or leaves some of the site."
+_COMBAT = "ComBat then removes biology along with the site effect, or leaves part of that effect."
 _GRIDS = (
-    "texture depends on the grid, so that radiomics may have measured the voxel size; measure all "
-    "on one."
+    "texture depends on the grid, so radiomics may have measured the voxel size; extract all rows "
+    "on one grid."
 )
 
 
@@ -461,4 +483,6 @@ def _confounded(what: str, batch: np.ndarray, strata: np.ndarray, then: str) -> 
     from scipy.stats import chi2_contingency
 
     p = chi2_contingency(pd.crosstab(batch, strata)).pvalue
-    return [f"{what} goes with the outcome (chi-squared p = {p:.2g}): {then}"] * bool(p <= 0.05)
+    if p > 0.05:
+        return []
+    return [f"{what} is associated with the outcome (chi-squared p = {p:.2g}): {then}"]

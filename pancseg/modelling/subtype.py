@@ -1,4 +1,4 @@
-"""Owns the models of a class: which are compared, and how they are judged."""
+"""Define the models that predict a class, and the measures that they are judged by."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STRENGTHS = (0.05, 0.5)
 
 
 def auc_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return (p,) how far each column's AUC is from 0.5."""
+    """Return (p,) the distance of each column's AUC from 0.5."""
     positive = y == 1
     n1, n0 = positive.sum(), (~positive).sum()
     ranks = rankdata(x, axis=0)[positive].sum(axis=0)
@@ -42,7 +42,7 @@ def _with_selection(model: BaseEstimator, k: int, always: int) -> Pipeline:
 
 
 def elastic_net(smallest: int, always: int, seed: int) -> tuple[BaseEstimator, ...]:
-    """Return logistic regressions with an elastic-net penalty, few columns first."""
+    """Return logistic regressions with an elastic-net penalty, those with fewest columns first."""
     sizes = [k for k in SIZES if k <= max(SIZES[0], smallest // 4)]
     return tuple(
         _with_selection(
@@ -79,27 +79,27 @@ MODELS: dict[str, Builder] = {
 
 
 def plain() -> tuple[BaseEstimator, ...]:
-    """Return the model of a few chosen columns: logistic regression, hardly penalised."""
+    """Return the model for a few chosen columns: logistic regression with a weak penalty."""
     return (Pipeline([("model", LogisticRegression(C=10.0))]),)
 
 
 def chance() -> tuple[BaseEstimator, ...]:
-    """Return the model that gives everyone the training rows' share."""
+    """Return the model that gives every patient the share of class 1 in the training rows."""
     return (DummyClassifier(strategy="prior"),)
 
 
 @dataclass(frozen=True)
 class SubtypeTask:
-    """A class, 1 or 0; scores are probabilities."""
+    """Prediction of a class, 1 or 0; scores are probabilities of class 1."""
 
     threshold_needs_inner: bool = True
 
     def predict(self, model: Any, x: np.ndarray) -> np.ndarray:
-        """Return probabilities of class 1."""
+        """Return (n,) probabilities of class 1."""
         return np.asarray(model.predict_proba(x)[:, 1])
 
     def curves(self, model: Any, x: np.ndarray) -> None:
-        """Return nothing: classes have no time."""
+        """Return None: a class has no survival curves."""
         return
 
     def loss(self, y: np.ndarray, score: np.ndarray, fold: np.ndarray) -> float:
@@ -115,7 +115,7 @@ class SubtypeTask:
 def measure(
     y: np.ndarray, found: ValidationResult, model: OutOfFold, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return each measure under each bootstrap weighting (see :mod:`measures`)."""
+    """Return each measure under each bootstrap weighting (see :mod:`.validation.measures`)."""
     folds = [
         (model.score[r], np.flatnonzero(found.folds[r] == f))
         for r in range(len(found.folds))
@@ -137,7 +137,7 @@ def measure(
 def _mean_of(parts: list[np.ndarray]) -> np.ndarray:
     """Return the mean over folds; folds without a positive (NaN) do not count."""
     stack = np.array(parts)
-    there = ~np.isnan(stack)
-    count = there.sum(axis=0)
-    total = np.where(there, stack, 0).sum(axis=0)
+    present = ~np.isnan(stack)
+    count = present.sum(axis=0)
+    total = np.where(present, stack, 0).sum(axis=0)
     return np.asarray(np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0))

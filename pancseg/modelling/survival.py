@@ -1,4 +1,4 @@
-"""Owns the models of time and event: which are compared, and how they are judged."""
+"""Define the models that predict survival, and the measures that they are judged by."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pancseg.modelling.validation.nested_cv import OutOfFold, ValidationResult
 
 PENALTIES = (0.3, 0.05)
 HORIZONS = (0.25, 0.5, 0.75)
-"""Shares of the event times at which the time-dependent AUC is taken."""
+"""Quantiles of the event times at which the time-dependent AUC is computed."""
 
 
 def elastic_net(events: int, always: int, seed: int) -> tuple[BaseEstimator, ...]:
-    """Return Cox models with an elastic-net penalty, few columns first."""
+    """Return Cox models with an elastic-net penalty, those with fewest columns first."""
     sizes = [k for k in SIZES if k <= max(SIZES[0], events // 4)]
     return tuple(
         Pipeline(
@@ -47,38 +47,38 @@ MODELS: dict[str, Builder] = {"elastic-net": elastic_net, "random-forest": rando
 
 
 def plain() -> tuple[BaseEstimator, ...]:
-    """Return the model of a few chosen columns: Cox, hardly penalised."""
+    """Return the model for a few chosen columns: Cox with a weak penalty."""
     return (Pipeline([("model", CoxElasticNet(0.01, 0.0))]),)
 
 
 def chance() -> tuple[BaseEstimator, ...]:
-    """Return the Kaplan–Meier curve of the training rows for everyone."""
+    """Return the model that gives every patient the Kaplan–Meier curve of the training rows."""
     return (NoPredictors(),)
 
 
 @dataclass(frozen=True)
 class SurvivalTask:
-    """Time and event; scores are log partial hazards.
+    """Prediction of time to an event; scores are log partial hazards.
 
     Attributes:
-        times: (t,) where survival curves are kept.
+        times: (t,) times at which survival curves are evaluated.
     """
 
     times: tuple[float, ...]
     threshold_needs_inner: bool = False
 
     def predict(self, model: Any, x: np.ndarray) -> np.ndarray:
-        """Return log partial hazards."""
+        """Return (n,) log partial hazards."""
         return np.asarray(model.predict(x))
 
     def curves(self, model: Any, x: np.ndarray) -> np.ndarray:
-        """Return survival probabilities at ``times``."""
+        """Return (n, t) survival probabilities at ``times``."""
         if isinstance(model, Pipeline):
             x, model = model[:-1].transform(x) if len(model) > 1 else x, model[-1]
         return np.asarray(model.predict_survival(x, np.asarray(self.times)))
 
     def loss(self, y: np.ndarray, score: np.ndarray, fold: np.ndarray) -> float:
-        """Return minus Harrell's C within the inner folds."""
+        """Return minus Harrell's C, over pairs of patients within an inner fold."""
         parts = [np.flatnonzero(fold == f) for f in np.unique(fold)]
         pairs = ((rows, score[rows], measures.harrell_pairs(y[rows])) for rows in parts)
         return -float(np.nan_to_num(measures.pair_measure(pairs, np.ones((1, len(y))))[0], nan=0.5))
@@ -89,9 +89,10 @@ class SurvivalTask:
 
 
 def time_grid(y: np.ndarray) -> tuple[float, ...]:
-    """Return the times of curves and of the integrated Brier score: 5 to 90 % of the event times.
+    """Return the times of curves and of the integrated Brier score.
 
-    Where to look is a choice of the evaluation; no model sees it.
+    They run from the 5 % to the 90 % quantile of the event times. Using all patients for this is
+    no leak: the times are a choice of the evaluation, and no model is fitted to them.
     """
     events = y["time"][y["event"]]
     grid = np.unique(np.quantile(events, np.linspace(0.05, 0.9, 18)))
@@ -101,7 +102,7 @@ def time_grid(y: np.ndarray) -> tuple[float, ...]:
 def measure(
     y: np.ndarray, found: ValidationResult, model: OutOfFold, weights: np.ndarray, times: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return each measure under each bootstrap weighting (see :mod:`measures`)."""
+    """Return each measure under each bootstrap weighting (see :mod:`.validation.measures`)."""
     folds = [
         (r, np.flatnonzero(found.folds[r] == f), np.flatnonzero(found.folds[r] != f))
         for r in range(len(found.folds))
@@ -132,5 +133,5 @@ def measure(
 
 
 def horizons(y: np.ndarray) -> list[float]:
-    """Return the times at which the time-dependent AUC is taken."""
+    """Return the times at which the time-dependent AUC is computed."""
     return [float(t) for t in np.unique(np.quantile(y["time"][y["event"]], HORIZONS))]

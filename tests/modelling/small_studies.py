@@ -1,4 +1,4 @@
-"""Small studies for tests: one block of features, one recipe."""
+"""Small studies for tests: one block of features, one spec."""
 
 import numpy as np
 
@@ -34,8 +34,8 @@ def study(x, y, model="elastic-net", repeats=1, seed=0, batch=None, shuffles=0):
         subtype.SubtypeTask() if kind is subtype else survival.SurvivalTask(survival.time_grid(y))
     )
     smaller = int(min(event.sum(), len(event) - event.sum())) * 4 // 5
-    recipe = ModelSpec("radiomics", ("radiomics",), kind.MODELS[model](smaller, 0, seed), shuffles)
+    spec = ModelSpec("radiomics", ("radiomics",), kind.MODELS[model](smaller, 0, seed), shuffles)
     strata = event if batch is None else event + 2 * batch
     return ValidationPlan(
-        y, strata, np.arange(len(y)), blocks, [recipe], task, inner=3, repeats=repeats, seed=seed
+        y, strata, np.arange(len(y)), blocks, [spec], task, inner=3, repeats=repeats, seed=seed
     )

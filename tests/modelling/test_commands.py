@@ -179,5 +179,5 @@ def test_three_patients_are_refused(tmp_path):
 def test_a_pickle_is_not_loaded():
     import pickle
 
-    with pytest.raises(ValueError, match="no model that pancseg wrote"):
+    with pytest.raises(ValueError, match="not a model that pancseg wrote"):
         read_model(pickle.dumps({"format": 1}))

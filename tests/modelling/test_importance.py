@@ -18,7 +18,7 @@ from pancseg.modelling.report.report import PERMUTED, _features
 from pancseg.modelling.study import Endpoint, ModelSettings, make_study
 from pancseg.modelling.validation.canary import Canary, run_canaries
 from pancseg.modelling.validation.importance import SHUFFLES
-from pancseg.modelling.validation.nested_cv import _seed, fit_recipes, validate
+from pancseg.modelling.validation.nested_cv import _seed, fit_specs, validate
 
 LEAK = (Canary("noise features", (0.8, 0.8), 0.8, 0.8),)
 
@@ -52,8 +52,8 @@ def planted():
     for model in ("gradient-boosting", "random-forest", "elastic-net"):
         settings = ModelSettings(kind="subtype", model=model, outer=3, inner=2, repeats=1)
         s = make_study(joined, Endpoint("subtype", y, ("y",)), settings)
-        s = replace(s, recipes=s.recipes[:1])
-        final = fit_recipes(s, np.arange(120), 0)
+        s = replace(s, specs=s.specs[:1])
+        final = fit_specs(s, np.arange(120), 0)
         found[model] = AnalysisResults(s, settings, validate(s), [], final)
     return found
 
@@ -81,7 +81,7 @@ def test_weights_are_those_of_patients_held_out():
     found = validate(s)
     for fold, weights in enumerate(found.models["radiomics"].weights):
         test, seed = found.folds[0] == fold, _seed(s.seed, 0, fold + 1)
-        fitted = fit_recipes(s, np.flatnonzero(~test), seed)["radiomics"]
+        fitted = fit_specs(s, np.flatnonzero(~test), seed)["radiomics"]
 
         def weighed(rows, fitted=fitted, seed=seed):
             seen = fitted.model[:-1].transform(fitted.prepared({"radiomics": x[rows]}))
@@ -103,7 +103,7 @@ def test_noise_weighs_nothing_on_patients_held_out():
     y = classes(x, 0.0, 2)
     s = boosted(x, y)
     held_out = np.mean([list(weights.values()) for weights in weights_of(s)])
-    fitted = fit_recipes(s, np.arange(200), 0)["radiomics"].model
+    fitted = fit_specs(s, np.arange(200), 0)["radiomics"].model
     scaled = (x - x.mean(0)) / x.std(0)
     training = permutation_importance(fitted, scaled, y, scoring="neg_log_loss", random_state=0)
     assert training.importances_mean.mean() > 0.02

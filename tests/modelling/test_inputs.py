@@ -78,7 +78,9 @@ def test_who_failed_the_verdict_is_not_called_missing(tmp_path):
     found = joined(tmp_path, clinical="patient_id,time\nP1,3\nP2,7\nP4,5\n,8\n-,9\n")
     assert set(map(tuple, found.unmatched.to_numpy())) == {("P3", "clinical"), ("P2", "left out")}
     assert found.unusable == ("P2",)
-    assert any("0 of the clinical file are not in FEATURES" in note for note in found.notes)
+    assert any(
+        "0 of the clinical file are not in the feature table" in note for note in found.notes
+    )
     assert any("2 rows of the clinical file have no id" in note for note in found.notes)
 
 
@@ -93,7 +95,7 @@ def test_a_group_parts_no_patient(tmp_path):
     assert list(found.groups) == ["A", "A", "A", "C", "D"]
     assert found.count() == 4
     assert any(
-        "1 patients (patient_id) lie in several groups of hospital" in note for note in found.notes
+        "1 patients (patient_id) are in several groups of hospital" in note for note in found.notes
     )
 
 
@@ -111,7 +113,7 @@ def test_parquet_is_the_same_as_csv(tmp_path):
     ("features", "line"),
     [
         ("patient_id,a\nP1,1\nP1,2\n", "1 ids in 'patient_id' are duplicated"),
-        ("patient_id,a,a\nP1,1,2\n", "the column 'a' exists twice"),
+        ("patient_id,a,a\nP1,1,2\n", "the column name 'a' occurs twice"),
         ("patient_id,a\nP1,inf\nP3,2\n", "1 infinite values in 1 columns"),
         ("patient_id,a,b\nP1,,\nP3,,\n", "all 2 feature columns are empty"),
         ("patient_id,a\nP1,red\nP3,2\n", "1 of 2 values are text, such as 'red'"),
@@ -119,14 +121,20 @@ def test_parquet_is_the_same_as_csv(tmp_path):
         ("patient_id\nP1\n", "no feature column"),
         ("", "is empty"),
         ("patient_id,a\nP1,1,5\n", "line 2: the row has 3 cells, the header 2 columns"),
-        ("patient_id,roi,a\nP1,x,1\nP1,y,2\n", "2 regions (x, y); name one"),
+        ("patient_id,roi,a\nP1,x,1\nP1,y,2\n", "2 regions (x, y); name one with `roi`"),
         ("patient_id,a\n,1\nP3,2\n", "1 rows have no id"),
         ("patient_id,settings_sha256,a\nP1,x,1\nP3,y,2\n", "measured with 2 settings"),
         ("patient_id,image_sha256,a\nP1,x,1\nP3,x,2\n", "have the same image_sha256 (2 such"),
         (f"patient_id,{LETTERS}\nP1,{ONES}\nP3,{ONES}\nP4,{TWOS}\n", "the same values in all 12"),
-        ("patient_id,a\nQ1,1\nQ2,2\n", "no id of FEATURES (2 rows)"),
-        (b"PK\x03\x04\0\0", "FEATURES is not UTF-8 text (a workbook?); save it as 'CSV UTF-8'"),
-        ("patient_id,größe\nP1,1\n".encode("cp1252"), "FEATURES is not UTF-8 text; save it"),
+        ("patient_id,a\nQ1,1\nQ2,2\n", "no id of the feature table (2 rows)"),
+        (
+            b"PK\x03\x04\0\0",
+            "the feature table is not UTF-8 text (a workbook?); save it as 'CSV UTF-8'",
+        ),
+        (
+            "patient_id,größe\nP1,1\n".encode("cp1252"),
+            "the feature table is not UTF-8 text; save it",
+        ),
         ('patient_id,a\n\nP1,"1\nP3,"2\n', "line 3: a cell holds 2 lines; close its quote"),
     ],
 )
@@ -158,7 +166,7 @@ def test_an_ambiguous_event_is_refused_with_what_was_found():
     with pytest.raises(ValueError, match="ambiguous, found '2', '1'"):
         event_codes(cells, "status", None)
     assert list(event_codes(cells, "status", "2")) == [0, 1, 1]
-    with pytest.raises(ValueError, match="no row has '3'"):
+    with pytest.raises(ValueError, match="no row has the value '3'"):
         event_codes(cells, "status", "3")
 
 
@@ -328,11 +336,11 @@ def test_the_volume_of_a_model_is_not_guessed_again(tmp_path):
         assert read_features(f, TableOptions(), known=known).origin.volume == volume
     gone = read_features(f, TableOptions(), known=TableOrigin(("a",), volume="ml"))
     assert gone.origin.volume is None
-    assert "FEATURES has no column 'ml': no prediction by volume only." in gone.notes
+    assert "the feature table has no column 'ml': no prediction from volume only." in gone.notes
 
 
 def test_a_file_that_is_not_there_is_named_by_its_part(tmp_path):
-    with pytest.raises(ValueError, match="FEATURES cannot be read: No such file"):
+    with pytest.raises(ValueError, match="the feature table cannot be read: No such file"):
         read_features(tmp_path / "none.csv", TableOptions())
 
 
@@ -359,7 +367,7 @@ def test_classes_that_differ_in_case_only_are_refused():
 
 
 def test_a_class_that_a_model_never_saw_is_not_counted_as_the_other():
-    with pytest.raises(ValueError, match="not fitted with 'c' but with 'a', 'b'"):
+    with pytest.raises(ValueError, match="fitted without the class 'c', with 'a', 'b'"):
         class_codes(pd.Series(["a", "b", "c"]), "s", "b", ("a",))
     assert list(class_codes(pd.Series(["b", "a"]), "s", "b", ("a",))[0]) == [1, 0]
 
@@ -368,7 +376,7 @@ def test_levels_of_a_model_code_new_patients():
     """A single man is "male", whatever other texts would stand in his file."""
     levels = ("female", "male")
     assert list(clinical_numbers(pd.Series(["male"]), "sex", levels)["sex=male"]) == [1]
-    with pytest.raises(ValueError, match="'other' was not there when the model was fitted"):
+    with pytest.raises(ValueError, match="fitted without the value 'other'"):
         clinical_numbers(pd.Series(["other"]), "sex", levels)
     with pytest.raises(ValueError, match="'age': 1 of 1 values are text"):
         clinical_numbers(pd.Series(["old"]), "age", ())

@@ -24,7 +24,7 @@ from pancseg.modelling.validation.nested_cv import (
     FeatureBlock,
     OutOfFold,
     ValidationResult,
-    fit_recipes,
+    fit_specs,
     make_folds,
     validate,
 )
@@ -88,13 +88,13 @@ def test_test_rows_never_change_what_is_fitted():
     y = classes(x, 1.0, 2)
     train = np.arange(70)
     s = study(x, y)
-    first = fit_recipes(s, train, 5)["radiomics"]
+    first = fit_specs(s, train, 5)["radiomics"]
     other = x.copy()
     other[70:] = 1e6
     changed = FeatureBlock(other, s.blocks["radiomics"].names, s.blocks["radiomics"].preparation)
     y_other = y.copy()
     y_other[70:] = 1 - y_other[70:]
-    second = fit_recipes(replace(s, blocks={"radiomics": changed}, y=y_other), train, 5)
+    second = fit_specs(replace(s, blocks={"radiomics": changed}, y=y_other), train, 5)
     again = second["radiomics"]
     assert first.columns == again.columns
     assert (first.weights == again.weights).all()
@@ -142,7 +142,7 @@ def test_separation_is_told_of_classes_and_of_events():
     y = classes(x.to_numpy(), 1.0, 0)
     assert _separation(x, Endpoint("subtype", y, ("s",))) == []
     assert (
-        "such as d, part the classes"
+        "such as d, separate the classes"
         in _separation(x.assign(d=y + 0.5 * np.sin(x["a"])), Endpoint("subtype", y, ("s",)))[0]
     )
     cox = times(x.to_numpy(), 1.0, 0)
@@ -177,7 +177,7 @@ def test_numbers_that_mean_event_may_be_written_as_floats():
     cells = pd.Series(["2.0", "1.0", "2", "1", "NA"])
     assert event_codes(cells, "died", "2").fillna(-1).tolist() == [1, 0, 1, 0, -1]
     assert event_codes(pd.Series(["Dead", "alive"]), "died", "dead").tolist() == [1, 0]
-    with pytest.raises(ValueError, match="no row has '3'"):
+    with pytest.raises(ValueError, match="no row has the value '3'"):
         event_codes(cells, "died", "3")
 
 

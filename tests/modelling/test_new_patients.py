@@ -109,7 +109,7 @@ def test_one_new_patient_gets_what_the_same_one_gets_among_others(fitted, tmp_pa
     without = clinical[one].drop(columns=["grade", "death", "time"])
     result, alone = predict(fitted, tmp_path, table[one], without)
     assert result.exit_code == 0, result.output
-    assert "CLINICAL knows no 'grade': predicted, not judged" in result.output
+    assert "the clinical file has no values of 'grade': no external validation" in result.output
     pd.testing.assert_frame_equal(alone, all_of[one].reset_index(drop=True))
 
 
@@ -126,7 +126,10 @@ def test_columns_that_the_model_does_not_know_change_nothing(fitted, tmp_path):
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"roi": "tumour"}, "fitted on another region (--roi names one): no row has 'pancreas'"),
+        (
+            {"roi": "tumour"},
+            "the region 'pancreas', which the model was fitted on; found tumour",
+        ),
         ({"settings_sha256": "ffff"}, "other settings (settings_sha256 ffff) than the model's"),
     ],
 )
@@ -138,7 +141,10 @@ def test_another_region_and_other_settings_are_refused(fitted, tmp_path, change,
 
 def test_classes_and_levels_that_are_new_are_refused(fitted, tmp_path):
     table, clinical = cohort(2)
-    for column, line in (("grade", "not fitted with 'odd'"), ("sex", "'odd' was not there when")):
+    for column, line in (
+        ("grade", "fitted without the class 'odd'"),
+        ("sex", "fitted without the value 'odd'"),
+    ):
         changed = clinical.copy()
         changed.loc[3, column] = "odd"
         result, _ = predict(fitted, tmp_path, table, changed)
@@ -156,7 +162,7 @@ def test_patients_without_an_outcome_are_predicted(fitted, tmp_path, grade):
     table, clinical = cohort(2, 5)
     result, found = predict(fitted, tmp_path, table, clinical.assign(grade=grade))
     assert result.exit_code == 0, result.output
-    assert "CLINICAL knows no 'grade'" in result.output
+    assert "the clinical file has no values of 'grade'" in result.output
     assert found["clinical_and_radiomics"].notna().all()
 
 
@@ -164,7 +170,7 @@ def test_what_cannot_be_judged_is_predicted_all_the_same(fitted, tmp_path):
     table, clinical = cohort(2, 5)
     result, _ = predict(fitted, tmp_path, table, clinical.assign(grade="low"))
     assert result.exit_code == 1
-    assert "one class only in 5 patients; they were predicted, not judged" in result.output
+    assert "only one class in 5 patients; they were predicted" in result.output
     assert len(pd.read_csv(tmp_path / "p.csv")) == 5
     table, clinical = cohort(2)
     table["original_shape_VoxelVolume"] = np.nan
@@ -206,8 +212,8 @@ def test_nobody_of_features_is_dropped(fitted, tmp_path):
     result, found = predict(fitted, tmp_path, table, clinical[10:])
     assert result.exit_code == 0, result.output
     assert sorted(found["id"]) == sorted(table["patient_id"])
-    assert "10 rows were predicted by features alone" not in result.output
-    assert "9 rows were predicted by features alone" in result.output
+    assert "10 rows were predicted from features alone" not in result.output
+    assert "9 rows were predicted from features alone" in result.output
     assert "59 of 60 rows predicted" in result.output
     assert "external validation, 50 patients with a known outcome" in result.output
     found = found.set_index("id").sort_index()
@@ -240,7 +246,9 @@ def test_a_site_that_only_the_clinical_file_knows_costs_those_alone(tmp_path):
     assert result.exit_code == 0, result.output
     result, found = predict(tmp_path / "out", tmp_path, table, clinical[1:])
     assert result.exit_code == 0, result.output
-    assert "1 rows got no prediction: the model's --batch: there is no column" in result.output
+    assert (
+        "1 rows got no prediction: the model's --batch: neither file has a column" in result.output
+    )
     assert list(found[found["radiomics"].isna()]["id"]) == ["P000"]
 
 
@@ -254,7 +262,7 @@ def test_what_is_read_is_not_written_over(fitted, tmp_path, out):
     command = ["predict", fitted, tmp_path / "x_validation.csv", "--outcome", paths[1]]
     result = pancseg(*command, "--out", tmp_path / out)
     assert result.exit_code == 2
-    assert "is read, and would be written over" in result.output
+    assert "--out would overwrite the feature table or the clinical file" in result.output
     assert [(tmp_path / "x_validation.csv").read_bytes(), paths[1].read_bytes()] == before
 
 
@@ -283,7 +291,7 @@ def test_a_fold_without_a_class_is_refused_before_the_work(tmp_path):
         *("--group", "site", "--out", tmp_path / "out", *SHORT),
     )
     assert result.exit_code == 2
-    assert "one class only would be left to train on in some fold" in result.output
+    assert "a fold would have only one class to train on" in result.output
 
 
 def test_a_grid_that_the_model_has_not_seen_is_told(tmp_path):
@@ -296,7 +304,7 @@ def test_a_grid_that_the_model_has_not_seen_is_told(tmp_path):
     )
     assert result.exit_code == 0, result.output
     assert "Rows were measured on 2 grids (" in result.output
-    assert "The grid (qc_grid_mm) goes with the outcome" in result.output
+    assert "The grid (qc_grid_mm) is associated with the outcome" in result.output
     result, _ = predict(tmp_path / "out", tmp_path, table)
     assert "not seen" not in result.output
     table.loc[:2, "qc_grid_mm"] = "3×3×3"
@@ -359,7 +367,7 @@ def test_the_event_of_the_training_is_the_event_of_new_patients(tmp_path):
     assert "are both in the same unit?" in result.output
     short = clinical.assign(time=clinical["time"] / 300)
     result, _ = predict(tmp_path / "out", tmp_path, table, short)
-    assert "nobody was followed for" in result.output
+    assert "no patient was followed up to" in result.output
     judged = pd.read_csv(tmp_path / "p_validation.csv").set_index(["model", "measure"])["value"]
     unknown = [name for name in judged.index if name[1].startswith(("AUC at", "Brier at"))]
     assert len(unknown) >= 4
@@ -428,7 +436,7 @@ def test_a_class_of_few_groups_is_refused(tmp_path):
         *("--group", "site", "--out", tmp_path / "out", "--model", "random-forest"),
     )
     assert result.exit_code == 2
-    assert "all patients of a class lie in 1 of 9 groups" in result.output
+    assert "all patients of a class are in 1 of 9 groups" in result.output
 
 
 def test_groups_that_the_folds_cannot_part_are_refused(tmp_path):
@@ -478,8 +486,8 @@ def test_a_model_of_another_format_is_refused_in_one_line(fitted, tmp_path, numb
     assert found is None
     (line,) = [line for line in result.output.splitlines() if line]
     shown = str(number).replace('"', "'")
-    assert f"has format {shown}, and pancseg {__version__} as installed reads format 3" in line
-    assert f"(pancseg {__version__} as it was then) or fit it again" in line
+    assert f"has format {shown}, but the installed pancseg {__version__} reads format 3" in line
+    assert f"(pancseg {__version__} at that time), or fit it again" in line
 
 
 @pytest.mark.parametrize("schema", [b"\xff", b"[]", b"{}", b'{"content": []}', b"5"])
@@ -487,5 +495,5 @@ def test_an_archive_that_is_no_model_is_refused(schema):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("schema.json", schema)
-    with pytest.raises(ValueError, match="is no model that pancseg wrote"):
+    with pytest.raises(ValueError, match="is not a model that pancseg wrote"):
         read_model(content.getvalue())

@@ -1,7 +1,7 @@
-"""Owns ComBat: scanner or site effects in location and scale, estimated on the training rows.
+"""Remove effects of scanner or site on location and scale (ComBat), fitted on training rows.
 
-Johnson, Li and Rabinovic 2007 (Biostatistics 8:118), parametric empirical Bayes, without
-covariates: the outcome never is one.
+Johnson, Li and Rabinovic 2007 (Biostatistics 8:118), parametric empirical Bayes. There are no
+covariates; in particular the outcome is never one.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 FEWEST_ROWS = 5
-"""Of a batch in the training rows: fewer give no usable variance."""
+"""Fewest training rows of a batch; fewer give no usable variance."""
 _ROUNDS, _ENOUGH = 200, 1e-6
 
 
 class ComBat(TransformerMixin, BaseEstimator):
-    """Remove batch effects; column 0 of X is the batch's number, which goes away.
+    """Remove batch effects; column 0 of X holds the code of the batch and is dropped.
 
     Attributes:
-        batches_: numbers of the batches seen.
-        mean_: (p,) grand mean. ``scale_``: (p,) pooled standard deviation.
-        shift_, spread_: (batches, p) empirical-Bayes location and standard deviation.
+        batches_: codes of the batches in the training rows.
+        mean_: (p,) grand mean.
+        scale_: (p,) pooled standard deviation.
+        shift_: (batches, p) empirical-Bayes location.
+        spread_: (batches, p) empirical-Bayes standard deviation.
     """
 
     def fit(self, x: np.ndarray, y: Any = None) -> Self:
-        """Estimate from training rows; the outcome is not looked at.
+        """Estimate batch effects from training rows; ``y`` is not used.
 
         Raises:
             ValueError: a batch with fewer than ``FEWEST_ROWS`` rows.
@@ -35,8 +37,8 @@ class ComBat(TransformerMixin, BaseEstimator):
         self.batches_, counts = np.unique(batch, return_counts=True)
         if counts.min() < FEWEST_ROWS:
             raise ValueError(
-                f"`batch`: a scanner or site has {counts.min()} patients in a training fold; "
-                f"{FEWEST_ROWS} are needed: merge it with another or leave it out"
+                f"`batch`: a scanner or site has {counts.min()} patients in a training fold; at "
+                f"least {FEWEST_ROWS} are needed: merge it with another or leave it out"
             )
         members = [batch == b for b in self.batches_]
         means = np.array([values[rows].mean(axis=0) for rows in members])
@@ -57,20 +59,21 @@ class ComBat(TransformerMixin, BaseEstimator):
             ValueError: a batch that was not in the training rows.
         """
         batch = x[:, 0].astype(int)
-        place = np.searchsorted(self.batches_, batch).clip(max=len(self.batches_) - 1)
-        unseen = self.batches_[place] != batch
+        index = np.searchsorted(self.batches_, batch).clip(max=len(self.batches_) - 1)
+        unseen = self.batches_[index] != batch
         if unseen.any():
             raise ValueError(
                 f"`batch`: {int(unseen.sum())} patients are of a scanner or site that the model "
-                "has not seen; ComBat cannot harmonise them"
+                "has not seen, so ComBat cannot harmonise them; leave them out, or fit a model "
+                "without `batch`"
             )
         z = (x[:, 1:] - self.mean_) / self.scale_
-        z = (z - self.shift_[place]) / self.spread_[place]
+        z = (z - self.shift_[index]) / self.spread_[index]
         return np.asarray(z * self.scale_ + self.mean_)
 
 
 def _shrunken(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return one batch's location and standard deviation, shrunk towards the features' own."""
+    """Return a batch's location and standard deviation, shrunk towards their mean over features."""
     n = len(z)
     mean, variance = z.mean(axis=0), z.var(axis=0, ddof=1)
     variance = np.where(variance > 1e-12, variance, 1.0)

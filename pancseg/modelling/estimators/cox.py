@@ -25,15 +25,18 @@ def survival_outcome(event: np.ndarray, time: np.ndarray) -> np.ndarray:
 
 
 class CoxElasticNet(BaseEstimator):
-    """A Cox model with an elastic-net penalty; tied times as Efron, baseline hazard included.
+    """A Cox model with an elastic-net penalty, Efron's handling of ties and a baseline hazard.
 
     Args:
-        penalizer: strength of the penalty, per patient; columns are taken to be scaled.
+        penalizer: strength of the penalty, per patient; columns are assumed to be scaled.
         l1_ratio: 0 is ridge, 1 is lasso.
 
     Attributes:
-        coef_: (p,) log hazard ratios. ``mean_``: (p,) of the training rows.
-        times_, cumulative_hazard_: the baseline's steps, at ``mean_``.
+        coef_: (p,) log hazard ratios.
+        mean_: (p,) means of the training rows.
+        times_: event times, at which the baseline hazard steps up.
+        cumulative_hazard_: cumulative baseline hazard from each of these times on, for a patient
+            at ``mean_``.
     """
 
     def __init__(self, penalizer: float = 0.1, l1_ratio: float = 0.5) -> None:
@@ -52,22 +55,22 @@ class CoxElasticNet(BaseEstimator):
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return (n,) log partial hazards: the higher, the sooner."""
+        """Return (n,) log partial hazards; higher values mean earlier events."""
         return self._log_hazard(x)
 
     def predict_survival(self, x: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Return (n, times) probabilities to be event-free at each time."""
-        place = np.searchsorted(self.times_, times, side="right")
-        hazard = np.concatenate([[0.0], self.cumulative_hazard_])[place]
+        """Return (n, times) probabilities of being event-free at each time."""
+        step = np.searchsorted(self.times_, times, side="right")
+        hazard = np.concatenate([[0.0], self.cumulative_hazard_])[step]
         return np.asarray(np.exp(-np.exp(self._log_hazard(x))[:, None] * hazard[None, :]))
 
     def _log_hazard(self, x: np.ndarray) -> np.ndarray:
-        # Clipped, as a patient far outside the training rows must not overflow.
+        # Clipped so that a patient far outside the training rows does not overflow.
         return np.asarray(np.clip((x - self.mean_) @ self.coef_, -30, 30))
 
 
 class NoPredictors(BaseEstimator):
-    """Chance: everyone's risk is the same, the Kaplan–Meier curve of the training rows."""
+    """The model of chance: every patient has the Kaplan–Meier curve of the training rows."""
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> Self:
         """Estimate the curve."""
@@ -80,15 +83,15 @@ class NoPredictors(BaseEstimator):
         return np.zeros(len(x))
 
     def predict_survival(self, x: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Return the same curve for all."""
-        place = np.searchsorted(self.times_, times, side="right")
-        return np.tile(np.concatenate([[1.0], self.survival_])[place], (len(x), 1))
+        """Return (n, times) the same curve for every patient."""
+        step = np.searchsorted(self.times_, times, side="right")
+        return np.tile(np.concatenate([[1.0], self.survival_])[step], (len(x), 1))
 
 
 def censoring_survival(y: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return the probability to be uncensored after each time; events precede at ties.
+    """Return the probability of being uncensored after each time; at ties events come first.
 
-    As scikit-survival counts it: censorings at a time are in its own value.
+    As in scikit-survival, the value at a time includes the censorings at that time.
     """
     censored = ~y["event"]
     steps = np.unique(y["time"][censored])
@@ -102,26 +105,26 @@ def censoring_survival(y: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def kaplan_meier(y: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return Kaplan–Meier's probability to be event-free at each time."""
+    """Return the Kaplan–Meier probability of being event-free at each time."""
     curve = NoPredictors().fit(np.empty((len(y), 0)), y)
     return np.asarray(curve.predict_survival(np.empty((1, 0)), times)[0])
 
 
 def nelson_aalen(y: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return Nelson and Aalen's cumulative hazard up to each time."""
+    """Return the Nelson–Aalen cumulative hazard up to each time."""
     steps, deaths, at_risk = _life_table(y)
     hazard = np.concatenate([[0.0], np.cumsum(deaths / at_risk)])
     return np.asarray(hazard[np.searchsorted(steps, times, side="right")])
 
 
 def as_frame(y: np.ndarray) -> pd.DataFrame:
-    """Return an outcome as a table with columns event (0/1) and time."""
+    """Return an outcome as a table with columns ``event`` (0/1) and ``time``."""
     columns: dict[str, Any] = {"event": y["event"].astype(int), "time": y["time"]}
     return pd.DataFrame(columns)
 
 
 def _life_table(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return event times, events at each and how many patients were at risk then."""
+    """Return event times, the number of events at each, and the number of patients at risk."""
     times, deaths = np.unique(y["time"][y["event"]], return_counts=True)
     at_risk = len(y) - np.searchsorted(np.sort(y["time"]), times, side="left")
     return times, deaths, at_risk

@@ -1,8 +1,8 @@
-"""Fit a Cox model with an elastic-net penalty by proximal Newton steps; ties as Efron.
+"""Fit a Cox model with an elastic-net penalty by proximal Newton steps, with Efron's ties.
 
-Minimises −log partial likelihood per patient plus
+It minimises −log partial likelihood per patient plus
 ``penalizer`` · (``l1_ratio`` · Σ|β| + (1 − ``l1_ratio``) / 2 · Σβ²), as lifelines'
-``CoxPHFitter`` does, but with the exact corner of |β|, so that coefficients can be 0.
+``CoxPHFitter`` does. Unlike lifelines it does not smooth |β|, so coefficients can be exactly 0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def newton_cox(x: np.ndarray, y: np.ndarray, penalizer: float, l1_ratio: float) 
     """Return (p,) log hazard ratios.
 
     Args:
-        x: (n, p) values; the penalty counts coefficients as they are, so scale columns first.
+        x: (n, p) values; scale columns first, as the penalty treats all coefficients alike.
         y: (n,) with fields ``event`` and ``time``.
         penalizer: strength of the penalty, per patient.
         l1_ratio: 0 is ridge, 1 is lasso.
@@ -50,9 +50,9 @@ def newton_cox(x: np.ndarray, y: np.ndarray, penalizer: float, l1_ratio: float) 
 
 
 def score_test(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the score statistic of each column's own Cox model at zero: (p,), chi-squared.
+    """Return (p,) chi-squared score statistics, each of a Cox model with one column, at β = 0.
 
-    For two groups without ties it is the log-rank statistic.
+    For two groups without ties this is the log-rank statistic.
     """
     at_risk = risk_sets(y)
     z = x[at_risk.order] - x.mean(axis=0)
@@ -79,7 +79,7 @@ def _derivatives(
     w = np.exp(eta - eta.max(initial=0.0))
     total = np.maximum(at_risk.totals(w), _TINY)
     mean = at_risk.totals(w[:, None] * z) / total[:, None]
-    # The events' weighted second moments, summed row by row: one product instead of one per event.
+    # Second moments of all risk sets are summed row by row: one matrix product, not one per event.
     counted = w * at_risk.sums_over_events(1 / total)
     hessian = (z * counted[:, None]).T @ z - mean.T @ mean
     return (mean - z[at_risk.event]).sum(axis=0) / len(z), hessian / len(z)
@@ -88,12 +88,12 @@ def _derivatives(
 def _minimum(
     beta: np.ndarray, gradient: np.ndarray, hessian: np.ndarray, l1: float, l2: float
 ) -> np.ndarray:
-    """Minimise the quadratic model and the penalty: at once without L1, else by coordinates."""
+    """Minimise the quadratic model plus penalty: directly without L1, else by coordinates."""
     if not l1:
         curved = hessian + l2 * np.eye(len(beta))
         return np.asarray(beta - np.linalg.lstsq(curved, gradient + l2 * beta)[0])
     found = beta.copy()
-    slope = gradient.copy()  # of the quadratic at ``found``
+    slope = gradient.copy()  # gradient of the quadratic model at ``found``
     curvature = np.diag(hessian).clip(min=1e-9)
     for _ in range(_SWEEPS):
         largest = 0.0

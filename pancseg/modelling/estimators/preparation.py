@@ -1,7 +1,4 @@
-"""Owns what is done to features before a model, as scikit-learn steps: all fitted on training rows.
-
-Knows nothing about files or about how folds are made.
-"""
+"""Prepare features for a model with scikit-learn steps that are fitted on training rows alone."""
 
 from __future__ import annotations
 
@@ -26,17 +23,21 @@ REDUNDANT_RHO = 0.9
 
 
 class Varied(TransformerMixin, BaseEstimator):
-    """Keep columns that vary and are mostly there.
+    """Keep columns that vary and have few gaps.
 
-    A column goes when more than 30 % of it is missing or when all but 5 % of its values are one.
-    The first ``spared`` columns stay (the batch).
+    A column is dropped when more than 30 % of it is missing, or when fewer than 5 % of its values
+    differ from the most frequent one.
+
+    Args:
+        spared: number of columns at the start that are always kept (the batch).
+        fewest_different: smallest share of values that differ from the most frequent one.
     """
 
     def __init__(self, spared: int = 0, fewest_different: float = FEWEST_DIFFERENT) -> None:
         self.spared, self.fewest_different = spared, fewest_different
 
     def fit(self, x: np.ndarray, y: Any = None) -> Self:
-        """Look at training rows."""
+        """Choose columns from training rows; ``y`` is not used."""
         missing = np.isnan(x)
         ordered = np.sort(x, axis=0)  # NaN last
         most = np.array([_longest_run(ordered[:, j]) for j in range(x.shape[1])])
@@ -49,25 +50,26 @@ class Varied(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, x: np.ndarray) -> np.ndarray:
-        """Return the columns kept."""
+        """Return the kept columns."""
         return x[:, self.kept_]
 
 
 class Unredundant(TransformerMixin, BaseEstimator):
-    """Of each cluster of features with Spearman's |rho| above 0.9 keep one.
+    """Keep one feature of each cluster with Spearman's |rho| above 0.9.
 
-    Average linkage on 1 − |rho|. The one kept has the highest stability (ICC) where that is known,
-    otherwise the highest mean |rho| with its cluster; the first one on a tie.
+    Clusters are made by average linkage on 1 − |rho|. The feature kept is the one with the highest
+    stability (ICC) where that is known, otherwise the one with the highest mean |rho| with its
+    cluster; on a tie the first one.
 
     Args:
-        stability: (columns of X) ICC, NaN where unknown; None: nothing is known.
+        stability: (columns of X) ICC, NaN where unknown; None if no ICC is known.
     """
 
     def __init__(self, stability: tuple[float, ...] | None = None) -> None:
         self.stability = stability
 
     def fit(self, x: np.ndarray, y: Any = None) -> Self:
-        """Look at training rows; the outcome is not looked at."""
+        """Choose columns from training rows; ``y`` is not used."""
         p = x.shape[1]
         if p < 2:
             self.kept_ = np.arange(p)
@@ -88,24 +90,24 @@ class Unredundant(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, x: np.ndarray) -> np.ndarray:
-        """Return the columns kept."""
+        """Return the kept columns."""
         return x[:, self.kept_]
 
 
 class Strongest(TransformerMixin, BaseEstimator):
-    """Keep the ``k`` columns that score highest alone against the training outcome.
+    """Keep the ``k`` columns that score highest, each alone, against the training outcome.
 
     Args:
-        score: (x, y) → (p,) scores, higher is stronger.
-        k: how many.
-        always: so many columns at the end (clinical ones) stay beside the k.
+        score: (x, y) → (p,) scores; higher is stronger.
+        k: number of columns.
+        always: number of columns at the end (the clinical ones) that are kept besides the k.
     """
 
     def __init__(self, score: ScoreFunction, k: int = 10, always: int = 0) -> None:
         self.score, self.k, self.always = score, k, always
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> Self:
-        """Look at training rows and their outcome."""
+        """Choose columns from training rows and their outcomes."""
         first = x.shape[1] - self.always
         scores = np.nan_to_num(self.score(x[:, :first], y), nan=-1.0)
         order = np.lexsort((np.arange(first), -scores))
@@ -113,22 +115,28 @@ class Strongest(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, x: np.ndarray) -> np.ndarray:
-        """Return the columns kept."""
+        """Return the kept columns."""
         return x[:, self.kept_]
 
 
 class Cleaned(TransformerMixin, BaseEstimator):
-    """:class:`Varied`, then :class:`Unredundant` with the stability of the columns left.
+    """Drop near-constant columns, fill gaps, remove batch effects, drop redundant columns.
 
-    One step, as the second has to know which columns the first one kept. ``kept_`` are columns of
-    the features, the batch not counted.
+    These are one step because :class:`Unredundant` has to know which columns :class:`Varied` kept.
+
+    Args:
+        stability: (columns of X without the batch) ICC, as in :class:`Unredundant`.
+        batch: whether column 0 of X holds the code of the batch, for :class:`ComBat`.
+
+    Attributes:
+        kept_: indices of the kept columns of X, not counting the batch.
     """
 
     def __init__(self, stability: tuple[float, ...] | None = None, batch: bool = False) -> None:
         self.stability, self.batch = stability, batch
 
     def fit(self, x: np.ndarray, y: Any = None) -> Self:
-        """Fit all steps before scaling on training rows.
+        """Fit all parts on training rows; ``y`` is not used.
 
         Raises:
             ValueError: no column is left.
@@ -138,7 +146,7 @@ class Cleaned(TransformerMixin, BaseEstimator):
         if len(self.varied_.kept_) == spared:
             raise ValueError(
                 f"no feature is left in a training fold: all {x.shape[1] - spared} are nearly "
-                f"constant or more than {MOST_MISSING:.0%} empty"
+                f"constant or more than {MOST_MISSING:.0%} empty; give features that vary"
             )
         self.imputer_ = SimpleImputer(strategy="median")
         filled = self.imputer_.fit_transform(self.varied_.transform(x))
@@ -152,7 +160,7 @@ class Cleaned(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, x: np.ndarray) -> np.ndarray:
-        """Return the columns kept, without missing values and batch effects."""
+        """Return the kept columns, without gaps and batch effects."""
         filled = self.imputer_.transform(self.varied_.transform(x))
         if self.combat_ is not None:
             filled = self.combat_.transform(filled)
@@ -160,7 +168,7 @@ class Cleaned(TransformerMixin, BaseEstimator):
 
 
 def preparation(stability: tuple[float, ...] | None, batch: bool) -> Pipeline:
-    """Return the steps for radiomics: near-constant, imputation, ComBat, redundancy, scaling."""
+    """Return the steps for radiomics: :class:`Cleaned`, then scaling."""
     return Pipeline([("clean", Cleaned(stability, batch)), ("scale", StandardScaler())])
 
 
@@ -173,7 +181,7 @@ def plain_preparation() -> Pipeline:
 
 
 def _longest_run(ordered: np.ndarray) -> int:
-    """Return how often the most frequent number stands in a sorted column (NaN last)."""
+    """Return the number of times the most frequent value occurs in a sorted column (NaN last)."""
     values = ordered[~np.isnan(ordered)]
     if not len(values):
         return 0

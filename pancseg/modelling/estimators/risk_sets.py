@@ -1,4 +1,4 @@
-"""Who is at risk at each event, with tied events weighted as Efron does."""
+"""Compute who is at risk at each event, with Efron's weights for tied events."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import numpy as np
 class RiskSets:
     """The risk set of each event; rows are in ``order``, the latest time first.
 
-    Of d events at one time, the k-th (k = 0 … d − 1) sees everyone at risk less k/d of those d
-    patients (Efron 1977, J Am Stat Assoc 72:557). Without ties this is Breslow's risk set.
+    Of d events at one time, the k-th (k = 0 … d − 1) has everyone at risk in its risk set, minus a
+    weight of k/d for each of those d patients (Efron 1977, J Am Stat Assoc 72:557). Without ties
+    this is Breslow's risk set.
 
     Attributes:
-        order: (n,) the caller's rows by falling time; all else counts rows in this order.
+        order: (n,) indices of the caller's rows by falling time; all other indices refer to this
+            order.
         time: (ties,) distinct event times, the latest first.
-        event: (e,) rows that had the event.
+        event: (e,) rows with an event.
         last: (e,) the last row at risk at each event.
         tie: (e,) index into ``time``.
-        start: (ties,) the first event of each tie.
+        start: (ties,) index into ``event`` of the first event of each tie.
         share: (e,) k/d.
     """
 
@@ -40,7 +42,10 @@ class RiskSets:
         return np.asarray(everyone - share * tied)
 
     def sums_over_events(self, values: np.ndarray) -> np.ndarray:
-        """Sum values over the events in whose risk set each row is: (e,) → (n,), the transpose."""
+        """Sum values over the events whose risk set contains a row: (e,) → (n,).
+
+        This is the transpose of :meth:`totals`.
+        """
         n = len(self.order)
         found = np.cumsum(np.bincount(self.last, values, n)[::-1])[::-1]
         found[self.event] -= np.bincount(self.tie, self.share * values)[self.tie]
@@ -53,7 +58,7 @@ class RiskSets:
         return np.asarray((sums / counts)[self.tie])
 
     def baseline(self, relative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return rising event times and the cumulative baseline hazard from each on.
+        """Return event times, rising, and the cumulative baseline hazard from each of them on.
 
         Args:
             relative: (n,) hazard ratios in ``order``.
@@ -63,7 +68,7 @@ class RiskSets:
 
 
 def risk_sets(y: np.ndarray) -> RiskSets:
-    """Return the risk sets of an outcome with fields ``event`` and ``time``."""
+    """Return the risk sets of a structured array with fields ``event`` and ``time``."""
     order = np.argsort(-y["time"], kind="stable")
     falling = -y["time"][order]
     event = np.flatnonzero(y["event"][order])

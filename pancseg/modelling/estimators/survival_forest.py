@@ -1,4 +1,4 @@
-"""Owns the tree ensemble of survival: a random forest of martingale residuals, with Cox on top."""
+"""Predict survival with a random forest on martingale residuals and a Cox model of its output."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from pancseg.modelling.estimators.cox import CoxElasticNet, nelson_aalen
 class MartingaleForest(BaseEstimator):
     """A random forest on the null model's martingale residuals (Therneau 1990, Biometrika 77:147).
 
-    A residual is a patient's event (0 or 1) less the number expected by then, so that trees of
-    squared error part patients who die early from those who live long (LeBlanc & Crowley 1992).
-    A Cox model of the out-of-bag predictions turns them into log hazards and survival curves.
+    A residual is a patient's event (0 or 1) minus the number of events expected by then. Trees that
+    minimise its squared error thus separate patients who die early from those who live long
+    (LeBlanc & Crowley 1992). A Cox model of the out-of-bag predictions turns them into log hazards
+    and survival curves.
 
     Args:
-        trees: how many.
-        smallest_leaf: patients.
-        seed: of the trees.
+        trees: number of trees.
+        smallest_leaf: fewest patients in a leaf.
+        seed: random seed of the trees.
 
     Attributes:
-        forest_: the fitted regressor. ``cox_``: the Cox model of its one prediction.
+        forest_: the fitted regressor.
+        cox_: the Cox model, whose only column is the forest's prediction.
         feature_importances_: (p,) mean decrease of squared error.
     """
 
@@ -45,21 +47,21 @@ class MartingaleForest(BaseEstimator):
         self.feature_importances_ = forest.feature_importances_
         out_of_bag = np.nan_to_num(forest.oob_prediction_)[:, None]
         self.cox_ = CoxElasticNet(0.0, 0.0).fit(out_of_bag, y)
-        if self.cox_.coef_[0] <= 0:  # it has learnt nothing: the same risk for everyone
+        if self.cox_.coef_[0] <= 0:  # the forest has learnt nothing: same risk for all
             self.feature_importances_ = np.zeros_like(forest.feature_importances_)
             self.cox_ = CoxElasticNet(0.0, 0.0).fit(out_of_bag * 0, y)
         del forest.oob_prediction_
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return (n,) log partial hazards: the higher, the sooner."""
+        """Return (n,) log partial hazards; higher values mean earlier events."""
         return self.cox_.predict(self.forest_.predict(x)[:, None])
 
     def predict_survival(self, x: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Return (n, times) probabilities to be event-free at each time."""
+        """Return (n, times) probabilities of being event-free at each time."""
         return self.cox_.predict_survival(self.forest_.predict(x)[:, None], times)
 
 
 def martingale_residuals(y: np.ndarray) -> np.ndarray:
-    """Return (n,) event less Nelson–Aalen's cumulative hazard at the patient's time."""
+    """Return (n,) event minus the Nelson–Aalen cumulative hazard at the patient's time."""
     return np.asarray(y["event"] - nelson_aalen(y, y["time"]))

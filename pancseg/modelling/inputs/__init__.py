@@ -1,1 +1,1 @@
-"""Tables of features and of clinical variables → what a model is fitted to."""
+"""Read and join the feature table and the clinical file, and refuse what cannot be modelled."""

@@ -14,33 +14,35 @@ import pandas as pd
 from pancseg.system.text_table import TextTable, read_text_table
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", ".", "-", "?", "#n/a", "unknown"})
-"""What says in a column of numbers that there is none."""
+"""Cells (in lower case) that mean a missing value in a column of numbers."""
 MISSING_CLASS = MISSING - {"none", "-"}
-"""The same in a column of classes, where "none" is one, and "-" may be one."""
+"""The same in a column of classes, where "none" is a class and "-" may be one."""
 _DOT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-_MAY_BE_THOUSANDS = "comma_may_part_thousands"
+_MAY_BE_THOUSANDS = "comma_may_separate_thousands"
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
-_DOT_MAY_BE_THOUSANDS = "dot_may_part_thousands"
+_DOT_MAY_BE_THOUSANDS = "dot_may_separate_thousands"
 _DOT_DECIMAL = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 _DOT_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 
 
 def read_table(path: Path, what: str) -> pd.DataFrame:
-    """Return all cells as stripped text, missing ones as ``""``; Parquet by its ending.
+    """Return all cells as stripped text, missing ones as ``""``.
 
     Args:
-        path: a CSV that :func:`pancseg.system.text_table.read_text_table` reads, or Parquet.
-        what: how messages call the file.
+        path: Parquet (``.parquet``, ``.pq``), or a CSV that
+            :func:`pancseg.system.text_table.read_text_table` reads.
+        what: what messages call the file.
 
     Raises:
-        ValueError: the file cannot be read, no table, a column name twice, a row longer than the
-            header, a cell of several lines.
+        ValueError: the file cannot be read or is not a table, a column name occurs twice, a row is
+            longer than the header, or a cell has several lines.
     """
     try:
         return _read(path, what)
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else "damaged?"  # Arrow's own names the path
+        # Arrow's own message would name the path.
+        why = os.strerror(error.errno) if error.errno else "damaged?"
         raise ValueError(f"{what} cannot be read: {why}") from error
 
 
@@ -53,19 +55,23 @@ def _read(path: Path, what: str) -> pd.DataFrame:
 def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
     """Return a column of text as numbers, NaN where missing; a decimal comma is understood.
 
+    Args:
+        cells: as read.
+        what: what messages call the column.
+
     Raises:
-        ValueError: text that is no number, both ``.`` and ``,`` as decimal marks, numbers such as
-            1,234 of a file whose cells are parted by commas or tabs, or 1.234 beside whole numbers
-            in one of semicolons, in which no cell has a dot that can only be a decimal mark: they
-            may be thousands.
+        ValueError: text that is not a number, both ``.`` and ``,`` used as decimal marks, or a mark
+            that may separate thousands. Such a mark is that of 1,234 where commas or tabs separate
+            cells, and that of 1.234 beside whole numbers where semicolons do and no cell of the
+            file has a dot that can only be a decimal mark.
     """
     present = cells[~is_missing(cells)]
     with_comma = present.map(lambda cell: bool(_COMMA.fullmatch(cell)))
     thousands = present[with_comma].map(lambda cell: bool(_THOUSANDS.fullmatch(cell)))
     if len(thousands) and thousands.all() and cells.attrs.get(_MAY_BE_THOUSANDS):
         raise ValueError(
-            f"{what}: in {shown(present[with_comma], 1)} the comma may be a decimal mark or part "
-            "thousands; write 1234 or 1.234"
+            f"{what}: in {shown(present[with_comma], 1)} the comma may be a decimal mark or "
+            "separate thousands; write 1234 or 1.234"
         )
     dotted = present[present.str.contains(".", regex=False)]
     alike = dotted.map(lambda cell: bool(_DOT_THOUSANDS.fullmatch(cell)))
@@ -73,7 +79,7 @@ def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
     if beside_whole and alike.all() and cells.attrs.get(_DOT_MAY_BE_THOUSANDS):
         raise ValueError(
             f"{what}: in {shown(dotted, 1)}, beside whole numbers, the dot may be a decimal mark "
-            "or part thousands; write 1234 or 1,234"
+            "or separate thousands; write 1234 or 1,234"
         )
     if with_comma.any() and present.str.contains(".", regex=False).any():
         raise ValueError(f"{what}: both 1.5 and 1,5 are used; use one decimal mark")
@@ -82,24 +88,26 @@ def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
     if len(bad):
         raise ValueError(
             f"{what}: {len(bad)} of {len(present)} values are text, such as {shown(bad)}; "
-            "numbers are needed"
+            "correct or empty those cells, or leave the column out"
         )
     found = pd.Series(np.nan, index=cells.index, dtype=float)
     found[plain.index] = plain.astype(float)
     return found
 
 
-def is_missing(cells: pd.Series[str], words: frozenset[str] = MISSING) -> pd.Series[bool]:
-    """Return where a cell says that there is no value."""
-    return cells.str.casefold().isin(words)
+def is_missing(cells: pd.Series[str], texts: frozenset[str] = MISSING) -> pd.Series[bool]:
+    """Return whether each cell means a missing value."""
+    return cells.str.casefold().isin(texts)
 
 
 def is_missing_class(cells: pd.Series[str], known: Sequence[str] = ()) -> pd.Series[bool]:
-    """Return where a cell names no class: "-" does so only beside exactly one other, as "+".
+    """Return whether each cell means a missing class.
+
+    "-" is a class only beside exactly one other class, such as "+"; otherwise it is missing.
 
     Args:
         cells: as read.
-        known: what are classes in any case.
+        known: texts that are classes in any case.
     """
     missing = is_missing(cells, MISSING_CLASS) & ~cells.isin(known)
     others = set(cells[~missing]) - {"-"}
@@ -109,7 +117,7 @@ def is_missing_class(cells: pd.Series[str], known: Sequence[str] = ()) -> pd.Ser
 
 
 def all_numbers(cells: pd.Series[str]) -> bool:
-    """Return whether each value that there is can be read as a number, however it is written."""
+    """Return whether every value that is not missing can be read as a number, in any notation."""
     present = cells[~is_missing(cells)]
     return all(_DOT.fullmatch(cell) or _COMMA.fullmatch(cell) for cell in present)
 
@@ -118,16 +126,18 @@ def refuse_two_spellings(texts: Iterable[str], what: str) -> None:
     """Refuse texts that differ in case only, such as yes and Yes.
 
     Raises:
-        ValueError: two do.
+        ValueError: names the first two.
     """
     known: dict[str, str] = {}
     for name in texts:
         if (first := known.setdefault(name.casefold(), name)) != name:
-            raise ValueError(f"{what}: {first!r} and {name!r} differ in case only; spell one way")
+            raise ValueError(
+                f"{what}: {first!r} and {name!r} differ in case only; use one spelling"
+            )
 
 
 def shown(values: pd.Series[str], most: int = 6) -> str:
-    """Return the different values, most frequent first, as a message shows them."""
+    """Return the different values as text for a message, most frequent first."""
     counts = Counter(values)
     text = ", ".join(repr(value[:30]) for value, _ in counts.most_common(most))
     return text + (f" and {len(counts) - most} more" if len(counts) > most else "")
@@ -143,7 +153,7 @@ def _from_parquet(path: Path, what: str) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
-        raise ValueError(f"{what} is no Parquet file that can be read") from None
+        raise ValueError(f"{what} is not a readable Parquet file; write it again") from None
     _check_header(found.column_names, what)
     return pd.DataFrame({name: _as_text(found[name].to_pylist()) for name in found.column_names})
 
@@ -176,4 +186,6 @@ def _from_csv(read: TextTable, what: str) -> pd.DataFrame:
 def _check_header(header: list[str], what: str) -> None:
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
-        raise ValueError(f"{what}: the column {twice[0]!r} exists twice; names must differ")
+        raise ValueError(
+            f"{what}: the column name {twice[0]!r} occurs twice; rename one of the columns"
+        )

@@ -1,7 +1,4 @@
-"""Owns clinical variables: columns of text → numbers, and 0/1 indicators of texts.
-
-Knows nothing about files or models.
-"""
+"""Turn clinical variables, read as text, into numbers and 0/1 indicators."""
 
 from __future__ import annotations
 
@@ -22,8 +19,12 @@ _MOST_LEVELS = 10
 def finite(cells: pd.Series[str], what: str) -> pd.Series[float]:
     """Return a column of text as finite numbers, NaN where missing.
 
+    Args:
+        cells: as read.
+        what: what messages call the column.
+
     Raises:
-        ValueError: as :func:`numbers`, or infinite ones.
+        ValueError: as for :func:`numbers`, or a number is infinite.
     """
     found = numbers(cells, what)
     if (count := int(np.isinf(found).sum())) > 0:
@@ -32,12 +33,12 @@ def finite(cells: pd.Series[str], what: str) -> pd.Series[float]:
 
 
 def clinical_levels(cells: pd.Series[str], name: str) -> tuple[str, ...]:
-    """Return the texts of a clinical variable in order; none where it is numbers.
+    """Return the levels (different texts) of a clinical variable, sorted; none if it is numeric.
 
-    They are facts of the table, not fitted.
+    They are taken from all rows, which is no leak: nothing about the outcome enters.
 
     Raises:
-        ValueError: more than ten, or two that differ in case only.
+        ValueError: more than ten levels, or two that differ in case only.
     """
     if all_numbers(cells):
         return ()
@@ -46,7 +47,7 @@ def clinical_levels(cells: pd.Series[str], name: str) -> tuple[str, ...]:
     if len(levels) > _MOST_LEVELS:
         raise ValueError(
             f"`clinical` {name!r}: {len(levels)} different texts, such as {shown(present, 3)}; at "
-            f"most {_MOST_LEVELS} can be indicators"
+            f"most {_MOST_LEVELS} can become indicators: merge some, or leave the column out"
         )
     refuse_two_spellings(levels, f"`clinical` {name!r}")
     return levels
@@ -55,15 +56,15 @@ def clinical_levels(cells: pd.Series[str], name: str) -> tuple[str, ...]:
 def clinical_numbers(
     cells: pd.Series[str], name: str, levels: tuple[str, ...] | None = None
 ) -> pd.DataFrame:
-    """Return a clinical variable as numbers, or text as 0/1 indicators of all levels but the first.
+    """Return a clinical variable as numbers, or as 0/1 indicators of all levels but the first.
 
     Args:
         cells: as read.
-        name: of the variable.
-        levels: see :func:`clinical_levels`; None: those of the cells.
+        name: name of the variable.
+        levels: its levels when the model was fitted; None takes those of the cells.
 
     Raises:
-        ValueError: text or infinity where numbers are known, or a text that is not known.
+        ValueError: text or infinity in a numeric variable, or a level that the model does not know.
     """
     levels = clinical_levels(cells, name) if levels is None else levels
     if not levels:
@@ -71,8 +72,8 @@ def clinical_numbers(
     missing = is_missing_class(cells, levels)
     if new := sorted(set(cells[~missing]) - set(levels)):
         raise ValueError(
-            f"`clinical` {name!r}: {new[0]!r} was not there when the model was fitted; it knows "
-            f"{', '.join(map(repr, levels))}"
+            f"`clinical` {name!r}: the model was fitted without the value {new[0]!r}; it knows "
+            f"{', '.join(map(repr, levels))}. Empty those cells, or leave the patients out"
         )
     parts = {f"{name}={level}": (cells == level).astype(float) for level in levels[1:]}
     found = pd.DataFrame(parts, index=cells.index)

@@ -1,4 +1,4 @@
-"""Reads the table of features: ids, usable rows, feature columns and what is known of them."""
+"""Read the feature table: ids, usable rows, feature columns, and where they come from."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ import pandas as pd
 from pancseg.modelling.inputs.cell_values import is_missing, numbers, read_table
 from pancseg.tables import columns
 
+_TABLE = "the feature table"
 _NOT_FEATURES = {column.name for column in (*columns.IDS, *columns.HASHES)}
-
-
 VOLUMES = (
     "original_shape_MeshVolume", "original_shape_VoxelVolume", "qc_volume_ml",
     "volume_ml", "volume",
 )  # fmt: skip
-
-
+"""Columns that measure the volume, the preferred one first."""
 _NAMELESS = re.compile(r"unnamed_\d+|Unnamed: \d+(\.\d+)?|__index_level_\d+__")
-"""Columns without a name, as read here or as pandas writes them: the number of the row."""
+"""Names given to unnamed columns, here or by pandas; these usually hold row numbers."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +29,15 @@ class TableOptions:
     """How the tables are read.
 
     Attributes:
-        id_column: of FEATURES; None: ``patient_id``, else the first.
-        outcome_id: the id column of the clinical file; None: the same name, else its first column.
-        group: column whose equal values are never parted; None: ``patient_id``, else every row.
+        id_column: id column of the feature table; None: ``patient_id``, else the first column.
+        outcome_id: id column of the clinical file; None: a column of the same name, else
+            ``patient_id``, else the first column.
+        group: column whose equal values stay in one fold; None: ``patient_id``, else the id.
         roi: the region to take where the table has several.
         batch: column that names scanner or site.
-        volume: the column that measures volume; None: the first known name.
+        volume: column that measures volume; None: the first known name.
         clinical: columns of clinical variables.
-        drop: columns of FEATURES that are no features.
+        drop: columns of the feature table that are not features.
         exclude_warn: leave out rows with ``qc_status`` warn too.
     """
 
@@ -59,13 +58,13 @@ class TableOrigin:
 
     Attributes:
         features: names of the feature columns.
-        settings: ``settings_sha256`` of all rows, where the table has it.
-        region: ``roi`` of all rows, where the table has it.
-        volume: name of the volume's column, if there is one.
-        group: the column whose equal values were never parted, if one was named.
-        grids: ``qc_grid_mm`` of all rows, where the table has it.
-        levels: of each clinical variable its texts in order, the first one without an indicator;
-            none for numbers.
+        settings: the ``settings_sha256`` that all rows share, where the table has that column.
+        region: the ``roi`` that all rows share, where the table has that column.
+        volume: name of the volume column, if there is one.
+        group: column whose equal values stayed in one fold, if one was named.
+        levels: clinical variable → its texts in order; none for a numeric one. The first text has
+            no indicator column.
+        grids: different values of ``qc_grid_mm``, where the table has that column.
     """
 
     features: tuple[str, ...] = ()
@@ -79,13 +78,13 @@ class TableOrigin:
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """FEATURES, read: one row per id.
+    """A feature table in memory: one row per id.
 
     Attributes:
         values: (n, features) numbers, NaN where missing; the index is the id as text.
-        text: every column as read, same index.
-        origin: what is known of them.
-        notes: what was left out, in sentences.
+        text: all columns as read, with the same index.
+        origin: names, settings, region and grids of the table.
+        notes: sentences on what was left out.
         unusable: ids of rows that failed the verdict.
     """
 
@@ -99,34 +98,37 @@ class FeatureTable:
 def read_features(
     path: Path, options: TableOptions, known: TableOrigin | None = None
 ) -> FeatureTable:
-    """Read FEATURES; rows that failed the verdict are left out and counted.
+    """Read a feature table; rows that failed the verdict are left out and counted.
 
     Args:
         path: pancseg's table, or any CSV or Parquet file with an id column.
-        options: how.
-        known: the table is read for a model that was fitted on such a one: only its features count.
+        options: how the table is read.
+        known: origin of the table that a model was fitted on; then only the features of that table
+            are read.
 
     Raises:
-        ValueError: one clear line; see the issue's list of bad input.
+        ValueError: the file cannot be read, columns are missing, ids are missing or duplicated, no
+            row is usable, the rows are of several regions or settings, or a feature is not a finite
+            number.
     """
-    text = read_table(path, "FEATURES")
-    id_column = _id_column(text, options.id_column, ("patient_id",), "FEATURES")
+    text = read_table(path, _TABLE)
+    id_column = _id_column(text, options.id_column, ("patient_id",), _TABLE)
     text, region, notes = _of_one_region(text, options, known)
-    every = text[id_column]
+    all_ids = text[id_column]
     text = _usable_rows(text, options, notes)
     usable = {"", *text[id_column]}
-    unusable = tuple(name for name in dict.fromkeys(every) if name not in usable)
-    text = _indexed(text, id_column, "FEATURES")
-    _check_known(text, options.drop, "FEATURES", "`drop`")
+    unusable = tuple(name for name in dict.fromkeys(all_ids) if name not in usable)
+    text = _indexed(text, id_column, _TABLE)
+    _check_known(text, options.drop, _TABLE, "`drop`")
     settings = None if "settings_sha256" in options.drop else _settings_of(text, known)
     volume = _volume(text, options, known, notes)
     names = _feature_names(text, id_column, options, notes) if known is None else known.features
     if not names and known is None:
-        raise ValueError("FEATURES has no feature column")
+        raise ValueError(f"{_TABLE} has no feature column besides ids and quality columns")
     values = _feature_values(text, [name for name in names if name in text])
     empty = values.columns[values.isna().all()] if known is None else pd.Index([])
     if len(empty) and len(empty) == len(values.columns):
-        raise ValueError(f"FEATURES: all {len(names)} feature columns are empty")
+        raise ValueError(f"{_TABLE}: all {len(names)} feature columns are empty; use another table")
     if len(empty):
         notes.append(f"{len(empty)} feature columns are empty in every row and were left out.")
     values = values.drop(columns=empty)
@@ -139,19 +141,21 @@ def read_features(
 
 
 def _grid_notes(text: pd.DataFrame, grids: tuple[str, ...], known: TableOrigin | None) -> list[str]:
-    """Tell of rows that were measured on several voxel sizes, or on others than a model's."""
+    """Return a note on rows measured on several grids, or on grids that the model has not seen."""
     if known is not None:
         others = sorted(set(grids) - set(known.grids)) if known.grids else []
         count = int(text["qc_grid_mm"].isin(others).sum()) if others else 0
         return [
             f"{count} rows were measured on grids that the model has not seen "
-            f"({_few(others)} mm): texture depends on it."
+            f"({_few(others)} mm); texture features depend on the grid."
         ] * bool(others)
     if len(grids) < 2:
         return []
     counts = text["qc_grid_mm"].value_counts().drop("", errors="ignore")
     shares = _few([f"{count} on {grid} mm" for grid, count in counts.items()])
-    return [f"Rows were measured on {len(grids)} grids ({shares}): texture depends on it."]
+    return [
+        f"Rows were measured on {len(grids)} grids ({shares}); texture features depend on the grid."
+    ]
 
 
 def _few(texts: Sequence[str]) -> str:
@@ -161,28 +165,31 @@ def _few(texts: Sequence[str]) -> str:
 def _of_one_region(
     text: pd.DataFrame, options: TableOptions, known: TableOrigin | None
 ) -> tuple[pd.DataFrame, str | None, list[str]]:
-    """Return the rows of one region, its name where the table has any, and a note."""
+    """Return the rows of one region, its name if the table has regions, and notes."""
     wanted = options.roi or (known.region if known else None)
     if "roi" not in text:
         if options.roi is not None:
-            raise ValueError("`roi`: FEATURES has no column 'roi'")
+            raise ValueError(f"`roi`: {_TABLE} has no column 'roi'; leave `roi` out")
         return text, None, []
     regions = sorted(set(text["roi"]) - {""})
     if wanted is None and len(regions) > 1:
         raise ValueError(
-            f"FEATURES has {len(regions)} regions ({', '.join(regions[:6])}); name one with `roi`"
+            f"{_TABLE} has {len(regions)} regions ({', '.join(regions[:6])}); name one with `roi`"
         )
     if wanted is None or regions == [wanted]:
         return text, regions[0] if regions else None, []
     if wanted not in regions:
-        why = "`roi`" if options.roi else "the model was fitted on another region (`roi` names one)"
-        raise ValueError(f"{why}: no row has {wanted!r}; found {', '.join(regions[:6])}")
+        why = "" if options.roi else ", which the model was fitted on"
+        raise ValueError(
+            f"no row of {_TABLE} is of the region {wanted!r}{why}; found "
+            f"{', '.join(regions[:6]) or 'none'}; name one with `roi`"
+        )
     text = text[text["roi"] == wanted]
     return text, wanted, [f"Region {wanted}: {len(text)} rows."]
 
 
 def _usable_rows(text: pd.DataFrame, options: TableOptions, notes: list[str]) -> pd.DataFrame:
-    """Return rows that did not fail the verdict, and note how many did."""
+    """Return the rows that did not fail the verdict, and add a note on how many did."""
     if "qc_status" in text:
         status = text["qc_status"].str.casefold()
         out = {"fail", "error"} | ({"warn"} if options.exclude_warn else set())
@@ -192,15 +199,15 @@ def _usable_rows(text: pd.DataFrame, options: TableOptions, notes: list[str]) ->
             notes.append(f"{int((status == 'warn').sum())} rows with qc_status warn were kept.")
         text = text[~status.isin(out)]
     if not len(text):
-        raise ValueError("FEATURES has no usable row")
+        raise ValueError(f"{_TABLE} has no usable row: none, or all failed the verdict (qc_status)")
     return text
 
 
 def _settings_of(text: pd.DataFrame, known: TableOrigin | None) -> str | None:
-    """Return the hash of the settings that all rows were measured with, where the table has it.
+    """Return the hash of the settings that all rows were measured with, if the table has it.
 
     Raises:
-        ValueError: rows of several settings, or others than the model's.
+        ValueError: the rows have several settings, or other settings than the model's.
     """
     if "settings_sha256" not in text:
         return None
@@ -208,15 +215,15 @@ def _settings_of(text: pd.DataFrame, known: TableOrigin | None) -> str | None:
     few = ", ".join(name[:8] for name in found[:4])
     if len(found) > 1:
         raise ValueError(
-            f"FEATURES: the rows were measured with {len(found)} settings (settings_sha256 {few}); "
-            "extract all with one; where only limits of quality differ, "
-            + ("take that column out" if known else "`drop` settings_sha256")
+            f"{_TABLE}: the rows were measured with {len(found)} settings (settings_sha256 {few}); "
+            "extract all with the same settings, or, if only limits of quality differ, "
+            + ("delete that column" if known else "leave that column out with `drop`")
         )
     if known and known.settings and found and found[0] != known.settings:
         raise ValueError(
-            f"FEATURES was extracted with other settings (settings_sha256 {few}) than the model's "
-            f"({known.settings[:8]}); extract with the same, or, where only limits of quality "
-            "differ, take that column out"
+            f"{_TABLE} was extracted with other settings (settings_sha256 {few}) than the model's "
+            f"({known.settings[:8]}); extract with the same settings, or, if only limits of "
+            "quality differ, delete that column"
         )
     return found[0] if found else None
 
@@ -224,7 +231,7 @@ def _settings_of(text: pd.DataFrame, known: TableOrigin | None) -> str | None:
 def _feature_names(
     text: pd.DataFrame, id_column: str, options: TableOptions, notes: list[str]
 ) -> list[str]:
-    """Return the columns that are features, and note those that have no name."""
+    """Return the names of the feature columns, and add a note on columns without a name."""
     skip = {id_column, options.group, options.batch, *options.drop, *options.clinical}
     names = [
         name
@@ -244,10 +251,10 @@ def _id_column(text: pd.DataFrame, wanted: str | None, guesses: tuple[str, ...],
     guess = next((name for name in guesses if name in text), str(text.columns[0]))
     counted = list(text[guess]) in (_counted(text, 0), _counted(text, 1))
     if _NAMELESS.fullmatch(guess) and counted and len(text) > 1:
-        name = "`id_column`" if what == "FEATURES" else "`outcome_id`"
+        name = "`id_column`" if what == _TABLE else "`outcome_id`"
         raise ValueError(
-            f"{what}: its first column has no name and numbers the rows; name the column of ids "
-            f"with {name} ({name} '{guess}' if they are the ids)"
+            f"{what}: the first column has no name and numbers the rows; name the column of ids "
+            f"with {name} ({name} '{guess}' if the row numbers are the ids)"
         )
     return guess
 
@@ -266,13 +273,15 @@ def _check_known(text: pd.DataFrame, names: tuple[str, ...], what: str, use: str
 def _indexed(text: pd.DataFrame, id_column: str, what: str) -> pd.DataFrame:
     ids = text[id_column]
     if is_missing(ids).any():
-        raise ValueError(f"{what}: {int(is_missing(ids).sum())} rows have no id in {id_column!r}")
+        raise ValueError(
+            f"{what}: {int(is_missing(ids).sum())} rows have no id in {id_column!r}; fill them in"
+        )
     twice = ids[ids.duplicated()]
     if len(twice):
         raise ValueError(
-            f"{what}: {twice.nunique()} ids in {id_column!r} are duplicated; one row per id is "
-            "needed (`roi` takes one region; `id_column` and `group` keep several rows of one "
-            "patient)"
+            f"{what}: {twice.nunique()} ids in {id_column!r} are duplicated; give one row per id: "
+            "take one region with `roi`, or, for several scans of a patient, name the scan's id "
+            "with `id_column` and the patient with `group`"
         )
     return text.set_index(id_column)
 
@@ -280,14 +289,14 @@ def _indexed(text: pd.DataFrame, id_column: str, what: str) -> pd.DataFrame:
 def _feature_values(text: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     if not names:
         return pd.DataFrame(index=text.index)
-    found = {name: numbers(text[name], f"feature {name!r} (or take it out)") for name in names}
+    found = {name: numbers(text[name], f"feature {name!r}") for name in names}
     values = pd.DataFrame(found, index=text.index)
     infinite = values.columns[np.isinf(values.to_numpy()).any(axis=0)]
     if len(infinite):
         count = int(np.isinf(values.to_numpy()).sum())
         raise ValueError(
-            f"FEATURES: {count} infinite values in {len(infinite)} columns, such as "
-            f"{infinite[0]!r}; empty those cells or take the columns out"
+            f"{_TABLE}: {count} infinite values in {len(infinite)} columns, such as "
+            f"{infinite[0]!r}; empty those cells or remove the columns"
         )
     return values
 
@@ -295,14 +304,14 @@ def _feature_values(text: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 def _volume(
     text: pd.DataFrame, options: TableOptions, known: TableOrigin | None, notes: list[str]
 ) -> str | None:
-    """Return the name of the volume's column; of a fitted model that which it was fitted on."""
+    """Return the name of the volume column; for a fitted model, the one it was fitted on."""
     if known is not None:
         if known.volume is None or known.volume in text:
             return known.volume
-        notes.append(f"FEATURES has no column {known.volume!r}: no prediction by volume only.")
+        notes.append(f"{_TABLE} has no column {known.volume!r}: no prediction from volume only.")
         return None
     if options.volume is not None:
-        _check_known(text, (options.volume,), "FEATURES", "`volume`")
+        _check_known(text, (options.volume,), _TABLE, "`volume`")
         return options.volume
     measured = [name for name in VOLUMES if name in text and not is_missing(text[name]).all()]
     return measured[0] if measured else None

@@ -1,7 +1,4 @@
-"""Owns the join: features and clinical data → one checked cohort, with what was left out and why.
-
-Knows nothing about models.
-"""
+"""Join features and clinical data into one checked cohort, and note what was left out."""
 
 from __future__ import annotations
 
@@ -31,21 +28,22 @@ from pancseg.modelling.inputs.leaks import refuse_outcome_names, refuse_twins
 
 @dataclass(frozen=True)
 class JoinedTable:
-    """Features and clinical columns of the same patients, in the order of FEATURES.
+    """Features and clinical columns of the same patients, in the order of the feature table.
 
     Attributes:
-        features: (n, features).
-        clinical: (n, clinical) numbers, text columns as 0/1 indicators.
-        volume: (n, 1) or (n, 0).
-        outcomes: the clinical file's cells as text, same index.
-        groups: (n,) what must stay together in a fold.
+        features: (n, features) numbers.
+        clinical: (n, clinical) numbers; text columns are 0/1 indicators.
+        volume: (n, 1), or (n, 0) without a volume column.
+        outcomes: all columns of the clinical file as text, with the same index.
+        groups: (n,) rows with equal values stay in one fold.
         batch: (n,) scanner or site, or None.
-        origin: what is known of them.
-        patients: (n,) whose rows they are, where groups are of several; None: the groups.
+        origin: names, settings, region and grids of the feature table.
+        patients: (n,) the patient of each row, where a group has several patients; None: the groups
+            are the patients.
         grids: (n,) ``qc_grid_mm``, or None.
-        notes: what was joined and left out, in sentences.
-        unmatched: ids with the file that lacks them.
-        unusable: ids of FEATURES that failed the verdict.
+        notes: sentences on what was joined and left out.
+        unmatched: ids that are in one file only, with the file that lacks them.
+        unusable: ids of the feature table whose rows failed the verdict.
     """
 
     features: pd.DataFrame
@@ -62,16 +60,16 @@ class JoinedTable:
     unusable: tuple[str, ...] = ()
 
     def count(self, rows: np.ndarray | slice = slice(None)) -> int:
-        """Return how many patients these rows are of."""
+        """Return the number of patients among these rows."""
         return len(np.unique((self.groups if self.patients is None else self.patients)[rows]))
 
     def size(self, rows: np.ndarray | slice = slice(None)) -> str:
-        """Return how many they are in words: patients, or rows of fewer patients."""
+        """Return the size of the cohort as text, such as "60 rows of 40 patients"."""
         patients, count = self.count(rows), len(self.features[rows])
         return f"{count} patients" if count == patients else f"{count} rows of {patients} patients"
 
     def rows(self, keep: np.ndarray, note: str | None = None) -> JoinedTable:
-        """Return the cohort with these rows only, and a note on why."""
+        """Return the cohort with these rows only, with one more note that says why."""
         return replace(
             self,
             features=self.features[keep],
@@ -98,12 +96,14 @@ def join(
     Args:
         found: the features.
         path: the clinical file.
-        options: how.
-        outcome_columns: of the clinical file.
-        known: what a fitted model knows; then the clinical file may lack all outcome columns.
+        options: how the tables are read.
+        outcome_columns: columns of the clinical file with the outcome.
+        known: origin of the table that a model was fitted on; then the clinical file may lack all
+            outcome columns.
 
     Raises:
-        ValueError: no such column, duplicated ids, nothing matches, an outcome among the features.
+        ValueError: a column is missing, ids are duplicated, no id matches, or an outcome is among
+            the features.
     """
     clinical = read_table(path, "the clinical file")
     refuse_outcome_names(found.values, outcome_columns)
@@ -111,10 +111,10 @@ def join(
     id_column = _id_column(clinical, options.outcome_id, names, "the clinical file")
     if known is None or set(outcome_columns) & set(clinical.columns):
         _check_known(clinical, outcome_columns, "the clinical file", "the outcome")
-    if told := sorted(set(options.clinical) & set(outcome_columns)):
+    if leaks := sorted(set(options.clinical) & set(outcome_columns)):
         raise ValueError(
-            f"`clinical` {told[0]}: that column is the outcome itself; a model that is given it "
-            "has nothing to foretell"
+            f"`clinical` {leaks[0]}: that column is the outcome itself, which is a leak; leave it "
+            "out of the clinical variables"
         )
     nameless = is_missing(clinical[id_column])
     clinical = _indexed(clinical[~nameless], id_column, "the clinical file")
@@ -124,23 +124,22 @@ def join(
     both = [name for name in mine if name in clinical.index]
     if not both:
         raise ValueError(
-            f"no id of FEATURES ({len(mine)} rows) is in the clinical file "
-            f"({len(clinical)} rows); name the id columns with `id_column` and "
-            "`outcome_id`"
+            f"no id of the feature table ({len(mine)} rows) is in the clinical file "
+            f"({len(clinical)} rows); name the id columns with `id_column` and `outcome_id`"
         )
     alone = unmatched(mine, theirs, found.unusable)
     lost = Counter(alone["missing_from"])
     notes = (
         *found.notes,
-        f"{len(both)} rows matched{note}; {lost['clinical']} of FEATURES are not in the "
-        f"clinical file, {lost['features']} of the clinical file are not in FEATURES.",
+        f"{len(both)} rows matched{note}; {lost['clinical']} of the feature table are not in the "
+        f"clinical file, {lost['features']} of the clinical file are not in the feature table.",
         *[f"{int(nameless.sum())} rows of the clinical file have no id."] * bool(nameless.any()),
     )
     return _columns_of(replace(found, notes=notes), clinical, both, options, alone, known)
 
 
 def without_clinical(found: FeatureTable, options: TableOptions, known: TableOrigin) -> JoinedTable:
-    """Return features without a clinical file, as prediction needs them."""
+    """Return features without clinical data, for prediction from features alone."""
     nothing = pd.DataFrame(index=found.text.index)
     frame = pd.DataFrame(columns=["id", "missing_from"])
     return _columns_of(found, nothing, list(found.values.index), options, frame, known)
@@ -156,18 +155,18 @@ def _columns_of(
 ) -> JoinedTable:
     text = features.text.loc[ids]
     outcomes = clinical.loc[ids]
-    there = {*outcomes.columns, *text.columns}
+    present = {*outcomes.columns, *text.columns}
 
     def column(name: str, asked_by: str) -> pd.Series[str]:
         if name == text.index.name:
             return text.index.to_series()
-        if name not in there:
+        if name not in present:
             if known and asked_by != "`group`":
                 asked_by = f"the model's {asked_by}"
-            raise ValueError(f"{asked_by}: there is no column {name!r} in either file")
+            raise ValueError(f"{asked_by}: neither file has a column {name!r}")
         return outcomes[name] if name in outcomes else text[name]
 
-    names, notes = _clinical_names(options, known, there)
+    names, notes = _clinical_names(options, known, present)
     groups, patients, more = _units(text, outcomes, options, known, column)
     if known is None:
         refuse_twins(features.values.loc[ids], text.drop(columns=list(options.drop)), groups)
@@ -205,7 +204,7 @@ def _units(
     known: TableOrigin | None,
     column: Callable[[str, str], pd.Series[str]],
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Return what stays together, whose each row is, and notes."""
+    """Return the group of each row, the patient of each row, and notes."""
     notes: list[str] = []
     patients = _patients(text, outcomes, options, known, notes)
     groups = np.asarray(text.index, dtype=str) if patients is None else patients
@@ -214,11 +213,11 @@ def _units(
         if patients is not None and known is None:  # nothing is trained on new patients
             groups, joined = _with_patients_whole(groups, patients)
             notes += [
-                f"{joined} patients (patient_id) lie in several groups of {group}: these are one; "
-                "`drop` patient_id if those are no patients' own ids."
+                f"{joined} patients (patient_id) are in several groups of {group}, which were "
+                "merged; if patient_id does not name patients, leave it out with `drop`."
             ] * (joined > 0)
     if patients is None or len(set(patients)) <= len(set(groups)):
-        patients = groups  # what is named to keep rows together is a patient, or finer
+        patients = groups  # the groups are patients, or finer than patient_id
     if (count := len(set(patients))) < len(patients):
         by = group if patients is groups and group else "patient_id"
         notes.append(f"{len(patients)} rows of {count} patients, by {by}.")
@@ -226,7 +225,10 @@ def _units(
 
 
 def _with_patients_whole(groups: np.ndarray, patients: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return groups that part no patient, each named after its first, and how many would be."""
+    """Merge groups that share a patient; return them and the number of patients in several groups.
+
+    A merged group has the name of the group of its first row.
+    """
     several = pd.Series(groups).groupby(patients).nunique()
     _, left = np.unique(groups, return_inverse=True)
     _, right = np.unique(patients, return_inverse=True)
@@ -245,10 +247,10 @@ def _patients(
     known: TableOrigin | None,
     notes: list[str],
 ) -> np.ndarray | None:
-    """Return whose each row is by ``patient_id``, of FEATURES or the clinical file; None: unknown.
+    """Return each row's ``patient_id``, from either file; None if it is unknown.
 
     Raises:
-        ValueError: some rows name no patient, and nothing else was named to group by.
+        ValueError: some rows have no ``patient_id``, and no other column to group by was named.
     """
     if text.index.name == "patient_id":
         return np.asarray(text.index, dtype=str)
@@ -261,8 +263,8 @@ def _patients(
         return np.asarray(named[gaps.index(0)], dtype=str)
     if known is None and options.group is None:
         raise ValueError(
-            f"patient_id: {count} rows name no patient; fill them in, or name with `group` what "
-            "keeps the rows of a patient together"
+            f"patient_id: {count} rows name no patient; fill them in, or name with `group` the "
+            "column that identifies the patient"
         )
     notes.append(f"patient_id: {count} rows name no patient; the column was not used.")
     return None
@@ -271,7 +273,7 @@ def _patients(
 def _group_column(
     options: TableOptions, known: TableOrigin | None, *tables: pd.DataFrame
 ) -> str | None:
-    """Return the column to group by; a fitted model's only where it is there and whole."""
+    """Return the column to group by; a fitted model's only where it is present without gaps."""
     if known is None or options.group is not None:
         return options.group
     named = next((t[known.group] for t in tables if known.group in t), None)
@@ -279,17 +281,17 @@ def _group_column(
 
 
 def _clinical_names(
-    options: TableOptions, known: TableOrigin | None, there: set[str]
+    options: TableOptions, known: TableOrigin | None, present: set[str]
 ) -> tuple[tuple[str, ...], list[str]]:
-    """Return the clinical variables, and a note where a fitted model's are not there."""
+    """Return the clinical variables, and a note where a fitted model's are missing."""
     if known is None:
         return options.clinical, []
-    if lost := sorted(set(known.levels) - there):
-        return (), [f"no column {lost[0]!r}: no prediction by clinical variables."]
+    if lost := sorted(set(known.levels) - present):
+        return (), [f"no column {lost[0]!r}: no prediction from clinical variables."]
     return tuple(known.levels), []
 
 
 def _named(cells: pd.Series[str], asked_by: str, what: str) -> pd.Series[str]:
     if (count := int(is_missing(cells).sum())) > 0:
-        raise ValueError(f"{asked_by}: {count} rows name no {what}")
+        raise ValueError(f"{asked_by}: {count} rows name no {what}; fill them in")
     return cells

@@ -1,4 +1,4 @@
-"""Owns what must not be in a table of features: the outcome, and one patient under two names."""
+"""Refuse feature tables that contain the outcome, or one patient under two names."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import pandas as pd
 from pancseg.modelling.inputs.cell_values import is_missing
 
 _ENOUGH_FEATURES = 10
-"""Two patients do not agree in so many by chance."""
+"""Two patients do not agree in so many features by chance."""
 
 
 def refuse_outcome_names(values: pd.DataFrame, outcome_columns: tuple[str, ...]) -> None:
-    """Refuse features that bear the outcome's name."""
+    """Refuse features that have the name of an outcome column, in any case."""
     wanted = {name.casefold() for name in outcome_columns}
     leaks = [name for name in map(str, values.columns) if name.casefold() in wanted]
     if leaks:
         raise ValueError(
-            f"the outcome {leaks[0]!r} is among the features, which is a leak; `drop` it"
+            f"the outcome {leaks[0]!r} is among the features, which is a leak; leave it out with "
+            "`drop`"
         )
 
 
@@ -34,34 +35,34 @@ def refuse_outcome_values(
         if abs(np.corrcoef(x[seen], centred[seen])[0, 1]) > 1 - 1e-9:
             raise ValueError(
                 f"the {what} {name!r} is the outcome {column!r} under another name, which is a "
-                f"leak; {'`drop` it' if what == 'feature' else 'leave it out'}"
+                f"leak; leave it out{' with `drop`' if what == 'feature' else ''}"
             )
 
 
 def refuse_twins(values: pd.DataFrame, text: pd.DataFrame, groups: np.ndarray) -> None:
-    """Refuse one scan under two patients' names: a fold could part them.
+    """Refuse one scan under two patients' names, as the two could be in different folds.
 
     Raises:
-        ValueError: rows of two groups with the same image, or the same values in all of ten or
-            more features that differ between most rows.
+        ValueError: rows of two groups have the same image, or the same values in all features that
+            differ between most rows, if there are ten or more of these.
     """
     seen = {"image_sha256": text["image_sha256"]} if "image_sha256" in text else {}
     varied = values.loc[:, values.nunique() > len(values.drop_duplicates()) / 2]
     if varied.shape[1] >= _ENOUGH_FEATURES:
         rows = pd.util.hash_pandas_object(varied, index=False).astype(str)
         known = varied.notna().sum(axis=1) >= _ENOUGH_FEATURES
-        seen[f"values in all {varied.shape[1]} features that mostly differ"] = rows.where(known, "")
+        seen[f"values in all {varied.shape[1]} features that differ between most rows"] = (
+            rows.where(known, "")
+        )
     for what, cells in seen.items():
-        there = ~is_missing(cells).to_numpy()
-        owners = pd.DataFrame({"cell": cells.to_numpy(), "group": groups, "id": values.index})[
-            there
-        ]
+        owners = pd.DataFrame({"cell": cells.to_numpy(), "group": groups, "id": values.index})
+        owners = owners[~is_missing(cells).to_numpy()]
         several = owners.groupby("cell")["group"].transform("nunique") > 1
         if several.any():
             first = owners[several].iloc[0]
             twin = owners[(owners["cell"] == first["cell"]) & (owners["group"] != first["group"])]
             raise ValueError(
-                f"FEATURES: {first['id']!r} and {twin['id'].iloc[0]!r} have the same {what} "
-                f"({int(several.sum())} such rows); one patient under two names stands on both "
-                "sides of a fold: take one out, or give both one value in a `group` column"
+                f"the feature table: {first['id']!r} and {twin['id'].iloc[0]!r} have the same "
+                f"{what} ({int(several.sum())} such rows), so one patient under two names could be "
+                "in training and test; remove one, or give both the same value in a `group` column"
             )

@@ -1,4 +1,4 @@
-"""Owns what an outcome's cells mean: event codes, times, classes. Refuses what is ambiguous."""
+"""Read events, times and classes from the cells of outcome columns, and refuse ambiguous ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVENT_WORDS = {
 }  # fmt: skip
 _UNIT = re.compile(r"[\d.,]+\s*(d|day|w|week|m|mo|month|y|yr|year)s?\.?", re.IGNORECASE)
 _UNIT_RATIO = 7.0
-"""Days against weeks, the closest two units: a gap at least this wide parts two heaps of times."""
+"""A gap at least this wide separates two units: days and weeks, the closest two, differ 7-fold."""
 
 _FEWEST_FOR_HEAPS = 40
 _HEAPS_BIC, _HEAPS_APART, _HEAPS_RATIO, _HEAPS_SHARE = 30.0, 2.5, 15.0, 0.1
@@ -36,12 +36,13 @@ def event_codes(
 
     Args:
         cells: as read.
-        column: for messages.
-        event_is: the one value that means event; all others are censored. None: known words.
-        fitted: the coding is that of a model, and there may be no event.
+        column: name of the column, for messages.
+        event_is: the one value that means event; all others mean censored. None: the usual codings
+            (``EVENT_WORDS``).
+        fitted: the coding is that of a fitted model, so an event need not occur.
 
     Raises:
-        ValueError: a coding that is not known, with the values found.
+        ValueError: an unknown coding; the message names the values found.
     """
     missing = is_missing_class(cells)
     present = cells[~missing].str.casefold()
@@ -49,22 +50,23 @@ def event_codes(
         present, wanted = present.map(_as_number), _as_number(event_is.strip().casefold())
         if not (present == wanted).any() and not fitted:
             raise ValueError(
-                f"event column {column!r}: no row has {event_is!r}; found {shown(cells[~missing])}"
+                f"event column {column!r}: no row has the value {event_is!r} of `event_is`; found "
+                f"{shown(cells[~missing])}"
             )
         return (present == wanted).astype(float).reindex(cells.index)
     plain = present.str.replace(r"\s*:\s*", ":", regex=True)
     if len(present) == 0 and not fitted:
-        raise ValueError(f"event column {column!r} is empty")
+        raise ValueError(f"event column {column!r} is empty; name another one")
     if not plain.isin(list(EVENT_WORDS)).all():
         raise ValueError(
             f"event column {column!r}: the coding is ambiguous, found {shown(cells[~missing])}; "
-            "use 0/1, no/yes or alive/dead, or name the event's value with `event_is`"
+            "use 0/1, no/yes or alive/dead, or name the value that means event with `event_is`"
         )
     return plain.map(EVENT_WORDS).astype(float).reindex(cells.index)
 
 
 def _as_number(text: str) -> str:
-    """Return a number in one form, so that 2 and 2.0 are one value; else the text."""
+    """Return a number in one notation, so that 2 and 2.0 are equal; other text is unchanged."""
     try:
         return str(float(text))
     except ValueError:
@@ -76,22 +78,25 @@ def survival_times(cells: pd.Series[str], column: str, trusted: bool) -> pd.Seri
 
     Args:
         cells: as read.
-        column: for messages.
-        trusted: do not ask whether two units are mixed.
+        column: name of the column, for messages.
+        trusted: do not check whether two units are mixed.
 
     Raises:
-        ValueError: text, negative or infinite times, times that look like two units.
+        ValueError: text, negative or infinite times, or times that look like two units.
     """
     present = cells[~is_missing(cells)]
     with_unit = present[present.map(lambda cell: bool(_UNIT.fullmatch(cell)))]
     if len(with_unit):
         raise ValueError(
             f"time column {column!r}: {len(with_unit)} of {len(present)} times carry a unit, such "
-            f"as {shown(with_unit, 3)}; write numbers of one unit"
+            f"as {shown(with_unit, 3)}; write plain numbers, all in one unit"
         )
     found = numbers(cells, f"time column {column!r}")
     if np.isinf(found).any():
-        raise ValueError(f"time column {column!r}: {int(np.isinf(found).sum())} times are infinite")
+        raise ValueError(
+            f"time column {column!r}: {int(np.isinf(found).sum())} times are infinite; empty those "
+            "cells"
+        )
     if (found < 0).any():
         raise ValueError(
             f"time column {column!r}: {int((found < 0).sum())} times are negative, the lowest "
@@ -104,27 +109,28 @@ def survival_times(cells: pd.Series[str], column: str, trusted: bool) -> pd.Seri
 
 
 def _refuse_two_units(times: np.ndarray, column: str) -> None:
-    """Refuse times in two heaps with an empty stretch between them, as months and days give."""
+    """Refuse times in two clusters with a gap between them, as a mix of months and days gives."""
     ordered = np.sort(times[times > 0])
     few = max(3, len(ordered) // 20)
     if len(ordered) < 2 * few:
         return
     ratios = ordered[few : len(ordered) - few + 1] / ordered[few - 1 : len(ordered) - few]
-    place = int(np.argmax(ratios)) + few
+    count = int(np.argmax(ratios)) + few
     if ratios.max() >= _UNIT_RATIO:
         raise ValueError(
-            f"time column {column!r}: times look like two units ({place} up to "
-            f"{ordered[place - 1]:g}, {len(ordered) - place} from {ordered[place]:g}, none "
-            "between); use one, or set `trust_times`"
+            f"time column {column!r}: times look like two units ({count} up to "
+            f"{ordered[count - 1]:g}, {len(ordered) - count} from {ordered[count]:g}, none in "
+            "between); use one unit, or set `trust_times`"
         )
 
 
 def _refuse_two_heaps(times: np.ndarray, column: str) -> None:
-    """Refuse times whose logarithms are two heaps as far apart as days and months, if not parted.
+    """Refuse times whose logarithms form two clusters as far apart as days and months.
 
-    Two normal distributions must fit better than one by 30 points of BIC, lie 2.5 standard
-    deviations apart (Ashman's D) and differ 15-fold. Of 20 time columns that come with lifelines
-    none does; multiplied by 30.44 in half of the rows 14 do, in a fifth 12.
+    The clusters may overlap. Two normal distributions must fit better than one by 30 points of BIC,
+    be 2.5 standard deviations apart (Ashman's D) and differ 15-fold. None of the 20 time columns
+    that come with lifelines is refused; with half of the rows multiplied by 30.44, 14 are, and with
+    a fifth of the rows, 12.
     """
     from sklearn.mixture import GaussianMixture
 
@@ -142,29 +148,29 @@ def _refuse_two_heaps(times: np.ndarray, column: str) -> None:
         and two.weights_.min() >= _HEAPS_SHARE
     ):
         raise ValueError(
-            f"time column {column!r}: times look like two units (heaps around {np.exp(low):.3g} "
-            f"and {np.exp(high):.3g}); use one, or set `trust_times`"
+            f"time column {column!r}: times look like two units (clusters around {np.exp(low):.3g} "
+            f"and {np.exp(high):.3g}); use one unit, or set `trust_times`"
         )
 
 
 def class_codes(
     cells: pd.Series[str], column: str, positive: str | None, others: tuple[str, ...] = ()
 ) -> tuple[pd.Series[float], tuple[str, str]]:
-    """Return 1 for the positive class and 0 for the other, NaN where missing; and their names.
+    """Return 1 for the positive class, 0 for the other and NaN where missing, and their names.
 
     Without ``positive`` there must be two classes, and the one that sorts last is positive (1 of
-    0/1, yes of no/yes). With it, every other class is the other.
+    0/1, yes of no/yes). With ``positive``, all other classes together are class 0.
 
     Args:
         cells: as read.
-        column: for messages.
-        positive: the class to tell from the rest.
-        others: the classes that the rest may be, those of a model, of which not all need be there;
-            none: any.
+        column: name of the column, for messages.
+        positive: the class to tell from all others.
+        others: the classes that were class 0 when the model was fitted; not all need occur. Empty:
+            any class.
 
     Raises:
-        ValueError: one class, more than two, two that differ in case only, ``positive`` is none of
-            them, or one is not among ``others``.
+        ValueError: one class, more than two without ``positive``, two that differ in case only, no
+            row of class ``positive``, or a class that is not among ``others``.
     """
     known = (*others, positive) if others and positive else ()
     missing = is_missing_class(cells, known)
@@ -173,24 +179,25 @@ def class_codes(
     refuse_two_spellings(classes, f"label column {column!r}")
     if others and (new := [name for name in classes if name not in {positive, *others}]):
         raise ValueError(
-            f"label column {column!r}: the model was not fitted with {new[0]!r} but with "
+            f"label column {column!r}: the model was fitted without the class {new[0]!r}, with "
             f"{', '.join(map(repr, (*others, positive)))}; empty those cells, or name the class "
             "to tell from all others with `positive`"
         )
     if len(classes) < 2 and not others:
         raise ValueError(
-            f"label column {column!r}: {shown(present) or 'nothing'} in all {len(present)} rows; "
-            "two classes are needed"
+            f"label column {column!r}: found {shown(present) or 'no value'} in {len(present)} "
+            "rows; two classes are needed"
         )
     if positive is None and len(classes) > 2:
         raise ValueError(
             f"label column {column!r}: {len(classes)} classes, found {shown(present)}; name the "
-            "one to tell from the rest with `positive`"
+            "one to tell from all others with `positive`"
         )
     chosen = classes[-1] if positive is None else positive.strip()
     if chosen not in classes and not others:
         raise ValueError(
-            f"label column {column!r}: no row has {positive!r}; found {shown(present)}"
+            f"label column {column!r}: no row has the class {positive!r} of `positive`; found "
+            f"{shown(present)}"
         )
     rest = " or ".join(others or (name for name in classes if name != chosen))
     return (present == chosen).astype(float).reindex(cells.index), (rest, chosen)

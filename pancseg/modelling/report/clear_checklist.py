@@ -1,7 +1,7 @@
-"""Owns the pre-filled CLEAR checklist (Kocak et al. 2023, Insights Imaging 14:75; CC BY 4.0).
+"""Fill in the CLEAR checklist as far as an analysis can (Kocak et al. 2023; CC BY 4.0).
 
-All 58 items by their numbers. The software settles those that concern modelling; for the others it
-says where something for them stands, and leaves them to the user.
+Insights Imaging 14:75. All 58 items have their published numbers. The software fills in those that
+concern modelling. The others are left to the user, with a note on where to find material for them.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ _ITEMS = {
 
 
 class ChecklistItem(NamedTuple):
-    """One line: section, number and short name, its state, and where it stands or why not."""
+    """One line of the checklist: section, number and short name, state, and where or why."""
 
     section: str
     item: str
@@ -102,13 +102,13 @@ class ChecklistItem(NamedTuple):
 def checklist(
     joined: JoinedTable, settings: ModelSettings, performance: bool, compared: bool
 ) -> list[ChecklistItem]:
-    """Return the 58 items, as far as this analysis settles them.
+    """Return the 58 items, filled in as far as this analysis can.
 
     Args:
         joined: the cohort.
-        settings: of the analysis.
-        performance: whether the report shows any.
-        compared: whether it compares radiomics with volume or clinical variables.
+        settings: the choices made beforehand.
+        performance: whether the report shows performance.
+        compared: whether the report compares radiomics with volume or clinical variables.
     """
     known = {**_pointers(), **_settled(joined, settings, performance, compared)}
     names = [(section, name) for section, items in _ITEMS.items() for name in items]
@@ -119,9 +119,9 @@ def checklist(
 
 
 def _pointers() -> dict[int, tuple[State, str]]:
-    """Return what the user finds where, by item."""
-    made = "where pancseg made FEATURES: "
-    places = {
+    """Return, by item, where the user finds material for it."""
+    made = "where pancseg made the feature table: "
+    notes = {
         7: "this file",
         9: "counts and events per variable: report.md, Warnings",
         16: "acquisition.csv, where it was written",
@@ -137,23 +137,26 @@ def _pointers() -> dict[int, tuple[State, str]]:
         36: "volume only, clinical only, ComBat by `batch`: report.md",
         45: "rows left out and ids without a match: report.md, unmatched.csv",
         52: "report.md, What it cannot know",
-        54: "FEATURES with its codebook.csv and datapackage.json",
+        54: "the feature table with its codebook.csv and datapackage.json",
         55: "provenance.json, settings.yaml",
         56: "pancseg is open source; settings.yaml repeats the analysis",
-        57: "model.skops, if no patient can be told from it",
+        57: "model.skops, if no patient can be identified from it",
         58: "`pancseg predict`",
     }
-    return {number: (USER, note) for number, note in places.items()}
+    return {number: (USER, note) for number, note in notes.items()}
 
 
 def _settled(
     joined: JoinedTable, settings: ModelSettings, performance: bool, compared: bool
 ) -> dict[int, tuple[State, str]]:
-    """Return what this analysis has done, by item."""
+    """Return the state and note of the items that this analysis settles."""
     shown = "report.md" if performance else "withheld: the canary found a leak"
     folds = f"{settings.repeats}×{settings.outer}×{settings.inner} repeated nested cross-validation"
     survival = settings.kind == "survival"
-    nothing = (USER, "nothing to compare with: no volume column, no `clinical` one")
+    nothing = (
+        USER,
+        "nothing to compare with: neither a volume column nor clinical variables (`clinical`)",
+    )
     nothing = nothing if performance else (USER, shown)
     clinical = ", ".join(map(str, joined.clinical)) or "none given (`clinical`)"
     return {
@@ -170,12 +173,12 @@ def _settled(
         35: (DONE, f"inner {settings.inner} folds, seed {settings.seed}; settings.yaml"),
         37: (DONE, "the model was declared beforehand; the best of several is not chosen"),
         38: (DONE, f"internal: {folds}; external: pancseg predict with outcomes"),
-        39: (USER, "report.md names the measures; why these is for you to say")
+        39: (USER, "report.md names the measures; the reasons for them are yours to give")
         if performance
         else (USER, shown),
         40: (DONE, f"bootstrap of patients, {settings.resamples} resamples; {shown}"),
         41: (DONE, f"difference with its interval; {shown}") if compared else nothing,
-        42: (DONE, f"volume, clinical, both, chance, as far as columns were given; {shown}")
+        42: (DONE, f"volume, clinical, both and chance, as far as columns were given; {shown}")
         if compared
         else nothing,
         43: (DONE, "weights and their stability over the models: features_used.csv"),

@@ -1,4 +1,4 @@
-"""Owns the report's pictures as PNG bytes."""
+"""Draw the pictures of the report as PNG."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 
 
 PERFORMANCE = ("roc.png", "kaplan_meier.png", "calibration.png", "decision_curve.png")
-"""Pictures that judge a model."""
+"""Pictures that show performance."""
 
 
 def pictures(results: AnalysisResults) -> dict[str, bytes]:
-    """Return file name → PNG; none that judges a model when a canary sang."""
+    """Return file name → PNG bytes; no picture of performance when a canary sang."""
     found = {"features.png": _png(_features, results)}
     if results.leaks:
         return found
@@ -53,7 +53,7 @@ def _png(draw: object, results: AnalysisResults) -> bytes:
 def _roc(axes: Axes, results: AnalysisResults) -> None:
     from sklearn.metrics import roc_curve
 
-    y, grid = results.study.y, np.linspace(0, 1, 101)
+    y, grid = results.plan.y, np.linspace(0, 1, 101)
     for colour, (name, model) in zip(_COLOURS, results.validation.models.items(), strict=False):
         curves = []
         for score, folds in zip(model.score, results.validation.folds, strict=True):
@@ -70,24 +70,24 @@ def _roc(axes: Axes, results: AnalysisResults) -> None:
 
 
 def predicted_risk(results: AnalysisResults, name: str) -> tuple[np.ndarray, str]:
-    """Return out-of-fold risks, mean over repeats, and what they are risks of."""
+    """Return (n,) out-of-fold risks, averaged over repeats, and a text that says of what."""
     model = results.validation.models[name]
     if model.curves is None:
         return model.score.mean(axis=0), "of the positive class"
     horizon = _horizon(results)
-    place = int(np.argmin(np.abs(np.asarray(time_grid(results.study.y)) - horizon)))
-    return 1 - model.curves[:, :, place].mean(axis=0), f"of an event by {horizon:.3g}"
+    index = int(np.argmin(np.abs(np.asarray(time_grid(results.plan.y)) - horizon)))
+    return 1 - model.curves[:, :, index].mean(axis=0), f"of an event by {horizon:.3g}"
 
 
 def _horizon(results: AnalysisResults) -> float:
-    """Return the grid's time next to the median event time."""
-    grid = np.asarray(time_grid(results.study.y))
-    wanted = horizons(results.study.y)
+    """Return the time of the grid that is closest to the median event time."""
+    grid = np.asarray(time_grid(results.plan.y))
+    wanted = horizons(results.plan.y)
     return float(grid[np.argmin(np.abs(grid - wanted[len(wanted) // 2]))])
 
 
 def _calibration(axes: Axes, results: AnalysisResults) -> None:
-    y = results.study.y
+    y = results.plan.y
     for colour, (name, _) in zip(_COLOURS, results.validation.models.items(), strict=False):
         risk, what = predicted_risk(results, name)
         order = np.array_split(np.argsort(risk, kind="stable"), _BINS)
@@ -104,18 +104,18 @@ def _calibration(axes: Axes, results: AnalysisResults) -> None:
 
 
 def decision_frame(results: AnalysisResults) -> pd.DataFrame:
-    """Return net benefit by model and threshold (dcurves)."""
+    """Return the net benefit by model and threshold (dcurves)."""
     from dcurves import dca
 
     names = [name for name in results.validation.models if name != CHANCE]
     frame = pd.DataFrame({f"m{j}": predicted_risk(results, n)[0] for j, n in enumerate(names)})
     thresholds = np.arange(1, 100) / 100
     models = list(frame.columns)
-    if results.study.y.dtype.names is None:
-        frame["outcome"] = results.study.y
+    if results.plan.y.dtype.names is None:
+        frame["outcome"] = results.plan.y
         found = dca(data=frame, outcome="outcome", modelnames=models, thresholds=thresholds)
     else:
-        own = as_frame(results.study.y)
+        own = as_frame(results.plan.y)
         frame["outcome"], frame["time"] = own["event"].astype(bool), own["time"]
         found = dca(
             data=frame,
@@ -151,7 +151,7 @@ def risk_groups(results: AnalysisResults, name: str) -> np.ndarray:
 
 
 def _kaplan_meier(axes: Axes, results: AnalysisResults) -> None:
-    y, high = results.study.y, risk_groups(results, RADIOMICS)
+    y, high = results.plan.y, risk_groups(results, RADIOMICS)
     for name, rows, colour in (("high", high, _COLOURS[1]), ("low", ~high, _COLOURS[0])):
         if rows.any():
             _survival_curve(axes, y[rows], f"{name} risk, n = {rows.sum()}", colour)
@@ -174,14 +174,14 @@ def _survival_curve(axes: Axes, y: np.ndarray, label: str, colour: str) -> None:
 
 
 def weights_are_permuted(results: AnalysisResults) -> bool:
-    """Return whether weights of features are permutation importances on patients held out."""
+    """Return whether feature weights are permutation importances on held-out patients."""
     return own_weights(results.final[RADIOMICS].model) is None
 
 
 def feature_table(results: AnalysisResults) -> pd.DataFrame:
-    """Return each feature's share of outer models that use it, with mean and std of its weight.
+    """Return, by feature, the share of outer models that use it, and mean and std of its weight.
 
-    Permutation importances tell of performance, so they are empty when a canary sang.
+    Permutation importances reveal performance, so they are empty when a canary sang.
     """
     models = results.validation.models[RADIOMICS].weights
     permuted = weights_are_permuted(results)
@@ -205,16 +205,16 @@ def _features(axes: Axes, results: AnalysisResults) -> None:
     table = feature_table(results).head(_MOST_FEATURES).iloc[::-1]
     grid = axes.figure.add_gridspec(1, 2)
     axes.set_subplotspec(grid[0])
-    places = np.arange(len(table))
-    axes.barh(places, table["share_of_folds"], color=_COLOURS[0])
-    axes.set_yticks(places, list(table["feature"].str[-45:]))
+    positions = np.arange(len(table))
+    axes.barh(positions, table["share_of_folds"], color=_COLOURS[0])
+    axes.set_yticks(positions, list(table["feature"].str[-45:]))
     axes.set(xlabel="share of models", title="Used")
     axes.set_xlim(0, 1)
     axes.figure.suptitle("Features across folds")
     axes.tick_params(axis="y", labelsize=7)
     weight = axes.figure.add_subplot(grid[1], sharey=axes)
     mean, spread = table["mean_weight"], table["std_weight"]
-    weight.errorbar(mean, places, xerr=spread, fmt="o", color=_COLOURS[1])
+    weight.errorbar(mean, positions, xerr=spread, fmt="o", color=_COLOURS[1])
     weight.axvline(0, color="0.7", linewidth=1)
     what = "rise of log loss" if weights_are_permuted(results) else "weight"
     weight.set(xlabel=what, title="Weight ± std")

@@ -1,4 +1,4 @@
-"""What the report of an analysis says, as sections that become Markdown."""
+"""Write the report: sections of sentences, tables and pictures, as Markdown."""
 
 from __future__ import annotations
 
@@ -22,31 +22,32 @@ from pancseg.tables.markdown_table import markdown_table
 
 _SHOWN_FEATURES = 20
 CANNOT_KNOW = (
-    "Whether the features, their settings or the patients were chosen with these outcomes in view. "
-    "A table whose features were selected on the same patients gives a high AUC that no check of "
-    "the pipeline can tell from a true one.",
-    "Whether the model holds elsewhere: other scanners, other hospitals (`pancseg predict` with "
-    "their outcomes).",
-    "Whether an analysis was repeated until it pleased: settings.yaml names this one only.",
+    "Whether the features, their settings or the patients were chosen with knowledge of these "
+    "outcomes. A table whose features were selected on the same patients gives a high AUC that no "
+    "check of the pipeline can distinguish from a true one.",
+    "Whether the model works elsewhere, with other scanners or in other hospitals (`pancseg "
+    "predict` with their outcomes tests it).",
+    "Whether an analysis was repeated until it gave the desired result: settings.yaml describes "
+    "only this one.",
 )
 METHODS = (
     "Everything is fitted on training rows alone: missing values (median), near-constant columns, "
     "ComBat where a batch is named, redundant columns (Spearman's |rho| > 0.9, average linkage), "
-    "scaling, selection, model and threshold. Patients are never parted between folds.",
-    "Ranks are compared between patients of one test fold only, over all repeats. Intervals: "
+    "scaling, selection, model and threshold. All rows of a patient are in the same fold.",
+    "Ranks are compared only between patients of one test fold, over all repeats. Intervals: "
     "percentile bootstrap of patients, widened where Nadeau and Bengio's corrected variance over "
     "folds, which allows for shared training rows, is larger.",
-    "The model named `radiomics` was declared beforehand (`model`); other algorithms stand by "
-    "its side, and the best of them is not chosen. Volume alone and clinical variables alone are "
-    "linear models, hardly penalised, whatever it is: part of a difference to them may be the "
-    "algorithm's.",
+    "The model named `radiomics` was declared beforehand (`model`); other algorithms are shown "
+    "for comparison, and the best of them is not chosen. The models of volume alone and of "
+    "clinical variables alone are linear with a weak penalty, whatever algorithm was declared, so "
+    "part of a difference from them may be due to the algorithm.",
 )
 
 PERMUTED = (
-    "The model has no coefficients. Used: selected in the fold. Weight: permutation importance, by "
-    "how much the log loss on the patients held out rises when the feature is shuffled among them "
-    f"(mean of {SHUFFLES} shuffles); of features that say the same, each looks unimportant. Empty "
-    "where the pipeline leaks."
+    "The model has no coefficients. Used: selected in the fold. Weight: permutation importance, "
+    "the rise of the log loss on the held-out patients when the feature is shuffled among them "
+    f"(mean of {SHUFFLES} shuffles); features that carry the same information each look "
+    "unimportant. Empty where the pipeline leaks."
 )
 
 
@@ -64,7 +65,7 @@ class Section:
 def sections(
     results: AnalysisResults, joined: JoinedTable, outcome: Endpoint, warned: Sequence[str]
 ) -> list[Section]:
-    """Return the report; without performance when a canary sang."""
+    """Return the sections of the report; without performance when a canary sang."""
     found = [_verdict(results), Section("Data", [_data(joined, outcome), *joined.notes])]
     found.append(Section("Warnings", list(warned) or ["None."]))
     found.append(_canary(results))
@@ -83,13 +84,13 @@ def sections(
 
 
 def made_by() -> str:
-    """Return versions in one sentence."""
+    """Return the versions used, as text."""
     names = ("scikit-learn", "dcurves", "numpy", "pandas")
     return f"pancseg {pancseg.__version__}, " + ", ".join(f"{n} {version(n)}" for n in names)
 
 
 def markdown(title: str, parts: Sequence[Section]) -> str:
-    """Return the report as Markdown; pictures are files beside it."""
+    """Return sections as Markdown; pictures are files beside it."""
     out = [f"# {title}\n"]
     for part in parts:
         out.append(f"## {part.title}\n")
@@ -101,7 +102,7 @@ def markdown(title: str, parts: Sequence[Section]) -> str:
 
 
 def clear_text(results: AnalysisResults, joined: JoinedTable) -> str:
-    """Return ``CLEAR.md``."""
+    """Return the text of ``CLEAR.md``."""
     items = checklist(joined, results.settings, not results.leaks, bool(results.differences))
     part = Section(
         "By item",
@@ -113,12 +114,12 @@ def clear_text(results: AnalysisResults, joined: JoinedTable) -> str:
 
 
 def number(value: float) -> str:
-    """Return three decimals, or a dash."""
+    """Return a number with three decimals, or a dash for NaN."""
     return "–" if math.isnan(value) else f"{value:.3f}".replace("-", "−")
 
 
 def with_interval(found: Estimate) -> str:
-    """Return an estimate as a table holds it."""
+    """Return an estimate and its interval as text for a table."""
     if math.isnan(found.value):
         return "–"
     return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
@@ -130,8 +131,8 @@ def _verdict(results: AnalysisResults) -> Section:
         return Section(
             "Verdict",
             [
-                f"**The pipeline leaks**: it finds something where nothing is ({sang}; chance is "
-                "0.5). No performance is shown, as none could be believed."
+                f"**The pipeline leaks**: it finds a signal where there is none ({sang}; chance is "
+                "0.5). No performance is shown, as it could not be trusted."
             ],
         )
     return Section("Verdict", results.verdict)
@@ -149,12 +150,12 @@ def _data(joined: JoinedTable, outcome: Endpoint) -> str:
 
 def _canary(results: AnalysisResults) -> Section:
     if not results.canaries:
-        return Section("Leakage canary", ["Not run (`canary` is 0): a leak would go unseen."])
+        return Section("Leakage canary", ["Not run (`canary` is 0): a leak would go unnoticed."])
     rows = [
         [c.what, str(len(c.values)), number(c.mean), number(c.low), "leak" if c.sings else "silent"]
         for c in results.canaries
     ]
-    line = "The same pipeline where there is nothing to find; a leak when `from` is above 0.5."
+    line = "The same pipeline on data without a signal; it leaks when `from` is above 0.5."
     return Section("Leakage canary", [line], ["on", "runs", "mean", "from", ""], rows)
 
 
@@ -178,9 +179,10 @@ def _calibration(results: AnalysisResults) -> Section:
         [name, with_interval(a), with_interval(b)] for name, (a, b) in results.calibration.items()
     ]
     line = (
-        "Slope 1 and intercept 0 are ideal; a slope below 1 says that predictions are extreme. "
-        "Of all repeats (ten at most) together; intervals are the patient bootstrap's alone. The "
-        "pictures' curves are of predictions averaged over repeats, less extreme than one model's."
+        "Slope 1 and intercept 0 are ideal; with a slope below 1 predictions are too extreme. All "
+        "repeats (ten at most) are judged together; intervals are of the patient bootstrap alone. "
+        "Curves in the pictures are of predictions averaged over repeats, which are less extreme "
+        "than those of one model."
     )
     return Section("Calibration", [line], ["model", "slope", "intercept"], rows)
 
@@ -193,12 +195,12 @@ def _pictures(results: AnalysisResults) -> Section:
 def _log_rank(results: AnalysisResults, joined: JoinedTable) -> Section:
     from scipy.stats import CensoredData, logrank
 
-    y, high = results.study.y, risk_groups(results, RADIOMICS)
+    y, high = results.plan.y, risk_groups(results, RADIOMICS)
     if high.all() or not high.any():
         return Section("Risk groups", ["All patients are in one group."])
     counted = f"Above the training median in most repeats: {int(np.sum(high))} of {joined.size()}"
     if joined.count() < len(y):
-        line = f"{counted}. No log-rank test: it takes each row for a patient of its own."
+        line = f"{counted}. No log-rank test, as it would count each row as a different patient."
         return Section("Risk groups", [line])
     found = logrank(
         *(CensoredData.right_censored(y["time"][g], ~y["event"][g]) for g in (high, ~high))

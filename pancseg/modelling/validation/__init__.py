@@ -1,1 +1,1 @@
-"""How well a model predicts, measured on patients that it was not fitted to."""
+"""Measure the performance of models on patients that they were not fitted to."""

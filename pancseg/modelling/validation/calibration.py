@@ -1,7 +1,8 @@
-"""Owns calibration slopes and intercepts under bootstrap weights, all resamples at once.
+"""Estimate calibration slopes and intercepts under bootstrap weights, all resamples at once.
 
-The first weighting is the estimate itself (see :mod:`measures`). NaN where predictions do not vary,
-a resample has one class or no event, or the slope does not settle.
+The first weighting gives the estimate itself (see :mod:`.measures`). A value is NaN where
+predictions do not vary, where a resample has one class or no event, and where the slope does not
+converge.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ _STEPS, _LONGEST, _SETTLED, _LARGEST = 50, 2.0, 1e-9, 1e4
 def logistic_line(
     y: np.ndarray, probability: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return slope and intercept (b,) of the outcome's logit on the prediction's (Cox 1958).
+    """Return (b,) slopes and intercepts of the class on the logit of its prediction (Cox 1958).
 
     Args:
         y: (n,) 0 or 1.
-        probability: (n,) predicted.
-        weights: (b, n).
+        probability: (n,) predicted probabilities of class 1.
+        weights: (b, n) bootstrap weights.
     """
     x = _logits(probability)
     if np.ptp(x) < 1e-9:
-        return _nothing(weights), _nothing(weights)
+        return _all_nan(weights), _all_nan(weights)
     slope, intercept = np.zeros((2, len(weights)))
     change = np.full(len(weights), np.inf)
     for _ in range(_STEPS):
@@ -40,23 +41,23 @@ def logistic_line(
         change = np.maximum(np.abs(d0), np.abs(d1))
         if (change < _SETTLED).all():
             break
-    lost = ~(change < 1e-4)
-    return np.where(lost, np.nan, slope), np.where(lost, np.nan, intercept)
+    failed = ~(change < 1e-4)
+    return np.where(failed, np.nan, slope), np.where(failed, np.nan, intercept)
 
 
 def cox_slope(
     y: np.ndarray, score: np.ndarray, strata: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Return (b,) how log hazards must be stretched to fit outcomes: a Cox slope, ties as Efron.
+    """Return (b,) coefficients of the predicted log hazard in a Cox model, with Efron's ties.
 
     Args:
         y: (n,) events and times.
         score: (n,) predicted log hazards.
-        strata: (n,) each value has a baseline of its own (the folds: one model each).
-        weights: (b, n).
+        strata: (n,) rows of equal value share a baseline hazard (a fold: its rows share a model).
+        weights: (b, n) bootstrap weights.
     """
     if np.ptp(score) < 1e-9:
-        return _nothing(weights)
+        return _all_nan(weights)
     parts = [_stratum(y, score, np.flatnonzero(strata == s), weights) for s in np.unique(strata)]
     slope, change = np.zeros(len(weights)), np.full(len(weights), np.inf)
     for _ in range(_STEPS):
@@ -73,8 +74,8 @@ def cox_slope(
         slope = slope + change
         if (np.abs(change) < _SETTLED).all():
             break
-    lost = ~(np.abs(change) < 1e-4) | (curvature < 1e-9) | (np.abs(slope) > _LARGEST)
-    return np.where(lost, np.nan, slope)
+    failed = ~(np.abs(change) < 1e-4) | (curvature < 1e-9) | (np.abs(slope) > _LARGEST)
+    return np.where(failed, np.nan, slope)
 
 
 def _stratum(
@@ -87,10 +88,10 @@ def _stratum(
 
 
 def _logits(probability: np.ndarray) -> np.ndarray:
-    """Return log odds; probabilities are kept away from 0 and 1."""
+    """Return log odds of probabilities, clipped to 1e-6 … 1 − 1e-6."""
     p = np.clip(probability, 1e-6, 1 - 1e-6)
     return np.asarray(np.log(p / (1 - p)))
 
 
-def _nothing(weights: np.ndarray) -> np.ndarray:
+def _all_nan(weights: np.ndarray) -> np.ndarray:
     return np.full(len(weights), np.nan)

@@ -1,7 +1,4 @@
-"""Owns what a fitted model says of its columns, and what shuffling them says of a silent one.
-
-Knows nothing about folds: whoever calls decides which rows are shuffled.
-"""
+"""Weigh the columns of a fitted model: by its coefficients or importances, else by permutation."""
 
 from __future__ import annotations
 
@@ -13,33 +10,33 @@ from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
 SHUFFLES = 5
-"""Of each column; more of them take time and change little beside the spread over folds."""
+"""Shuffles of each column; more take time and change little compared with the spread over folds."""
 
 
 def kept_columns(model: Any, width: int) -> np.ndarray:
-    """Return which of the ``width`` columns that a model is given its last step sees."""
+    """Return indices of those of the model's ``width`` columns that its last step uses."""
     selects = isinstance(model, Pipeline) and "select" in model.named_steps
     return np.asarray(model.named_steps["select"].kept_) if selects else np.arange(width)
 
 
 def own_weights(model: Any) -> np.ndarray | None:
-    """Return coefficients or importances of the columns kept; None: the model has neither."""
+    """Return coefficients or importances of the kept columns; None if the model has neither."""
     last = _last(model)
-    own = getattr(last, "coef_", getattr(last, "feature_importances_", None))
-    return None if own is None else np.ravel(own)
+    found = getattr(last, "coef_", getattr(last, "feature_importances_", None))
+    return None if found is None else np.ravel(found)
 
 
 def permuted_weights(
     model: Any, x: np.ndarray, loss: Callable[[Any, np.ndarray], float], shuffles: int, seed: int
 ) -> np.ndarray:
-    """Return (columns,) mean rise of the loss when a column is shuffled; 0 where none was kept.
+    """Return (columns,) mean rise of the loss when a column is shuffled; 0 for columns not kept.
 
     Args:
-        model: fitted, on columns as in ``x``.
-        x: (n, columns) rows that it has not seen.
-        loss: of the model's last step on (n, columns kept); lower is better.
-        shuffles: of each column kept.
-        seed: of the shuffles.
+        model: fitted on columns as in ``x``.
+        x: (n, columns) rows that the model has not seen; the caller chooses them.
+        loss: loss of the model's last step on (n, kept columns); lower is better.
+        shuffles: number of shuffles of each kept column.
+        seed: random seed of the shuffles.
     """
     kept = kept_columns(model, x.shape[1])
     found = permutation_importance(

@@ -1,8 +1,8 @@
-"""Owns measures of predictions with patient-bootstrap intervals.
+"""Compute measures of predictions, with intervals from a bootstrap of patients.
 
-Every measure is a vector over bootstrap weights, the first entry being the estimate itself (weights
-of one). Ranks are compared between patients of one test fold only: models of two folds are two
-models, and their scores have no common scale. Knows nothing about models.
+Every measure is a vector over bootstrap weightings. The first weighting has weights of one and
+gives the estimate itself. Ranks are compared only between patients of one test fold: two folds have
+two models, and their scores have no common scale.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ class Estimate:
     """A measure and its 95 % percentile interval.
 
     Attributes:
-        value: of all patients.
-        low, high: NaN where no resample has a value.
+        value: the measure over all patients.
+        low: lower end of the interval; NaN where no resample has a value.
+        high: upper end of the interval; NaN likewise.
     """
 
     value: float
@@ -29,22 +30,23 @@ class Estimate:
     high: float
 
     def within(self, least: float, most: float) -> Estimate:
-        """Return it with an interval that keeps to what the measure can be."""
+        """Return the estimate with its interval clipped to the range of the measure."""
         low, high = np.clip([self.low, self.high], least, most)
         return Estimate(self.value, float(low), float(high))
 
 
 def estimate(resampled: np.ndarray, by_fold: np.ndarray | None = None, outer: int = 5) -> Estimate:
-    """Return value and interval of a measure's vector.
+    """Return the value and interval of a measure.
 
-    The bootstrap holds predictions fixed and so leaves out the luck of the training sample. Folds
-    that share training rows are allowed for as Nadeau and Bengio do (2003, Mach Learn 52:239):
-    where the standard deviation that they give is larger, the interval is widened to it.
+    The bootstrap keeps predictions fixed and therefore misses the variance that comes from the
+    training sample. Nadeau and Bengio (2003, Mach Learn 52:239) estimate that variance from folds
+    that share training rows; where their standard deviation is larger, the interval is widened to
+    it.
 
     Args:
         resampled: the estimate, then its value in each resample.
-        by_fold: its value in each outer test fold of all repeats; None: no models were fitted.
-        outer: how many outer folds there are.
+        by_fold: its value in each outer test fold of all repeats; None: models were not refitted.
+        outer: number of outer folds.
     """
     value, rest = float(resampled[0]), resampled[1:][~np.isnan(resampled[1:])]
     if not len(rest):
@@ -61,7 +63,7 @@ def estimate(resampled: np.ndarray, by_fold: np.ndarray | None = None, outer: in
 
 
 def bootstrap_weights(groups: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Return (1 + resamples, n) how often each row counts; rows of one patient go together."""
+    """Return (1 + resamples, n) weights; rows of one patient always have the same weight."""
     names, member = np.unique(groups, return_inverse=True)
     random = np.random.default_rng(seed)
     counts = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
@@ -74,9 +76,9 @@ def pair_measure(
     """Return the share of concordant pairs under each weighting; ties count half.
 
     Args:
-        pairs: for each fold its rows, their scores, and (rows, rows) weights of the pairs in which
-            the first one should score higher.
-        weights: (b, n).
+        pairs: for each fold its rows, their scores, and a (rows, rows) array with the weight of
+            each pair whose first row should score higher.
+        weights: (b, n) bootstrap weights.
     """
     concordant, total = np.zeros(len(weights)), np.zeros(len(weights))
     for rows, score, comparable in pairs:
@@ -90,12 +92,12 @@ def pair_measure(
 
 
 def class_pairs(y: np.ndarray) -> np.ndarray:
-    """Return the pairs of the AUC: a positive against a negative."""
+    """Return (n, n) the pairs of the AUC: a positive against a negative."""
     return np.outer(y == 1, y == 0).astype(float)
 
 
 def harrell_pairs(y: np.ndarray) -> np.ndarray:
-    """Return Harrell's pairs: an event against whoever was event-free for longer."""
+    """Return (n, n) Harrell's pairs: an event against a patient who was event-free for longer."""
     time, event = y["time"], y["event"]
     later = time[:, None] < time[None, :]
     tied = (time[:, None] == time[None, :]) & ~event[None, :]
@@ -103,14 +105,14 @@ def harrell_pairs(y: np.ndarray) -> np.ndarray:
 
 
 def uno_pairs(y: np.ndarray, train: np.ndarray, tau: float) -> np.ndarray:
-    """Return Uno's pairs (2011): Harrell's before ``tau``, weighted against censoring.
+    """Return (n, n) Uno's pairs (2011): Harrell's before ``tau``, weighted for censoring.
 
-    At a tie the patient with the event is compared with those censored, as in Harrell's.
+    At tied times an event is compared with the censored patients, as in Harrell's pairs.
 
     Args:
         y: outcome of the test rows.
-        train: outcome of the training rows, which gives the censoring distribution.
-        tau: later events do not count.
+        train: outcome of the training rows, from which the censoring distribution is estimated.
+        tau: events from this time on do not count.
     """
     g = censoring_survival(train, y["time"])
     used = y["event"] & (y["time"] < tau) & (g > 0)
@@ -119,7 +121,7 @@ def uno_pairs(y: np.ndarray, train: np.ndarray, tau: float) -> np.ndarray:
 
 
 def horizon_pairs(y: np.ndarray, train: np.ndarray, t: float) -> np.ndarray:
-    """Return the pairs of the cumulative/dynamic AUC at time t, weighted against censoring."""
+    """Return (n, n) pairs of the cumulative/dynamic AUC at time t, weighted for censoring."""
     g = censoring_survival(train, y["time"])
     case = y["event"] & (y["time"] <= t) & (g > 0)
     weight = np.where(case, 1 / np.where(g > 0, g, 1), 0.0)
@@ -129,30 +131,30 @@ def horizon_pairs(y: np.ndarray, train: np.ndarray, t: float) -> np.ndarray:
 def squared_errors(
     y: np.ndarray, train: np.ndarray, survival: np.ndarray, times: np.ndarray
 ) -> np.ndarray:
-    """Return each patient's (times) share of the Brier score, weighted against censoring (Graf)."""
+    """Return (n, times) contributions to the Brier score, weighted for censoring (Graf)."""
     g_own = censoring_survival(train, y["time"])[:, None]
     g_t = censoring_survival(train, times)[None, :]
-    gone = (y["event"][:, None]) & (y["time"][:, None] <= times[None, :]) & (g_own > 0)
-    there = (y["time"][:, None] > times[None, :]) & (g_t > 0)
+    died = (y["event"][:, None]) & (y["time"][:, None] <= times[None, :]) & (g_own > 0)
+    free = (y["time"][:, None] > times[None, :]) & (g_t > 0)
     safe_own, safe_t = np.where(g_own > 0, g_own, 1.0), np.where(g_t > 0, g_t, 1.0)
-    return np.asarray(gone * survival**2 / safe_own + there * (1 - survival) ** 2 / safe_t)
+    return np.asarray(died * survival**2 / safe_own + free * (1 - survival) ** 2 / safe_t)
 
 
 def integrated(errors: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return the mean over time of (n, times) values, by trapezoids."""
+    """Return (n,) the mean over time of (n, times) values, by the trapezoidal rule."""
     return np.asarray(np.trapezoid(errors, times, axis=1) / (times[-1] - times[0]))
 
 
 def mean_measure(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the weighted mean of each patient's value; patients with NaN do not count."""
-    there = ~np.isnan(values)
-    total = weights[:, there].sum(axis=1)
-    found = weights[:, there] @ values[there]
+    """Return (b,) weighted means of the patients' values; patients with NaN do not count."""
+    known = ~np.isnan(values)
+    total = weights[:, known].sum(axis=1)
+    found = weights[:, known] @ values[known]
     return np.asarray(np.divide(found, total, out=np.full(len(total), np.nan), where=total > 0))
 
 
 def average_precision(y: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the area under the precision–recall steps, as scikit-learn's, under each weighting."""
+    """Return (b,) average precision under each weighting, defined as in scikit-learn."""
     order = np.argsort(-score, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
     w = weights[:, order]

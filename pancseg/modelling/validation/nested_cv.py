@@ -1,7 +1,7 @@
-"""Owns repeated nested cross-validation: patients never parted, everything fitted on training rows.
+"""Validate models by repeated nested cross-validation, fitting everything on training rows.
 
-Knows nothing about files or reports. What differs between subtype and survival is in a
-``PredictionTask``.
+Rows of one patient stay in one fold. What differs between subtype and survival is in a
+:class:`PredictionTask`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from pancseg.modelling.validation.importance import kept_columns, own_weights, p
 class PredictionTask(Protocol):
     """What is predicted.
 
-    * ``predict`` gives one score per row, higher means the event or the positive class.
-    * ``curves`` gives survival probabilities (rows, times), or None for classes.
-    * ``loss`` judges out-of-fold scores of candidates inside the training rows; lower is better.
-    * ``threshold`` parts high from low, from inner out-of-fold scores and training scores.
+    * ``predict`` returns one score per row; higher scores mean the event or the positive class.
+    * ``curves`` returns survival probabilities (rows, times), or None for classes.
+    * ``loss`` judges a candidate by its out-of-fold scores of training rows; lower is better.
+    * ``threshold`` returns the score that separates high from low risk, from the inner out-of-fold
+      scores and the scores of the training rows.
     """
 
     def predict(self, model: Any, x: np.ndarray) -> np.ndarray: ...  # noqa: D102
@@ -43,8 +44,8 @@ class FeatureBlock:
     """Columns that are prepared together.
 
     Attributes:
-        x: (n, p) values; column 0 is the batch where ``names`` has one entry less.
-        names: of the columns without the batch.
+        x: (n, p) values; column 0 is the batch where ``names`` has one entry fewer.
+        names: names of the columns, without the batch.
         preparation: unfitted steps.
     """
 
@@ -58,11 +59,11 @@ class ModelSpec:
     """A model to be judged.
 
     Attributes:
-        name: as in the report.
-        blocks: whose prepared columns it sees, side by side.
-        candidates: unfitted estimators, the simplest first; one is chosen inside.
-        shuffles: of each column among the rows held out, to weigh the columns of a model that has
-            neither coefficients nor importances; 0: they are not weighed.
+        name: its name in the report.
+        blocks: names of the feature blocks whose prepared columns it sees, side by side.
+        candidates: unfitted estimators, the simplest first; the inner folds choose one.
+        shuffles: number of shuffles of each column among the held-out rows, to weigh the columns of
+            a model with neither coefficients nor importances; 0: they are not weighed.
     """
 
     name: str
@@ -73,20 +74,26 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class ValidationPlan:
-    """Everything that validation needs.
+    """The data, models and folds of a validation.
 
     Attributes:
-        y: (n,) outcome. ``strata``: (n,) what folds are balanced by. ``groups``: (n,) patients.
-        blocks, recipes, task: see there.
-        outer, inner, repeats: folds and how often they are drawn.
-        seed: of folds and models.
+        y: (n,) outcome.
+        strata: (n,) integers that folds are balanced by; odd ones have the event or class 1.
+        groups: (n,) rows with equal values stay in one fold.
+        blocks: columns by name.
+        specs: the models to be judged.
+        task: what is predicted.
+        outer: number of outer folds.
+        inner: number of inner folds.
+        repeats: how many times the folds are drawn.
+        seed: random seed of folds and models.
     """
 
     y: np.ndarray
     strata: np.ndarray
     groups: np.ndarray
     blocks: Mapping[str, FeatureBlock]
-    recipes: Sequence[ModelSpec]
+    specs: Sequence[ModelSpec]
     task: PredictionTask
     outer: int = 5
     inner: int = 5
@@ -96,16 +103,17 @@ class ValidationPlan:
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A recipe fitted on some rows.
+    """A model that was fitted on some rows.
 
     Attributes:
-        preparations: one fitted pipeline per block of the recipe.
-        blocks: their names.
-        model: fitted estimator on the prepared columns side by side.
-        columns: names of these. ``weights``: (columns,) coefficient or importance, 0 if not used; 1
-            if used by a model that has neither.
-        threshold: parts high from low.
-        choice: index of the candidate chosen.
+        preparations: one fitted pipeline per block.
+        blocks: names of the blocks.
+        model: estimator fitted on the prepared columns of all blocks, side by side.
+        columns: names of these columns.
+        weights: (columns,) coefficient or importance; 0 if the column is not used, 1 if it is used
+            by a model that has neither.
+        threshold: score that separates high from low risk.
+        choice: index of the chosen candidate.
     """
 
     preparations: tuple[Pipeline, ...]
@@ -117,7 +125,7 @@ class FittedModel:
     choice: int
 
     def prepared(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return what the model sees of each block's values."""
+        """Return (n, columns) the prepared columns that the model sees, from values by block."""
         if not self.blocks:
             return np.empty((len(next(iter(x.values()))), 0))
         parts = zip(self.blocks, self.preparations, strict=True)
@@ -126,13 +134,14 @@ class FittedModel:
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Predictions of one recipe for rows that its models had not seen.
+    """Predictions of one model for rows that it was not fitted to.
 
     Attributes:
-        score, threshold: (repeats, n).
-        curves: (repeats, n, times), or None.
-        weights: per outer model, name of a column used → coefficient or importance.
-        choices: per outer model, the candidate chosen.
+        score: (repeats, n).
+        threshold: (repeats, n) threshold of the outer fold that a row was tested in.
+        curves: (repeats, n, times) survival probabilities, or None.
+        weights: for each outer fold, name of a used column → coefficient or importance.
+        choices: for each outer fold, index of the chosen candidate.
     """
 
     score: np.ndarray
@@ -144,16 +153,22 @@ class OutOfFold:
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """Out-of-fold predictions of all recipes on the same folds: ``folds`` is (repeats, n)."""
+    """Out-of-fold predictions of all models on the same folds.
+
+    Attributes:
+        folds: (repeats, n) number of the outer fold that a row was tested in.
+        models: predictions by name of the model.
+    """
 
     folds: np.ndarray
     models: dict[str, OutOfFold]
 
 
 def make_folds(strata: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return (n,) fold numbers: strata spread evenly, rows of one group together.
+    """Return (n,) fold numbers: strata are spread evenly, rows of one group stay together.
 
-    Where no stratum (outcome, and batch) has a row for each fold, the outcome's alone are spread.
+    Where every stratum (of outcome and batch) has fewer rows than there are folds, only the outcome
+    is spread evenly.
     """
     if (np.unique(strata, return_counts=True)[1] < count).all():
         strata = strata % 2
@@ -161,111 +176,109 @@ def make_folds(strata: np.ndarray, groups: np.ndarray, count: int, seed: int) ->
     kind = StratifiedKFold if unique else StratifiedGroupKFold
     folds = np.full(len(strata), -1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # strata smaller than folds are spread anyway
+        warnings.simplefilter("ignore", UserWarning)  # about strata with fewer rows than folds
         splits = kind(count, shuffle=True, random_state=seed).split(strata, strata, groups)
         for number, (_, test) in enumerate(splits):
             folds[test] = number
     return folds
 
 
-def training_parts(study: ValidationPlan) -> Iterator[np.ndarray]:
-    """Yield the rows of every part that something is fitted on, as :func:`validate` will."""
-    for repeat in range(study.repeats):
-        seed = _seed(study.seed, repeat, 0)
-        outer = make_folds(study.strata, study.groups, study.outer, seed)
-        for number in range(study.outer):
+def training_parts(plan: ValidationPlan) -> Iterator[np.ndarray]:
+    """Yield the rows of every outer and inner training part that :func:`validate` will use."""
+    for repeat in range(plan.repeats):
+        seed = _seed(plan.seed, repeat, 0)
+        outer = make_folds(plan.strata, plan.groups, plan.outer, seed)
+        for number in range(plan.outer):
             rows = np.flatnonzero(outer != number)
             yield rows
-            seed = _seed(study.seed, repeat, number + 1)
-            inner = make_folds(study.strata[rows], study.groups[rows], study.inner, seed)
-            yield from (rows[inner != part] for part in range(study.inner))
+            seed = _seed(plan.seed, repeat, number + 1)
+            inner = make_folds(plan.strata[rows], plan.groups[rows], plan.inner, seed)
+            yield from (rows[inner != part] for part in range(plan.inner))
 
 
-def fit_recipes(study: ValidationPlan, train: np.ndarray, seed: int) -> dict[str, FittedModel]:
-    """Fit every recipe on the training rows alone, its candidate chosen by inner folds.
+def fit_specs(plan: ValidationPlan, train: np.ndarray, seed: int) -> dict[str, FittedModel]:
+    """Fit every model on the training rows alone; inner folds choose its candidate.
 
     Args:
-        study: all rows.
-        train: indices of those that may be looked at.
-        seed: of the inner folds.
+        plan: the validation plan, with all rows.
+        train: indices of the training rows.
+        seed: random seed of the inner folds.
     """
-    y = study.y[train]
-    folds = make_folds(study.strata[train], study.groups[train], study.inner, seed)
+    y = plan.y[train]
+    folds = make_folds(plan.strata[train], plan.groups[train], plan.inner, seed)
     inner = {
-        recipe.name: np.full((len(recipe.candidates), len(train)), np.nan)
-        for recipe in study.recipes
-        if len(recipe.candidates) > 1 or _wants_inner_scores(study.task)
+        spec.name: np.full((len(spec.candidates), len(train)), np.nan)
+        for spec in plan.specs
+        if len(spec.candidates) > 1 or _wants_inner_scores(plan.task)
     }
-    for number in range(study.inner):
+    for number in range(plan.inner):
         fit, judge = folds != number, folds == number
         if not inner or not judge.any():
             continue
-        prepared = _prepared(study, train[fit])
-        for recipe in study.recipes:
-            x = _side_by_side(prepared, recipe, train)
-            for place, candidate in enumerate(recipe.candidates):
-                if recipe.name in inner:
+        prepared = _prepared(plan, train[fit])
+        for spec in plan.specs:
+            x = _side_by_side(prepared, spec, train)
+            for index, candidate in enumerate(spec.candidates):
+                if spec.name in inner:
                     model = _fit(candidate, x[fit], y[fit])
-                    inner[recipe.name][place, judge] = study.task.predict(model, x[judge])
-    prepared = _prepared(study, train)
+                    inner[spec.name][index, judge] = plan.task.predict(model, x[judge])
+    prepared = _prepared(plan, train)
     found = {}
-    for recipe in study.recipes:
-        scores = inner.get(recipe.name)
+    for spec in plan.specs:
+        scores = inner.get(spec.name)
         choice = 0
         if scores is not None:
-            losses = [study.task.loss(y, score, folds) for score in scores]
+            losses = [plan.task.loss(y, score, folds) for score in scores]
             choice = int(np.argmin(np.round(losses, 9)))
-        x = _side_by_side(prepared, recipe, train)
-        model = _fit(recipe.candidates[choice], x, y)
-        own = study.task.predict(model, x)
-        threshold = study.task.threshold(y, own if scores is None else scores[choice], own)
-        columns, weights = _weights(prepared, recipe, study.blocks, model, x.shape[1])
-        steps = tuple(prepared[name][0] for name in recipe.blocks)
-        found[recipe.name] = FittedModel(
-            steps, recipe.blocks, model, columns, weights, threshold, choice
+        x = _side_by_side(prepared, spec, train)
+        model = _fit(spec.candidates[choice], x, y)
+        seen = plan.task.predict(model, x)
+        threshold = plan.task.threshold(y, seen if scores is None else scores[choice], seen)
+        columns, weights = _weights(prepared, spec, plan.blocks, model, x.shape[1])
+        steps = tuple(prepared[name][0] for name in spec.blocks)
+        found[spec.name] = FittedModel(
+            steps, spec.blocks, model, columns, weights, threshold, choice
         )
     return found
 
 
 def validate(
-    study: ValidationPlan, workers: int = 1, tell: Callable[[str], None] = lambda line: None
+    plan: ValidationPlan, workers: int = 1, tell: Callable[[str], None] = lambda line: None
 ) -> ValidationResult:
-    """Return out-of-fold predictions; the same whatever the number of workers.
+    """Return out-of-fold predictions; they do not depend on the number of workers.
 
     Args:
-        study: what to validate.
-        workers: processes.
-        tell: called after each outer fold.
+        plan: what to validate.
+        workers: number of processes.
+        tell: called with a line after each outer fold.
     """
-    n = len(study.y)
+    n = len(plan.y)
     folds = np.array(
         [
-            make_folds(study.strata, study.groups, study.outer, _seed(study.seed, repeat, 0))
-            for repeat in range(study.repeats)
+            make_folds(plan.strata, plan.groups, plan.outer, _seed(plan.seed, repeat, 0))
+            for repeat in range(plan.repeats)
         ]
     )
-    places = [(r, f) for r in range(study.repeats) for f in range(study.outer)]
-    jobs = (
-        delayed(_outer_fold)(study, folds[r] == f, _seed(study.seed, r, f + 1)) for r, f in places
-    )
+    outer = [(r, f) for r in range(plan.repeats) for f in range(plan.outer)]
+    jobs = (delayed(_outer_fold)(plan, folds[r] == f, _seed(plan.seed, r, f + 1)) for r, f in outer)
     results = []
     for (r, f), result in zip(
-        places, Parallel(n_jobs=workers, return_as="generator")(jobs), strict=True
+        outer, Parallel(n_jobs=workers, return_as="generator")(jobs), strict=True
     ):
         results.append(result)
         tell(f"repeat {r + 1}, fold {f + 1}")
     models = {}
-    for recipe in study.recipes:
-        parts = [result[recipe.name] for result in results]
-        score, threshold = np.empty((2, study.repeats, n))
+    for spec in plan.specs:
+        parts = [result[spec.name] for result in results]
+        score, threshold = np.empty((2, plan.repeats, n))
         first = parts[0].curves
-        curves = None if first is None else np.empty((study.repeats, n, first.shape[1]))
-        for (r, f), part in zip(places, parts, strict=True):
+        curves = None if first is None else np.empty((plan.repeats, n, first.shape[1]))
+        for (r, f), part in zip(outer, parts, strict=True):
             rows = folds[r] == f
             score[r, rows], threshold[r, rows] = part.score, part.threshold
             if curves is not None:
                 curves[r, rows] = part.curves
-        models[recipe.name] = OutOfFold(
+        models[spec.name] = OutOfFold(
             score,
             threshold,
             curves,
@@ -277,7 +290,7 @@ def validate(
 
 @dataclass(frozen=True)
 class _Part:
-    """One recipe's predictions in one outer fold."""
+    """Predictions of one model in one outer fold."""
 
     score: np.ndarray
     threshold: float
@@ -286,63 +299,63 @@ class _Part:
     choice: int
 
 
-def _outer_fold(study: ValidationPlan, test: np.ndarray, seed: int) -> dict[str, _Part]:
+def _outer_fold(plan: ValidationPlan, test: np.ndarray, seed: int) -> dict[str, _Part]:
     with threadpool_limits(1):
-        fitted = fit_recipes(study, np.flatnonzero(~test), seed)
+        fitted = fit_specs(plan, np.flatnonzero(~test), seed)
         found = {}
-        values = {name: block.x[test] for name, block in study.blocks.items()}
-        for recipe in study.recipes:
-            model = fitted[recipe.name]
+        values = {name: block.x[test] for name, block in plan.blocks.items()}
+        for spec in plan.specs:
+            model = fitted[spec.name]
             x = model.prepared(values)
             weights = model.weights
-            if recipe.shuffles and own_weights(model.model) is None:
-                loss = _held_out_loss(study, test)
-                weights = permuted_weights(model.model, x, loss, recipe.shuffles, seed)
+            if spec.shuffles and own_weights(model.model) is None:
+                loss = _held_out_loss(plan, test)
+                weights = permuted_weights(model.model, x, loss, spec.shuffles, seed)
             used = np.flatnonzero(model.weights)
-            found[recipe.name] = _Part(
-                study.task.predict(model.model, x),
+            found[spec.name] = _Part(
+                plan.task.predict(model.model, x),
                 model.threshold,
-                study.task.curves(model.model, x),
+                plan.task.curves(model.model, x),
                 {model.columns[j]: float(weights[j]) for j in used},
                 model.choice,
             )
         return found
 
 
-def _held_out_loss(study: ValidationPlan, test: np.ndarray) -> Callable[[Any, np.ndarray], float]:
-    """Return the task's loss of a model on the rows held out, given what it sees of them."""
-    y = study.y[test]
+def _held_out_loss(plan: ValidationPlan, test: np.ndarray) -> Callable[[Any, np.ndarray], float]:
+    """Return a function (model, prepared columns of the held-out rows) → loss."""
+    y = plan.y[test]
     one_fold = np.zeros(len(y))
-    return lambda model, x: study.task.loss(y, study.task.predict(model, x), one_fold)
+    return lambda model, x: plan.task.loss(y, plan.task.predict(model, x), one_fold)
 
 
-def only(study: ValidationPlan, name: str) -> ValidationPlan:
-    """Return a study of one recipe."""
-    recipes = [recipe for recipe in study.recipes if recipe.name == name]
-    blocks = {block: study.blocks[block] for recipe in recipes for block in recipe.blocks}
-    return replace(study, recipes=recipes, blocks=blocks)
+def only(plan: ValidationPlan, name: str) -> ValidationPlan:
+    """Return the plan with the model ``name`` alone."""
+    specs = [spec for spec in plan.specs if spec.name == name]
+    blocks = {block: plan.blocks[block] for spec in specs for block in spec.blocks}
+    return replace(plan, specs=specs, blocks=blocks)
 
 
-def _prepared(study: ValidationPlan, rows: np.ndarray) -> dict[str, tuple[Pipeline, np.ndarray]]:
-    """Fit each block's preparation on these rows; return it and all rows prepared by it."""
+def _prepared(plan: ValidationPlan, rows: np.ndarray) -> dict[str, tuple[Pipeline, np.ndarray]]:
+    """Fit each block's preparation on these rows; return it with all rows that it prepared."""
     found = {}
-    for name, block in study.blocks.items():
-        steps = clone(block.preparation).fit(block.x[rows], study.y[rows])
+    for name, block in plan.blocks.items():
+        steps = clone(block.preparation).fit(block.x[rows], plan.y[rows])
         found[name] = (steps, steps.transform(block.x))
     return found
 
 
 def _side_by_side(
-    prepared: Mapping[str, tuple[Pipeline, np.ndarray]], recipe: ModelSpec, rows: np.ndarray
+    prepared: Mapping[str, tuple[Pipeline, np.ndarray]], spec: ModelSpec, rows: np.ndarray
 ) -> np.ndarray:
-    if not recipe.blocks:
+    if not spec.blocks:
         return np.empty((len(rows), 0))
-    return np.hstack([prepared[name][1][rows] for name in recipe.blocks])
+    return np.hstack([prepared[name][1][rows] for name in spec.blocks])
 
 
 def _fit(candidate: BaseEstimator, x: np.ndarray, y: np.ndarray) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # solvers' remarks; the report judges by what comes out
+        warnings.simplefilter("ignore")  # of solvers: models are judged by their predictions
         return clone(candidate).fit(x, y)
 
 
@@ -356,18 +369,18 @@ def _seed(seed: int, repeat: int, fold: int) -> int:
 
 def _weights(
     prepared: Mapping[str, tuple[Pipeline, np.ndarray]],
-    recipe: ModelSpec,
+    spec: ModelSpec,
     blocks: Mapping[str, FeatureBlock],
     model: Any,
     width: int,
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return names of the columns that the model saw and their coefficients or importances."""
+    """Return the names of the columns that the model saw, and their weights."""
     names: list[str] = []
-    for name in recipe.blocks:
+    for name in spec.blocks:
         clean = prepared[name][0].named_steps.get("clean")
-        places = range(len(blocks[name].names)) if clean is None else clean.kept_
-        names += [blocks[name].names[j] for j in places]
+        kept = range(len(blocks[name].names)) if clean is None else clean.kept_
+        names += [blocks[name].names[j] for j in kept]
     weights = np.zeros(width)
-    kept, own = kept_columns(model, width), own_weights(model)
-    weights[kept] = 1.0 if own is None else own[: len(kept)]
+    used, own = kept_columns(model, width), own_weights(model)
+    weights[used] = 1.0 if own is None else own[: len(used)]
     return tuple(names), weights
