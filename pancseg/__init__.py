@@ -103,6 +103,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
+        if name == "MoNet":
+            from pancseg.system.optional import require_torch
+
+            require_torch("pancseg.MoNet")
         value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
         globals()[name] = value
         return value
