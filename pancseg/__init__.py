@@ -13,6 +13,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
+from pancseg.system.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from pancseg.cohort.case import Case
     from pancseg.cohort.discovery import read_cohort
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from pancseg.segmentation.networks.monet import MoNet
     from pancseg.segmentation.segmenter import Segmenter, load_segmenter
     from pancseg.tables.format import TableFormat
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "cohort.case": ("Case",),

@@ -11,15 +11,15 @@ from typing import Annotated
 
 import typer
 
-import pancseg
-from pancseg.cli import benchmark, model, weights
-from pancseg.cli.cohort import check, demo, extract, run, segment
-from pancseg.cli.evaluate import evaluate
+from pancseg.cli.commands import benchmark, model, weights
+from pancseg.cli.commands.cohort import check, demo, extract, run, segment
+from pancseg.cli.commands.evaluate import evaluate
+from pancseg.cli.commands.model import predict
+from pancseg.cli.commands.selftest import selftest
+from pancseg.cli.commands.train import train
 from pancseg.cli.flat import flat
-from pancseg.cli.model import predict
 from pancseg.cli.options import example
-from pancseg.cli.selftest import selftest
-from pancseg.cli.train import train
+from pancseg.system.version import __version__
 
 app = typer.Typer(
     help="From portal-venous abdominal CT to pancreas masks to a table of radiomics features. "
@@ -32,7 +32,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"pancseg {pancseg.__version__}")
+        print(f"pancseg {__version__}")
         raise typer.Exit
 
 

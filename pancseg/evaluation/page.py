@@ -7,11 +7,11 @@ from importlib.metadata import version
 
 import pandas as pd
 
-import pancseg
 from pancseg.evaluation import markdown
 from pancseg.evaluation.metrics import PERCENTILE, TOLERANCE_MM
 from pancseg.evaluation.scores import MaskScore
 from pancseg.evaluation.statistics import RESAMPLES
+from pancseg.system.version import __version__
 from pancseg.tables.html_page import escape_markdown
 from pancseg.tables.markdown_table import markdown_table
 
@@ -58,7 +58,7 @@ def page(
     parts += ["## Comparisons\n", _comparisons(comparisons)]
     parts += ["## Definitions\n", _DEFINITIONS.format(region=region)]
     versions = (f"{name} {version(name)}" for name in ("monai", "scipy", "SimpleITK"))
-    parts += [f"Made by pancseg {pancseg.__version__} with {', '.join(versions)}.\n"]
+    parts += [f"Made by pancseg {__version__} with {', '.join(versions)}.\n"]
     return "\n".join(parts)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import yaml
 
-import pancseg
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin
 from pancseg.modelling.inputs.join import JoinedTable
@@ -20,6 +19,7 @@ from pancseg.modelling.report.figures import PERFORMANCE, feature_table, picture
 from pancseg.modelling.saved_model import MODEL_FILE, SavedModel, model_bytes
 from pancseg.modelling.study import CHANCE, Endpoint, batch_codes
 from pancseg.modelling.survival import time_grid
+from pancseg.system.version import __version__
 from pancseg.system.whole_files import write_whole
 from pancseg.tables.html_page import escape_markdown, html_page
 
@@ -87,7 +87,7 @@ def settings_text(
 ) -> str:
     """Return the text of ``settings.yaml``: every choice, without paths or a time stamp."""
     content = {
-        "pancseg": pancseg.__version__,
+        "pancseg": __version__,
         "made_by": report.made_by(),
         "outcome": list(endpoint.columns),
         "classes": list(endpoint.classes),

@@ -19,8 +19,8 @@ import numpy as np
 import skops.io
 import skops.io.exceptions
 
-import pancseg
 from pancseg.modelling.validation.nested_cv import FittedModel
+from pancseg.system.version import __version__
 
 FORMAT = 3
 MODEL_FILE = "model.skops"
@@ -172,7 +172,7 @@ def _check_format(content: bytes) -> None:
     writer = re.search(r'"content": "\\"(pancseg [\w.+-]{1,40}), ', schema)
     known = f" ({writer[1]} at that time)" if writer else ""
     raise ValueError(
-        f"model.skops has format {found!r:.20}, but the installed pancseg {pancseg.__version__} "
+        f"model.skops has format {found!r:.20}, but the installed pancseg {__version__} "
         f"reads format {FORMAT}; read it with the version that wrote it{known}, or fit it again"
     )
 

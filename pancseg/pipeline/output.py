@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pancseg
 from pancseg.cohort.case import Case, name_key
 from pancseg.cohort.pseudonyms import mark_output
 from pancseg.pipeline.result_table import fields_and_rows
@@ -19,6 +18,7 @@ from pancseg.processing import fingerprint
 from pancseg.processing.acquisition import write_acquisition
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
+from pancseg.system.version import __version__
 from pancseg.system.whole_files import remove_leftovers, write_whole
 from pancseg.tables.fields import Value
 from pancseg.tables.format import KINDS, TableFormat
@@ -113,7 +113,7 @@ class RunOutput:
         record: dict[str, Any] = {
             "run": {**_chosen(self.work, about), **self.style.chosen},
             "versions": {
-                "pancseg": pancseg.__version__,
+                "pancseg": __version__,
                 "python": platform.python_version(),
                 **{name: version(name) for name in _PACKAGES},
             },

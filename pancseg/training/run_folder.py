@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import yaml
 
-import pancseg
+from pancseg.system.version import __version__
 from pancseg.system.whole_files import write_whole
 from pancseg.system.yaml_file import read_yaml_mapping
 from pancseg.training.data.load import TrainingData
@@ -58,7 +58,7 @@ def _recipe(path: Path) -> Recipe | None:
 def note_environment(run: Path, settings: dict[str, Any]) -> None:
     """Write ``environment.json``: what the newest start of this run computes with."""
     about = {
-        "pancseg": pancseg.__version__,
+        "pancseg": __version__,
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
         "machine": platform.machine(),

@@ -20,7 +20,7 @@ from pancseg.benchmark.inference import AS_WRITTEN, Setup, gflop_per_slice, plan
 from pancseg.benchmark.machine import machine, peak_gflops
 from pancseg.benchmark.table1 import markdown, times_frame
 from pancseg.cli import app
-from pancseg.cli.benchmark import _changed_voxels, _command
+from pancseg.cli.commands.benchmark import _changed_voxels, _command
 from pancseg.phantom import Phantom
 from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines

@@ -9,7 +9,6 @@ from importlib.metadata import version
 
 import numpy as np
 
-import pancseg
 from pancseg.modelling.analysis import AnalysisResults, interval, main_measure
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.clear_checklist import checklist
@@ -17,6 +16,7 @@ from pancseg.modelling.report.figures import feature_table, risk_groups, weights
 from pancseg.modelling.study import RADIOMICS, Endpoint
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.system.version import __version__
 from pancseg.tables.html_page import escape_markdown
 from pancseg.tables.markdown_table import markdown_table
 
@@ -86,7 +86,7 @@ def sections(
 def made_by() -> str:
     """Return the versions used, as text."""
     names = ("scikit-learn", "dcurves", "numpy", "pandas")
-    return f"pancseg {pancseg.__version__}, " + ", ".join(f"{n} {version(n)}" for n in names)
+    return f"pancseg {__version__}, " + ", ".join(f"{n} {version(n)}" for n in names)
 
 
 def markdown(title: str, parts: Sequence[Section]) -> str:

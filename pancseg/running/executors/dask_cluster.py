@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-import pancseg
 from pancseg.cohort.case import Case
 from pancseg.errors import RunRefused
 from pancseg.processing.plan import ProcessingPlan
@@ -28,6 +27,7 @@ from pancseg.running.executors.supervisor import SupervisedWorker
 from pancseg.running.memory import MemoryBudget
 from pancseg.running.messages import Message, Ready, Refused, Request, RowDone, ScanDone
 from pancseg.running.options import RunOptions
+from pancseg.system.version import __version__
 
 AHEAD = 3
 """Scans that wait at a worker's thread for their turn."""
@@ -219,9 +219,9 @@ class ClusterExecutor:
 
 
 def _refuse_version(version: str) -> None:
-    if version != pancseg.__version__:
+    if version != __version__:
         raise RunRefused(
-            f"the Dask workers have pancseg {version}, here it is {pancseg.__version__}; "
+            f"the Dask workers have pancseg {version}, here it is {__version__}; "
             "install the same version"
         )
 
@@ -287,9 +287,9 @@ _retired: set[str] = set()
 def _about(hello: Hello) -> tuple[str, Ready | Refused]:
     """Start this thread's child and say what it works with."""
     try:
-        return pancseg.__version__, _child_for(hello).process.start()
+        return __version__, _child_for(hello).process.start()
     except RunRefused as refusal:
-        return pancseg.__version__, Refused(str(refusal))
+        return __version__, Refused(str(refusal))
 
 
 def _do(hello: Hello, request: Request) -> Answer:
@@ -306,7 +306,7 @@ def _do(hello: Hello, request: Request) -> Answer:
         finally:
             if hello.run in _retired:
                 child.stop()
-    return Answer(pancseg.__version__, child.process.about, messages)
+    return Answer(__version__, child.process.about, messages)
 
 
 def _child_for(hello: Hello) -> _Child:
