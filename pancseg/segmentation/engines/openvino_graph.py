@@ -1,7 +1,8 @@
-"""A network's steps and weights as an OpenVINO graph. Needs no torch.
+"""Build an OpenVINO model from a network's stored steps and weights, without torch.
 
-Not by ``openvino.convert_model``, which reports its use over the network (see ``openvino_silent``)
-and traces the network for seconds; this takes 0.03 s. OpenVINO folds BatchNorm into convolutions.
+``openvino.convert_model`` is not used, because it reports its use over the internet (see
+``openvino_import``) and spends seconds on tracing; building the graph here takes 0.03 s. OpenVINO
+itself folds BatchNorm into convolutions.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pancseg.segmentation.engines.openvino_import import operations as ops
 from pancseg.segmentation.networks.graph import GraphStep, NetworkGraph
 
 Node = Any
-"""``openvino.Node``: an operation's output, ``(N, C, H, W)``."""
+"""An ``openvino.Node``: an operation's output, ``(N, C, H, W)``."""
 
 
 def openvino_graph(
@@ -26,8 +27,8 @@ def openvino_graph(
     """Return a model from slices ``(N, 1, H, W)`` float32 to probabilities of that shape.
 
     Args:
-        graph: the network; its last step is taken as logits.
-        weights: by the names that the graph gives them.
+        graph: the network; its last step gives the logits.
+        weights: arrays by the names that the graph uses.
         shape: the input's fixed shape.
     """
     slices = ops.parameter(shape, np.float32)
