@@ -1,1 +1,1 @@
-"""How long it takes: the paper's table of inference times, and whole patients stage by stage."""
+"""Benchmark pancseg: the paper's inference times, whole patients stage by stage, and features."""

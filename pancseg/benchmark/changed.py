@@ -1,4 +1,4 @@
-"""Which share of a mask's voxels another precision changes."""
+"""Measure the share of a mask's voxels that change with another precision."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ DEMO_SEEDS = (1, 2, 3, 4)
 
 
 class Changed(NamedTuple):
-    """What a precision does to the masks of some scans.
+    """The effect of a precision on the masks of some scans.
 
     Attributes:
-        voxels: in the fp32 masks together.
-        changed: voxels in one of the two masks only.
-        least_dice: of the two masks of one scan, the lowest.
-        empty: scans without pancreas, in one of the two at least, which count nowhere.
+        voxels: number of voxels in all fp32 masks together.
+        changed: number of voxels in exactly one of a scan's two masks.
+        least_dice: lowest Dice between the two masks of a scan.
+        empty: number of scans for which a mask came out empty; they count in no other figure.
     """
 
     voxels: int
@@ -37,7 +37,7 @@ class Changed(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Changed voxels per voxel of the fp32 masks; NaN where there are none."""
+        """Changed voxels per voxel of the fp32 masks; NaN if these have none."""
         return self.changed / self.voxels if self.voxels else math.nan
 
 

@@ -1,7 +1,7 @@
-"""Features of one synthetic patient in both modes, against pyradiomics's own extractor.
+"""Benchmark the features of a synthetic patient in both modes against pyradiomics's own extractor.
 
-Each measurement is a process of its own on one core, and tells its seconds of processor time and
-its peak memory. The three take turns.
+Each measurement runs in a new process on one core and reports its processor time and peak memory.
+The three contenders take turns, so that a slow phase of the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ SETTINGS = {"1 mm voxels": RESAMPLED, "the scan's own voxels": AS_IT_IS}
 
 
 class TimedExtraction(NamedTuple):
-    """One process.
+    """The measurements of one process.
 
     Attributes:
-        seconds: processor time of the features alone, imports and reading left out.
-        peak_mb: how far the process's largest memory rose above scan and imports, 10⁶ bytes.
+        seconds: processor time of the features alone, without imports and reading.
+        peak_mb: rise of the peak memory above that of imports and scan, 10⁶ bytes.
         values: the features by pyradiomics's names.
     """
 
@@ -76,10 +76,16 @@ def make_case(
 def time_features(
     folder: Path, which: str, repeats: int, tell: Callable[[str], None]
 ) -> dict[str, list[TimedExtraction]]:
-    """Measure all contenders in turn on the case in a folder; ``which`` is a key of ``SETTINGS``.
+    """Measure all contenders in turn on the case in a folder.
+
+    Args:
+        folder: contains the case of :func:`make_case`.
+        which: a key of ``SETTINGS``.
+        repeats: number of measurements per contender.
+        tell: called with one line per measurement.
 
     Raises:
-        RuntimeError: one of them failed.
+        RuntimeError: a contender failed.
     """
     found: dict[str, list[TimedExtraction]] = {name: [] for name in CONTENDERS}
     for _ in range(repeats):
@@ -109,7 +115,7 @@ def report(which: str, found: dict[str, list[TimedExtraction]]) -> str:
 
 
 def largest_difference(expected: dict[str, float], found: dict[str, float]) -> float:
-    """Return the largest relative difference; infinite when not the same features are there."""
+    """Return the largest relative difference; infinite when the features are not the same ones."""
     if list(expected) != list(found):
         return float("inf")
     pairs = np.array([(expected[name], found[name]) for name in expected])
@@ -128,12 +134,12 @@ def _in_new_process(folder: Path, name: str, which: str) -> TimedExtraction:
             text=True,
         )
         if done.returncode:
-            raise RuntimeError(f"{name} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+            raise RuntimeError(f"{name} failed ({done.returncode}): {done.stderr.strip()[-300:]}")
         return TimedExtraction(*json.loads(result.read_text(encoding="utf-8")))
 
 
 def _main(job: Sequence[str]) -> None:
-    """Measure one contender and write what was found.
+    """Measure one contender and write the result to a file.
 
     Args:
         job: the case's folder, the contender, a key of ``SETTINGS`` and the file to write.
@@ -144,8 +150,8 @@ def _main(job: Sequence[str]) -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     scan, mask = read_scan(folder / "scan.nrrd"), read_scan(folder / "mask.nrrd")
     compute = _contender(name, SETTINGS[which])
-    if (peak := Path("/proc/self/clear_refs")).exists():  # elsewhere memory reads 0
-        peak.write_text("5")  # it starts from here
+    if (peak := Path("/proc/self/clear_refs")).exists():  # without it, memory is not measured
+        peak.write_text("5")  # resets the peak memory
     before = high_water_bytes() / 1e6
     start = time.process_time()
     values = compute(scan, mask)

@@ -1,6 +1,6 @@
-"""The paper's Table 1 on this machine: seconds for 150 slices of 256×256, per network and engine.
+"""Repeat the paper's Table 1 on this machine: seconds for 150 slices of 256×256 per network.
 
-Networks take turns, so that a slow minute of the machine does not fall on one of them.
+Networks and engines take turns, so that a slow minute of the machine does not affect only one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pancseg.segmentation.engines.interface import Probabilities
 from pancseg.segmentation.networks import NETWORKS
 
 AS_WRITTEN = "as-written"
-"""Name of the reference: eager torch, channels first, nothing folded; not one of ``ENGINES``."""
+"""Name of the reference, which is not in ``ENGINES``: eager torch, channels first, no folding."""
 
 SIDE = 256
 _SEED = 0
@@ -33,7 +33,7 @@ class Setup(NamedTuple):
     Attributes:
         network: a key of ``NETWORKS``.
         engine: a key of ``ENGINES``, or ``as-written``.
-        precision: of the arithmetic.
+        precision: ``fp32`` or ``bf16``, of the arithmetic.
     """
 
     network: str
@@ -44,7 +44,13 @@ class Setup(NamedTuple):
 def plan(networks: Sequence[str], chosen: Sequence[str], precisions: Sequence[str]) -> list[Setup]:
     """Return the rows to measure.
 
-    Ratios need MoNet: as first written it comes always, and with each engine and precision.
+    MoNet is always included, as written and with each engine and precision, because the table's
+    ratios need it.
+
+    Args:
+        networks: keys of ``NETWORKS``.
+        chosen: keys of ``ENGINES``, ``auto`` or ``as-written``.
+        precisions: for each engine; ``as-written`` is always fp32.
 
     Raises:
         ValueError: an unknown network, or an engine or precision that this machine lacks.
@@ -62,7 +68,7 @@ def plan(networks: Sequence[str], chosen: Sequence[str], precisions: Sequence[st
 
 
 def untrained(network: str) -> Checkpoint:
-    """Return a network with its first random weights, always the same ones."""
+    """Return a network with random initial weights, always the same ones."""
     with torch.random.fork_rng():
         torch.manual_seed(_SEED)
         weights = weights_of(NETWORKS[network]())
@@ -70,7 +76,7 @@ def untrained(network: str) -> Checkpoint:
 
 
 def gflop_per_slice(network: str) -> float:
-    """Count the operations of one 256×256 slice in 10⁹, two per multiply-add."""
+    """Return the operations for one 256×256 slice, in 10⁹, with two per multiply-add."""
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         NETWORKS[network]().eval()(torch.zeros(1, 1, SIDE, SIDE))  # shapes only, nothing computed
     return float(counter.get_total_flops()) / 1e9
@@ -84,14 +90,14 @@ def time_networks(
     threads: int,
     tell: Callable[[str], None] = lambda _: None,
 ) -> dict[Setup, list[float]]:
-    """Time all setups in turn, each round beginning with another one, after one warm-up each.
+    """Time all setups in turn, after one warm-up each; each round begins with another setup.
 
     Args:
         setups: what to time.
-        repeats: how many rounds.
-        slices: how many slices each time.
+        repeats: number of rounds.
+        slices: number of slices per measurement.
         threads: CPU threads.
-        tell: called with one line for each time taken.
+        tell: called with one line per measurement.
 
     Returns:
         Seconds of each round, per setup.

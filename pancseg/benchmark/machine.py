@@ -1,4 +1,4 @@
-"""Owns what a timing was measured on: the machine's make and versions, never its name."""
+"""Describe the machine of a benchmark: its hardware and package versions, never its name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIDE = 2048
 
 
 def machine(threads: int) -> dict[str, str | int]:
-    """Describe the machine, with the package versions that decide its speed."""
+    """Return the machine's hardware, and the package versions that affect its speed."""
     about: dict[str, str | int] = {
         "cpu": cpu_model(),
         "cores": available_cores(),
@@ -37,9 +37,9 @@ def machine(threads: int) -> dict[str, str | int]:
 
 
 def peak_gflops(engine: str, precision: str, threads: int, seconds: float = 2.0) -> float:
-    """Measure the best rate of square matrix products on what an engine runs on, in GFLOP/s.
+    """Measure the highest rate of matrix products on an engine's device, in GFLOP/s.
 
-    torch's product of 2048×2048 matrices, two operations per multiply-add.
+    It multiplies 2048×2048 matrices with torch and counts two operations per multiply-add.
     """
     import torch
 
@@ -51,6 +51,6 @@ def peak_gflops(engine: str, precision: str, threads: int, seconds: float = 2.0)
     while time.perf_counter() < end or best == float("inf"):
         start = time.perf_counter()
         product = a @ b
-        float(product[0, 0])  # waits for a GPU
+        float(product[0, 0])  # waits until a GPU has finished
         best = min(best, time.perf_counter() - start)
     return 2 * _SIDE**3 / best / 1e9

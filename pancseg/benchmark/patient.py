@@ -1,6 +1,7 @@
-"""Whole patients through the command line: wall time stage by stage, and peak memory.
+"""Benchmark whole patients on the command line: wall time stage by stage, and peak memory.
 
-Each measurement is a process of its own, so that imports count and memory is the command's alone.
+Each measurement runs in a new process, so that its time includes imports and its memory is only
+that of the command.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class BenchmarkJob(NamedTuple):
 
     Attributes:
         command: ``segment`` or ``run``.
-        slices: of the scan; 512×512 pixels of 0.75 mm each.
-        slice_mm: distance of the slices.
-        settings: of the features, a preset's name; None: none are measured.
+        slices: number of slices of the scan, each of 512×512 pixels of 0.75 mm.
+        slice_mm: distance of the slices in mm.
+        settings: name of the preset of feature settings; None: no features are computed.
     """
 
     command: str
@@ -52,12 +53,12 @@ WHOLE_PATIENT = BenchmarkJob("run", 280, 1.5, "pyradiomics_default")
 
 
 class TimedRun(NamedTuple):
-    """One process.
+    """The measurements of one process.
 
     Attributes:
         seconds: wall time from start to end.
-        peak_mb: largest resident memory of it and its workers together, 10⁶ bytes, sampled.
-        stages: wall seconds per stage, summing up to ``seconds``.
+        peak_mb: sampled peak of the resident memory of the process and its workers, 10⁶ bytes.
+        stages: wall seconds per stage; they sum up to ``seconds``.
     """
 
     seconds: float
@@ -71,37 +72,38 @@ class TimedRun(NamedTuple):
 
 
 def make_scan(job: BenchmarkJob, folder: Path) -> Path:
-    """Write the job's scan, a synthetic patient; this takes half a minute."""
+    """Write the job's scan, a synthetic patient, and return its path; takes half a minute."""
     path = folder / f"scan_{job.slices}.nii.gz"
     size = (512, 512, job.slices)
     write_scan(make_phantom(3, size=size, spacing_mm=(0.75, 0.75, job.slice_mm)).image, path)
     return path
 
 
-Words = Callable[[BenchmarkJob, Path, Path], Sequence[str]]
-"""From a job, its scan and an output folder to what Python is started with; it logs its stages."""
+PythonArguments = Callable[[BenchmarkJob, Path, Path], Sequence[str]]
+"""From a job, its scan and an output folder to the arguments of Python for a command that logs
+its stages."""
 
 
-def run_job(job: BenchmarkJob, scan: Path, words: Words) -> TimedRun:
+def run_job(job: BenchmarkJob, scan: Path, arguments: PythonArguments) -> TimedRun:
     """Run a job's command in a new process.
 
     Raises:
         RuntimeError: the command failed.
     """
     with tempfile.TemporaryDirectory() as out:
-        return run_python(words(job, scan, Path(out)))
+        return run_python(arguments(job, scan, Path(out)))
 
 
 def memory_of_torch_mb() -> float:
-    """Return the peak memory of a process that imports torch alone, 10⁶ bytes; 0 without torch."""
+    """Return the peak memory of a process that only imports torch, 10⁶ bytes; 0 without torch."""
     return run_python(["-c", "import torch"]).peak_mb if find_spec("torch") else 0.0
 
 
 def run_python(arguments: Sequence[str]) -> TimedRun:
-    """Run this Python with arguments, and read the stages off its log.
+    """Run this Python with arguments, and read the times of its stages from its log.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: the command failed.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         start = time.perf_counter()
@@ -112,18 +114,18 @@ def run_python(arguments: Sequence[str]) -> TimedRun:
             time.sleep(_POLL_S)
         seconds = time.perf_counter() - start
         log.seek(0)
-        said = log.read()
+        text = log.read()
     if process.returncode:
-        raise RuntimeError(f"the command ended with {process.returncode}: {said.strip()[-300:]}")
+        raise RuntimeError(f"the command failed ({process.returncode}): {text.strip()[-300:]}")
     stages: dict[str, float] = {}
-    for stage, spent in _STAGE.findall(said):
+    for stage, spent in _STAGE.findall(text):
         stages[stage] = stages.get(stage, 0.0) + float(spent)
     stages[REST] = seconds - sum(stages.values())
     return TimedRun(seconds, highest_mb, stages)
 
 
 def used_mb(process: psutil.Process) -> float:
-    """Return the resident memory of a process and its workers, or 0 when they have ended."""
+    """Return the resident memory of a process and its workers in 10⁶ bytes; 0 when they ended."""
     used = 0
     for each in (process, *_workers_of(process)):
         with suppress(psutil.Error):
@@ -139,19 +141,19 @@ def _workers_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 def middle(runs: Sequence[TimedRun]) -> TimedRun:
-    """Return the run with the median wall time (of an even number, the faster one)."""
+    """Return the run with the median wall time (for an even number of runs, the lower median)."""
     return sorted(runs)[(len(runs) - 1) // 2]
 
 
 def time_patient(
-    job: BenchmarkJob, repeats: int, words: Words, tell: Callable[[str], None]
+    job: BenchmarkJob, repeats: int, arguments: PythonArguments, tell: Callable[[str], None]
 ) -> list[TimedRun]:
     """Make the job's scan, then run its command several times.
 
     Args:
         job: what to run.
-        repeats: how many times.
-        words: what Python is started with.
+        repeats: number of runs.
+        arguments: gives the arguments of Python.
         tell: called with one line per run.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -159,13 +161,13 @@ def time_patient(
         scan = make_scan(job, Path(folder))
         runs = []
         for _ in range(repeats):
-            runs.append(run_job(job, scan, words))
+            runs.append(run_job(job, scan, arguments))
             tell(f"pancseg {job.command}: {runs[-1].seconds:.1f} s, {runs[-1].peak_mb:.0f} MB")
     return runs
 
 
 def report(job: BenchmarkJob, runs: Sequence[TimedRun], torch_mb: float) -> str:
-    """Return the stages of the middle run as Markdown, with what the marks ask for."""
+    """Return the stages of the median run as Markdown, with the figures that have targets."""
     shown = middle(runs)
     rows = [(name, spent, 100 * spent / shown.seconds) for name, spent in shown.stages.items()]
     rows.append(("all", shown.seconds, 100))

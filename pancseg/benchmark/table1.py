@@ -1,4 +1,4 @@
-"""Owns the table of inference times: statistics of the rounds, beside what the paper printed."""
+"""Make the table of inference times: statistics of the rounds beside the paper's times."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ PUBLISHED_S = {
 U-Net-16 from the authors' later table)."""
 
 _TITLES = [
-    "network", "engine", "precision", "seconds", "÷ MoNet", "t-test, p", "as written ÷ it",
-    "GFLOP a slice", "GFLOP/s", "of the peak, %", "published, s", "published ÷ MoNet",
+    "network", "engine", "precision", "seconds", "÷ MoNet", "t-test, p", "speed-up over as written",
+    "GFLOP per slice", "GFLOP/s", "of the peak, %", "published, s", "published ÷ MoNet",
 ]  # fmt: skip
 
 
@@ -36,15 +36,16 @@ def times_frame(
     """Return one row per setup.
 
     Args:
-        seconds: of each round, per setup.
-        slices: per round.
-        gflop: per slice, for each network.
+        seconds: for each setup, the seconds of each round.
+        slices: number of slices per round.
+        gflop: GFLOP per slice, for each network.
         peak: GFLOP/s of matrix products, for each engine and precision.
 
     Returns:
-        Columns: the setup; ``mean_s``, ``std_s`` (N-1); ``ratio_to_monet`` in the same engine and
-        precision with Student's unpaired ``t_test_p``, as published; ``speedup_over_as_written``
-        for the same network; ``gflop_per_slice``, ``gflops``, ``share_of_peak``; the paper's.
+        A table with the columns of the setup and ``n``; ``mean_s`` and ``std_s`` (N-1);
+        ``ratio_to_monet`` with the same engine and precision, and its ``t_test_p`` (Student's
+        unpaired test, as published); ``speedup_over_as_written`` of the same network;
+        ``gflop_per_slice``, ``gflops`` and ``share_of_peak``; and the paper's times and ratio.
     """
     rows = []
     for setup, spent in seconds.items():
@@ -80,7 +81,7 @@ def _p(spent: Sequence[float], monet: Sequence[float] | None) -> float:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """Return the table for people."""
+    """Return the table as Markdown, with rounded numbers."""
     rows = []
     for row in frame.to_dict("records"):
         p = row["t_test_p"]
