@@ -1,1 +1,1 @@
-"""Masks + reference masks → measures, statistics, tables and a plot: ``evaluate.evaluate``."""
+"""Compare masks with reference masks: measures, statistics, tables and a plot."""

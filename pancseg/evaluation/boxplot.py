@@ -1,4 +1,4 @@
-"""Owns the box plot: one box per model, every case a point. Knows numbers and names only."""
+"""Draw the box plot of an evaluation: one box per model, one point per case."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ _LONGEST_NAME = 16
 
 
 def dice_plot(dice: Mapping[str, NDArray[np.float64]]) -> bytes:
-    """Draw Dice by model and return a PNG; NaN is left out and not counted in ``n``.
+    """Draw the Dice of each model's cases and return a PNG.
 
-    The box spans the quartiles, the line in it is the median, whiskers reach the last value
-    within 1.5 times the box's height.
+    The box spans the quartiles and has a line at the median. The whiskers reach the last value
+    within 1.5 times the box's height. NaN values are omitted and not counted in ``n``.
+
+    Args:
+        dice: for each model's name, the Dice of its cases.
     """
-    values = [own[~np.isnan(own)] for own in dice.values()]
+    values = [of_model[~np.isnan(of_model)] for of_model in dice.values()]
     figure = Figure(figsize=(max(4.0, 1.2 * len(values) + 1.2), 4.2), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for place, own in enumerate(values, start=1):
-        if not len(own):
+    for position, found in enumerate(values, start=1):
+        if not len(found):
             continue
         axes.boxplot(
-            [own],
-            positions=[place],
+            [found],
+            positions=[position],
             widths=0.55,
             showfliers=False,  # every case is a point already
             patch_artist=True,
@@ -38,13 +41,13 @@ def dice_plot(dice: Mapping[str, NDArray[np.float64]]) -> bytes:
             whiskerprops={"color": "#555555"},
             capprops={"color": "#555555"},
         )
-        beside = place + _offsets(len(own))
-        axes.scatter(beside, own, s=16, color=_POINT, alpha=0.75, linewidths=0, zorder=3)
-        axes.scatter([place], [own.mean()], marker="D", s=30, color=_MEAN, zorder=4)
+        spread = position + _offsets(len(found))
+        axes.scatter(spread, found, s=16, color=_POINT, alpha=0.75, linewidths=0, zorder=3)
+        axes.scatter([position], [found.mean()], marker="D", s=30, color=_MEAN, zorder=4)
     axes.scatter([], [], marker="D", s=30, color=_MEAN, label="mean")
     axes.scatter([], [], s=16, color=_POINT, label="one case")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=8, ncols=2)
-    labels = [f"{_short(m)}\nn = {len(own)}" for m, own in zip(dice, values, strict=True)]
+    labels = [f"{_short(m)}\nn = {len(found)}" for m, found in zip(dice, values, strict=True)]
     axes.set_xticks(range(1, len(values) + 1), labels)
     axes.set_xlim(0.4, len(values) + 0.6)
     axes.set_ylim(-0.02, 1.02)
@@ -58,8 +61,8 @@ def dice_plot(dice: Mapping[str, NDArray[np.float64]]) -> bytes:
 
 
 def _offsets(count: int) -> NDArray[np.float64]:
-    """Return how far each point stands from its box's middle, evenly spread, always the same."""
-    golden = (np.arange(count) * 0.6180339887 + 0.5) % 1  # neighbours in the list stand apart
+    """Return each point's horizontal distance from its box's middle, evenly spread and fixed."""
+    golden = (np.arange(count) * 0.6180339887 + 0.5) % 1  # keeps neighbours in the list apart
     return np.asarray((golden - 0.5) * 0.36, dtype=np.float64)
 
 

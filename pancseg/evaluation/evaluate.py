@@ -1,4 +1,4 @@
-"""Knows the order: folders → pairs → scores → statistics → files in the output folder."""
+"""Evaluate masks, step by step: folders, pairs, scores, statistics, files in the output folder."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pancseg.tables.html_page import html_page
 
 
 class Evaluation(NamedTuple):
-    """What an evaluation found.
+    """The results of an evaluation.
 
     Attributes:
-        scores: one per model and case, by case and then by model.
-        cases: the same as a table, by model and then by case.
+        scores: one per model and case, sorted by case and then by model.
+        cases: the same as a table, sorted by model and then by case.
         summary: one row per model and measure.
         comparisons: one row per measure and pair of models.
         table_2: the paper's table.
@@ -47,17 +47,17 @@ def evaluate(
     """Measure every pair of masks, compare the models, write tables, a report and a plot.
 
     Args:
-        pairs: of :func:`pancseg.evaluation.pairing.find_pairs`.
-        models: their models' names, in the order in which they are to be listed and compared.
-        out: output folder, made if need be; None writes nothing. It gets ``cases.csv``,
+        pairs: from :func:`pancseg.evaluation.pairing.find_pairs`.
+        models: names of the models, in the order in which they are listed and compared.
+        out: output folder, created if needed; None writes nothing. It receives ``cases.csv``,
             ``summary.csv``, ``comparisons.csv``, ``table2.csv``, ``table2.md``, ``evaluation.md``,
             ``evaluation.html`` (the same, with its picture inside) and ``dice.png``, each whole or
             not at all, after all cases are measured.
-        label: the region's label in all masks; without it, everything that is not zero.
-        report: called with each score as soon as it is there.
+        label: the region's label in all masks; by default everything that is not zero.
+        report: called with each score as soon as it is computed.
 
     Returns:
-        The same tables.
+        The scores and tables.
 
     Raises:
         ValueError: no reference mask has the label; nothing is written.
@@ -91,15 +91,15 @@ def evaluate_masks(
 ) -> Evaluation:
     """Compare folders of masks with reference masks: Dice, HD95, surface Dice, volume.
 
-    Masks are paired by file name (``<case id>.nii.gz``); one that is missing on either side is
-    listed.
+    Masks are paired by file name (``<case id>.nii.gz``). A mask that is missing on either side is
+    reported.
 
     Args:
         predictions: a folder of masks, or model name → folder for several.
         reference: the folder of reference masks.
         out: folder for the tables, a report and a plot; None writes nothing.
         label: the region's label in all masks; by default everything that is not zero.
-        report: called with each score as soon as it is there.
+        report: called with each score as soon as it is computed.
 
     Returns:
         Scores per case, summaries with 95 % intervals and comparisons of models.

@@ -1,4 +1,4 @@
-"""Owns how tables read: Markdown for people, numbers rounded, missing ones a dash."""
+"""Format an evaluation's tables as Markdown: numbers are rounded, missing ones are a dash."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def number(value: float, digits: int) -> str:
 
 
 def p_value(p: float) -> str:
-    """Return a p-value with three decimals; 1.000 and below 0.001 said as such."""
+    """Return a p-value with three decimals, ``< 0.001`` below that, a dash if it is missing."""
     if pd.isna(p):
         return DASH
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def mean_std(mean: float, std: float, digits: int) -> str:
-    """Return "mean ± std"; without a deviation (one case) the mean alone."""
+    """Return "mean ± std", or only the mean when there is no deviation (one case)."""
     if math.isnan(std):
         return number(mean, digits)
     return f"{number(mean, digits)} ± {number(std, digits)}"
 
 
 def summary(summary: pd.DataFrame) -> str:
-    """Return the summary of all models and measures."""
+    """Return the summary table as Markdown: one row per measure and model."""
     titles = ["measure", "model", "n", "without", "mean ± std", "median", "95 % interval of mean"]
     rows = []
-    for row in summary.sort_values("measure", key=_place, kind="stable").to_dict("records"):
+    for row in summary.sort_values("measure", key=_order, kind="stable").to_dict("records"):
         digits = _DIGITS.get(row["measure"], 1)
         cells = [TITLES[row["measure"]], row["model"], str(row["n"]), str(row["n_missing"])]
         cells += [mean_std(row["mean"], row["std"], digits), number(row["median"], digits)]
@@ -55,7 +55,7 @@ def summary(summary: pd.DataFrame) -> str:
 
 
 def comparisons(comparisons: pd.DataFrame) -> str:
-    """Return all pairs of models: difference, interval and p-values, raw and by Holm."""
+    """Return the comparisons as Markdown: difference, interval, p-values and Holm's corrections."""
     titles = ["measure", "models", "n", "difference", "95 % interval"]
     tests = {"t_test_p": "t-test", "paired_t_p": "paired t", "wilcoxon_p": "Wilcoxon"}
     titles += [title for name in tests.values() for title in (f"{name} p", "Holm")]
@@ -71,7 +71,7 @@ def comparisons(comparisons: pd.DataFrame) -> str:
 
 
 def table_2(table_2: pd.DataFrame) -> str:
-    """Return the paper's table; the published column stands only where a network has a value."""
+    """Return the paper's table as Markdown; the published column appears only if it has a value."""
     compared = [name for name in table_2["compared_with"].unique() if name]
     has_published = bool(table_2["published_dice_mean"].notna().any())
     titles = ["network", "parameters", "n", "Dice, mean ± std"]
@@ -95,6 +95,6 @@ def _interval(low: float, high: float, digits: int) -> str:
     return DASH if math.isnan(low) else f"{number(low, digits)} to {number(high, digits)}"
 
 
-def _place(measures: pd.Series[str]) -> pd.Series[int]:
-    """Return where each measure stands in ``TITLES``."""
-    return measures.map({measure: place for place, measure in enumerate(TITLES)})
+def _order(measures: pd.Series[str]) -> pd.Series[int]:
+    """Return the position of each measure in ``TITLES``."""
+    return measures.map({measure: position for position, measure in enumerate(TITLES)})

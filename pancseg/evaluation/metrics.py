@@ -1,8 +1,8 @@
-"""One mask against its reference → measures. Knows arrays and voxel sizes only.
+"""Measure a mask against its reference: Dice, HD95, surface Dice and volumes.
 
-The surface distances are MONAI's. A mask's boundary is its voxels with a face neighbour outside the
-mask (the edge of the array counts as outside); distances run between centres of boundary voxels,
-in mm.
+Surface distances are computed by MONAI. A mask's boundary consists of its voxels that have a face
+neighbour outside the mask (the edge of the array counts as outside). Distances are between centres
+of boundary voxels, in mm.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ Spacing = tuple[float, float, float]
 
 
 class MaskMeasures(NamedTuple):
-    """How a predicted mask agrees with its reference.
+    """The agreement of a predicted mask with its reference.
 
     Attributes:
         dice: hard Dice on all voxels, 0..1.
-        hd95_mm: the larger of two 95th percentiles: of the distances of the prediction's boundary
-            voxels to the reference's boundary, and the other way round. NaN when exactly one of
-            the masks is empty.
-        surface_dice_2mm: share of both masks' boundary voxels that lie at most 2 mm from the other
+        hd95_mm: the larger of two 95th percentiles: of the distances from the prediction's boundary
+            voxels to the reference's boundary, and of those in the other direction. NaN when
+            exactly one of the masks is empty.
+        surface_dice_2mm: share of both masks' boundary voxels that are at most 2 mm from the other
             boundary, 0..1.
         volume_ml: volume of the prediction.
         reference_volume_ml: volume of the reference.
         volume_error_ml: prediction minus reference.
-        volume_error_percent: the same in per cent of the reference; NaN when that is empty.
+        volume_error_percent: the same in per cent of the reference; NaN when the reference is
+            empty.
     """
 
     dice: float
@@ -54,13 +55,13 @@ class MaskMeasures(NamedTuple):
 def measure(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> MaskMeasures:
     """Compare two masks on one grid.
 
-    Two empty masks agree fully: Dice and surface Dice 1, HD95 0. One empty mask against another
-    that is not: Dice and surface Dice 0, HD95 NaN (no distance exists).
+    If both masks are empty, they agree fully: Dice and surface Dice are 1, HD95 is 0. If only one
+    is empty, Dice and surface Dice are 0, and HD95 is NaN, because no distance exists.
 
     Args:
         prediction: mask, ``(z, y, x)``.
         reference: mask of the same shape.
-        spacing_mm: distance of voxels along ``(z, y, x)``.
+        spacing_mm: voxel size along ``(z, y, x)``, in mm.
 
     Raises:
         ValueError: the shapes differ.
@@ -81,9 +82,9 @@ def measure(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> MaskMeasu
 
 
 def crop_to_both(first: Mask, second: Mask, margin: int = 1) -> tuple[Mask, Mask]:
-    """Cut two masks to the box around their union and a margin; no distance depends on the rest.
+    """Crop two masks to the box around their union, plus a margin; this changes no distance.
 
-    One of them must have a voxel.
+    At least one of them must have a voxel.
     """
     union = first | second
     box = []
@@ -100,9 +101,9 @@ def _surface_measures(prediction: Mask, reference: Mask, spacing: Spacing) -> tu
     masks = [torch.from_numpy(mask.copy()) for mask in cropped]
     with _quiet_monai():
         _, distances, _ = get_edge_surface_distance(*masks, spacing=spacing, symmetric=True)
-    there_and_back = [d.numpy().astype(np.float64) for d in distances]
-    hd95 = max(np.percentile(d, PERCENTILE) for d in there_and_back)
-    near = np.concatenate(there_and_back) <= TOLERANCE_MM
+    both_ways = [d.numpy().astype(np.float64) for d in distances]
+    hd95 = max(np.percentile(d, PERCENTILE) for d in both_ways)
+    near = np.concatenate(both_ways) <= TOLERANCE_MM
     return float(hd95), float(near.mean())
 
 

@@ -1,7 +1,4 @@
-"""Owns which mask is compared with which: by the file's name, which is the case's id.
-
-Knows folders and names; reads no mask.
-"""
+"""Pair predicted masks with reference masks by file name, which is the case's id."""
 
 from __future__ import annotations
 
@@ -20,8 +17,8 @@ class MaskPair:
     Attributes:
         model: the model's name.
         case_id: the masks' file name without suffix.
-        prediction: the model's mask, None when there is none.
-        reference: the reference mask, None when there is none.
+        prediction: the model's mask; None if it is missing.
+        reference: the reference mask; None if it is missing.
     """
 
     model: str
@@ -33,17 +30,17 @@ class MaskPair:
 def find_pairs(predictions: Mapping[str, Path], reference: Path) -> list[MaskPair]:
     """Pair up masks case by case; a mask that is missing on one side still makes a pair.
 
-    Each model has a pair for every reference mask and for every mask of its own.
+    Each model has a pair for every reference mask and for every mask in its folder.
 
     Args:
-        predictions: a folder for each model's name.
+        predictions: model name → folder of its masks.
         reference: the folder of reference masks.
 
     Returns:
-        Pairs by case, then by model, so that a reference need be read only once.
+        Pairs sorted by case and then by model, so that each reference is read only once.
 
     Raises:
-        ValueError: a folder does not exist, holds no mask, or two masks of one case.
+        ValueError: a folder does not exist, contains no mask, or contains two masks of one case.
         OSError: a folder cannot be listed.
     """
     references = _masks_in(reference, "reference")
@@ -64,9 +61,9 @@ def _pairs(
 
 
 def _masks_in(folder: Path, what: str) -> dict[str, Path]:
-    """Return a folder's mask files by the key of their case."""
+    """Return the mask files of a folder by the key of their case."""
     if not folder.is_dir():
-        raise ValueError(f"{what}: there is no such folder")
+        raise ValueError(f"{what}: the folder does not exist")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not suffix_of(path) or not path.is_file():
@@ -77,7 +74,7 @@ def _masks_in(folder: Path, what: str) -> dict[str, Path]:
         found[key] = path
     if not found:
         raise ValueError(
-            f"{what}: the folder holds no mask; masks are files named <case id>.nii.gz "
+            f"{what}: the folder contains no mask; masks are files named <case id>.nii.gz "
             f"(or {', '.join(s for s in READERS if s != '.nii.gz')})"
         )
     return found

@@ -1,7 +1,7 @@
-"""Owns what the MoNet paper printed about its networks, found by a model's name.
+"""Look up the MoNet paper's results by a model's name.
 
-Knolle, Kaissis et al., PLoS ONE 2021;16(8):e0255397 (arXiv 2009.00872): Dice on 85 validation cases
-of MSD Task07_Pancreas.
+Knolle, Kaissis et al., PLoS ONE 2021;16(8):e0255397 (arXiv 2009.00872). Dice is given as mean and
+standard deviation over 85 validation cases of MSD Task07_Pancreas.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DICE = {
 
 
 def published_name(model: str) -> str | None:
-    """Return which of pancseg's networks a model is named after; case and ``-_ `` do not count.
+    """Return the network that a model is named after, ignoring case and ``-_ ``; None for others.
 
     >>> published_name("Attention U-Net")
     'attention_unet'
@@ -30,12 +30,12 @@ def published_name(model: str) -> str | None:
 
 
 def published_dice(model: str) -> tuple[float, float]:
-    """Return the published mean Dice and its deviation; NaN for a network the paper has not."""
+    """Return the published mean Dice and its deviation; NaN for a network not in the paper."""
     return _DICE.get(published_name(model) or "", (float("nan"), float("nan")))
 
 
 def parameters_of(model: str) -> int | None:
-    """Return the number of parameters as Keras counts, None for a network pancseg has not."""
+    """Return the number of parameters as Keras counts; None for a network unknown to pancseg."""
     name = published_name(model)
     if name is None:
         return None

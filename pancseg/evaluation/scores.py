@@ -1,4 +1,4 @@
-"""Owns what became of one case of one model: measures, or the reason why there are none."""
+"""Score each case of each model: its measures, or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _PANCREAS_AND_TUMOUR = {1, 2}
 
 
 class _LabelSelection(NamedTuple):
-    """What of a mask counts.
+    """The voxels of a mask that are compared.
 
     Attributes:
-        inside: the voxels.
-        wanted: the label asked for, None for all.
-        labels: the label values that the mask holds.
+        inside: bool mask of these voxels, ``(z, y, x)``.
+        wanted: the label that was asked for; None for all labels.
+        labels: the label values in the mask.
     """
 
     inside: NDArray[np.bool_]
@@ -40,10 +40,10 @@ class _LabelSelection(NamedTuple):
 
     @property
     def nothing(self) -> str:
-        """What an empty one lacks: a voxel, or one of the label among those that are there."""
+        """The description of an empty selection: no voxel, or none of the label among others."""
         if self.wanted is None or not self.labels:
             return "no voxel"
-        return f"no voxel of label {self.wanted}, but of {_listed(self.labels)}"
+        return f"no voxel of label {self.wanted} (it has {_listed(self.labels)})"
 
 
 _Reference = tuple[sitk.Image, _LabelSelection]
@@ -51,16 +51,16 @@ _Reference = tuple[sitk.Image, _LabelSelection]
 
 @dataclass(frozen=True)
 class MaskScore:
-    """What became of one case of one model.
+    """The result of one case of one model.
 
     Attributes:
         model: the model's name.
         case_id: the masks' file name without suffix.
-        status: pass; warn (measured, but look at the reason: a mask is empty and the stated rule
-            was applied, or many labels were joined); fail (missing or unusable); error (a bug).
-        reason: code, empty when the case passed.
+        status: ``pass``; ``warn`` (measured, but with a reason to look at: a mask is empty, or
+            several labels were joined); ``fail`` (a mask is missing or unusable); ``error`` (bug).
+        reason: reason code; empty when the case passed.
         fact: one line on what is wrong, with the remedy.
-        measures: None when there are none.
+        measures: the measures; None when the case could not be measured.
     """
 
     model: str
@@ -72,11 +72,11 @@ class MaskScore:
 
 
 def score_pairs(pairs: Iterable[MaskPair], label: int | None = None) -> Iterator[MaskScore]:
-    """Measure each pair in order; a pair that cannot be measured costs only itself.
+    """Score each pair in order; a pair that cannot be measured does not affect the others.
 
     Args:
-        pairs: the cases of all models, those of one case side by side.
-        label: the region's label in all masks; without it, everything that is not zero.
+        pairs: the cases of all models; pairs of the same case follow each other.
+        label: the region's label in all masks; by default everything that is not zero.
     """
 
     @lru_cache(maxsize=1)
@@ -101,7 +101,8 @@ def _score(
 ) -> MaskScore:
     if pair.prediction is None:
         raise UnusableCase(
-            "no_prediction", f"{pair.model} has no mask of this case; predict it, or leave it out"
+            "no_prediction",
+            f"{pair.model} has no mask of this case; make one, or omit the case",
         )
     if pair.reference is None:
         raise UnusableCase("no_reference", "the reference folder has no mask of this case; add it")
@@ -124,14 +125,15 @@ def _remark(
     rule = "see the rule for empty masks"
     if measures.volume_ml == measures.reference_volume_ml == 0:
         fact = f"the prediction has {prediction.nothing}; the reference has {reference.nothing}"
-        return "both_empty", f"{fact}; {rule}"
+        return "both_empty", f"both masks are empty: {fact}; {rule}"
     if measures.volume_ml == 0:
         volume = measures.reference_volume_ml
-        fact = f"{prediction.nothing}, against {volume:.1f} mL of reference; {rule}"
+        fact = f"the prediction has {prediction.nothing}; the reference has {volume:.1f} mL; {rule}"
         return "empty_prediction", fact
     if measures.reference_volume_ml == 0:
         volume = measures.volume_ml
-        return "empty_reference", f"{volume:.1f} mL; the reference has {reference.nothing}; {rule}"
+        fact = f"the reference has {reference.nothing}; the prediction has {volume:.1f} mL; {rule}"
+        return "empty_reference", fact
     for which, region in (("reference", reference), ("prediction", prediction)):
         several = len(region.labels) > 1 and not set(region.labels) <= _PANCREAS_AND_TUMOUR
         if region.wanted is None and several:

@@ -1,6 +1,6 @@
-"""Owns the statistics over cases: summaries, bootstrap intervals, paired tests, Holm's correction.
+"""Compute statistics over cases: summaries, bootstrap intervals, tests and Holm's correction.
 
-Knows numbers only. A test that cannot be computed is NaN, never a warning.
+A test that cannot be computed gives NaN and never a warning.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ Values = NDArray[np.float64]
 
 
 class Summary(NamedTuple):
-    """One measure of one model over its cases; NaN where there are too few.
+    """One measure of one model over its cases; NaN where there are too few cases.
 
     Attributes:
-        n: how many values there are.
+        n: number of values.
         mean: their mean.
         std: sample standard deviation (n - 1).
         median: their median.
         ci_low: lower end of the bootstrap 95 % interval of the mean.
         ci_high: upper end.
-        n_missing: how many cases have no value.
+        n_missing: number of cases without a value.
     """
 
     n: int
@@ -42,16 +42,16 @@ class Summary(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Two models on the cases that both have; p-values are two-sided, NaN if not computable.
+    """Two models compared on their common cases; p-values are two-sided, NaN if not computable.
 
     Attributes:
-        n: how many cases both have.
-        mean_a: mean of the first model over these.
-        mean_b: mean of the second.
-        difference: the first minus the second.
+        n: number of common cases.
+        mean_a: mean of the first model over these cases.
+        mean_b: mean of the second model.
+        difference: mean of the first minus the second.
         difference_ci_low: lower end of the bootstrap 95 % interval of the mean difference.
         difference_ci_high: upper end.
-        t_test_p: as published, Student's t-test of two independent samples with equal variances.
+        t_test_p: Student's t-test of two independent samples with equal variances, as published.
         paired_t_p: paired t-test.
         wilcoxon_p: Wilcoxon's signed-rank test; differences of zero are dropped.
         reason: why a p-value is missing or 1: ``few_cases``, ``no_difference``, ``no_spread``.
@@ -70,20 +70,21 @@ class Comparison(NamedTuple):
 
 
 def summarise(values: Values, seed: int) -> Summary:
-    """Summarise one measure; NaN values count as missing."""
-    here = values[~np.isnan(values)]
-    n_missing = len(values) - len(here)
-    if not len(here):
+    """Summarise one measure; NaN counts as missing, and ``seed`` is that of the bootstrap."""
+    known = values[~np.isnan(values)]
+    n_missing = len(values) - len(known)
+    if not len(known):
         return Summary(0, NAN, NAN, NAN, NAN, NAN, n_missing)
-    std = float(here.std(ddof=1)) if len(here) > 1 else NAN
-    low, high = bootstrap_interval(here, seed)
-    return Summary(len(here), float(here.mean()), std, float(np.median(here)), low, high, n_missing)
+    mean, median = float(known.mean()), float(np.median(known))
+    std = float(known.std(ddof=1)) if len(known) > 1 else NAN
+    low, high = bootstrap_interval(known, seed)
+    return Summary(len(known), mean, std, median, low, high, n_missing)
 
 
 def bootstrap_interval(values: Values, seed: int) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of the mean, resampling cases.
+    """Return the percentile bootstrap interval of the mean over resampled cases.
 
-    NaN with fewer than two values.
+    It is NaN with fewer than two values.
     """
     if len(values) < 2:
         return NAN, NAN
@@ -95,7 +96,7 @@ def bootstrap_interval(values: Values, seed: int) -> tuple[float, float]:
 
 
 def compare(a: Values, b: Values, seed: int) -> Comparison:
-    """Compare two models; ``a[i]`` and ``b[i]`` belong to one case, NaN drops that case."""
+    """Compare two models; ``a[i]`` and ``b[i]`` are of one case, which is dropped if one is NaN."""
     both = ~np.isnan(a) & ~np.isnan(b)
     a, b = a[both], b[both]
     difference = a - b
@@ -120,7 +121,7 @@ def compare(a: Values, b: Values, seed: int) -> Comparison:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values, in the order given; NaN is no member of the family.
+    """Return Holm's adjusted p-values in the given order; NaN does not count as a test.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -134,7 +135,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _student(a: Values, b: Values) -> float:
-    """Return the p-value of Student's t-test from means and deviations, which never warns."""
+    """Return the p-value of Student's t-test, computed without scipy's warnings."""
     if not (_spread(a) or _spread(b)):
         return NAN
     return float(
@@ -145,5 +146,5 @@ def _student(a: Values, b: Values) -> float:
 
 
 def _spread(values: Values) -> bool:
-    """Whether values differ by more than rounding."""
+    """Return whether values differ by more than rounding."""
     return bool(np.ptp(values) > 1e-12 * np.abs(values).max())

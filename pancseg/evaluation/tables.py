@@ -1,4 +1,4 @@
-"""Owns the tables: one row per case, per model and measure, per pair of models, and Table 2."""
+"""Make the tables of an evaluation: cases, summary, comparisons and the paper's Table 2."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pancseg.evaluation.scores import MaskScore
 from pancseg.evaluation.statistics import Comparison, Summary, compare, holm, summarise
 
 SEED = 0
-"""Of the bootstrap: the same masks give the same intervals, to the last digit."""
+"""Seed of the bootstrap: the same masks give the same intervals, to the last digit."""
 
 SUMMARISED = (
     "dice",
@@ -30,7 +30,7 @@ TESTS = ("t_test_p", "paired_t_p", "wilcoxon_p")
 
 
 def cases_table(scores: Sequence[MaskScore], models: Sequence[str]) -> pd.DataFrame:
-    """Return one row per model and case, in the order of the models and then of the cases."""
+    """Return one row per model and case, sorted by model and then by case."""
     blank: dict[str, Any] = dict.fromkeys(MaskMeasures._fields, float("nan"))
     rows = [
         {"model": s.model, "case_id": s.case_id, "status": s.status, "reason": s.reason}
@@ -44,17 +44,17 @@ def summary_table(cases: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     """Return one row per model and measure."""
     rows = []
     for model in models:
-        own = _with_absolute(cases[cases["model"] == model])
+        of_model = _with_absolute(cases[cases["model"] == model])
         for measure in SUMMARISED:
-            found = summarise(own[measure].to_numpy(), SEED)
+            found = summarise(of_model[measure].to_numpy(), SEED)
             rows.append({"model": model, "measure": measure} | found._asdict())
     return pd.DataFrame(rows, columns=["model", "measure", *Summary._fields])
 
 
 def comparison_table(cases: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Return one row per measure and pair of models, each on the cases that both have.
+    """Return one row per measure and pair of models, compared on their common cases.
 
-    Each test's p-values are corrected by Holm over all pairs of models within one measure.
+    Each test's p-values are corrected by Holm's method over all pairs of models within a measure.
     """
     wide = _with_absolute(cases).pivot(index="case_id", columns="model")
     tables = []
@@ -77,14 +77,14 @@ def table_2(
 ) -> pd.DataFrame:
     """Return the paper's table: network, parameters, Dice, and p-values against one network.
 
-    That one is MoNet if it is among the models, else the first. Parameter counts and published
-    values stand only beside networks of the paper.
+    That network is MoNet if it is among the models, else the first. Parameter counts are given for
+    pancseg's networks, published values for those of the paper.
     """
     baseline = next((m for m in models if published_name(m) == "monet"), models[0])
     dice = comparisons[comparisons["measure"] == "dice"]
     rows: list[dict[str, Any]] = []
     for model in models:
-        own = summary[(summary["model"] == model) & (summary["measure"] == "dice")].iloc[0]
+        of_model = summary[(summary["model"] == model) & (summary["measure"] == "dice")].iloc[0]
         pair = dice[
             ((dice["model_a"] == model) & (dice["model_b"] == baseline))
             | ((dice["model_a"] == baseline) & (dice["model_b"] == model))
@@ -94,9 +94,9 @@ def table_2(
             {
                 "network": model,
                 "parameters": parameters_of(model),
-                "n": own["n"],
-                "dice_mean": own["mean"],
-                "dice_std": own["std"],
+                "n": of_model["n"],
+                "dice_mean": of_model["mean"],
+                "dice_std": of_model["std"],
                 "published_dice_mean": published_mean,
                 "published_dice_std": published_std,
                 "compared_with": baseline if len(pair) else "",
@@ -110,7 +110,7 @@ def table_2(
 
 
 def csv(table: pd.DataFrame) -> str:
-    """Return a table as CSV: LF, empty means missing, floats with all their digits."""
+    """Return a table as CSV with LF line ends, empty missing cells and floats with all digits."""
     text: str = table.to_csv(index=False, lineterminator="\n")
     return text
 

@@ -1,4 +1,4 @@
-"""CT → mask of the pancreas."""
+"""Segment the pancreas: from a CT to a mask on the CT's grid."""
 
 DEFAULT_WEIGHTS = "monet_open"
 DEFAULT_ENGINE = "auto"

@@ -1,4 +1,4 @@
-"""Weights, network name, preprocessing and provenance in one safetensors file (never pickle)."""
+"""Read and write a trained network and its provenance as one safetensors file (never pickle)."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ if TYPE_CHECKING:
 
 _KEY = "pancseg"
 _PLACES = "places"
+"""Key of the location prior among the stored tensors."""
 
 
 def _rising(window: tuple[float, float]) -> tuple[float, float]:
     low, high = window
     if not low < high:
-        raise ValueError(f"the lower end, {low:g} HU, must lie below the upper one, {high:g} HU")
+        raise ValueError(f"the lower end, {low:g} HU, must be below the upper end, {high:g} HU")
     return window
 
 
@@ -48,14 +49,14 @@ Window = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
 class Preprocessing(BaseModel):
-    """How a scan becomes the slices that the network was trained on.
+    """How a scan is converted to the kind of slices that the network was trained on.
 
     Attributes:
         window_hu: HU clipped to this window, then scaled to 0..1.
         size: rows and columns of the square slice.
-        orientation: axis directions of the slices; rows to posterior, columns to left.
-        smallest_field_mm: side of the square field of view that a slice at least shows; a smaller
-            scan is padded with air, so that a body is never enlarged beyond this.
+        orientation: axis directions of the slices; rows run to posterior, columns to left.
+        smallest_field_mm: smallest side of a slice's square field of view; a smaller scan is
+            padded with air, which limits how much a body can be enlarged.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,17 +78,18 @@ class _CheckpointMetadata(BaseModel):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network and all that is needed to use it honestly.
+    """A trained network with its preprocessing, provenance and location prior.
 
     Attributes:
         network: a key of ``NETWORKS``, or ``module:Class``.
         preprocessing: how to prepare a scan.
         provenance: ``data``, ``licence``, ``attribution``, ``intended_use`` of the training.
         weights: the network's state dict as arrays.
-        places: where in a body a pancreas can be (``segmentation.places``); None: anywhere.
-        dropout: share of channels dropped in training; None: the network's own.
+        places: location prior, bool ``(64, 64)``: where in a body a pancreas can be
+            (:mod:`pancseg.segmentation.location_prior`); None: anywhere.
+        dropout: share of channels dropped in training; None: the network's default.
         name: the shipped name, or ``custom``.
-        sha256: hash of the file's bytes; empty for a checkpoint that was never saved.
+        sha256: hash of the file's bytes; empty for a checkpoint that was not read from a file.
     """
 
     network: str
@@ -110,7 +112,7 @@ class Checkpoint:
         return network.eval()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return a copy of the weights as torch's tensors."""
+        """Return a copy of the weights as torch tensors."""
         import torch
 
         return {name: torch.tensor(weight) for name, weight in self.weights.items()}
@@ -162,13 +164,12 @@ def load_checkpoint(
     """Load a shipped checkpoint by name, or any pancseg checkpoint by path.
 
     Args:
-        name_or_path: the checkpoint.
-        allow_code: accept a network outside pancseg (``module:Class``), whose code then runs.
+        name_or_path: name of a shipped checkpoint, or path of a file.
+        allow_code: accept a network outside pancseg (``module:Class``) and run its code.
 
     Raises:
         FileNotFoundError: neither a shipped name nor a file.
-        ValueError: not a pancseg checkpoint (says what is wrong), or one that would run code which
-            was not allowed.
+        ValueError: not a valid pancseg checkpoint, or it would run code without ``allow_code``.
     """
     name = str(name_or_path)
     if name in shipped_names():
@@ -178,7 +179,8 @@ def load_checkpoint(
     path = Path(name_or_path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no checkpoint {name!r}; shipped are {', '.join(shipped_names())}, or give a file"
+            f"there is no checkpoint {name!r}; name a shipped one ({', '.join(shipped_names())}) "
+            "or give the path of a file"
         )
     return _read(path, "custom", allow_code)
 
@@ -196,12 +198,13 @@ def _read(path: Path, name: str, allow_code: bool) -> Checkpoint:
         raise ValueError(f"{path.name}: unknown network {header.network!r}")
     if is_outside(header.network) and not allow_code:
         raise ValueError(
-            f"{path.name}: its network is {header.network}, code outside pancseg, which loading it "
-            "would run; if you trust whoever made the checkpoint, give `allow_code`"
+            f"{path.name}: loading it would run {header.network}, which is code outside pancseg; "
+            "if you trust the checkpoint's author, give `allow_code`"
         )
-    places = weights.pop(_PLACES, None)
-    if places is not None and places.shape != (CELLS, CELLS):
-        raise ValueError(f"{path.name}: the map of places is not {CELLS}×{CELLS}")
+    location_prior = weights.pop(_PLACES, None)
+    if location_prior is not None and location_prior.shape != (CELLS, CELLS):
+        sides = "×".join(map(str, location_prior.shape))
+        raise ValueError(f"{path.name}: the location prior is {sides}, expected {CELLS}×{CELLS}")
     if _shapes_of(header.network) != {name: w.shape for name, w in weights.items()}:
         raise ValueError(f"{path.name}: the weights do not fit network {header.network!r}")
     if not all(np.isfinite(w).all() for w in weights.values()):
@@ -211,7 +214,7 @@ def _read(path: Path, name: str, allow_code: bool) -> Checkpoint:
         preprocessing=header.preprocessing,
         provenance=header.provenance,
         weights=weights,
-        places=None if places is None else places.astype(bool),
+        places=None if location_prior is None else location_prior.astype(bool),
         dropout=header.dropout,
         name=name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -219,7 +222,7 @@ def _read(path: Path, name: str, allow_code: bool) -> Checkpoint:
 
 
 def _shapes_of(network: str) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a network's weights."""
+    """Return the shape of each of a network's weights, by name."""
     if not is_outside(network):
         return graph_of(network).weights
     state = builder_of(network)().state_dict()
@@ -227,5 +230,5 @@ def _shapes_of(network: str) -> dict[str, tuple[int, ...]]:
 
 
 def _single(weight: NDArray[Any]) -> NDArray[Any]:
-    """Return floats in single precision, as engines expect them; whole numbers stay."""
+    """Return floats in single precision, as engines expect them; integers stay unchanged."""
     return weight.astype(np.float32) if np.issubdtype(weight.dtype, np.floating) else weight

@@ -1,7 +1,8 @@
-"""Where in a body a pancreas can be: a map in the frame of the body, learnt from training slices.
+"""Restrict a network to where in a body a pancreas can be: a map learnt from training slices.
 
-What a network finds elsewhere is bowel or a kidney. Knows arrays only: the network's own slices
-``(n, size, size)`` in 0..1, and probabilities of the same shape.
+The map, called location prior, is drawn in the frame of the body, so that it fits patients of any
+size. Elsewhere the network would only find bowel or a kidney. Slices and probabilities are those of
+the network: ``(n, size, size)`` float32 in 0..1.
 """
 
 from __future__ import annotations
@@ -18,30 +19,32 @@ Map = NDArray[np.bool_]
 Network = Callable[[Floats], Floats]
 
 BODY_ABOVE = 0.1
-"""Pixels above this share of the window are body: skin, muscle, organs, the table; not fat, air."""
+"""Pixels above this share of the window count as body (and the table); fat and air do not."""
 OUTSIDE_SHARE = 0.01
-"""The frame leaves out this share of the body's pixels on each of its four sides: table, arms."""
+"""The frame excludes this share of the body's pixels on each of its four sides: table, arms."""
 CELLS = 64
 """Rows and columns of a map."""
 CUT_OFF_SHARE = 0.1
-"""A body that fills so much of a scan's first or last column is cut off there."""
+"""A body that fills more than this share of a scan's first or last column is cut off there."""
 ALL = slice(None)
 _ROWS, _COLUMNS = 192 / 256, 224 / 256
-"""Sides of the window that the network looks at, as shares of a slice: those of the recipe."""
-_AROUND = 32 / 256
-"""So much is seen around the places at least, with half of it 1.2 points of Dice were lost."""
+"""Height and width of the network's window as shares of a slice: ``crop`` of the recipe."""
+_MARGIN = 32 / 256
+"""Least margin around the prior, as a share of a slice; half of it cost 1.2 points of Dice."""
 
 
 class _Frame(NamedTuple):
+    """The body's box in a slice, in pixels; the coordinate system of the map."""
+
     top: int
     bottom: int
     left: int
     right: int
 
     def cells(self, shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the map's row of each of a slice's rows and its column of each column.
+        """Return, for each row and each column of a slice, the row or column of the map.
 
-        Both count from 1; 0 and ``CELLS + 1`` are outside.
+        Both count from 1; 0 and ``CELLS + 1`` are outside the map.
         """
         sides = ((self.top, self.bottom, shape[0]), (self.left, self.right, shape[1]))
         rows, columns = (
@@ -51,13 +54,13 @@ class _Frame(NamedTuple):
         return rows.astype(np.intp), columns.astype(np.intp)
 
     def cut_off(self, shown: Floats) -> bool:
-        """Return whether the body goes on beyond both sides of what the scan shows."""
+        """Return whether the body extends beyond both sides of the scan."""
         edges = shown[self.top : self.bottom + 1, [0, -1]] > BODY_ABOVE
         return bool((edges.mean(axis=0) > CUT_OFF_SHARE).all())
 
 
 class _View(NamedTuple):
-    """What of a slice the network looks at, and which of its pixels may be pancreas."""
+    """The part of a slice that the network sees, and which of its pixels may be pancreas."""
 
     rows: slice
     columns: slice
@@ -68,23 +71,31 @@ class _View(NamedTuple):
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
 
-def look(places: Map | None, network: Network, slices: Floats, shown: slice = ALL) -> Floats:
-    """Return the network's probabilities; 0 wherever the map says that no pancreas can be.
+def look(
+    location_prior: Map | None, network: Network, slices: Floats, shown: slice = ALL
+) -> Floats:
+    """Run a network, with probability 0 wherever the location prior excludes a pancreas.
 
-    The network sees a window around those places, as large as the windows that it was trained on,
-    which saves a third of its work. A slice whose places, with some of what surrounds them, do not
-    fit into the window is shown whole. One whose body is cut off at the left and the right is shown
-    whole and left alone: there the frame means nothing. One without body is 0.
+    The network sees only a window around the allowed pixels, as large as the windows that it was
+    trained on, which saves a third of its work. There are three exceptions:
+
+    * where the allowed pixels and their margin do not fit into the window, it sees the whole slice;
+    * where the body is cut off at the left and at the right, it sees the whole slice, and every
+      pixel is allowed, because the body's frame is unknown;
+    * a slice without body is not computed; its probabilities are 0.
 
     Args:
-        places: ``(CELLS, CELLS)``, from :func:`learn`; None: anywhere.
+        location_prior: ``(CELLS, CELLS)``, from :func:`learn`; None: anywhere.
         network: from slices ``(n, H, W)`` in 0..1 to probabilities of the same shape.
-        slices: ``(n, size, size)``.
-        shown: the columns that the scan covers; the others were added.
+        slices: ``(n, size, size)`` in 0..1.
+        shown: the columns that the scan covers; the others are padding.
+
+    Returns:
+        Probabilities ``(n, size, size)``.
     """
-    if places is None:
+    if location_prior is None:
         return network(slices)
-    padded = np.pad(places, 1)
+    padded = np.pad(location_prior, 1)
     views = {
         i: _view(padded, picture, frame, shown)
         for i, picture in enumerate(slices)
@@ -105,22 +116,23 @@ def _view(padded: Map, picture: Floats, frame: _Frame, shown: slice) -> _View:
     if frame.cut_off(picture[:, shown]):
         return _View(rows, columns, np.ones(picture.shape, bool))
     allowed: Map = padded[np.ix_(*frame.cells(picture.shape))]
-    some_rows = _around(np.asarray(allowed.any(axis=1)), _ROWS)
-    some_columns = _around(np.asarray(allowed.any(axis=0)), _COLUMNS)
-    if some_rows and some_columns:
-        rows, columns = some_rows, some_columns
+    window_rows = _window(np.asarray(allowed.any(axis=1)), _ROWS)
+    window_columns = _window(np.asarray(allowed.any(axis=0)), _COLUMNS)
+    if window_rows and window_columns:
+        rows, columns = window_rows, window_columns
     return _View(rows, columns, allowed)
 
 
-def _around(allowed: Map, share: float) -> slice | None:
-    """Return a window of this share of a side with what is allowed in its middle; None: too wide.
+def _window(allowed: Map, share: float) -> slice | None:
+    """Return a window centred on the allowed rows or columns; None when they do not fit.
 
-    Sides are multiples of 16, the beginning is one of 4: networks halve their slices.
+    Its length is this share of the side, rounded to a multiple of 16, and it starts at a multiple
+    of 4, because networks halve their slices.
     """
     size = len(allowed)
     inside = np.flatnonzero(allowed)
     length = round(share * size / 16) * 16
-    if not inside.size or inside[-1] + 1 - inside[0] + 2 * _AROUND * size > length:
+    if not inside.size or inside[-1] + 1 - inside[0] + 2 * _MARGIN * size > length:
         return None
     middle = (inside[0] + inside[-1] + 1 - length) / 2
     first = min(max(0, round(middle / 4) * 4), size - length)
@@ -128,14 +140,17 @@ def _around(allowed: Map, share: float) -> slice | None:
 
 
 def learn(pairs: Iterable[tuple[Floats, NDArray[np.bool_]]], widen: float) -> Map:
-    """Return where any of the slices has pancreas, widened.
+    """Return the location prior: where any of the slices shows pancreas, widened.
 
     Args:
         pairs: whole slices ``(size, size)`` in 0..1 and their masks.
-        widen: by this share of the body's width and height, on all sides.
+        widen: widen by this share of the body's width and height, on all sides.
+
+    Returns:
+        A map ``(CELLS, CELLS)`` in the frame of the body.
 
     Raises:
-        ValueError: no slice shows pancreas in a body: it could then be nowhere.
+        ValueError: no slice shows pancreas in a body.
     """
     seen = np.zeros((CELLS + 2, CELLS + 2), dtype=bool)
     for picture, mask in pairs:
@@ -145,8 +160,8 @@ def learn(pairs: Iterable[tuple[Floats, NDArray[np.bool_]]], widen: float) -> Ma
             seen[rows[y], columns[x]] = True
     if not seen.any():
         raise ValueError(
-            "no whole training slice shows pancreas, so the map of places cannot be learnt; "
-            "leave places out of the recipe"
+            "no whole training slice shows pancreas, so the location prior cannot be learnt; "
+            "leave `places` out of the recipe"
         )
     reach = round(widen * CELLS)
     disc = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) <= reach
@@ -155,7 +170,7 @@ def learn(pairs: Iterable[tuple[Floats, NDArray[np.bool_]]], widen: float) -> Ma
 
 
 def _frame_of(picture: Floats) -> _Frame | None:
-    """Return the box around all but the outermost pixels of the body."""
+    """Return the box around the body without its outermost pixels; None without a body."""
     body = picture > BODY_ABOVE
     if not body.any():
         return None
@@ -163,7 +178,7 @@ def _frame_of(picture: Floats) -> _Frame | None:
 
 
 def _middle(counts: NDArray[np.int_]) -> tuple[int, int]:
-    """Return the first and last index between which all but a share at each end lies."""
+    """Return the first and last index of a profile, with ``OUTSIDE_SHARE`` cut off at each end."""
     share = np.cumsum(counts) / counts.sum()
     first, last = np.searchsorted(share, (OUTSIDE_SHARE, 1 - OUTSIDE_SHARE))
     return int(first), int(last)

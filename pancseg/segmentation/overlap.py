@@ -1,4 +1,4 @@
-"""How far two masks agree. Knows arrays only."""
+"""Measure the agreement of two masks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
         ValueError: the shapes differ.
     """
     if first.shape != second.shape:
-        raise ValueError(f"masks of different shapes: {first.shape} against {second.shape}")
+        raise ValueError(f"the masks differ in shape: {first.shape} and {second.shape}")
     total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
     return 1.0 if total == 0 else 2 * int(np.count_nonzero(first & second)) / total

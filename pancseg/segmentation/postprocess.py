@@ -1,4 +1,4 @@
-"""From thresholded voxels to one organ: the largest 3-D component, its small holes filled."""
+"""Clean a thresholded mask: keep the largest 3-D component and fill its small holes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pancseg.scans.bounding_box import box_of
 Voxels = NDArray[np.bool_]
 
 LARGEST_HOLE_ML = 1.0
-"""Enclosed cavities up to this volume are taken as noise and filled."""
+"""Enclosed cavities up to this volume count as noise and are filled."""
 
 
 def one_organ(found: Voxels, voxel_ml: float) -> Voxels:
@@ -43,12 +43,12 @@ def one_organ(found: Voxels, voxel_ml: float) -> Voxels:
 
 
 def _components(found: Voxels) -> tuple[NDArray[np.integer[Any]], int]:
-    """Number the 26-connected components, in two bytes a voxel where their number allows."""
+    """Label the 26-connected components, with two bytes per voxel where their count allows."""
     neighbours = np.ones((3, 3, 3))
     labels: NDArray[np.integer[Any]] = np.empty(found.shape, np.uint16)
     try:
         count = ndimage.label(found, structure=neighbours, output=labels)
-    except RuntimeError:  # more than 65,535
+    except RuntimeError:  # more than 65,535 components
         labels = np.empty(found.shape, np.int32)
         count = ndimage.label(found, structure=neighbours, output=labels)
     return labels, int(count)

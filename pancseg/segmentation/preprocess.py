@@ -1,6 +1,7 @@
-"""The network's slices and the exact way back: window, square field of view, linear resampling.
+"""Convert a scan's slices to the network's input, and probabilities back to the scan's pixels.
 
-Knows arrays only: axial slices ``(n, y, x)`` in canonical (LPS) order with their pixel spacing.
+The steps are an HU window, a square field of view and linear resampling. Arrays are axial slices
+``(n, y, x)`` in LPS order.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from pancseg.segmentation.checkpoint import Preprocessing
 
 Floats = NDArray[np.float32]
 _ROUNDING = 1e-6
-"""More than what an interpolated value can exceed its neighbours by in single precision."""
+"""Larger than the amount by which an interpolated float32 can exceed its neighbours."""
 
 
 class Taps(NamedTuple):
     """Linear interpolation along one axis: two neighbours and their weights for each new point.
 
-    Done so, and not as a product of matrices, most of whose entries are zero: that took four times
-    as long alone, and eighty times beside another process that uses all cores.
+    A product with the (mostly zero) matrix took four times as long, and eighty times as long beside
+    another process that used all cores.
 
     Attributes:
         first, second: index of each new point's neighbours among the old points.
@@ -63,7 +64,7 @@ class Taps(NamedTuple):
         return Taps(self.first[part], self.second[part], (first[part], second[part]))
 
     def touching(self, high: NDArray[np.bool_]) -> slice:
-        """Return the range of new points that have an old point which is ``high`` beside them."""
+        """Return the range of new points that have a ``high`` old point as a neighbour."""
         touched = np.flatnonzero(high[self.first] | high[self.second])
         return slice(int(touched[0]), int(touched[-1]) + 1) if touched.size else slice(0)
 
@@ -82,7 +83,7 @@ class SliceGrid:
     """Linear maps between a scan's axial slices and the network's square slices.
 
     The square is centred on the scan's slice and as wide as its longer side (at least the
-    checkpoint's ``smallest_field_mm``); what lies outside the scan is air, the window's lower end.
+    checkpoint's ``smallest_field_mm``). Outside the scan is air, the window's lower end.
     For 512×512 pixels and a 256×256 network this is the mean of each 2×2 block.
 
     Attributes:
@@ -113,7 +114,7 @@ class SliceGrid:
 
     @property
     def shown_columns(self) -> slice:
-        """The network's columns that the scan covers; the others are air that was added."""
+        """The columns of the network's slices that the scan covers; the others are air."""
         return self.down_x.inside
 
     def to_network(self, slices_hu: NDArray[Any]) -> Floats:
@@ -140,8 +141,8 @@ class SliceGrid:
     def reaching(self, probabilities: Floats, threshold: float) -> NDArray[np.bool_]:
         """Return where :meth:`to_scan` reaches a threshold, ``(n, y, x)``.
 
-        Only the part of a slice is resampled that has a network pixel at the threshold: what is
-        interpolated never exceeds the values that it lies between.
+        Only the part of a slice around network pixels at the threshold is resampled, because an
+        interpolated value never exceeds its neighbours.
         """
         size = len(self.up_y.first), len(self.up_x.first)
         found = np.zeros((len(probabilities), *size), dtype=bool)

@@ -1,4 +1,4 @@
-"""Segmenter: a scan in, a mask on the scan's own grid out."""
+"""Segment scans: a CT goes in, a pancreas mask on the same grid comes out."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ THRESHOLD = 0.5
 class Segmenter:
     """Delineates the pancreas, tumour included. Load it once and use it for a whole cohort.
 
-    Several threads may share one: their scans take turns. It can be pickled (the network is loaded
-    again where it is unpickled), but it does not survive a fork: use ``spawn``, or load one in each
-    process.
+    Threads may share a segmenter; the network then works on one batch of slices at a time. A
+    segmenter can be pickled (unpickling loads the network again), but it does not survive a fork:
+    start processes with ``spawn``, or load a segmenter in each process.
 
     Attributes:
         checkpoint: the weights in use, with their provenance.
         engine: what runs the network, a key of ``ENGINES``.
-        precision: of the network's arithmetic.
+        precision: ``fp32`` or ``bf16``, of the network's arithmetic.
         threads: CPU threads of the network.
 
     Example:
@@ -70,9 +70,9 @@ class Segmenter:
             checkpoint: the weights.
             threads: CPU threads of the network.
             engine: a key of ``ENGINES``, or ``auto`` for the fastest that this machine has.
-            precision: of the network's arithmetic.
-            least_height_mm: components that are lower than this along the patient may be missed,
-                because not every slice is looked at; 0 looks at every slice.
+            precision: ``fp32`` or ``bf16``, of the network's arithmetic.
+            least_height_mm: components lower than this (in mm along z) may be missed, because some
+                slices are skipped; 0 skips none.
 
         Raises:
             ValueError: unknown engine or precision, or this machine lacks what it needs.
@@ -94,7 +94,7 @@ class Segmenter:
         self._process = os.getpid()
 
     def __repr__(self) -> str:
-        """Name the weights, and what runs them.
+        """Return the weights' name and the engine that runs them.
 
         >>> from pancseg import load_segmenter
         >>> load_segmenter("monet_phantom", engine="torch", threads=1)
@@ -104,9 +104,9 @@ class Segmenter:
         return f"Segmenter({self.checkpoint.name!r}, {how})"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what a process cannot give to another: the loaded network and its lock."""
-        own = ("_network", "_lock", "_process")
-        return {name: value for name, value in self.__dict__.items() if name not in own}
+        """Leave out what cannot be passed to another process: the loaded network and its lock."""
+        left_out = ("_network", "_lock", "_process")
+        return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Load the network again."""
@@ -114,10 +114,10 @@ class Segmenter:
         self._load()
 
     def segment(self, scan: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> sitk.Image:
-        """Return the pancreas of one scan.
+        """Return the mask of the pancreas in one scan.
 
-        Slices go through the network a few at a time. Beyond the scan (and a copy of it where its
-        axes run otherwise) a few bytes per voxel are held, whatever the number of slices.
+        Slices go through the network a few at a time. Besides the scan (and a copy of it if its
+        axes have to be reordered), memory holds only a few bytes per voxel.
 
         Args:
             scan: a 3-D CT in HU, any orientation and spacing: a path, a ``SimpleITK.Image``, a
@@ -136,7 +136,7 @@ class Segmenter:
         del scan
         oriented = orient(image, self.checkpoint.preprocessing.orientation)
         mask = image_like(self.found(oriented).view(np.uint8), oriented)
-        del oriented  # of 2,000 slices it is a gigabyte
+        del oriented  # a gigabyte for 2,000 slices
         with timed("keep one component"):
             found = voxel_array(mask).view(np.bool_)
             organ = one_organ(found, float(np.prod(image.GetSpacing())) / 1000)
@@ -144,7 +144,7 @@ class Segmenter:
             raise UnusableCase(
                 "no_pancreas",
                 f"no pancreas found in {len(found)} slices; "
-                "is it an abdominal CT in HU? Otherwise draw the mask",
+                "check that it is an abdominal CT in HU, or draw the mask by hand",
             )
         return on_grid_of(image, image_like(organ.view(np.uint8), mask))
 
@@ -177,8 +177,9 @@ class Segmenter:
     def probabilities(self, scan: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> sitk.Image:
         """Return the network's probability of "pancreas" for every voxel of one scan.
 
-        Every slice goes through the network, and nothing is cleaned: :meth:`segment` looks at the
-        slices that it needs, takes what reaches 0.5, and keeps the largest connected component.
+        Every slice goes through the network, and nothing is cleaned. :meth:`segment`, in contrast,
+        skips slices that it does not need, thresholds at 0.5 and keeps the largest connected
+        component.
 
         Args:
             scan: as for :meth:`segment`.
@@ -198,7 +199,7 @@ class Segmenter:
         watch = Stopwatch()
         for first in range(0, len(voxels), self._at_once):
             batch = slice(first, first + self._at_once)
-            found[batch] = grid.to_scan(self._looked(voxels[batch], grid, watch))
+            found[batch] = grid.to_scan(self._probabilities_of(voxels[batch], grid, watch))
         watch.tell()
         return on_grid_of(image, image_like(found, oriented))
 
@@ -212,16 +213,16 @@ class Segmenter:
         found = np.zeros(voxels.shape, dtype=bool)
         watch = Stopwatch()
 
-        def look(wanted: Sequence[int]) -> list[bool]:
+        def segment_slices(wanted: Sequence[int]) -> list[bool]:
             for first in range(0, len(wanted), self._at_once):
                 batch = list(wanted[first : first + self._at_once])
-                probabilities = self._looked(voxels[batch], grid, watch)
+                probabilities = self._probabilities_of(voxels[batch], grid, watch)
                 with watch.running("resample back"):
                     found[batch] = grid.reaching(probabilities, THRESHOLD)
             return [bool(found[i].any()) for i in wanted]
 
         step = step_for(oriented.GetSpacing()[2], self._least_height_mm)
-        looked_at = search(len(voxels), step, look)
+        looked_at = search(len(voxels), step, segment_slices)
         watch.tell()
         log.debug("%d of %d slices went through the network", len(looked_at), len(voxels))
         return found
@@ -231,18 +232,18 @@ class Segmenter:
         columns, rows, _ = oriented.GetSize()
         return SliceGrid.for_slices((rows, columns), (y_mm, x_mm), self.checkpoint.preprocessing)
 
-    def _looked(
+    def _probabilities_of(
         self, slices_hu: NDArray[Any], grid: SliceGrid, watch: Stopwatch
     ) -> NDArray[np.float32]:
         """Return the probabilities ``(n, size, size)`` of slices in HU ``(n, y, x)``."""
         if os.getpid() != self._process:
             raise RuntimeError(
-                "this Segmenter was loaded before the process was forked, and its network would "
-                "hang; start processes with multiprocessing's 'spawn', or load one in each"
+                "this Segmenter was loaded before the process was forked, so its network would "
+                "hang; start processes with multiprocessing's 'spawn', or load one in each process"
             )
         with watch.running("prepare slices"):
             slices = grid.to_network(slices_hu)
-        with watch.running("network"), self._lock:  # the requests of an engine are shared
+        with watch.running("network"), self._lock:  # an engine's requests are shared
             return look(self.checkpoint.places, self._network, slices, grid.shown_columns)
 
 
@@ -254,15 +255,16 @@ def load_segmenter(
     precision: str = DEFAULT_PRECISION,
     allow_code: bool = False,
 ) -> Segmenter:
-    """Load a segmenter.
+    """Load a segmenter: a checkpoint, and an engine to run its network.
 
     Args:
         weights: name of a shipped checkpoint or path of a checkpoint file.
         threads: CPU threads of the network; all cores by default.
         engine: what runs the network: ``auto`` takes a GPU, else OpenVINO, else torch.
-        precision: ``bf16`` is faster where the CPU or GPU has it, and changes some voxels.
-        allow_code: load a checkpoint whose network is a class outside pancseg, which runs that
-            module's code; only for checkpoints from people whom you trust.
+        precision: ``fp32``, or ``bf16``, which is faster where the CPU or GPU supports it and
+            changes some voxels.
+        allow_code: load a checkpoint whose network is a class outside pancseg, and run that
+            module's code. Do so only for checkpoints from people whom you trust.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`load_checkpoint`; ValueError also when this

@@ -1,8 +1,8 @@
-"""How sure the network is: masks made with its dropout active, and how far they agree.
+"""Estimate the network's uncertainty: the agreement of masks that are made with active dropout.
 
-Monte Carlo dropout (Gal and Ghahramani 2016), summed up as the mean pairwise Dice. Always torch on
-the CPU in fp32, whatever the engine of the mask; the same seed gives the same bits on any number
-of threads.
+This is Monte Carlo dropout (Gal and Ghahramani 2016), summed up as the mean pairwise Dice. It
+always runs with torch on the CPU in fp32, whichever engine makes the mask. The same seed gives
+identical results on any number of threads.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class DropoutPasses:
     """A checkpoint's network with its dropout active.
 
     Attributes:
-        passes: how many masks are compared.
+        passes: number of masks that are compared.
     """
 
     def __init__(self, checkpoint: Checkpoint, passes: int, threads: int) -> None:
@@ -46,31 +46,42 @@ class DropoutPasses:
 
         Args:
             checkpoint: the weights.
-            passes: how many masks to make, at least 2.
-            threads: slices that are worked on at a time; the result does not depend on it.
+            passes: number of masks to make, at least 2.
+            threads: number of slices that are computed at a time; does not affect the result.
 
         Raises:
-            ValueError: fewer than two passes, or the network has or was trained with no dropout.
+            ValueError: fewer than two passes, or the network has no dropout or was trained without.
         """
         if passes < FEWEST_PASSES:
-            raise ValueError(f"{passes} pass cannot be compared; `uncertainty` needs 2 or more")
+            raise ValueError(
+                f"`uncertainty` is {passes}, but masks are compared in pairs; give 2 or more passes"
+            )
         if not drops(checkpoint.build()):
-            raise ValueError(f"network {checkpoint.network} has no dropout for `uncertainty`")
+            raise ValueError(
+                f"network {checkpoint.network} has no dropout, which `uncertainty` needs; "
+                "choose weights of another network"
+            )
         if checkpoint.dropout == 0:
-            raise ValueError("`uncertainty` needs weights that were trained with dropout")
+            raise ValueError(
+                "`uncertainty` needs weights that were trained with dropout; these were not, so "
+                "choose others"
+            )
         self.passes = passes
         self._checkpoint = checkpoint
         self._threads = threads
 
     def agreement(self, scan: sitk.Image, mask: sitk.Image, seed: int = _SEED) -> float:
-        """Return the mean Dice over all pairs of masks, in the slices that ``mask`` lies in.
+        """Return the mean Dice over all pairs of masks, in the slices that contain ``mask``.
 
-        The masks are what reaches the threshold, before cleaning. A few slices are held at a time.
+        The masks are thresholded but not cleaned. Only a few slices are in memory at a time.
 
         Args:
             scan: volume in HU.
-            mask: the network's mask of it, on the scan's grid.
-            seed: of the dropout.
+            mask: the segmenter's mask of the scan, on the same grid.
+            seed: seed of the dropout.
+
+        Returns:
+            Mean Dice, 0..1.
         """
         preprocessing = self._checkpoint.preprocessing
         oriented = orient(scan, preprocessing.orientation)
@@ -79,15 +90,20 @@ class DropoutPasses:
         wanted = np.flatnonzero(inside.any(axis=(1, 2))).tolist()
         x_mm, y_mm, _ = oriented.GetSpacing()
         grid = SliceGrid.for_slices(voxels.shape[1:], (y_mm, x_mm), preprocessing)
-        places = self._checkpoint.places
+        location_prior = self._checkpoint.places
 
-        def shared(slices: list[int]) -> NDArray[np.int64]:
+        def overlaps_in(slices: list[int]) -> NDArray[np.int64]:
             network = _DropoutNetwork(self._checkpoint)
             found = np.zeros((self.passes, self.passes), np.int64)
             for index in slices:
                 ready = grid.to_network(voxels[index : index + 1])
                 made = [
-                    look(places, partial(network, seed=(seed, index, n)), ready, grid.shown_columns)
+                    look(
+                        location_prior,
+                        partial(network, seed=(seed, index, n)),
+                        ready,
+                        grid.shown_columns,
+                    )
                     for n in range(self.passes)
                 ]
                 found += _overlaps(grid.reaching(np.concatenate(made), THRESHOLD))
@@ -99,7 +115,7 @@ class DropoutPasses:
             _one_thread_each(),
             ThreadPoolExecutor(self._threads) as pool,
         ):
-            total = sum(pool.map(shared, filter(None, parts)), np.zeros((), np.int64))
+            total = sum(pool.map(overlaps_in, filter(None, parts)), np.zeros((), np.int64))
         return _mean_dice(np.asarray(total))
 
 
@@ -129,7 +145,7 @@ class _DropoutNetwork:
 
 
 class _SeededDropout(nn.Module):
-    """Dropout of whole channels, always active, from a generator of its own."""
+    """Dropout of whole channels, always active, with its random numbers from a given generator."""
 
     def __init__(self, share: float, generator: torch.Generator) -> None:
         super().__init__()
@@ -142,7 +158,7 @@ class _SeededDropout(nn.Module):
 
 
 def _overlaps(masks: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return how many pixels each two of the masks ``(passes, y, x)`` share."""
+    """Return the number of pixels that each pair of masks ``(passes, y, x)`` has in common."""
     box = box_of(masks)
     if box is None:
         return np.zeros((len(masks), len(masks)), np.int64)
@@ -152,7 +168,11 @@ def _overlaps(masks: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _mean_dice(shared: NDArray[np.int64]) -> float:
-    """Return the mean over pairs; the diagonal holds the masks' sizes. Two empty ones agree."""
+    """Return the mean Dice over pairs of masks; two empty masks agree.
+
+    Args:
+        shared: pixels that each pair has in common; on the diagonal, the masks' sizes.
+    """
     sizes = np.diagonal(shared)
     pairs = combinations(range(len(sizes)), 2)
     found = [
@@ -164,7 +184,7 @@ def _mean_dice(shared: NDArray[np.int64]) -> float:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Let each of several threads compute alone: how torch shares out work changes last bits."""
+    """Keep torch from splitting work among threads, which would change the last bits of results."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,1 +1,1 @@
-"""Trains a network: (CT, mask) pairs → checkpoint."""
+"""Train a network: from pairs of CTs and masks to a checkpoint."""

@@ -1,4 +1,4 @@
-"""The mean of the weights of a run's last epochs: one network, steadier than each of them."""
+"""Average the weights of a run's last epochs into one network, which is steadier than each."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ FOLDER = "last_epochs"
 class KeepLastEpochs(Callback):
     """Write the network of each of the last epochs to ``RUN/last_epochs``.
 
-    An epoch that is done again after a kill writes the same file again.
+    An epoch that is repeated after a run was killed overwrites its file with the same content.
 
     Args:
         run: the run folder.
         export: writes the network to a path.
-        count: how many epochs.
+        count: number of epochs to keep.
     """
 
     def __init__(self, run: Path, export: Callable[[Path], None], count: int) -> None:
         self._folder, self._export, self._count = run / FOLDER, export, count
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Write this epoch's network, if it is one of them."""
+        """Write the network if this is one of the last epochs."""
         first = (trainer.max_epochs or 0) - self._count
         if trainer.is_global_zero and module.current_epoch >= first:
             self._folder.mkdir(exist_ok=True)
@@ -41,12 +41,12 @@ class KeepLastEpochs(Callback):
 
 
 def write_mean(run: Path, recomputed: Sequence[LabelledSlice] = ()) -> None:
-    """Write the mean of the epochs kept in a run folder: ``mean.safetensors``.
+    """Write the mean of the epochs that were kept in a run folder to ``mean.safetensors``.
 
     Args:
         run: the run folder.
-        recomputed: slices to measure BatchNorm's statistics of these weights on; without any, the
-            mean of the epochs' statistics is taken.
+        recomputed: slices on which BatchNorm's statistics are computed for the mean weights;
+            without any, the statistics are averaged like the weights.
     """
     mean = mean_of(sorted((run / FOLDER).glob("*.safetensors")))
     if recomputed:
@@ -57,12 +57,15 @@ def write_mean(run: Path, recomputed: Sequence[LabelledSlice] = ()) -> None:
 
 
 def mean_of(paths: Sequence[Path]) -> Checkpoint:
-    """Return checkpoints of one network as one: floats are averaged, BatchNorm's included.
+    """Return the mean of several checkpoints of one network.
+
+    Floats are averaged, BatchNorm's statistics included; integers (counters) are taken from the
+    last checkpoint.
 
     Args:
-        paths: at least one; whole numbers (counters) are the last one's.
+        paths: checkpoint files, at least one.
     """
-    found = [load_checkpoint(str(path), allow_code=True) for path in paths]  # of this run
+    found = [load_checkpoint(str(path), allow_code=True) for path in paths]  # written by this run
     newest = found[-1]
     weights = {}
     for name, last in newest.weights.items():

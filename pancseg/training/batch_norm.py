@@ -1,8 +1,7 @@
-"""BatchNorm's statistics, measured anew on whole training slices as they are.
+"""Recompute BatchNorm's statistics on whole, unchanged training slices.
 
-The running averages of a training lag behind the weights, are taken of changed slices with dropout
-on, and mean nothing after a short training. What is measured here belongs to the weights as they
-are.
+The running averages of a training lag behind the weights, come from augmented slices with dropout
+on, and mean nothing after a short training. Recomputed statistics belong to the current weights.
 """
 
 from __future__ import annotations
@@ -20,14 +19,17 @@ SLICES, AT_ONCE = 160, 8
 
 
 def typical(slices: Sequence[LabelledSlice]) -> list[LabelledSlice]:
-    """Return up to ``SLICES`` evenly spaced slices that are known all over, in a mixed order.
+    """Return up to ``SLICES`` evenly spaced slices with labels everywhere, in a fixed random order.
 
     Raises:
-        ValueError: there is none.
+        ValueError: no slice is labelled everywhere.
     """
     whole = [s for s in slices if not (s.mask == UNKNOWN).any()]
     if not whole:
-        raise ValueError("batch_norm: recomputed needs training slices that are known all over")
+        raise ValueError(
+            "batch_norm: recomputed needs whole training slices, but all slices here are labelled "
+            "only in a box; choose batch_norm: running"
+        )
     count = min(SLICES, len(whole))
     chosen = np.linspace(0, len(whole) - 1, count).round().astype(int)
     order = np.random.default_rng(0).permutation(chosen)
@@ -38,7 +40,7 @@ def typical(slices: Sequence[LabelledSlice]) -> list[LabelledSlice]:
 def recompute(network: nn.Module, slices: Sequence[LabelledSlice], device: torch.device) -> None:
     """Replace the running means and variances by averages over batches of these slices.
 
-    Dropout is off, as it is in use. The network's mode is left as it was.
+    Dropout is off, as when the network is used. The network's mode is restored afterwards.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     momenta, was_training = [norm.momentum for norm in norms], network.training

@@ -1,4 +1,4 @@
-"""What a run leaves behind: a line per epoch, the learning curve, the newest and best networks."""
+"""Record a training: a line per epoch, the learning curve, the newest and the best network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = ("epoch", "train_loss", "val_loss", "val_dice", "learning_rate")
 
 
 class WholeFileIO(TorchCheckpointIO):
-    """Writes a checkpoint under another name first: it appears whole or not at all."""
+    """Writes Lightning's checkpoints so that each appears whole or not at all."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
@@ -31,7 +31,7 @@ class WholeFileIO(TorchCheckpointIO):
         """Save; see Lightning's ``CheckpointIO``.
 
         Raises:
-            OSError: disk full, no permission; an earlier checkpoint stays as it was.
+            OSError: disk full, no permission; an earlier checkpoint stays unchanged.
         """
         whole = Path(path)
         with whole_files([whole]) as partial:
@@ -41,7 +41,7 @@ class WholeFileIO(TorchCheckpointIO):
 
 
 class RecordEpochs(Callback):
-    """After each epoch: a line in ``metrics.csv``, ``last`` and, if it is so, ``best``.
+    """After each epoch, add a line to ``metrics.csv`` and write ``last`` and, if it is, ``best``.
 
     Args:
         run: the run folder.
@@ -55,7 +55,7 @@ class RecordEpochs(Callback):
         self._run, self._export, self._report = run, export, report
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Write what this epoch brought."""
+        """Write this epoch's measures and network."""
         if not trainer.is_global_zero:
             return
         epoch = module.current_epoch
@@ -86,7 +86,7 @@ class RecordEpochs(Callback):
         write_whole({self._run / f"{name}.json": text.encode()})
 
     def _add_line(self, epoch: int, values: list[str], rate: float) -> None:
-        """Add an epoch; one that is done again after a kill replaces its first line."""
+        """Add an epoch's line; an epoch repeated after a run was killed replaces its old line."""
         path = self._run / "metrics.csv"
         lines = path.read_text().splitlines() if path.exists() else [",".join(COLUMNS)]
         kept = [lines[0], *(line for line in lines[1:] if int(line.split(",")[0]) < epoch)]

@@ -1,4 +1,4 @@
-"""The training loop: recipe + slices → run folder with a checkpoint per epoch, by Lightning."""
+"""Train a network with Lightning: from a recipe and slices to a run folder with checkpoints."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ FINISHED = "finished.json"
 
 
 class SeedEachEpoch(Callback):
-    """Make an epoch's random numbers depend on the recipe's seed and its number alone.
+    """Make an epoch's random numbers depend only on the recipe's seed and the epoch's number.
 
-    So a run that was stopped and goes on sees the same windows, order and dropout as a whole one.
+    A resumed run therefore sees the same windows, order and dropout as an uninterrupted one.
     """
 
     def __init__(self, seed: int, order: Shuffled) -> None:
@@ -56,47 +56,47 @@ class SeedEachEpoch(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Set the order of the epoch to go on with: processes draw before that epoch starts."""
+        """Set the order of the epoch to resume with: workers draw slices before it starts."""
         self._order.epoch = int(checkpoint["epoch"]) + 1
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Seed torch (dropout) and the order of the slices with their random changes."""
+        """Seed torch (dropout), and the slices' order and augmentation."""
         torch.manual_seed(self._seed + 1_000_003 * module.current_epoch)
         self._order.epoch = module.current_epoch
 
 
 class ShareThreads(Callback):
-    """Give each process its share of the threads, after Lightning has taken all cores for them."""
+    """Give each process its share of the threads, after Lightning has set its own number."""
 
     def __init__(self, hardware: Hardware) -> None:
         self._hardware = hardware
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """See Lightning; it sets threads of its own when it starts several processes."""
+        """See Lightning, which sets the number of threads when it starts several processes."""
         prepare_cpu(self._hardware, trainer.num_devices)
 
 
 class ResumableEarlyStopping(EarlyStopping):
-    """Stops also when the checkpoint to go on from is of the epoch that decided it."""
+    """Early stopping that also stops a run resumed from the epoch that decided to stop."""
 
     @property
     def state_key(self) -> str:
-        """Name in checkpoints: Lightning's own, as in those of before this class."""
+        """Lightning's key, so that checkpoints from before this class still load."""
         return f"EarlyStopping{ {'monitor': self.monitor, 'mode': self.mode}!r}"
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """See Lightning; a run that was killed between the decision and its end trains no more."""
+        """Stop at once if the run was killed between the decision to stop and its end."""
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 class Recompute(Callback):
-    """Measure BatchNorm's statistics anew before each validation."""
+    """Recompute BatchNorm's statistics before each validation."""
 
     def __init__(self, slices: Sequence[LabelledSlice]) -> None:
         self._slices = slices
 
     def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Replace the running averages; training itself takes those of its batches."""
+        """Replace the running averages, which training itself does not use."""
         assert isinstance(module, SliceSegmentation)
         with trainer.precision_plugin.forward_context():
             recompute(module.network, self._slices, module.device)
@@ -113,18 +113,19 @@ def train(
 ) -> Path:
     """Train a network and return the path of the checkpoint to use, as the recipe's ``keep`` says.
 
-    Stopped anywhere, the same call goes on from the last whole epoch as if never stopped; a
-    training that has come to its end is left as it is.
+    After an interruption, the same call resumes from the last whole epoch, with the same result as
+    without the interruption. A finished training is left unchanged.
 
     Args:
         recipe: what to train.
         data: the slices.
-        run: the run folder; gets ``recipe.yaml``, ``data.json``, ``split.json``,
-            ``environment.json``, ``metrics.csv``, ``curve.png``, ``last.ckpt`` (to go on from),
+        run: the run folder. It receives ``recipe.yaml``, ``data.json``, ``split.json``,
+            ``environment.json``, ``metrics.csv``, ``curve.png``, ``last.ckpt`` (for resuming),
             ``last.safetensors`` and ``last.json`` (the newest epoch's network and its validation
-            Dice per patient), ``best.safetensors`` and ``best.json`` (the epoch's with the highest
-            mean Dice); where the recipe keeps the mean, ``last_epochs`` and ``mean.safetensors``;
-            at the end ``finished.json``. Of several processes the first one writes.
+            Dice per patient), ``best.safetensors`` and ``best.json`` (the same for the epoch with
+            the highest mean Dice); if the recipe keeps the mean, ``last_epochs`` and
+            ``mean.safetensors``; at the end ``finished.json``. Only the first of several processes
+            writes.
         hardware: where and how to compute.
         progress: show a progress bar.
         report: called with one line after each epoch.
@@ -135,7 +136,7 @@ def train(
     """
     check(recipe, hardware)
     order, training, validation = _loaders(recipe, data, hardware.workers)
-    places = places_in(data.slices, recipe.places)
+    location_prior = places_in(data.slices, recipe.places)
     if is_first_process():
         begin(run, recipe, data)
     weights = run / f"{recipe.keep}.safetensors"
@@ -152,7 +153,7 @@ def train(
         start_head(module.network, recipe.head_start)
 
     def export(path: Path) -> None:
-        _export(module, recipe, data, places).save(path)
+        _export(module, recipe, data, location_prior).save(path)
 
     callbacks: list[Callback] = [
         ShareThreads(hardware),
@@ -181,7 +182,7 @@ def train(
 def _wanted(
     recipe: Recipe, data: TrainingData, run: Path, export: Callable[[Path], None]
 ) -> Iterator[Callback]:
-    """Yield what the recipe asks for, and the checkpoint of each epoch."""
+    """Yield the callbacks that the recipe asks for, and the one that saves each epoch."""
     if recipe.batch_norm == "recomputed":
         yield Recompute(_known(data))
     if recipe.keep == "mean":
@@ -192,55 +193,57 @@ def _wanted(
 
 
 def check(recipe: Recipe, hardware: Hardware) -> None:
-    """Refuse what a training cannot begin with; quick, so that it can be asked before all else.
+    """Refuse hardware or first weights that a training cannot start with.
+
+    It is quick, so that it can run before the data are prepared.
 
     Raises:
-        ValueError: hardware that is not there or that Lightning does not know, or weights to begin
-            with that are another network's.
-        FileNotFoundError: no weights to begin with.
+        ValueError: hardware that is not available or that Lightning does not know, or weights in
+            ``init_from`` that belong to another network.
+        FileNotFoundError: the weights in ``init_from`` do not exist.
     """
     check_hardware(hardware)
     if recipe.init_from:
         first = _first_weights(recipe, recipe.init_from)
         if first.network != recipe.network:
             raise ValueError(
-                f"init_from: these are weights of {first.network}, and the recipe trains "
-                f"{recipe.network}"
+                f"init_from: these weights are of network {first.network}, but the recipe trains "
+                f"{recipe.network}; give weights of the same network"
             )
 
 
 def _first_weights(recipe: Recipe, init_from: str) -> Checkpoint:
-    """Load the checkpoint to begin with; a recipe that names code outside pancseg allows it."""
+    """Load the checkpoint to start from; a recipe that names code outside pancseg allows it."""
     return load_checkpoint(init_from, allow_code=is_outside(recipe.network))
 
 
 def _check_share(draws: int, devices: int, batch_size: int) -> None:
-    """Refuse devices that would have no batch in an epoch."""
+    """Refuse a training whose devices would not get one whole batch in an epoch."""
     each = math.ceil(draws / devices)
     if each < batch_size:
         whose = "" if devices == 1 else f" for each of {devices} devices"
         raise ValueError(
-            f"{each} training slices{whose} are fewer than one batch of {batch_size}; take a "
+            f"{each} training slices{whose} are fewer than one batch of {batch_size}; choose a "
             "smaller batch_size" + ("" if devices == 1 else ", or fewer `devices`")
         )
 
 
 def _start(last: Path) -> str | None:
-    """Return the checkpoint to go on from, if there is one."""
+    """Return the checkpoint to resume from, if there is one."""
     if not last.exists():
         return None
     if not zipfile.is_zipfile(last):
-        raise ValueError("last.ckpt is damaged; delete it to begin the training again")
+        raise ValueError("last.ckpt is damaged; delete it to start the training again")
     return str(last)
 
 
 def _known(data: TrainingData) -> list[LabelledSlice]:
-    """Return the training slices to measure BatchNorm's statistics on."""
+    """Return the training slices on which BatchNorm's statistics are recomputed."""
     return typical([s for s in data.slices if s.split == "train"])
 
 
 def _patients(data: TrainingData) -> set[str]:
-    """Return the validation patients of whom there are slices."""
+    """Return the validation patients that have slices."""
     return {s.patient for s in data.slices if s.split == "val"}
 
 
@@ -252,14 +255,18 @@ def _loaders(
     validation = [s for s in data.slices if s.split == "val"]
     for split, members in (("training", training), ("validation", validation)):
         if not members:
-            raise ValueError(f"the {split} set is empty: no slice of the data belongs to it")
+            raise ValueError(
+                f"the {split} set is empty: none of the {len(data.slices)} slices belongs to it"
+            )
     if both := {s.patient for s in training} & {s.patient for s in validation}:
-        raise ValueError(f"patients in both splits: {', '.join(sorted(both))}")
+        raise ValueError(
+            f"patients in both training and validation: {', '.join(sorted(both))}; put each in one"
+        )
     order = Shuffled([s.source for s in training], data.shares, recipe.seed)
     common: dict[str, Any] = {
         "batch_size": recipe.batch_size,
         "num_workers": workers,
-        "generator": torch.Generator(),  # of its own: it must not draw from torch's
+        "generator": torch.Generator(),  # separate, so as not to draw from torch's
     }
     return (
         order,
@@ -269,13 +276,13 @@ def _loaders(
 
 
 def _export(
-    module: SliceSegmentation, recipe: Recipe, data: TrainingData, places: Map | None
+    module: SliceSegmentation, recipe: Recipe, data: TrainingData, location_prior: Map | None
 ) -> Checkpoint:
     return Checkpoint(
         network=recipe.network,
         preprocessing=data.preprocessing,
         provenance=data.provenance,
-        places=places,
+        places=location_prior,
         weights=weights_of(module.network),
         dropout=recipe.dropout,
     )

@@ -1,4 +1,4 @@
-"""Where and how a training computes: Lightning's flags, and what they mean on this machine."""
+"""Choose where and how a training computes: Lightning's settings, resolved for this machine."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from pancseg.training.callbacks import WholeFileIO
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where and how to compute; Lightning's own flags. The result may depend on it in last bits.
+    """Where and how to compute. The last bits of a result may depend on it.
 
-    With several devices a step takes as many batches: that is another training.
+    With several devices a step takes one batch per device, so the training is a different one.
 
     Attributes:
-        threads: torch's CPU threads, of all processes of a machine together.
+        threads: torch's CPU threads, for all processes on a machine together.
         precision: Lightning's ``precision``; ``auto``: bfloat16 where it is faster.
-        accelerator, devices, nodes: Lightning's.
-        workers: processes that prepare slices.
+        accelerator, devices, nodes: Lightning's settings of these names.
+        workers: number of processes that prepare slices; 0: the training's process does.
     """
 
     threads: int = 2
@@ -42,17 +42,20 @@ DEFAULT_HARDWARE = Hardware()
 
 
 def is_first_process() -> bool:
-    """Return whether this is the one of several processes that writes."""
+    """Return whether this is the process that writes files (of several, the first)."""
     return not getattr(rank_zero_only, "rank", 0)
 
 
 def on_gpu(hardware: Hardware) -> bool:
-    """Return whether an NVIDIA GPU is there and may be used."""
+    """Return whether an NVIDIA GPU is available and may be used."""
     return hardware.accelerator != "cpu" and torch.cuda.is_available()
 
 
 def precision_of(hardware: Hardware) -> str:
-    """Choose bfloat16 where it is faster; where it is emulated it is 50 times slower."""
+    """Return the precision to use: for ``auto``, bfloat16 where it is faster than float32.
+
+    Emulated bfloat16 is 50 times slower.
+    """
     if hardware.precision != "auto":
         return hardware.precision
     if on_gpu(hardware):
@@ -62,18 +65,21 @@ def precision_of(hardware: Hardware) -> str:
 
 
 def layout(hardware: Hardware) -> torch.memory_format:
-    """Channels last, but where only AVX2 is there: a U-Net's step takes 1.4 times as long in it."""
+    """Return the memory layout: channels last, except on a CPU whose best vector unit is AVX2.
+
+    With channels last, a step of U-Net takes 1.4 times as long there.
+    """
     if on_gpu(hardware) or torch.backends.cpu.get_cpu_capability() != "AVX2":
         return torch.channels_last
     return torch.contiguous_format
 
 
 def prepare_cpu(hardware: Hardware, processes: int = 1) -> None:
-    """Share torch's threads among a machine's processes; without a GPU, keep memory that it frees.
+    """Divide torch's threads among the processes; without a GPU, keep freed memory for reuse.
 
     Args:
-        hardware: whose threads.
-        processes: of this training, on this machine.
+        hardware: gives the number of threads.
+        processes: number of this training's processes on this machine.
     """
     torch.set_num_threads(max(1, hardware.threads // processes))
     if not on_gpu(hardware):
@@ -81,10 +87,10 @@ def prepare_cpu(hardware: Hardware, processes: int = 1) -> None:
 
 
 def check_hardware(hardware: Hardware) -> None:
-    """Refuse what is not there, or what Lightning does not know.
+    """Refuse hardware settings that Lightning does not know or this machine cannot provide.
 
     Raises:
-        ValueError: so it is.
+        ValueError: Lightning refuses the settings.
     """
     try:
         trainer_on(hardware, enable_progress_bar=False)
@@ -97,7 +103,7 @@ def check_hardware(hardware: Hardware) -> None:
 
 
 def trainer_on(hardware: Hardware, **settings: Any) -> Trainer:
-    """Return Lightning's trainer, which says nothing about its own internals."""
+    """Return Lightning's trainer, without its warnings about its own internals."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         return Trainer(
@@ -113,20 +119,18 @@ def trainer_on(hardware: Hardware, **settings: Any) -> Trainer:
         )
 
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
-
-
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # from glibc's malloc.h
 _LARGEST, _AHEAD = 2**31 - 1, 2**28
 
 
 def keep_freed_memory() -> bool:
     """Have glibc keep freed memory for the next layer, instead of returning it to the system.
 
-    Large tensors otherwise come and go as pages, each of which the system empties anew: a training
-    step on the CPU is a seventh to a quarter faster without (docs/log.md, 2026-11-28).
+    Otherwise the system allocates fresh pages for each large tensor and has to zero them. Keeping
+    them makes a training step on the CPU a seventh to a quarter faster (docs/log.md, 2026-11-28).
 
     Returns:
-        Whether it does; False where the C library is another.
+        Whether glibc accepted the settings; False with another C library.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

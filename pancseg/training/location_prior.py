@@ -1,4 +1,4 @@
-"""Where in a body a pancreas can be, from the training slices; for finished weights, too."""
+"""Learn the location prior (where in a body a pancreas can be) from training slices."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from pancseg.training.data.slice_set import load_slice_set
 from pancseg.training.data.slices import read_slices
 
 WIDENED = 0.04
+"""Default share of the body's width and height by which a location prior is widened."""
 
 
 def places_in(slices: Iterable[LabelledSlice], widen: float | None) -> Map | None:
-    """Return the map of all training slices that are known all over; None when not asked for."""
+    """Return the location prior of all whole training slices; None if ``widen`` is None."""
     if widen is None:
         return None
     whole = (s for s in slices if s.split == "train" and not (s.mask == UNKNOWN).any())
@@ -28,16 +29,16 @@ def places_in(slices: Iterable[LabelledSlice], widen: float | None) -> Map | Non
 
 
 def with_places(weights: str | Path, slices: str, data: Path, widen: float = WIDENED) -> Checkpoint:
-    """Return finished weights with the map of their training slices.
+    """Return a finished checkpoint with the location prior of its training slices.
 
     Args:
-        weights: a shipped name or a file.
-        slices: a shipped slice set's name or a YAML file.
-        data: the folder that its sources are relative to.
-        widen: by how much of the body's box.
+        weights: name of a shipped checkpoint, or path of a file.
+        slices: name of a shipped slice set, or path of a YAML file.
+        data: the folder that the slice set's paths are relative to.
+        widen: widen the prior by this share of the body's width and height.
 
     Raises:
-        ValueError, OSError: weights or slices are not there, or not what they should be.
+        ValueError, OSError: weights or slices do not exist or cannot be used.
     """
     checkpoint = load_checkpoint(weights)
     found = read_slices(load_slice_set(slices), data, checkpoint.preprocessing)

@@ -1,4 +1,4 @@
-"""What is minimised: MONAI's Dice losses, blind to where the truth is unknown."""
+"""Compute the training loss: MONAI's Dice losses, ignoring pixels without a known label."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pancseg.training.data.labelled_slice import UNKNOWN
 from pancseg.training.recipe import Recipe
 
 CERTAIN = 20.0
-"""A logit of this size costs nothing: sigmoid(-20) is 2e-9."""
+"""A background logit of minus this costs nothing: sigmoid(-20) is 2e-9."""
 
 
 class KnownLoss(nn.Module):
-    """Soft Dice over a batch's pixels (smooth = 1, as in the paper's code), or with cross-entropy.
+    """Soft Dice over all pixels of a batch, optionally with cross-entropy.
 
-    Pixels whose mask is ``UNKNOWN`` count as rightly empty: no cost, no gradient.
+    Dice alone has smooth = 1, as in the paper's code. Pixels whose mask is ``UNKNOWN`` count as
+    correctly empty: they add no cost and no gradient.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -28,7 +29,7 @@ class KnownLoss(nn.Module):
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Return the loss of ``(N, 1, H, W)`` logits against masks of 0, 1 or ``UNKNOWN``."""
-        mask = mask.float()  # whatever the precision: cross-entropy is computed in its type
+        mask = mask.float()  # cross-entropy is computed in the mask's type, whatever the precision
         unknown = mask == UNKNOWN
         loss: Tensor = self._loss(
             logits.float().masked_fill(unknown, -CERTAIN), mask.masked_fill(unknown, 0.0)

@@ -1,4 +1,4 @@
-"""What is trained: a network with its loss, its optimizer and its schedule, for Lightning."""
+"""Define what Lightning trains: a network with its loss, optimizer and learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from pancseg.training.recipe import Recipe
 
 Batch = tuple[Tensor, Tensor, list[str]]
 _NEVER = 1 << 62
-"""Epochs after which Lightning is to step a schedule that steps itself."""
+"""Interval of Lightning's steps of a schedule that this module steps itself: never."""
 
 
 class SliceSegmentation(LightningModule):
     """A network with its loss and NAdam (the paper's Nesterov-Adam).
 
-    After each validation ``patient_dice`` holds the hard Dice of each patient at 0.5, its slices
-    pooled, at the network's resolution (1 where neither it nor the truth has a pixel); the mean
-    over patients is logged as ``val_dice``. On several devices up to one slice less than there are
-    devices counts twice, so that each has as many.
+    After each validation, ``patient_dice`` holds the hard Dice of each patient: at a threshold of
+    0.5, over the patient's slices pooled, at the network's resolution (1 if both masks are empty).
+    The mean over patients is logged as ``val_dice``. With n devices, up to n - 1 slices count
+    twice, so that each device has the same number.
 
     Args:
         recipe: what to train.
-        draws: slices that an epoch draws, on all devices together.
-        val_patients: of whom there are slices.
-        hardware: what it is trained on.
+        draws: number of slices that an epoch draws, on all devices together.
+        val_patients: the patients of the validation slices.
+        hardware: where the training runs.
     """
 
     def __init__(
@@ -57,29 +57,35 @@ class SliceSegmentation(LightningModule):
         self._recipe, self._draws = recipe, draws
 
     def on_train_start(self) -> None:
-        """Refuse a one-cycle schedule that goes on with another number of steps: other devices.
+        """Refuse to resume a one-cycle schedule with another number of steps.
+
+        The number changes with that of the devices; the cycle would then end too early or never.
 
         Raises:
-            ValueError: so it is; its cycle would end too early, or never.
+            ValueError: the number of steps has changed.
         """
         schedule = self.lr_schedulers()
         if isinstance(schedule, torch.optim.lr_scheduler.OneCycleLR):
             begun, now = int(schedule.total_steps), self._cycle()
             if begun != now:
                 raise ValueError(
-                    f"the run's schedule has {begun} steps, and now it would have {now}; go on "
-                    "with as many `devices` and `nodes` as before, or choose a new `run` folder"
+                    f"this run started with a schedule of {begun} steps, but would now have {now}; "
+                    "resume with the same `devices` and `nodes`, or choose a new `run` folder"
                 )
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Return the loss of one batch; a loss that is not finite stops the training."""
+        """Return the loss of one batch.
+
+        Raises:
+            ValueError: the loss is not finite.
+        """
         image, mask, _patients = batch
         loss = self._finite_loss(self._logits(image), mask, "loss")
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(image))
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Add each slice's overlap and size to its patient's counts."""
+        """Add the overlap and the sizes of each slice's masks to the counts of its patient."""
         image, mask, patients = batch
         logits = self._logits(image)
         loss = self._finite_loss(logits, mask, "validation loss")
@@ -90,7 +96,7 @@ class SliceSegmentation(LightningModule):
             self._counts[self._patients[patient]] += torch.tensor([both, either])
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean Dice over patients, whichever device saw their slices."""
+        """Log the mean Dice over patients; their slices may be spread over several devices."""
         counts = self.trainer.strategy.reduce(self._counts.to(self.device), reduce_op="sum").cpu()
         self._counts = torch.zeros_like(self._counts)
         empty = counts[:, 1] == 0
@@ -99,16 +105,16 @@ class SliceSegmentation(LightningModule):
         self.log("val_dice", float(dice.mean()), batch_size=1)
 
     def on_train_epoch_end(self) -> None:
-        """Let the plateau schedule see the epoch, before the epoch's checkpoint is written.
+        """Step the plateau schedule before the epoch's checkpoint is written.
 
-        Lightning would do it after that, and a run that goes on from the checkpoint would not know.
+        Lightning would step it afterwards, and a run resumed from the checkpoint would miss that.
         """
         schedule = self.lr_schedulers()
         if isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
             schedule.step(float(self.trainer.callback_metrics["val_loss"]))
 
     def configure_optimizers(self) -> Any:
-        """NAdam, and the recipe's schedule."""
+        """Return NAdam with the recipe's schedule."""
         rate = self._recipe.learning_rate
         optimizer = torch.optim.NAdam(self.parameters(), lr=rate)
         schedulers = torch.optim.lr_scheduler
@@ -124,9 +130,9 @@ class SliceSegmentation(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def _cycle(self) -> int:
-        """Return the steps that each device takes: its share of each epoch in whole batches.
+        """Return the number of steps that each device takes: whole batches of its share of slices.
 
-        At least four: torch's cycle needs two steps up and two down.
+        It is at least four, because torch's cycle needs two steps up and two down.
         """
         share = math.ceil(self._draws / self.trainer.world_size)
         return max(self._recipe.epochs * (share // self._recipe.batch_size), 4)
@@ -146,10 +152,10 @@ class SliceSegmentation(LightningModule):
 
 
 def start_head(network: nn.Module, logits: float) -> None:
-    """Spread the first logits by ``logits`` around ``-logits``, where the head ends in BatchNorm.
+    """Initialise a head that ends in BatchNorm: scale ``logits`` and offset ``-logits``.
 
-    Its scale and offset start at 1 and 0 and move by at most the learning rate a step: from there
-    thousands of steps go by before a rare organ's background can be told with confidence.
+    By default they are 1 and 0 and move by at most the learning rate per step. From there it takes
+    thousands of steps until the background of a rare organ is predicted with confidence.
     """
     last = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)][-1]
     if last.num_features == 1:

@@ -1,4 +1,4 @@
-"""The validation patients' masks at their own resolution, beside the truth: for ``evaluate``."""
+"""Write masks of the validation patients and the reference masks, for ``evaluate`` to compare."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from pancseg.training.hardware import Hardware, on_gpu
 from pancseg.training.recipe import Recipe
 
 Masks = tuple[str, tuple[sitk.Image, sitk.Image]]
-"""A scan's name (of stored slices the patient's), with truth and prediction."""
+"""A scan's name (for stored slices, the patient's), its reference mask and its predicted mask."""
 
 FOLDERS = ("references", "predictions")
 _MADE_BY = "weights.sha256"
 
 
 def check_free(run: Path) -> None:
-    """Refuse a run folder whose masks no training has made: they would be overwritten.
+    """Refuse a run folder with masks that no training wrote, because they would be overwritten.
 
     Raises:
-        ValueError: there are such masks.
+        ValueError: the folder has such masks.
     """
     if (run / FOLDERS[1] / _MADE_BY).is_file():
         return
     for folder in FOLDERS:
         if (run / folder).is_dir() and any((run / folder).iterdir()):
             raise ValueError(
-                f"{folder} holds files that no training has made; choose another `run` folder"
+                f"{folder} contains files that no training wrote; choose another `run` folder"
             )
 
 
@@ -64,21 +64,20 @@ def write_predictions(  # noqa: PLR0913
     """Write ``predictions/<name>.nii.gz`` and ``references/<name>.nii.gz`` to the run folder.
 
     Whole CTs go through the segmenter, cleaning included; a CT in which it finds nothing gets an
-    empty mask. Stored slices are put on top of each other, 1 mm apart: good for a Dice, while
-    volumes and distances mean nothing. What is there already for these weights and data is left
-    alone.
+    empty mask. Stored slices are stacked 1 mm apart, which is right for Dice, but makes volumes and
+    distances meaningless. Masks that already exist for these weights and data are kept.
 
     Args:
-        weights: the checkpoint: a shipped name or a file.
-        data: whose validation patients.
-        source: the folder that a slice set's sources are relative to.
+        weights: name of a shipped checkpoint, or path of a file.
+        data: the training data with the validation patients.
+        source: the folder that a slice set's paths are relative to.
         run: the run folder.
-        hardware: whose threads, and GPU if there is one, run the network.
-        report: called with each name when its masks are there.
-        allow_code: accept a network outside pancseg, whose code then runs.
+        hardware: gives the threads, and whether a GPU may run the network.
+        report: called with each name when its masks are written.
+        allow_code: accept a network outside pancseg and run its code.
 
     Raises:
-        ValueError: as :func:`check_free`, or the sources are not what they were any more.
+        ValueError: as for :func:`check_free`, or the data have changed on disk.
         OSError: the masks cannot be written.
     """
     check_free(run)
@@ -118,15 +117,24 @@ def write_predictions(  # noqa: PLR0913
 def found_in(
     native: NativeSlice, probabilities: Probabilities, checkpoint: Checkpoint
 ) -> NDArray[np.bool_]:
-    """Return what a network finds in one stored slice, without 3-D cleaning, where it is known.
+    """Return the mask of one stored slice, without 3-D cleaning; pixels without labels are 0.
 
-    The checkpoint's map of places counts for whole slices; the frame of a box is not the body's.
+    The checkpoint's location prior applies to whole slices only, because a box does not show the
+    body's frame.
+
+    Args:
+        native: the slice.
+        probabilities: the network, loaded into an engine.
+        checkpoint: gives the preprocessing and the location prior.
+
+    Returns:
+        The mask ``(y, x)`` in the slice's own resolution.
     """
     grid = grid_of(native.hu.shape, checkpoint.preprocessing)
-    air = checkpoint.preprocessing.window_hu[0]  # as in training (``slices.on_network_grid``)
+    air = checkpoint.preprocessing.window_hu[0]  # as in training (``on_network_grid``)
     slices = grid.to_network(np.where(native.known, native.hu, air)[None])
-    places = checkpoint.places if native.known.all() else None
-    probability = look(places, probabilities, slices)
+    location_prior = checkpoint.places if native.known.all() else None
+    probability = look(location_prior, probabilities, slices)
     found: NDArray[np.bool_] = (grid.to_scan(probability)[0] >= THRESHOLD) & native.known
     return found
 
@@ -163,22 +171,26 @@ def _of_stored_slices(
                 members[native.patient].append((native.mask, found))
     for patient, slices in members.items():
         if len({mask.shape for mask, _ in slices}) > 1:
-            raise ValueError(f"{patient}: slices of unequal size cannot be put on each other")
+            sizes = sorted({f"{x}×{y}" for y, x in (mask.shape for mask, _ in slices)})
+            raise ValueError(
+                f"{patient}: slices of different sizes ({', '.join(sizes)}) cannot be stacked; use "
+                "slices of one size per patient"
+            )
         stacks = [np.stack(masks).astype(np.uint8) for masks in zip(*slices, strict=True)]
         yield patient, (sitk.GetImageFromArray(stacks[0]), sitk.GetImageFromArray(stacks[1]))
 
 
 def predict_slice_set(weights: str | Path, slices: str, data: Path, run: Path) -> None:
-    """Write the masks of a slice set's validation patients by any weights, and the truth.
+    """Write predicted and reference masks of a slice set's validation patients, for any weights.
 
     Args:
-        weights: a shipped name or a file.
-        slices: a shipped slice set's name or a YAML file.
-        data: the folder that its sources are relative to.
-        run: gets ``predictions`` and ``references``.
+        weights: name of a shipped checkpoint, or path of a file.
+        slices: name of a shipped slice set, or path of a YAML file.
+        data: the folder that the slice set's paths are relative to.
+        run: the folder that receives ``predictions`` and ``references``.
 
     Raises:
-        ValueError, OSError: as :func:`write_predictions`, or the slice set is not what it says.
+        ValueError, OSError: as for :func:`write_predictions`, or the slice set cannot be read.
     """
     prepared = load_data(Recipe(epochs=1), data, slices=slices, cache=run)
     write_predictions(weights, prepared, data, run, hardware=Hardware(threads=available_cores()))

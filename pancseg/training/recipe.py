@@ -1,4 +1,4 @@
-"""Training recipes: one frozen settings object per YAML in ``recipes/``. Knows no data."""
+"""Define and read training recipes: everything about a training except its data, as YAML."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ class Augmentation(BaseModel):
 
     Attributes:
         rotation_deg: rotation by up to this angle either way.
-        zoom: scale of rows and of columns, each on its own, by up to this share either way.
+        zoom: scaling by up to this share either way, for rows and columns independently.
         shift: shift by up to this share of the window's height and width.
-        intensity_scale: brightness times 1 ± this (chance 0.7).
-        intensity_shift: brightness plus or minus up to this, of a window of 0..1 (chance 0.5).
-        noise_std: Gaussian noise of up to this standard deviation (chance 0.5).
-        blur_sigma_px: Gaussian blur of up to this width in pixels (chance 0.3).
-        blank: chance that all but a random rectangle is blanked and left out of the loss, so that
-            slices that are known in a rectangle only do not stand out.
+        intensity_scale: brightness is multiplied by up to 1 ± this (probability 0.7).
+        intensity_shift: up to this is added to or subtracted from brightness, which is 0..1
+            (probability 0.5).
+        noise_std: Gaussian noise of up to this standard deviation (probability 0.5).
+        blur_sigma_px: Gaussian blur of up to this sigma in pixels (probability 0.3).
+        blank: probability that all but a random rectangle is blanked and excluded from the loss.
+            Slices that are labelled only in a box are then not recognisable by their blank.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,44 +43,47 @@ class Augmentation(BaseModel):
 
 
 _Side = Annotated[int, Field(gt=0, multiple_of=16)]
-"""Of what a network sees: U-Net halves it four times."""
+"""Side of a network's input in pixels: a multiple of 16, because U-Net halves it four times."""
 
 
 class Recipe(BaseModel):
-    """Everything that decides the outcome of a training, data aside.
+    """Everything that determines the result of a training, except its data.
 
     Attributes:
-        network: a key of ``NETWORKS``, or ``module:Class`` of a network of your own.
-        window_hu: HU clipped to this window, then scaled to 0..1. Slices that were stored with a
-            narrower one bring their own.
+        network: a key of ``NETWORKS``, or ``module:Class`` of your own network.
+        window_hu: HU clipped to this window, then scaled to 0..1. A slice set brings its own
+            window instead.
         size: rows and columns of the network's slices.
-        crop: rows and columns of the window around the body that a training slice shows; none:
-            the whole slice.
-        z_range: of a CT, train and validate on ``all`` slices, or on those between the first and
-            the last that shows pancreas (``label``, as the paper's code).
-        empty_share: of a CT's slices without pancreas, this share is seen in an epoch, drawn anew
-            each time.
-        batch_size: slices a step, on each device.
-        epochs: at most so many.
+        crop: rows and columns of the window around the body to which training slices are cut;
+            none: whole slices.
+        z_range: train and validate on ``all`` slices of a CT, or only on those from the first to
+            the last that shows pancreas (``label``, as in the paper's code).
+        empty_share: share of a CT's slices without pancreas that an epoch uses; each epoch draws
+            others.
+        batch_size: slices per step and device.
+        epochs: largest number of epochs.
         loss: ``dice`` (the paper's), or ``dice_ce``: Dice plus ``ce_weight`` times cross-entropy.
         schedule: ``plateau`` (the paper's): the learning rate falls to a tenth when the validation
             loss has not improved for two epochs; ``one_cycle``: up over the first fifth of all
             steps, then down along a cosine to nearly nothing.
-        patience: stop when the validation loss has not improved for so many epochs; none: never.
-        learning_rate: NAdam's, at its highest.
-        head_start: spread of the first logits, where the head ends in BatchNorm (0: as it comes).
-        batch_norm: the statistics that validation and use take: ``running`` averages of the
-            training (the paper's), or ``recomputed`` on whole training slices after each epoch.
-        keep: the network that a run leaves behind: that of the ``last`` epoch, the ``mean`` of the
+        patience: stop when the validation loss has not improved for this number of epochs; none:
+            never.
+        learning_rate: highest learning rate of NAdam.
+        head_start: first scale of the logits, for a network whose head ends in BatchNorm
+            (``training.module.start_head``); 0: BatchNorm's default.
+        batch_norm: statistics for validation and use: ``running`` averages of the training (the
+            paper's), or ``recomputed`` on whole training slices after each epoch.
+        keep: the network that a run produces: that of the ``last`` epoch, the ``mean`` of the
             weights of the last ``mean_epochs``, or that of the epoch with the ``best`` validation
-            Dice (then that Dice is no estimate for new patients).
-        mean_epochs: see ``keep``.
-        places: learn from the whole training slices where in a body a pancreas can be, widened by
-            this share of the body's box (``segmentation.places``); none: anywhere.
-        init_from: begin with a checkpoint's weights: a shipped name or a file.
-        dropout: share of channels that are dropped in training, where the network drops some; none:
-            the network's own (the paper's).
-        seed: fixes every random number.
+            Dice (which is then no estimate for new patients).
+        mean_epochs: number of epochs to average if ``keep`` is ``mean``.
+        places: learn a location prior (where in a body a pancreas can be) from the whole training
+            slices, widened by this share of the body's width and height
+            (:mod:`pancseg.segmentation.location_prior`); none: the pancreas can be anywhere.
+        init_from: start from the weights of a checkpoint, a shipped name or a file.
+        dropout: share of channels that are dropped in training, if the network has dropout; none:
+            the network's default (the paper's).
+        seed: seed of all random numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -114,10 +118,11 @@ class Recipe(BaseModel):
         return name
 
     @model_validator(mode="after")
-    def _last_epochs_are_known(self) -> Self:
+    def _mean_needs_all_epochs(self) -> Self:
         if self.patience and self.keep == "mean":
             raise ValueError(
-                "keep: mean is of the last epochs of a whole run; leave out patience, or keep: best"
+                "keep: mean averages the last epochs of a whole run, which patience could stop "
+                "early; leave out patience, or choose keep: best"
             )
         return self
 
@@ -126,12 +131,16 @@ def load_recipe(name_or_path: str, **changes: object) -> Recipe:
     """Read a shipped recipe by its name, or any YAML file by its path.
 
     Args:
-        name_or_path: the recipe.
-        changes: values to take instead of the recipe's own.
+        name_or_path: name of a shipped recipe, or path of a YAML file.
+        changes: values that replace the recipe's.
 
     Raises:
         FileNotFoundError: neither a shipped recipe nor a file.
-        ValueError: not YAML, a key unknown or given twice, or a value out of range.
+        ValueError: not YAML, a key that is unknown or given twice, or a value out of range.
+
+    Example:
+        >>> load_recipe("monet", epochs=2).epochs
+        2
     """
     path = shipped_or_own(name_or_path, RECIPES, "recipe")
     return settings_of(Recipe, read_yaml_mapping(path, path.name) | changes, path.name)

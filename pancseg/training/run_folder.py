@@ -1,4 +1,4 @@
-"""The run folder: what a training was begun with, so that only the same one goes on in it."""
+"""Record what a training was started with, so that only the same training resumes in its folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def begin(run: Path, recipe: Recipe, data: TrainingData) -> None:
     """Write the effective recipe, the split and the data's fingerprint, or compare them.
 
     Raises:
-        ValueError: the folder was begun with another recipe or other data.
+        ValueError: the folder belongs to a training with another recipe or other data.
     """
     run.mkdir(parents=True, exist_ok=True)
     about = {
@@ -40,15 +40,15 @@ def begin(run: Path, recipe: Recipe, data: TrainingData) -> None:
     }
     files = {"recipe": run / "recipe.yaml", "data": run / "data.json"}
     if files["recipe"].exists() and _recipe(files["recipe"]) != recipe:
-        raise ValueError("the run folder was begun with another recipe; choose a new `run` folder")
+        raise ValueError("the run folder belongs to another recipe; choose a new `run` folder")
     if files["data"].exists() and files["data"].read_text(encoding="utf-8") != texts["data"]:
-        raise ValueError("the run folder was begun with other data; choose a new `run` folder")
+        raise ValueError("the run folder belongs to other data; choose a new `run` folder")
     write_whole({path: texts[what].encode() for what, path in files.items()})
     data.split.write(run / "split.json")
 
 
 def _recipe(path: Path) -> Recipe | None:
-    """Return the recipe of a run, keys that it did not know yet as they are by themselves."""
+    """Return the recipe of a run, with defaults for keys that are newer than the run."""
     try:
         return Recipe.model_validate(read_yaml_mapping(path, path.name))
     except ValueError:
@@ -56,7 +56,7 @@ def _recipe(path: Path) -> Recipe | None:
 
 
 def note_environment(run: Path, settings: dict[str, Any]) -> None:
-    """Write ``environment.json``: what the newest start of this run computes with."""
+    """Write ``environment.json``: versions, hardware and settings of the run's latest start."""
     about = {
         "pancseg": __version__,
         "python": platform.python_version(),

@@ -1,8 +1,8 @@
-"""The Dice of any weights on stored slices, per validation patient.
+"""Score weights on stored slices: the Dice of each validation patient.
 
-The val patients' slices at their own resolution, probabilities resampled back and thresholded as
-the segmenter does, without its 3-D cleaning. Pictures of a part of a slice (boxes) are scored
-inside it, apart from whole slices: a box around the organ leaves less to be mistaken.
+Masks are made as by the segmenter, at the slices' own resolution, but without its 3-D cleaning.
+Boxes (pictures of a part of a slice) are scored separately from whole slices, and only inside the
+box: a box around the organ leaves less room for errors.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pancseg.training.predictions import found_in
 
 
 class PatientDice(NamedTuple):
-    """One validation patient's whole slices, or boxes.
+    """The score of one validation patient, on whole slices or on boxes.
 
     Attributes:
-        slices: slices with pancreas.
-        dice: hard Dice over these slices pooled; 0 where there are none.
-        empty: slices without pancreas.
-        false_alarms: those among them in which something was found.
-        false_pixels: what was found in them, at the slices' own resolution.
+        slices: number of slices with pancreas.
+        dice: hard Dice over these slices pooled, 0..1; 0 if there are none.
+        empty: number of slices without pancreas.
+        false_alarms: number of these in which something was found.
+        false_pixels: number of pixels found in them, at the slices' own resolution.
     """
 
     slices: int
@@ -45,8 +45,14 @@ def validate(
 ) -> dict[tuple[str, str], PatientDice]:
     """Return a score for each validation patient, keyed by ``whole`` or ``box`` and the patient.
 
+    Args:
+        weights: name of a shipped checkpoint, or path of a file.
+        slice_set: the stored slices.
+        data: the folder that the slice set's paths are relative to.
+        threads: CPU threads of the network.
+
     Raises:
-        ValueError: no stored slice of the set is for validation.
+        ValueError: the set has no stored validation slice.
     """
     checkpoint = load_checkpoint(weights)
     probabilities = engines.build(checkpoint, threads, engines.pick(), "fp32")
@@ -67,7 +73,7 @@ def validate(
                 count[4] += size > 0
                 count[5] += size
     if not counts:
-        raise ValueError("no stored slice of this set is for validation (phantoms are not stored)")
+        raise ValueError("the slice set has no stored validation slice (phantoms are not stored)")
     return {
         key: PatientDice(n, overlap / max(total, 1), *empties)
         for key, (n, overlap, total, *empties) in sorted(counts.items(), reverse=True)
@@ -75,9 +81,9 @@ def validate(
 
 
 def markdown(scores: Mapping[tuple[str, str], PatientDice], slice_set: SliceSet) -> str:
-    """Return :func:`validate` as a Markdown table, and below it the mean of each cohort."""
-    titles = ["what", "patient", "slices with pancreas", "Dice", "slices without"]
-    titles += ["with a false alarm", "false pixels"]
+    """Return the scores of :func:`validate` as a Markdown table, with each cohort's mean below."""
+    titles = ["what", "patient", "slices with pancreas", "Dice", "slices without pancreas"]
+    titles += ["of these, with a false alarm", "false pixels"]
     rows = []
     for (what, patient), s in scores.items():
         empty = (str(s.empty), str(s.false_alarms), str(s.false_pixels))

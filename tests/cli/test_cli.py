@@ -106,7 +106,7 @@ def test_every_command_and_option_is_documented() -> None:
             ["extract", "SCAN", "--out", "o", "--config", "nope"],
             "no such preset or file; give a YAML file, or one of the presets",
         ),
-        (["run", "SCAN", "--out", "o", "--weights", "nope"], "no checkpoint 'nope'"),
+        (["run", "SCAN", "--out", "o", "--weights", "nope"], "there is no checkpoint 'nope'"),
         (["extract", "SCAN", "--out", "o", "--masks", "gone"], "no such mask file"),
         (["segment", "SCAN", "--out", "o", "--engine", "abacus"], "unknown engine 'abacus'; known"),
         (["run", "SCAN", "--out", "o", "--precision", "fp8"], "unknown precision 'fp8'; known"),

@@ -114,7 +114,7 @@ def test_real_masks_agree_with_monai_on_whole_volumes(
 def test_a_label_that_no_reference_has_is_refused(cohort: dict[str, Path], tmp_path: Path) -> None:
     code, _, err = call(*options(cohort, tmp_path / "out"), "--label", "7", "--quiet")
     assert code == 2
-    assert "both_empty): the prediction has no voxel of label 7, but of 1; the reference" in err
+    assert "both_empty): both masks are empty: the prediction has no voxel of label 7 (it" in err
     assert "pancseg: none of the reference masks has label 7" in err.splitlines()[-1]
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -159,7 +159,9 @@ def test_missing_and_empty_masks_are_listed_never_dropped(
     page = (tmp_path / "out" / "evaluation.md").read_text("utf-8")
     assert "| U-Net | p3 | no_prediction | U-Net has no mask of this case;" in page
     assert "| U-Net | p5 | no_reference |" in page
-    assert "| U-Net | p2 | empty_prediction | no voxel, against 0.6 mL of reference;" in page
+    assert (
+        "| p2 | empty_prediction | the prediction has no voxel; the reference has 0.6 mL;" in page
+    )
     assert "One of them empty: Dice 0, surface Dice 0, HD95 missing" in page
     shown = (tmp_path / "out" / "evaluation.html").read_text("utf-8")
     assert "<td>no_prediction</td>\n<td>U-Net has no mask of this case;" in shown
@@ -240,8 +242,8 @@ def test_a_cohort_without_a_usable_case_still_gives_every_file(tmp_path: Path) -
         (["--prediction", "=a"], "--prediction wants NAME=FOLDER"),
         (["--prediction", "a/b=a"], "'a/b' is no plain name"),
         (["--prediction", "A=a", "--prediction", "a=a"], "'a' is given twice"),
-        (["--prediction", "A=gone"], "prediction A: there is no such folder"),
-        (["--prediction", "A=empty"], "prediction A: the folder holds no mask"),
+        (["--prediction", "A=gone"], "prediction A: the folder does not exist"),
+        (["--prediction", "A=empty"], "prediction A: the folder contains no mask"),
     ],
 )
 def test_usage_errors_are_one_line_and_exit_2(

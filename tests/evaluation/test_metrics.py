@@ -128,7 +128,7 @@ def test_a_perfect_prediction_and_disjoint_masks() -> None:
 
 
 def test_shapes_must_agree_and_no_warning_escapes() -> None:
-    with pytest.raises(ValueError, match="different shapes"):
+    with pytest.raises(ValueError, match="differ in shape"):
         measure(np.ones((2, 2, 2), bool), np.ones((2, 2, 3), bool), SPACING)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

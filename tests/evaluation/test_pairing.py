@@ -51,9 +51,9 @@ def test_folders_that_cannot_be_paired_are_refused(tmp_path: Path) -> None:
     good = folder(tmp_path / "good", "p1.nii.gz")
     empty = folder(tmp_path / "empty", "p1.txt")
     twice = folder(tmp_path / "twice", "p1.nii.gz", "P1.nrrd")
-    with pytest.raises(ValueError, match="reference: there is no such folder"):
+    with pytest.raises(ValueError, match="reference: the folder does not exist"):
         find_pairs({"A": good}, tmp_path / "gone")
-    with pytest.raises(ValueError, match="prediction A: the folder holds no mask"):
+    with pytest.raises(ValueError, match="prediction A: the folder contains no mask"):
         find_pairs({"A": empty}, good)
     with pytest.raises(ValueError, match="prediction A: the folder has two masks of 'p1'"):
         find_pairs({"A": twice}, good)

@@ -139,5 +139,5 @@ def test_the_map_of_places_is_kept_and_checked(
     np.testing.assert_array_equal(again.places, places)
     assert again.weights.keys() == phantom_checkpoint.weights.keys()
     replace(phantom_checkpoint, places=places[:5]).save(path)
-    with pytest.raises(ValueError, match="map of places is not 64×64"):
+    with pytest.raises(ValueError, match="location prior is 5×64, expected 64×64"):
         load_checkpoint(path)

@@ -27,7 +27,7 @@ def test_dice_of_known_masks() -> None:
     a[..., :2], b[..., 1:4] = True, True
     assert dice(a, b) == pytest.approx(2 * 2 / (4 + 6))
     assert dice(a, np.zeros_like(a)) == 0
-    with pytest.raises(ValueError, match="different shapes"):
+    with pytest.raises(ValueError, match="differ in shape"):
         dice(a, b[..., :2])
 
 

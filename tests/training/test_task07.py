@@ -168,10 +168,10 @@ def test_a_split_file_is_held_against_the_data(tmp_path: Path) -> None:
     path = tmp_path / "split.json"
     split_patients("abcdef", seed=1).write(path)
     assert read_split(path, "abcdefg") == split_patients("abcdef", seed=1)
-    with pytest.raises(ValueError, match=r"split\.json: f not among the patients"):
+    with pytest.raises(ValueError, match=r"split\.json: patients that the data lack: f"):
         read_split(path, "abcde")
     path.write_text('{"train": ["a"], "val": ["a"]}')
-    with pytest.raises(ValueError, match="a in both train and val"):
+    with pytest.raises(ValueError, match="in both train and val: a; keep each in one"):
         read_split(path, "ab")
     path.write_text("train: a")
     with pytest.raises(ValueError, match="is not a split file"):

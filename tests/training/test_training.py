@@ -133,7 +133,7 @@ def test_rows_are_chosen_by_column(slice_set: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("s05.png,5,", "s05.png,b-5,", "patients b-5 and 5 would be one"),
+        ("s05.png,5,", "s05.png,b-5,", "patients b-5 and 5 end in the same number"),
         ("s05.png,5,", "s05.png,,", "1 of 24 rows have no patient"),
         ("s05.png,5,", "s05.png, ,", "1 of 24 rows have no patient"),
     ],
@@ -172,7 +172,7 @@ def test_outside_a_box_is_air_to_the_network(slice_set: Path) -> None:
 def test_a_patient_in_both_splits_is_refused(slice_set: Path, tmp_path: Path) -> None:
     index = slice_set / "index.csv"
     index.write_text(index.read_text().replace("s05.png,5,val", "s05.png,0,val"))
-    with pytest.raises(ValueError, match="patients in both splits: 0"):
+    with pytest.raises(ValueError, match="patients in both training and validation: 0"):
         train(recipe(), data_of(slice_set), tmp_path / "run", hardware=ONE_THREAD)
 
 
@@ -230,7 +230,7 @@ def test_shipped_weights_make_masks_of_the_validation_patients(
     assert masks == again
     code, out, err = call("weights", "masks", "none", *options)
     assert (code, out) == (2, "")
-    assert err.startswith("pancseg: no checkpoint 'none'")
+    assert err.startswith("pancseg: there is no checkpoint 'none'")
 
 
 def test_finished_weights_get_a_map_of_places(slice_set: Path, tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_where_neither_network_nor_truth_has_a_pixel_the_dice_is_one(
         ({}, {"devices": 0}, "`devices` 0, "),
         ({}, {"devices": "abc"}, "`devices` abc, "),
         ({}, {"precision": "fp7"}, "`precision` fp7: "),
-        ({"init_from": "monet_phantom", "network": "unet16"}, {}, "weights of monet, and the"),
+        ({"init_from": "monet_phantom", "network": "unet16"}, {}, "are of network monet, but the"),
     ],
 )
 def test_what_cannot_begin_is_refused_before_anything_is_written(
@@ -414,9 +414,7 @@ def test_a_cycle_goes_on_with_as_many_devices_only(
     (schedule,) = last["lr_schedulers"]
     assert schedule["total_steps"] == 4 * (20 // 4)
     torch.save({**last, "lr_schedulers": [{**schedule, "total_steps": 8}]}, tmp_path / "last.ckpt")
-    with pytest.raises(
-        ValueError, match="schedule has 8 steps, and now it would have 20; go on with"
-    ):
+    with pytest.raises(ValueError, match="schedule of 8 steps, but would now have 20; resume with"):
         train(plan, data, tmp_path, hardware=ONE_THREAD)
     torch.save(last, tmp_path / "last.ckpt")
     train(plan, data, tmp_path, hardware=ONE_THREAD)
@@ -454,7 +452,7 @@ def test_masks_that_no_training_made_are_left_alone(slice_set: Path, tmp_path: P
     drawn.parent.mkdir()
     drawn.write_bytes(b"precious")
     for refused in (check_free, lambda run: _predict(weights, slice_set, run)):
-        with pytest.raises(ValueError, match="references holds files that no training"):
+        with pytest.raises(ValueError, match="references contains files that no training wrote"):
             refused(tmp_path)
     assert drawn.read_bytes() == b"precious"
     drawn.unlink()
@@ -638,7 +636,7 @@ def test_statistics_are_those_of_the_slices(slice_set: Path) -> None:
     exact = NETWORKS["monet"]().double()
     recompute(exact, few, torch.device("cpu"))
     assert exact.encoder1[0][1].running_mean.dtype == torch.float64
-    with pytest.raises(ValueError, match="needs training slices that are known all over"):
+    with pytest.raises(ValueError, match="recomputed needs whole training slices"):
         typical([])
 
 
@@ -696,7 +694,7 @@ def test_a_split_file_decides_before_sources_are_left_out(slice_set: Path, tmp_p
     path.write_text(
         yaml.safe_dump(both.model_copy(update={"sources": only_crops}).model_dump(mode="json"))
     )
-    with pytest.raises(ValueError, match=r"split\.json: of 1 there are only slices that the"):
+    with pytest.raises(ValueError, match=r"split\.json: all slices of 1 are excluded from"):
         load_data(
             recipe(),
             slice_set,
@@ -711,7 +709,7 @@ def test_a_split_file_decides_before_sources_are_left_out(slice_set: Path, tmp_p
 
 def test_a_picture_that_is_not_there_or_broken_is_named(slice_set: Path) -> None:
     (slice_set / "masks" / "s03.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"masks/s03\.png cannot be read: it is no picture"):
+    with pytest.raises(ValueError, match=r"masks/s03\.png cannot be read: it is not a picture"):
         data_of(slice_set)
     (slice_set / "masks" / "s03.png").unlink()
     with pytest.raises(ValueError, match=r"masks/s03\.png cannot be read: No such file"):
@@ -749,10 +747,13 @@ def test_shipped_recipes_and_slice_sets_are_valid() -> None:
     ("text", "problem"),
     [
         ("epochs: 3\nepoch_count: 3", "epoch_count: Extra inputs"),
-        ("epochs: 3\nnetwork: resnet", "no network 'resnet'; known are monet"),
+        ("epochs: 3\nnetwork: resnet", "no network 'resnet'; known: monet"),
         ("epochs: 3\ncrop: [30, 32]", r"crop\.0: Input should be a multiple of 16"),
-        ("epochs: 3\nwindow_hu: [200, -150]", "window_hu: the lower end, 200 HU, must lie below"),
-        ("epochs: 3\nkeep: mean\npatience: 2", "keep: mean is of the last epochs of a whole run"),
+        ("epochs: 3\nwindow_hu: [200, -150]", "window_hu: the lower end, 200 HU, must be below"),
+        (
+            "epochs: 3\nkeep: mean\npatience: 2",
+            "keep: mean averages the last epochs of a whole",
+        ),
         ("epochs: [", "is not YAML"),
         ("epochs: 42\nepochs: 3", "'epochs' is given twice, again on line 2"),
         ("epochs: 3\naugmentation: {zoom: 0.1, zoom: 0.2}", "'zoom' is given twice"),

@@ -23,7 +23,7 @@ from pancseg.cli.parameters import words
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-    from pancseg.benchmark.patient import BenchmarkJob, Words
+    from pancseg.benchmark.patient import BenchmarkJob, PythonArguments
 
 app = typer.Typer(
     help="Measure how long inference, whole patients and features take on this machine.",
@@ -161,8 +161,8 @@ def features(out: _Out = None, repeats: _Repeats = 3, verbose: Verbose = False) 
         _write(out, "features", text, machine(1))
 
 
-def _command(options: dict[str, object]) -> Words:
-    """Return what gives the words that Python is started with for a job."""
+def _command(options: dict[str, object]) -> PythonArguments:
+    """Return a function from a job to the arguments that Python is started with."""
 
     def started(job: BenchmarkJob, scan: Path, out: Path) -> list[str]:
         from pancseg.benchmark.patient import WEIGHTS

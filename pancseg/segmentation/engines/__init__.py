@@ -1,7 +1,7 @@
-"""Owns ``ENGINES``: what turns network slices into probabilities on this machine's hardware.
+"""Choose and load the engine that runs a network on this machine's hardware.
 
-An engine is a function that takes a checkpoint, a number of CPU threads and a precision, loads the
-network once, and returns a function from slices ``(n, H, W)`` float32 in 0..1 to probabilities of
+An engine is a function of a checkpoint, a number of CPU threads and a precision. It loads the
+network once and returns a function from slices ``(n, H, W)``, float32 in 0..1, to probabilities of
 the same shape and type. In fp32 every engine agrees with the plain network to 1e-5.
 """
 
@@ -33,15 +33,16 @@ ENGINES: dict[str, Engine] = {
     "openvino": _lazily("openvino_cpu", "openvino_engine"),
     "cuda": _lazily("cuda", "cuda_engine"),
 }
-"""To add an engine: one file beside this one, one entry here, and one line in :func:`lacks` if it
-needs what not every machine has; the contract test compares it to the plain network. Their modules
-are imported when they load a network: torch takes seconds, and need not be installed."""
+"""To add an engine, write one file beside this one, add one entry here, and add one line to
+:func:`lacks` if it needs something that not every machine has. The contract test compares it to the
+plain network. An engine's module is imported only when it loads a network, because importing torch
+takes seconds and torch need not be installed."""
 
 _INSTALL = {"openvino": "openvino", "torch": "'pancseg[torch]'"}
 
 
 def lacks(engine: str, precision: str = "fp32") -> str:
-    """Say what this machine lacks to run an engine with a precision; empty when nothing.
+    """Return what this machine lacks to run an engine with a precision; empty when nothing.
 
     Raises:
         ValueError: unknown engine or precision.
@@ -60,7 +61,7 @@ def lacks(engine: str, precision: str = "fp32") -> str:
 
 
 def _gpu_lacks(precision: str) -> str:
-    if has_nvidia_driver():  # asked first: torch takes seconds to say no
+    if has_nvidia_driver():  # checked first: importing torch takes seconds
         if lacking := missing("torch", _INSTALL["torch"]):
             return lacking
         import torch
@@ -75,11 +76,12 @@ def _gpu_lacks(precision: str) -> str:
 def pick(engine: str = AUTO, gpu: bool = True, network: str = "") -> str:
     """Return the engine that a name stands for: ``auto`` is the GPU, else OpenVINO, else torch.
 
+    A network outside the package goes to torch if OpenVINO cannot represent it.
+
     Args:
         engine: a key of ``ENGINES``, or ``auto``.
         gpu: whether ``auto`` may be a GPU.
-        network: what it is to run; one outside the package that OpenVINO cannot be told of goes to
-            torch.
+        network: the network to run, a key of ``NETWORKS`` or ``module:Class``.
 
     Raises:
         ValueError: ``auto``, and neither OpenVINO nor torch is installed.
@@ -94,7 +96,7 @@ def pick(engine: str = AUTO, gpu: bool = True, network: str = "") -> str:
 
 
 def _has_graph(network: str) -> bool:
-    """Return whether OpenVINO can run a network; those of the package are stored as graphs."""
+    """Return whether OpenVINO can run a network; the package's networks are stored as graphs."""
     if not is_outside(network):
         return True
     try:
@@ -105,10 +107,10 @@ def _has_graph(network: str) -> bool:
 
 
 def slices_at_once(engine: str, threads: int) -> int:
-    """Return how many slices an engine is handed at once: two for each thread, within limits.
+    """Return the number of slices to give to an engine at once.
 
-    So no thread waits for a slice; more than ``_MOST_SLICES`` would take more memory than a
-    worker is thought to (``running.memory``).
+    OpenVINO gets two per thread, so that no thread waits for a slice. More than ``_MOST_SLICES``
+    would take more memory than is estimated for a worker (:mod:`pancseg.running.memory`).
     """
     wanted = 2 * threads if engine == "openvino" else 0
     return min(max(_LEAST_SLICES, wanted), _MOST_SLICES)

@@ -1,4 +1,4 @@
-"""BatchNorm folded into the convolution before it: the same function with fewer steps."""
+"""Fold each BatchNorm into the convolution before it: the same function with fewer steps."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 def fold_batch_norm(network: nn.Module) -> nn.Module:
     """Fold, in place, each BatchNorm that directly follows a convolution in a ``Sequential``.
 
-    A BatchNorm behind an activation (as in U-Net) stays: folded into the convolution after it, it
-    would change what zero padding means at the border.
+    A BatchNorm after an activation (as in U-Net) stays. It could only be folded into the next
+    convolution, and that would change the effect of zero padding at the border.
 
     Args:
-        network: in evaluation mode; transposed convolutions are folded too.
+        network: in evaluation mode, with plain or transposed convolutions.
 
     Returns:
         The same network.

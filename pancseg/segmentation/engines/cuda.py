@@ -1,4 +1,4 @@
-"""torch on an NVIDIA GPU (extra ``torch``): fp32 as IEEE says (no TF32), bfloat16 by autocast."""
+"""Run networks with torch on an NVIDIA GPU: IEEE fp32 (no TF32), or bfloat16 by autocast."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pancseg.segmentation.engines.interface import Probabilities
 
 
 def cuda_engine(checkpoint: Checkpoint, threads: int, precision: str = "fp32") -> Probabilities:
-    """Run the network with torch on the GPU; all slices given go through together.
+    """Run the network with torch on the GPU; all slices of a call go through together.
 
-    The threads are unused: the CPU only hands slices over.
+    ``threads`` is unused: the CPU only passes slices on.
     """
     device = torch.device("cuda")
     network = fold_batch_norm(checkpoint.build()).to(device)

@@ -1,4 +1,4 @@
-"""The network as first written: what every engine is compared with, in numbers and in time."""
+"""Run a network exactly as written: the reference for every engine's results and speed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pancseg.segmentation.engines.interface import Probabilities
 
 
 def as_written(checkpoint: Checkpoint, threads: int) -> Probabilities:
-    """Run the network eagerly in torch, fp32, channels first, nothing folded."""
+    """Run the network eagerly in torch, fp32, channels first, with no layer folded."""
     torch.set_num_threads(threads)
     network = checkpoint.build()
 

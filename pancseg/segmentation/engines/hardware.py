@@ -1,4 +1,4 @@
-"""Owns what is asked of the hardware itself."""
+"""Find out what the CPU and GPU of this machine can do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # Linux, Windows
 
 
 def has_nvidia_driver() -> bool:
-    """Return whether NVIDIA's driver is there, without which no program finds a CUDA GPU."""
+    """Return whether NVIDIA's driver is installed, without which no CUDA GPU can be used."""
     for name in _NVIDIA_DRIVERS:
         try:
             ctypes.CDLL(name)
@@ -21,23 +21,23 @@ def has_nvidia_driver() -> bool:
 
 
 def cpu_has_bf16(flags: str | None = None) -> bool:
-    """Return whether the CPU computes in bfloat16 itself; emulated, it is far slower than fp32.
+    """Return whether the CPU supports bfloat16 natively; emulated, it is far slower than fp32.
 
     Args:
-        flags: the CPU's feature flags, parted by blanks; by default those that Linux reports.
-            Without a report the answer is no.
+        flags: the CPU's feature flags, separated by blanks; by default those that Linux reports.
+            If none are reported, the answer is no.
     """
     return bool(_NATIVE_BF16 & set((_reported() if flags is None else flags).split()))
 
 
 def cpu_gains_from_bf16(flags: str | None = None, vendor: str | None = None) -> bool:
-    """Return whether the CPU is faster in bfloat16 than in fp32, as far as its flags tell.
+    """Return whether the CPU is faster in bfloat16 than in fp32, judged by its flags.
 
-    With AVX-512 alone, without AMX, Intel's multiplies as many bfloat16 numbers in a tick as fp32
-    ones, and has to convert them (docs/log.md, 2026-11-28).
+    An Intel CPU with AVX-512 but without AMX multiplies as many bfloat16 values per cycle as fp32
+    values, and has to convert them too (docs/log.md, 2026-11-28).
 
     Args:
-        flags: as of :func:`cpu_has_bf16`.
+        flags: as for :func:`cpu_has_bf16`.
         vendor: ``GenuineIntel``, ``AuthenticAMD``, …; by default what Linux reports.
     """
     known = set((_reported() if flags is None else flags).split())

@@ -1,4 +1,4 @@
-"""What an engine is: types only."""
+"""Define the types that every engine implements."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from pancseg.segmentation.checkpoint import Checkpoint
 
 PRECISIONS = ("fp32", "bf16")
-"""Of the arithmetic; slices and probabilities are float32 either way."""
+"""Precisions of the arithmetic; slices and probabilities are always float32."""
 
 Probabilities = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Slices ``(n, H, W)`` in 0..1 → probabilities of the same shape; H and W as the network needs."""
+"""From slices ``(n, H, W)`` in 0..1 to probabilities of the same shape.
+
+H and W are multiples of what the network needs (4 for MoNet, 16 for U-Net)."""
 
 
 class Engine(Protocol):

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: the default where there is no GPU that torch can use."""
+"""Run networks with OpenVINO on the CPU, the default where torch finds no GPU."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _HINTS = {"fp32": "f32", "bf16": "bf16"}
 def openvino_engine(checkpoint: Checkpoint, threads: int, precision: str = "fp32") -> Probabilities:
     """Run the network with OpenVINO: one slice per thread at a time.
 
-    A slice is computed by one thread alone, so that its probabilities do not depend, not even in
-    the last bit, on the number of threads or on the slices beside it.
+    Each slice is computed by a single thread. Its probabilities are therefore identical to the
+    last bit for any number of threads and any batch.
     """
     graph = graph_of(checkpoint.network)
     core = openvino.Core()
     settings = {
-        # Said outright: left alone, OpenVINO computes in bfloat16 where the CPU can.
+        # Explicit, because OpenVINO's default is bfloat16 wherever the CPU supports it.
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": threads,
@@ -45,7 +45,10 @@ def openvino_engine(checkpoint: Checkpoint, threads: int, precision: str = "fp32
 
 
 def in_turn(requests: list[Any], slices: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Keep all requests busy; twice as many as threads, so that none waits for its results."""
+    """Compute slices with asynchronous requests, and return their probabilities in order.
+
+    There are twice as many requests as threads, so that no thread waits for results to be fetched.
+    """
     found = np.empty_like(slices)
     ahead = len(requests)
     for index in range(len(slices) + ahead):

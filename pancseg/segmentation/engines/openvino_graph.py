@@ -1,7 +1,8 @@
-"""A network's steps and weights as an OpenVINO graph. Needs no torch.
+"""Build an OpenVINO model from a network's stored steps and weights, without torch.
 
-Not by ``openvino.convert_model``, which reports its use over the network (see ``openvino_silent``)
-and traces the network for seconds; this takes 0.03 s. OpenVINO folds BatchNorm into convolutions.
+``openvino.convert_model`` is not used, because it reports its use over the internet (see
+``openvino_import``) and spends seconds on tracing; building the graph here takes 0.03 s. OpenVINO
+itself folds BatchNorm into convolutions.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pancseg.segmentation.engines.openvino_import import operations as ops
 from pancseg.segmentation.networks.graph import GraphStep, NetworkGraph
 
 Node = Any
-"""``openvino.Node``: an operation's output, ``(N, C, H, W)``."""
+"""An ``openvino.Node``: an operation's output, ``(N, C, H, W)``."""
 
 
 def openvino_graph(
@@ -26,8 +27,8 @@ def openvino_graph(
     """Return a model from slices ``(N, 1, H, W)`` float32 to probabilities of that shape.
 
     Args:
-        graph: the network; its last step is taken as logits.
-        weights: by the names that the graph gives them.
+        graph: the network; its last step gives the logits.
+        weights: arrays by the names that the graph uses.
         shape: the input's fixed shape.
     """
     slices = ops.parameter(shape, np.float32)
@@ -38,8 +39,8 @@ def openvino_graph(
             nodes[step.name] = slices
         elif step.op in _WITH_WEIGHTS:
             prefix = f"{step.settings['weights']}."
-            own = {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
-            nodes[step.name] = _WITH_WEIGHTS[step.op](step, own, *inputs)
+            params = {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
+            nodes[step.name] = _WITH_WEIGHTS[step.op](step, params, *inputs)
         else:
             nodes[step.name] = _PLAIN[step.op](step, *inputs)
     return openvino.Model([ops.sigmoid(nodes[graph.steps[-1].name])], [slices])
@@ -49,28 +50,28 @@ def _per_channel(values: NDArray[np.float32]) -> Node:
     return ops.constant(values[None, :, None, None])
 
 
-def _plus_bias(own: Mapping[str, NDArray[np.float32]], y: Node) -> Node:
-    return ops.add(y, _per_channel(own["bias"])) if "bias" in own else y
+def _plus_bias(params: Mapping[str, NDArray[np.float32]], y: Node) -> Node:
+    return ops.add(y, _per_channel(params["bias"])) if "bias" in params else y
 
 
-def _convolution(step: GraphStep, own: Mapping[str, NDArray[np.float32]], x: Node) -> Node:
+def _convolution(step: GraphStep, params: Mapping[str, NDArray[np.float32]], x: Node) -> Node:
     stride, padding, dilation = (step.settings[k] for k in ("stride", "padding", "dilation"))
-    weight = ops.constant(own["weight"])
-    return _plus_bias(own, ops.convolution(x, weight, stride, padding, padding, dilation))
+    weight = ops.constant(params["weight"])
+    return _plus_bias(params, ops.convolution(x, weight, stride, padding, padding, dilation))
 
 
-def _transposed(step: GraphStep, own: Mapping[str, NDArray[np.float32]], x: Node) -> Node:
+def _transposed(step: GraphStep, params: Mapping[str, NDArray[np.float32]], x: Node) -> Node:
     stride, padding = step.settings["stride"], step.settings["padding"]
     y = ops.convolution_backprop_data(
-        x, ops.constant(own["weight"]), stride, pads_begin=padding, pads_end=padding
+        x, ops.constant(params["weight"]), stride, pads_begin=padding, pads_end=padding
     )
-    return _plus_bias(own, y)
+    return _plus_bias(params, y)
 
 
-def _batch_norm(step: GraphStep, own: Mapping[str, NDArray[np.float32]], x: Node) -> Node:
-    scale = own["weight"] / np.sqrt(own["running_var"] + np.float32(step.settings["eps"]))
+def _batch_norm(step: GraphStep, params: Mapping[str, NDArray[np.float32]], x: Node) -> Node:
+    scale = params["weight"] / np.sqrt(params["running_var"] + np.float32(step.settings["eps"]))
     scaled = ops.multiply(x, _per_channel(scale))
-    return ops.add(scaled, _per_channel(own["bias"] - own["running_mean"] * scale))
+    return ops.add(scaled, _per_channel(params["bias"] - params["running_mean"] * scale))
 
 
 def _max_pool(step: GraphStep, x: Node) -> Node:

@@ -1,9 +1,9 @@
-"""The one door to OpenVINO: imported without its telemetry.
+"""Import OpenVINO without its telemetry; every other module imports it from here.
 
-``import openvino`` by itself reports the import to Intel over the network and writes an identifier
+A plain ``import openvino`` reports the import to Intel over the internet and writes an identifier
 to ``~/intel``, unless the user has opted out (2026.4.1, in ``openvino/tools/ovc/__init__.py``). A
-program that reads CTs must not do that. Where the package ``openvino_telemetry`` is missing,
-OpenVINO takes a stub that does nothing; so it is made to look missing while OpenVINO is imported.
+program that reads CTs must not do that. If the package ``openvino_telemetry`` is missing, OpenVINO
+uses a stub that does nothing. This module therefore hides that package during the import.
 """
 
 from __future__ import annotations

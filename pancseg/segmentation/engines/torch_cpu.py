@@ -1,4 +1,4 @@
-"""torch on the CPU: channels last, BatchNorm folded (extra ``torch``)."""
+"""Run networks with torch on the CPU: channels last, BatchNorm folded into convolutions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def torch_engine(checkpoint: Checkpoint, threads: int, precision: str = "fp32") -> Probabilities:
-    """Run the network with torch on the CPU; all slices given go through together."""
+    """Run the network with torch on the CPU; all slices of a call go through together."""
     torch.set_num_threads(threads)
     network = fold_batch_norm(checkpoint.build()).to(_DTYPES[precision])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

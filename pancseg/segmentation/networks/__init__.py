@@ -1,8 +1,9 @@
-"""The network registry: ``NETWORKS`` maps a name to a function that builds an untrained network.
+"""Map a network's name to a function that builds the untrained network.
 
-To add a network: one file in this folder and one line here; the contract tests pick it up. Their
-modules, and torch with them (extra ``torch``), are imported when a network is built. A network
-outside the package goes by ``module:Class`` instead, such as ``mylab.networks:WideMoNet``.
+To add a network, write one file in this folder and add one line to ``NETWORKS``; the contract tests
+pick it up. A network's module, and torch with it (extra ``torch``), is imported only when the
+network is built. A network outside the package is named by ``module:Class`` instead, such as
+``mylab.networks:WideMoNet``.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 
 def is_outside(network: str) -> bool:
-    """Return whether a network's name is ``module:Class``: code that is not pancseg's own.
+    """Return whether a network's name is ``module:Class``, which means code outside pancseg.
 
     >>> is_outside("monet"), is_outside("mylab.networks:WideMoNet")
     (False, True)
@@ -46,17 +47,18 @@ def builder_of(network: str) -> Callable[[], nn.Module]:
     """Return the function that builds an untrained network.
 
     Args:
-        network: a key of ``NETWORKS``, or ``module:Class``; that module is imported, and its code
-            runs. The class takes no arguments and maps ``(N, 1, H, W)`` to logits of that shape.
+        network: a key of ``NETWORKS``, or ``module:Class``. Such a module is imported, which runs
+            its code. The class takes no arguments and maps ``(N, 1, H, W)`` to logits of that
+            shape.
 
     Raises:
-        ValueError: neither, or the module or the class cannot be imported.
+        ValueError: the name is neither, or the module or class cannot be imported.
     """
     if network in NETWORKS:
         return NETWORKS[network]
     if not is_outside(network):
         known = ", ".join(NETWORKS)
-        raise ValueError(f"no network {network!r}; known are {known}, or give module:Class")
+        raise ValueError(f"no network {network!r}; known: {known}; or give module:Class")
     module, _, name = network.partition(":")
     try:
         build: Callable[[], nn.Module] = getattr(import_module(module), name)
@@ -69,7 +71,7 @@ def builder_of(network: str) -> Callable[[], nn.Module]:
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Count as Keras does: all weights plus BatchNorm's running means and variances."""
+    """Return the parameter count as Keras does: weights plus BatchNorm's means and variances."""
     weights = sum(p.numel() for p in network.parameters())
     statistics = sum(
         b.numel() for name, b in network.named_buffers() if not name.endswith("num_batches_tracked")

@@ -1,8 +1,8 @@
-"""A network as a plain list of steps, for engines that do without torch.
+"""Describe a network as a plain list of steps, for engines that work without torch.
 
-The steps of the networks of ``NETWORKS`` are stored in ``graphs/``, made from their modules by
-:mod:`pancseg.segmentation.networks.trace`; a test compares them. A network that has no file there
-is traced when it is asked for.
+For the networks in ``NETWORKS``, :mod:`pancseg.segmentation.networks.trace` writes these lists to
+``graphs/``, and a test checks that they are up to date. A network without a file there is traced on
+demand.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ class GraphStep(NamedTuple):
     """One operation on tensors ``(N, C, H, W)``.
 
     Attributes:
-        name: unique in its graph.
+        name: name of the step, unique in its graph.
         op: ``input``, ``conv``, ``conv_transpose``, ``batch_norm``, ``elu``, ``relu``,
             ``max_pool``, ``add``, ``multiply``, ``concat`` (of channels) or ``sigmoid``.
-        inputs: names of earlier steps.
-        settings: of the operation; ``weights`` is the prefix of its weights' names.
+        inputs: names of the earlier steps whose outputs it takes.
+        settings: the operation's settings; ``weights`` is the prefix of its weights' names.
     """
 
     name: str
@@ -32,8 +32,8 @@ class NetworkGraph(NamedTuple):
     """A network in evaluation mode, from slices in 0..1 to logits.
 
     Attributes:
-        weights: shape of each of its weights, by name.
-        steps: in the order of their computation; the last one is the output.
+        weights: shape of each weight, by name.
+        steps: steps in the order of computation; the last one is the output.
     """
 
     weights: dict[str, tuple[int, ...]]
@@ -41,8 +41,8 @@ class NetworkGraph(NamedTuple):
 
     def to_json(self) -> str:
         """Return the graph as JSON, one step per line."""
-        rows = [json.dumps(part) for part in (self.weights, *self.steps)]
-        return "[\n" + ",\n".join(rows) + "\n]\n"
+        lines = [json.dumps(part) for part in (self.weights, *self.steps)]
+        return "[\n" + ",\n".join(lines) + "\n]\n"
 
     @classmethod
     def from_json(cls, text: str) -> NetworkGraph:

@@ -1,8 +1,8 @@
-"""MoNet: the multi-scale encoder-decoder of arXiv 2009.00872. Knows tensors only.
+"""Define MoNet, the multi-scale encoder-decoder of arXiv 2009.00872.
 
-Built from the paper's description and its published parameter count (403,556 in Keras's counting:
-weights plus BatchNorm running statistics). Where Keras and torch differ in their defaults, Keras's
-are meant: BatchNorm with eps 1e-3 and momentum 0.99 (0.01 in torch's convention), He-uniform
+Built from the paper's description and its published parameter count (403,556 as Keras counts:
+weights plus BatchNorm's running statistics). Where the defaults of Keras and torch differ, those of
+Keras are used: BatchNorm with eps 1e-3 and momentum 0.99 (0.01 in torch's convention), He-uniform
 initialisation, "same" padding.
 """
 
@@ -47,8 +47,8 @@ class UpBlock(nn.Sequential):
 class RDDC(nn.Module):
     """Repeated decreasing dilation: dilations 4, 3, 2, 1 with short connections and dropout.
 
-    The authors' code returned ``x + c4`` until the end of January 2021; which version made the
-    paper's table is unknown. This is the later one, ``b1(c2 + c3)``.
+    The authors' code returned ``x + c4`` until the end of January 2021 and ``b1(c2 + c3)`` from
+    then on. This is the later version; which one made the paper's table is unknown.
     """
 
     def __init__(self, channels: int) -> None:

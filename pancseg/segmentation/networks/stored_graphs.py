@@ -1,4 +1,4 @@
-"""Graphs of networks that were stored beside the code."""
+"""Find the graph of a network: read from a stored file, or traced with torch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def graph_of(network: str) -> NetworkGraph:
     """Return the graph of a network: a key of ``NETWORKS``, or ``module:Class``.
 
     Raises:
-        ValueError: a network outside the package that graphs cannot describe; or no graph of it is
-            stored, and torch, which traces it, is not installed.
+        ValueError: the network uses an operation that graphs cannot describe; or its graph is not
+            stored and torch, which is needed to trace it, is not installed.
     """
     if not is_outside(network):
         stored = files(__package__) / "graphs" / f"{network}.json"

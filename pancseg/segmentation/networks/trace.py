@@ -1,4 +1,8 @@
-"""Writes ``graphs/`` when a network changed: ``python -m pancseg.segmentation.networks.trace``."""
+"""Trace networks to graphs.
+
+After a change to a network, ``python -m pancseg.segmentation.networks.trace`` writes the files in
+``graphs/`` again.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ def trace(network: str) -> NetworkGraph:
     """Return the graph of a network: a key of ``NETWORKS``, or ``module:Class``.
 
     Raises:
-        ValueError: it uses an operation that graphs do not know.
+        ValueError: it uses an operation that graphs cannot describe.
     """
     module = builder_of(network)().eval()
     shapes = {name: tuple(weight.shape) for name, weight in module.state_dict().items()}
@@ -51,25 +55,25 @@ def trace(network: str) -> NetworkGraph:
 def _known(table: dict[Any, Any], key: Any) -> Any:
     if key not in table:
         name = getattr(key, "__name__", key)
-        raise ValueError(f"graphs do not know {name}: it needs a line in networks/trace.py")
+        raise ValueError(f"a graph cannot describe {name}; add it to networks/trace.py")
     return table[key]
 
 
 def _tensors(node: fx.Node) -> list[fx.Node]:
-    """Return a step's inputs; what is not a tensor may only be the axis of channels."""
+    """Return a step's inputs: tensors, and no other argument than ``dim=1`` (the channels)."""
     tensors: list[Any] = []
     for each in node.args:
         tensors += each if isinstance(each, list | tuple) else [each]
     if dict(node.kwargs) not in ({}, {"dim": 1}) or not all(
         isinstance(t, fx.Node) for t in tensors
     ):
-        raise ValueError(f"{node}: graphs know operations of tensors, channel by channel, only")
+        raise ValueError(f"{node}: a graph can describe only tensor arguments and dim=1")
     return tensors
 
 
 def _conv(name: str, conv: nn.Conv2d) -> Described:
     if conv.groups != 1 or isinstance(conv.padding, str) or conv.padding_mode != "zeros":
-        raise ValueError(f"{name}: graphs know plain convolutions, padded by pixels of 0, only")
+        raise ValueError(f"{name}: a graph can describe only ungrouped, zero-padded convolutions")
     return "conv", {
         "weights": name,
         "stride": conv.stride,
@@ -80,13 +84,18 @@ def _conv(name: str, conv: nn.Conv2d) -> Described:
 
 def _conv_transpose(name: str, conv: nn.ConvTranspose2d) -> Described:
     if (conv.dilation, conv.output_padding, conv.groups) != ((1, 1), (0, 0), 1):
-        raise ValueError(f"{name}: graphs know plain transposed convolutions only")
+        raise ValueError(
+            f"{name}: a graph can describe only transposed convolutions without groups, dilation "
+            "and output padding"
+        )
     return "conv_transpose", {"weights": name, "stride": conv.stride, "padding": conv.padding}
 
 
 def _max_pool(name: str, pool: nn.MaxPool2d) -> Described:
     if pool.padding or pool.ceil_mode or pool.dilation != 1 or isinstance(pool.kernel_size, tuple):
-        raise ValueError(f"{name}: graphs know plain square max-pooling only")
+        raise ValueError(
+            f"{name}: a graph can describe only square max-pooling without padding and dilation"
+        )
     return "max_pool", {"size": pool.kernel_size, "stride": pool.stride}
 
 

@@ -1,8 +1,8 @@
-"""U-Net and Attention U-Net: the baselines of arXiv 2009.00872. Knows tensors only.
+"""Define U-Net and Attention U-Net, the baselines of arXiv 2009.00872.
 
-Their published parameter counts (31,054,145 and 31,753,349 with 64 base filters, in Keras's
-counting) fix what the paper leaves open: convolutions with bias, BatchNorm after each ReLU,
-transposed 2×2 convolutions that halve the channels, and additive gates as wide as their level.
+Their published parameter counts (31,054,145 and 31,753,349 with 64 base filters, as Keras counts)
+determine what the paper leaves open: convolutions with bias, BatchNorm after each ReLU, transposed
+2×2 convolutions that halve the channels, and additive gates as wide as their level.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LEVELS = 4
 
 
 class DoubleConv(nn.Sequential):
-    """Twice: 3×3 convolution with bias, ReLU, BatchNorm; keeps H and W."""
+    """Two 3×3 convolutions with bias, each followed by ReLU and BatchNorm; keeps H and W."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(
@@ -30,7 +30,7 @@ class DoubleConv(nn.Sequential):
 
 
 class AttentionGate(nn.Module):
-    """Additive gate: weighs a skip connection by what the coarser level has found."""
+    """Additive gate: weights a skip connection by the features of the coarser level."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -39,9 +39,9 @@ class AttentionGate(nn.Module):
         self.weight = nn.Conv2d(channels, 1, 1)
 
     def forward(self, skip: Tensor, signal: Tensor) -> Tensor:
-        """Return the skip, weighted 0..1 per pixel; both inputs are ``(N, C, H, W)``."""
-        together = torch.relu(self.of_skip(skip) + self.of_signal(signal))
-        return skip * torch.sigmoid(self.weight(together))
+        """Return ``skip`` with a weight of 0..1 per pixel; both inputs are ``(N, C, H, W)``."""
+        combined = torch.relu(self.of_skip(skip) + self.of_signal(signal))
+        return skip * torch.sigmoid(self.weight(combined))
 
 
 class UNet(nn.Module):
@@ -84,15 +84,15 @@ class UNet(nn.Module):
 
 
 def unet() -> UNet:
-    """Build the paper's U-Net, 64 base filters."""
+    """Build the paper's U-Net, with 64 base filters."""
     return UNet(64)
 
 
 def attention_unet() -> UNet:
-    """Build the paper's Attention U-Net, 64 base filters."""
+    """Build the paper's Attention U-Net, with 64 base filters."""
     return UNet(64, attention=True)
 
 
 def unet16() -> UNet:
-    """Build the small U-Net of the authors' later table, 16 base filters."""
+    """Build the small U-Net of the authors' later table, with 16 base filters."""
     return UNet(16)

@@ -1,1 +1,1 @@
-"""(CT, mask) pairs → training slices."""
+"""Prepare training data: from pairs of CTs and masks to slices on the network's grid."""

@@ -1,4 +1,4 @@
-"""Random changes of training slices, with MONAI's transforms: image linear, mask nearest."""
+"""Augment training slices with MONAI's random transforms (image linear, mask nearest)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,12 @@ SMALLEST_RECTANGLE_PX, LARGEST_RECTANGLE_PX = 24, 128
 def build_augmentation(settings: Augmentation, window: tuple[int, int]) -> Compose:
     """Return a transform of ``{"image", "mask"}``, each ``(1, y, x)``, to ``window`` float32.
 
-    The affine samples the window about the slice's centre: shift is a share of the window's sides,
+    The window is sampled around the slice's centre. Shifts are shares of the window's sides, and
     outside the slice is air (0).
+
+    Args:
+        settings: ranges of the random changes.
+        window: rows and columns of the result.
     """
     shifts = tuple(settings.shift * side for side in window)
     changes: list[Transform] = [
@@ -58,7 +62,7 @@ def build_augmentation(settings: Augmentation, window: tuple[int, int]) -> Compo
 
 
 class _KeepOneRectangle(Randomizable, Transform):  # type: ignore[misc] # MONAI is not typed
-    """Now and then, blank all but a rectangle and call the rest unknown."""
+    """With some probability, blank all but a random rectangle and mark the rest as unknown."""
 
     def __init__(self, chance: float) -> None:
         self._chance = chance

@@ -1,8 +1,8 @@
-"""The slice cache: CTs and masks brought to the network's grid once, then memory-mapped.
+"""Convert CTs and masks to the network's grid once, and memory-map the result in later runs.
 
-One ``<name>.npy`` per scan, uint8 ``(slices, 2, y, x)``: the window scaled to 0..255, and the
-mask (0, 1). A file appears whole or not at all, so that a stopped conversion goes on with the next
-scan; a source file or a region that changed is converted again.
+The cache has one ``<name>.npy`` per scan, uint8 ``(slices, 2, y, x)``: the window scaled to 0..255,
+and the mask (0, 1). Files appear whole or not at all, so an interrupted conversion resumes with the
+next scan. A scan is converted again when its files or its region have changed.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ from pancseg.training.data.pairs import TrainingPair
 
 SLICES_AT_ONCE = 16
 _OTHER_FILES = 512
+"""Allowance for files besides the mapped ones."""
 CACHE_VERSION = 1
-"""Raise it with every change that moves a converted voxel."""
+"""Increase with every change of the code that changes a converted voxel."""
 
 
 @dataclass(frozen=True)
 class CachedScan:
-    """One scan's slices, from foot to head (in LPS order they grow to superior).
+    """One scan's slices, from foot to head (the direction of z in LPS order).
 
     Attributes:
-        patient: whose it is.
-        voxels: uint8 ``(slices, 2, y, x)``, read from disk when looked at.
-        labelled: bool ``(slices,)``: which of them show pancreas.
+        patient: the patient's id.
+        voxels: uint8 ``(slices, 2, y, x)``, read from disk on access.
+        labelled: bool ``(slices,)``: which slices show pancreas.
         sha256: hash of the voxels.
     """
 
@@ -58,17 +59,17 @@ def build_cache(
     preprocessing: Preprocessing,
     report: Callable[[str], None] = lambda patient: None,
 ) -> list[CachedScan]:
-    """Convert what is not there yet and return all scans, in the order of ``pairs``.
+    """Convert the scans that are not cached yet and return all scans, in the order of ``pairs``.
 
     Args:
         pairs: CTs and masks.
-        folder: where caches live; this one gets a folder of its own, named by the preprocessing.
+        folder: parent folder of all caches; each preprocessing has its own subfolder.
         preprocessing: window and grid.
         report: called with each scan's name when it is ready.
 
     Raises:
-        CohortError: CTs that cannot be read, masks that do not match them or are empty; all of them
-            at once.
+        CohortError: CTs that cannot be read, or masks that do not match them or are empty; lists
+            all of them.
         OSError: the cache cannot be written.
     """
     _allow_open_files(len(pairs))
@@ -93,8 +94,8 @@ def read_pair(pair: TrainingPair, axes: str = CANONICAL) -> tuple[sitk.Image, si
     """Read a CT and its mask (0, 1), both with the given axes.
 
     Raises:
-        UnusableCase: one cannot be read, they are on different grids, or the mask's region is empty
-            or not clear.
+        UnusableCase: a file cannot be read, the two are on different grids, or the mask's region is
+            empty or ambiguous.
     """
     image = read_scan(pair.image, series_uid=pair.series_uid)
     mask = on_grid_of(image, read_scan(pair.mask))
@@ -149,10 +150,10 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 def _stamp(path: Path, what: str) -> list[int | str]:
-    """Return what changes when another file or DICOM folder is meant, or this one changes.
+    """Return path hash, size and time stamp of a file or DICOM folder, to notice any change.
 
     Raises:
-        UnusableCase: it cannot be reached.
+        UnusableCase: the file or folder cannot be reached.
     """
     try:
         stats = [file.stat() for file in (path.iterdir() if path.is_dir() else [path])]
@@ -164,7 +165,7 @@ def _stamp(path: Path, what: str) -> list[int | str]:
 
 
 def _allow_open_files(count: int) -> None:
-    """Let this process hold so many mapped files, each of which keeps a descriptor."""
+    """Raise this process's limit of open files: each mapped file keeps a descriptor."""
     try:
         import resource
     except ModuleNotFoundError:  # Windows, which has no such limit

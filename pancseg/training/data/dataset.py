@@ -1,4 +1,4 @@
-"""Labelled slices as torch datasets: changed windows for training, whole slices for validation."""
+"""Serve slices as torch datasets: augmented windows for training, whole slices for validation."""
 
 from __future__ import annotations
 
@@ -20,16 +20,22 @@ Item = tuple[Tensor, Tensor, str]
 
 
 class Draw(NamedTuple):
-    """Which slice, and the seed of its random changes."""
+    """The index of a slice, and the seed of its augmentation."""
 
     number: int
     seed: int
 
 
 class Shuffled(Sampler[Draw]):
-    """Draws in an order that depends on ``seed`` and ``epoch`` alone; set ``epoch`` before each.
+    """Draws slices in an order that depends only on ``seed`` and ``epoch``.
 
-    Of each source only a share of its slices is drawn, another one in each epoch.
+    Set ``epoch`` before each epoch. Only a share of each source's slices is drawn, and each epoch
+    draws others.
+
+    Args:
+        sources: number of the source of each slice.
+        shares: for each source, the share of its slices that an epoch draws.
+        seed: seed of the order and of the augmentation.
     """
 
     def __init__(self, sources: Sequence[int], shares: Sequence[float], seed: int) -> None:
@@ -56,10 +62,10 @@ class Shuffled(Sampler[Draw]):
 
 
 class TrainingSlices(Dataset[Item]):
-    """Items are ``(image, mask, patient)``, randomly changed windows around the body.
+    """Items are ``(image, mask, patient)``: augmented windows around the body.
 
     ``image`` is ``(1, H, W)`` float32 in 0..1; ``mask`` of the same shape is 0, 1 or ``UNKNOWN``.
-    The same :class:`Draw` gives the same item, whatever was drawn before.
+    The same :class:`Draw` always gives the same item.
     """
 
     def __init__(self, slices: Sequence[LabelledSlice], recipe: Recipe) -> None:
@@ -84,13 +90,13 @@ class TrainingSlices(Dataset[Item]):
                 "mask": _tensor(_shifted(item.mask, shift)),
             }
         )
-        # MONAI's own tensors would double the time of a backward pass
+        # MONAI's tensor class would double the time of a backward pass
         image, mask = (convert_to_tensor(changed[k], track_meta=False) for k in ("image", "mask"))
         return image.clamp(0, 1), mask, item.patient
 
 
 class WholeSlices(Dataset[Item]):
-    """Items are ``(image, mask, patient)`` as above: whole slices, unchanged."""
+    """Items are ``(image, mask, patient)`` as in :class:`TrainingSlices`, whole and unchanged."""
 
     def __init__(self, slices: Sequence[LabelledSlice]) -> None:
         self._slices = slices
@@ -118,7 +124,7 @@ def _to_centre(image: NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _shifted(pixels: NDArray[np.uint8], shift: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the picture moved by ``shift``; what comes in from outside is 0."""
+    """Return the pixels moved by ``shift`` (y, x); pixels from outside are 0."""
     result = np.zeros_like(pixels)
     to, start = [], []
     for n, by in zip(pixels.shape, shift, strict=True):

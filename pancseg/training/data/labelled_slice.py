@@ -1,4 +1,4 @@
-"""One training slice: pixels, labels and where they are unknown."""
+"""Define a training slice: its pixels, its mask, and where the mask is unknown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pancseg.segmentation.checkpoint import Preprocessing
 from pancseg.segmentation.preprocess import SliceGrid
 
 UNKNOWN = 2
-"""Value of a mask where nobody knows what is there."""
+"""Value of a mask's pixels whose label is not known."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class LabelledSlice:
     """One slice as the network sees it.
 
     Attributes:
-        patient: cohort and number.
+        patient: patient id; in a slice set, cohort and number.
         split: ``train`` or ``val``.
         image: uint8 ``(y, x)``, the window scaled to 0..255.
         mask: uint8 ``(y, x)``: 0, 1 (pancreas) or ``UNKNOWN``.
-        source: number of the source it came from.
+        source: number of the source that the slice is from.
     """
 
     patient: str
@@ -35,7 +35,7 @@ class LabelledSlice:
 
 
 def grid_of(shape: tuple[int, ...], preprocessing: Preprocessing) -> SliceGrid:
-    """Return the maps to the network's grid for slices whose spacing is unknown (taken as 1 mm)."""
+    """Return the maps to the network's grid for slices of unknown spacing (taken as 1 mm)."""
     settings = preprocessing.model_copy(update={"smallest_field_mm": 1.0})
     return SliceGrid.for_slices((shape[0], shape[1]), (1.0, 1.0), settings)
 
@@ -43,7 +43,14 @@ def grid_of(shape: tuple[int, ...], preprocessing: Preprocessing) -> SliceGrid:
 def on_network_grid(
     image_hu: NDArray[Any], mask: NDArray[Any], known: NDArray[Any], grid: SliceGrid
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return a slice ``(y, x)`` as the network sees it, in 0..255, and its mask."""
+    """Return a slice ``(y, x)`` as the network sees it, in 0..255, and its mask.
+
+    Args:
+        image_hu: the slice in HU.
+        mask: its mask, 0 and 1.
+        known: where the mask is known; elsewhere the image becomes 0 and the mask ``UNKNOWN``.
+        grid: the maps to the network's grid.
+    """
     image = np.rint(grid.to_network(image_hu[None])[0] * 255).astype(np.uint8)
     inside = grid.share(mask[None])[0] >= 0.5
     result = inside.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""From training data on disk to slices ready to train on, with their split and fingerprint."""
+"""Load training data from disk: slices on the network's grid, with their split and fingerprint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pancseg.training.recipe import Recipe
 
 _OWN_PROVENANCE = {
     "data": "CTs and masks of a manifest",
-    "licence": "as their owner says",
+    "licence": "as stated by the data's owner",
     "attribution": "the owner of the data",
     "intended_use": "Research and teaching. Not a medical device; not for clinical use.",
 }
@@ -31,13 +31,13 @@ class TrainingData:
     """Slices ready to train on.
 
     Attributes:
-        slices: all of them, both splits.
-        shares: for each source, the share of its training slices that an epoch sees.
-        preprocessing: what brought them to the network's grid.
+        slices: the slices of both splits.
+        shares: for each source, the share of its training slices that an epoch uses.
+        preprocessing: the conversion to the network's grid.
         provenance: ``data``, ``licence``, ``attribution``, ``intended_use``, for the checkpoint.
-        split: which patients train and which validate.
-        pairs: the validation patients' scans and masks, where there are whole ones.
-        slice_set: the description of stored slices, where those are all there is.
+        split: the patients for training and for validation.
+        pairs: scans and masks of the validation patients; empty for stored slices.
+        slice_set: the description of stored slices; None for scans.
     """
 
     slices: Sequence[LabelledSlice]
@@ -62,7 +62,7 @@ class TrainingData:
         return digest.hexdigest()
 
     def summary(self) -> str:
-        """Return one line: how many patients and slices train and validate."""
+        """Return one line with the numbers of patients and slices for training and validation."""
         parts = []
         for name, part in (("training", "train"), ("validation", "val")):
             members = [s for s in self.slices if s.split == part]
@@ -72,9 +72,9 @@ class TrainingData:
 
 
 def validation_names(data: TrainingData) -> list[str]:
-    """Return the names of what gets masks: the validation scans, or patients with stored slices.
+    """Return the names of the masks to write: validation scans, or patients with stored slices.
 
-    Phantoms get none: they are not stored.
+    Phantoms get no masks, because they are not stored.
     """
     if data.slice_set is None:
         return sorted(pair.name for pair in data.pairs)
@@ -91,22 +91,22 @@ def load_data(
     split_file: Path | None = None,
     report: Callable[[str], None] = lambda patient: None,
 ) -> TrainingData:
-    """Bring training data to the network's grid.
+    """Load training data and convert them to the network's grid.
 
     Args:
-        recipe: for the window, the size, the slices to take and the split's seed.
+        recipe: gives the window, the size, the slices to use and the split's seed.
         data: an MSD folder (with ``dataset.json``), a manifest CSV of CTs and masks, or the folder
-            that a slice set's sources are relative to.
-        slices: the description of a slice set: a shipped name or a YAML file. It brings its own
+            that a slice set's paths are relative to.
+        slices: the description of a slice set, a shipped name or a YAML file. It brings its own
             window and split.
-        cache: where the slice cache of CTs lives.
-        split_file: take this split instead of the recipe's or the slice set's.
+        cache: folder of the slice cache of CTs.
+        split_file: a file with the split to use instead of the recipe's or the slice set's.
         report: called with each scan's name when it is converted.
 
     Raises:
-        CohortError: the data are not usable; all problems at once.
-        ValueError, FileNotFoundError: as the readers of recipes, slice sets and splits; or a part
-            of the split is empty.
+        CohortError: the data cannot be used; lists all problems.
+        ValueError, FileNotFoundError: as for the readers of slice sets and splits, or a part of the
+            split is empty.
     """
     if slices is not None:
         return _from_slice_set(recipe, data, load_slice_set(slices), split_file)
@@ -118,10 +118,10 @@ def load_data(
         known = ", ".join(shipped_names(SLICE_SETS))
         raise ValueError(
             "`data` is neither an MSD folder (with dataset.json) nor a manifest CSV; for stored "
-            f"slices name their description with `slices` (shipped: {known}, or a YAML file)"
+            f"slices, name their description with `slices` (shipped: {known}; or a YAML file)"
         )
-    owners = [pair.patient for pair in pairs]
-    split = read_split(split_file, owners) if split_file else split_patients(owners, recipe.seed)
+    ids = [pair.patient for pair in pairs]
+    split = read_split(split_file, ids) if split_file else split_patients(ids, recipe.seed)
     split.check()
     pairs = [pair for pair in pairs if split.part_of(pair.patient)]
     preprocessing = Preprocessing(window_hu=recipe.window_hu, size=recipe.size)
@@ -137,7 +137,7 @@ def load_data(
 
 
 def _slices_of(scan: CachedScan, recipe: Recipe, split: Split) -> list[LabelledSlice]:
-    """Return a scan's slices as the recipe wants them; source 1 are those without pancreas."""
+    """Return the slices of a scan that the recipe uses: source 0 with pancreas, 1 without."""
     part = split.part_of(scan.patient)
     assert part is not None
     numbers = range(len(scan.voxels))
@@ -165,9 +165,9 @@ def _from_slice_set(
         slices = read_slices(slice_set, data, preprocessing, split.part_of)
         if lost := sorted({*split.train, *split.val} - {s.patient for s in slices}):
             raise ValueError(
-                f"{split_file.name}: of {', '.join(lost[:5])}"
-                f"{f' and {len(lost) - 5} more' if len(lost) > 5 else ''} there are only slices "
-                "that the slice set keeps out of the validation; leave them out, or let them train"
+                f"{split_file.name}: all slices of {', '.join(lost[:5])}"
+                f"{f' and {len(lost) - 5} more' if len(lost) > 5 else ''} are excluded from "
+                "validation by the slice set; leave these patients out, or move them to train"
             )
     else:
         slices = read_slices(slice_set, data, preprocessing)

@@ -1,4 +1,4 @@
-"""Where CT and mask pairs come from: a Medical Segmentation Decathlon folder or a manifest."""
+"""List pairs of CTs and masks: from a Medical Segmentation Decathlon folder or a manifest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pancseg.cohort.roi import Labels, Roi
 from pancseg.errors import CohortError
 
 ALL_LABELS = Labels(None)
-"""MSD's masks: pancreas and mass are merged."""
+"""In MSD's masks, pancreas and mass are merged."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class TrainingPair:
     """One CT and its mask.
 
     Attributes:
-        patient: whose it is; splits are made by patient.
-        name: of the scan, and of its files; the patient's and the scan's id.
+        patient: the patient's id; splits are made by patient.
+        name: name of the scan and of its files, made of the patient's and the scan's id.
         image: volume file or DICOM folder.
         mask: label map.
-        region: the labels that count as pancreas, or a ring; None: the only one, or 1 and 2.
-        series_uid: which series of a DICOM folder.
+        region: the labels that count as pancreas, or a ring; None: the only label, or 1 and 2.
+        series_uid: the series to read of a DICOM folder.
     """
 
     patient: str
@@ -39,10 +39,10 @@ class TrainingPair:
 
 
 def msd_pairs(folder: Path) -> list[TrainingPair]:
-    """Return the labelled cases of an MSD folder: what ``dataset.json`` lists as training.
+    """Return the labelled cases of an MSD folder, which ``dataset.json`` lists as training.
 
     Raises:
-        CohortError: not MSD's layout, or files that are not there; all problems at once.
+        CohortError: not MSD's layout, or files that do not exist; lists all problems.
     """
     try:
         listed = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["training"]
@@ -65,20 +65,24 @@ def msd_pairs(folder: Path) -> list[TrainingPair]:
 
 
 def manifest_pairs(path: Path) -> list[TrainingPair]:
-    """Return the scans of a manifest (``patient_id``, ``image``, ``mask``, and what else it knows).
+    """Return the scans of a manifest with the columns ``patient_id``, ``image`` and ``mask``.
 
     Raises:
         CohortError: a scan without mask or with several regions, or any other problem of the
-            manifest; all at once.
+            manifest; lists all problems.
     """
     cases = read_manifest(path)
-    problems = [f"{c.name}: no mask; training needs one for each scan" for c in cases if not c.mask]
+    problems = [
+        f"{c.name}: no mask; training needs one for each scan, so add it or delete the row"
+        for c in cases
+        if not c.mask
+    ]
     pairs = [_pair(case, case.mask) for case in cases if case.mask]
     return _checked(pairs, problems)
 
 
 def msd_provenance(folder: Path) -> dict[str, str]:
-    """Say what weights trained on an MSD folder are made from."""
+    """Return the provenance of weights that are trained on an MSD folder."""
     about: dict[str, Any] = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     return {
         "data": f"{about.get('name', 'MSD')}: {about.get('description', 'labelled CTs')}",
@@ -97,7 +101,7 @@ def _pair(case: Case, mask: Path) -> TrainingPair:
 def _checked(pairs: list[TrainingPair], problems: list[str]) -> list[TrainingPair]:
     counts = Counter(pair.name for pair in pairs)
     problems += [
-        f"{name}: listed {count} times; training takes one region of each scan"
+        f"{name}: listed {count} times; training takes one region per scan, so keep one"
         for name, count in sorted(counts.items())
         if count > 1
     ]

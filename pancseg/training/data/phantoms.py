@@ -1,4 +1,4 @@
-"""Training slices from synthetic abdomens, through the same preprocessing as a scan."""
+"""Make training slices from synthetic abdomens, with the same preprocessing as for scans."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pancseg.training.data.slice_set import PhantomSource
 
 
 def phantom_slices(source: PhantomSource, preprocessing: Preprocessing) -> list[LabelledSlice]:
-    """Make the phantoms of all seeds (every second with a tumour) and cut slices from them."""
+    """Make the phantoms of all seeds (every other one with a tumour) and return their slices."""
     slices = []
     for seed, split in _seeds(source):
         slices += _slices_of(seed, split, source.slices_per_patient, preprocessing)
@@ -23,7 +23,7 @@ def phantom_slices(source: PhantomSource, preprocessing: Preprocessing) -> list[
 
 
 def phantom_patients(source: PhantomSource) -> list[str]:
-    """Return what the phantoms are called as patients."""
+    """Return the phantoms' patient ids."""
     return [_patient(seed) for seed, _ in _seeds(source)]
 
 
@@ -39,7 +39,7 @@ def _patient(seed: int) -> str:
 def _slices_of(
     seed: int, split: str, count: int, preprocessing: Preprocessing
 ) -> list[LabelledSlice]:
-    """Cut ``count`` slices of one phantom: evenly spaced over the whole volume."""
+    """Return ``count`` slices of one phantom, evenly spaced over the whole volume."""
     phantom = make_phantom(seed, tumour=seed % 2 == 0)
     image, mask = voxel_array(phantom.image), voxel_array(phantom.mask)
     x_mm, y_mm, _ = phantom.image.GetSpacing()

@@ -1,4 +1,4 @@
-"""What a set of stored slices is: one frozen settings object per YAML in ``slice_sets/``."""
+"""Define and read descriptions of stored slices: the YAML files in ``slice_sets/``."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ class _Frozen(BaseModel):
 class SliceSource(_Frozen):
     """A folder of axial slices (``images/``, ``masks/``) with an ``index.csv``.
 
-    The index has one row per slice with at least ``file``, ``patient`` and ``split`` (train or
-    val). Masks are foreground above 127.
+    The index has one row per slice, with at least the columns ``file``, ``patient`` and ``split``
+    (train or val). Pixels of masks above 127 are pancreas.
 
     Attributes:
         index: the index file, relative to the data folder.
-        folder: the folder that holds ``images`` and ``masks``; may contain ``{part}``, which is
-            taken from the index's column of that name.
-        where: only rows whose columns have these values.
-        cohort: put before the patients' numbers, so that those of two cohorts do not meet.
+        folder: the folder with ``images`` and ``masks``, relative to the data folder. A column's
+            name in braces, such as ``{part}``, is replaced by the row's value.
+        where: use only rows whose columns have these values.
+        cohort: prefix of the patients' numbers, which keeps patients of two cohorts apart.
         grey_hu: HU of grey 0 and of grey 255.
-        flip_y: the slices show the spine at the top.
-        box: the pictures show only a part of a slice: its x, y, width and height in pixels of a
-            frame of ``frame`` × ``frame``, or ``"columns"`` when the index carries them (``x0``,
-            ``y0``, ``w``, ``h``, ``frame``). Outside is blank and left out of loss and scores.
-        frame: rows and columns of the whole slice that ``box`` lies in.
-        share: so much of its training slices is seen in an epoch, drawn anew each time.
-        in_validation: its val slices count in the validation after each epoch.
+        flip_y: whether the slices show the spine at the top.
+        box: for pictures of a part of a slice, its x, y, width and height in pixels of a slice of
+            ``frame`` × ``frame``, or ``"columns"`` if the index has them (``x0``, ``y0``, ``w``,
+            ``h``, ``frame``). The rest of the slice is blank and does not count in loss and scores.
+        frame: rows and columns of the whole slice that contains ``box``.
+        share: share of the training slices that an epoch uses; each epoch draws others.
+        in_validation: whether the val slices count in the validation after each epoch.
     """
 
     index: str
@@ -52,7 +52,13 @@ class SliceSource(_Frozen):
 
 
 class PhantomSource(_Frozen):
-    """Slices of synthetic abdomens (:mod:`pancseg.phantom`), one patient per seed."""
+    """Slices of synthetic abdomens (:mod:`pancseg.phantom`), one patient per seed.
+
+    Attributes:
+        train_seeds: first and last seed of the training patients.
+        val_seeds: first and last seed of the validation patients.
+        slices_per_patient: number of slices, evenly spaced over the volume.
+    """
 
     train_seeds: tuple[int, int]
     val_seeds: tuple[int, int]
@@ -60,7 +66,7 @@ class PhantomSource(_Frozen):
 
 
 class Provenance(_Frozen):
-    """What weights are made from: goes into the checkpoint, word for word."""
+    """What weights are made from; copied unchanged into the checkpoint."""
 
     data: str
     licence: str
@@ -69,7 +75,7 @@ class Provenance(_Frozen):
 
 
 class SliceSet(_Frozen):
-    """Stored slices to train on, and the widest window in HU that all of them can serve."""
+    """Stored slices to train on, and the widest window in HU that all of them cover."""
 
     window_hu: Window
     provenance: Provenance
@@ -78,11 +84,15 @@ class SliceSet(_Frozen):
 
 
 def load_slice_set(name_or_path: str) -> SliceSet:
-    """Read a shipped description of slices by its name, or any YAML file by its path.
+    """Read a shipped slice set by its name, or any YAML file by its path.
 
     Raises:
-        FileNotFoundError: neither a shipped description nor a file.
-        ValueError: not YAML, a key unknown or given twice, or a value out of range.
+        FileNotFoundError: neither a shipped slice set nor a file.
+        ValueError: not YAML, a key that is unknown or given twice, or a value out of range.
+
+    Example:
+        >>> load_slice_set("open_nih").provenance.licence
+        'CC-BY-3.0'
     """
     path = shipped_or_own(name_or_path, SLICE_SETS, "slice set")
     return settings_of(SliceSet, read_yaml_mapping(path, path.name), path.name)

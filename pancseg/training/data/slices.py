@@ -1,7 +1,7 @@
-"""Stored slices to train on: indexed folders of pictures or phantoms → arrays in one common frame.
+"""Read stored slices to train on: indexed folders of pictures, and phantoms.
 
-The frame is that of :mod:`pancseg.segmentation.preprocess`: axial, rows from anterior to posterior,
-columns from the patient's right to left (LPS), HU clipped to the window. Knows no network.
+All slices are brought to the frame of :mod:`pancseg.segmentation.preprocess`: axial, rows from
+anterior to posterior, columns from the patient's right to left (LPS), HU clipped to the window.
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ from pancseg.training.data.slice_set import SliceSet, SliceSource
 
 
 class NativeSlice(NamedTuple):
-    """A slice as it is stored, upright: HU, mask and where both are known, ``(y, x)``."""
+    """A slice at its stored resolution, upright.
+
+    Attributes:
+        patient: cohort and number.
+        split: ``train`` or ``val``.
+        hu: the slice in HU, ``(y, x)``.
+        mask: its mask.
+        known: where both are known.
+    """
 
     patient: str
     split: str
@@ -38,18 +46,19 @@ def read_slices(
     preprocessing: Preprocessing,
     part_of: Callable[[str], str | None] | None = None,
 ) -> list[LabelledSlice]:
-    """Read the slices of a set, in the order of its sources and their index files; then phantoms.
+    """Read the slices of a set: by source, in the order of the index files, and phantoms last.
 
     Args:
-        slice_set: what they are.
-        data: the folder that its sources are relative to.
-        preprocessing: what brings them to the network's grid.
-        part_of: a patient's split, or None where it is in neither; default: as the set says.
+        slice_set: the description of the slices.
+        data: the folder that its paths are relative to.
+        preprocessing: the conversion to the network's grid.
+        part_of: returns a patient's split, or None for a patient in neither; by default the split
+            is that of the index.
 
     Raises:
-        ValueError: an index lacks a column, a picture is not there or damaged, or image and mask
+        ValueError: an index lacks a column, a picture is missing or damaged, or image and mask
             differ in size.
-        FileNotFoundError: an index is not there.
+        FileNotFoundError: an index does not exist.
     """
     slices = []
     for number, source in enumerate(slice_set.sources):
@@ -70,10 +79,10 @@ def read_slices(
 
 
 def patients_of(slice_set: SliceSet, data: Path) -> set[str]:
-    """Return the patients of a set, from its index files and its phantoms' seeds alone.
+    """Return the patients of a set, read only from its index files and its phantoms' seeds.
 
     Raises:
-        ValueError, FileNotFoundError: as :func:`read_slices` about an index.
+        ValueError, FileNotFoundError: an index cannot be used, as for :func:`read_slices`.
     """
     patients = {
         _patient(source.cohort, written)
@@ -97,7 +106,7 @@ def native_slices(source: SliceSource, data: Path) -> Iterator[NativeSlice]:
         if hu.shape != mask.shape:
             raise ValueError(
                 f"{source.index}: image and mask of {row['file']} differ in size: "
-                f"{hu.shape[1]}×{hu.shape[0]} against {mask.shape[1]}×{mask.shape[0]}"
+                f"{hu.shape[1]}×{hu.shape[0]} and {mask.shape[1]}×{mask.shape[0]}"
             )
         if source.flip_y:
             hu, mask = hu[::-1], mask[::-1]
@@ -111,7 +120,7 @@ def native_slices(source: SliceSource, data: Path) -> Iterator[NativeSlice]:
 def _placed(
     hu: NDArray[np.float32], mask: NDArray[np.bool_], box: tuple[int, int, int, int], frame: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Put a picture of a part of a slice at its place in the whole, enlarged or reduced to fit."""
+    """Return the whole slice with a picture of a part of it at its position, resized to fit."""
     x, y, width, height = box
     here = (slice(y, y + height), slice(x, x + width))
     whole_hu = np.zeros((frame, frame), np.float32)
@@ -134,7 +143,9 @@ def _box(source: SliceSource, row: dict[str, Any]) -> tuple[tuple[int, int, int,
 
 def _index(source: SliceSource, data: Path) -> pd.DataFrame:
     if not (data / source.index).is_file():
-        raise FileNotFoundError(f"`data` has no {source.index}, which the slice set names")
+        raise FileNotFoundError(
+            f"the `data` folder has no {source.index}, which the slice set lists"
+        )
     index = pd.read_csv(data / source.index, dtype={"patient": str})
     wanted = {"file", "patient", "split", *source.where}
     if missing := sorted(wanted - set(index.columns)):
@@ -148,7 +159,7 @@ def _index(source: SliceSource, data: Path) -> pd.DataFrame:
 
 
 def _check_patients(source: SliceSource, written: pd.Series[str]) -> None:
-    """Refuse rows without a patient, and two patients whom the same number would make one."""
+    """Refuse rows without a patient, and patients who would be merged by the same number."""
     if written.isna().any():
         raise ValueError(
             f"{source.index}: {int(written.isna().sum())} of {len(written)} rows have no patient"
@@ -158,18 +169,18 @@ def _check_patients(source: SliceSource, written: pd.Series[str]) -> None:
         other = names.setdefault(_patient(source.cohort, one), one)
         if other != one:
             raise ValueError(
-                f"{source.index}: patients {other} and {one} would be one, as they end in the same "
-                "number; give each a number of its own, or spell them alike"
+                f"{source.index}: patients {other} and {one} end in the same number, so they would "
+                "be merged; give them different numbers, or spell the id the same way"
             )
 
 
 def _written(value: object) -> str:
-    """Return a cell as it was written: pandas makes 0 a 0.0 where a column has gaps."""
+    """Return a cell as it was written: pandas turns 0 into 0.0 in a column with gaps."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _patient(cohort: str, written: object) -> str:
-    """Return cohort and number, however the index writes it (2, 0002, PANCREAS_0002)."""
+    """Return cohort and number, for any spelling in the index (2, 0002, PANCREAS_0002)."""
     number = re.search(r"\d+$", str(written))
     name = str(int(number[0])) if number else str(written)
     return f"{cohort}-{name}" if cohort else name
@@ -184,5 +195,5 @@ def _grey(path: Path) -> NDArray[np.float32]:
         with Image.open(path) as picture:
             return np.asarray(picture.convert("L"), dtype=np.float32)
     except (OSError, SyntaxError) as error:  # the second: a broken PNG
-        reason = getattr(error, "strerror", None) or "it is no picture, or damaged"
+        reason = getattr(error, "strerror", None) or "it is not a picture, or damaged"
         raise ValueError(f"{path.parent.name}/{path.name} cannot be read: {reason}") from error

@@ -1,4 +1,4 @@
-"""Which patients train and which validate: by patient, the same on every machine."""
+"""Split patients into training and validation, identically on every machine."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pancseg.system.whole_files import write_whole
 
 VALIDATION_SHARE = 0.3
-"""The paper's 70/30: 281 patients give 196 and 85."""
+"""Share of validation patients, the paper's 70/30: of 281 patients, 196 train and 85 validate."""
 
 
 class Split(BaseModel):
-    """Patient ids of both parts; as JSON, a split file."""
+    """The patient ids of both parts; a split file has them as JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,7 +29,7 @@ class Split(BaseModel):
         return "train" if patient in self.train else "val" if patient in self.val else None
 
     def check(self) -> None:
-        """Refuse a split without patients to train on, or without patients to validate with.
+        """Refuse a split without training patients or without validation patients.
 
         Raises:
             ValueError: a part is empty.
@@ -37,8 +37,8 @@ class Split(BaseModel):
         for part, what in ((self.train, "training"), (self.val, "validation")):
             if not part:
                 raise ValueError(
-                    f"the {what} set is empty: of {len(self.train) + len(self.val)} patients "
-                    "none belongs to it; add patients, or name them in a `split_file`"
+                    f"the {what} set is empty: none of the {len(self.train) + len(self.val)} "
+                    "patients belongs to it; add patients, or assign them in a `split_file`"
                 )
 
     def write(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class Split(BaseModel):
 
 
 def split_patients(patients: Iterable[str], seed: int) -> Split:
-    """Split patients by their sorted ids and a seed; three in ten (rounded up) validate."""
+    """Split patients at random by their sorted ids and a seed; 30 % (rounded up) validate."""
     ids = sorted(set(patients))
     held_out = math.ceil(VALIDATION_SHARE * len(ids))
     order = [ids[i] for i in np.random.default_rng(seed).permutation(len(ids))]
@@ -55,23 +55,23 @@ def split_patients(patients: Iterable[str], seed: int) -> Split:
 
 
 def read_split(path: Path, patients: Iterable[str]) -> Split:
-    """Read a split file and hold it against the patients there are.
+    """Read a split file and check it against the patients of the data.
 
-    Patients in neither part are left out of the training.
+    Patients in neither part are not used.
 
     Raises:
-        ValueError: not a split file, a patient in both parts, or patients that the data lack.
+        ValueError: not a split file, a patient in both parts, or a patient that the data lack.
     """
     try:
         split = Split.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
         raise ValueError(
-            f'{path.name} is not a split file: JSON {{"train": [ids], "val": [ids]}}'
+            f'{path.name} is not a split file; expected JSON {{"train": [ids], "val": [ids]}}'
         ) from error
     if both := sorted(set(split.train) & set(split.val)):
-        raise ValueError(f"{path.name}: {_some(both)} in both train and val")
+        raise ValueError(f"{path.name}: in both train and val: {_some(both)}; keep each in one")
     if missing := sorted({*split.train, *split.val} - set(patients)):
-        raise ValueError(f"{path.name}: {_some(missing)} not among the patients of the data")
+        raise ValueError(f"{path.name}: patients that the data lack: {_some(missing)}")
     return split
 
 
