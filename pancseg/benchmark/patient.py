@@ -78,18 +78,18 @@ def make_scan(job: BenchmarkJob, folder: Path) -> Path:
     return path
 
 
-Words = Callable[[BenchmarkJob, Path, Path], Sequence[str]]
+PythonArguments = Callable[[BenchmarkJob, Path, Path], Sequence[str]]
 """From a job, its scan and an output folder to what Python is started with; it logs its stages."""
 
 
-def run_job(job: BenchmarkJob, scan: Path, words: Words) -> TimedRun:
+def run_job(job: BenchmarkJob, scan: Path, arguments: PythonArguments) -> TimedRun:
     """Run a job's command in a new process.
 
     Raises:
         RuntimeError: the command failed.
     """
     with tempfile.TemporaryDirectory() as out:
-        return run_python(words(job, scan, Path(out)))
+        return run_python(arguments(job, scan, Path(out)))
 
 
 def memory_of_torch_mb() -> float:
@@ -144,14 +144,14 @@ def middle(runs: Sequence[TimedRun]) -> TimedRun:
 
 
 def time_patient(
-    job: BenchmarkJob, repeats: int, words: Words, tell: Callable[[str], None]
+    job: BenchmarkJob, repeats: int, arguments: PythonArguments, tell: Callable[[str], None]
 ) -> list[TimedRun]:
     """Make the job's scan, then run its command several times.
 
     Args:
         job: what to run.
         repeats: number of runs.
-        words: what Python is started with.
+        arguments: what Python is started with.
         tell: called with one line per run.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -159,7 +159,7 @@ def time_patient(
         scan = make_scan(job, Path(folder))
         runs = []
         for _ in range(repeats):
-            runs.append(run_job(job, scan, words))
+            runs.append(run_job(job, scan, arguments))
             tell(f"pancseg {job.command}: {runs[-1].seconds:.1f} s, {runs[-1].peak_mb:.0f} MB")
     return runs
 
