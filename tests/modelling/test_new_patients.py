@@ -247,7 +247,7 @@ def test_a_site_that_only_the_clinical_file_knows_costs_those_alone(tmp_path):
     result, found = predict(tmp_path / "out", tmp_path, table, clinical[1:])
     assert result.exit_code == 0, result.output
     assert (
-        "1 rows got no prediction: the model's --batch: neither file has a column" in result.output
+        "1 rows have no prediction: the model's --batch: neither file has a column" in result.output
     )
     assert list(found[found["radiomics"].isna()]["id"]) == ["P000"]
 
