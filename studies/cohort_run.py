@@ -30,13 +30,12 @@ import numpy as np
 import SimpleITK as sitk
 import yaml
 
-from pancseg.cohort.case import Case
+from pancseg import Case, write_scan
 from pancseg.features.settings import preset_folder
 from pancseg.phantom import make_phantom
 from pancseg.pipeline.demo import make_cohort
 from pancseg.running.memory import high_water_bytes, needed_bytes
 from pancseg.scans.geometry import orient
-from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
 
 _POLL_S = 0.02

@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from pancseg import Segmenter, read_scan
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import on_grid_of, orient
-from pancseg.scans.reading import read_scan
 from pancseg.segmentation import DEFAULT_WEIGHTS
 from pancseg.segmentation.checkpoint import load_checkpoint
 from pancseg.segmentation.overlap import dice
 from pancseg.segmentation.postprocess import one_organ
-from pancseg.segmentation.segmenter import Segmenter
 from pancseg.tables.markdown_table import markdown_table
 
 PANCREAS_IN_TOTALSEG = 7

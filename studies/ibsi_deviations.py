@@ -16,11 +16,10 @@ from unittest.mock import patch
 import numpy as np
 import SimpleITK as sitk
 
+from pancseg import FeatureSettings, load_feature_settings, read_scan
 from pancseg.features.extract import compute_features
 from pancseg.features.ibsi import compute, grid
 from pancseg.features.ibsi.compute import discretised
-from pancseg.features.settings import FeatureSettings, load_feature_settings
-from pancseg.scans.reading import read_scan
 from pancseg.selftest.configurations import CT_IMAGE, CT_MASK, CT_REFERENCES
 from pancseg.selftest.score import read_references, score
 from pancseg.tables.markdown_table import markdown_table

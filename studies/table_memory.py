@@ -16,10 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pancseg import FeatureSettings, TableFormat, load_feature_settings
 from pancseg.features.expected_names import feature_names
-from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.tables.fields import Row, fields_of
-from pancseg.tables.format import TableFormat
 from pancseg.tables.write import write_table
 
 

@@ -11,8 +11,8 @@ import SimpleITK as sitk
 from small_cohort import NAMES, make_cohort
 
 import pancseg
+from pancseg import RunOptions
 from pancseg.phantom import Phantom, make_phantom
-from pancseg.running.options import RunOptions
 
 ROOT = Path(__file__).parents[1]
 

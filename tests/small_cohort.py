@@ -6,8 +6,8 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from pancseg import write_scan
 from pancseg.phantom import make_phantom
-from pancseg.scans.writing import write_scan
 
 NAMES = ("a", "b", "c", "d", "auto1", "auto2")
 SETTINGS = """\

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 import torch
 from typer.testing import CliRunner
 
+from pancseg import write_scan
 from pancseg.benchmark import patient
 from pancseg.benchmark.changed import changed_by
 from pancseg.benchmark.inference import AS_WRITTEN, Setup, gflop_per_slice, plan, time_networks
@@ -22,7 +23,6 @@ from pancseg.benchmark.table1 import markdown, times_frame
 from pancseg.cli import app
 from pancseg.cli.commands.benchmark import _changed_voxels, _command
 from pancseg.phantom import Phantom
-from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
 
 

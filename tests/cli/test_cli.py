@@ -15,11 +15,10 @@ import typer
 from command_line import call
 from conftest import ROOT
 
-from pancseg import __version__
+from pancseg import __version__, write_scan
 from pancseg.cli import app
 from pancseg.features import DEFAULT_PRESET
 from pancseg.phantom import Phantom
-from pancseg.scans.writing import write_scan
 from pancseg.segmentation import DEFAULT_WEIGHTS
 
 pytestmark = pytest.mark.usefixtures("in_process")

@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 
-from pancseg.cohort.case import Case
-from pancseg.cohort.discovery import STATE_FOLDER, read_cohort
+from pancseg import Case, CohortError, UnusableCase, read_cohort, read_scan
+from pancseg.cohort.discovery import STATE_FOLDER
 from pancseg.cohort.roi import parse_roi
-from pancseg.errors import CohortError, UnusableCase
 from pancseg.processing.row import DraftRow, case_result
-from pancseg.scans.reading import read_scan
 
 
 def problems_of(path: Path, masks: Path | None = None) -> list[str]:

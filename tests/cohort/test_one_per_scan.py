@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pancseg.cohort.case import Case
+from pancseg import Case
 from pancseg.cohort.regions import named_regions, one_per_region, one_per_scan, with_label
 
 IMAGE, MASK = Path("a.nii.gz"), Path("m.nii.gz")

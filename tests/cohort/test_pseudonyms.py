@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from command_line import call
 
+from pancseg import Case, CohortError, write_scan
 from pancseg.cohort import pseudonyms
-from pancseg.cohort.case import Case
 from pancseg.cohort.pseudonyms import (
     check_map_path,
     is_open_to_all,
@@ -21,9 +21,7 @@ from pancseg.cohort.pseudonyms import (
     read_key,
     write_map,
 )
-from pancseg.errors import CohortError
 from pancseg.phantom import Phantom
-from pancseg.scans.writing import write_scan
 
 KEY = b"sixteen bytes ok"
 CASES = [

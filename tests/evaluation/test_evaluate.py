@@ -14,9 +14,9 @@ import torch
 from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surface_dice
 from typer.testing import CliRunner
 
+from pancseg import write_scan
 from pancseg.cli import app
 from pancseg.evaluation import markdown, published, tables
-from pancseg.scans.writing import write_scan
 
 FILES = [
     "cases.csv",

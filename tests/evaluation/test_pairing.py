@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from pancseg import write_scan
 from pancseg.evaluation import scores
 from pancseg.evaluation.pairing import MaskPair, find_pairs
 from pancseg.evaluation.scores import score_pairs
 from pancseg.scans.arrays import image_like, voxel_array
 from pancseg.scans.geometry import orient
-from pancseg.scans.writing import write_scan
 
 
 def folder(path: Path, *names: str) -> Path:

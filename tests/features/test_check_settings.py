@@ -8,10 +8,10 @@ import pytest
 import SimpleITK as sitk
 from command_line import call
 
+from pancseg import FeatureSettings, load_feature_settings
 from pancseg.features.check import check_feature_settings
 from pancseg.features.expected_names import feature_names
 from pancseg.features.extract import compute_features
-from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.processing import fingerprint
 
 IBSI = "pancseg: {mode: ibsi}\n"

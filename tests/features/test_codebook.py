@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 from radiomics import getFeatureClasses
 
-from pancseg.errors import UnusableCase
+from pancseg import (
+    FeatureSettings,
+    UnusableCase,
+    extract_features,
+    load_feature_settings,
+    preset_names,
+)
 from pancseg.features.codebook import (
     IBSI,
     NOT_IBSI,
@@ -18,9 +24,7 @@ from pancseg.features.codebook import (
     meaning_of,
 )
 from pancseg.features.expected_names import feature_names
-from pancseg.features.extract import extract_features
 from pancseg.features.ibsi_codes import definitions
-from pancseg.features.settings import FeatureSettings, load_feature_settings, preset_names
 from pancseg.phantom import Phantom
 
 ALL_FILTERS = {

@@ -18,22 +18,23 @@ import yaml
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 from scipy import ndimage
 
-from pancseg.errors import UnusableCase
+from pancseg import (
+    FeatureSettings,
+    UnusableCase,
+    extract_features,
+    load_feature_settings,
+    preset_names,
+    read_scan,
+    write_scan,
+)
 from pancseg.features.check import check_feature_settings
 from pancseg.features.expected_names import feature_names
-from pancseg.features.extract import compute_features, extract_features, parameters_for
+from pancseg.features.extract import compute_features, parameters_for
 from pancseg.features.regions import region_of
-from pancseg.features.settings import (
-    FeatureSettings,
-    load_feature_settings,
-    preset_folder,
-    preset_names,
-)
+from pancseg.features.settings import preset_folder
 from pancseg.phantom import Phantom
 from pancseg.scans.arrays import image_like, voxel_array
 from pancseg.scans.geometry import orient
-from pancseg.scans.reading import read_scan
-from pancseg.scans.writing import write_scan
 
 PARAMETERS = {
     "filters": {

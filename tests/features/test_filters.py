@@ -13,10 +13,10 @@ import pywt
 import SimpleITK as sitk
 from scipy import ndimage
 
+from pancseg import read_scan
 from pancseg.features.ibsi import filters
 from pancseg.features.ibsi.compute import filtered, prepare
 from pancseg.features.ibsi.settings import IbsiSettings, read
-from pancseg.scans.reading import read_scan
 from pancseg.selftest.configurations import CT_IMAGE, CT_MASK
 
 NOISE = np.random.default_rng(0).normal(size=(30, 32, 34))

@@ -11,16 +11,14 @@ import SimpleITK as sitk
 import threadpoolctl
 from radiomics import base, featureextractor, imageoperations
 
-from pancseg import selftest
-from pancseg.errors import UnusableCase
+from pancseg import FeatureSettings, UnusableCase, extract_features, load_feature_settings, selftest
 from pancseg.features.check import check_feature_settings
-from pancseg.features.extract import compute_features, extract_features
+from pancseg.features.extract import compute_features
 from pancseg.features.ibsi.compute import discretised, prepare
 from pancseg.features.ibsi.grid import ResamplingGrid, rounded
 from pancseg.features.ibsi.settings import Binning, read
 from pancseg.features.neighbours import neighbours
 from pancseg.features.pyradiomics import classes
-from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.features.texture_matrices import grey_levels
 from pancseg.phantom import Phantom
 from pancseg.scans.arrays import image_like, voxel_array

@@ -7,9 +7,8 @@ import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from pancseg import UnusableCase, extract_features
 from pancseg.cohort.roi import parse_roi
-from pancseg.errors import UnusableCase
-from pancseg.features.extract import extract_features
 from pancseg.features.regions import region_of
 from pancseg.phantom import Phantom
 from pancseg.scans.arrays import image_like, voxel_array

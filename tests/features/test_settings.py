@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pancseg import load_feature_settings, preset_names
 from pancseg.features.check import check_feature_settings
-from pancseg.features.settings import load_feature_settings, preset_folder, preset_names
+from pancseg.features.settings import preset_folder
 
 
 def test_presets_are_there_valid_and_explained() -> None:

@@ -12,9 +12,9 @@ from pancseg.modelling.predict_to_file import predict_to_file
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
-from pancseg import __version__
+from pancseg import __version__, load_model
 from pancseg.cli import app
-from pancseg.modelling.saved_model import load_model, read_model
+from pancseg.modelling.saved_model import read_model
 
 SHORT = ["--repeats", "1", "--folds", "3", "--inner-folds", "2", "--workers", "1", "--canary", "0"]
 N = 60

@@ -10,14 +10,11 @@ import pytest
 import SimpleITK as sitk
 from typer.testing import CliRunner
 
+from pancseg import RunOptions, load_feature_settings, read_cohort, write_scan
 from pancseg.cli import app
-from pancseg.cohort.discovery import read_cohort
-from pancseg.features.settings import load_feature_settings
 from pancseg.phantom import Phantom
 from pancseg.pipeline.check import check_cohort
-from pancseg.running.options import RunOptions
 from pancseg.scans.geometry import orient
-from pancseg.scans.writing import write_scan
 
 pytestmark = pytest.mark.usefixtures("in_process")
 

@@ -12,23 +12,25 @@ import pytest
 import SimpleITK as sitk
 from typer.testing import CliRunner
 
+from pancseg import (
+    Case,
+    CaseResult,
+    RunOptions,
+    load_feature_settings,
+    read_cohort,
+    read_scan,
+    results_table,
+    write_scan,
+)
 from pancseg.cli import app
-from pancseg.cohort.case import Case
-from pancseg.cohort.discovery import read_cohort
 from pancseg.cohort.roi import parse_roi
-from pancseg.features.settings import load_feature_settings
 from pancseg.phantom import Phantom
 from pancseg.pipeline.cohort_run import run_plan
-from pancseg.pipeline.result_table import results_table
 from pancseg.processing.plan import ProcessingPlan
-from pancseg.processing.row import CaseResult
 from pancseg.quality.verdict import volume_ml
-from pancseg.running.options import RunOptions
 from pancseg.running.run_log import account_of
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import grid_difference_mm
-from pancseg.scans.reading import read_scan
-from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
 
 DEFAULT = load_feature_settings("pyradiomics_default")

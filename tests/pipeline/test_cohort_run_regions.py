@@ -10,17 +10,20 @@ import pytest
 import SimpleITK as sitk
 from command_line import call
 
-from pancseg.cohort.case import Case
+from pancseg import (
+    Case,
+    FeatureSettings,
+    RunOptions,
+    Segmenter,
+    load_feature_settings,
+    read_scan,
+    write_scan,
+)
 from pancseg.cohort.regions import named_regions, one_per_region
-from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.phantom import Phantom
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
-from pancseg.running.options import RunOptions
 from pancseg.scans.arrays import image_like, voxel_array
-from pancseg.scans.reading import read_scan
-from pancseg.scans.writing import write_scan
-from pancseg.segmentation.segmenter import Segmenter
 
 pytestmark = pytest.mark.usefixtures("in_process")
 

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from pancseg import read_scan
 from pancseg.cli import app
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import axes_of, grid_difference_mm, on_grid_of
-from pancseg.scans.reading import read_scan
 from pancseg.segmentation.overlap import dice
 
 CASES = {

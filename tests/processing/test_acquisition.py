@@ -15,8 +15,8 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, XRayRadiationDoseSRStorage
 
+from pancseg import write_scan
 from pancseg.processing.acquisition import _TAGS, COLUMNS, acquisition_of, write_acquisition
-from pancseg.scans.writing import write_scan
 
 SOMATOM = {
     "Manufacturer": "SIEMENS",

@@ -12,10 +12,8 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pancseg.features.settings import load_feature_settings
+from pancseg import load_feature_settings, read_scan, write_scan
 from pancseg.processing import fingerprint
-from pancseg.scans.reading import read_scan
-from pancseg.scans.writing import write_scan
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])

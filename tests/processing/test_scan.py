@@ -10,20 +10,25 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pancseg.cohort.case import Case
+from pancseg import (
+    Case,
+    CaseResult,
+    FeatureSettings,
+    QualityLimits,
+    Segmenter,
+    load_feature_settings,
+    load_segmenter,
+    read_scan,
+    write_scan,
+)
 from pancseg.cohort.roi import parse_roi
 from pancseg.errors import OutputError
-from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.phantom import Phantom
 from pancseg.processing.plan import ProcessingPlan
-from pancseg.processing.row import CaseResult
 from pancseg.processing.scan import ScanProcessor, ScanTask
-from pancseg.quality.limits import LimitRange, QualityLimits
+from pancseg.quality.limits import LimitRange
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import orient
-from pancseg.scans.reading import read_scan
-from pancseg.scans.writing import write_scan
-from pancseg.segmentation.segmenter import Segmenter, load_segmenter
 from pancseg.system.whole_files import partial_path
 
 FEW = {

@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pancseg.errors import UnusableCase
-from pancseg.quality.limits import LimitRange, QualityLimits
-from pancseg.quality.verdict import (
-    Verdict,
-    judge_agreement,
-    judge_region,
-    judge_resegmented,
-    judge_scan,
-)
+from pancseg import QualityLimits, UnusableCase, judge_region, judge_scan
+from pancseg.quality.limits import LimitRange
+from pancseg.quality.verdict import Verdict, judge_agreement, judge_resegmented
 from pancseg.scans.geometry import orient
 
 LIMITS = QualityLimits()

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pancseg.errors import UnusableCase
+from pancseg import UnusableCase, preview_scan, read_scan
 from pancseg.scans.arrays import voxel_array
-from pancseg.scans.reading import preview_scan, read_scan
 
 SECONDS = 20
 MORE_MEMORY_BYTES = 1 << 30

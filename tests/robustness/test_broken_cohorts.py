@@ -10,14 +10,11 @@ from pathlib import Path
 import pytest
 import small_files as small
 
-from pancseg.cohort.case import Case, is_name
-from pancseg.cohort.discovery import read_cohort
-from pancseg.errors import CohortError, UnusableCase
+from pancseg import Case, CohortError, RunOptions, UnusableCase, read_cohort, read_scan
+from pancseg.cohort.case import is_name
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.messages import Request
-from pancseg.running.options import RunOptions
-from pancseg.scans.reading import read_scan
 
 HEADER = "patient_id,image\n"
 ROW = "P1,a.nii\n"

@@ -18,10 +18,11 @@ from broken_files import BROKEN, RIGHT
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+from pancseg import read_scan
 from pancseg.cli import app
 from pancseg.scans.dicom.header import DicomHeader
 from pancseg.scans.dicom.pixels import stored_pixels
-from pancseg.scans.reading import read_scan, slice_thickness_mm
+from pancseg.scans.reading import slice_thickness_mm
 
 HERE = Path(__file__).parent
 MOST_SECONDS = 8.0

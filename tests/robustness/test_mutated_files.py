@@ -13,8 +13,7 @@ import small_files as small
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pancseg.errors import UnusableCase
-from pancseg.scans.reading import read_scan
+from pancseg import UnusableCase, read_scan
 
 WORDS = (b"-1", b"0", b"99999999999", b"nan", b"inf", b"1e308", b"\n", b"", b":", b"=", b"LIST")
 NUMBERS = (b"\xff" * 4, b"\0" * 4, b"\0\0\xc0\x7f", b"\0\0\x80\x7f", b"\xff\xff\xff\x7f")

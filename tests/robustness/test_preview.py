@@ -18,10 +18,10 @@ import pytest
 import SimpleITK as sitk
 import small_files as small
 
-from pancseg.errors import UnusableCase
+from pancseg import UnusableCase, preview_scan, read_scan
 from pancseg.phantom import make_phantom
 from pancseg.scans.arrays import voxel_array
-from pancseg.scans.reading import READERS, preview_scan, read_scan
+from pancseg.scans.reading import READERS
 from pancseg.scans.voxel_stream import OVERHEAD_BYTES
 
 JPEG_LS = (

@@ -21,12 +21,12 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from typer.testing import CliRunner
 
+from pancseg import write_scan
 from pancseg.cli import app
 from pancseg.phantom import Phantom
 from pancseg.processing.acquisition import acquisition_of, write_acquisition
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import grid_difference_mm
-from pancseg.scans.writing import write_scan
 
 pytestmark = pytest.mark.usefixtures("in_process")
 

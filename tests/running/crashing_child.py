@@ -10,10 +10,10 @@ from typing import Any
 
 import SimpleITK as sitk
 
+from pancseg import read_scan
 from pancseg.processing import scan
 from pancseg.running import keys
 from pancseg.running.executors import child
-from pancseg.scans.reading import read_scan
 
 _read, _of_files_as_it_is = read_scan, keys.of_files
 

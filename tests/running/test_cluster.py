@@ -22,18 +22,20 @@ pytest.importorskip("distributed")
 
 from distributed import Client, KilledWorker
 
-from pancseg import __version__
-from pancseg.cohort.discovery import read_cohort
-from pancseg.errors import RunRefused
-from pancseg.features.settings import load_feature_settings
+from pancseg import (
+    CaseResult,
+    RunOptions,
+    RunRefused,
+    __version__,
+    load_feature_settings,
+    read_cohort,
+)
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
-from pancseg.processing.row import CaseResult
 from pancseg.running.executors import dask_cluster as cluster_module
 from pancseg.running.executors.dask_cluster import Answer
 from pancseg.running.executors.slurm import slurm_cluster
 from pancseg.running.messages import Request, RowDone, ScanDone
-from pancseg.running.options import RunOptions
 
 FILES = ("features.csv", "codebook.csv", "datapackage.json", "masks/auto1.nii.gz")
 SLURM = {"cores": 1, "processes": 1, "memory": "4GB", "interface": "lo"}

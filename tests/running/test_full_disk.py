@@ -7,12 +7,9 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 
-from pancseg.cohort.discovery import read_cohort
-from pancseg.features.settings import load_feature_settings
+from pancseg import RunOptions, load_feature_settings, read_cohort, write_scan
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
-from pancseg.running.options import RunOptions
-from pancseg.scans.writing import write_scan
 
 HERE = RunOptions(workers=0)
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pancseg.cohort.case import Case
+from pancseg import Case, CaseResult
 from pancseg.pipeline.result_table import fields_and_rows
-from pancseg.processing.row import CaseResult
 from pancseg.running.journal import Journal
 from pancseg.running.messages import MadeFrom
 from pancseg.tables.fields import Value

@@ -18,9 +18,9 @@ import pytest
 import SimpleITK as sitk
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from pancseg import write_scan
 from pancseg.phantom import make_phantom
 from pancseg.scans.arrays import voxel_array
-from pancseg.scans.writing import write_scan
 
 FILES = ("features.csv", "codebook.csv", "datapackage.json", "acquisition.csv")
 REGIONS = ("--roi", "pancreas=1", "--roi", "ring=ring(1;5mm)")

@@ -11,13 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pancseg.cohort.discovery import STATE_FOLDER, read_cohort
-from pancseg.errors import RunRefused
-from pancseg.features.settings import load_feature_settings
+from pancseg import RunOptions, RunRefused, load_feature_settings, read_cohort
+from pancseg.cohort.discovery import STATE_FOLDER
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.lock import locked
-from pancseg.running.options import RunOptions
 
 HOLD = "import sys,time; from pathlib import Path; from pancseg.running.lock import locked\n"
 HOLD += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"

@@ -10,15 +10,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pancseg.cohort.case import Case
-from pancseg.cohort.discovery import read_cohort
-from pancseg.features.settings import load_feature_settings
+from pancseg import Case, RunOptions, load_feature_settings, read_cohort, write_scan
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running import memory
 from pancseg.running.memory import MemoryBudget, free_bytes, needed_bytes, parse_size
-from pancseg.running.options import RunOptions
-from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
 
 

@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from pancseg import Case, RunOptions, RunRefused
 from pancseg.cli import app
-from pancseg.cohort.case import Case
-from pancseg.errors import RunRefused
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.executors.local import LocalExecutor
 from pancseg.running.executors.place import executor_for
 from pancseg.running.memory import MemoryBudget
-from pancseg.running.options import RunOptions
 
 CASES = [Case(f"p{number}", Path(f"p{number}.nii.gz")) for number in range(8)]
 

@@ -10,11 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pancseg.cohort.discovery import read_cohort
-from pancseg.features.settings import load_feature_settings
+from pancseg import RunOptions, load_feature_settings, read_cohort
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
-from pancseg.running.options import RunOptions
 
 
 def extract(cohort: Path, out: Path, *limits: str) -> subprocess.CompletedProcess[str]:

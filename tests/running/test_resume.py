@@ -11,18 +11,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pancseg.cohort.case import Case
-from pancseg.cohort.discovery import STATE_FOLDER, read_cohort
-from pancseg.features.settings import load_feature_settings
+from pancseg import (
+    Case,
+    CaseResult,
+    RunOptions,
+    load_feature_settings,
+    read_cohort,
+    read_scan,
+    write_scan,
+)
+from pancseg.cohort.discovery import STATE_FOLDER
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
-from pancseg.processing.row import CaseResult
 from pancseg.running import keys
-from pancseg.running.options import RunOptions
 from pancseg.running.run_log import account_of
 from pancseg.scans.arrays import image_like, voxel_array
-from pancseg.scans.reading import read_scan
-from pancseg.scans.writing import write_scan
 
 HERE = RunOptions(workers=0)
 

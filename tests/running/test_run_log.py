@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pancseg import Case, CaseResult
 from pancseg.cli.console import summary
-from pancseg.cohort.case import Case
-from pancseg.processing.row import CaseResult
 from pancseg.running.messages import ScanDone
 from pancseg.running.run_log import RunLog, account_of
 

@@ -13,20 +13,23 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pancseg.cohort.case import Case
-from pancseg.cohort.discovery import read_cohort
+from pancseg import (
+    Case,
+    CaseResult,
+    RunOptions,
+    RunRefused,
+    RunStopped,
+    load_feature_settings,
+    read_cohort,
+)
 from pancseg.cohort.regions import one_per_region
 from pancseg.cohort.roi import parse_roi
-from pancseg.errors import RunRefused, RunStopped
-from pancseg.features.settings import load_feature_settings
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
-from pancseg.processing.row import CaseResult
 from pancseg.running import keys
 from pancseg.running.executors import supervisor
 from pancseg.running.executors.supervisor import SupervisedWorker
 from pancseg.running.messages import Message, Request, RowDone, ScanDone
-from pancseg.running.options import RunOptions
 from pancseg.running.run_log import account_of
 
 BAD = {

@@ -18,14 +18,11 @@ from hypothesis import strategies as st
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from pancseg.errors import UnusableCase
-from pancseg.quality.limits import QualityLimits
-from pancseg.quality.verdict import judge_scan
+from pancseg import QualityLimits, UnusableCase, judge_scan, read_scan, write_scan
 from pancseg.scans.arrays import image_like, label_array, voxel_array
 from pancseg.scans.dicom.detect import PHASE_HINT, THICKNESS_MM
 from pancseg.scans.geometry import axes_of, grid_difference_mm, on_grid_of, orient, slice_spacing_mm
-from pancseg.scans.reading import READERS, phase_hint, read_scan
-from pancseg.scans.writing import write_scan
+from pancseg.scans.reading import READERS, phase_hint
 
 ORIENTATIONS = [
     "".join(a[i] for a, i in zip(order, signs, strict=True))

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from dense_weights import dense_weights
 
-from pancseg.errors import UnusableCase
+from pancseg import Segmenter, UnusableCase, load_segmenter
 from pancseg.phantom import Phantom, make_phantom
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import orient
@@ -15,7 +15,6 @@ from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import ENGINES
 from pancseg.segmentation.overlap import dice
 from pancseg.segmentation.postprocess import one_organ
-from pancseg.segmentation.segmenter import Segmenter, load_segmenter
 
 
 @pytest.fixture(scope="module")

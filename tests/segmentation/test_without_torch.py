@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from pancseg import write_scan
 from pancseg.benchmark.inference import plan
 from pancseg.phantom import Phantom
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.scan import ScanProcessor
-from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import load_checkpoint
 from pancseg.segmentation.networks import NETWORKS

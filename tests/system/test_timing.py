@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pancseg.cohort.discovery import read_cohort
-from pancseg.features.settings import load_feature_settings
+from pancseg import load_feature_settings, read_cohort
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.messages import Request, ScanDone
 from pancseg.running.worker import Worker

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pancseg.cohort.case import Case
-from pancseg.features.settings import load_feature_settings
+from pancseg import Case, load_feature_settings
 from pancseg.pipeline.output import RunOutput
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.messages import Request

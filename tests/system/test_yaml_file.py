@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pancseg import load_feature_settings
 from pancseg.cli.options import Privacy, Resuming
 from pancseg.cli.run_options import options_of
-from pancseg.features.settings import load_feature_settings
 from pancseg.system.yaml_file import read_yaml_mapping
 from pancseg.training.data.slice_set import load_slice_set
 from pancseg.training.recipe import load_recipe

@@ -20,19 +20,22 @@ import frictionless
 import pandas as pd
 import pytest
 
-from pancseg.cohort.case import Case
+from pancseg import (
+    Case,
+    FeatureSettings,
+    QualityLimits,
+    RunOptions,
+    TableFormat,
+    load_feature_settings,
+    results_table,
+    write_scan,
+)
 from pancseg.features.expected_names import feature_names
-from pancseg.features.settings import FeatureSettings, load_feature_settings
 from pancseg.phantom import Phantom
 from pancseg.pipeline.cohort_run import run_plan
-from pancseg.pipeline.result_table import results_table
 from pancseg.processing.plan import ProcessingPlan
-from pancseg.quality.limits import QualityLimits
-from pancseg.running.options import RunOptions
-from pancseg.scans.writing import write_scan
 from pancseg.system.whole_files import partial_path, write_whole
 from pancseg.tables.fields import Row, fields_of
-from pancseg.tables.format import TableFormat
 from pancseg.tables.rows_to_file import cell, table_bytes, write_codebook
 from pancseg.tables.write import write_table
 
@@ -69,7 +72,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory, phantom: Phantom) -> Path:
 
 @pytest.fixture(scope="module")
 def values(phantom: Phantom) -> dict[str, float]:
-    from pancseg.features.extract import extract_features
+    from pancseg import extract_features
 
     return extract_features(phantom.image, phantom.mask, many_filters())
 

@@ -19,13 +19,11 @@ import SimpleITK as sitk
 import yaml
 from typer.testing import CliRunner
 
+from pancseg import CohortError, read_scan, write_scan
 from pancseg.cli import app
-from pancseg.errors import CohortError
 from pancseg.phantom import make_phantom
 from pancseg.scans.arrays import image_like, label_array, voxel_array
 from pancseg.scans.geometry import grid_difference_mm
-from pancseg.scans.reading import read_scan
-from pancseg.scans.writing import write_scan
 from pancseg.segmentation.checkpoint import Preprocessing, load_checkpoint
 from pancseg.training.data import cache
 from pancseg.training.data.cache import build_cache
