@@ -200,7 +200,7 @@ def _refuse_few_groups(groups: int, settings: ModelSettings) -> None:
         raise ValueError(
             f"{groups} groups of rows that stay together are too few for {settings.outer} folds "
             f"with {settings.inner} inner folds each; name another `group`, or take fewer folds "
-            "(`outer`)"
+            "(`folds`)"
         )
 
 
@@ -224,7 +224,7 @@ def _refuse_folds_without(plan: ValidationPlan, endpoint: Endpoint) -> None:
             what = "no event" if endpoint.kind == "survival" else "only one class"
             raise ValueError(
                 f"a fold would have {what} to train on, because a few groups of rows that stay "
-                "together contain most of the others; take fewer folds (`outer`) or another `group`"
+                "together contain most of the others; take fewer folds (`folds`) or another `group`"
             )
 
 

@@ -75,7 +75,7 @@ def test_every_option_of_the_table_is_one_of_the_command_line() -> None:
 
 def test_other_words_in_backticks_stay() -> None:
     assert with_options("`out`, `fill`, out") == "--out, `fill`, out"
-    assert with_options("in `check`: `outer`", shown="<{}>") == "in `check`: <--folds>"
+    assert with_options("in `check`: `folds`", shown="<{}>") == "in `check`: <--folds>"
 
 
 def test_parameters_become_words() -> None:
