@@ -101,18 +101,36 @@ __all__ = [
 ]
 
 
+_EXTRAS = {
+    "evaluation.evaluate": "train",
+    "modelling.apply": "model",
+    "modelling.fit": "model",
+    "modelling.saved_model": "model",
+    "segmentation.networks.monet": "torch",
+}
+"""Modules that need an extra."""
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
-        if name == "MoNet":
-            from pancseg.system.optional import require_torch
-
-            require_torch("pancseg.MoNet")
-        value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        value = getattr(_imported(name), name)
         globals()[name] = value
         return value
     if name in _packages():
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _imported(name: str) -> Any:
+    """Import the module that defines a public name, or say which extra it needs."""
+    home = _HOME_OF[name]
+    try:
+        return import_module(f"{__name__}.{home}")
+    except ModuleNotFoundError as error:
+        if home not in _EXTRAS or str(error.name).startswith(__name__):
+            raise
+        install = f"pip install 'pancseg[{_EXTRAS[home]}]'"
+        raise ImportError(f"pancseg.{name} needs the package {error.name}; {install}") from error
 
 
 def __dir__() -> list[str]:

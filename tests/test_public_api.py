@@ -71,6 +71,27 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [
+        ("MoNet", "torch", "torch"),
+        ("evaluate_masks", "monai", "train"),
+        ("fit_model", "skops", "model"),
+    ],
+)
+def test_a_name_whose_extra_is_missing_says_which(name: str, package: str, extra: str) -> None:
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\n"  # as if it were not installed
+        f"import pancseg; pancseg.{name}"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    line = ended.stderr.strip().splitlines()[-1]
+    assert line.startswith(f"ImportError: pancseg.{name} needs the package {package}")
+    assert line.endswith(f"pip install 'pancseg[{extra}]'")
+
+
+@pytest.mark.parametrize(
     ("statement", "without"),
     [
         ("import pancseg", {"torch", "SimpleITK", "numpy", "pandas", "radiomics", "typer"}),
