@@ -382,7 +382,7 @@ def test_a_cohort_by_its_cases_and_regions(small: Phantom, tmp_path: Path) -> No
         options=pancseg.RunOptions(workers=0),
     )
     assert [(r.case.roi, r.usable) for r in results] == [("organ", True), ("ring", True)]
-    with pytest.raises(ValueError, match="`masks` is for a cohort given by its path"):
+    with pytest.raises(ValueError, match="`masks` cannot be combined with a sequence of cases"):
         pancseg.extract_cohort(cases, tmp_path / "out", masks=tmp_path)
     with pytest.raises(ValueError, match="`label` and `regions`"):
         pancseg.extract_cohort(cases, tmp_path / "out", label=1, regions={"a": "1"})

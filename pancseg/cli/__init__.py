@@ -1,8 +1,9 @@
-"""The command line: parse, load settings, one library call, a summary, an exit code.
+"""The command line. Each command parses options, calls the library once and prints a summary.
 
-One file per group of commands. Exit codes: 0 all well, 1 some patient is not usable, 2 usage. Heavy
-libraries are imported inside the commands, so that ``--help`` answers at once. What the library
-says of its parameters is printed with options (``parameters.py``).
+There is one file per group of commands. Exit codes are 0 if all is well, 1 if some patient is not
+usable, and 2 if the command cannot be run as given. Heavy libraries are imported inside the
+commands, so that ``--help`` answers at once. The library's messages name parameters;
+``parameters.py`` replaces them by options.
 """
 
 from __future__ import annotations

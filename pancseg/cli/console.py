@@ -1,4 +1,4 @@
-"""What a person sees of a run: a progress bar on a terminal, plain lines elsewhere, a summary."""
+"""Print the course of a run: a progress bar on a terminal, a line per case, and a summary."""
 
 from __future__ import annotations
 
@@ -26,26 +26,28 @@ _SLOW_S = 1.0
 def progress(
     count: int,
     quiet: bool,
-    when_interrupted: str = "what is finished is kept; the same command goes on from here",
+    when_interrupted: str = "finished scans are kept; run the same command again to resume",
 ) -> Iterator[Callable[[CaseResult], None]]:
-    """Yield what is to be called with each outcome of a cohort; it prints one line per case."""
+    """Yield a function that prints the line of a result; for a cohort of ``count`` cases."""
     with progress_lines(count, quiet, "patients", when_interrupted) as tell:
-        yield lambda outcome: tell(_line(outcome), outcome.status != "pass")
+        yield lambda result: tell(_line(result), result.status != "pass")
 
 
 @contextmanager
 def progress_lines(
     count: int, quiet: bool, what: str, when_interrupted: str
 ) -> Iterator[Callable[[str, bool], None]]:
-    """Yield what is to be called with each finished piece's line and whether it is a problem.
+    """Yield a function that prints the line of each finished item and advances the progress bar.
 
-    Problems go to standard error, the rest to standard output. With ``quiet`` only problems.
+    It takes the line and whether it is a problem. Problems are printed to standard error, other
+    lines to standard output.
 
     Args:
-        count: how many pieces there are.
-        quiet: print problems only.
-        what: what is counted, beside the bar.
-        when_interrupted: what is left on disk when the user stops the run.
+        count: number of items.
+        quiet: print problems only, and no bar.
+        what: name of the items, shown beside the bar.
+        when_interrupted: what becomes of finished items when the user stops the run, and how to
+            resume; the end of the message.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -80,9 +82,9 @@ def progress_lines(
 
 
 def say(line: str, stream: TextIO) -> None:
-    """Print what the library or the command says, with options in place of parameters.
+    """Print a message of the library or the command, with options in place of parameters.
 
-    A reader that went away, or cannot show a letter, does not stop the run.
+    A closed pipe, or a terminal that cannot show a letter, does not stop the run.
     """
     line = with_options(line)
     try:
@@ -93,25 +95,27 @@ def say(line: str, stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _line(outcome: CaseResult) -> str:
-    name = outcome.case.name
-    if outcome.status == "pass":
-        volume = outcome.values.get("qc_volume_ml")
+def _line(result: CaseResult) -> str:
+    name = result.case.name
+    if result.status == "pass":
+        volume = result.values.get("qc_volume_ml")
         return f"{name}: pass" + (f", {volume:.1f} mL" if isinstance(volume, float) else "")
-    return f"{name}: {outcome.status} ({outcome.reason}): {outcome.fact}"
+    return f"{name}: {result.status} ({result.reason}): {result.fact}"
 
 
-def summary(outcomes: Sequence[CaseResult], path: Path | None, log: Path | None = None) -> str:
-    """Return the closing lines: how many rows, what became of them and why, in which file.
+def summary(results: Sequence[CaseResult], path: Path | None, log: Path | None = None) -> str:
+    """Return the closing lines: the number of rows and of usable ones, and the reasons.
 
-    Its folder may bear somebody's name; whoever named it knows it. A run's log adds what was there
-    already, the slowest scans and where the time went.
+    Args:
+        results: one per row.
+        path: the table; only its name is shown, as its folder may be named after a patient.
+        log: log of the run, for the number of unchanged rows, the slowest scans and the stages.
     """
-    reasons = Counter(code for o in outcomes for code in o.reason.split(";") if code)
-    usable = sum(o.usable for o in outcomes)
-    rows = "1 row" if len(outcomes) == 1 else f"{len(outcomes)} rows"
+    reasons = Counter(code for result in results for code in result.reason.split(";") if code)
+    usable = sum(result.usable for result in results)
+    rows = "1 row" if len(results) == 1 else f"{len(results)} rows"
     where = f" in {path.name}" if path else ""
-    lines = [f"{rows}{where}: {usable} usable, {len(outcomes) - usable} not"]
+    lines = [f"{rows}{where}: {usable} usable, {len(results) - usable} not usable"]
     lines += [f"  {reason}: {count}" for reason, count in reasons.most_common(_MOST_REASONS)]
     if len(reasons) > _MOST_REASONS:
         lines.append(f"  and {len(reasons) - _MOST_REASONS} other reasons")
@@ -122,18 +126,18 @@ def _account(log: Path) -> list[str]:
     from pancseg.running.run_log import account_of
 
     reused, slowest, shares = account_of(log)
-    lines = [f"unchanged since an earlier run: {reused}"] if reused else []
+    lines = [f"rows unchanged since an earlier run: {reused}"] if reused else []
     if slowest and slowest[0][0] >= _SLOW_S:
         lines.append("slowest: " + ", ".join(f"{name} {spent:.1f} s" for spent, name in slowest))
     if shares:
         where = ", ".join(f"{stage} {share:.0%}" for stage, share in shares if share >= 0.05)
-        lines.append(f"time: {where}")
+        lines.append(f"share of the time: {where}")
     return lines
 
 
 @contextmanager
 def output_errors() -> Iterator[None]:
-    """Turn an output that cannot be written into one clear line and exit code 2."""
+    """Report an output that cannot be written in one line, and leave with exit code 2."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the user can mend before the work begins becomes clear lines and exit code 2."""
+"""Report errors that the user can correct before a run starts, and leave with exit code 2."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from pancseg.system.logs import log_to_terminal
 
 @contextmanager
 def usage_errors(verbose: bool) -> Iterator[None]:
-    """Turn what the user can mend before the work begins into clear lines and exit code 2."""
+    """Report errors in the block in plain lines, and leave with exit code 2.
+
+    Args:
+        verbose: print tracebacks too.
+    """
     from pancseg.errors import CohortError
 
     if verbose:
@@ -36,15 +40,17 @@ def need(command: str, packages: Sequence[str], extra: str) -> None:
     """Refuse a command whose packages are not installed.
 
     Raises:
-        ValueError: names them, and the extra that brings them.
+        ValueError: a package is missing; the message names it and the extra that installs it.
     """
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise ValueError(f"{command} needs {', '.join(missing)}: pip install 'pancseg[{extra}]'")
+        raise ValueError(
+            f"{command} needs {', '.join(missing)}; install with pip install 'pancseg[{extra}]'"
+        )
 
 
 def refuse(lines: Sequence[str]) -> NoReturn:
-    """Print lines and leave with exit code 2."""
+    """Print lines to standard error and leave with exit code 2."""
     for line in lines:
         say(f"pancseg: {line}", sys.stderr)
     raise typer.Exit(2)

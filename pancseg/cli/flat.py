@@ -1,4 +1,4 @@
-"""Lets a command take its options in groups: dataclasses, whose fields typer sees as options."""
+"""Group the options of a command in dataclasses, whose fields typer sees as options."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, get_type_hints
 
 
 def flat(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command that takes the fields of its dataclasses instead of these.
+    """Return a command that takes the fields of its dataclasses instead of the dataclasses.
 
-    Typer reads options off a function's signature and has no groups of its own.
+    It is needed because typer reads options from a function's signature, one by one.
 
     Args:
-        command: whose parameters are options, arguments, or dataclasses of options.
+        command: function whose parameters are options, arguments or dataclasses of options.
     """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}

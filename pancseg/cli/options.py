@@ -1,4 +1,4 @@
-"""Options that several commands share, in groups: each is spelt and explained once."""
+"""Options that several commands share, in groups, each with one spelling and one help text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ Panel = Literal["Input", "Regions", "Network", "Features", "Model", "Output", "R
 
 
 def option(panel: Panel, *names: str, help: str, **settings: Any) -> Any:
-    """Return an option under a heading of ``--help``, as an annotation of its parameter."""
+    """Return an option under a heading of ``--help``, to annotate a parameter with.
+
+    Args:
+        panel: the heading.
+        names: spellings of the option; by default its parameter's name.
+        help: text of ``--help``.
+        settings: arguments of ``typer.Option``.
+    """
     return typer.Option(*names, help=help, rich_help_panel=panel, **settings)
 
 
@@ -34,17 +41,17 @@ Masks = Annotated[
     option("Input", help="Folder of masks named <id>.nii.gz, or one mask for one scan."),
 ]
 Config = Annotated[
-    str, option("Features", help="Feature settings: a preset or a pyradiomics parameter file.")
+    str, option("Features", help="Feature settings: a preset's name or a pyradiomics YAML file.")
 ]
 Limits = Annotated[
     str,
-    option("Regions", "--config", help="A preset or a parameter file: the limits of the verdict."),
+    option("Regions", "--config", help="Limits of the verdict: a preset's name or a YAML file."),
 ]
 Engine = Annotated[
     str,
     option(
         "Network",
-        help="What runs the network: auto (the fastest there is), torch, openvino or cuda.",
+        help="What runs the network: auto (the fastest available), torch, openvino or cuda.",
     ),
 ]
 Precision = Annotated[
@@ -59,21 +66,23 @@ Workers = Annotated[
     option(
         "Running",
         min=0,
-        help="Worker processes; default: as many as cores and memory allow; 0: in this process, "
-        "where a crash ends the run.",
+        help="Number of worker processes; default: as many as cores and memory allow. 0: use this "
+        "process, where a crash ends the run.",
     ),
 ]
-Threads = Annotated[int | None, option("Running", min=1, help="CPU threads; default: all cores.")]
+Threads = Annotated[
+    int | None, option("Running", min=1, help="Number of CPU threads; default: one per core.")
+]
 Quiet = Annotated[bool, option("Running", "--quiet", "-q", help="Print problems only.")]
 Verbose = Annotated[
     bool,
-    option("Running", "--verbose", "-v", help="Print paths and tracebacks of problems too."),
+    option("Running", "--verbose", "-v", help="Also print paths and tracebacks of problems."),
 ]
 
 
 @dataclass(frozen=True)
 class Regions:
-    """Which regions of given masks get a row."""
+    """The regions that get a row."""
 
     label: Annotated[
         int | None,
@@ -88,15 +97,15 @@ class Regions:
         option(
             "Regions",
             metavar="NAME=EXPRESSION",
-            help="A row for this region of each scan, such as tumour=2 or 'ring5=ring(1,2;5mm)'; "
-            "once for each. Default: pancreas, tumour included.",
+            help="A region that gets a row of each scan: tumour=2, 'ring5=ring(1,2;5mm)'. May be "
+            "repeated. Default: the pancreas including the tumour.",
         ),
     ] = None
 
 
 @dataclass(frozen=True)
 class Network:
-    """What makes masks."""
+    """The network that makes masks."""
 
     weights: Annotated[
         str, option("Network", help="Network weights: a shipped name or a file.")
@@ -109,7 +118,7 @@ class Network:
             "Network",
             min=0,
             metavar="N",
-            help="Passes of the network with dropout, to see how far masks agree; 0: none.",
+            help="Number of passes of the network with dropout, whose masks are compared; 0: none.",
         ),
     ] = 0
     allow_code: Annotated[
@@ -117,7 +126,7 @@ class Network:
         option(
             "Network",
             "--allow-code",
-            help="Accept weights of a network outside pancseg and run its code; only from somebody "
+            help="Accept weights of a network outside pancseg and run its code; only from a source "
             "you trust.",
         ),
     ] = False
@@ -125,7 +134,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Features:
-    """What is measured."""
+    """The features to measure."""
 
     config: Config = DEFAULT_PRESET
     keep_failed: Annotated[
@@ -133,33 +142,32 @@ class Features:
         option(
             "Features",
             "--keep-failed",
-            help="Compute features of regions that fail the verdict too; they stay fail.",
+            help="Compute features also of regions that fail the verdict; their status stays fail.",
         ),
     ] = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """How the table is written."""
+    """The format of the table."""
 
     names: Annotated[
         str,
-        option(
-            "Output", help="Names of features: safe (letters, digits and _ only) or pyradiomics."
-        ),
+        option("Output", help="Feature names: safe (only letters, digits and _) or pyradiomics."),
     ] = "safe"
     format: Annotated[
         str, option("Output", help="Format of the table: csv, or parquet (needs pyarrow).")
     ] = "csv"
     excel: Annotated[
-        bool, option("Output", "--excel", help="Mark the CSV as UTF-8, as Excel needs it.")
+        bool, option("Output", "--excel", help="Mark the CSV as UTF-8, which Excel needs.")
     ] = False
     decimal_comma: Annotated[
         bool,
         option(
             "Output",
             "--decimal-comma",
-            help="Write 0,5 and ; between cells, for Excel where decimals have a comma.",
+            help="Write decimal commas (0,5) and separate cells by semicolons, for Excel in such "
+            "locales.",
         ),
     ] = False
 
@@ -172,26 +180,26 @@ class Running:
     threads: Threads = None
     timeout: Annotated[
         float | None,
-        option("Running", min=0.001, metavar="SECONDS", help="Give up a scan that takes longer."),
+        option("Running", min=0.001, metavar="SECONDS", help="Time limit for each scan."),
     ] = None
     memory: Annotated[
         str | None,
         option(
             "Running",
             metavar="SIZE",
-            help="Memory for all workers together (on a cluster: for each), such as 8GB; default: "
-            "what is free.",
+            help="Memory of all workers together (on a cluster: of each worker's thread), such as "
+            "8GB; default: the free memory.",
         ),
     ] = None
 
 
 @dataclass(frozen=True)
 class Resuming(Running):
-    """Where and how a cohort is run whose results are kept, and taken up again."""
+    """Where and how a cohort is run whose results are kept for the next run."""
 
     no_retry: Annotated[
         bool,
-        option("Running", "--no-retry", help="Keep failed rows while nothing of them has changed."),
+        option("Running", "--no-retry", help="Keep failed rows whose inputs are unchanged."),
     ] = False
     strict: Annotated[
         bool, option("Running", "--strict", help="Stop at the first row that is not usable.")
@@ -201,7 +209,8 @@ class Resuming(Running):
         option(
             "Running",
             metavar="ADDRESS",
-            help="Run on the workers of this Dask scheduler, such as tcp://host:8786.",
+            help="Address of a Dask scheduler whose workers process the scans, such as "
+            "tcp://host:8786.",
         ),
     ] = None
     slurm: Annotated[
@@ -209,15 +218,15 @@ class Resuming(Running):
         option(
             "Running",
             metavar="FILE",
-            help="Run in SLURM jobs: a YAML file with dask-jobqueue's settings and the number of "
-            "jobs.",
+            help="YAML file with dask-jobqueue's settings and the number of jobs; the scans are "
+            "processed in SLURM jobs.",
         ),
     ] = None
 
 
 @dataclass(frozen=True)
 class Privacy:
-    """How ids are hidden."""
+    """Whether and how ids are hidden."""
 
     pseudonymise: Annotated[
         Path | None,
@@ -232,24 +241,24 @@ class Privacy:
         option(
             "Privacy",
             metavar="FILE",
-            help="With --pseudonymise: write there which id has which pseudonym (CSV).",
+            help="With --pseudonymise: CSV to write the pseudonym of each id to.",
         ),
     ] = None
 
 
 @dataclass(frozen=True)
 class Printing:
-    """How much is printed."""
+    """What is printed."""
 
     quiet: Quiet = False
     verbose: Verbose = False
 
 
 def example(line: str, page: str) -> str:
-    """Return what stands below the options of ``--help``: an example, and where to read on.
+    """Return the end of a command's ``--help``: an example and a page to read.
 
     Args:
         line: a whole command.
-        page: a file in ``docs/``, with the heading.
+        page: a file in ``docs/`` with the anchor of a heading.
     """
     return f"Example: {line}\n\nMore: docs/{page}"

@@ -1,7 +1,7 @@
-"""Which option of the command line sets which parameter of the library.
+"""Translate the library's parameters to options of the command line.
 
-The library's messages name parameters in backticks (`` `label` ``); what is printed names options
-(``--label``). No parameter needs another option in another command.
+The library's messages name parameters in backticks (`` `label` ``); printed messages name options
+(``--label``). A parameter has the same option in all commands.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def with_options(text: str, shown: str = "{}") -> str:
     """Return a text of the library with options in place of the parameters that it names.
 
     Args:
-        text: for example "name one with `label`"; other words in backticks stay as they are.
-        shown: how an option is written.
+        text: for example "name one with `label`"; other words in backticks stay unchanged.
+        shown: format of an option.
 
     Example:
         >>> with_options("name one with `label`, or `fill` it")
@@ -79,7 +79,7 @@ def with_options(text: str, shown: str = "{}") -> str:
 
 
 def words(parameters: Mapping[str, object]) -> list[str]:
-    """Return the words of a command line that set parameters; a flag is there when it is true.
+    """Return the command-line arguments that set parameters; a flag is included if it is true.
 
     Example:
         >>> words({"settings": "ibsi_a", "verbose": True, "excel": False})

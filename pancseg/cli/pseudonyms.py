@@ -1,4 +1,4 @@
-"""What the command line does about ids: reads a cohort under its own ids or under pseudonyms."""
+"""Read the cohort of a command, under its real ids or under pseudonyms."""
 
 from __future__ import annotations
 
@@ -22,13 +22,19 @@ def read_cases(
     masks: Path | None = None,
     privacy: Privacy = NOTHING_HIDDEN,
 ) -> list[Case]:
-    """Read a cohort; with a key, its cases bear pseudonyms and nothing was said of their ids.
+    """Read a cohort; with a key, its cases have pseudonyms and no message shows an id.
 
-    A manifest keeps its order. Other cohorts are ordered by pseudonym: in the order of their names
-    a row's place would say between which letters a hidden name lies.
+    A manifest's cases keep their order. Other cohorts are sorted by pseudonym: if they were sorted
+    by name, a row's position would reveal between which letters the hidden name is.
+
+    Args:
+        cohort: the manifest, folder or scan.
+        out: output folder, which is not part of the cohort.
+        masks: folder of masks, or one mask.
+        privacy: the options about pseudonyms.
 
     Raises:
-        CohortError, ValueError, OSError: as for usage errors.
+        CohortError, ValueError, OSError: the cohort, the key or the id map cannot be used.
     """
     from pancseg.cohort import pseudonyms
     from pancseg.cohort.discovery import read_cohort
@@ -37,13 +43,16 @@ def read_cases(
     leave_out = [path for path in (out, key_file, id_map) if path]
     if key_file is None:
         if id_map:
-            raise ValueError("--id-map writes what --pseudonymise hides; give both or neither")
+            raise ValueError("--id-map needs --pseudonymise; give both or neither")
         cases = read_cohort(cohort, masks, leave_out=leave_out, note=_tell)
         pseudonyms.check_output(out, pseudonyms=False)
         return cases
     hide = partial(pseudonyms.pseudonymised, key=pseudonyms.read_key(key_file, out))
     if pseudonyms.is_open_to_all(key_file):
-        say("pancseg: every user of this machine can read the key file; chmod 600", sys.stderr)
+        say(
+            "pancseg: every user of this machine can read the key file; protect it by chmod 600",
+            sys.stderr,
+        )
     pseudonyms.check_output(out, pseudonyms=True)
     if id_map:
         pseudonyms.check_map_path(id_map, out)
@@ -55,7 +64,7 @@ def read_cases(
 
 
 def tell_of_names(cohort: Path, privacy: Privacy, quiet: bool) -> None:
-    """Say once when a folder's contents became ids: they may bear patients' names."""
+    """Warn once if the names of files and folders became ids, as they may name patients."""
     if cohort.is_dir() and not (quiet or privacy.pseudonymise):
         say(
             "pancseg: patient ids are the names of files and folders; --pseudonymise hides them",

@@ -1,4 +1,4 @@
-"""README.md's table of reasons, with options where the registry names parameters.
+"""Make README.md's table of reasons, with options where the registry names parameters.
 
 ``python -c "from pancseg.cli.reasons import markdown; print(markdown())"``
 """

@@ -1,4 +1,4 @@
-"""What the commands over a cohort share: where it runs, what can go wrong, how it ends."""
+"""Shared steps of the commands over a cohort: options of the run, errors, and the end."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def options_of(running: Running, privacy: Privacy, *, verbose: bool) -> RunOptions:
-    """Return where and how a cohort is run.
+    """Return the library's options of a run.
 
     Raises:
-        ValueError: they do not go together, or a file says what cannot be.
+        ValueError: options contradict each other, or have invalid values.
         OSError: the file of --slurm cannot be read.
     """
     from pancseg.running.memory import parse_size
@@ -42,9 +42,9 @@ def options_of(running: Running, privacy: Privacy, *, verbose: bool) -> RunOptio
     if not isinstance(running, Resuming):
         return options
     if running.scheduler and running.slurm:
-        raise ValueError("--scheduler and --slurm both name a cluster; leave one out")
+        raise ValueError("--scheduler and --slurm both name a cluster; omit one of them")
     if (running.scheduler or running.slurm) and running.workers is not None:
-        raise ValueError("--workers is for this machine; the cluster has its own")
+        raise ValueError("--workers is for this machine, not for a cluster; omit it")
     return replace(
         options,
         retry=not running.no_retry,
@@ -56,7 +56,7 @@ def options_of(running: Running, privacy: Privacy, *, verbose: bool) -> RunOptio
 
 @contextmanager
 def run_errors() -> Iterator[None]:
-    """Turn what stops a run before or between its scans into one line and an exit code."""
+    """Report in one line why a run was refused or stopped, and leave with an exit code."""
     from pancseg.errors import RunRefused, RunStopped
 
     try:
@@ -65,29 +65,29 @@ def run_errors() -> Iterator[None]:
         refuse([str(refusal)])
     except RunStopped:
         say(
-            "pancseg: stopped at a row that is not usable (--strict); no table was written. The "
-            "same command without --strict goes on from here",
+            "pancseg: stopped at a row that is not usable (--strict); no table was written. Run "
+            "the same command without --strict to resume",
             sys.stderr,
         )
         raise typer.Exit(1) from None
 
 
 def tell_engine(quiet: bool) -> Callable[[Mapping[str, Any]], None]:
-    """Return what says which engine was picked."""
+    """Return a function that prints the engine in use."""
 
-    def tell(about: Mapping[str, Any]) -> None:
-        if about and not quiet:
-            used = about["inference"]
+    def tell(network_info: Mapping[str, Any]) -> None:
+        if network_info and not quiet:
+            used = network_info["inference"]
             say(f"engine {used['engine']}, {used['precision']}", sys.stdout)
 
     return tell
 
 
 def finish(
-    outcomes: Sequence[CaseResult], path: Path | None, quiet: bool, log: Path | None = None
+    results: Sequence[CaseResult], path: Path | None, quiet: bool, log: Path | None = None
 ) -> None:
-    """Print the summary and leave with exit code 1 when some case is not usable."""
+    """Print the summary, and leave with exit code 1 if any case is not usable."""
     if not quiet:
-        say(summary(outcomes, path, log), sys.stdout)
-    if not all(outcome.usable for outcome in outcomes):
+        say(summary(results, path, log), sys.stdout)
+    if not all(result.usable for result in results):
         raise typer.Exit(1)

@@ -1,1 +1,1 @@
-"""A cohort → masks and a table of features."""
+"""Run a cohort: from its scans to masks and a table of features."""

@@ -1,4 +1,4 @@
-"""A cohort's scans and masks, judged before anything expensive is done with them."""
+"""Judge the scans and masks of a cohort before anything expensive is done with them."""
 
 from __future__ import annotations
 
@@ -31,34 +31,40 @@ def check_cohort(
 ) -> list[CaseResult]:
     """Judge every case; a case without a mask is judged by its scan alone.
 
-    Scans with the same voxels under two ids are both ``duplicate``, wherever the voxels lie and
-    however they are turned.
+    Scans with the same voxels under two ids are both ``duplicate``, whatever their geometry and
+    orientation.
 
     Args:
         cases: the cohort.
-        settings: whose limits hold, and which label of a mask is meant.
-        report: called with each outcome as soon as it is there, duplicates not yet known.
-        options: where and how.
+        settings: limits of the verdict, and the label of the region in a mask.
+        report: called with each result as soon as it is available; duplicates are found later.
+        options: where and how the scans are processed.
 
     Returns:
-        One outcome per case, in their order.
+        One result per case, in order.
     """
-    work = ProcessingPlan("check", settings)
-    with closing(executor_for(work, cases, options)) as place:
-        run = CohortRun(cases, place, options, masks=None, journal=None, log=None, report=report)
-        outcomes = run.outcomes()
-    return [_shown(outcome) for outcome in with_duplicates(outcomes, VOXELS, "fail")]
+    plan = ProcessingPlan("check", settings)
+    with closing(executor_for(plan, cases, options)) as executor:
+        run = CohortRun(cases, executor, options, masks=None, journal=None, log=None, report=report)
+        results = run.results()
+    return [_without_voxel_hash(result) for result in with_duplicates(results, VOXELS, "fail")]
 
 
-def write_check(outcomes: Sequence[CaseResult], path: Path, *, pseudonyms: bool = False) -> None:
-    """Write the verdicts as CSV: ids (own ones, or pseudonyms), ``qc_*``, the scan's hash."""
+def write_check(results: Sequence[CaseResult], path: Path, *, pseudonyms: bool = False) -> None:
+    """Write the verdicts to a CSV: ids (real ones or pseudonyms), ``qc_*`` and the scan's hash.
+
+    Args:
+        results: results of :func:`check_cohort`.
+        path: path of the CSV; its folder is made if need be.
+        pseudonyms: whether the ids are pseudonyms, which is then recorded in the folder.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if pseudonyms:
         mark_output(path.parent)
-    fields, rows = fields_and_rows(outcomes, None, "safe")
+    fields, rows = fields_and_rows(results, None, "safe")
     write_whole({path: table_bytes(fields, rows, TableFormat())})
 
 
-def _shown(outcome: CaseResult) -> CaseResult:
-    values = {name: value for name, value in outcome.values.items() if name != VOXELS}
-    return replace(outcome, values=values)
+def _without_voxel_hash(result: CaseResult) -> CaseResult:
+    values = {name: value for name, value in result.values.items() if name != VOXELS}
+    return replace(result, values=values)

@@ -1,4 +1,4 @@
-"""A cohort → masks, a table of features, or a verdict on its scans: the public functions."""
+"""The public functions over a cohort: check its scans, segment them, extract features, or both."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_WEIG
 from pancseg.tables.format import TableFormat
 
 Cohort = str | os.PathLike[str] | Sequence[Case]
-"""A manifest, a folder of scans or one scan, by its path; or cases."""
+"""The path of a manifest, of a folder of scans or of one scan; or a sequence of cases."""
 Settings = FeatureSettings | str | Path
 
 
-def _silent(said: object) -> None:
-    """Say nothing."""
+def _ignore(_: object) -> None:
+    """Do nothing: the default of callbacks."""
 
 
 def check_cohort(  # noqa: PLR0913  keywords, as the command has options
@@ -39,12 +39,12 @@ def check_cohort(  # noqa: PLR0913  keywords, as the command has options
     regions: Mapping[str, str] | None = None,
     settings: Settings = DEFAULT_PRESET,
     options: RunOptions = HERE,
-    report: Callable[[CaseResult], None] = _silent,
+    report: Callable[[CaseResult], None] = _ignore,
 ) -> list[CaseResult]:
     """Judge scans, and masks where there are any, before anything expensive is done.
 
-    Scans with the same voxels under two ids are both ``duplicate``, wherever the voxels are and
-    however they are turned.
+    Scans with the same voxels under two ids are both ``duplicate``, whatever their geometry and
+    orientation.
 
     Args:
         cohort: a manifest, a folder of scans or one scan, by its path; or cases.
@@ -52,16 +52,16 @@ def check_cohort(  # noqa: PLR0913  keywords, as the command has options
             given by a path.
         label: label of the region in given masks; by default the only one, or 1 and 2.
         regions: name → expression of each region that gets a row, such as ``{"tumour": "2"}``.
-        settings: whose limits hold: a preset's name, a file, or loaded settings.
+        settings: limits of the verdict: a preset's name, a settings file, or loaded settings.
         options: where and how the scans are processed.
-        report: called with each result as soon as it is there, duplicates not yet known.
+        report: called with each result as soon as it is available; duplicates are found later.
 
     Returns:
         One result per row; nothing is written.
 
     Raises:
         CohortError, RunRefused: as for :func:`segment_cohort`.
-        ValueError: regions that cannot be, or settings that do not exist.
+        ValueError: invalid regions, or settings that do not exist.
 
     Example:
         >>> from pancseg import check_cohort
@@ -83,32 +83,34 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
     settings: Settings = DEFAULT_PRESET,
     allow_code: bool = False,
     options: RunOptions = HERE,
-    report: Callable[[CaseResult], None] = _silent,
-    started: Callable[[Mapping[str, Any]], None] = _silent,
+    report: Callable[[CaseResult], None] = _ignore,
+    started: Callable[[Mapping[str, Any]], None] = _ignore,
 ) -> list[CaseResult]:
-    """Delineate the pancreas in every scan: ``out/masks`` and ``out/masks.csv``.
+    """Segment the pancreas in every scan, and write ``out/masks`` and ``out/masks.csv``.
 
-    Killed anywhere, the same call does only what is new, changed or failed.
+    After an interruption, the same call processes only scans that are new, changed or failed.
 
     Args:
         cohort: a manifest, a folder of scans or one scan, by its path; or cases.
         out: output folder, made if need be.
         weights: a shipped name or a checkpoint file.
         engine: what runs the network: ``auto``, ``torch``, ``openvino`` or ``cuda``.
-        precision: of the network's arithmetic: ``fp32``, or ``bf16`` where the hardware has it.
-        uncertainty: passes of the network with dropout, whose masks are compared; 0: none.
-        settings: whose limits hold: a preset's name, a file, or loaded settings.
+        precision: precision of the network's arithmetic: ``fp32``, or ``bf16`` where the hardware
+            has it.
+        uncertainty: passes of the network with dropout, whose masks are compared; 0 for none.
+        settings: limits of the verdict: a preset's name, a settings file, or loaded settings.
         allow_code: accept weights of a network outside pancseg, whose code then runs.
         options: where and how the scans are processed.
-        report: called with each result as soon as it is there.
-        started: called with what runs the network, before the first scan.
+        report: called with each result as soon as it is available.
+        started: called with the weights and the engine, before the first scan.
 
     Returns:
         One result per scan.
 
     Raises:
-        CohortError: the cohort cannot be run as it is written.
-        RunRefused: the work cannot be done as it is asked for, or another run writes into ``out``.
+        CohortError: the cohort has problems, all of which are listed.
+        RunRefused: the run cannot be started with these arguments, or another run writes into
+            ``out``.
         OSError: the output cannot be written.
         RunStopped: a strict run met a row that is not usable.
 
@@ -143,9 +145,9 @@ def extract_cohort(  # noqa: PLR0913
     keep_failed: bool = False,
     table: TableFormat = PLAIN_CSV,
     options: RunOptions = HERE,
-    report: Callable[[CaseResult], None] = _silent,
+    report: Callable[[CaseResult], None] = _ignore,
 ) -> list[CaseResult]:
-    """Compute features of existing masks: ``out/features.csv`` with its codebook.
+    """Compute features of existing masks, and write ``out/features.csv`` with its codebook.
 
     Args:
         cohort: a manifest, a folder of scans or one scan, by its path; or cases.
@@ -155,17 +157,17 @@ def extract_cohort(  # noqa: PLR0913
         label: label of the region in given masks; by default the only one, or 1 and 2.
         regions: name → expression of each region that gets a row, such as ``{"tumour": "2"}``.
         settings: a preset's name, a pyradiomics parameter file, or loaded settings.
-        keep_failed: compute features of regions that fail the verdict too.
-        table: how the table is written.
+        keep_failed: compute features also of regions that fail the verdict.
+        table: format of the table.
         options: where and how the scans are processed.
-        report: called with each result as soon as it is there.
+        report: called with each result as soon as it is available.
 
     Returns:
         One result per row.
 
     Raises:
         CohortError, RunRefused, OSError, RunStopped: as for :func:`segment_cohort`.
-        ValueError: regions that cannot be, or settings that do not exist.
+        ValueError: invalid regions, or settings that do not exist.
 
     Example:
         >>> from pancseg import extract_cohort, results_table
@@ -195,13 +197,13 @@ def run_cohort(  # noqa: PLR0913
     allow_code: bool = False,
     table: TableFormat = PLAIN_CSV,
     options: RunOptions = HERE,
-    report: Callable[[CaseResult], None] = _silent,
-    started: Callable[[Mapping[str, Any]], None] = _silent,
+    report: Callable[[CaseResult], None] = _ignore,
+    started: Callable[[Mapping[str, Any]], None] = _ignore,
 ) -> list[CaseResult]:
-    """Segment, then compute features: ``out/masks`` and ``out/features.csv``.
+    """Segment, compute features, and write ``out/masks`` and ``out/features.csv``.
 
-    A case that comes with a mask keeps it. Killed anywhere, the same call does only what is new,
-    changed or failed.
+    A case that has a mask keeps it. After an interruption, the same call processes only scans that
+    are new, changed or failed.
 
     Args:
         cohort: a manifest, a folder of scans or one scan, by its path; or cases.
@@ -211,16 +213,17 @@ def run_cohort(  # noqa: PLR0913
         label: label of the region in given masks; by default the only one, or 1 and 2.
         regions: name → expression of each region that gets a row, such as ``{"tumour": "2"}``.
         settings: a preset's name, a pyradiomics parameter file, or loaded settings.
-        keep_failed: compute features of regions that fail the verdict too.
+        keep_failed: compute features also of regions that fail the verdict.
         weights: a shipped name or a checkpoint file.
         engine: what runs the network: ``auto``, ``torch``, ``openvino`` or ``cuda``.
-        precision: of the network's arithmetic: ``fp32``, or ``bf16`` where the hardware has it.
-        uncertainty: passes of the network with dropout, whose masks are compared; 0: none.
+        precision: precision of the network's arithmetic: ``fp32``, or ``bf16`` where the hardware
+            has it.
+        uncertainty: passes of the network with dropout, whose masks are compared; 0 for none.
         allow_code: accept weights of a network outside pancseg, whose code then runs.
-        table: how the table is written.
+        table: format of the table.
         options: where and how the scans are processed.
-        report: called with each result as soon as it is there.
-        started: called with what runs the network, before the first scan.
+        report: called with each result as soon as it is available.
+        started: called with the weights and the engine, before the first scan.
 
     Returns:
         One result per row.
@@ -259,7 +262,9 @@ def _cases_of(
         beside = Path(masks) if masks is not None else None
         return read_cohort(Path(cohort), beside, leave_out=[Path(out)] if out else [])
     if masks is not None:
-        raise ValueError("`masks` is for a cohort given by its path; give each case its mask")
+        raise ValueError(
+            "`masks` cannot be combined with a sequence of cases; set each case's mask instead"
+        )
     return list(cohort)
 
 
@@ -267,7 +272,7 @@ def _with_regions(
     cases: list[Case], label: int | None, regions: Mapping[str, str] | None
 ) -> list[Case]:
     if label is not None and regions:
-        raise ValueError("`label` and `regions` both name regions; give one of them")
+        raise ValueError("`label` and `regions` both name regions; omit one of them")
     if regions:
         named = named_regions(f"{name}={text}" for name, text in regions.items())
         return one_per_region(cases, named)

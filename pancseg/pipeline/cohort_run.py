@@ -1,8 +1,8 @@
-"""Knows the order: scan → mask → verdict → row → table. Stages meet on disk, in the output folder.
+"""Carry out a plan over a cohort: from scans to masks, verdicts, rows and the table.
 
-``OUT/masks/<id>.nii.gz``, ``OUT/features.csv`` with its codebook and description (or
-``OUT/masks.csv`` after segmenting alone), ``OUT/provenance.json`` and ``OUT/run.jsonl``;
-``OUT/.pancseg`` holds what the next run need not do again.
+A run writes ``OUT/masks/<id>.nii.gz``, ``OUT/features.csv`` with its codebook and description (or
+``OUT/masks.csv`` after segmenting alone), ``OUT/provenance.json`` and ``OUT/run.jsonl``.
+``OUT/.pancseg`` holds the results that the next run reuses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pancseg.cohort.case import Case, is_name
 from pancseg.cohort.discovery import STATE_FOLDER
@@ -27,48 +27,44 @@ from pancseg.running.run import CohortRun, Report
 from pancseg.running.run_log import RunLog
 from pancseg.tables.format import TableFormat
 
-if TYPE_CHECKING:
-    pass
-
 Started = Callable[[Mapping[str, Any]], None]
 
 
-def _silent(said: object) -> None:
-    """Say nothing."""
+def _ignore(_: object) -> None:
+    """Do nothing: the default of callbacks."""
 
 
-def run_plan(  # noqa: PLR0913  what, where, how, and who is told
+def run_plan(  # noqa: PLR0913  what, where and how, and two callbacks
     cases: Sequence[Case],
     out: Path,
     plan: ProcessingPlan,
-    report: Report = _silent,
+    report: Report = _ignore,
     options: RunOptions = DEFAULT,
     style: TableFormat = PLAIN_CSV,
     *,
-    started: Started = _silent,
+    started: Started = _ignore,
 ) -> list[CaseResult]:
-    """Process every case as planned and write what that makes.
+    """Process every case as planned, and write the output folder.
 
-    A scan is read, and segmented, once for all its regions. Without weights a case without a mask
-    fails with ``no_mask``.
+    A scan is read and segmented once for all its regions. If the plan has no weights, a case
+    without a mask fails with ``no_mask``.
 
     Args:
         cases: the cohort.
-        out: output folder, made if need be. Segmenting alone writes masks, ``masks.csv`` and
-            ``provenance.json``; else the table is ``features.csv`` or ``.parquet``.
+        out: output folder, made if need be. The command ``segment`` writes masks, ``masks.csv`` and
+            ``provenance.json``; otherwise the table is ``features.csv`` or ``.parquet``.
         plan: what is done with every scan.
-        report: called with each result as soon as it is there.
-        options: where and how.
-        style: how a table of features is written.
-        started: called with what runs the network, before the first case.
+        report: called with each result as soon as it is available.
+        options: where and how the scans are processed.
+        style: format of a table of features.
+        started: called with the weights and the engine, before the first scan.
 
     Returns:
-        One result per case, in the order of the cases. Their values stay on the disk, in the
-        output folder, until they are asked for.
+        One result per case, in the order of the cases. Values stay on the disk, in the output
+        folder, and are read when they are accessed.
 
     Raises:
-        RunRefused: the work cannot be done as it is asked for, or another run writes into this
-            folder.
+        RunRefused: the run cannot be started as planned, or another run writes into this folder.
         OSError: the output cannot be written.
         RunStopped: a strict run met a row that is not usable.
     """
@@ -85,20 +81,20 @@ def _run(
     """Run all cases, then write their table."""
     for case in output.cases:
         if output.masks and not is_name(case.name):
-            raise ValueError(f"{case.name!r} cannot be the name of a file in a folder")
+            raise ValueError(f"{case.name!r} cannot be a file name; give the case other ids")
     cases, state = output.cases, output.folder / STATE_FOLDER
     with (
-        locked(state),  # before anything is started: neither workers nor jobs of a cluster
-        closing(executor_for(output.work, cases, options)) as place,
+        locked(state),  # first, so that a refused run starts no workers and no cluster jobs
+        closing(executor_for(output.plan, cases, options)) as executor,
         closing(Journal(state / "journal.jsonl")) as journal,
         closing(RunLog(output.folder / "run.jsonl")) as log,
     ):
-        output.start(place.about)
-        log.start({"run": output.provenance(place.about)["run"], "rows": len(cases)})
-        started(place.about)
-        run = CohortRun(cases, place, options, output.masks, journal, log, report)
-        outcomes = with_duplicates(run.outcomes(), "image_sha256", "warn")
-        output.write(outcomes, place.about)
+        output.start(executor.network_info)
+        log.start({"run": output.provenance(executor.network_info)["run"], "rows": len(cases)})
+        started(executor.network_info)
+        run = CohortRun(cases, executor, options, output.masks, journal, log, report)
+        results = with_duplicates(run.results(), "image_sha256", "warn")
+        output.write(results, executor.network_info)
         output.write_acquisition(run.acquisition)
-        log.end(Counter(outcome.status for outcome in outcomes))
-    return outcomes
+        log.end(Counter(result.status for result in results))
+    return results

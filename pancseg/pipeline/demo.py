@@ -1,4 +1,4 @@
-"""The demo's cohort: synthetic CTs with known pancreases, and how well the masks match them."""
+"""The demo's cohort: make synthetic CTs with a known pancreas, and score the masks against it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pancseg.segmentation.overlap import dice
 from pancseg.system.whole_files import write_whole
 
 _ORIENTATIONS = ("LPS", "RAS", "LAS", "RPI")
-"""Scans come in all orientations; so do these."""
+"""Real scans come in various orientations, and so do these."""
 
 _MARK, _MARK_TEXT = "README.txt", "Made by `pancseg demo`: synthetic patients, safe to delete.\n"
 
@@ -31,10 +31,10 @@ def make_cohort(folder: Path, patients: int) -> Path:
     Every second patient has a tumour.
 
     Returns:
-        The manifest's path.
+        The path of the manifest.
 
     Raises:
-        ValueError: the folder holds something that no demo made.
+        ValueError: the folder holds files that are not a demo's.
     """
     if folder.exists() and any(folder.iterdir()) and not _is_demo(folder):
         raise ValueError(f"{folder} holds other files; choose an empty or new folder")
@@ -55,7 +55,7 @@ def make_cohort(folder: Path, patients: int) -> Path:
 
 
 def settings_of(preset: FeatureSettings) -> FeatureSettings:
-    """Return a preset that takes the demo's coarse slices, 5 mm apart to be quick, as they are."""
+    """Return a preset that accepts the demo's slices, which are 5 mm apart to be quick."""
     limits = preset.quality.model_copy(update={"slice_mm": LimitRange(warn_above=5, fail_above=5)})
     return preset.model_copy(update={"quality": limits})
 
@@ -65,20 +65,20 @@ def _is_demo(folder: Path) -> bool:
     return mark.is_file() and mark.read_text(encoding="utf-8", errors="replace") == _MARK_TEXT
 
 
-def dice_of(outcome: CaseResult, folder: Path) -> float:
-    """Return the Dice of one patient's mask against the truth; 0 where there is no mask."""
-    name = f"{outcome.case.name}.nii.gz"
-    if not outcome.usable:
+def dice_of(result: CaseResult, folder: Path) -> float:
+    """Return the Dice of one patient's mask with the truth; 0 if there is no usable mask."""
+    name = f"{result.case.name}.nii.gz"
+    if not result.usable:
         return 0.0
-    found, truth = (read_scan(folder / place / name) for place in ("masks", "truth"))
+    found, truth = (read_scan(folder / kind / name) for kind in ("masks", "truth"))
     return dice(voxel_array(found) > 0, voxel_array(truth) > 0)
 
 
-def summary(outcomes: Sequence[CaseResult], folder: Path) -> str:
-    """Return the table's head, the Dice of each patient, and where the files are."""
-    frame = results_table(outcomes)
+def summary(results: Sequence[CaseResult], folder: Path) -> str:
+    """Return a text with part of the table, the Dice of each patient and the files' folders."""
+    frame = results_table(results)
     head = frame[[c for c in _COLUMNS if c in frame]].round(3).to_string(index=False)
-    agreement = [f"{o.case.name} {dice_of(o, folder):.2f}" for o in outcomes]
+    agreement = [f"{r.case.name} {dice_of(r, folder):.2f}" for r in results]
     return "\n".join(
         [
             "",

@@ -1,4 +1,4 @@
-"""One scan and one mask → the row that a cohort's table has for them."""
+"""Judge and measure one region of one scan, with the same values as in a cohort's table."""
 
 from __future__ import annotations
 
@@ -32,30 +32,29 @@ def measure(
     keep_failed: bool = False,
     **geometry: Unpack[ArrayGeometry],
 ) -> dict[str, Value]:
-    """Judge and measure one region of one scan: the row that ``pancseg extract`` writes for it.
+    """Return the row that ``pancseg extract`` writes for one region of one scan.
 
     Args:
         scan: a 3-D CT in HU: a path, a ``SimpleITK.Image``, a nibabel image, or an array
             ``(z, y, x)`` with ``spacing``.
         mask: labels in the same space, given in the same ways. An array of the scan's shape is on
             the scan's grid.
-        settings: a preset's name, a pyradiomics parameter file, or loaded settings; they hold the
-            limits of the verdict too.
+        settings: a preset's name, a pyradiomics parameter file, or loaded settings; they include
+            the limits of the verdict.
         label: which label of the mask, or an expression such as ``ring(1,2;5mm)``; by default as
             for :func:`pancseg.extract_features`.
-        roi: the region's name; norms of a whole pancreas are asked of ``pancreas`` only.
-        keep_failed: measure features of a region that fails the verdict too.
+        roi: name of the region; only ``pancreas`` is compared with the norms of a whole pancreas.
+        keep_failed: measure features also of a region that fails the verdict.
         geometry: ``spacing``, ``origin`` and ``direction`` where the scan is an array.
 
     Returns:
         Column name → value, without the ids: ``qc_status`` (pass, warn, fail, error),
-        ``qc_reasons``, further ``qc_*``, hashes and features under safe names. An unusable case has
-        its reason and no features; the row never hides why. Values that the table leaves empty are
-        NaN.
+        ``qc_reasons``, further ``qc_*``, hashes and features under safe names. A case that is not
+        usable has its reason and no features. Cells that the table leaves empty are NaN.
 
     Raises:
-        TypeError: scan or mask is no volume (see ``scan``).
-        ValueError: ``label`` is not an expression, or unknown settings.
+        TypeError: scan or mask is not a volume (see ``scan``).
+        ValueError: ``label`` is not an expression, or the settings are unknown.
 
     Example:
         >>> from pancseg import measure
@@ -69,7 +68,7 @@ def measure(
     case = Case("", Path(), mask=Path(), mask_label=_region(label), roi=roi)
     image = Lazy(lambda: as_scan(scan, **geometry))
     labels = Lazy(lambda: as_mask(mask, image.get()))
-    with suppress(UnusableCase):  # which the row will say; other errors are the caller's
+    with suppress(UnusableCase):  # the row will report it; other errors are raised here
         image.get(), labels.get()
     processor = ScanProcessor(ProcessingPlan("extract", settings, keep_failed=keep_failed))
     result = processor.result_of(case, image.get, labels.get)

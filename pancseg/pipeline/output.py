@@ -1,4 +1,4 @@
-"""The output folder of a run: what is written to it, and when."""
+"""Write the output folder of a run: its table, provenance and acquisition."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class RunOutput:
-    """The table of a run, and what lies beside it.
+    """The table of a run and the files beside it.
 
     Attributes:
-        path: of the table.
-        work: what makes it.
-        cases: its rows.
-        style: how it is written.
+        path: path of the table.
+        plan: what is done with every scan.
+        cases: the cohort, one case per row.
+        style: format of the table.
         pseudonyms: whether the cases' ids are pseudonyms.
     """
 
     path: Path
-    work: ProcessingPlan
+    plan: ProcessingPlan
     cases: Sequence[Case]
     style: TableFormat = PLAIN_CSV
     pseudonyms: bool = False
@@ -58,11 +58,15 @@ class RunOutput:
 
     @property
     def masks(self) -> Path | None:
-        """Where the network's masks go; None where it makes none."""
-        return self.folder / "masks" if self.work.weights else None
+        """Folder of the network's masks; None without a network."""
+        return self.folder / "masks" if self.plan.weights else None
 
-    def start(self, about: Mapping[str, Any]) -> None:
-        """Note beside the masks what makes them, and whether ids are pseudonyms."""
+    def start(self, network_info: Mapping[str, Any]) -> None:
+        """Remove leftovers, mark the folder if ids are pseudonyms, and write the masks' provenance.
+
+        Args:
+            network_info: the weights and the engine; empty without a network.
+        """
         if self.pseudonyms:
             mark_output(self.folder)
         remove_leftovers(self.folder)
@@ -71,31 +75,35 @@ class RunOutput:
         self.masks.mkdir(exist_ok=True)
         remove_leftovers(self.masks)
         others = ("features", "settings_sha256", "regions", "quality")
-        record = {k: v for k, v in self.provenance(about).items() if k not in others}
+        record = {k: v for k, v in self.provenance(network_info).items() if k not in others}
         write_whole({self.masks / "provenance.json": _json(record)})
 
-    def write(self, outcomes: Sequence[CaseResult], about: Mapping[str, Any]) -> None:
-        """Write all files; time stamps are in the provenance only."""
-        settings = self.work.settings
-        fields, rows = fields_and_rows(outcomes, settings, self.style.names)
-        record = self.provenance(about)
+    def write(self, results: Sequence[CaseResult], network_info: Mapping[str, Any]) -> None:
+        """Write the table and the files beside it; only the provenance has a time stamp."""
+        settings = self.plan.settings
+        fields, rows = fields_and_rows(results, settings, self.style.names)
+        record = self.provenance(network_info)
         provenance = _json(record | {"created": datetime.now(UTC).isoformat(timespec="seconds")})
         if settings:
             beside = {"provenance.json": provenance}
             write_table(self.path, fields, rows, self.style, beside)
-            for kind in KINDS:  # codebook and provenance are of this table alone now
+            for kind in KINDS:  # codebook and provenance belong to the new table only
                 if kind != self.style.kind:
                     self.path.with_suffix(f".{kind}").unlink(missing_ok=True)
         else:
             files = {self.path: table_bytes(fields, rows, self.style)}
             if not any((self.folder / f"features.{kind}").exists() for kind in KINDS):
-                files = {self.folder / "provenance.json": provenance, **files}  # else it is theirs
+                # beside a table of features, the provenance belongs to that table
+                files = {self.folder / "provenance.json": provenance, **files}
             write_whole(files)
 
     def write_acquisition(self, tags: Mapping[str, Mapping[str, Value]]) -> None:
-        """Write ``acquisition.csv`` if any scan is DICOM; one left by an earlier run goes.
+        """Write ``acquisition.csv`` if any scan is DICOM; otherwise remove an earlier run's.
 
-        It has a row for every scan, in the table's order, so that the two can be joined.
+        The file has one row per scan, in the table's order, so that the two can be joined.
+
+        Args:
+            tags: key of a scan's first case → its acquisition.
         """
         path = self.folder / "acquisition.csv"
         rows: dict[str, dict[str, Value]] = {}
@@ -107,58 +115,58 @@ class RunOutput:
         else:
             path.unlink(missing_ok=True)
 
-    def provenance(self, about: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what makes the table, without any path or name of a file."""
-        settings = self.work.settings
+    def provenance(self, network_info: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the table is made with, without any path or file name."""
+        settings = self.plan.settings
         record: dict[str, Any] = {
-            "run": {**_chosen(self.work, about), **self.style.chosen},
+            "run": {**_chosen(self.plan, network_info), **self.style.chosen},
             "versions": {
                 "pancseg": __version__,
                 "python": platform.python_version(),
                 **{name: version(name) for name in _PACKAGES},
             },
             "ids": "pseudonyms" if self.pseudonyms else "as given",
-            **about,
+            **network_info,
         }
-        for name in _network_packages(self.work, about):
+        for name in _network_packages(self.plan, network_info):
             record["versions"][name] = version(name)
         if settings:
             record["features"] = settings.model_dump(mode="json")
             record["settings_sha256"] = fingerprint.of_settings(settings)
             record["regions"] = _regions(self.cases)
         else:
-            record["quality"] = self.work.limits.model_dump(mode="json")
+            record["quality"] = self.plan.limits.model_dump(mode="json")
         return record
 
 
-def _network_packages(work: ProcessingPlan, about: Mapping[str, Any]) -> list[str]:
-    """Return the packages that computed masks and their agreement."""
-    if not about:
+def _network_packages(plan: ProcessingPlan, network_info: Mapping[str, Any]) -> list[str]:
+    """Return the packages that compute the masks and their uncertainty."""
+    if not network_info:
         return []
-    by_torch = about["inference"]["engine"] != "openvino"
-    return ["torch"] * (by_torch or work.uncertainty > 0) + ["openvino"] * (not by_torch)
+    by_torch = network_info["inference"]["engine"] != "openvino"
+    return ["torch"] * (by_torch or plan.uncertainty > 0) + ["openvino"] * (not by_torch)
 
 
 def _regions(cases: Sequence[Case]) -> dict[str, list[str]]:
-    """Return what each region was asked for as; an empty expression is what the mask holds."""
-    asked: dict[str, set[str]] = {}
+    """Return region → the expressions given for it; an empty one takes the mask's own label."""
+    given: dict[str, set[str]] = {}
     for case in cases:
-        asked.setdefault(case.roi, set()).add(str(case.mask_label or ""))
-    return {roi: sorted(expressions) for roi, expressions in asked.items()}
+        given.setdefault(case.roi, set()).add(str(case.mask_label or ""))
+    return {roi: sorted(expressions) for roi, expressions in given.items()}
 
 
-def _chosen(work: ProcessingPlan, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was asked for, by parameter: network and settings always, the rest if chosen."""
-    asked: dict[str, Any] = {"command": work.command}
-    if about:
-        asked |= {"weights": about["weights"]["name"], **about["inference"]}
-    if work.settings:
-        asked["settings"] = work.settings.name
-    if work.keep_failed:
-        asked["keep_failed"] = True
-    if work.uncertainty:
-        asked["uncertainty"] = work.uncertainty
-    return asked
+def _chosen(plan: ProcessingPlan, network_info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameter → value: network and settings always, others if not the default."""
+    chosen: dict[str, Any] = {"command": plan.command}
+    if network_info:
+        chosen |= {"weights": network_info["weights"]["name"], **network_info["inference"]}
+    if plan.settings:
+        chosen["settings"] = plan.settings.name
+    if plan.keep_failed:
+        chosen["keep_failed"] = True
+    if plan.uncertainty:
+        chosen["uncertainty"] = plan.uncertainty
+    return chosen
 
 
 def _json(record: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Results of a cohort as a table: its columns and its rows."""
+"""Turn the results of a cohort into the columns and rows of a table."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 
 def results_table(
-    outcomes: Sequence[CaseResult], settings: FeatureSettings | None = None
+    results: Sequence[CaseResult], settings: FeatureSettings | None = None
 ) -> pd.DataFrame:
-    """Return one row per outcome; columns: ids, ``qc_*``, hashes, features under safe names.
+    """Return the results as a table: ids, ``qc_*``, hashes and features under safe names.
 
-    An unusable case has its reason and no values. With ``settings`` the features' columns are
-    there, in the settings' order, whatever became of the cases.
+    A case that is not usable has its reason and no values.
+
+    Args:
+        results: one per row.
+        settings: if given, the table has all features' columns, in the order of the settings, even
+            if no case is usable.
 
     Example:
         >>> from pancseg import results_table, run_cohort
@@ -32,48 +36,48 @@ def results_table(
     """
     import pandas as pd
 
-    fields, rows = fields_and_rows(outcomes, settings, "safe")
+    fields, rows = fields_and_rows(results, settings, "safe")
     frame = pd.DataFrame(list(rows), columns=[field.original_name for field in fields])
     return frame.set_axis([field.name for field in fields], axis=1)
 
 
 def fields_and_rows(
-    outcomes: Sequence[CaseResult], settings: FeatureSettings | None, naming: str
+    results: Sequence[CaseResult], settings: FeatureSettings | None, naming: str
 ) -> tuple[list[Field], Iterable[Row]]:
-    """Return the columns of a table and its rows, one per outcome, made as they are asked for."""
-    rows = _Rows(outcomes, settings)
-    measured = any(outcome.usable for outcome in outcomes)
+    """Return the columns of a table, and its rows, which are made one by one while iterating."""
+    rows = _Rows(results, settings)
+    measured = any(result.usable for result in results)
     expected = [] if measured or settings is None else feature_names(settings)
     return fields_of(rows, expected, settings, naming), rows
 
 
 class _Rows:
-    """The rows of a table: each is made, and read from the disk, whenever it is its turn."""
+    """The rows of a table; iterating reads the values of one row at a time from the disk."""
 
-    def __init__(self, outcomes: Sequence[CaseResult], settings: FeatureSettings | None) -> None:
-        self._outcomes = outcomes
+    def __init__(self, results: Sequence[CaseResult], settings: FeatureSettings | None) -> None:
+        self._results = results
         self._hashed: dict[str, Value] = (
             {"settings_sha256": fingerprint.of_settings(settings)} if settings else {}
         )
 
     def __iter__(self) -> Iterator[Row]:
-        for outcome in self._outcomes:
-            values = dict(outcome.values.items())  # ** would read them once per column
-            yield {**_ids(outcome), **self._hashed, **values}
+        for result in self._results:
+            values = dict(result.values.items())  # ** would read the row once per column
+            yield {**_ids(result), **self._hashed, **values}
 
 
-def _ids(outcome: CaseResult) -> dict[str, Value]:
-    case = outcome.case
+def _ids(result: CaseResult) -> dict[str, Value]:
+    case = result.case
     return {
         "patient_id": case.patient_id,
         "scan_id": case.scan_id,
         "roi": case.roi,
-        "qc_status": outcome.status,
-        "qc_reasons": outcome.reason,
-        "qc_mask_label": _asked(case.mask_label),
+        "qc_status": result.status,
+        "qc_reasons": result.reason,
+        "qc_mask_label": _label_text(case.mask_label),
     }
 
 
-def _asked(label: Roi | None) -> str:
-    """Return labels as a measured region's are written: 1+2, which no program takes for 1.2."""
+def _label_text(label: Roi | None) -> str:
+    """Return the text of labels for a cell: ``1+2``, which no program reads as the number 1.2."""
     return str(label).replace(",", "+") if isinstance(label, Labels) else str(label or "")

@@ -1,1 +1,1 @@
-"""One scan → its rows, in this process."""
+"""Process one scan in the current process: from its cases to their rows of the table."""

@@ -1,8 +1,8 @@
-"""Owns what a table may say of how a CT was made: DICOM tags by allow-list, in safe forms.
+"""Read how a CT was acquired, from an allow-list of DICOM tags in forms that identify nobody.
 
-A header is typed by people and machines alike, so no text is copied: numbers must lie in a
-plausible range, and words must be known here; a word that is not becomes ``other``. Nothing else
-is read: no UID, date, time, name, number of an examination, description or comment.
+People type into DICOM headers, so no text is copied unchecked. Numbers must be in a plausible
+range, and words must be known here; unknown words become ``other``. Nothing else is read: no UID,
+date, time, name, accession number, description or comment.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _VENDORS = (
     ("SinoVision", r"sinovision"),
     ("Anke", r"\banke\b"),
 )
-"""Vendor (the present owner of a brand) and how it is recognised, in lower case."""
+"""Vendor (the present owner of a brand) and the pattern of its names, in lower case."""
 
 _MODELS = """
 SOMATOM Definition AS AS+ DS Flash Edge Force Drive Sensation Emotion Perspective Scope Spirit
@@ -82,14 +82,17 @@ _NO_CONTRAST = re.compile(
     r"gegeben)\b))*\W*)?",
     re.IGNORECASE,
 )
-"""Nothing, or a negation and nothing but words of contrast after it."""
+"""Empty, or a negation followed only by words about contrast."""
 _LONGEST_TEXT = 64
-"""Of a DICOM text of one line; what is longer is not read on."""
+"""Length of a DICOM long string; the rest of a longer text is ignored."""
 _SAYS_NO = re.compile(rf"\W*{_NOT}", re.IGNORECASE)
 
 
 def _number(lowest: float, highest: float) -> Callable[[str], Value]:
-    """Return what keeps numbers of a range, to 7 digits: a date of birth has 8."""
+    """Return a function that keeps numbers within a range, as text or empty.
+
+    Numbers are rounded to 7 digits, so that a date of birth, which has 8, cannot pass.
+    """
 
     def keep(text: str) -> Value:
         first, *others = (part.strip() for part in text.split("\\"))
@@ -107,14 +110,14 @@ def _vendor(text: str) -> Value:
 
 
 def _model(text: str) -> Value:
-    """Keep the words that models' names are made of, and numbers of up to three digits."""
+    """Keep known words of scanner names, and numbers of up to three digits."""
     kept = []
     for name, digits in re.findall(r"([^\s_]*?)([0-9]{0,3})(?=[\s_]|$)", text):
         if (whole := _MODEL_WORDS.get((name + digits).lower())) is not None:
             kept.append(whole)
         elif not name or name.lower() in _MODEL_WORDS:
             kept.append(_MODEL_WORDS.get(name.lower(), "") + digits)
-    if not any(word.strip("0123456789") for word in kept):  # numbers alone are no model
+    if not any(word.strip("0123456789") for word in kept):  # numbers alone name no model
         return "other" if text else ""
     return " ".join(word for word in kept if word)
 
@@ -125,10 +128,10 @@ def _kernel(text: str) -> Value:
 
 
 def _contrast(text: str) -> Value:
-    text = text[:_LONGEST_TEXT].replace("\ufffd", "x")  # a letter of some other script
+    text = text[:_LONGEST_TEXT].replace("\ufffd", "x")  # a letter of another script
     if _NO_CONTRAST.fullmatch(text):
         return "no"
-    return "" if _SAYS_NO.match(text) else "yes"  # "no oral, IV ..." says both
+    return "" if _SAYS_NO.match(text) else "yes"  # "no oral, IV ..." means both
 
 
 def _position(text: str) -> Value:
@@ -171,21 +174,22 @@ _TAGS = (
 )  # fmt: skip
 
 COLUMNS = tuple(tag.column for tag in _TAGS)
-"""The columns after ``patient_id`` and ``scan_id``: name, type, unit, meaning."""
+"""The columns after ``patient_id`` and ``scan_id``, in order."""
 
 
 def acquisition_of(folder_or_file: Path, series_uid: str | None = None) -> dict[str, Value]:
     """Return the allowed tags of a scan's first CT slice (by file name), in safe forms.
 
-    Of a folder with several series and none named, which is refused as a scan, it is any one.
-    An Enhanced CT keeps most of these tags in nested sequences, which are not looked into.
+    In a folder with several series and no ``series_uid``, any of them may be read; such a folder is
+    refused as a scan anyway. An Enhanced CT keeps most of these tags in nested sequences, which are
+    not read.
 
     Args:
         folder_or_file: a folder with a DICOM series, or a DICOM file.
-        series_uid: the end of the UID of the series in a folder.
+        series_uid: a unique ending of the UID of the series, for a folder with several.
 
     Returns:
-        Column → value, for the tags that have one; empty for whatever is not readable as DICOM.
+        Column → value, for the tags that have one. Empty if nothing can be read as DICOM.
     """
     try:
         for path in _candidates(folder_or_file):
@@ -204,20 +208,20 @@ def write_acquisition(
     """Write ``acquisition.csv``, whole or not at all; the same rows give the same bytes.
 
     Args:
-        path: of the CSV.
-        rows: one per scan, in the table's order: ``patient_id``, ``scan_id`` and what
-            :func:`acquisition_of` returned, which may be nothing.
-        style: of the table beside it; this file is always a CSV.
+        path: path of the CSV.
+        rows: one per scan, in the table's order: ``patient_id``, ``scan_id`` and the values that
+            :func:`acquisition_of` returned, if any.
+        style: style of the table of features. This file is a CSV in any case.
 
     Raises:
-        ValueError: a row holds something that is not on the list.
-        OSError: it cannot be written.
+        ValueError: a row has a column that is not on the allow-list.
+        OSError: the file cannot be written.
     """
     names = [column.name for column in (*IDS[:2], *COLUMNS)]
     cells = []
     for row in rows:
         if unknown := set(row) - set(names):
-            raise ValueError(f"not an acquisition column: {', '.join(sorted(unknown))}")
+            raise ValueError(f"not columns of acquisition.csv: {', '.join(sorted(unknown))}")
         cells.append([row.get(name) for name in names])
     content = io.BytesIO()
     write_csv(content, names, cells, style)
@@ -225,7 +229,7 @@ def write_acquisition(
 
 
 def _candidates(path: Path) -> Iterator[Path]:
-    """Yield DICOM files, slices of CTs before all others."""
+    """Yield DICOM files: first the slices of CTs, then the others."""
     if not path.is_dir():
         yield from [path] if is_dicom(path) else []
         return
@@ -240,13 +244,13 @@ def _candidates(path: Path) -> Iterator[Path]:
 
 
 def _header(path: Path) -> Dataset | None:
-    """Read the allowed tags of one file, unconverted; None where it is damaged."""
-    import pydicom  # takes 0.3 s, which cohorts without DICOM need not wait
+    """Read the allowed tags of one file, unconverted; None if it is damaged."""
+    import pydicom  # takes 0.3 s, which cohorts without DICOM are spared
     from pydicom.filereader import read_file_meta_info
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they quote what is in the file
+            warnings.simplefilter("ignore")  # pydicom's warnings quote the file
             if read_file_meta_info(path).get("TransferSyntaxUID") == _DEFLATED:
                 return None  # pydicom would unpack all of it, whatever its size
             tags = [_SERIES_UID, *(tag.number for tag in _TAGS)]
@@ -257,7 +261,7 @@ def _header(path: Path) -> Dataset | None:
 
 
 def _text(header: Dataset, tag: int) -> str:
-    """Return a tag's bytes as text; what is not plain ASCII becomes U+FFFD."""
+    """Return a tag's bytes as text, with U+FFFD for every byte that is not ASCII."""
     if tag not in header:
         return ""
     value = header.get_item(tag).value

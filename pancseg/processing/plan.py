@@ -1,4 +1,7 @@
-"""Owns what is asked of a run; light enough for processes that do none of it themselves."""
+"""The plan of a run: what is done with every scan.
+
+It imports no network and no features, so that a process that only distributes scans stays small.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,20 @@ from pancseg.quality.limits import DEFAULT_LIMITS, QualityLimits
 
 @dataclass(frozen=True)
 class ProcessingPlan:
-    """What is to be done with every scan of a run.
+    """What is done with every scan of a run.
 
     Attributes:
         command: ``segment`` makes and judges masks, ``extract`` and ``run`` measure features,
-            ``check`` judges what is there.
-        settings: of the features, with the limits of the verdict; None for ``segment``.
-        limits: of the verdict for ``segment``.
-        weights: a shipped name or a file; None: no network.
-        engine: what runs the network.
-        precision: of its arithmetic.
-        threads: of the network.
-        keep_failed: measure features of regions that fail the verdict too.
+            ``check`` judges scans and the masks that exist.
+        settings: feature settings, with the limits of the verdict; None for ``segment``.
+        limits: limits of the verdict for ``segment``.
+        weights: name of shipped weights or path of a checkpoint; None for no network.
+        engine: name of the engine that runs the network.
+        precision: precision of the network's arithmetic.
+        threads: CPU threads of the network.
+        keep_failed: measure features also of regions that fail the verdict.
         allow_code: accept weights of a network outside pancseg, whose code then runs.
-        uncertainty: passes of the network with dropout; 0: not asked.
+        uncertainty: passes of the network with dropout; 0 for none.
     """
 
     command: Literal["segment", "extract", "run", "check"]

@@ -1,4 +1,4 @@
-"""A row of the table while it is made, and what became of its case."""
+"""The row of a case: a draft while it is filled, and the result when it is done."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _STATUSES = ("pass", "warn", "fail", "error")
 
 @dataclass
 class DraftRow:
-    """A row while it is made; what went wrong half-way does not lose what was found before.
+    """A row while it is filled; it keeps the values found before an error.
 
     Attributes:
-        values: columns for the table; NaN where one has no value.
-        reasons: reason code → fact, for what is wrong or missing, in the order of the checks.
-        status: what the reasons amount to.
+        values: column → value; NaN where there is none.
+        reasons: reason code → fact, in the order of the checks.
+        status: the worst status of all reasons.
     """
 
     values: dict[str, Value] = field(default_factory=dict)
@@ -37,11 +37,11 @@ class DraftRow:
     status: Status = "pass"
 
     def note(self, code: ReasonCode | EvaluationCode, status: Status, fact: str) -> None:
-        """Add a reason; the status becomes the worst of all. The first fact of a code stays."""
+        """Add a reason and worsen the status if need be; a code keeps its first fact."""
         self._note(code, status, fact)
 
     def note_bug(self, error: Exception) -> None:
-        """Add an exception that nobody foresaw, under its name."""
+        """Add an unexpected exception as a reason, with its class name as the code."""
         name = type(error).__name__
         self._note(name, "error", f"unexpected {name}; run with `verbose` for the traceback")
 
@@ -52,14 +52,14 @@ class DraftRow:
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What became of one case.
+    """What became of one case: one row of the table.
 
     Attributes:
         case: the case.
-        status: pass; warn (usable, look at the reason); fail (unusable); error (a bug).
-        reason: codes for ``qc_reasons``, joined by ``;``, empty when the case passed.
-        fact: one line on what is wrong, with numbers and the remedy.
-        values: columns for the table.
+        status: pass; warn (usable, but see the reason); fail (not usable); error (a bug).
+        reason: reason codes for ``qc_reasons``, joined by ``;``; empty if the case passed.
+        fact: what is wrong, with numbers and the remedy, in one line; empty if the case passed.
+        values: column → value.
 
     Example:
         >>> from pancseg import run_cohort
@@ -76,11 +76,11 @@ class CaseResult:
 
     @property
     def usable(self) -> bool:
-        """Whether the row is good for an analysis."""
+        """Whether the row can be used in an analysis: pass or warn."""
         return self.status in ("pass", "warn")
 
     def noted(self, code: ReasonCode, status: Status, fact: str) -> CaseResult:
-        """Return it with one more reason; the status becomes the worse of the two."""
+        """Return the result with one more reason and the worse of the two statuses."""
         return replace(
             self,
             status=max(self.status, status, key=_STATUSES.index),
@@ -90,11 +90,15 @@ class CaseResult:
 
 
 def case_result(case: Case, fill: Callable[[DraftRow], None]) -> CaseResult:
-    """Let ``fill`` make a case's row; a case that cannot be used costs only itself.
+    """Call ``fill`` on a draft row and return the result; no exception gets out.
 
-    ``UnusableCase`` becomes status fail. Any other exception is a bug and becomes status error,
-    its traceback logged at debug level (tracebacks can name files). Values that ``fill`` found
-    before are kept.
+    ``UnusableCase`` gives the status fail. Any other exception is a bug and gives the status error;
+    its traceback is logged at debug level, because tracebacks can name files. Values that ``fill``
+    set before the exception are kept.
+
+    Args:
+        case: the case.
+        fill: sets the values and reasons of the draft.
     """
     draft = DraftRow()
     try:

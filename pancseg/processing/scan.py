@@ -1,6 +1,6 @@
-"""Owns the work on one scan: read it, mask it, judge it, measure it; one outcome per row.
+"""Process one scan: read it, segment it, judge it and measure its regions, one result per row.
 
-In-process; knows nothing about processes, tables or what was done before.
+Worker processes and reuse of earlier results are in ``pancseg.running``.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ if TYPE_CHECKING:
     from pancseg.segmentation.uncertainty import DropoutPasses
 
 GIVEN = "given"
-"""``qc_mask_source`` of a mask that came with its case."""
-NO_MEMORY = "the memory did not suffice; lower `workers`, or crop the scan"
+"""``qc_mask_source`` of a mask that the user gave."""
+NO_MEMORY = "the process ran out of memory; lower `workers`, or crop the scan"
 
 
 VOXELS = "voxels_sha256"
-"""The hash of a scan's voxels alone, which ``check`` compares; no column of any table."""
+"""Name of the hash of a scan's voxels alone, which ``check`` compares; it is not in any table."""
 
 
 @dataclass(frozen=True)
 class ScanTask:
-    """The rows of one scan.
+    """The rows of one scan, and the paths of its mask.
 
     Attributes:
-        cases: rows with the same image, series and scan name, in order.
-        new_mask: where a mask that the network makes is written.
-        ready_mask: a mask of this scan that need not be made again.
-        ready_source: its ``qc_mask_source``.
+        cases: cases with the same image, series and scan name, in order.
+        new_mask: path to write a mask of the network to.
+        ready_mask: path of an existing mask of this scan, to be used instead of the network.
+        ready_source: ``qc_mask_source`` of the existing mask.
     """
 
     cases: tuple[Case, ...]
@@ -68,39 +68,39 @@ class ScanTask:
 
 
 class ScanProcessor:
-    """Does the work on one scan after the other; the network is loaded once.
+    """Processes scans one after another with a network that is loaded once.
 
     Attributes:
-        segmenter: makes masks; None without weights.
+        segmenter: makes masks; None if the plan has no weights.
     """
 
-    def __init__(self, work: ProcessingPlan, segmenter: Segmenter | None = None) -> None:
-        """Load the network, if there are weights.
+    def __init__(self, plan: ProcessingPlan, segmenter: Segmenter | None = None) -> None:
+        """Load the network, if the plan has weights.
 
         Args:
-            work: what is to be done.
-            segmenter: one that is loaded already, instead of the work's weights.
+            plan: what is done with every scan.
+            segmenter: a loaded segmenter, used instead of the plan's weights.
 
         Raises:
-            FileNotFoundError, ValueError: as :func:`pancseg.segmentation.load`; ValueError also
-                when uncertainty is asked of a network without dropout.
+            FileNotFoundError, ValueError: as :func:`pancseg.segmentation.segmenter.load_segmenter`;
+                ValueError also if the plan asks for the uncertainty of a network without dropout.
         """
-        self.segmenter = segmenter or (None if work.weights is None else _loaded(work))
-        self._work = work
-        self._limits = work.settings.quality if work.settings else work.limits
-        self._passes = _dropout_passes(self.segmenter, work) if self.segmenter else None
+        self.segmenter = segmenter or (None if plan.weights is None else _loaded(plan))
+        self._plan = plan
+        self._limits = plan.settings.quality if plan.settings else plan.limits
+        self._passes = _dropout_passes(self.segmenter, plan) if self.segmenter else None
 
-    def outcomes(
+    def results(
         self, task: ScanTask, on_mask: Callable[[Path], None] = lambda _: None
     ) -> Iterator[CaseResult]:
-        """Yield one outcome per case of the task, in order.
+        """Yield one result per case of the task, in order.
 
-        The scan is read, segmented and judged once, and each own mask is read once. Whatever goes
-        wrong becomes the outcome of the cases that it concerns.
+        The scan is read, segmented and judged once, and each given mask is read once. An error
+        becomes the result of the cases that it affects.
 
         Args:
             task: the rows of one scan.
-            on_mask: called when ``new_mask`` was written, before the first outcome.
+            on_mask: called after ``new_mask`` was written, before the first result.
 
         Raises:
             OutputError: ``new_mask`` cannot be written.
@@ -111,47 +111,48 @@ class ScanProcessor:
         if mask and mask.is_new and task.new_mask:
             _write(mask.image, task.new_mask)
             on_mask(task.new_mask)
-        for case, own_or_shared in self._with_masks(task.cases, scan, shared):
-            yield case_result(case, partial(self._fill, case=case, scan=scan, mask=own_or_shared))
+        for case, given_or_shared in self._with_masks(task.cases, scan, shared):
+            yield case_result(case, partial(self._fill, case=case, scan=scan, mask=given_or_shared))
 
     def result_of(
         self, case: Case, scan: Callable[[], sitk.Image], mask: Callable[[], sitk.Image]
     ) -> CaseResult:
-        """Return the result of a case whose scan and mask are given, not read from its files.
+        """Return the result of a case whose scan and mask are already in memory.
 
         Args:
-            case: its ids and region.
+            case: ids and region; its files are not read.
             scan: returns the volume.
-            mask: returns the label map; one on another grid is unusable unless the settings
-                correct masks.
+            mask: returns the label map. A mask on another grid makes the case unusable, unless the
+                settings let pyradiomics resample masks (``correctMask``).
         """
         judged = Lazy(lambda: self._judged(scan()))
         drawn = Lazy(lambda: self._given_mask(mask(), judged))
         return case_result(case, partial(self._fill, case=case, scan=judged, mask=drawn))
 
     def takes_shared(self, case: Case) -> bool:
-        """Whether a case's region is one of the mask that the network makes of its scan."""
-        named = case.mask_label is not None and self._work.command != "segment"
-        judged_alone = self._work.command == "check"
-        return not (judged_alone or self._takes_own(case)) and (case.roi == DEFAULT_ROI or named)
+        """Return whether a case's region comes from the mask that the network makes of its scan."""
+        named = case.mask_label is not None and self._plan.command != "segment"
+        judged_alone = self._plan.command == "check"
+        return not (judged_alone or self._takes_given(case)) and (case.roi == DEFAULT_ROI or named)
 
-    def _takes_own(self, case: Case) -> bool:
-        return case.mask is not None and self._work.command != "segment"
+    def _takes_given(self, case: Case) -> bool:
+        return case.mask is not None and self._plan.command != "segment"
 
     def _with_masks(
         self, cases: Sequence[Case], scan: Lazy[_Scan], shared: Lazy[_Mask]
     ) -> Iterator[tuple[Case, Lazy[_Mask] | None]]:
-        """Yield each case with its mask; an own mask is let go when no later case has it."""
-        own: dict[Path, Lazy[_Mask]] = {}
+        """Yield each case with its mask; a given mask is released once no later case needs it."""
+        given: dict[Path, Lazy[_Mask]] = {}
         for index, case in enumerate(cases):
-            if case.mask and self._takes_own(case):
-                mask = own.setdefault(case.mask, Lazy(partial(self._own_mask, case.mask, scan)))
+            if case.mask and self._takes_given(case):
+                read = partial(self._read_given_mask, case.mask, scan)
+                mask = given.setdefault(case.mask, Lazy(read))
                 if all(later.mask != case.mask for later in cases[index + 1 :]):
-                    del own[case.mask]
+                    del given[case.mask]
                 yield case, mask
             elif self.takes_shared(case):
                 yield case, shared
-            elif self._work.command == "check":
+            elif self._plan.command == "check":
                 yield case, None
             else:
                 yield case, Lazy(partial(_refuse_region, case))
@@ -163,7 +164,7 @@ class ScanProcessor:
 
     def _judged(self, image: sitk.Image) -> _Scan:
         with timed("judge"):
-            voxels = fingerprint.of_voxels(image) if self._work.command == "check" else ""
+            voxels = fingerprint.of_voxels(image) if self._plan.command == "check" else ""
             digest, verdict = (
                 fingerprint.of_image(image),
                 judge_scan(image, self._limits, hu=self._hu),
@@ -171,7 +172,7 @@ class ScanProcessor:
             return _Scan(image, digest, verdict, voxels)
 
     def _shared_mask(self, task: ScanTask, scan: _Scan) -> _Mask:
-        """Return the mask that is ready, or the network's; either lies on the scan's grid."""
+        """Return the existing mask, or else the network's, on the scan's grid."""
         if task.ready_mask:
             image, source = _read_mask(task.ready_mask), task.ready_source
         elif self.segmenter:
@@ -184,8 +185,8 @@ class ScanProcessor:
             agreement = self._passes.agreement(scan.image, image)
         return _Mask(image, source, agreement, is_new=task.ready_mask is None)
 
-    def _own_mask(self, path: Path, scan: Lazy[_Scan]) -> _Mask:
-        image = scan.get().image  # first: a scan that cannot be read is the reason to name
+    def _read_given_mask(self, path: Path, scan: Lazy[_Scan]) -> _Mask:
+        image = scan.get().image  # before the mask: an unreadable scan is the reason to report
         return _Mask(self._on_grid(image, _read_mask(path)), GIVEN)
 
     def _given_mask(self, mask: sitk.Image, scan: Lazy[_Scan]) -> _Mask:
@@ -196,17 +197,17 @@ class ScanProcessor:
 
     @property
     def _hu(self) -> bool:
-        """Whether the settings take scans to be in HU."""
-        return self._work.settings is None or bool(self._work.settings.ibsi.get("hu", True))
+        """Whether the settings assume that scans are in HU."""
+        return self._plan.settings is None or bool(self._plan.settings.ibsi.get("hu", True))
 
     @property
     def _corrects_masks(self) -> bool:
-        """Whether pyradiomics is asked to resample masks that lie on another grid."""
-        parameters = self._work.settings.parameters if self._work.settings else {}
+        """Whether the settings let pyradiomics resample masks on another grid (``correctMask``)."""
+        parameters = self._plan.settings.parameters if self._plan.settings else {}
         return bool((parameters.get("setting") or {}).get("correctMask"))
 
     def _fill(self, row: DraftRow, case: Case, scan: Lazy[_Scan], mask: Lazy[_Mask] | None) -> None:
-        """Make the row of one case, as far as it and the memory come."""
+        """Fill the row of one case; running out of memory makes the case unusable."""
         try:
             self._fill_all(row, case, scan, mask)
         except MemoryError as error:
@@ -231,18 +232,18 @@ class ScanProcessor:
             _add(row, self._judged_region(case, image, region.image))
         if drawn.agreement is not None:
             _add(row, judge_agreement(drawn.agreement, self._limits))
-        settings = self._work.settings
-        if settings is None or self._work.command == "check":
+        settings = self._plan.settings
+        if settings is None or self._plan.command == "check":
             return
-        if row.status != "fail" or self._work.keep_failed:
+        if row.status != "fail" or self._plan.keep_failed:
             with timed("features"):
                 found = compute_features(image, region.image, settings)
             self._add_features(row, found)
 
     def _region(self, case: Case, scan: sitk.Image, mask: _Mask) -> Region:
         label: Roi | int | None = case.mask_label
-        if label is None and mask.source == GIVEN and self._work.settings:
-            label = self._work.settings.label
+        if label is None and mask.source == GIVEN and self._plan.settings:
+            label = self._plan.settings.label
         return region_of(mask.image, label, scan)
 
     def _judged_region(self, case: Case, scan: sitk.Image, region: sitk.Image) -> Verdict:
@@ -253,11 +254,11 @@ class ScanProcessor:
         return judge_region(scan, region, self._limits, whole_pancreas=whole, ring=ring)
 
     def _add_features(self, row: DraftRow, found: FeatureResult) -> None:
-        """Add measured features, unless what they were made of is too little."""
+        """Add features, and reasons for empty ones, unless re-segmentation left too few voxels."""
         row.values["qc_grid_mm"] = " ".join(f"{side:.4g}" for side in found.spacing_mm)
         if found.resegmented_share is not None:
             _add(row, judge_resegmented(found.resegmented_share, self._limits))
-        if row.status == "fail" and not self._work.keep_failed:
+        if row.status == "fail" and not self._plan.keep_failed:
             return
         values = dict(found.values)
         for code, fact in found.reasons.items():
@@ -280,13 +281,14 @@ class _Scan(NamedTuple):
 
 
 class _Mask(NamedTuple):
-    """A mask of a scan, on its grid (unless pyradiomics is to put it there).
+    """A mask on its scan's grid (or on another grid, if pyradiomics will resample it).
 
     Attributes:
         image: label map.
-        source: ``qc_mask_source``.
-        agreement: of masks made with dropout; None when not asked, or not the network's mask.
-        is_new: the network has just made it.
+        source: value of ``qc_mask_source``.
+        agreement: agreement of masks made with dropout, 0–1; None if not requested, or if the mask
+            does not come from the network.
+        is_new: whether the network has just made it.
     """
 
     image: sitk.Image
@@ -295,26 +297,26 @@ class _Mask(NamedTuple):
     is_new: bool = False
 
 
-def _loaded(work: ProcessingPlan) -> Segmenter:
+def _loaded(plan: ProcessingPlan) -> Segmenter:
     from pancseg.segmentation.segmenter import load_segmenter
 
-    assert work.weights is not None
+    assert plan.weights is not None
     return load_segmenter(
-        work.weights,
-        threads=work.threads,
-        engine=work.engine,
-        precision=work.precision,
-        allow_code=work.allow_code,
+        plan.weights,
+        threads=plan.threads,
+        engine=plan.engine,
+        precision=plan.precision,
+        allow_code=plan.allow_code,
     )
 
 
-def _dropout_passes(segmenter: Segmenter, work: ProcessingPlan) -> DropoutPasses | None:
-    if not work.uncertainty:
+def _dropout_passes(segmenter: Segmenter, plan: ProcessingPlan) -> DropoutPasses | None:
+    if not plan.uncertainty:
         return None
     require_torch("uncertainty")
     from pancseg.segmentation.uncertainty import DropoutPasses
 
-    return DropoutPasses(segmenter.checkpoint, work.uncertainty, segmenter.threads)
+    return DropoutPasses(segmenter.checkpoint, plan.uncertainty, segmenter.threads)
 
 
 def _write(mask: sitk.Image, path: Path) -> None:
@@ -326,7 +328,7 @@ def _write(mask: sitk.Image, path: Path) -> None:
 
 
 def _read_mask(path: Path) -> sitk.Image:
-    """Read a mask; what is wrong with it is said of the mask."""
+    """Read a mask; errors say that they are about the mask."""
     try:
         return read_scan(path)
     except UnusableCase as unusable:
@@ -334,8 +336,8 @@ def _read_mask(path: Path) -> sitk.Image:
 
 
 def _refuse_region(case: Case) -> _Mask:
-    fact = f"no mask for {case.roi!r}: the network makes {DEFAULT_ROI!r} only"
-    raise UnusableCase("no_mask", fact)
+    fact = f"there is no mask for {case.roi!r}, and the network segments {DEFAULT_ROI!r} only"
+    raise UnusableCase("no_mask", f"{fact}; give a mask for it")
 
 
 def _add(row: DraftRow, verdict: Verdict) -> None:

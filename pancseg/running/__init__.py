@@ -1,5 +1,5 @@
-"""A cohort's scans → outcomes, in worker processes, resumed by content. Knows no tables.
+"""Process the scans of a cohort in workers, and reuse the results of earlier runs.
 
-``worker`` does the work on one scan; ``inline``, ``local`` and ``cluster`` are the places where
-workers are: this process, child processes of it, a Dask cluster. ``journal`` keeps what was done.
+``worker`` processes one scan. ``executors`` run workers in this process, in child processes or on a
+Dask cluster. ``journal`` records the results, and ``run`` ties these together.
 """

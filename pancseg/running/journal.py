@@ -1,7 +1,8 @@
-"""Owns the journal of a run: what was done, one line each, appended and never changed.
+"""Record the rows and masks of a run in a journal, from which later runs take what is unchanged.
 
-A line that a kill cut off counts as not written. Values are read back from the disk one row at a
-time, so that memory does not grow with them. Knows nothing about how they were made.
+The journal has one line per row or mask; lines are appended and never changed. A line that is
+incomplete because the process was killed is ignored. Values are read back from the disk one row at
+a time, so memory does not grow with the number of rows.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from pancseg.tables.fields import Value
 
 
 class Journal:
-    """The rows and masks that runs into one output folder have made."""
+    """The rows and masks that all runs into one output folder have made."""
 
     def __init__(self, path: Path) -> None:
-        """Open or begin a journal.
+        """Open a journal, or create it.
 
         Raises:
-            OSError: it cannot be read or written.
+            OSError: the journal cannot be read or written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
@@ -40,47 +41,52 @@ class Journal:
         self._file.close()
 
     def known(self, case: Case, *, failed: bool) -> frozenset[str]:
-        """Return the keys under which a row has a result; with ``failed``, failures count."""
-        places = self._rows[case.key].items()
-        return frozenset(key for key, place in places if failed or place.usable)
+        """Return the keys under which the journal has a result for a case.
 
-    def own_masks(self, scan_name: str) -> dict[str, MadeFrom]:
-        """Return the digests of all masks that were made of a scan, and what they are made from."""
+        Args:
+            case: the case.
+            failed: count results that are not usable too.
+        """
+        rows = self._rows[case.key].items()
+        return frozenset(key for key, location in rows if failed or location.usable)
+
+    def earlier_masks(self, scan_name: str) -> dict[str, MadeFrom]:
+        """Return SHA-256 → what it was made from, for all masks that were made of a scan."""
         return self._masks[scan_name]
 
-    def add_row(self, key: str, outcome: CaseResult) -> CaseResult:
-        """Write a row down and return it with its values on the disk."""
+    def add_row(self, key: str, result: CaseResult) -> CaseResult:
+        """Record a row and return it with its values on the disk; an empty key is not reused."""
         record = {
-            "row": outcome.case.key,
+            "row": result.case.key,
             "key": key,
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "fact": outcome.fact,
-            "values": dict(outcome.values),
+            "status": result.status,
+            "reason": result.reason,
+            "fact": result.fact,
+            "values": dict(result.values),
         }
-        place = _RowLocation(self._append(record), outcome.usable)
+        location = _RowLocation(self._append(record), result.usable)
         if key:
-            self._rows[outcome.case.key][key] = place
-        return self._outcome(outcome.case, place)
+            self._rows[result.case.key][key] = location
+        return self._result(result.case, location)
 
     def row(self, key: str, case: Case) -> CaseResult:
-        """Return a row that is known, for the case as it is now."""
-        return self._outcome(case, self._rows[case.key][key])
+        """Return a recorded row, as the result of the given case."""
+        return self._result(case, self._rows[case.key][key])
 
     def add_mask(self, scan_name: str, digest: str, made: MadeFrom) -> None:
-        """Write down that a mask was made, before it gets its name."""
+        """Record that a mask was made; call this before the mask gets its final name."""
         self._append({"mask": scan_name, "digest": digest, **made._asdict()})
-        os.fsync(self._file.fileno())  # a mask whose line a power cut took would count as foreign
+        os.fsync(self._file.fileno())  # if a power cut took the line, the mask would look foreign
         self._masks[scan_name][digest] = made
 
-    def _outcome(self, case: Case, place: _RowLocation) -> CaseResult:
-        record = self._record(place)
-        values = _Stored(self, place)
+    def _result(self, case: Case, location: _RowLocation) -> CaseResult:
+        record = self._record(location)
+        values = _StoredValues(self, location)
         return CaseResult(case, record["status"], record["reason"], record["fact"], values)
 
-    def _record(self, place: _RowLocation) -> dict[str, Any]:
+    def _record(self, location: _RowLocation) -> dict[str, Any]:
         with self._path.open("rb") as file:
-            file.seek(place.offset)
+            file.seek(location.offset)
             found: dict[str, Any] = json.loads(file.readline())
         return found
 
@@ -102,7 +108,7 @@ class Journal:
     def _note(self, offset: int, line: bytes) -> None:
         try:
             record = json.loads(line)
-        except ValueError:  # a kill cut it off
+        except ValueError:  # incomplete, since the process was killed
             return
         if "mask" in record:
             made = MadeFrom(record["key"], record.get("scan", ""))
@@ -113,7 +119,7 @@ class Journal:
 
 
 class _RowLocation:
-    """Where a row is in the file, and whether it has values."""
+    """The offset of a row's line in the journal, and whether its result is usable."""
 
     __slots__ = ("offset", "usable")
 
@@ -121,16 +127,16 @@ class _RowLocation:
         self.offset, self.usable = offset, usable
 
 
-class _Stored(Mapping[str, Value]):
-    """A row's values, read from the journal whenever they are asked for."""
+class _StoredValues(Mapping[str, Value]):
+    """The values of a row, read from the journal on every access."""
 
-    __slots__ = ("_journal", "_place")
+    __slots__ = ("_journal", "_location")
 
-    def __init__(self, journal: Journal, place: _RowLocation) -> None:
-        self._journal, self._place = journal, place
+    def __init__(self, journal: Journal, location: _RowLocation) -> None:
+        self._journal, self._location = journal, location
 
     def _load(self) -> dict[str, Value]:
-        values: dict[str, Value] = self._journal._record(self._place)["values"]
+        values: dict[str, Value] = self._journal._record(self._location)["values"]
         return values
 
     def __getitem__(self, name: str) -> Value:
@@ -154,4 +160,5 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _plain(number: Any) -> Any:
-    return number.item()  # NumPy's
+    """Return a NumPy scalar as a Python number, which JSON can hold."""
+    return number.item()

@@ -1,7 +1,8 @@
-"""Owns the keys of results: the same bytes and settings have the same one, whatever their names.
+"""Compute the keys of rows and masks: hashes of the bytes and settings that they are made from.
 
-RESULT_VERSION is part of a row's: raise it with every change that moves a value of the table.
-MASK_VERSION is part of a mask's: raise it with every change that moves a voxel of a mask.
+File names do not count. ``RESULT_VERSION`` is part of every row's key: raise it with every change
+that moves a value of the table. ``MASK_VERSION`` is part of every mask's key: raise it with every
+change that moves a voxel of a mask.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ MASK_VERSION = 1
 _DETACHED = re.compile(rb"^(?:ElementDataFile *= *|data ?file: *)(\S[^\r\n]*)", re.M | re.I)
 _HEADERS = (".mhd", ".nhdr", ".mha", ".nrrd")
 _WITH_DATA = (".mha", ".nrrd")
-"""Headers that have their data in the same file, as a rule."""
+"""Headers that usually have their voxel data in the same file."""
 _LONGEST_HEADER_BYTES = 1 << 16
 
 
 def of_row(*parts: Any) -> str:
-    """Return the key of what a row is made from."""
+    """Return the key of a row; the parts are everything it is made from, as JSON-able values."""
     return _of(RESULT_VERSION, *parts)
 
 
 def of_mask(*parts: Any) -> str:
-    """Return the key of what a mask is made from."""
+    """Return the key of a mask; the parts are everything it is made from, as JSON-able values."""
     return _of("mask", MASK_VERSION, *parts)
 
 
 def of_scan(image: str, series: str) -> str:
-    """Return the key of a scan, which no version changes."""
+    """Return the key of a scan, which does not depend on any version."""
     return _of("scan", image, series)
 
 
@@ -48,9 +49,12 @@ def _of(*parts: Any) -> str:
 def of_files(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, or of a folder's DICOM images whatever their names.
 
-    A header's detached data belong to it; what else lies in a folder (notes, thumbnails, reports)
-    does not. Empty when something cannot be read to its end, such as a file that is not there or a
-    pipe: then there is nothing that could be the same again.
+    A header's detached voxel data are part of the hash. Other files in a folder (notes, thumbnails,
+    reports) are not.
+
+    Returns:
+        64 hexadecimal digits. Empty if a part cannot be read to its end, such as a missing file or
+        a pipe, because then nothing can be recognised as unchanged.
     """
     try:
         if path.is_dir():
@@ -70,7 +74,7 @@ def of_files(path: Path) -> str:
 
 
 def of_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes; empty when it cannot be read."""
+    """Return the SHA-256 of a file's bytes; empty if the file cannot be read."""
     try:
         if not path.is_file():
             return ""

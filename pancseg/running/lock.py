@@ -1,4 +1,4 @@
-"""Owns the lock on an output folder: one run at a time; it ends with the process that holds it."""
+"""Lock an output folder, so that only one run at a time writes into it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ _NO_MARKERS: dict[str, Any] = (
     if "fallback_to_soft" in inspect.signature(FileLock.__init__).parameters
     else {}
 )
-"""Newer versions of filelock would leave a marker where locks fail, which outlives its owner."""
+"""Where the file system has no locks, newer versions of filelock would leave a marker file instead,
+which stays when its process is killed."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for one run. The system lets go of it when the process ends, however it ends.
+    """Lock a folder for the block. The system releases the lock when the process ends in any way.
+
+    Args:
+        folder: folder of the run's state; made if need be, and removed if the run writes nothing.
 
     Raises:
-        Refusal: another run holds it.
-        OSError: no lock can be made there.
+        RunRefused: another run has locked the folder.
+        OSError: the folder cannot be locked.
     """
     made = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +47,9 @@ def locked(folder: Path) -> Iterator[None]:
     except (NotImplementedError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise
-        raise OSError("its file system knows no locks; choose an `out` on another one") from error
+        raise OSError(
+            "its file system does not support locks; choose an `out` on another one"
+        ) from error
     try:
         yield
     finally:
@@ -52,5 +58,5 @@ def locked(folder: Path) -> Iterator[None]:
                 path.unlink()
         lock.release()
         with suppress(OSError):
-            for one in made:  # nothing came of the run: no folder of it stays
+            for one in made:  # only empty folders can be removed: the run wrote nothing
                 one.rmdir()

@@ -1,7 +1,4 @@
-"""Owns how much memory there is, what a scan will take, and who may begin.
-
-Knows headers only.
-"""
+"""Estimate the memory that a scan needs from its headers, and start no scan that does not fit."""
 
 from __future__ import annotations
 
@@ -21,19 +18,23 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": GB, "t": 10**12}
 _CGROUP = [Path("/sys/fs/cgroup") / f"memory.{name}" for name in ("max", "current", "stat")]
 
 WORKER_BYTES = {"": 300 * 10**6, "openvino": 650 * 10**6, "torch": 950 * 10**6}
-"""What a worker takes beside a scan, by its engine; without a network, under ``""``."""
+"""Memory of a worker without any scan, by its engine; ``""`` is a worker without a network."""
 HEADER_S = 60.0
+"""Seconds to wait for a header, which may be on an unreachable share."""
 BYTES_PER_VOXEL = 4
-"""What segmenting, judging and measuring take beside what reading does, as measured."""
+"""Memory for segmenting, judging and measuring, in addition to reading the scan (measured)."""
 LABEL_BYTES_PER_VOXEL = 6
-"""What a mask takes beside what reading it does: labels as int32, a region, a copy."""
+"""Memory for a mask in addition to reading it: labels as int32, a region, a copy."""
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that a text such as ``4GB``, ``3.5G`` or ``800M`` means.
+    """Return the number of bytes that a text such as ``4GB``, ``3.5G`` or ``800M`` means.
+
+    >>> parse_size("4GB")
+    4000000000
 
     Raises:
-        ValueError: it means none.
+        ValueError: the text is not an amount of memory.
     """
     found = re.fullmatch(r"\s*([\d.]+)\s*([kmgt]?)i?b?\s*", text.lower())
     try:
@@ -46,7 +47,7 @@ def parse_size(text: str) -> int:
 
 
 def free_bytes() -> int:
-    """Return the memory that is free now, as far as this process may use it."""
+    """Return the free memory in bytes, within the limit of this process's container."""
     free = int(psutil.virtual_memory().available)
     try:
         most, used, counts = (path.read_text().strip() for path in _CGROUP)
@@ -57,14 +58,14 @@ def free_bytes() -> int:
 
 
 def needed_bytes(cases: Sequence[Case], engine: str) -> int:
-    """Return what a worker will take at most for the rows of a scan, from headers.
+    """Return the most memory, in bytes, that a worker takes for the rows of a scan, from headers.
 
-    A header that cannot be read, or that does not come within ``HEADER_S`` (a share that has gone),
-    counts as nothing: the worker that reads the file will say what is wrong, and can be given up.
+    A file whose header cannot be read within ``HEADER_S`` counts as nothing. The worker that reads
+    the file will report what is wrong, and it can be killed if it hangs.
 
     Args:
-        cases: rows of one scan.
-        engine: what runs the network; empty without one.
+        cases: cases of one scan.
+        engine: name of the engine that runs the network; empty for no network.
     """
     scan = _read_and_held(cases[0].image, cases[0].series_uid, BYTES_PER_VOXEL)
     masks = {case.mask for case in cases if case.mask}
@@ -75,15 +76,15 @@ def needed_bytes(cases: Sequence[Case], engine: str) -> int:
 def _read_and_held(path: Path, series_uid: str | None, bytes_per_voxel: int) -> int:
     answer: SimpleQueue[int] = SimpleQueue()
 
-    def look() -> None:
+    def preview() -> None:
         try:
-            preview = preview_scan(path, series_uid=series_uid)
-        except Exception:  # noqa: BLE001  a file of any kind; the worker that reads it is guarded
+            size = preview_scan(path, series_uid=series_uid)
+        except Exception:  # noqa: BLE001  any file may be broken; the worker reports it in its row
             answer.put(0)
         else:
-            answer.put(preview.read_bytes + bytes_per_voxel * preview.voxels)
+            answer.put(size.read_bytes + bytes_per_voxel * size.voxels)
 
-    threading.Thread(target=look, daemon=True).start()
+    threading.Thread(target=preview, daemon=True).start()
     try:
         return answer.get(timeout=HEADER_S)
     except Empty:
@@ -91,7 +92,7 @@ def _read_and_held(path: Path, series_uid: str | None, bytes_per_voxel: int) -> 
 
 
 class MemoryBudget:
-    """Lets scans begin as long as what they will take fits together."""
+    """Makes scans wait until the memory that they need is free within a total."""
 
     def __init__(self, total_bytes: int) -> None:
         self.total_bytes = total_bytes
@@ -99,17 +100,17 @@ class MemoryBudget:
         self._changed = threading.Condition()
 
     def fits(self, size: int) -> bool:
-        """Return whether a scan can be done at all."""
+        """Return whether a scan of this size, in bytes, fits when no other is processed."""
         return size <= self.total_bytes
 
     def take(self, size: int) -> None:
-        """Wait until there is room, and take it."""
+        """Wait until so many bytes are free, and reserve them."""
         with self._changed:
             self._changed.wait_for(lambda: size <= self._free)
             self._free -= size
 
     def give_back(self, size: int) -> None:
-        """Give back what was taken."""
+        """Release so many reserved bytes."""
         with self._changed:
             self._free += size
             self._changed.notify_all()
@@ -119,7 +120,7 @@ _HIGH_WATER = re.compile(r"VmHWM:\s+(\d+) kB")
 
 
 def high_water_bytes(pid: int | str = "self") -> int:
-    """Return a process's largest resident memory so far; 0 where the system does not tell."""
+    """Return a process's peak resident memory so far; 0 where the system does not report it."""
     try:
         text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except OSError:
@@ -129,15 +130,15 @@ def high_water_bytes(pid: int | str = "self") -> int:
 
 
 class PeakMemory:
-    """The peak of resident memory since it was made. Linux only; elsewhere it is not known."""
+    """Measures this process's peak resident memory since it was created, on Linux only."""
 
     def __init__(self) -> None:
         try:
-            Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
+            Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
             self._known = True
         except OSError:
             self._known = False
 
     def bytes(self) -> int:
-        """Return the peak so far; 0 where it is not known."""
+        """Return the peak so far, in bytes; 0 where it is not known."""
         return high_water_bytes() if self._known else 0

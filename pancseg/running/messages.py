@@ -1,4 +1,4 @@
-"""What the process that runs a cohort and its workers tell each other: plain, picklable values."""
+"""Messages between the process that runs a cohort and its workers: plain, picklable values."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pancseg.tables.fields import Value
 
 
 class MadeFrom(NamedTuple):
-    """What the network made a mask from.
+    """The keys of what the network made a mask from.
 
     Attributes:
-        key: of everything: scan, series, network.
-        scan: of the scan and the series alone; empty in journals that did not know it yet.
+        key: key of everything: scan, series and network.
+        scan: key of the scan and series alone; empty in journals of earlier versions.
     """
 
     key: str
@@ -26,22 +26,23 @@ class MadeFrom(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """The rows of one scan, to be made or found unchanged.
+    """The rows of one scan, to be made, or to be found unchanged.
 
     Attributes:
-        cases: the rows, in order; all of one scan.
-        known: for each row the keys of results that are there and may be used again.
-        masks: folder of the masks that the network makes; None where it makes none.
-        own_masks: SHA-256 of every mask file that earlier runs wrote for this scan, and what it was
-            made from.
-        memory_bytes: what the scan is expected to take.
-        too_large: why only known rows may be had; empty: all may be made.
+        cases: the cases of the scan, in order.
+        known: for each case, the keys of earlier results that may be reused.
+        masks: folder of the network's masks; None if the network makes none.
+        earlier_masks: SHA-256 → what it was made from, for every mask file that earlier runs wrote
+            for this scan.
+        memory_bytes: memory that the scan is expected to need.
+        too_large: why only unchanged rows may be returned, as the scan does not fit into memory;
+            empty if it fits.
     """
 
     cases: tuple[Case, ...]
     known: tuple[frozenset[str], ...]
     masks: Path | None = None
-    own_masks: dict[str, MadeFrom] = field(default_factory=dict)
+    earlier_masks: dict[str, MadeFrom] = field(default_factory=dict)
     memory_bytes: int = 0
     too_large: str = ""
 
@@ -52,57 +53,67 @@ class Request:
 
     @property
     def mask_path(self) -> Path:
-        """Where the network's mask of this scan lies."""
+        """Path of the network's mask of this scan."""
         assert self.masks is not None
         return self.masks / f"{self.name}.nii.gz"
 
     @property
     def new_mask_path(self) -> Path:
-        """Where a worker leaves a new mask, until it is noted and gets its name."""
+        """Path of a new mask until the journal has it and it gets its final name."""
         return partial_path(self.mask_path, "new")
 
 
 class Ready(NamedTuple):
-    """A worker can begin; what it works with, for the provenance."""
+    """A worker is ready.
 
-    about: dict[str, Any]
+    Attributes:
+        network_info: the weights and the engine, for the provenance; empty without a network.
+    """
+
+    network_info: dict[str, Any]
 
 
 class Refused(NamedTuple):
-    """A worker cannot work as it was asked to; one line for the user."""
+    """A worker cannot process scans as planned; ``fact`` is one line for the user."""
 
     fact: str
 
 
 class RowKeys(NamedTuple):
-    """The keys of a request's rows, as soon as they are known."""
+    """The keys of a request's rows, in order, sent as soon as they are known."""
 
     keys: tuple[str, ...]
 
 
 class MaskMade(NamedTuple):
-    """A new mask lies at ``new_mask_path``: its SHA-256, and what it was made from."""
+    """A new mask is at ``new_mask_path``; its SHA-256, and what it was made from."""
 
     digest: str
     made: MadeFrom
 
 
 class RowDone(NamedTuple):
-    """One row: its place in the request, its key, and its outcome; None: what is known holds."""
+    """One row is done.
 
-    place: int
+    Attributes:
+        position: position of the case in the request, from 0.
+        key: key of the row; empty if the row must not be reused.
+        result: the result; None if the earlier result under this key still holds.
+    """
+
+    position: int
     key: str
-    outcome: CaseResult | None
+    result: CaseResult | None
 
 
 class ScanDone(NamedTuple):
-    """All rows of a request are there.
+    """All rows of a request are done.
 
     Attributes:
-        seconds: from its start to its end.
-        stages: seconds of each stage.
-        peak_bytes: the worker's peak of memory during this request; 0 where it is not known.
-        acquisition: what a DICOM scan says of its making (``pancseg.processing.acquisition``).
+        seconds: time that the request took.
+        stages: stage → seconds.
+        peak_bytes: the worker's peak memory during this request; 0 where it is not known.
+        acquisition: acquisition of a DICOM scan (``pancseg.processing.acquisition``).
     """
 
     seconds: float = 0.0
@@ -112,7 +123,7 @@ class ScanDone(NamedTuple):
 
 
 class OutputLost(NamedTuple):
-    """A mask cannot be written: nothing later could be kept either."""
+    """A mask cannot be written; the run stops, as nothing later could be saved either."""
 
     fact: str
 

@@ -1,4 +1,4 @@
-"""Where and how a cohort is run; nothing here changes a value of the table."""
+"""Options of a run: workers, threads, memory, cluster. None changes a value of the table."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ class RunOptions:
     """Where and how a cohort is run.
 
     Attributes:
-        workers: worker processes; 0: in this process, where a crash ends the run; None: as many as
-            there are cores, scans, and 2 GB of memory for each.
-        threads: CPU threads of all workers together; None: all cores.
-        timeout_s: a scan that takes longer is given up; None: never.
-        memory_bytes: what all workers may take together, on a cluster each thread of a Dask worker;
-            None: what is free now, on a cluster an equal share of the worker's own limit.
-        retry: do failed rows again; otherwise they stay as they are while nothing has changed.
+        workers: number of worker processes. 0 works in the calling process, where a crash ends the
+            run. None takes as many as there are cores, scans and units of 2 GB of memory.
+        threads: CPU threads of all workers together; None takes all cores.
+        timeout_s: seconds after which a scan is given up; None for no limit.
+        memory_bytes: memory of all workers together; on a cluster, of each thread of a Dask worker.
+            None takes the memory that is free now; on a cluster, an equal share of the Dask
+            worker's limit.
+        retry: process failed rows again. If False, they are kept while their inputs are unchanged.
         strict: stop at the first row that is not usable.
         verbose: workers print paths and tracebacks.
-        pseudonyms: the cases' ids are pseudonyms; the output will say so.
-        scheduler: address of a Dask scheduler whose workers do the work.
-        slurm: settings of dask-jobqueue's SLURMCluster, and ``jobs``: how many.
+        pseudonyms: the cases' ids are pseudonyms, which is recorded in the output.
+        scheduler: address of a Dask scheduler whose workers process the scans.
+        slurm: settings of dask-jobqueue's SLURMCluster, and ``jobs``, the number of jobs.
 
     Example:
         >>> from pancseg import RunOptions, run_cohort
@@ -48,24 +49,24 @@ class RunOptions:
     slurm: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be done.
+        """Refuse options that contradict each other.
 
         Raises:
-            Refusal: a time limit without a process that could be ended.
+            RunRefused: there is a time limit but no worker process that could be ended.
         """
         if self.workers == 0 and self.timeout_s is not None and not self.elsewhere:
             raise RunRefused(
-                "`timeout_s` ends a worker process, and with `workers` 0 there is none; "
-                "leave one of them out"
+                "`timeout_s` ends a worker process, but with `workers` 0 there is none; "
+                "omit one of them"
             )
 
     @property
     def elsewhere(self) -> bool:
-        """Whether the work is done on a cluster."""
+        """Whether the cohort is run on a cluster."""
         return bool(self.scheduler or self.slurm)
 
     def workers_for(self, scans: int) -> int:
-        """Return how many worker processes a number of scans gets."""
+        """Return the number of worker processes for a number of scans."""
         if self.workers is not None:
             return min(self.workers, max(scans, 1))
         fitting = (self.memory_bytes or free_bytes()) // LEAST_BYTES_A_WORKER

@@ -1,4 +1,4 @@
-"""A cohort's rows, each made once: what is known is taken, the rest is done by workers."""
+"""Run a cohort: reuse the rows that are unchanged, and let workers make the others."""
 
 from __future__ import annotations
 
@@ -34,78 +34,78 @@ class CohortRun:
     """One run over a cohort.
 
     Args:
-        cases: the rows, in the order that the table will have.
-        place: where the workers are.
-        options: how.
-        masks: folder for the network's masks; None where it makes none.
-        journal: what earlier runs have made; None: nothing is known and nothing is noted, and rows
-            are held in memory.
-        log: gets a line per scan; None: there is no log.
-        report: called with each row as soon as it is there.
+        cases: the cohort, in the order of the table.
+        executor: runs the workers.
+        options: how the cohort is run.
+        masks: folder for the network's masks; None if the network makes none.
+        journal: rows and masks of earlier runs, to which those of this run are added. None reuses
+            and records nothing, and holds the rows in memory.
+        log: gets a line per scan; None for no log.
+        report: called with each result as soon as it is available.
 
     Attributes:
-        acquisition: by the key of its first row, what a DICOM scan says of its making.
+        acquisition: key of a scan's first case → acquisition of the DICOM scan.
     """
 
     def __init__(  # noqa: PLR0913  one argument per collaborator
         self,
         cases: Sequence[Case],
-        place: Executor,
+        executor: Executor,
         options: RunOptions,
         masks: Path | None,
         journal: Journal | None,
         log: RunLog | None,
         report: Report,
     ) -> None:
-        self._cases, self._place, self._options = cases, place, options
+        self._cases, self._executor, self._options = cases, executor, options
         self._masks, self._journal, self._log, self._report = masks, journal, log, report
         self._scans = rows_by_scan(cases)
-        self._outcomes: dict[int, CaseResult] = {}
+        self._results: dict[int, CaseResult] = {}
         self._refused: list[tuple[str, list[CaseResult]]] = []
         self._reused: Counter[str] = Counter()
         self.acquisition: dict[str, dict[str, Value]] = {}
         self._index = {case.key: i for i, case in enumerate(cases)}
 
-    def outcomes(self) -> list[CaseResult]:
-        """Return one outcome per case, in their order, whatever happens to a worker.
+    def results(self) -> list[CaseResult]:
+        """Run the cohort and return one result per case, in order, even if workers crash.
 
         Raises:
             OSError: the output cannot be written.
-            Stopped: a strict run met a row that is not usable.
+            RunStopped: a strict run met a row that is not usable.
         """
-        for request, message in self._place.execute(self._requests()):
+        for request, message in self._executor.execute(self._requests()):
             self._take(request, message)
             self._take_refused()
         self._take_refused()
-        return [self._outcomes[i] for i in range(len(self._cases))]
+        return [self._results[i] for i in range(len(self._cases))]
 
     @property
     def _engine(self) -> str:
-        about = self._place.about
-        return str(about["inference"]["engine"]) if about else ""
+        network_info = self._executor.network_info
+        return str(network_info["inference"]["engine"]) if network_info else ""
 
     def _requests(self) -> Iterator[Request]:
-        """Yield a request per scan that can be done; note those that do not fit into memory."""
+        """Yield one request per scan; scans that do not fit into memory are refused instead."""
         for indices in self._scans.values():
             cases = tuple(self._cases[i] for i in indices)
             known = tuple(map(self._known, cases))
-            budget, fact = self._place.budget, ""
+            budget, fact = self._executor.budget, ""
             size = needed_bytes(cases, self._engine) if budget else 0
             if budget and not budget.fits(size):
                 fact = (
-                    f"the scan needs about {size / GB:.1f} GB, "
-                    f"and {budget.total_bytes / GB:.1f} GB may be used; raise `memory_bytes`"
+                    f"the scan needs about {size / GB:.1f} GB of memory, but only "
+                    f"{budget.total_bytes / GB:.1f} GB may be used; raise `memory_bytes`"
                 )
                 if not any(known):
                     rows = [CaseResult(case, "fail", "memory", fact) for case in cases]
                     self._refused.append((cases[0].scan_name, rows))
                     continue
-                size = 0  # what is known is found by the files' bytes, in pieces
+                size = 0  # unchanged rows are found by hashing files in pieces, which needs none
             yield Request(
                 cases=cases,
                 known=known,
                 masks=self._masks,
-                own_masks=self._own_masks(cases[0].scan_name),
+                earlier_masks=self._earlier_masks(cases[0].scan_name),
                 memory_bytes=size,
                 too_large=fact,
             )
@@ -114,25 +114,25 @@ class CohortRun:
         if isinstance(message, OutputLost):
             raise OSError(message.fact)
         if isinstance(message, MaskMade):
-            assert self._journal is not None  # a run that makes masks has one
+            assert self._journal is not None  # a run that makes masks has a journal
             self._journal.add_mask(request.name, message.digest, message.made)
             try:
                 os.replace(request.new_mask_path, request.mask_path)
-            except FileNotFoundError:  # made twice around a crash: the first note has renamed it
+            except FileNotFoundError:  # made twice because of a crash, and renamed already
                 if not request.mask_path.exists():
                     raise
         elif isinstance(message, RowDone):
-            case = request.cases[message.place]
-            if message.outcome is None:
-                assert self._journal is not None  # the row is known from there
+            case = request.cases[message.position]
+            if message.result is None:
+                assert self._journal is not None  # it is where the row is known from
                 self._reused[request.name] += 1
                 self._add(self._journal.row(message.key, case))
             else:
-                self._add(self._noted(message.key, message.outcome))
+                self._add(self._recorded(message.key, message.result))
         elif isinstance(message, ScanDone):
             if message.acquisition:
                 self.acquisition[request.cases[0].key] = message.acquisition
-            rows = [self._outcomes[i] for i in self._scans[scan_of(request.cases[0])]]
+            rows = [self._results[i] for i in self._scans[scan_of(request.cases[0])]]
             self._log_scan(request.name, rows, message, self._reused[request.name])
         else:
             assert isinstance(message, RowKeys), message
@@ -141,27 +141,27 @@ class CohortRun:
         while self._refused:
             name, rows = self._refused.pop(0)
             for row in rows:
-                self._add(self._noted("", row))
+                self._add(self._recorded("", row))
             self._log_scan(name, rows, ScanDone())
 
-    def _add(self, outcome: CaseResult) -> None:
-        self._outcomes[self._index[outcome.case.key]] = outcome
-        self._report(outcome)
-        if self._options.strict and not outcome.usable:
-            self._log_scan(outcome.case.scan_name, [outcome], ScanDone())
+    def _add(self, result: CaseResult) -> None:
+        self._results[self._index[result.case.key]] = result
+        self._report(result)
+        if self._options.strict and not result.usable:
+            self._log_scan(result.case.scan_name, [result], ScanDone())
             raise RunStopped
 
     def _known(self, case: Case) -> frozenset[str]:
-        """Return the keys of the results of a row that are there and may be used again."""
+        """Return the keys of a case's earlier results that may be reused."""
         if self._journal is None:
             return frozenset()
         return self._journal.known(case, failed=not self._options.retry)
 
-    def _own_masks(self, scan_name: str) -> dict[str, MadeFrom]:
-        return {} if self._journal is None else dict(self._journal.own_masks(scan_name))
+    def _earlier_masks(self, scan_name: str) -> dict[str, MadeFrom]:
+        return {} if self._journal is None else dict(self._journal.earlier_masks(scan_name))
 
-    def _noted(self, key: str, outcome: CaseResult) -> CaseResult:
-        return outcome if self._journal is None else self._journal.add_row(key, outcome)
+    def _recorded(self, key: str, result: CaseResult) -> CaseResult:
+        return result if self._journal is None else self._journal.add_row(key, result)
 
     def _log_scan(self, name: str, rows: list[CaseResult], done: ScanDone, reused: int = 0) -> None:
         if self._log is not None:

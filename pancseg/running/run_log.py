@@ -1,6 +1,6 @@
-"""Owns ``run.jsonl``: what a run did, one line per scan: stages, seconds, memory, outcome.
+"""Write and summarise ``run.jsonl``, a run's log, with a line per scan: time, memory, statuses.
 
-No path and no name of a file is in it, only the ids that are in the table.
+The log contains no path and no file name, only the ids that are in the table.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pancseg.running.messages import ScanDone
 
 
 class RunLog:
-    """The log of one run; an earlier run's is replaced."""
+    """The log of one run; it replaces the log of an earlier run."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="utf-8")
 
-    def start(self, about: dict[str, Any]) -> None:
-        """Note what is run."""
-        self._write({"event": "start", "time": _now(), **about})
+    def start(self, record: dict[str, Any]) -> None:
+        """Write the first line: the time and what is run."""
+        self._write({"event": "start", "time": _now(), **record})
 
-    def scan(self, name: str, outcomes: Sequence[CaseResult], reused: int, done: ScanDone) -> None:
-        """Note what became of a scan's rows, and what it took."""
+    def scan(self, name: str, results: Sequence[CaseResult], reused: int, done: ScanDone) -> None:
+        """Write a scan's line: its rows, the number of reused ones, and the time and memory."""
         self._write(
             {
                 "event": "scan",
@@ -37,14 +37,14 @@ class RunLog:
                 "peak_mb": round(done.peak_bytes / 1e6) or None,
                 "reused": reused,
                 "rows": [
-                    {"roi": o.case.roi, "status": o.status, "reasons": o.reason} for o in outcomes
+                    {"roi": r.case.roi, "status": r.status, "reasons": r.reason} for r in results
                 ],
             }
         )
 
-    def end(self, outcomes: Counter[str]) -> None:
-        """Note how the run ended."""
-        self._write({"event": "end", "time": _now(), "rows": dict(outcomes)})
+    def end(self, statuses: Counter[str]) -> None:
+        """Write the last line: the time and the number of rows with each status."""
+        self._write({"event": "end", "time": _now(), "rows": dict(statuses)})
 
     def close(self) -> None:
         """Close the file."""
@@ -60,12 +60,12 @@ def _now() -> str:
 
 
 class RunAccount(NamedTuple):
-    """What a log says of a whole run.
+    """Summary of a run's log.
 
     Attributes:
-        reused: rows that were there already.
+        reused: number of rows reused from an earlier run.
         slowest: seconds and name of the slowest scans, the slowest first.
-        shares: each stage's share of the time of all stages, the largest first.
+        shares: stages with their shares of the time of all stages, 0–1, the largest first.
     """
 
     reused: int
@@ -74,7 +74,12 @@ class RunAccount(NamedTuple):
 
 
 def account_of(path: Path, slowest: int = 3) -> RunAccount:
-    """Read a run's log."""
+    """Summarise a run's log.
+
+    Args:
+        path: ``run.jsonl`` of the run.
+        slowest: number of slowest scans to name.
+    """
     reused, scans = 0, []
     seconds: Counter[str] = Counter()
     with path.open(encoding="utf-8") as lines:

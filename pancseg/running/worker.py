@@ -1,4 +1,4 @@
-"""The work on one scan: which rows are known already, which mask can be taken, the rest anew."""
+"""Answer the requests of a run: find a scan's unchanged rows, reuse its mask, make the rest."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ from pancseg.tables.fields import Value
 log = logging.getLogger(__name__)
 
 CORRECTED = "corrected"
-"""``qc_mask_source`` of a mask that the network made and somebody changed."""
+"""``qc_mask_source`` of a mask that the network made and a user corrected."""
 
 
 class Worker:
-    """Does requests one after the other; the network is loaded once."""
+    """Answers requests one after another with a network that is loaded once."""
 
-    def __init__(self, work: ProcessingPlan) -> None:
-        """Load what the work needs.
+    def __init__(self, plan: ProcessingPlan) -> None:
+        """Check the settings and load the network.
 
         Raises:
-            FileNotFoundError, ValueError: the weights or the engine are not to be had; ValueError
-                also when the settings do not suit their mode.
+            FileNotFoundError, ValueError: the weights or the engine are not available; ValueError
+                also if the settings do not suit their mode.
         """
-        if work.settings:
-            check_feature_settings(work.settings)
-        self._scan_work = ScanProcessor(work)
-        self._work = work
-        segmenter = self._scan_work.segmenter
+        if plan.settings:
+            check_feature_settings(plan.settings)
+        self._processor = ScanProcessor(plan)
+        self._plan = plan
+        segmenter = self._processor.segmenter
         self._network = (
             (segmenter.checkpoint.sha256, segmenter.engine, segmenter.precision)
             if segmenter
@@ -60,9 +60,9 @@ class Worker:
         )
 
     @property
-    def about(self) -> dict[str, Any]:
-        """What the work is done with, for the provenance."""
-        segmenter = self._scan_work.segmenter
+    def network_info(self) -> dict[str, Any]:
+        """The weights and the engine, for the provenance; empty without a network."""
+        segmenter = self._processor.segmenter
         if segmenter is None:
             return {}
         checkpoint = segmenter.checkpoint
@@ -78,7 +78,10 @@ class Worker:
         }
 
     def messages(self, request: Request) -> Iterator[Message]:
-        """Do a request; the last message is ``ScanDone``, or ``OutputLost``."""
+        """Process a request and yield its messages; the last is ``ScanDone`` or ``OutputLost``.
+
+        The keys come first, then each new mask before the rows that are measured on it.
+        """
         start, peak = time.perf_counter(), PeakMemory()
         stages: dict[str, float] = {}
         rows = self._all_rows(request)
@@ -91,19 +94,19 @@ class Worker:
         yield ScanDone(spent, stages, peak.bytes(), acquisition)
 
     def _all_rows(self, request: Request) -> Iterator[Message]:
-        """Yield every row, whatever goes wrong beside them: it is the outcome of those left.
+        """Yield a message for every row; an unexpected error becomes the result of the rows left.
 
-        Where the output is lost, that is the last message.
+        If the output cannot be written, ``OutputLost`` is the last message.
         """
         left = dict(enumerate(request.cases))
         try:
             for message in self._rows(request):
                 if isinstance(message, RowDone):
-                    del left[message.place]
+                    del left[message.position]
                 yield message
         except OutputError as error:
             yield OutputLost(error.strerror or str(error))
-        except Exception as error:  # noqa: BLE001  told as what went wrong within a row is
+        except Exception as error:  # noqa: BLE001  reported like an error within a row
             for index, case in left.items():
                 yield RowDone(index, "", case_result(case, partial(_raise, error)))
 
@@ -111,16 +114,16 @@ class Worker:
         image = keys.of_files(request.cases[0].image)
         series = request.cases[0].series_uid or ""
         made = MadeFrom(keys.of_mask(image, series, self._network), keys.of_scan(image, series))
-        mask = _OwnMask(request, made if image else MadeFrom("", ""))
-        found = tuple(self._key(case, image, mask) for case in request.cases)
-        yield RowKeys(found)
-        known = [k in known for k, known in zip(found, request.known, strict=True)]
-        shared = [self._scan_work.takes_shared(case) for case in request.cases]
+        mask = _ExistingMask(request, made if image else MadeFrom("", ""))
+        row_keys = tuple(self._key(case, image, mask) for case in request.cases)
+        yield RowKeys(row_keys)
+        unchanged = [key in known for key, known in zip(row_keys, request.known, strict=True)]
+        shared = [self._processor.takes_shared(case) for case in request.cases]
         if not mask.usable:  # the mask that these rows were measured on is gone
-            known = [k and not s for k, s in zip(known, shared, strict=True)]
-        for index in (i for i, holds in enumerate(known) if holds):
-            yield RowDone(index, found[index], None)
-        left = [i for i, holds in enumerate(known) if not holds]
+            unchanged = [u and not s for u, s in zip(unchanged, shared, strict=True)]
+        for index in (i for i, same in enumerate(unchanged) if same):
+            yield RowDone(index, row_keys[index], None)
+        left = [i for i, same in enumerate(unchanged) if not same]
         if request.too_large:
             for index in left:
                 case = request.cases[index]
@@ -129,78 +132,78 @@ class Worker:
         if mask.foreign:
             for index in (i for i in left if shared[i]):
                 case = request.cases[index]
-                yield RowDone(
-                    index, found[index], CaseResult(case, "fail", "mask_exists", mask.foreign)
-                )
+                result = CaseResult(case, "fail", "mask_exists", mask.foreign)
+                yield RowDone(index, row_keys[index], result)
             left = [i for i in left if not shared[i]]
         if left:
-            yield from self._made(request, left, found, mask)
+            yield from self._made(request, left, row_keys, mask)
 
     def _made(
-        self, request: Request, left: list[int], found: tuple[str, ...], mask: _OwnMask
+        self, request: Request, left: list[int], row_keys: tuple[str, ...], mask: _ExistingMask
     ) -> Iterator[Message]:
+        """Make the rows that are left; yield a new mask before the first row."""
         made: list[MaskMade] = []
 
         def on_mask(path: Path) -> None:
             made.append(MaskMade(keys.of_file(path), mask.made))
 
         cases = tuple(request.cases[i] for i in left)
-        outcomes = self._scan_work.outcomes(self._task(request, cases, mask), on_mask)
-        for index, outcome in zip(left, outcomes, strict=True):
+        results = self._processor.results(self._task(request, cases, mask), on_mask)
+        for index, result in zip(left, results, strict=True):
             yield from made
             made.clear()
-            yield RowDone(index, found[index], outcome)
+            yield RowDone(index, row_keys[index], result)
 
-    def _task(self, request: Request, cases: tuple[Case, ...], mask: _OwnMask) -> ScanTask:
-        if not any(map(self._scan_work.takes_shared, cases)) or request.masks is None:
+    def _task(self, request: Request, cases: tuple[Case, ...], mask: _ExistingMask) -> ScanTask:
+        if not any(map(self._processor.takes_shared, cases)) or request.masks is None:
             return ScanTask(cases)
         if mask.usable:
             source = CORRECTED if mask.corrected else self._source
             return ScanTask(cases, ready_mask=request.mask_path, ready_source=source)
-        if mask.made.scan:  # else the scan cannot be read now, and its mask may still be right
+        if mask.made.scan:  # otherwise the scan cannot be read now, and its mask may still fit it
             try:
-                request.mask_path.unlink(missing_ok=True)  # of an earlier run, of something else
+                request.mask_path.unlink(missing_ok=True)  # made from something else
             except OSError as error:
                 raise OutputError(error.errno, error.strerror) from error
         return ScanTask(cases, new_mask=request.new_mask_path)
 
     @property
     def _source(self) -> str:
-        assert self._scan_work.segmenter is not None
-        return self._scan_work.segmenter.checkpoint.name
+        assert self._processor.segmenter is not None
+        return self._processor.segmenter.checkpoint.name
 
-    def _key(self, case: Case, image: str, mask: _OwnMask) -> str:
-        """Return the key of a row; empty when something that it is made from cannot be read."""
-        work = self._work
-        shared = self._scan_work.takes_shared(case)
+    def _key(self, case: Case, image: str, mask: _ExistingMask) -> str:
+        """Return the key of a row; empty if something that it is made from cannot be read."""
+        plan = self._plan
+        shared = self._processor.takes_shared(case)
         drawn = keys.of_files(case.mask) if case.mask and not shared else ""
         if not image or (case.mask and not shared and not drawn):
             return ""
-        limits = keys.of_row(work.limits.model_dump(mode="json"))
-        settings = fingerprint.of_settings(work.settings) if work.settings else limits
+        limits = keys.of_row(plan.limits.model_dump(mode="json"))
+        settings = fingerprint.of_settings(plan.settings) if plan.settings else limits
         made_from = mask.key_or_digest if shared else drawn
-        how = [work.command, settings, work.keep_failed, work.uncertainty]
+        how = [plan.command, settings, plan.keep_failed, plan.uncertainty]
         what = [str(case.mask_label or ""), case.roi == DEFAULT_ROI, case.series_uid or "", shared]
         return keys.of_row(image, made_from, what, how)
 
 
 def _next_of(messages: Iterator[Message], stages: dict[str, float]) -> Message | None:
-    """Return the next message, if there is one, and add up the stages on the way to it.
+    """Return the next message, or None at the end, and add up the stages that lead to it.
 
-    What whoever reads the messages does in between is no stage of this request.
+    Stages of the code that consumes the messages are not counted.
     """
     with stages_into(stages):
         return next(messages, None)
 
 
-class _OwnMask:
-    """The mask that lies in the output folder, and what it is.
+class _ExistingMask:
+    """The mask of a scan that is already in the output folder, if there is one.
 
     Attributes:
-        made: what the network would make it from now.
-        usable: it can be taken as it is.
-        corrected: it is one of ours that somebody changed.
-        foreign: why it can be neither taken nor replaced; empty when it is not so.
+        made: what the network would make the mask from now.
+        usable: the mask can be used unchanged.
+        corrected: the network made the mask, and a user corrected it.
+        foreign: why the mask can be neither used nor replaced; empty if it can.
     """
 
     def __init__(self, request: Request, made: MadeFrom) -> None:
@@ -211,46 +214,46 @@ class _OwnMask:
         if request.masks is None or not _holds_something(request.mask_path):
             return
         self._digest = keys.of_file(request.mask_path)
-        earlier = request.own_masks
+        earlier = request.earlier_masks
         if self._digest in earlier:
             self.usable = earlier[self._digest].key == made.key
         elif any(made.scan and one.scan == made.scan for one in earlier.values()):
             self.usable = self.corrected = True
         else:
-            fact = _whose(made, list(earlier.values()))
+            origin = _origin_of(made, list(earlier.values()))
             self.foreign = (
-                f"the output folder has a mask of it that {fact}; "
-                "use it with `masks`, or choose another `out`"
+                f"the output folder has a mask of this scan that {origin}; "
+                "give it by `masks`, or choose another `out`"
             )
 
     @property
     def key_or_digest(self) -> str:
-        """What a row depends on: a corrected mask's bytes, else what the mask is made from."""
+        """What a row depends on: a corrected mask's bytes, or else what the mask is made from."""
         return self._digest if self.corrected or self.foreign else self.made.key
 
 
-def _whose(made: MadeFrom, earlier: list[MadeFrom]) -> str:
-    """Say why a mask that the network has not made as it is may not be taken."""
+def _origin_of(made: MadeFrom, earlier: list[MadeFrom]) -> str:
+    """Return where a mask comes from that the network has not made in its present form."""
     if not earlier:
-        return "comes from elsewhere"
+        return "pancseg did not make"
     if not made.scan:
         return "was corrected, and the scan cannot be read"
     if not all(one.scan for one in earlier):
         return "was corrected under an earlier version of pancseg"
-    return "was corrected on another scan than this"
+    return "was corrected on another scan"
 
 
 def _holds_something(mask: Path) -> bool:
-    """Return whether there is a mask that somebody could have drawn; an empty file is none."""
+    """Return whether there is a mask that somebody could have drawn; an empty file is not one."""
     return mask.exists() and (not mask.is_file() or mask.stat().st_size > 0)
 
 
 def _acquisition(case: Case) -> dict[str, Value]:
-    """Return what a DICOM scan says of its making; nothing where that cannot be read."""
+    """Return the acquisition of a DICOM scan; empty if it cannot be read."""
     try:
         return acquisition_of(case.image, case.series_uid)
     except Exception:
-        log.debug("%s: its tags", case.name, exc_info=True)
+        log.debug("%s: DICOM tags", case.name, exc_info=True)
         return {}
 
 

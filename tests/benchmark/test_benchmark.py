@@ -120,7 +120,7 @@ def test_inference_command_prints_and_writes_the_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--scan", "gone.nii.gz"], "--scan counts what another precision changes"),
+        (["--scan", "gone.nii.gz"], "--scan counts voxels changed by another precision"),
         (["--scan", "gone.nii.gz", "--precision", "bf16"], "--scan: "),
         (["--out", "file"], "the output cannot be written"),
     ],

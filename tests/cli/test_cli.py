@@ -174,7 +174,7 @@ def test_many_duplicates_do_not_fill_the_screen(tmp_path: Path, block: sitk.Imag
     _, _, err = call("check", tmp_path / "m.csv", "--quiet")
     assert "P00: fail: " in err
     assert "the same voxels as that of P01, P02, P03 and 26 more\n" in err
-    assert err.endswith("and 10 more duplicates; see qc_reasons\n")
+    assert err.endswith("and 10 more duplicates; see column qc_reasons\n")
     assert err.count("same voxels") == 20
 
 

@@ -1,4 +1,4 @@
-"""A cohort is read whole or refused with all its problems; every case has one outcome."""
+"""A cohort is read whole or refused with all its problems; every case has one result."""
 
 from __future__ import annotations
 
@@ -376,15 +376,15 @@ def test_one_case_costs_only_itself() -> None:
         row.note("thick_slices", "fail", "again")
 
     names = ("bad", "bug", "a")
-    outcomes = [case_result(Case(n, Path("x")), partial(fill, name=n)) for n in names]
-    assert [o.status for o in outcomes] == ["fail", "error", "fail"]
+    results = [case_result(Case(n, Path("x")), partial(fill, name=n)) for n in names]
+    assert [o.status for o in results] == ["fail", "error", "fail"]
     expected = ["thick_slices;empty_mask", "thick_slices;OSError", "thick_slices"]
-    assert [o.reason for o in outcomes] == expected
-    assert outcomes[1].fact == "4 mm; unexpected OSError; run with `verbose` for the traceback"
-    assert [o.values["x"] for o in outcomes] == [1.0, 1.0, 1.0]
-    assert math.isnan(float(outcomes[2].values["y"]))
+    assert [o.reason for o in results] == expected
+    assert results[1].fact == "4 mm; unexpected OSError; run with `verbose` for the traceback"
+    assert [o.values["x"] for o in results] == [1.0, 1.0, 1.0]
+    assert math.isnan(float(results[2].values["y"]))
 
 
 def test_what_nothing_is_wrong_with_passes() -> None:
-    outcome = case_result(Case("a", Path("x")), lambda row: row.values.update(x=1.0))
-    assert (outcome.status, outcome.reason, outcome.fact) == ("pass", "", "")
+    result = case_result(Case("a", Path("x")), lambda row: row.values.update(x=1.0))
+    assert (result.status, result.reason, result.fact) == ("pass", "", "")

@@ -238,9 +238,9 @@ def test_a_cohort_without_a_usable_case_still_gives_every_file(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--prediction", "A"], "--prediction wants NAME=FOLDER"),
-        (["--prediction", "=a"], "--prediction wants NAME=FOLDER"),
-        (["--prediction", "a/b=a"], "'a/b' is no plain name"),
+        (["--prediction", "A"], "--prediction 'A': expected NAME=FOLDER"),
+        (["--prediction", "=a"], "--prediction '=a': expected NAME=FOLDER"),
+        (["--prediction", "a/b=a"], "the name 'a/b' has other characters"),
         (["--prediction", "A=a", "--prediction", "a=a"], "'a' is given twice"),
         (["--prediction", "A=gone"], "prediction A: the folder does not exist"),
         (["--prediction", "A=empty"], "prediction A: the folder contains no mask"),
@@ -274,7 +274,10 @@ def test_without_the_extra_one_line_says_what_to_install(
     monkeypatch.setattr("pancseg.cli.errors.find_spec", lambda name: None)
     code, out, err = call(*options(cohort, tmp_path / "out"))
     assert (code, out) == (2, "")
-    assert err == "pancseg: evaluate needs matplotlib, monai: pip install 'pancseg[train]'\n"
+    assert (
+        err
+        == "pancseg: evaluate needs matplotlib, monai; install with pip install 'pancseg[train]'\n"
+    )
 
 
 def test_names_of_the_papers_networks_are_found() -> None:

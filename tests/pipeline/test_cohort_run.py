@@ -116,9 +116,9 @@ def bad_run(
     folder = tmp_path_factory.mktemp("bad")
     cases = read_cohort(make_bad_cohort(folder, phantom))
     told: list[CaseResult] = []
-    outcomes = run_plan(cases, folder / "out", RUN, told.append, HERE)
-    assert [outcome.case.name for outcome in told] == [o.case.name for o in outcomes]
-    return folder / "out", outcomes
+    results = run_plan(cases, folder / "out", RUN, told.append, HERE)
+    assert [result.case.name for result in told] == [o.case.name for o in results]
+    return folder / "out", results
 
 
 def test_every_patient_has_one_row_with_its_reason(bad_run: tuple[Path, list[CaseResult]]) -> None:
@@ -134,12 +134,12 @@ def test_every_patient_has_one_row_with_its_reason(bad_run: tuple[Path, list[Cas
 
 
 def test_every_refusal_is_one_line_without_a_path(bad_run: tuple[Path, list[CaseResult]]) -> None:
-    out, outcomes = bad_run
-    for outcome in outcomes:
-        assert "\n" not in outcome.fact
-        assert bool(outcome.fact) == (outcome.status != "pass")
-        assert str(out.parent) not in outcome.fact
-        assert ".nii" not in outcome.fact
+    out, results = bad_run
+    for result in results:
+        assert "\n" not in result.fact
+        assert bool(result.fact) == (result.status != "pass")
+        assert str(out.parent) not in result.fact
+        assert ".nii" not in result.fact
 
 
 def test_the_table_starts_with_ids_and_verdict_and_is_plain_csv(
@@ -210,7 +210,7 @@ def test_provenance_tells_what_made_the_table(bad_run: tuple[Path, list[CaseResu
 def test_the_same_run_again_gives_the_same_bytes(
     bad_run: tuple[Path, list[CaseResult]], tmp_path: Path
 ) -> None:
-    good = [outcome.case for outcome in bad_run[1] if outcome.usable]
+    good = [result.case for result in bad_run[1] if result.usable]
     tables = []
     for order in (good, good[::-1]):
         run_plan(order, tmp_path, RUN, options=HERE)
@@ -238,10 +238,10 @@ def test_a_scan_under_two_ids_is_a_warning_on_both(twins: list[Case], tmp_path: 
     tables = []
     for out, workers in (("one", 0), ("two", 2)):
         options = RunOptions(workers=workers, threads=2)
-        outcomes = run_plan(twins, tmp_path / out, EXTRACT, options=options)
-        assert [o.reason for o in outcomes] == ["duplicate", "duplicate", "", "unreadable"]
-        assert [o.status for o in outcomes] == ["warn", "warn", "pass", "fail"]
-        assert outcomes[0].fact == "its scan has the same voxels as that of b"
+        results = run_plan(twins, tmp_path / out, EXTRACT, options=options)
+        assert [o.reason for o in results] == ["duplicate", "duplicate", "", "unreadable"]
+        assert [o.status for o in results] == ["warn", "warn", "pass", "fail"]
+        assert results[0].fact == "its scan has the same voxels as that of b"
         tables.append((tmp_path / out / "features.csv").read_bytes())
     run_plan(twins[:1], tmp_path / "later", EXTRACT, options=HERE)
     assert b"duplicate" not in (tmp_path / "later" / "features.csv").read_bytes()
@@ -254,15 +254,15 @@ def test_a_scan_under_two_ids_is_a_warning_on_both(twins: list[Case], tmp_path: 
 
 def test_regions_of_one_scan_are_no_duplicates(twins: list[Case], tmp_path: Path) -> None:
     cases = [twins[0], replace(twins[0], roi="other")]
-    outcomes = run_plan(cases, tmp_path / "out", EXTRACT, options=HERE)
-    assert [o.reason for o in outcomes] == ["", ""]
+    results = run_plan(cases, tmp_path / "out", EXTRACT, options=HERE)
+    assert [o.reason for o in results] == ["", ""]
 
 
 def test_the_network_does_not_stand_in_for_another_region(tmp_path: Path, phantom: Phantom) -> None:
     write_scan(phantom.image, tmp_path / "a.nii.gz")
     case = Case("a", tmp_path / "a.nii.gz", roi="tumour")
-    (outcome,) = run_plan([case], tmp_path / "out", RUN, options=HERE)
-    assert (outcome.status, outcome.reason) == ("fail", "no_mask")
+    (result,) = run_plan([case], tmp_path / "out", RUN, options=HERE)
+    assert (result.status, result.reason) == ("fail", "no_mask")
 
 
 def test_finished_rows_are_kept_when_a_run_is_stopped(tmp_path: Path, phantom: Phantom) -> None:
@@ -271,8 +271,8 @@ def test_finished_rows_are_kept_when_a_run_is_stopped(tmp_path: Path, phantom: P
     cases = [Case(name, tmp_path / "a.nii.gz", tmp_path / "m.nii.gz") for name in "abc"]
     told: list[CaseResult] = []
 
-    def stop(outcome: CaseResult) -> None:
-        told.append(outcome)
+    def stop(result: CaseResult) -> None:
+        told.append(result)
         if len(told) == 2:
             raise KeyboardInterrupt
 
@@ -290,8 +290,8 @@ def test_finished_rows_are_kept_when_a_run_is_stopped(tmp_path: Path, phantom: P
 def test_a_scan_without_mask_fails_when_nothing_segments(tmp_path: Path, phantom: Phantom) -> None:
     write_scan(phantom.image, tmp_path / "a.nii.gz")
     case = Case("a", tmp_path / "a.nii.gz")
-    (outcome,) = run_plan([case], tmp_path / "out", EXTRACT, options=HERE)
-    assert (outcome.status, outcome.reason) == ("fail", "no_mask")
+    (result,) = run_plan([case], tmp_path / "out", EXTRACT, options=HERE)
+    assert (result.status, result.reason) == ("fail", "no_mask")
 
 
 def test_the_table_keeps_its_provenance_when_masks_are_made_beside_it(
@@ -310,9 +310,9 @@ def test_the_table_keeps_its_provenance_when_masks_are_made_beside_it(
 
 def test_labels_asked_for_are_written_as_those_measured(tmp_path: Path) -> None:
     case = Case("a", tmp_path / "none.nii.gz", mask_label=parse_roi("1,2"))
-    (outcome,) = run_plan([case], tmp_path / "out", EXTRACT, options=HERE)
-    assert outcome.status == "fail"
-    assert results_table([outcome])["qc_mask_label"].tolist() == ["1+2"]
+    (result,) = run_plan([case], tmp_path / "out", EXTRACT, options=HERE)
+    assert result.status == "fail"
+    assert results_table([result])["qc_mask_label"].tolist() == ["1+2"]
 
 
 def test_corrected_masks_are_picked_up_between_the_stages(tmp_path: Path, phantom: Phantom) -> None:
@@ -328,9 +328,9 @@ def test_corrected_masks_are_picked_up_between_the_stages(tmp_path: Path, phanto
     assert ("torch" in made_by["versions"]) == (engine != "openvino")
     write_scan(phantom.mask, tmp_path / "out" / "masks" / "a.nii.gz")
     cases = read_cohort(tmp_path / "ct", tmp_path / "out" / "masks")
-    (outcome,) = run_plan(cases, tmp_path / "out2", EXTRACT, options=HERE)
-    assert outcome.values["qc_volume_ml"] == pytest.approx(volume_ml(phantom.mask))
-    assert outcome.values["qc_mask_source"] == "given"
+    (result,) = run_plan(cases, tmp_path / "out2", EXTRACT, options=HERE)
+    assert result.values["qc_volume_ml"] == pytest.approx(volume_ml(phantom.mask))
+    assert result.values["qc_mask_source"] == "given"
 
 
 @pytest.mark.usefixtures("in_process")

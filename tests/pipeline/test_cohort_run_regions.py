@@ -123,15 +123,15 @@ def test_a_scan_is_segmented_once_for_all_its_regions(
     texts = ["all=all", "pancreas=1,2", "tumour=2", "ring5=ring(1,2;5mm)"]
     cases = [Case(name, folder / "ct" / f"{name}.nii.gz") for name in "ab"]
     rows = [*one_per_region(cases, named_regions(texts)), Case("b", cases[1].image, roi="spleen")]
-    outcomes = run_plan(rows, folder / "out", run(settings), options=HERE)
+    results = run_plan(rows, folder / "out", run(settings), options=HERE)
     assert len(segmented) == 2
     assert reads == ["ct/a.nii.gz", "ct/b.nii.gz"]
     written = sorted(path.name for path in (folder / "out" / "masks").iterdir())
     assert written == ["a.nii.gz", "b.nii.gz", "provenance.json"]
     reasons = ["", "", "no_label", ""]
-    assert [outcome.reason for outcome in outcomes] == [*reasons, *reasons, "no_mask"]
-    assert outcomes[2].fact == "the mask has no label 2; it has 1"
-    made_of = [outcome.values.get("qc_mask_label") for outcome in outcomes[:4]]
+    assert [result.reason for result in results] == [*reasons, *reasons, "no_mask"]
+    assert results[2].fact == "the mask has no label 2; it has 1"
+    made_of = [result.values.get("qc_mask_label") for result in results[:4]]
     assert made_of == ["1", "1", None, "ring(1;5mm)"]
 
 
@@ -141,9 +141,9 @@ def test_a_scan_that_cannot_be_read_is_tried_once(
     (folder / "ct" / "a.nii.gz").write_text("damaged")
     case = Case("a", folder / "ct" / "a.nii.gz")
     rows = one_per_region([case], named_regions(["x=1", "y=all"]))
-    outcomes = run_plan(rows, folder / "out", run(settings), options=HERE)
-    assert [outcome.reason for outcome in outcomes] == ["unreadable", "unreadable"]
-    assert outcomes[0].fact == outcomes[1].fact
+    results = run_plan(rows, folder / "out", run(settings), options=HERE)
+    assert [result.reason for result in results] == ["unreadable", "unreadable"]
+    assert results[0].fact == results[1].fact
     assert reads == ["ct/a.nii.gz"]
 
 

@@ -200,7 +200,7 @@ def test_the_table_has_all_columns_and_the_same_bytes(tmp_path: Path) -> None:
         "yes,HFS\n"
         "P2,,,,,,,,,,,,,\n"
     )
-    with pytest.raises(ValueError, match="not an acquisition column: PatientName"):
+    with pytest.raises(ValueError, match=r"not columns of acquisition\.csv: PatientName"):
         write_acquisition(tmp_path / "acquisition.csv", [{"PatientName": "DOE^JOHN"}])
     assert [path.name for path in tmp_path.iterdir()] == ["acquisition.csv"]
 

@@ -1,4 +1,4 @@
-"""The work on one scan: everything once, one outcome per row, and what the verdict does to it."""
+"""The work on one scan: everything once, one result per row, and what the verdict does to it."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def folder(tmp_path: Path, phantom: Phantom) -> Path:
 
 
 def extract(folder: Path, settings: FeatureSettings, keep_failed: bool = False) -> CaseResult:
-    work = ScanProcessor(ProcessingPlan("extract", settings, keep_failed=keep_failed))
+    processor = ScanProcessor(ProcessingPlan("extract", settings, keep_failed=keep_failed))
     case = Case("a", folder / "ct.nii.gz", folder / "m.nii.gz")
-    (outcome,) = work.outcomes(ScanTask((case,)))
-    return outcome
+    (result,) = processor.results(ScanTask((case,)))
+    return result
 
 
-def features_of(outcome: CaseResult) -> dict[str, float | str]:
-    return {n: v for n, v in outcome.values.items() if n.startswith("original_")}
+def features_of(result: CaseResult) -> dict[str, float | str]:
+    return {n: v for n, v in result.values.items() if n.startswith("original_")}
 
 
 def test_a_ready_mask_gives_the_bytes_of_the_mask_just_made(
@@ -77,22 +77,22 @@ def test_a_ready_mask_gives_the_bytes_of_the_mask_just_made(
     write_scan(scan, folder / "turned.nrrd")
     case = Case("a", folder / "turned.nrrd")
     rows = (case, Case("a", case.image, roi="ring", mask_label=parse_roi("ring(1;6mm)")))
-    work = ScanProcessor(
+    processor = ScanProcessor(
         ProcessingPlan("run", settings_with(), keep_failed=True, uncertainty=2), segmenter
     )
     new = partial_path(folder / "a.nii.gz", "new")
     told: list[Path] = []
     first = []
-    for outcome in work.outcomes(ScanTask(rows, new_mask=new), told.append):
+    for result in processor.results(ScanTask(rows, new_mask=new), told.append):
         assert told == [new]
         assert new.is_file()
-        first.append(outcome)
-    again = list(work.outcomes(ScanTask(rows, None, new, "monet_phantom"), told.append))
+        first.append(result)
+    again = list(processor.results(ScanTask(rows, None, new, "monet_phantom"), told.append))
     assert told == [new]
     assert repr(again) == repr(first)
     assert all(o.values["original_firstorder_Mean"] for o in first)
     assert 0.3 < float(first[0].values["qc_uncertainty_dice"]) < 1
-    corrected = next(work.outcomes(ScanTask(rows[:1], None, new, "corrected")))
+    corrected = next(processor.results(ScanTask(rows[:1], None, new, "corrected")))
     assert corrected.values["qc_mask_source"] == "corrected"
     assert "qc_uncertainty_dice" not in corrected.values
 
@@ -109,11 +109,11 @@ def test_scan_and_masks_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPa
     write_scan(read(folder / "m.nii.gz"), folder / "n.nii.gz")
     names = ("m", "n", "m", "gone", "gone")
     rows = tuple(Case("a", folder / "ct.nii.gz", folder / f"{n}.nii.gz") for n in names)
-    outcomes = list(
-        ScanProcessor(ProcessingPlan("extract", settings_with())).outcomes(ScanTask(rows))
+    results = list(
+        ScanProcessor(ProcessingPlan("extract", settings_with())).results(ScanTask(rows))
     )
-    assert [o.reason for o in outcomes] == ["", "", "", "unreadable", "unreadable"]
-    assert outcomes[3].fact == outcomes[4].fact
+    assert [o.reason for o in results] == ["", "", "", "unreadable", "unreadable"]
+    assert results[3].fact == results[4].fact
     assert sorted(found) == ["ct.nii.gz", "gone.nii.gz", "m.nii.gz", "n.nii.gz"]
 
 
@@ -132,31 +132,31 @@ def test_a_bug_in_the_network_costs_its_rows_only(folder: Path, segmenter: Segme
     broken = Broken(segmenter)
     case = Case("a", folder / "ct.nii.gz")
     rows = (case, Case("a", case.image, folder / "m.nii.gz"), case)
-    work = ScanProcessor(ProcessingPlan("run", settings_with()), broken)  # type: ignore[arg-type]
-    outcomes = list(work.outcomes(ScanTask(rows, folder / "new.nii.gz")))
-    assert [o.status for o in outcomes] == ["error", "pass", "error"]
-    assert outcomes[0].reason == "PermissionError"
+    processor = ScanProcessor(ProcessingPlan("run", settings_with()), broken)  # type: ignore[arg-type]
+    results = list(processor.results(ScanTask(rows, folder / "new.nii.gz")))
+    assert [o.status for o in results] == ["error", "pass", "error"]
+    assert results[0].reason == "PermissionError"
     assert broken.calls == 1
     assert not (folder / "new.nii.gz").exists()
 
 
 def test_a_mask_that_cannot_be_written_stops_the_run(folder: Path, segmenter: Segmenter) -> None:
     (folder / "file").write_text("in the way")
-    work = ScanProcessor(ProcessingPlan("segment", None), segmenter)
+    processor = ScanProcessor(ProcessingPlan("segment", None), segmenter)
     task = ScanTask((Case("a", folder / "ct.nii.gz"),), folder / "file" / "new.nii.gz")
     with pytest.raises(OutputError):
-        list(work.outcomes(task))
+        list(processor.results(task))
 
 
 def test_what_fails_keeps_its_measures_and_no_features(folder: Path) -> None:
     limits = QualityLimits(volume_ml=LimitRange(fail_below=1000))
-    outcome = extract(folder, settings_with(limits))
-    assert (outcome.status, outcome.reason) == ("fail", "volume")
-    assert features_of(outcome) == {}
-    assert outcome.values["qc_components"] == 1
-    assert float(outcome.values["qc_volume_ml"]) > 25
+    result = extract(folder, settings_with(limits))
+    assert (result.status, result.reason) == ("fail", "volume")
+    assert features_of(result) == {}
+    assert result.values["qc_components"] == 1
+    assert float(result.values["qc_volume_ml"]) > 25
     kept = extract(folder, settings_with(limits), keep_failed=True)
-    assert (kept.status, kept.reason, kept.fact) == ("fail", "volume", outcome.fact)
+    assert (kept.status, kept.reason, kept.fact) == ("fail", "volume", result.fact)
     assert features_of(kept) == features_of(extract(folder, settings_with()))
     assert len(features_of(kept)) == 3
 
@@ -167,16 +167,16 @@ def test_shape_is_empty_where_the_region_is_cut_off(folder: Path) -> None:
     first = int(inside[len(inside) // 4])
     for name, image in (("ct", scan), ("m", mask)):
         write_scan(image[:, :, first:], folder / f"{name}.nii.gz")
-    outcome = extract(folder, settings_with())
-    assert outcome.status == "warn"
-    assert "truncated" in outcome.reason.split(";")
-    assert "missing_values" not in outcome.reason
-    found = features_of(outcome)
+    result = extract(folder, settings_with())
+    assert result.status == "warn"
+    assert "truncated" in result.reason.split(";")
+    assert "missing_values" not in result.reason
+    found = features_of(result)
     shape = [n for n in found if "_shape_" in n]
     assert len(shape) == 2
     assert all(math.isnan(float(found[n])) for n in shape)
     assert math.isfinite(float(found["original_firstorder_Mean"]))
-    assert outcome.values["qc_touches_edge"] == 1
+    assert result.values["qc_touches_edge"] == 1
 
 
 @pytest.mark.parametrize("mode", ["pyradiomics", "ibsi"])
@@ -189,12 +189,12 @@ def test_resegmentation_is_judged_in_both_modes(
     scan, mask = (voxel_array(read_scan(folder / f"{n}.nii.gz")) for n in ("ct", "m"))
     limit = float(np.quantile(scan[mask == 1], share))
     few = settings_with(resegmentRange=[-1000, limit]).model_copy(update={"mode": mode})
-    outcome = extract(folder, few)
+    result = extract(folder, few)
     left = np.mean(scan[mask == 1] <= limit)
-    assert outcome.values["qc_resegmented_share"] == pytest.approx(left, abs=1e-5)
-    assert outcome.reason == expected
-    assert outcome.status == ("pass" if not expected else "warn" if share > 0.5 else "fail")
-    assert bool(features_of(outcome)) == outcome.usable
+    assert result.values["qc_resegmented_share"] == pytest.approx(left, abs=1e-5)
+    assert result.reason == expected
+    assert result.status == ("pass" if not expected else "warn" if share > 0.5 else "fail")
+    assert bool(features_of(result)) == result.usable
     plain = extract(folder, settings_with().model_copy(update={"mode": mode}))
     assert "qc_resegmented_share" not in plain.values
 
@@ -205,19 +205,19 @@ def test_resegmentation_is_judged_where_pyradiomics_corrects_masks(folder: Path)
     assert extract(folder, settings_with()).reason == "geometry"
     both = settings_with(resegmentRange=[-1000, 90], correctMask=True)
     scan = voxel_array(read_scan(folder / "ct.nii.gz"))[voxel_array(mask) == 1]
-    outcome = extract(folder, both, keep_failed=True)
-    assert outcome.values["qc_resegmented_share"] == pytest.approx(np.mean(scan <= 90), abs=1e-5)
-    assert len(features_of(outcome)) == 3
+    result = extract(folder, both, keep_failed=True)
+    assert result.values["qc_resegmented_share"] == pytest.approx(np.mean(scan <= 90), abs=1e-5)
+    assert len(features_of(result)) == 3
 
 
 def test_a_ring_is_measured_but_not_judged_as_an_organ(folder: Path) -> None:
-    work = ScanProcessor(ProcessingPlan("extract", settings_with()))
+    processor = ScanProcessor(ProcessingPlan("extract", settings_with()))
     roi = parse_roi("ring(1;10mm)")
     case = Case("a", folder / "ct.nii.gz", folder / "m.nii.gz", roi, roi="ring")
-    (outcome,) = work.outcomes(ScanTask((case,)))
-    assert (outcome.status, outcome.reason) == ("pass", "")
-    assert float(outcome.values["qc_median_hu"]) < 0
-    assert float(outcome.values["qc_fat_share"]) > 0.3
+    (result,) = processor.results(ScanTask((case,)))
+    assert (result.status, result.reason) == ("pass", "")
+    assert float(result.values["qc_median_hu"]) < 0
+    assert float(result.values["qc_fat_share"]) > 0.3
 
 
 def test_missing_values_are_told_beside_other_reasons(
@@ -233,10 +233,10 @@ def test_missing_values_are_told_beside_other_reasons(
 
     monkeypatch.setattr("pancseg.processing.scan.compute_features", with_nan)
     limits = QualityLimits(slice_mm=LimitRange(warn_above=1))
-    outcome = extract(folder, settings_with(limits))
-    assert (outcome.status, outcome.reason) == ("warn", "thick_slices;missing_values")
-    assert "1 values could not be computed: original_firstorder_Mean" in outcome.fact
-    assert math.isnan(float(outcome.values["original_firstorder_Mean"]))
+    result = extract(folder, settings_with(limits))
+    assert (result.status, result.reason) == ("warn", "thick_slices;missing_values")
+    assert "1 values could not be computed: original_firstorder_Mean" in result.fact
+    assert math.isnan(float(result.values["original_firstorder_Mean"]))
 
 
 def test_tasks_can_be_sent_to_another_process(folder: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_broken_manifest_is_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_an_id_that_is_no_file_name_is_refused(name: str, tmp_path: Path) -> None:
     assert not is_name(name)
-    with pytest.raises(ValueError, match="cannot be the name"):
+    with pytest.raises(ValueError, match="cannot be a file name"):
         segment(tmp_path, Case(name, tmp_path / "a.nii"))
     assert list(tmp_path.iterdir()) == []
     if "\udcff" in name:

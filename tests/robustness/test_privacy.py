@@ -246,7 +246,7 @@ def test_key_options_are_refused_in_one_line(hospital: Path) -> None:
         (["--pseudonymise", out / "key"], "the key file is in the output folder"),
         (["--pseudonymise", hospital / "short"], "the key is 5 bytes long (at least 16)"),
         (["--pseudonymise", hospital / "gone"], "the key file cannot be read: No such file"),
-        (["--id-map", hospital / "map.csv"], "--id-map writes what --pseudonymise hides"),
+        (["--id-map", hospital / "map.csv"], "--id-map needs --pseudonymise"),
         (["--pseudonymise", key, "--id-map", out / "map.csv"], "the id map would be in the"),
         (
             ["--pseudonymise", key, "--id-map", key],

@@ -39,7 +39,8 @@ from pancseg.running.messages import Request, RowDone, ScanDone
 
 FILES = ("features.csv", "codebook.csv", "datapackage.json", "masks/auto1.nii.gz")
 SLURM = {"cores": 1, "processes": 1, "memory": "4GB", "interface": "lo"}
-LOST = "pancseg: the Dask scheduler was lost; the same command goes on from what is finished\n"
+RESUME = "run the same command again to resume"
+LOST = f"pancseg: the connection to the Dask scheduler was lost; {RESUME}\n"
 
 
 class Dask:
@@ -92,7 +93,7 @@ def at_home(
     return left_in(out)
 
 
-def quietly(outcome: CaseResult) -> None:
+def quietly(result: CaseResult) -> None:
     """Report nothing."""
 
 
@@ -122,8 +123,8 @@ def test_a_cluster_makes_the_bytes_of_a_run_at_home_and_nothing_stays_there(
     out = Path(os.path.relpath(tmp_path / "out"))
     monkeypatch.chdir(cohort.parent)
     options = RunOptions(scheduler=dask.address)
-    outcomes = run_plan(cases, out, work, lambda o: seen.append(o.case.name), options)
-    assert [o.case.name for o in outcomes] == [case.name for case in cases]
+    results = run_plan(cases, out, work, lambda o: seen.append(o.case.name), options)
+    assert [o.case.name for o in results] == [case.name for case in cases]
     assert sorted(seen) == sorted(case.name for case in cases)
     assert left_in(out) == at_home
     assert dask.grandchildren() == []
@@ -139,7 +140,7 @@ def test_what_a_killed_dask_worker_was_at_is_done_by_the_other_one(
     with Client(dask.address, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=30)
 
-        def kill_one_at_work(outcome: CaseResult) -> None:
+        def kill_one_at_work(result: CaseResult) -> None:
             busy = {worker: keys for worker, keys in client.processing().items() if keys}
             if busy and not killed:
                 killed.append(next(iter(busy)))
@@ -147,10 +148,10 @@ def test_what_a_killed_dask_worker_was_at_is_done_by_the_other_one(
                 psutil.Process(pid).kill()
 
         out, options = tmp_path / "out", RunOptions(scheduler=dask.address)
-        outcomes = run_plan(read_cohort(cohort), out, work, kill_one_at_work, options)
+        results = run_plan(read_cohort(cohort), out, work, kill_one_at_work, options)
         assert len(killed) == 1
         assert len(client.nthreads()) == 1
-    assert {o.status for o in outcomes} <= {"pass", "warn"}
+    assert {o.status for o in results} <= {"pass", "warn"}
     assert left_in(out) == at_home
 
 
@@ -160,11 +161,11 @@ def test_a_scan_that_fits_into_no_dask_worker_is_a_row(
     small = Dask(tmp_path, "--memory-limit", "500MB")  # the network alone takes more
     try:
         options = RunOptions(scheduler=small.address)
-        outcomes = run_plan(read_cohort(cohort), tmp_path / "out", work, quietly, options)
+        results = run_plan(read_cohort(cohort), tmp_path / "out", work, quietly, options)
     finally:
         small.close()
-    assert {(o.status, o.reason) for o in outcomes} == {("fail", "memory")}
-    assert "and 0.5 GB may be used" in outcomes[0].fact
+    assert {(o.status, o.reason) for o in results} == {("fail", "memory")}
+    assert "and 0.5 GB may be used" in results[0].fact
 
 
 def test_no_scheduler_is_one_line_and_exit_code_2(cohort: Path, tmp_path: Path) -> None:
@@ -245,7 +246,7 @@ OTHER = {**OPENVINO, "weights": {"sha256": "2"}}
 
 def cluster_without_dask(about: dict[str, object]) -> cluster_module.ClusterExecutor:
     cluster = cluster_module.ClusterExecutor.__new__(cluster_module.ClusterExecutor)
-    cluster.about, cluster._client, cluster._cluster, cluster._begun = (
+    cluster.network_info, cluster._client, cluster._cluster, cluster._begun = (
         about,
         NoWorkers(),
         None,
@@ -262,9 +263,9 @@ def request(cohort: Path) -> Request:
 @pytest.mark.parametrize(
     ("version", "about", "fact"),
     [
-        ("0.0.1", OPENVINO, "the Dask workers have pancseg 0.0.1, here it is"),
+        ("0.0.1", OPENVINO, "the Dask workers have pancseg 0.0.1, this machine"),
         (__version__, TORCH, "in different ways (openvino fp32, torch fp32); give an `engine`"),
-        (__version__, OTHER, "the Dask workers have different weights of one name"),
+        (__version__, OTHER, "the Dask workers have different weights under one name"),
     ],
 )
 def test_a_worker_that_would_make_other_masks_ends_the_run(
@@ -273,40 +274,40 @@ def test_a_worker_that_would_make_other_masks_ends_the_run(
     cluster = cluster_without_dask(OPENVINO)
     asked = request(cohort)
     answer = Answer(__version__, OPENVINO, [ScanDone()])
-    assert cluster._told(Future(answer), asked) == [ScanDone()]
-    assert cluster._told(Future(answer._replace(about={})), asked) == [ScanDone()]
+    assert cluster._messages_of(Future(answer), asked) == [ScanDone()]
+    assert cluster._messages_of(Future(answer._replace(network_info={})), asked) == [ScanDone()]
     with pytest.raises(RunRefused) as refused:
-        cluster._told(Future(Answer(version, about, [ScanDone()])), asked)
+        cluster._messages_of(Future(Answer(version, about, [ScanDone()])), asked)
     assert fact in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_every_answer_says_what_it_was_made_with(cohort: Path, work: ProcessingPlan) -> None:
-    hello = cluster_module.Hello("a run", (work, 1, None, False))
+    setup = cluster_module.WorkerSetup("a run", (work, 1, None, False))
     try:
-        answer = cluster_module._do(hello, request(cohort))
+        answer = cluster_module._process(setup, request(cohort))
     finally:
-        cluster_module._retire(hello.run)
+        cluster_module._retire(setup.run)
     assert answer.version == __version__
-    assert answer.about["inference"]["precision"] == "fp32"
+    assert answer.network_info["inference"]["precision"] == "fp32"
     assert [type(message).__name__ for message in answer.messages] == ["Keys", "Row", "Done"]
 
 
 def test_a_scan_that_dask_gives_up_is_a_row(cohort: Path) -> None:
     asked = request(cohort)
-    row, done = cluster_without_dask({})._told(Future(KilledWorker("task", None, 4)), asked)
+    row, done = cluster_without_dask({})._messages_of(Future(KilledWorker("task", None, 4)), asked)
     assert isinstance(row, RowDone)
     assert isinstance(done, ScanDone)
-    assert row.outcome is not None
-    assert (row.outcome.status, row.outcome.reason) == ("error", "crashed")
-    assert row.outcome.fact == "it could not be done on the cluster (KilledWorker)"
+    assert row.result is not None
+    assert (row.result.status, row.result.reason) == ("error", "crashed")
+    assert row.result.fact == "it could not be done on the cluster (KilledWorker)"
 
 
 def test_without_any_worker_for_long_the_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_module, "NO_WORKER_S", 0.3)
     monkeypatch.setattr(cluster_module, "_LOOK_S", 0.05)
     began = time.monotonic()
-    with pytest.raises(RunRefused, match="all Dask workers have been away for"):
+    with pytest.raises(RunRefused, match="there has been no Dask worker for"):
         cluster_without_dask({})._next(queue.Queue())
     assert time.monotonic() - began > 0.3
 
@@ -349,7 +350,10 @@ def test_slurm_jobs_hold_the_settings_and_make_the_same_bytes(
     [
         ({**SLURM, "que": "long"}, "`slurm`: Got unexpected keyword argument 'que'"),
         ({"jobs": 2}, "`slurm`: You must specify"),
-        ({**SLURM, "jobs": "many"}, "`slurm`: jobs is 'many'; give a whole number of 1 or more"),
+        (
+            {**SLURM, "jobs": "many"},
+            "`slurm`: jobs is 'many'; expected a whole number",
+        ),
     ],
 )
 def test_settings_that_slurm_jobs_do_not_have_are_one_line(
@@ -371,5 +375,5 @@ def test_a_job_that_cannot_be_submitted_is_one_line(
     with pytest.raises(RunRefused, match="`slurm`: a job cannot be submitted"):
         slurm_cluster(SLURM)
     shutil.rmtree(tmp_path / "bin")
-    with pytest.raises(RunRefused, match="`slurm`: there is no sbatch here"):
+    with pytest.raises(RunRefused, match="`slurm`: this machine has no sbatch"):
         slurm_cluster(SLURM)

@@ -32,7 +32,7 @@ def test_rows_come_back_to_the_last_bit_and_type(tmp_path: Path) -> None:
     with closing(Journal(tmp_path / "j")) as journal:
         assert journal.known(ONE, failed=False) == {"k1"}
         again = journal.row("k1", ONE)
-        assert journal.own_masks("one") == {"digest": MADE}
+        assert journal.earlier_masks("one") == {"digest": MADE}
     assert (again.status, again.usable) == ("pass", True)
     assert again.values["a"] == VALUES["a"]
     assert isinstance(again.values["b"], float)
@@ -44,7 +44,7 @@ def test_rows_come_back_to_the_last_bit_and_type(tmp_path: Path) -> None:
 def test_masks_of_journals_that_did_not_note_the_scan_are_known(tmp_path: Path) -> None:
     (tmp_path / "j").write_text('{"mask": "one", "digest": "d", "key": "k"}\n')
     with closing(Journal(tmp_path / "j")) as journal:
-        assert journal.own_masks("one") == {"d": MadeFrom("k", "")}
+        assert journal.earlier_masks("one") == {"d": MadeFrom("k", "")}
 
 
 def test_a_row_is_read_once_whenever_the_table_is_walked(
@@ -59,9 +59,9 @@ def test_a_row_is_read_once_whenever_the_table_is_walked(
 
     with closing(Journal(tmp_path / "j")) as journal:
         many: dict[str, Value] = {f"original_firstorder_{n}": float(n) for n in range(50)}
-        outcome = journal.add_row("k1", CaseResult(ONE, "pass", values=many))
+        result = journal.add_row("k1", CaseResult(ONE, "pass", values=many))
         monkeypatch.setattr(Journal, "_record", counted)
-        fields, rows = fields_and_rows([outcome], None, "safe")
+        fields, rows = fields_and_rows([result], None, "safe")
         assert len(fields) > 50
         assert len(list(rows)) == 1
     assert len(reads) == 2  # once to find the columns, once for the row
@@ -70,9 +70,9 @@ def test_a_row_is_read_once_whenever_the_table_is_walked(
 def test_numpy_numbers_are_written_as_what_they_are(tmp_path: Path) -> None:
     values = {"count": np.int64(5), "share": np.float32(0.5)}
     with closing(Journal(tmp_path / "j")) as journal:
-        outcome = journal.add_row("k", CaseResult(ONE, "pass", values=values))  # type: ignore[arg-type]
-    assert dict(outcome.values) == {"count": 5, "share": 0.5}
-    assert isinstance(outcome.values["count"], int)
+        result = journal.add_row("k", CaseResult(ONE, "pass", values=values))  # type: ignore[arg-type]
+    assert dict(result.values) == {"count": 5, "share": 0.5}
+    assert isinstance(result.values["count"], int)
 
 
 def test_failures_are_known_only_when_they_are_asked_for(tmp_path: Path) -> None:
@@ -85,8 +85,8 @@ def test_failures_are_known_only_when_they_are_asked_for(tmp_path: Path) -> None
 
 def test_a_row_without_a_key_is_never_known(tmp_path: Path) -> None:
     with closing(Journal(tmp_path / "j")) as journal:
-        outcome = journal.add_row("", CaseResult(ONE, "error", "crashed", "it crashed"))
-        assert outcome.fact == "it crashed"
+        result = journal.add_row("", CaseResult(ONE, "error", "crashed", "it crashed"))
+        assert result.fact == "it crashed"
         assert journal.known(ONE, failed=True) == frozenset()
     with closing(Journal(tmp_path / "j")) as journal:
         assert journal.known(ONE, failed=True) == frozenset()

@@ -68,7 +68,7 @@ def test_a_file_system_without_locks_is_told_and_no_marker_stays(
         raise OSError(number, "not here")
 
     monkeypatch.setattr(fcntl, "flock", unknown)
-    with pytest.raises(OSError, match="knows no locks; choose an `out`"), locked(tmp_path):
+    with pytest.raises(OSError, match="does not support locks; choose an `out`"), locked(tmp_path):
         pass
     monkeypatch.undo()
     with locked(tmp_path):  # as after a run on another machine

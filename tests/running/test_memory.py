@@ -95,7 +95,7 @@ def test_a_worker_takes_no_more_than_is_foretold_and_not_much_less(
     cases = [case for case in read_cohort(cohort) if bool(case.mask) is not bool(weights)][:1]
     settings = load_feature_settings(cohort.parent / "quick.yaml")
     work = ProcessingPlan("run" if weights else "extract", settings, weights)
-    run_plan(cases, tmp_path, work, lambda outcome: None, RunOptions(workers=1))
+    run_plan(cases, tmp_path, work, lambda result: None, RunOptions(workers=1))
     log = map(json.loads, (tmp_path / "run.jsonl").read_text().splitlines())
     took = next(record["peak_mb"] for record in log if record["event"] == "scan") * 1e6
     foretold = needed_bytes(cases, engines.pick() if weights else "")

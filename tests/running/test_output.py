@@ -76,7 +76,7 @@ def test_an_output_that_vanishes_in_the_middle_is_gone_on_with_when_it_is_back(
     work = ProcessingPlan("extract", load_feature_settings(cohort.parent / "quick.yaml"))
     out, away, here = tmp_path / "out", tmp_path / "away", RunOptions(workers=0)
 
-    def vanish(outcome: object) -> None:
+    def vanish(result: object) -> None:
         if out.exists():
             out.rename(away)
 
@@ -100,13 +100,13 @@ def test_scans_that_vanish_in_the_middle_cost_their_rows_until_they_are_back(
     work = ProcessingPlan("extract", load_feature_settings(cohort.parent / "quick.yaml"))
     share, away = tmp_path / "in" / "scans", tmp_path / "away"
 
-    def vanish(outcome: object) -> None:
+    def vanish(result: object) -> None:
         if share.exists():
             share.rename(away)
 
     here = RunOptions(workers=0)
-    outcomes = run_plan(cases, tmp_path / "out", work, vanish, here)
-    assert [o.reason for o in outcomes] == ["", "unreadable", "unreadable", "unreadable"]
+    results = run_plan(cases, tmp_path / "out", work, vanish, here)
+    assert [o.reason for o in results] == ["", "unreadable", "unreadable", "unreadable"]
     assert pd.read_csv(tmp_path / "out" / "features.csv")["qc_status"].tolist().count("fail") == 3
     away.rename(share)
     for out in ("out", "other"):

@@ -56,11 +56,11 @@ def correct(path: Path) -> None:
 def run(
     cases: list[Case], out: Path, work: ProcessingPlan, options: RunOptions = HERE
 ) -> tuple[list[CaseResult], set[str]]:
-    """Run, and return the outcomes and the names of the scans that were done anew."""
-    outcomes = run_plan(cases, out, work, lambda outcome: None, options)
+    """Run, and return the results and the names of the scans that were done anew."""
+    results = run_plan(cases, out, work, lambda result: None, options)
     lines = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines()]
     scans_ = [line for line in lines if line["event"] == "scan"]
-    return outcomes, {line["case"] for line in scans_ if line["reused"] < len(line["rows"])}
+    return results, {line["case"] for line in scans_ if line["reused"] < len(line["rows"])}
 
 
 def test_the_same_again_does_nothing_and_gives_the_same_bytes(
@@ -123,9 +123,9 @@ def test_a_changed_scan_or_mask_costs_that_patient_alone(
     assert done == {"a"}
     image = read_scan(cases[2].image)
     write_scan(image + 1, cases[2].image)
-    outcomes, done = run(cases, out, work)
+    results, done = run(cases, out, work)
     assert done == {"auto1"}
-    assert outcomes[2].usable
+    assert results[2].usable
 
 
 def test_a_mask_of_the_network_that_was_corrected_is_measured_as_it_is(
@@ -136,11 +136,11 @@ def test_a_mask_of_the_network_that_was_corrected_is_measured_as_it_is(
     path = out / "masks" / "auto1.nii.gz"
     correct(path)
     corrected = path.read_bytes()
-    outcomes, done = run(cases, out, work)
+    results, done = run(cases, out, work)
     assert done == {"auto1"}
     assert path.read_bytes() == corrected
-    assert outcomes[2].values["qc_mask_source"] == "corrected"
-    assert 0 < outcomes[2].values["qc_volume_ml"] < before[2].values["qc_volume_ml"]  # type: ignore[operator]
+    assert results[2].values["qc_mask_source"] == "corrected"
+    assert 0 < results[2].values["qc_volume_ml"] < before[2].values["qc_volume_ml"]  # type: ignore[operator]
     _, done = run(cases, out, work)
     assert done == set()
 
@@ -154,8 +154,8 @@ def test_a_corrected_mask_is_not_taken_for_another_scan(
     correct(path)
     write_scan(read_scan(cases[2].image) + 1, cases[2].image)
     corrected = path.read_bytes()
-    outcomes, _ = run(cases, out, work)
-    assert [o.reason for o in outcomes] == ["", "", "mask_exists"]
+    results, _ = run(cases, out, work)
+    assert [o.reason for o in results] == ["", "", "mask_exists"]
     assert path.read_bytes() == corrected
 
 
@@ -169,8 +169,8 @@ def test_a_corrected_mask_holds_whatever_the_network_would_make_now(
     corrected = path.read_bytes()
     monkeypatch.setattr(keys, "MASK_VERSION", keys.MASK_VERSION + 1)
     for other in (work, replace(work, weights="monet_open")):
-        outcomes, _ = run(cases[2:], out, other)
-        assert outcomes[0].values["qc_mask_source"] == "corrected"
+        results, _ = run(cases[2:], out, other)
+        assert results[0].values["qc_mask_source"] == "corrected"
         assert path.read_bytes() == corrected
 
 
@@ -211,14 +211,14 @@ def test_the_networks_own_mask_given_as_ones_own_is_another_row(
     (out / "masks").mkdir(parents=True)
     mask = Path(shutil.copy(tmp_path / "other" / "masks" / "auto1.nii.gz", out / "masks"))
     assert run(cases[2:], out, work)[0][0].reason == "mask_exists"
-    outcomes, _ = run([replace(cases[2], mask=mask)], out, work, alone)
-    assert outcomes[0].values["qc_mask_source"] == "given"
+    results, _ = run([replace(cases[2], mask=mask)], out, work, alone)
+    assert results[0].values["qc_mask_source"] == "given"
     correct(tmp_path / "other" / "masks" / "auto1.nii.gz")
-    outcomes, _ = run(cases[2:], tmp_path / "other", work)
-    assert outcomes[0].values["qc_mask_source"] == "corrected"
+    results, _ = run(cases[2:], tmp_path / "other", work)
+    assert results[0].values["qc_mask_source"] == "corrected"
     mine = replace(cases[2], mask=tmp_path / "other" / "masks" / "auto1.nii.gz")
-    outcomes, _ = run([mine], tmp_path / "other", work)
-    assert outcomes[0].values["qc_mask_source"] == "given"
+    results, _ = run([mine], tmp_path / "other", work)
+    assert results[0].values["qc_mask_source"] == "given"
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -235,11 +235,11 @@ def test_what_is_finished_stays_when_there_is_less_memory(
     assert cases[1].mask is not None
     correct(cases[1].mask)
     monkeypatch.setattr("pancseg.running.executors.place.free_bytes", lambda: 1_000_000)
-    outcomes, _ = run(cases, out, work, replace(HERE, workers=workers))
-    assert [(o.status, o.reason) for o in outcomes] == [
+    results, _ = run(cases, out, work, replace(HERE, workers=workers))
+    assert [(o.status, o.reason) for o in results] == [
         ("pass", ""), ("fail", "memory"), ("fail", "memory")
     ]  # fmt: skip
-    assert "raise `memory_bytes`" in outcomes[1].fact
+    assert "raise `memory_bytes`" in results[1].fact
     pd.testing.assert_series_equal(pd.read_csv(out / "features.csv").loc[0], table.loc[0])
 
 
@@ -250,8 +250,8 @@ def test_a_mask_that_comes_from_elsewhere_is_neither_taken_nor_replaced(
     (out / "masks").mkdir(parents=True)
     assert cases[0].mask is not None
     shutil.copy(cases[0].mask, out / "masks" / "auto1.nii.gz")
-    outcomes, _ = run(cases, out, work)
-    assert [o.reason for o in outcomes] == ["", "", "mask_exists"]
+    results, _ = run(cases, out, work)
+    assert [o.reason for o in results] == ["", "", "mask_exists"]
     assert (out / "masks" / "auto1.nii.gz").read_bytes() == cases[0].mask.read_bytes()
 
 
@@ -279,8 +279,8 @@ def test_a_mask_outlives_its_scan_being_away(
     path, table = out / "masks" / "auto1.nii.gz", (out / "features.csv").read_bytes()
     made = path.stat().st_mtime_ns
     cases[2].image.rename(away)
-    outcomes, _ = run(cases, out, work)
-    assert outcomes[2].reason == "unreadable"
+    results, _ = run(cases, out, work)
+    assert results[2].reason == "unreadable"
     away.rename(cases[2].image)
     run(cases, out, work)
     assert path.stat().st_mtime_ns == made
@@ -292,7 +292,7 @@ def test_segmenting_first_leaves_only_measuring(
 ) -> None:
     apart, whole = tmp_path / "apart", tmp_path / "whole"
     alone = replace(work, command="segment", settings=None)
-    run_plan(cases[2:], apart, alone, lambda outcome: None, HERE)
+    run_plan(cases[2:], apart, alone, lambda result: None, HERE)
     made = (apart / "masks" / "auto1.nii.gz").stat().st_mtime_ns
     run(cases[2:], apart, work)
     assert (apart / "masks" / "auto1.nii.gz").stat().st_mtime_ns == made
@@ -307,8 +307,8 @@ def test_failures_are_tried_again_unless_they_are_to_stay(
     assert cases[0].mask is not None
     whole = cases[0].mask.read_bytes()
     write_scan(read_scan(cases[0].mask) * 0, cases[0].mask)
-    outcomes, _ = run(cases, out, work)
-    assert [o.reason for o in outcomes] == ["empty_mask", "", ""]
+    results, _ = run(cases, out, work)
+    assert [o.reason for o in results] == ["empty_mask", "", ""]
     table = (out / "features.csv").read_bytes()
     _, done = run(cases, out, work)
     assert done == {"a"}
@@ -316,9 +316,9 @@ def test_failures_are_tried_again_unless_they_are_to_stay(
     assert done == set()
     assert (out / "features.csv").read_bytes() == table
     cases[0].mask.write_bytes(whole)
-    outcomes, done = run(cases, out, work, replace(HERE, retry=False))
+    results, done = run(cases, out, work, replace(HERE, retry=False))
     assert done == {"a"}  # it is not the same any more
-    assert [o.reason for o in outcomes] == ["", "", ""]
+    assert [o.reason for o in results] == ["", "", ""]
 
 
 def test_a_renamed_patient_gets_a_mask_under_the_new_name(
@@ -326,8 +326,8 @@ def test_a_renamed_patient_gets_a_mask_under_the_new_name(
 ) -> None:
     out = tmp_path / "out"
     run(cases, out, work)
-    outcomes, _ = run([replace(cases[2], patient_id="new")], out, work)
-    assert outcomes[0].usable
+    results, _ = run([replace(cases[2], patient_id="new")], out, work)
+    assert results[0].usable
     old, new = (out / "masks" / f"{name}.nii.gz" for name in ("auto1", "new"))
     assert old.read_bytes() == new.read_bytes()
     assert list(pd.read_csv(out / "features.csv")["patient_id"]) == ["new"]
@@ -342,6 +342,6 @@ def test_a_failed_segmentation_leaves_no_mask_of_an_earlier_scan(
     air = np.full(voxel_array(image).shape, -1000, np.int16)
     air[0, 0, 0] = 0
     write_scan(image_like(air, image), cases[2].image)
-    outcomes, _ = run(cases, out, work)
-    assert not outcomes[2].usable
+    results, _ = run(cases, out, work)
+    assert not results[2].usable
     assert not (out / "masks" / "auto1.nii.gz").exists()

@@ -37,7 +37,7 @@ BAD = {
     "exit": ("error", "crashed", "by itself with code 7"),
     "kernel": ("error", "killed", "lack of memory"),
     "hang": ("error", "timeout", "longer than 8 s"),
-    "memoryerror": ("fail", "memory", "the memory did not suffice"),
+    "memoryerror": ("fail", "memory", "the process ran out of memory"),
     "print": ("warn", "duplicate", "same voxels"),
 }
 
@@ -83,7 +83,7 @@ def second_measurement_crashes(script: Path, after_s: float = 0) -> Path:
     return script
 
 
-def quietly(outcome: CaseResult) -> None:
+def quietly(result: CaseResult) -> None:
     """Report nothing."""
 
 
@@ -95,16 +95,16 @@ def test_bad_ends_cost_their_own_row_only(
     for number, name in enumerate(BAD):
         cases += [renamed(good[0], name, tmp_path), renamed(good[1], f"good{number}", tmp_path)]
     seen: list[str] = []
-    outcomes = run_plan(
+    results = run_plan(
         cases,
         tmp_path / "out",
         work,
-        lambda outcome: seen.append(outcome.case.name),
+        lambda result: seen.append(result.case.name),
         RunOptions(workers=2, timeout_s=8),
     )
-    assert [o.case.name for o in outcomes] == [case.name for case in cases]
+    assert [o.case.name for o in results] == [case.name for case in cases]
     assert sorted(seen) == sorted(case.name for case in cases)
-    by_name = {o.case.name: o for o in outcomes}
+    by_name = {o.case.name: o for o in results}
     for name, (status, reason, fact) in BAD.items():
         assert (by_name[name].status, by_name[name].reason) == (status, reason)
         assert fact in by_name[name].fact
@@ -124,9 +124,9 @@ def test_a_crash_in_one_region_leaves_the_scans_other_rows(
     monkeypatch.setattr(supervisor, "CHILD", (str(script),))
     regions = {name: parse_roi("1") for name in ("first", "second", "third")}
     cases = one_per_region(with_own_masks(cohort)[:1], regions)
-    outcomes = run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
-    assert [o.reason for o in outcomes if not o.usable] == ["crashed"]
-    assert [o.case.roi for o in outcomes if o.usable] == ["first", "third"]
+    results = run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
+    assert [o.reason for o in results if not o.usable] == ["crashed"]
+    assert [o.case.roi for o in results if o.usable] == ["first", "third"]
 
 
 class AsOnACluster:
@@ -136,7 +136,7 @@ class AsOnACluster:
 
     def __init__(self, work: ProcessingPlan, cases: object, options: RunOptions) -> None:
         self._worker = SupervisedWorker(work, 1)
-        self.about = self._worker.start().about
+        self.network_info = self._worker.start().network_info
 
     def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
         for request in requests:
@@ -162,10 +162,10 @@ def test_a_crash_after_the_network_made_the_mask_leaves_the_scans_other_rows(
     for place in ("here", "cluster"):
         if place == "cluster":
             monkeypatch.setattr("pancseg.pipeline.cohort_run.executor_for", AsOnACluster)
-        outcomes = run_plan(cases, tmp_path / place, work, quietly, RunOptions(workers=1))
-        assert [o.reason for o in outcomes] == ["", "crashed", ""]
+        results = run_plan(cases, tmp_path / place, work, quietly, RunOptions(workers=1))
+        assert [o.reason for o in results] == ["", "crashed", ""]
         for number in (0, 2):
-            assert dict(outcomes[number].values) == dict(whole[number].values)
+            assert dict(results[number].values) == dict(whole[number].values)
         assert (tmp_path / place / "masks" / "auto1.nii.gz").read_bytes() == mask
         assert list((tmp_path / place / "masks").glob(".*")) == []
 
@@ -188,7 +188,7 @@ def test_a_worker_that_is_killed_before_it_has_a_scan_costs_none(
     worker.run(Request((case,), (frozenset(),)), told.append)
     worker.stop()
     rows = [message for message in told if isinstance(message, RowDone)]
-    assert [row.outcome and row.outcome.status for row in rows] == ["pass"]
+    assert [row.result and row.result.status for row in rows] == ["pass"]
     assert isinstance(told[-1], ScanDone)
 
 
@@ -218,10 +218,10 @@ def test_new_workers_that_are_killed_while_starting_cost_one_scan_at_most(
     monkeypatch.setattr(supervisor, "WAIT_S", 0.01)
     good = with_own_masks(cohort)
     cases = [renamed(good[0], "segfault", tmp_path), *good]
-    outcomes = run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
+    results = run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
     reasons = ["crashed", *["killed"] * lost, *[""] * (len(good) - lost)]
-    assert [o.reason for o in outcomes] == reasons
-    assert ("the last of 3 was killed, most likely" in outcomes[1].fact) == bool(lost)
+    assert [o.reason for o in results] == reasons
+    assert ("the last of 3 was killed, most likely" in results[1].fact) == bool(lost)
     assert len(pd.read_csv(tmp_path / "out" / "features.csv")) == len(cases)
 
 
@@ -268,12 +268,12 @@ def test_an_exception_beside_the_rows_is_the_outcome_of_those_left(
 
     monkeypatch.setattr(keys, "of_files", broken)
     cases = with_own_masks(cohort)[:2]
-    outcomes = run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=0))
-    assert [(o.status, o.reason) for o in outcomes] == [("error", "KeyError")] * 2
-    assert "unexpected KeyError" in outcomes[0].fact
+    results = run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=0))
+    assert [(o.status, o.reason) for o in results] == [("error", "KeyError")] * 2
+    assert "unexpected KeyError" in results[0].fact
     monkeypatch.undo()
-    outcomes = run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=0))
-    assert all(o.usable for o in outcomes)
+    results = run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=0))
+    assert all(o.usable for o in results)
 
 
 def test_order_and_values_do_not_depend_on_workers(
@@ -321,10 +321,10 @@ def test_what_does_not_fit_into_memory_is_refused_with_the_number(
 ) -> None:
     cases = with_own_masks(cohort)[:2]
     options = RunOptions(workers=1, memory_bytes=1_000_000)
-    outcomes = run_plan(cases, tmp_path / "out", work, quietly, options)
-    assert {(o.status, o.reason) for o in outcomes} == {("fail", "memory")}
-    assert "needs about 0." in outcomes[0].fact
-    assert "0.0 GB may be used" in outcomes[0].fact
+    results = run_plan(cases, tmp_path / "out", work, quietly, options)
+    assert {(o.status, o.reason) for o in results} == {("fail", "memory")}
+    assert "needs about 0." in results[0].fact
+    assert "0.0 GB may be used" in results[0].fact
     lines = [json.loads(line) for line in (tmp_path / "out" / "run.jsonl").read_text().splitlines()]
     logged = [line for line in lines if line["event"] == "scan"]
     assert [line["case"] for line in logged] == [case.name for case in cases]

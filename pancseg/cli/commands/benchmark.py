@@ -34,7 +34,7 @@ _Out = Annotated[
     Path | None,
     option("Output", "--out", "-o", help="Folder for the tables as files."),
 ]
-_Repeats = Annotated[int, option("Running", min=1, help="How many times each is measured.")]
+_Repeats = Annotated[int, option("Running", min=1, help="Number of times each is measured.")]
 _PAGE = "how-it-works.md#speed"
 
 
@@ -43,36 +43,39 @@ _PAGE = "how-it-works.md#speed"
 )
 def inference(
     slices: Annotated[
-        int, option("Input", min=1, help="Slices of 256×256 pixels in each measurement.")
+        int, option("Input", min=1, help="Number of 256×256 slices in each measurement.")
     ] = 150,
     scan: Annotated[
         list[Path],
         option(
             "Input",
-            help="With bf16: count changed voxels of monet_open's masks on these scans, not of "
-            "monet_phantom's on the demo's.",
+            help="With bf16: scans on which the changed voxels of monet_open's masks are counted; "
+            "default: the demo's scans, with monet_phantom.",
         ),
     ] = [],  # noqa: B006
     network: Annotated[
         list[str],
-        option("Network", help="Once for each network: monet, unet, attention_unet, unet16."),
+        option(
+            "Network", help="A network: monet, unet, attention_unet or unet16. May be repeated."
+        ),
     ] = ["monet", "unet", "attention_unet", "unet16"],  # noqa: B006  typer copies it
     engine: Annotated[
         list[str],
         option(
             "Network",
-            help="Once for each engine: auto, torch, openvino, cuda, as-written (eager torch).",
+            help="An engine: auto, torch, openvino, cuda or as-written (eager torch). May be "
+            "repeated.",
         ),
     ] = ["auto"],  # noqa: B006
     precision: Annotated[
-        list[str], option("Network", help="Once for each precision: fp32, bf16.")
+        list[str], option("Network", help="A precision: fp32 or bf16. May be repeated.")
     ] = ["fp32"],  # noqa: B006
     out: _Out = None,
     repeats: _Repeats = 5,
     threads: Threads = None,
     verbose: Verbose = False,
 ) -> None:
-    """The paper's Table 1 on this machine: the networks in turn, with MoNet as first written."""
+    """Measure the paper's Table 1 on this machine: the inference time of each network."""
     with usage_errors(verbose):
         from pancseg.benchmark import inference as timing
         from pancseg.system.threads import available_cores, limit_threads
@@ -112,7 +115,7 @@ def patient(
     threads: Threads = None,
     verbose: Verbose = False,
 ) -> None:
-    """`pancseg segment` on 512×512×150 and `run` with 107 features on 512×512×280, by stages."""
+    """Time `segment` on 512×512×150 and `run` with 107 features on 512×512×280, by stage."""
     with usage_errors(verbose):
         from pancseg.benchmark import patient as timing
         from pancseg.segmentation import engines
@@ -141,7 +144,7 @@ def patient(
 
 @app.command(epilog=example("pancseg benchmark features --out speed", _PAGE))
 def features(out: _Out = None, repeats: _Repeats = 3, verbose: Verbose = False) -> None:
-    """Features of one synthetic patient on one core: both modes against pyradiomics's extractor."""
+    """Time the features of a synthetic patient on one core: both modes, and pyradiomics itself."""
     import tempfile
 
     with usage_errors(verbose):
@@ -162,7 +165,7 @@ def features(out: _Out = None, repeats: _Repeats = 3, verbose: Verbose = False) 
 
 
 def _command(options: dict[str, object]) -> PythonArguments:
-    """Return a function from a job to the arguments that Python is started with."""
+    """Return a function that returns the arguments with which Python runs a job."""
 
     def started(job: BenchmarkJob, scan: Path, out: Path) -> list[str]:
         from pancseg.benchmark.patient import WEIGHTS
@@ -176,12 +179,12 @@ def _command(options: dict[str, object]) -> PythonArguments:
 
 
 def _scans(paths: list[Path], precision: list[str]) -> list[sitk.Image]:
-    """Read the scans whose changed voxels are to be counted."""
+    """Read the scans for which changed voxels are counted."""
     from pancseg.errors import UnusableCase
     from pancseg.scans.reading import read_scan
 
     if paths and set(precision) == {"fp32"}:
-        raise ValueError("--scan counts what another precision changes; add --precision bf16")
+        raise ValueError("--scan counts voxels changed by another precision; add --precision bf16")
     try:
         return [read_scan(path) for path in paths]
     except UnusableCase as unusable:
@@ -197,7 +200,7 @@ def _check_writable(out: Path | None) -> None:
 
 
 def _changed_voxels(kinds: list[tuple[str, str]], images: list[sitk.Image], threads: int) -> str:
-    """Return one line per engine and precision other than fp32."""
+    """Return one line of text per engine and precision other than fp32."""
     from pancseg.benchmark.changed import changed_by, demo_scans
 
     lines = ""
@@ -221,12 +224,12 @@ def _tell(line: str) -> None:
 
 
 def _write(
-    out: Path, name: str, text: str, about: dict[str, str | int], rows: str | None = None
+    out: Path, name: str, text: str, machine_info: dict[str, str | int], rows: str | None = None
 ) -> None:
     import json
 
     files = {out / f"{name}.md": text}
-    files[out / f"{name}_machine.json"] = json.dumps(about, indent=2) + "\n"
+    files[out / f"{name}_machine.json"] = json.dumps(machine_info, indent=2) + "\n"
     if rows:
         files[out / f"{name}.csv"] = rows
     _write_files(files)

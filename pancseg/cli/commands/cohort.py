@@ -59,7 +59,7 @@ def check(
     printing: Printing,
     privacy: Privacy,
 ) -> None:
-    """Judge COHORT's scans, and masks where there are any, before anything expensive is done."""
+    """Judge the scans of COHORT, and masks if there are any, before anything expensive is done."""
     quiet, verbose = printing.quiet, printing.verbose
     with usage_errors(verbose):
         cases = _rows(read_cases(cohort, out, masks, privacy), regions)
@@ -69,13 +69,13 @@ def check(
     from pancseg.pipeline.check import check_cohort, write_check
 
     with run_errors(), progress(len(cases), quiet, "nothing is written") as report:
-        outcomes = check_cohort(cases, settings, report, options)
-    _tell_duplicates(outcomes)
+        results = check_cohort(cases, settings, report, options)
+    _tell_duplicates(results)
     path = out / "check.csv" if out else None
     if path:
         with output_errors():
-            write_check(outcomes, path, pseudonyms=options.pseudonyms)
-    finish(outcomes, path, quiet)
+            write_check(results, path, pseudonyms=options.pseudonyms)
+    finish(results, path, quiet)
 
 
 def segment(
@@ -88,7 +88,7 @@ def segment(
     printing: Printing,
     privacy: Privacy,
 ) -> None:
-    """Delineate the pancreas: COHORT → OUT/masks and OUT/masks.csv."""
+    """Segment the pancreas: COHORT → OUT/masks and OUT/masks.csv."""
     quiet, verbose = printing.quiet, printing.verbose
     with usage_errors(verbose):
         from pancseg.cohort.regions import one_per_scan
@@ -100,7 +100,7 @@ def segment(
     from pancseg.pipeline.cohort import segment_cohort
 
     with run_errors(), progress(len(cases), quiet) as report:
-        outcomes = segment_cohort(
+        results = segment_cohort(
             cases,
             out,
             **vars(network),
@@ -109,8 +109,8 @@ def segment(
             report=report,
             started=tell_engine(quiet),
         )
-    _tell_duplicates(outcomes)
-    finish(outcomes, out / "masks.csv", quiet, log=out / "run.jsonl")
+    _tell_duplicates(results)
+    finish(results, out / "masks.csv", quiet, log=out / "run.jsonl")
 
 
 def extract(
@@ -144,8 +144,8 @@ def run(
 ) -> None:
     """Segment, then compute features: COHORT → OUT/masks and OUT/features.csv.
 
-    A case that comes with a mask keeps it. The same command again does only what is new, changed
-    or failed.
+    A case that has a mask keeps it. Run again, the same command processes only scans that are new,
+    changed or failed.
     """
     _measure(cohort, masks, regions, network, features, out, table, running, printing, privacy)
 
@@ -162,7 +162,7 @@ def _measure(
     printing: Printing,
     privacy: Privacy,
 ) -> None:
-    """Make the feature table: with a network where a case has no mask, or of masks alone."""
+    """Make the table of features, of given masks or, with a network, also of its masks."""
     quiet, verbose = printing.quiet, printing.verbose
     with usage_errors(verbose):
         cases = _rows(read_cases(cohort, out, masks, privacy), regions)
@@ -173,10 +173,10 @@ def _measure(
     from pancseg.pipeline.cohort import extract_cohort, run_cohort
 
     with run_errors(), progress(len(cases), quiet) as report:
-        asked: Callable[..., list[CaseResult]] = extract_cohort
+        process: Callable[..., list[CaseResult]] = extract_cohort
         if network:
-            asked = partial(run_cohort, **vars(network), started=tell_engine(quiet))
-        outcomes = asked(
+            process = partial(run_cohort, **vars(network), started=tell_engine(quiet))
+        results = process(
             cases,
             out,
             settings=settings,
@@ -185,8 +185,8 @@ def _measure(
             options=options,
             report=report,
         )
-    _tell_duplicates(outcomes)
-    finish(outcomes, out / f"features.{style.kind}", quiet, log=out / "run.jsonl")
+    _tell_duplicates(results)
+    finish(results, out / f"features.{style.kind}", quiet, log=out / "run.jsonl")
 
 
 def demo(
@@ -194,16 +194,16 @@ def demo(
     patients: Annotated[int, option("Input", min=1, help="Number of synthetic patients.")] = 4,
     engine: Engine = DEFAULT_ENGINE,
     precision: Precision = DEFAULT_PRECISION,
-    out: Annotated[Path, option("Output", "--out", "-o", help="Folder to make or renew.")] = Path(
-        "pancseg-demo"
-    ),
+    out: Annotated[
+        Path, option("Output", "--out", "-o", help="Output folder: new, or an earlier demo's.")
+    ] = Path("pancseg-demo"),
     workers: Workers = None,
     threads: Threads = None,
     printing: Printing,
 ) -> None:
-    """Make a small cohort of synthetic CTs, run everything on it, show the table.
+    """Make a small cohort of synthetic CTs, run everything on it, and show the table.
 
-    The masks come from weights trained on such synthetic CTs ("monet_phantom").
+    The weights (monet_phantom) were trained on such synthetic CTs.
     """
     from pancseg.pipeline import demo as synthetic
 
@@ -217,7 +217,7 @@ def demo(
     from pancseg.pipeline.cohort import run_cohort
 
     with run_errors(), progress(len(cases), quiet) as report:
-        outcomes = run_cohort(
+        results = run_cohort(
             cases,
             out,
             settings=settings,
@@ -229,21 +229,21 @@ def demo(
             started=tell_engine(quiet),
         )
     if not quiet:
-        say(synthetic.summary(outcomes, out), sys.stdout)
-    finish(outcomes, out / "features.csv", quiet, log=out / "run.jsonl")
+        say(synthetic.summary(results, out), sys.stdout)
+    finish(results, out / "features.csv", quiet, log=out / "run.jsonl")
 
 
-def _tell_duplicates(outcomes: Sequence[CaseResult]) -> None:
-    """Name them at the end: only then they are known."""
-    found = [outcome for outcome in outcomes if "duplicate" in outcome.reason.split(";")]
-    for outcome in found[:_MOST_LINES]:
-        say(f"{outcome.case.name}: {outcome.status}: {outcome.fact}", sys.stderr)
+def _tell_duplicates(results: Sequence[CaseResult]) -> None:
+    """Print the duplicates, which are known only once all scans are done."""
+    found = [result for result in results if "duplicate" in result.reason.split(";")]
+    for result in found[:_MOST_LINES]:
+        say(f"{result.case.name}: {result.status}: {result.fact}", sys.stderr)
     if len(found) > _MOST_LINES:
-        say(f"and {len(found) - _MOST_LINES} more duplicates; see qc_reasons", sys.stderr)
+        say(f"and {len(found) - _MOST_LINES} more duplicates; see column qc_reasons", sys.stderr)
 
 
 def _style(table: Table, cases: Sequence[Case]) -> TableFormat:
-    """Return how the table is written; refuse ids that do not go with it."""
+    """Return the table's format; refuse ids that it cannot hold."""
     from pancseg.tables.format import TableFormat
 
     style = TableFormat(table.format, table.names, table.excel, table.decimal_comma)
@@ -251,23 +251,22 @@ def _style(table: Table, cases: Sequence[Case]) -> TableFormat:
     return style
 
 
-def _rows(cases: list[Case], asked: Regions) -> list[Case]:
+def _rows(cases: list[Case], regions: Regions) -> list[Case]:
     """Return the cohort's cases with the regions that the options name."""
     from pancseg.cohort.regions import named_regions, one_per_region, with_label
 
-    label, roi = asked.label, asked.roi
+    label, roi = regions.label, regions.roi
     if label and roi:
         raise ValueError(
             f"--label and --roi both name regions; for label {label} write --roi NAME={label}"
         )
-    regions = named_regions(roi or [])
-    if regions:
-        return one_per_region(cases, regions)
+    if named := named_regions(roi or []):
+        return one_per_region(cases, named)
     return with_label(cases, label) if label else cases
 
 
 def _settings(config: str) -> FeatureSettings:
-    """Load settings; whether they suit their mode is said by the first worker that starts."""
+    """Load settings; the first worker that starts checks whether they suit their mode."""
     from pancseg.features.settings import load_feature_settings
 
     return load_feature_settings(config)

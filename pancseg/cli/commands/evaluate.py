@@ -28,7 +28,8 @@ def evaluate(
         option(
             "Input",
             metavar="NAME=FOLDER",
-            help="A model's name and its masks, named <case id>.nii.gz; once for each model.",
+            help="A model's name and the folder of its masks, named <case id>.nii.gz. Repeat for "
+            "each model.",
         ),
     ],
     reference: Annotated[
@@ -38,7 +39,7 @@ def evaluate(
     label: Annotated[
         int | None,
         option(
-            "Regions", min=1, help="The region's label in all masks; default: all that is not zero."
+            "Regions", min=1, help="Label of the region in all masks; default: every non-zero one."
         ),
     ] = None,
     out: Out,
@@ -48,11 +49,11 @@ def evaluate(
     """Compare masks with reference masks: Dice, HD95, surface Dice, volume.
 
     OUT gets measures per case, summaries with 95 % intervals, tests of all
-    pairs of models, the paper's Table 2 and a box plot. Cases missing on one
-    side are listed, and the exit code is 1.
+    pairs of models, the paper's Table 2 and a box plot. A case without a
+    prediction or a reference is listed, and the exit code is 1.
 
-    Both masks empty: Dice 1, surface Dice 1, HD95 0. One of them empty:
-    Dice 0, surface Dice 0, HD95 missing.
+    If both masks are empty, Dice and surface Dice are 1 and HD95 is 0. If one
+    is empty, Dice and surface Dice are 0 and HD95 is missing.
     """
     quiet, verbose = printing.quiet, printing.verbose
     with usage_errors(verbose):
@@ -83,19 +84,20 @@ def evaluate(
 
 
 def _named_folders(options: Sequence[str]) -> dict[str, Path]:
-    """Split NAME=FOLDER; a name is letters, digits, blanks and ``_ . + -``."""
+    """Split texts NAME=FOLDER; a name consists of letters, digits, blanks and ``_ . + -``."""
     found: dict[str, Path] = {}
     for text in options:
         name, equals, folder = text.partition("=")
         name = name.strip()
         if not (equals and name and folder):
-            raise ValueError("--prediction wants NAME=FOLDER, for example --prediction MoNet=masks")
+            raise ValueError(f"--prediction {text!r}: expected NAME=FOLDER, such as MoNet=masks")
         if not re.fullmatch(r"[^\W_][\w .+-]*", name):
             raise ValueError(
-                f"--prediction: {name!r} is no plain name; use letters, digits, blanks, _ . + -"
+                f"--prediction: the name {name!r} has other characters than letters, digits, "
+                "blanks and _ . + -, or begins with one of the last five"
             )
         if name.casefold() in (known.casefold() for known in found):
-            raise ValueError(f"--prediction: the name {name!r} is given twice; names must differ")
+            raise ValueError(f"--prediction: the name {name!r} is given twice; rename one model")
         found[name] = Path(folder)
     return found
 
@@ -112,7 +114,7 @@ def _line(score: MaskScore) -> str:
 
 
 def _closing(found: Evaluation, out: Path) -> str:
-    """Return Table 2 and how many masks were compared, why not the others, and where to read on."""
+    """Return Table 2, the number of masks compared, the reasons for the others, and the report."""
     from collections import Counter
 
     from pancseg.evaluation import markdown

@@ -1,4 +1,4 @@
-"""The commands from the table to subtype and survival: model subtype, model survival, predict."""
+"""The commands that fit and apply models: model subtype, model survival, predict."""
 
 from __future__ import annotations
 
@@ -26,97 +26,97 @@ if TYPE_CHECKING:
     from pancseg.modelling.study import ModelSettings
 
 app = typer.Typer(
-    help="From the table to molecular subtype or survival, everything fitted within the fold.",
+    help="Predict molecular subtype or survival from a table; every step is fitted in the folds.",
     no_args_is_help=True,
 )
 _PACKAGES = ("dcurves", "matplotlib", "skops")
 _PAGE = "how-it-works.md#from-table-to-model"
 
 
-def _can_sing(runs: int) -> int:
+def _enough_canaries(runs: int) -> int:
     if runs in (1, 2):
-        raise typer.BadParameter(f"{runs} are too few to find a leak; take 3 or more, or 0")
+        raise typer.BadParameter(f"{runs} are too few to find a leak; use 3 or more, or 0")
     return runs
 
 
 FeatureTable = Annotated[
     Path,
     typer.Argument(
-        metavar="FEATURES", help="pancseg's table, or any CSV or Parquet with an id column."
+        metavar="FEATURES", help="pancseg's table, or any CSV or Parquet file with an id column."
     ),
 ]
 ClinicalFile = Annotated[
     Path,
-    option("Input", "--outcome", metavar="CLINICAL", help="CSV with the outcome, by id."),
+    option("Input", "--outcome", metavar="CLINICAL", help="CSV with the outcome of each id."),
 ]
 Id = Annotated[
     str | None,
-    option("Input", "--id", help="Id column of FEATURES; default: patient_id, else the first."),
+    option("Input", "--id", help="Id column of FEATURES; default: patient_id or else the first."),
 ]
 Cores = Annotated[
     int | None,
-    option("Running", "--workers", min=1, help="Processes; default: as many as cores."),
+    option("Running", "--workers", min=1, help="Number of processes; default: one per core."),
 ]
 OutcomeId = Annotated[
     str | None,
-    option("Input", help="Id column of CLINICAL; default: the same name, else the first."),
+    option("Input", help="Id column of CLINICAL; default: the same name or else the first."),
 ]
 
 
 @dataclass(frozen=True)
 class Columns:
-    """How the tables are read, and which columns are what."""
+    """Which columns of the tables have which role."""
 
     id_column: Id = None
     outcome_id: OutcomeId = None
     group: Annotated[
         str | None,
-        option("Input", metavar="COLUMN", help="Rows with equal values stay in one fold."),
+        option("Input", metavar="COLUMN", help="Column whose equal values stay in one fold."),
     ] = None
     exclude_warn: Annotated[
         bool,
-        option("Input", "--exclude-warn", help="Leave out rows with qc_status warn too."),
+        option("Input", "--exclude-warn", help="Leave out rows whose qc_status is warn, too."),
     ] = False
     roi: Annotated[
-        str | None, option("Regions", "--roi", help="The region, where there are several.")
+        str | None, option("Regions", "--roi", help="Name of the region, if there are several.")
     ] = None
     batch: Annotated[
         str | None,
-        option("Features", metavar="COLUMN", help="Scanner or site, for ComBat in the folds."),
+        option("Features", metavar="COLUMN", help="Column of scanner or site, for ComBat."),
     ] = None
     volume: Annotated[
         str | None,
         option(
             "Features",
             metavar="COLUMN",
-            help="The volume; default: the first column with a known name.",
+            help="Column of the volume; default: the first with a known name.",
         ),
     ] = None
     clinical: Annotated[
         list[str] | None,
-        option("Features", metavar="COLUMN", help="A clinical variable; once for each."),
+        option("Features", metavar="COLUMN", help="A clinical variable. May be repeated."),
     ] = None
     drop: Annotated[
         list[str] | None,
-        option("Features", metavar="COLUMN", help="A column that is no feature; once for each."),
+        option("Features", metavar="COLUMN", help="A column to ignore. May be repeated."),
     ] = None
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """What is fitted, and how it is judged."""
+    """What is fitted, and how it is validated."""
 
     stability: Annotated[
         Path | None,
         option(
             "Features",
             metavar="FILE",
-            help="CSV with feature and icc: of correlated features the most stable one stays.",
+            help="CSV with columns feature and icc; the most stable of correlated features stays.",
         ),
     ] = None
     model: Annotated[
         str,
-        option("Model", "--model", help="The algorithm that is declared beforehand and saved."),
+        option("Model", "--model", help="Algorithm of the primary model, which is saved."),
     ] = "elastic-net"
     repeats: Annotated[
         int,
@@ -130,12 +130,12 @@ class Fitting:
             "Model",
             min=0,
             max=1000,
-            callback=_can_sing,
-            help="Runs on permuted outcomes and on noise, 3 or more; 0: none.",
+            callback=_enough_canaries,
+            help="Runs on permuted outcomes and on noise, 3 or more, to detect leaks; 0: none.",
         ),
     ] = 8
     seed: Annotated[
-        int, option("Model", min=0, help="Random seed of folds, models, bootstrap and canary.")
+        int, option("Model", min=0, help="Random seed of folds, models, bootstrap and canaries.")
     ] = 0
 
 
@@ -143,9 +143,9 @@ def subtype(
     *,
     features: FeatureTable,
     outcome: ClinicalFile,
-    label: Annotated[str, option("Input", metavar="COLUMN", help="The class in CLINICAL.")],
+    label: Annotated[str, option("Input", metavar="COLUMN", help="Column of CLINICAL: the class.")],
     positive: Annotated[
-        str | None, option("Input", metavar="VALUE", help="The class to tell from the rest.")
+        str | None, option("Input", metavar="VALUE", help="The class to predict against the rest.")
     ] = None,
     columns: Columns,
     fitting: Fitting,
@@ -153,11 +153,11 @@ def subtype(
     workers: Cores = None,
     printing: Printing,
 ) -> None:
-    """Predict a class from features: what does radiomics add?
+    """Fit a model of a class, such as a molecular subtype: what does radiomics add?
 
     OUT gets a report (Markdown, HTML), out-of-fold predictions, the model,
-    settings and a pre-filled CLEAR checklist. Exit code 1 when the leakage
-    canary finds something where nothing is.
+    settings and a pre-filled CLEAR checklist. The exit code is 1 if the
+    canaries detect a leak: performance where nothing can be predicted.
     """
     with usage_errors(printing.verbose):
         need("model", _PACKAGES, "model")
@@ -178,18 +178,18 @@ def survival(
     *,
     features: FeatureTable,
     outcome: ClinicalFile,
-    time: Annotated[str, option("Input", metavar="COLUMN", help="Follow-up in CLINICAL.")],
+    time: Annotated[
+        str, option("Input", metavar="COLUMN", help="Column of CLINICAL: time of follow-up.")
+    ],
     event: Annotated[
-        str, option("Input", metavar="COLUMN", help="Event or censored, in CLINICAL.")
+        str, option("Input", metavar="COLUMN", help="Column of CLINICAL: event or censored.")
     ],
     event_is: Annotated[
         str | None, option("Input", metavar="VALUE", help="The value that means event.")
     ] = None,
     trust_times: Annotated[
         bool,
-        option(
-            "Input", "--trust-times", help="All times are in one unit, though they do not look it."
-        ),
+        option("Input", "--trust-times", help="Accept times that look like a mixture of units."),
     ] = False,
     columns: Columns,
     fitting: Fitting,
@@ -197,11 +197,11 @@ def survival(
     workers: Cores = None,
     printing: Printing,
 ) -> None:
-    """Predict time to an event from features: what does radiomics add?
+    """Fit a model of the time to an event, such as death: what does radiomics add?
 
     OUT gets a report (Markdown, HTML), out-of-fold predictions, the model,
-    settings and a pre-filled CLEAR checklist. Exit code 1 when the leakage
-    canary finds something where nothing is.
+    settings and a pre-filled CLEAR checklist. The exit code is 1 if the
+    canaries detect a leak: performance where nothing can be predicted.
     """
     with usage_errors(printing.verbose):
         need("model", _PACKAGES, "model")
@@ -244,21 +244,21 @@ def predict(
         option(
             "Input",
             metavar="CLINICAL",
-            help="Clinical variables; with outcomes: external validation.",
+            help="CSV with clinical variables and, for external validation, outcomes.",
         ),
     ] = None,
     id_column: Id = None,
     outcome_id: OutcomeId = None,
     group: Annotated[
         str | None,
-        option("Input", metavar="COLUMN", help="The patient, where one has several rows."),
+        option("Input", metavar="COLUMN", help="Column of the patient, if one has several rows."),
     ] = None,
     positive: Annotated[
         str | None,
         option(
             "Input",
             metavar="VALUE",
-            help="The class to tell from all others; default: the model's.",
+            help="The class to predict against the rest; default: the model's.",
         ),
     ] = None,
     event_is: Annotated[
@@ -266,20 +266,20 @@ def predict(
         option("Input", metavar="VALUE", help="The value that means event; default: the model's."),
     ] = None,
     roi: Annotated[
-        str | None, option("Regions", "--roi", help="The region; default: the model's.")
+        str | None, option("Regions", "--roi", help="Name of the region; default: the model's.")
     ] = None,
     trust_model: Annotated[
         bool,
-        option("Model", "--trust-model", help="Load forests too; only from somebody you trust."),
+        option("Model", "--trust-model", help="Load forests too; only from a source you trust."),
     ] = False,
     out: Annotated[Path, option("Output", "--out", "-o", help="CSV of predictions to write.")],
     printing: Printing,
 ) -> None:
-    """Apply a fitted model to new patients; with their outcomes, judge it.
+    """Apply a fitted model to new patients, and validate it if their outcomes are given.
 
-    OUT is a CSV with a row for every id of FEATURES and one column per model;
-    how the model did goes to <OUT>_validation.csv. Exit code 1 when outcomes are
-    known that cannot judge it, such as one class only.
+    OUT is a CSV with a row for every id of FEATURES and one column per model.
+    The validation is written to <OUT>_validation.csv. The exit code is 1 if the
+    outcomes cannot validate the model, for example with one class only.
     """
 
     def tell(line: str) -> None:
@@ -353,7 +353,10 @@ def _analyse(study: PreparedStudy, out: Path, workers: int | None, printing: Pri
             results = study.analyse(workers, _telling(tell))
         study.write(out, results)
     if results.leaks:
-        say("pancseg: the canary found a leak; no performance is shown, see the report", sys.stderr)
+        say(
+            "pancseg: the canaries detected a leak, so no performance is shown; see the report",
+            sys.stderr,
+        )
         raise typer.Exit(1)
     if not quiet:
         say("\n".join([*results.verdict, f"report in {out / 'report.md'}"]), sys.stdout)

@@ -1,4 +1,4 @@
-"""The command that proves the installed build: selftest."""
+"""The command that checks the installed build: selftest."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ def selftest(
         Path | None,
         option(
             "Input",
-            help="Copy of IBSI's data sets (github.com/theibsi/data_sets): its CT phantom too.",
+            help="Copy of IBSI's data sets (github.com/theibsi/data_sets), to test its CT phantom "
+            "too.",
         ),
     ] = None,
     verbose: Verbose = False,
 ) -> None:
     """Compare this build's features with IBSI's reference values.
 
-    Exit code 1 if one disagrees, or is not there.
+    The exit code is 1 if a value disagrees or is missing.
     """
     with usage_errors(verbose):
         from pancseg import selftest as proof
@@ -45,7 +46,7 @@ def selftest(
     if cut_off:
         say(
             f"pancseg: {cut_off[0]}: fewer than IBSI's {proof.REFERENCES} values were compared"
-            + ("; is a file of --ibsi-data cut off?" if ibsi_data else ""),
+            + ("; check that the files of --ibsi-data are complete" if ibsi_data else ""),
             sys.stderr,
         )
     if cut_off or agree < compared:

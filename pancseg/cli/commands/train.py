@@ -19,7 +19,7 @@ _PACKAGES = ("lightning", "matplotlib", "monai", "PIL")
 
 @dataclass(frozen=True)
 class TrainingSource:
-    """What is trained on."""
+    """The data to train on."""
 
     data: Annotated[
         Path,
@@ -43,48 +43,48 @@ class TrainingSource:
             "Input",
             exists=True,
             dir_okay=False,
-            help="Split file: JSON with the patient ids of train and of val; default: by sorted "
-            "ids and the recipe's seed, or as the slices' index says.",
+            help="Split file: JSON with the patient ids of train and of val. Default: a split of "
+            "the sorted ids by the recipe's seed, or that of the slices' index.",
         ),
     ] = None
     cache: Annotated[
         Path | None,
         option(
-            "Input", help="Folder of the slice cache, to share between runs; default: OUT/cache."
+            "Input", help="Folder of the slice cache, which runs can share; default: OUT/cache."
         ),
     ] = None
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What is done otherwise than the recipe says."""
+    """Changes to the recipe."""
 
     network: Annotated[
-        str | None, option("Network", help="Train this network instead of the recipe's.")
+        str | None, option("Network", help="Network to train instead of the recipe's.")
     ] = None
     epochs: Annotated[
         int | None,
-        option("Network", min=1, help="Epochs instead of the recipe's."),
+        option("Network", min=1, help="Number of epochs instead of the recipe's."),
     ] = None
 
 
 @dataclass(frozen=True)
 class HardwareOptions:
-    """Where and how a training computes."""
+    """The hardware that a training uses."""
 
     precision: Annotated[
         str,
-        option(
-            "Running", help="Lightning's precision; auto: bfloat16 where it is faster than fp32."
-        ),
+        option("Running", help="Lightning's precision; auto takes bfloat16 where it is faster."),
     ] = "auto"
     accelerator: Annotated[str, option("Running", help="Lightning's accelerator.")] = "auto"
     devices: Annotated[
         str,
-        option("Running", help="Lightning's devices, such as 4 or auto; each takes whole batches."),
+        option("Running", help="Lightning's devices, such as 4 or auto; each gets whole batches."),
     ] = "1"
     nodes: Annotated[int, option("Running", min=1, help="Number of machines.")] = 1
-    workers: Annotated[int, option("Running", min=0, help="Processes that prepare slices.")] = 0
+    workers: Annotated[
+        int, option("Running", min=0, help="Number of processes that prepare slices.")
+    ] = 0
     threads: Threads = None
 
 
@@ -97,15 +97,15 @@ def train(
     changes: Changes,
     out: Annotated[
         Path,
-        option("Output", "--out", "-o", file_okay=False, help="Run folder; the same one resumes."),
+        option("Output", "--out", "-o", file_okay=False, help="Run folder; an old one is resumed."),
     ],
     hardware: HardwareOptions,
     printing: Printing,
 ) -> None:
     """Train a network: RECIPE + data → OUT with weights, curves and the validation patients' masks.
 
-    Killed anywhere, the same command goes on from the last whole epoch. OUT/predictions and
-    OUT/references are what `pancseg evaluate` compares.
+    After an interruption, the same command resumes from the last finished epoch. Compare
+    OUT/predictions with OUT/references by `pancseg evaluate`.
     """
     quiet, verbose = printing.quiet, printing.verbose
     with usage_errors(verbose):
@@ -123,12 +123,14 @@ def train(
         threads = hardware.threads or available_cores()
         limit_threads(threads)
         if changes.network and changes.network not in NETWORKS:
-            raise ValueError(f"--network {changes.network}: known are {', '.join(NETWORKS)}")
-        plan = load_recipe(recipe, **{k: v for k, v in vars(changes).items() if v is not None})
+            raise ValueError(
+                f"--network {changes.network}: no such network; choose {', '.join(NETWORKS)}"
+            )
+        loaded = load_recipe(recipe, **{k: v for k, v in vars(changes).items() if v is not None})
         devices = int(hardware.devices) if hardware.devices.isdecimal() else hardware.devices
         machine = Hardware(**vars(replace(hardware, threads=threads)) | {"devices": devices})
 
-        check(plan, machine)
+        check(loaded, machine)
         check_free(out)
 
         def tell(line: str) -> None:
@@ -136,7 +138,7 @@ def train(
                 say(line, sys.stdout)
 
         prepared = load_data(
-            plan,
+            loaded,
             source.data,
             slices=source.slices,
             cache=source.cache or out / "cache",
@@ -146,16 +148,19 @@ def train(
         tell(prepared.summary())
         bar = sys.stderr.isatty() and not quiet
         try:
-            weights = fit(plan, prepared, out, hardware=machine, progress=bar, report=tell)
-        except (KeyboardInterrupt, SystemExit):  # Lightning makes the second of the first
-            say("pancseg: interrupted; the same command goes on from the last epoch", sys.stderr)
+            weights = fit(loaded, prepared, out, hardware=machine, progress=bar, report=tell)
+        except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
+            say(
+                "pancseg: interrupted; run the same command again to resume from the last epoch",
+                sys.stderr,
+            )
             raise typer.Exit(130) from None
     if not is_first_process():
         return
     count = len(validation_names(prepared))
     with (
         usage_errors(verbose),
-        progress_lines(count, quiet, "scans", "the same command goes on") as done,
+        progress_lines(count, quiet, "scans", "run the same command again to resume") as done,
     ):
         write_predictions(
             weights,
@@ -170,6 +175,6 @@ def train(
 
 
 def _quiet_lightning() -> None:
-    """Lightning tells of its own business at INFO; a progress bar and our lines say enough."""
+    """Hide Lightning's INFO messages; the progress bar and pancseg's lines say enough."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.WARNING)

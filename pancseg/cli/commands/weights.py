@@ -1,4 +1,4 @@
-"""The commands on finished weights and stored slices: weights score, masks, places."""
+"""The commands on trained weights and stored slices: weights score, masks, places."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pancseg.cli.errors import need, usage_errors
 from pancseg.cli.options import Out, Verbose, example, option
 
 app = typer.Typer(
-    help="Judge finished weights on stored slices, or add what they lack.", no_args_is_help=True
+    help="Score trained weights on stored slices, or add a map of locations to them.",
+    no_args_is_help=True,
 )
 _PACKAGES = ("lightning", "matplotlib", "monai", "PIL")
 _PAGE = "reproduce.md#the-shipped-weights"
@@ -51,9 +52,9 @@ def score(weights: _Weights, slices: _Slices, data: _Data, verbose: Verbose = Fa
 def masks(
     weights: _Weights, slices: _Slices, data: _Data, out: Out, verbose: Verbose = False
 ) -> None:
-    """Write the validation patients' masks and the truth, as `train` does.
+    """Write the masks and reference masks of the validation patients, as `train` does.
 
-    OUT/predictions and OUT/references are what `pancseg evaluate` compares.
+    Compare OUT/predictions with OUT/references by `pancseg evaluate`.
     """
     with usage_errors(verbose):
         need("weights masks", _PACKAGES, "train")
@@ -78,16 +79,16 @@ def places(
         float | None,
         option(
             "Network",
-            help="By which share of the body's box places are widened; default: as in training.",
+            help="Share of the body's box by which locations are widened; default: as in training.",
         ),
     ] = None,
     out: Annotated[
         Path,
-        option("Output", "--out", "-o", help="The checkpoint with its map."),
+        option("Output", "--out", "-o", help="Checkpoint to write."),
     ],
     verbose: Verbose = False,
 ) -> None:
-    """Write a checkpoint again with the map of places where its training slices have a pancreas."""
+    """Copy a checkpoint, adding a map of where its training slices have a pancreas."""
     with usage_errors(verbose):
         need("weights places", _PACKAGES, "train")
         from pancseg.training.location_prior import WIDENED, with_places

@@ -1,1 +1,1 @@
-"""Where scans are processed: here, in child processes, on a cluster."""
+"""Executors process requests: in this process, in child processes, or on a Dask cluster."""

@@ -1,7 +1,7 @@
-"""``python -m pancseg.running.executors.child``: a worker in a process of its own.
+"""``python -m pancseg.running.executors.child``: a worker as a separate process.
 
-It reads pickled requests from standard input and writes pickled messages to standard output; what
-libraries print goes to standard error. It ends when its input does, or its parent.
+It reads pickled requests from standard input and writes pickled messages to standard output. What
+libraries print goes to standard error. The process ends with its input, or with its parent.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _PARENT_DEATH = 1  # Linux: PR_SET_PDEATHSIG
 
 
 def main() -> None:
-    """Work until there are no more requests."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    """Answer requests until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent ends its children
     _end_with_parent(os.getppid())
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    work, threads, verbose = pickle.load(requests)
+    plan, threads, verbose = pickle.load(requests)
     try:
-        worker = _worker(work, threads, verbose)
+        worker = _worker(plan, threads, verbose)
     except (OSError, ValueError) as error:
         _send(
             answers,
             Refused(error.strerror or str(error) if isinstance(error, OSError) else str(error)),
         )
         return
-    _send(answers, Ready(worker.about))
+    _send(answers, Ready(worker.network_info))
     while True:
         try:
             request = pickle.load(requests)
@@ -46,16 +46,16 @@ def main() -> None:
             _send(answers, message)
 
 
-def _worker(work, threads: int, verbose: bool):  # type: ignore[no-untyped-def]
+def _worker(plan, threads: int, verbose: bool):  # type: ignore[no-untyped-def]
     from pancseg.running.worker import Worker
     from pancseg.system.logs import log_to_terminal
     from pancseg.system.threads import limit_threads
 
     if verbose:
         log_to_terminal()
-        faulthandler.enable(os.fdopen(os.dup(2), "w"))  # readers turn 2 off for a while
-    worker = Worker(work)
-    limit_threads(threads)  # of all libraries that are loaded by now
+        faulthandler.enable(os.fdopen(os.dup(2), "w"))  # a copy: readers redirect 2 at times
+    worker = Worker(plan)
+    limit_threads(threads)  # last, as it limits only libraries that are loaded already
     return worker
 
 
@@ -65,7 +65,7 @@ def _send(answers: BinaryIO, message: Message) -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """Leave no worker behind when its parent is killed: it would write into the next run."""
+    """End this process when its parent is killed; otherwise it would write into the next run."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
 

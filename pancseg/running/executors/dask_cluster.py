@@ -1,7 +1,7 @@
-"""Workers on a Dask cluster (extra ``cluster``): the same rows as at home, bytes included.
+"""Process scans on a Dask cluster (extra ``cluster``), with the same rows as on one machine.
 
-Each thread of a Dask worker keeps one child process, so that a crash costs a scan there as well as
-here. Scans, masks and output must lie at the same paths on all machines.
+Each thread of a Dask worker runs one child process, so that a crash costs only one scan, as on one
+machine. Scans, masks and output must have the same paths on all machines.
 """
 
 from __future__ import annotations
@@ -30,22 +30,23 @@ from pancseg.running.options import RunOptions
 from pancseg.system.version import __version__
 
 AHEAD = 3
-"""Scans that wait at a worker's thread for their turn."""
+"""Scans submitted in advance for each thread of the Dask workers."""
 LEAST_IN_FLIGHT = 16
 CONNECT_S = 10
 NO_WORKER_S = 300
-"""So long a Dask cluster may be without any worker before the run gives up."""
+"""Seconds that a Dask cluster may be without any worker before the run gives up."""
 _LOOK_S = 2
-_LOST = "the Dask scheduler was lost; the same command goes on from what is finished"
+_RESUME = "run the same command again to resume"
+_LOST = f"the connection to the Dask scheduler was lost; {_RESUME}"
 _LOGGERS = ("distributed", "dask_jobqueue", "tornado", "asyncio")
 
 
-class Hello(NamedTuple):
-    """What a Dask worker must know to begin.
+class WorkerSetup(NamedTuple):
+    """What a Dask worker needs to start its child process.
 
     Attributes:
-        run: tells runs apart.
-        child: arguments of the child process (``SupervisedWorker``).
+        run: random id of the run.
+        child: arguments of ``SupervisedWorker``.
     """
 
     run: str
@@ -53,35 +54,40 @@ class Hello(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a Dask worker says of a request.
+    """A Dask worker's answer to a request.
 
     Attributes:
-        version: its pancseg's.
-        about: what its child makes masks with; empty where it makes none, or could not begin.
-        messages: of the request, or one ``Refused``.
+        version: version of pancseg on the worker.
+        network_info: the weights and the engine of its child process; empty without a network, or
+            if no child could start.
+        messages: messages of the request, or a single ``Refused``.
     """
 
     version: str
-    about: dict[str, Any]
+    network_info: dict[str, Any]
     messages: list[Message]
 
 
 class ClusterExecutor:
-    """The workers of a Dask scheduler, or of SLURM jobs that are started for this run.
+    """Processes requests on the workers of a Dask scheduler, or of SLURM jobs that it starts.
+
+    Args:
+        plan: what is done with every scan.
+        options: address of the scheduler or settings of the SLURM jobs; threads, memory, timeout.
 
     Raises:
-        Refusal: no scheduler answers, or the work cannot be done as it is asked for.
+        RunRefused: no scheduler answers, or the plan cannot be carried out.
     """
 
-    def __init__(self, work: ProcessingPlan, options: RunOptions) -> None:
+    def __init__(self, plan: ProcessingPlan, options: RunOptions) -> None:
         self._cluster: Any = None
         self._client: Any = None
         self._begun = False
-        child = (_absolute_work(work), options.threads or 1, options.timeout_s, options.verbose)
-        self._hello = Hello(uuid4().hex, child)
+        child = (_absolute_plan(plan), options.threads or 1, options.timeout_s, options.verbose)
+        self._setup = WorkerSetup(uuid4().hex, child)
         try:
             self._client = self._connected(options)
-            self.about: dict[str, Any] = self._asked_about()
+            self.network_info: dict[str, Any] = self._ask_network_info()
             most = options.memory_bytes or self._share_of_memory()
             self.budget: MemoryBudget | None = MemoryBudget(most) if most else None
         except BaseException:
@@ -89,79 +95,79 @@ class ClusterExecutor:
             raise
 
     def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
-        """Yield all requests' messages; the work of a worker that is lost is done again.
+        """Yield the messages of all requests; requests of a lost worker are processed again.
 
         Raises:
-            Refusal: the scheduler is lost, or all workers for long, or one cannot work.
+            RunRefused: the scheduler is lost, all workers are away for too long, or a worker cannot
+                carry out the plan.
         """
-        asked: dict[str, tuple[Any, Request]] = {}
+        submitted: dict[str, tuple[Any, Request]] = {}
         ended: queue.Queue[Any] = queue.Queue()
         while True:
-            for request in _some(requests, self._at_once() - len(asked)):
-                future = self._client.submit(_do, self._hello, _absolute(request), pure=False)
-                asked[future.key] = future, request
+            for request in _some(requests, self._at_once() - len(submitted)):
+                future = self._client.submit(_process, self._setup, _absolute(request), pure=False)
+                submitted[future.key] = future, request
                 future.add_done_callback(ended.put)
-            if not asked:
+            if not submitted:
                 return
-            future, request = asked.pop(self._next(ended).key)
-            for message in self._told(future, request):
+            future, request = submitted.pop(self._next(ended).key)
+            for message in self._messages_of(future, request):
                 yield request, message
             future.release()
 
     def close(self) -> None:
-        """Leave the scheduler and no process of ours there; end jobs started for this run."""
+        """End the child processes of this run, disconnect, and end jobs started for this run."""
         if self._client is not None:
             with suppress(Exception):
-                if self._answers():
-                    self._client.run(_retire, self._hello.run, on_error="ignore")
+                if self._is_connected():
+                    self._client.run(_retire, self._setup.run, on_error="ignore")
             with suppress(Exception):
                 self._client.close(timeout=1)
         if self._cluster is not None:
             with suppress(Exception):
                 self._cluster.close()
 
-    def _asked_about(self) -> dict[str, Any]:
-        """Let one worker begin, to see that the work can be done."""
+    def _ask_network_info(self) -> dict[str, Any]:
+        """Start one child process, to find out whether the plan can be carried out."""
         ended: queue.Queue[Any] = queue.Queue()
-        future = self._client.submit(_about, self._hello, pure=False)
+        future = self._client.submit(_start_child, self._setup, pure=False)
         future.add_done_callback(ended.put)
         self._next(ended)
         self._begun = True
         try:
-            version, told = future.result()
+            version, answer = future.result()
         except Exception as error:
             if future.status != "error":
                 raise RunRefused(_LOST) from error
             raise RunRefused(
-                f"a Dask worker cannot begin ({type(error).__name__}); install there what is "
-                "installed here"
+                f"a Dask worker cannot start ({type(error).__name__}); install the same packages "
+                "there as here"
             ) from error
         _refuse_version(version)
-        if isinstance(told, Refused):
-            raise RunRefused(told.fact)
-        about: dict[str, Any] = told.about
-        return about
+        if isinstance(answer, Refused):
+            raise RunRefused(answer.fact)
+        network_info: dict[str, Any] = answer.network_info
+        return network_info
 
     def _next(self, ended: queue.Queue[Any]) -> Any:
-        """Wait for the next future that ended, as long as there is somebody who could end one."""
-        seen = time.monotonic()
+        """Wait for the next future that ended; give up when there is no worker for too long."""
+        last_seen = time.monotonic()
         while True:
             try:
                 return ended.get(timeout=_LOOK_S)
             except queue.Empty:
-                if not self._answers():
+                if not self._is_connected():
                     raise RunRefused(_LOST) from None
             in_queue = self._cluster is not None and not self._begun
             if in_queue or self._threads():
-                seen = time.monotonic()
-            elif time.monotonic() - seen > NO_WORKER_S:
+                last_seen = time.monotonic()
+            elif time.monotonic() - last_seen > NO_WORKER_S:
                 raise RunRefused(
-                    f"all Dask workers have been away for {NO_WORKER_S} s; start others, the same "
-                    "command goes on from what is finished"
+                    f"there has been no Dask worker for {NO_WORKER_S} s; start some, and {_RESUME}"
                 )
 
-    def _told(self, future: Any, request: Request) -> list[Message]:
-        """Return a request's messages; a scan that ended several Dask workers is given up."""
+    def _messages_of(self, future: Any, request: Request) -> list[Message]:
+        """Return a request's messages; a scan that killed several Dask workers is given up."""
         try:
             answer: Answer = future.result()
         except Exception as error:
@@ -171,25 +177,25 @@ class ClusterExecutor:
         _refuse_version(answer.version)
         if isinstance(answer.messages[0], Refused):
             raise RunRefused(answer.messages[0].fact)
-        if answer.about and answer.about != self.about:
-            raise RunRefused(_difference(answer.about, self.about))
+        if answer.network_info and answer.network_info != self.network_info:
+            raise RunRefused(_difference(answer.network_info, self.network_info))
         return answer.messages
 
     def _at_once(self) -> int:
         return max(LEAST_IN_FLIGHT, AHEAD * self._threads())
 
     def _threads(self) -> int:
-        """Return how many threads all workers have together."""
+        """Return the number of threads of all Dask workers together."""
         try:
             return sum(int(n) for n in self._client.nthreads().values())
         except (OSError, TimeoutError) as error:
             raise RunRefused(_LOST) from error
 
     def _share_of_memory(self) -> int:
-        """Return what a thread of the smallest worker may take; 0: nobody limits them."""
+        """Return the bytes of memory per thread of the smallest worker; 0 if there is no limit."""
         return min(filter(None, self._client.run(_share_of_memory).values()), default=0)
 
-    def _answers(self) -> bool:
+    def _is_connected(self) -> bool:
         return bool(self._client.status == "running")
 
     def _connected(self, options: RunOptions) -> Any:
@@ -221,24 +227,24 @@ class ClusterExecutor:
 def _refuse_version(version: str) -> None:
     if version != __version__:
         raise RunRefused(
-            f"the Dask workers have pancseg {version}, here it is {__version__}; "
+            f"the Dask workers have pancseg {version}, this machine {__version__}; "
             "install the same version"
         )
 
 
 def _difference(one: dict[str, Any], other: dict[str, Any]) -> str:
-    """Say why masks of two Dask workers would not be the same."""
+    """Return why masks of two Dask workers would differ."""
     if one["inference"] != other["inference"]:
         used = sorted({" ".join(map(str, a["inference"].values())) for a in (one, other)})
         return (
             f"the Dask workers run the network in different ways ({', '.join(used)}); "
             "give an `engine`, and a `precision`, that all of them have"
         )
-    return "the Dask workers have different weights of one name; install the same there"
+    return "the Dask workers have different weights under one name; install the same weights"
 
 
 def _silence() -> None:
-    """Keep libraries' own words off the terminal: what matters of them is said by us."""
+    """Keep log messages of Dask's libraries off the terminal; pancseg reports what matters."""
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in _LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -255,24 +261,24 @@ def _some(requests: Iterator[Request], most: int) -> Iterator[Request]:
 def _given_up(request: Request, error: Exception) -> list[Message]:
     fact = f"it could not be done on the cluster ({type(error).__name__})"
     rows = [CaseResult(case, "error", "crashed", fact) for case in request.cases]
-    return [*(RowDone(i, "", outcome) for i, outcome in enumerate(rows)), ScanDone()]
+    return [*(RowDone(i, "", result) for i, result in enumerate(rows)), ScanDone()]
 
 
-# On a Dask worker ------------------------------------------------------------------------------
+# Runs on a Dask worker -------------------------------------------------------------------------
 
 
 def _share_of_memory(dask_worker: Any) -> int:
-    """Return what each thread of this worker may take; 0: it has no limit."""
+    """Return the bytes of memory for each thread of this Dask worker; 0 if it has no limit."""
     limit: int | None = dask_worker.memory_manager.memory_limit
     return (limit or 0) // int(dask_worker.state.nthreads)
 
 
 class _Child:
-    """The child process of one thread."""
+    """The child process of one thread of a Dask worker."""
 
-    def __init__(self, hello: Hello) -> None:
-        self.hello = hello
-        self.process = SupervisedWorker(*hello.child)
+    def __init__(self, setup: WorkerSetup) -> None:
+        self.setup = setup
+        self.process = SupervisedWorker(*setup.child)
         self.busy = threading.Lock()
 
     def stop(self) -> None:
@@ -284,53 +290,56 @@ _children: dict[int, _Child] = {}
 _retired: set[str] = set()
 
 
-def _about(hello: Hello) -> tuple[str, Ready | Refused]:
-    """Start this thread's child and say what it works with."""
+def _start_child(setup: WorkerSetup) -> tuple[str, Ready | Refused]:
+    """Start this thread's child process; return pancseg's version and the child's answer."""
     try:
-        return __version__, _child_for(hello).process.start()
+        return __version__, _child_for(setup).process.start()
     except RunRefused as refusal:
         return __version__, Refused(str(refusal))
 
 
-def _do(hello: Hello, request: Request) -> Answer:
-    """Do a request in this thread's child. Raises nothing: Dask would log what it was asked."""
-    child = _child_for(hello)
+def _process(setup: WorkerSetup, request: Request) -> Answer:
+    """Process a request in this thread's child process.
+
+    It raises nothing, because Dask would log the arguments, which contain paths.
+    """
+    child = _child_for(setup)
     messages: list[Message] = []
     with child.busy:
         try:
             child.process.run(request, messages.append)
         except RunRefused as refusal:
             messages = [Refused(str(refusal))]
-        except Exception as error:  # noqa: BLE001  such as no more processes
+        except Exception as error:  # noqa: BLE001  for example, no more processes can be started
             messages = _given_up(request, error)
         finally:
-            if hello.run in _retired:
+            if setup.run in _retired:
                 child.stop()
-    return Answer(__version__, child.process.about, messages)
+    return Answer(__version__, child.process.network_info, messages)
 
 
-def _child_for(hello: Hello) -> _Child:
+def _child_for(setup: WorkerSetup) -> _Child:
     thread = threading.get_ident()
     child = _children.get(thread)
-    if child is None or child.hello.run != hello.run:
+    if child is None or child.setup.run != setup.run:
         if child:  # of a run that was killed
             child.stop()
-        child = _children[thread] = _Child(hello)
+        child = _children[thread] = _Child(setup)
     return child
 
 
 def _retire(run: str) -> None:
-    """End the children of a run that is over: at once, or when they have done what they are at."""
+    """End a finished run's child processes: idle ones now, busy ones after their request."""
     _retired.add(run)
     for child in list(_children.values()):
-        if child.hello.run == run and child.busy.acquire(blocking=False):
+        if child.setup.run == run and child.busy.acquire(blocking=False):
             try:
                 child.stop()
             finally:
                 child.busy.release()
 
 
-# Paths: workers have another working directory --------------------------------------------------
+# Absolute paths, as workers have another working directory ---------------------------------------
 
 
 def _absolute(request: Request) -> Request:
@@ -343,7 +352,7 @@ def _absolute_case(case: Case) -> Case:
     return replace(case, image=case.image.absolute(), mask=mask)
 
 
-def _absolute_work(work: ProcessingPlan) -> ProcessingPlan:
-    """Name weights from the root where they are a file and not one of the shipped names."""
-    bare = not work.weights or re.fullmatch(r"\w+", work.weights)
-    return work if bare else replace(work, weights=str(Path(str(work.weights)).absolute()))
+def _absolute_plan(plan: ProcessingPlan) -> ProcessingPlan:
+    """Return the plan with the absolute path of its weights, unless they are a shipped name."""
+    shipped = not plan.weights or re.fullmatch(r"\w+", plan.weights)
+    return plan if shipped else replace(plan, weights=str(Path(str(plan.weights)).absolute()))

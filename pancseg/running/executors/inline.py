@@ -1,4 +1,4 @@
-"""The work in this very process: nothing to start, and no protection from crashes."""
+"""Process scans in the calling process: nothing to start, but no protection from crashes."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from pancseg.system.threads import limit_threads
 
 
 class InlineExecutor:
-    """Does one request after the other."""
+    """Processes one request after another in the calling process."""
 
-    def __init__(self, work: ProcessingPlan, threads: int, budget: MemoryBudget) -> None:
-        """Load what the work needs.
+    def __init__(self, plan: ProcessingPlan, threads: int, budget: MemoryBudget) -> None:
+        """Load what the plan needs.
 
         Raises:
-            Refusal: it is not to be had.
+            RunRefused: the weights, the engine or the settings cannot be used.
         """
         try:
-            self._worker = Worker(replace(work, threads=threads))
+            self._worker = Worker(replace(plan, threads=threads))
         except (FileNotFoundError, ValueError) as error:
             raise RunRefused(str(error)) from error
         limit_threads(threads)
         self.budget: MemoryBudget | None = budget
-        self.about: dict[str, Any] = self._worker.about
+        self.network_info: dict[str, Any] = self._worker.network_info
 
     def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
-        """Yield every request's messages."""
+        """Yield the messages of all requests, in order."""
         for request in requests:
             for message in self._worker.messages(request):
                 yield request, message
 
     def close(self) -> None:
-        """Nothing is left behind."""
+        """Do nothing: there is no worker to end."""

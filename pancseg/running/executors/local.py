@@ -1,4 +1,4 @@
-"""Child processes on this machine, each with a thread that watches over it."""
+"""Process scans in child processes on this machine, each supervised by a thread."""
 
 from __future__ import annotations
 
@@ -14,27 +14,31 @@ from pancseg.running.executors.supervisor import SupervisedWorker
 from pancseg.running.memory import MemoryBudget
 from pancseg.running.messages import Message, Request
 
-_Told = tuple[Request, Message] | BaseException | None
+_QueueItem = tuple[Request, Message] | BaseException | None
+"""A message, an error that ends the run, or None when a thread has no more requests."""
 
 
 class LocalExecutor:
-    """A number of workers; the first one is started at once, to see that the work can be done.
+    """Processes requests in a number of worker processes.
+
+    All workers are started at once. The constructor waits for the first, to find out whether the
+    plan can be carried out.
 
     Args:
-        work: what is to be done with every scan.
-        workers: how many processes.
-        threads: CPU threads of all of them together.
-        budget: memory that all of them may take together.
-        timeout_s: for a scan; None: no limit.
+        plan: what is done with every scan.
+        workers: number of processes.
+        threads: CPU threads of all workers together.
+        budget: memory of all workers together.
+        timeout_s: seconds after which a scan is given up; None for no limit.
         verbose: print paths and tracebacks.
 
     Raises:
-        Refusal: the work cannot be done.
+        RunRefused: the plan cannot be carried out.
     """
 
     def __init__(
         self,
-        work: ProcessingPlan,
+        plan: ProcessingPlan,
         *,
         workers: int,
         threads: int,
@@ -44,15 +48,15 @@ class LocalExecutor:
     ) -> None:
         each = max(1, threads // workers)
         self._budget = budget
-        self._workers = [SupervisedWorker(work, each, timeout_s, verbose) for _ in range(workers)]
+        self._workers = [SupervisedWorker(plan, each, timeout_s, verbose) for _ in range(workers)]
         self.budget: MemoryBudget | None = budget
-        self._told: queue.Queue[_Told] = queue.Queue(maxsize=4 * workers)
+        self._messages: queue.Queue[_QueueItem] = queue.Queue(maxsize=4 * workers)
         self._stopped = threading.Event()
         for worker in self._workers:
-            with suppress(OSError):  # who needs one tries again
-                worker.launch()  # all at once; whoever needs one waits for it
+            with suppress(OSError):  # it is launched again when it gets a request
+                worker.launch()  # does not wait until the worker is ready
         try:
-            self.about: dict[str, Any] = self._workers[0].start().about
+            self.network_info: dict[str, Any] = self._workers[0].start().network_info
         except RunRefused:
             self.close()
             raise
@@ -60,8 +64,8 @@ class LocalExecutor:
             worker.proven = True
 
     def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
-        """Yield all messages as they come; the requests' order is not kept."""
-        source, budget = _Shared(requests), self._budget
+        """Yield all messages as they arrive, in any order of the requests."""
+        source, budget = _SharedIterator(requests), self._budget
         threads = [
             threading.Thread(target=self._serve, args=(worker, source, budget), daemon=True)
             for worker in self._workers
@@ -70,42 +74,45 @@ class LocalExecutor:
             thread.start()
         running = len(threads)
         while running:
-            told = self._told.get()
-            if told is None:
+            item = self._messages.get()
+            if item is None:
                 running -= 1
-            elif isinstance(told, BaseException):
-                raise told
+            elif isinstance(item, BaseException):
+                raise item
             else:
-                yield told
+                yield item
 
     def close(self) -> None:
-        """End all children, whatever they do."""
+        """End all child processes, even if they are busy."""
         self._stopped.set()
         for worker in self._workers:
             worker.stop()
 
-    def _serve(self, worker: SupervisedWorker, requests: _Shared, budget: MemoryBudget) -> None:
+    def _serve(
+        self, worker: SupervisedWorker, requests: _SharedIterator, budget: MemoryBudget
+    ) -> None:
+        """Let one worker process requests until there are no more."""
         try:
             while not self._stopped.is_set() and (request := requests.take()) is not None:
                 budget.take(request.memory_bytes)
                 try:
-                    worker.run(request, lambda message, r=request: self._told.put((r, message)))  # type: ignore[misc]
+                    worker.run(request, lambda message, r=request: self._messages.put((r, message)))  # type: ignore[misc]
                 finally:
                     budget.give_back(request.memory_bytes)
-            self._told.put(None)
-        except BaseException as error:  # noqa: BLE001  raised by who waits
+            self._messages.put(None)
+        except BaseException as error:  # noqa: BLE001  ``execute`` raises it
             if not self._stopped.is_set():
-                self._told.put(error)
+                self._messages.put(error)
 
 
-class _Shared:
-    """An iterator that several threads take from."""
+class _SharedIterator:
+    """An iterator that several threads can use."""
 
     def __init__(self, requests: Iterator[Request]) -> None:
         self._requests = requests
         self._lock = threading.Lock()
 
     def take(self) -> Request | None:
-        """Return the next request, or None when there is no more."""
+        """Return the next request, or None if there are no more."""
         with self._lock:
             return next(self._requests, None)

@@ -1,4 +1,4 @@
-"""Chooses where the work is done: in this process, in child processes or on a cluster."""
+"""Choose the executor of a run: this process, child processes or a cluster."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from pancseg.system.threads import available_cores
 
 
 class Executor(Protocol):
-    """Where workers are.
+    """Processes requests in one or more workers.
 
     Attributes:
-        about: what they make masks with, for the provenance; empty where they make none.
-        budget: memory that they share, or that each has on a cluster; None: no limit is known.
+        network_info: the weights and the engine, for the provenance; empty without a network.
+        budget: memory that the workers share; on a cluster, memory of each worker. None if no limit
+            is known.
     """
 
-    about: dict[str, Any]
+    network_info: dict[str, Any]
     budget: MemoryBudget | None
 
     def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
@@ -38,29 +39,34 @@ class Executor(Protocol):
         ...
 
 
-def executor_for(work: ProcessingPlan, cases: Sequence[Case], options: RunOptions) -> Executor:
-    """Start workers for a cohort where the options say.
+def executor_for(plan: ProcessingPlan, cases: Sequence[Case], options: RunOptions) -> Executor:
+    """Start the workers for a cohort.
+
+    Args:
+        plan: what is done with every scan.
+        cases: the cohort; the number of its scans limits the number of workers.
+        options: which executor, and how many workers.
 
     Raises:
-        Refusal: the work cannot be done as it is asked for.
+        RunRefused: the plan cannot be carried out with these options.
     """
     if options.elsewhere:
         from pancseg.running.executors.dask_cluster import ClusterExecutor
 
-        return ClusterExecutor(work, options)
+        return ClusterExecutor(plan, options)
     workers = options.workers_for(len(rows_by_scan(cases)))
     threads = options.threads or available_cores()
     budget = MemoryBudget(options.memory_bytes or free_bytes())
     if not workers:
         from pancseg.running.executors.inline import (
-            InlineExecutor,  # what workers load, this process needs not
+            InlineExecutor,  # imports the network and features, which only workers need
         )
 
-        return InlineExecutor(work, threads, budget)
+        return InlineExecutor(plan, threads, budget)
     if options.memory_bytes:
-        _refuse_idle_workers(workers, WORKER_BYTES[_engine_of(work)], options.memory_bytes)
+        _refuse_idle_workers(workers, WORKER_BYTES[_engine_of(plan)], options.memory_bytes)
     return LocalExecutor(
-        work,
+        plan,
         workers=workers,
         threads=threads,
         budget=budget,
@@ -69,32 +75,32 @@ def executor_for(work: ProcessingPlan, cases: Sequence[Case], options: RunOption
     )
 
 
-def _engine_of(work: ProcessingPlan) -> str:
-    """Return the engine, without loading any, by which a worker's memory is told."""
-    if not work.weights:
+def _engine_of(plan: ProcessingPlan) -> str:
+    """Return the engine by which a worker's memory is estimated, without loading any."""
+    if not plan.weights:
         return ""
-    wanted = work.engine if work.engine in WORKER_BYTES else "torch"
-    return "openvino" if work.engine == "auto" and find_spec("openvino") else wanted
+    wanted = plan.engine if plan.engine in WORKER_BYTES else "torch"
+    return "openvino" if plan.engine == "auto" and find_spec("openvino") else wanted
 
 
 def _refuse_idle_workers(workers: int, each_bytes: int, most_bytes: int) -> None:
-    """Refuse more workers than there is memory for before any of them has a scan."""
+    """Refuse more workers than fit into the memory even before they read a scan."""
     fitting = max(1, most_bytes // each_bytes)
     if workers > fitting:
         needed = workers * each_bytes
         raise RunRefused(
-            f"{workers} workers take {needed / GB:.1f} GB before they read a scan, and "
-            f"`memory_bytes` is {most_bytes / GB:.1f} GB; give `workers` {fitting}, or more memory"
+            f"{workers} workers need {needed / GB:.1f} GB before they read a scan, but "
+            f"`memory_bytes` is {most_bytes / GB:.1f} GB; use {fitting} `workers`, or more memory"
         )
 
 
 def scan_of(case: Case) -> tuple[Path, str | None, str]:
-    """Return what tells the scan of a case from others: file, series and name."""
+    """Return what identifies the scan of a case: file, series and name."""
     return case.image, case.series_uid, name_key(case.scan_name)
 
 
 def rows_by_scan(cases: Sequence[Case]) -> dict[tuple[Path, str | None, str], list[int]]:
-    """Return the places of each scan's rows, in the order in which scans come first."""
+    """Return scan → positions of its cases, in the order of each scan's first case."""
     found: defaultdict[tuple[Path, str | None, str], list[int]] = defaultdict(list)
     for index, case in enumerate(cases):
         found[scan_of(case)].append(index)

@@ -1,4 +1,4 @@
-"""A Dask cluster whose workers are SLURM jobs."""
+"""Start a Dask cluster whose workers are SLURM jobs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pancseg.errors import RunRefused
 
 
 def slurm_cluster(settings: dict[str, Any]) -> Any:
-    """Return dask-jobqueue's SLURMCluster with ``jobs`` jobs; the other settings are its own.
+    """Return dask-jobqueue's SLURMCluster, with its jobs submitted.
+
+    Args:
+        settings: ``jobs``, the number of jobs (default 1), and arguments of SLURMCluster.
 
     Raises:
-        Refusal: dask-jobqueue is not there, or does not understand a setting, or a job cannot be
+        RunRefused: dask-jobqueue is not installed or does not accept a setting, or a job cannot be
             submitted.
     """
     try:
@@ -23,9 +26,11 @@ def slurm_cluster(settings: dict[str, Any]) -> Any:
     own = dict(settings)
     jobs = own.pop("jobs", 1)
     if not isinstance(jobs, int) or jobs < 1:
-        raise RunRefused(f"`slurm`: jobs is {jobs!r}; give a whole number of 1 or more")
+        raise RunRefused(f"`slurm`: jobs is {jobs!r}; expected a whole number of at least 1")
     if not shutil.which("sbatch"):
-        raise RunRefused("`slurm`: there is no sbatch here; start the run where SLURM takes jobs")
+        raise RunRefused(
+            "`slurm`: this machine has no sbatch; start the run on one that submits SLURM jobs"
+        )
     no_dashboard = {"dashboard": False, "dashboard_address": ":0"}
     own["scheduler_options"] = {**no_dashboard, **(own.get("scheduler_options") or {})}
     try:
@@ -34,14 +39,14 @@ def slurm_cluster(settings: dict[str, Any]) -> Any:
         raise RunRefused(f"`slurm`: {_first_sentence(error)}") from error
     cluster.scale(jobs=jobs)
     with suppress(OSError, RuntimeError):
-        cluster.sync(cluster._correct_state)  # waits until all jobs are submitted, or one cannot be
+        cluster.sync(cluster._correct_state)  # waits until all jobs are submitted, or one fails
     if len(cluster.workers) < jobs or any(
         job.status.name != "running" for job in cluster.workers.values()
     ):
         with suppress(Exception):
             cluster.close()
         raise RunRefused(
-            "`slurm`: a job cannot be submitted; try queue, account and walltime with sbatch itself"
+            "`slurm`: a job cannot be submitted; try its queue, account and walltime with sbatch"
         )
     return cluster
 

@@ -1,4 +1,4 @@
-"""One worker in a child process: when it crashes, hangs or is killed, only its scan is lost."""
+"""Run one worker in a child process, so that a crash, a hang or a kill costs only one scan."""
 
 from __future__ import annotations
 
@@ -34,56 +34,57 @@ from pancseg.running.messages import (
 from pancseg.system.threads import environment
 from pancseg.tables.fields import Value
 
-Tell = Callable[[Message], None]
+OnMessage = Callable[[Message], None]
 CHILD: tuple[str, ...] = ("-m", "pancseg.running.executors.child")
 STARTS = 3
-"""So often a child is begun for a scan before the scan is given up."""
+"""Number of attempts to start a child for a scan before the scan is given up."""
 WAIT_S = 1.0
 START_S = 600.0
-"""A child that cannot work by then never will: what it loads lies on a share that has gone."""
+"""Seconds after which a child that is not ready is given up; its files are likely unreachable."""
 BROKEN_OFF = "broken off"
-"""The stage of a log under which the time of children stands that did not come to an end."""
+"""Stage in the log for the time of children that ended during a scan."""
 _KILLED = "was killed"
 _ENDED = (EOFError, OSError, ValueError, pickle.UnpicklingError)
-"""What reading from or writing to a child raises when it has ended, or its pipes were closed."""
+"""Exceptions of reading from or writing to a child that has ended, or whose pipes are closed."""
 _Child = subprocess.Popen[bytes]
 
 
 class SupervisedWorker:
-    """Sends requests to a child process and passes on what it says; begins a new one after a crash.
+    """Sends requests to a child process and forwards its messages; replaces a child that crashed.
 
     Args:
-        work: what is to be done with every scan.
+        plan: what is done with every scan.
         threads: CPU threads of the child.
-        timeout_s: a scan that takes longer is given up; None: never.
-        verbose: the child prints paths and tracebacks; otherwise nothing that it prints is shown.
+        timeout_s: seconds after which a scan is given up; None for no limit.
+        verbose: let the child print paths and tracebacks; otherwise nothing it prints is shown.
 
     Attributes:
-        proven: a child with this work could begin once, so that one that cannot costs a scan only.
-        about: what the last child said that it works with.
+        proven: a child with this plan could start before. From then on, a child that cannot start
+            costs only its scan and does not end the run.
+        network_info: the weights and the engine of the last child; empty without a network.
     """
 
     def __init__(
         self,
-        work: ProcessingPlan,
+        plan: ProcessingPlan,
         threads: int,
         timeout_s: float | None = None,
         verbose: bool = False,
     ) -> None:
-        self._hello = (replace(work, threads=threads), threads, verbose)
+        self._setup = (replace(plan, threads=threads), threads, verbose)
         self._threads, self._timeout_s, self._verbose = threads, timeout_s, verbose
         self._child: _Child | None = None
         self._lock = threading.Lock()
         self._is_ready = self._timed_out = self._stopped = False
         self._peak_bytes = 0
         self.proven = False
-        self.about: dict[str, Any] = {}
+        self.network_info: dict[str, Any] = {}
 
     def launch(self) -> None:
-        """Begin a child and do not wait for it.
+        """Start a child without waiting until it is ready.
 
         Raises:
-            OSError: the system lets no other process begin.
+            OSError: the system cannot start another process.
         """
         self._is_ready = False
         self._child = child = subprocess.Popen(
@@ -93,68 +94,68 @@ class SupervisedWorker:
             stderr=None if self._verbose else subprocess.DEVNULL,  # libraries print names
             env={**os.environ, **environment(self._threads), "PYTHONPATH": _import_path()},
         )
-        if self._stopped:  # by another thread, meanwhile
+        if self._stopped:  # by another thread in the meantime
             child.kill()
-        with suppress(*_ENDED):  # who waits for it will see
-            _send(child, self._hello)
+        with suppress(*_ENDED):  # waiting for the child raises it again
+            _send(child, self._setup)
 
     def start(self) -> Ready:
-        """Wait until a child can work; the first start of a run, which alone may refuse.
+        """Start a child if need be, and wait until it is ready; for the first start of a run.
 
         Raises:
-            Refusal: it cannot.
+            RunRefused: the child cannot carry out the plan, or cannot start.
         """
         try:
             return self._start()
-        except _NotBegun as why:
+        except _NotStarted as why:
             hint = "" if self._verbose else "; `verbose` shows why"
             raise RunRefused(f"a worker process cannot start: it {why}{hint}") from None
 
-    def run(self, request: Request, tell: Tell) -> None:
-        """Do a request; every row of it is told, then ``ScanDone``; or ``OutputLost``.
+    def run(self, request: Request, on_message: OnMessage) -> None:
+        """Process a request; ``on_message`` gets its messages up to ``ScanDone`` or ``OutputLost``.
 
-        A child that ends before its time costs the row that it was at, or all of them when it was
-        at none yet, since then it was reading or segmenting. The others are done by a new child.
+        A child that ends too early costs the row that it was working on. If no row was done yet,
+        the child was reading or segmenting, and all rows are lost. A new child makes the others.
         """
-        spent, masks = _Spent(), dict(request.own_masks)
+        spent, masks = _Spent(), dict(request.earlier_masks)
         left = list(range(len(request.cases)))
         while left and not self._stopped:
-            told = _Told(tell, left)
+            relay = _Relay(on_message, left)
             part = replace(
                 request,
                 cases=tuple(request.cases[i] for i in left),
                 known=tuple(request.known[i] for i in left),
-                own_masks=masks,
+                earlier_masks=masks,
             )
             lost = list(left)
             if not (failed := self._hand(part)):
-                ended = self._listen(told, spent)
+                ended = self._listen(relay, spent)
                 if isinstance(ended, OutputLost):
                     return
                 if ended or self._stopped:
                     break
-                failed = self._verdict()
-                masks |= told.masks
-                lost = told.left if len(told.left) == len(left) else told.left[:1]
+                failed = self._reason()
+                masks |= relay.masks
+                lost = relay.left if len(relay.left) == len(left) else relay.left[:1]
             for index in lost:
-                outcome = CaseResult(request.cases[index], "error", *failed)
-                tell(RowDone(index, told.keys.get(index, ""), outcome))
-            left = [i for i in told.left if i not in lost]
+                result = CaseResult(request.cases[index], "error", *failed)
+                on_message(RowDone(index, relay.keys.get(index, ""), result))
+            left = [i for i in relay.left if i not in lost]
         if not self._stopped:
-            tell(spent.done())
+            on_message(spent.done())
 
     def stop(self) -> None:
-        """End the child, whatever it does, and begin no other."""
+        """End the child, even if it is busy, and start no other."""
         self._stopped = True
         self._kill()
         self._end()
 
     def _start(self) -> Ready:
-        """Wait until a child can work.
+        """Start a child if need be, and wait until it is ready.
 
         Raises:
-            _NotBegun: it ended before.
-            Refusal: it says that it cannot, and none of its kind ever could.
+            _NotStarted: the child ended before it was ready.
+            RunRefused: the child cannot carry out the plan, and no child of this plan ever could.
         """
         late = threading.Event()
         try:
@@ -163,51 +164,51 @@ class SupervisedWorker:
             child = self._child
             assert child is not None
             with _killed_after(START_S, child, late):
-                said = _receive(child)
+                answer = _receive(child)
         except _ENDED as error:
             if late.is_set():
                 self._end()
-                raise _NotBegun(f"could not work within {START_S:g} s") from None
-            if self._child is None and isinstance(error, OSError):  # no process was begun
-                raise _NotBegun(f"got no process ({error.strerror})") from None
-            raise _NotBegun(self._end()) from None
-        if isinstance(said, Refused):
+                raise _NotStarted(f"was not ready within {START_S:g} s") from None
+            if self._child is None and isinstance(error, OSError):  # no process was started
+                raise _NotStarted(f"got no process ({error.strerror})") from None
+            raise _NotStarted(self._end()) from None
+        if isinstance(answer, Refused):
             self._end()
             if self.proven:
-                raise _NotBegun("could not load what it needs")
-            raise RunRefused(said.fact)
-        assert isinstance(said, Ready)
+                raise _NotStarted("could not load what it needs")
+            raise RunRefused(answer.fact)
+        assert isinstance(answer, Ready)
         self._is_ready = self.proven = True
-        self.about = said.about
-        return said
+        self.network_info = answer.network_info
+        return answer
 
     def _hand(self, request: Request) -> tuple[ReasonCode, str] | None:
-        """Give a request to a child that lives; return code and fact when none could be begun."""
+        """Send a request to a running child; return code and fact if none could be started."""
         how = ""
         for attempt in range(STARTS):
             if attempt:
-                time.sleep(WAIT_S)  # for others to give memory back
+                time.sleep(WAIT_S)  # other processes may release memory
             if self._stopped:
                 break
             try:
                 if self._child and self._is_ready and self._child.poll() is not None:
-                    self._end()  # while it was idle: no row was at fault
+                    self._end()  # it ended while it was idle, so no row is to blame
                 if not (self._child and self._is_ready):
                     self._start()
                 assert self._child is not None
                 _send(self._child, request)
                 return None
-            except _NotBegun as why:
+            except _NotStarted as why:
                 how = str(why)
             except _ENDED:
                 how = self._end()
-        fact = f"no worker process could begin for it: the last of {STARTS} {how}"
+        fact = f"no worker process could start for it: the last of {STARTS} {how}"
         if how == _KILLED:
             return "killed", f"{fact}, most likely for lack of memory; lower `workers`"
         return "crashed", f"{fact}; run again with `verbose` to see why"
 
-    def _listen(self, told: _Told, spent: _Spent) -> ScanDone | OutputLost | None:
-        """Pass on all answers; return the last, or None when the child ended before its time."""
+    def _listen(self, relay: _Relay, spent: _Spent) -> ScanDone | OutputLost | None:
+        """Forward all messages; return the last, or None if the child ended too early."""
         child = self._child
         if child is None:  # stopped by another thread
             return None
@@ -223,7 +224,7 @@ class SupervisedWorker:
                 if isinstance(message, ScanDone):
                     spent.finished(message)
                     return message
-                told.pass_on(message)
+                relay.forward(message)
                 if isinstance(message, OutputLost):
                     return message
         except _ENDED:
@@ -242,12 +243,12 @@ class SupervisedWorker:
         if child := self._child:
             child.kill()
 
-    def _verdict(self) -> tuple[ReasonCode, str]:
-        """Return code and fact for the row at which the child ended."""
+    def _reason(self) -> tuple[ReasonCode, str]:
+        """Return code and fact for the row that the child was working on when it ended."""
         how = self._end()
         if self._timed_out:
             fact = (
-                f"it took longer than {self._timeout_s:g} s; raise `timeout_s`, or look at the scan"
+                f"it took longer than {self._timeout_s:g} s; raise `timeout_s`, or check the scan"
             )
             return "timeout", fact
         if how == _KILLED:
@@ -256,7 +257,7 @@ class SupervisedWorker:
         return "crashed", f"its process {how}; run again with `verbose` to see where"
 
     def _end(self) -> str:
-        """Wait for the child's end and say how it ended."""
+        """Wait for the child's end and return how it ended."""
         with self._lock:
             child, self._child = self._child, None
         if child is None:
@@ -265,27 +266,27 @@ class SupervisedWorker:
             _close(pipe)
         code = child.wait()
         if code >= 0:
-            return f"ended by itself with code {code}"
+            return f"exited with code {code}"
         return _KILLED if code == -signal.SIGKILL else f"crashed ({_name(-code)})"
 
 
-class _NotBegun(Exception):
-    """A child ended before it could work; the text says how."""
+class _NotStarted(Exception):
+    """A child ended before it was ready; the text says how."""
 
 
 class _Spent:
-    """What a request took, over all children that were at it."""
+    """Adds up time and memory of a request over all children that worked on it."""
 
     def __init__(self) -> None:
         self._done = ScanDone()
 
     def finished(self, done: ScanDone) -> None:
-        """Add what the child said that came to the end."""
+        """Add the child that finished the request."""
         stages = {**self._done.stages, **done.stages}
         self._add(done.seconds, stages, done.peak_bytes, done.acquisition)
 
     def broken_off(self, seconds: float, peak_bytes: int) -> None:
-        """Add a child that ended before its time: nobody knows at which stage it was."""
+        """Add a child that ended too early, at an unknown stage."""
         before = self._done.stages.get(BROKEN_OFF, 0.0)
         self._add(seconds, {BROKEN_OFF: before + seconds}, peak_bytes, {})
 
@@ -300,26 +301,36 @@ class _Spent:
         self._done = ScanDone(self._done.seconds + seconds, stages, most, acquisition)
 
 
-class _Told:
-    """Passes messages on under a request's own row numbers; knows missing rows and new masks."""
+class _Relay:
+    """Forwards the messages of a partial request, with row positions of the whole request.
 
-    def __init__(self, tell: Tell, indices: list[int]) -> None:
-        self._tell, self._indices = tell, indices
+    Args:
+        on_message: gets the messages.
+        indices: positions, in the whole request, of the rows of the partial one.
+
+    Attributes:
+        left: positions of the rows that are not done.
+        keys: position → key of the row.
+        masks: SHA-256 → what it was made from, for new masks.
+    """
+
+    def __init__(self, on_message: OnMessage, indices: list[int]) -> None:
+        self._on_message, self._indices = on_message, indices
         self.left = list(indices)
         self.keys: dict[int, str] = {}
         self.masks: dict[str, MadeFrom] = {}
 
-    def pass_on(self, message: Message) -> None:
-        """Tell a message."""
+    def forward(self, message: Message) -> None:
+        """Forward one message."""
         if isinstance(message, RowKeys):
             self.keys = dict(zip(self._indices, message.keys, strict=True))
         elif isinstance(message, RowDone):
-            index = self._indices[message.place]
+            index = self._indices[message.position]
             self.left.remove(index)
-            message = message._replace(place=index)
+            message = message._replace(position=index)
         elif isinstance(message, MaskMade):
             self.masks[message.digest] = message.made
-        self._tell(message)
+        self._on_message(message)
 
 
 @contextmanager
@@ -349,7 +360,7 @@ def _receive(child: _Child) -> Any:
 
 
 def _import_path() -> str:
-    """Return where the child finds what this process imports."""
+    """Return a PYTHONPATH with which the child imports the same modules as this process."""
     return os.pathsep.join(path or os.getcwd() for path in sys.path)
 
 
@@ -364,5 +375,5 @@ def _close(pipe: IO[bytes] | None) -> None:
     try:
         if pipe:
             pipe.close()
-    except OSError:  # what was still to be sent has no reader
+    except OSError:  # closing sends what is left, but nobody reads it
         pass
