@@ -42,7 +42,7 @@ class CohortError(ValueError):
         ...     read_cohort("gone.csv")
         ... except CohortError as error:
         ...     print(error.problems)
-        ['there is no such file or folder']
+        ['no such file or folder; check the path']
     """
 
     def __init__(self, problems: list[str]) -> None:

@@ -1,6 +1,6 @@
 """What every code in ``qc_reasons`` means, and what to do about it.
 
-Remedies name parameters in backticks. Knows nothing about how cases are judged.
+Remedies name parameters in backticks.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ REASONS: dict[ReasonCode, Reason] = {
     "no_pancreas": Reason("fail", "the network found nothing", "draw the mask"),
     "mask_exists": Reason(
         "fail",
-        "the output holds a mask of it from elsewhere, or of another scan; it was left alone",
-        "give it by `masks`, or choose another `out`",
+        "the output has a mask of this case from elsewhere or another scan; it was kept",
+        "use it with `masks`, or choose another `out`",
     ),
     "empty_mask": Reason("fail", "the mask is empty", "draw it"),
     "no_label": Reason("fail", "the requested label is not in the mask", "correct label or mask"),

@@ -216,8 +216,13 @@ def test_a_reflected_nibabel_affine_is_kept(small: Phantom, segmenter: pancseg.S
         (None, {}, TypeError, "NoneType is not a volume"),
         (np.zeros((4, 5, 6)), {}, TypeError, r"needs spacing=\(x, y, z\) in mm"),
         ("scan.nii.gz", {"spacing": (1, 1, 1)}, TypeError, "only arrays take a geometry"),
-        (np.zeros((4, 5, 6)), {"spacing": (1, 1)}, ValueError, "spacing: 3 finite numbers"),
-        (np.zeros((4, 5, 6)), {"spacing": (1, 0, 1)}, ValueError, "cannot be"),
+        (
+            np.zeros((4, 5, 6)),
+            {"spacing": (1, 1)},
+            ValueError,
+            "spacing: expected 3 finite",
+        ),
+        (np.zeros((4, 5, 6)), {"spacing": (1, 0, 1)}, ValueError, "is impossible"),
         (
             np.zeros((4, 5, 6)),
             {"spacing": (1, 1, 1), "direction": (1, 1, 0, 0, 1, 0, 0, 0, 1)},

@@ -1,7 +1,7 @@
-"""Time the features of one synthetic patient in both modes, and by pyradiomics's own extractor.
+"""Time both feature modes of pancseg and pyradiomics's own extractor on a synthetic patient.
 
-Each measurement is a separate process on one core that reports its processor time in seconds and
-its peak memory. The three contenders take turns.
+Each measurement runs in a separate process on one core, which reports its processor time and its
+peak memory. The three contenders take turns.
 """
 
 from __future__ import annotations
@@ -42,17 +42,20 @@ RESAMPLED: dict[str, Any] = {
     },
     "featureClass": dict.fromkeys(_CLASSES),
 }
+"""pyradiomics parameters that resample the scan to voxels of 1 mm."""
 AS_IT_IS: dict[str, Any] = {**RESAMPLED, "setting": {"binWidth": 25}}
+"""The same parameters without resampling."""
 SETTINGS = {"1 mm voxels": RESAMPLED, "the scan's own voxels": AS_IT_IS}
+"""Title in the report → pyradiomics parameters."""
 
 
 class TimedExtraction(NamedTuple):
     """The measurements of one process.
 
     Attributes:
-        seconds: processor time of the features alone, without imports and reading.
-        peak_mb: peak memory of the process above that of scan and imports, 10⁶ bytes.
-        values: the features by pyradiomics's names.
+        seconds: processor time of the feature computation, without imports and reading.
+        peak_mb: peak memory of the computation, beyond scan and imports, in MB (10⁶ bytes).
+        values: feature values by pyradiomics's feature names.
     """
 
     seconds: float
@@ -65,7 +68,7 @@ def make_case(
     size: tuple[int, int, int] = SIZE,
     spacing_mm: tuple[float, float, float] = SPACING_MM,
 ) -> float:
-    """Write scan and mask of a synthetic patient; return the pancreas's volume in mL."""
+    """Write a synthetic patient's ``scan.nrrd`` and ``mask.nrrd``; return the pancreas's mL."""
     phantom = make_phantom(3, size=size, spacing_mm=spacing_mm)
     mask = sitk.Cast(phantom.mask > 0, sitk.sitkUInt8)
     write_scan(phantom.image, folder / "scan.nrrd")
@@ -76,10 +79,19 @@ def make_case(
 def time_features(
     folder: Path, which: str, repeats: int, tell: Callable[[str], None]
 ) -> dict[str, list[TimedExtraction]]:
-    """Measure all contenders in turn on the case in a folder; ``which`` is a key of ``SETTINGS``.
+    """Measure all contenders in turn on one case, and repeat.
+
+    Args:
+        folder: folder of :func:`make_case`.
+        which: key of ``SETTINGS``.
+        repeats: number of measurements of each contender.
+        tell: called with a line after each measurement.
+
+    Returns:
+        Contender → its measurements, one per repeat.
 
     Raises:
-        RuntimeError: one of them failed.
+        RuntimeError: a contender failed.
     """
     found: dict[str, list[TimedExtraction]] = {name: [] for name in CONTENDERS}
     for _ in range(repeats):
@@ -91,25 +103,30 @@ def time_features(
 
 
 def report(which: str, found: dict[str, list[TimedExtraction]]) -> str:
-    """Return medians, ratios to pyradiomics's extractor and the largest difference as Markdown."""
+    """Return a Markdown table that compares every contender with pyradiomics's extractor.
+
+    Args:
+        which: key of ``SETTINGS``, the table's title.
+        found: what :func:`time_features` returned.
+    """
     base = found[BASELINE]
     titles = ["", "seconds", "times as fast", "memory above the scan, MB"]
     titles.append("largest relative difference")
     rows = []
     for name, runs in found.items():
         ratio = median(b.seconds / r.seconds for b, r in zip(base, runs, strict=True))
-        apart = (
+        difference = (
             "" if name == "ibsi" else f"{largest_difference(base[0].values, runs[0].values):.0e}"
         )
         seconds, peak_mb = median(r.seconds for r in runs), median(r.peak_mb for r in runs)
         title = name if name == BASELINE else f"mode {name}"
-        rows.append((title, f"{seconds:.2f}", f"{ratio:.1f}", f"{peak_mb:.0f}", apart))
+        rows.append((title, f"{seconds:.2f}", f"{ratio:.1f}", f"{peak_mb:.0f}", difference))
     table = markdown_table(titles, rows, left=1)
     return f"{which}: {len(base[0].values)} features, N={len(base)}\n\n{table}"
 
 
 def largest_difference(expected: dict[str, float], found: dict[str, float]) -> float:
-    """Return the largest relative difference; infinite if the features are not the same."""
+    """Return the largest relative difference; infinity if names or order of the features differ."""
     if list(expected) != list(found):
         return float("inf")
     pairs = np.array([(expected[name], found[name]) for name in expected])
@@ -117,6 +134,7 @@ def largest_difference(expected: dict[str, float], found: dict[str, float]) -> f
 
 
 def _in_new_process(folder: Path, name: str, which: str) -> TimedExtraction:
+    """Measure one contender in a new process, which runs :func:`_main`."""
     with tempfile.TemporaryDirectory() as out:
         result = Path(out) / "result.json"
         one_core = dict.fromkeys(_THREADS, "1")
@@ -128,15 +146,17 @@ def _in_new_process(folder: Path, name: str, which: str) -> TimedExtraction:
             text=True,
         )
         if done.returncode:
-            raise RuntimeError(f"{name} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+            raise RuntimeError(
+                f"{name} exited with code {done.returncode}: {done.stderr.strip()[-300:]}"
+            )
         return TimedExtraction(*json.loads(result.read_text(encoding="utf-8")))
 
 
 def _main(job: Sequence[str]) -> None:
-    """Measure one contender and write what was found.
+    """Measure one contender and write its :class:`TimedExtraction` as a JSON list.
 
     Args:
-        job: the case's folder, the contender, a key of ``SETTINGS`` and the file to write.
+        job: folder of the case, name of the contender, key of ``SETTINGS``, path of the JSON file.
     """
     import time
 
@@ -144,18 +164,19 @@ def _main(job: Sequence[str]) -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     scan, mask = read_scan(folder / "scan.nrrd"), read_scan(folder / "mask.nrrd")
     compute = _contender(name, SETTINGS[which])
-    if (peak := Path("/proc/self/clear_refs")).exists():  # elsewhere memory reads 0
-        peak.write_text("5")  # reset the peak
+    if (clear_refs := Path("/proc/self/clear_refs")).exists():  # Linux; elsewhere memory is 0
+        clear_refs.write_text("5")  # reset the peak
     before = high_water_bytes() / 1e6
     start = time.process_time()
     values = compute(scan, mask)
     seconds = time.process_time() - start
-    risen = high_water_bytes() / 1e6 - before
+    peak_mb = high_water_bytes() / 1e6 - before
     found = {k: float(v) for k, v in values.items()}
-    result.write_text(json.dumps([seconds, risen, found]), encoding="utf-8")
+    result.write_text(json.dumps([seconds, peak_mb, found]), encoding="utf-8")
 
 
 def _contender(name: str, parameters: dict[str, Any]) -> Callable[[sitk.Image, sitk.Image], Any]:
+    """Return a contender's function: (scan, mask) → feature values by name."""
     if name == BASELINE:
         import radiomics
         from radiomics.featureextractor import RadiomicsFeatureExtractor

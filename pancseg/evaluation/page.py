@@ -1,4 +1,4 @@
-"""Owns ``evaluation.md``: what was found, what is missing, and what each number means."""
+"""Write the text of ``evaluation.md``: results, missing cases, and what each number means."""
 
 from __future__ import annotations
 

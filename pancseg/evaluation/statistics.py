@@ -28,7 +28,7 @@ class Summary(NamedTuple):
         std: sample standard deviation (n - 1).
         median: their median.
         ci_low: lower end of the bootstrap 95 % interval of the mean.
-        ci_high: upper end.
+        ci_high: upper end of the same interval.
         n_missing: number of cases without a value.
     """
 
@@ -50,11 +50,12 @@ class Comparison(NamedTuple):
         mean_b: mean of the second model.
         difference: mean of the first minus the second.
         difference_ci_low: lower end of the bootstrap 95 % interval of the mean difference.
-        difference_ci_high: upper end.
+        difference_ci_high: upper end of the same interval.
         t_test_p: Student's t-test of two independent samples with equal variances, as published.
         paired_t_p: paired t-test.
         wilcoxon_p: Wilcoxon's signed-rank test; differences of zero are dropped.
-        reason: why a p-value is missing or 1: ``few_cases``, ``no_difference``, ``no_spread``.
+        reason: why a p-value is NaN or 1: ``few_cases``, ``no_difference`` or ``no_spread``; empty
+            when all three tests were computed.
     """
 
     n: int
@@ -70,7 +71,12 @@ class Comparison(NamedTuple):
 
 
 def summarise(values: Values, seed: int) -> Summary:
-    """Summarise one measure; NaN counts as missing, and ``seed`` is that of the bootstrap."""
+    """Return the summary of one measure.
+
+    Args:
+        values: one value per case; NaN counts as missing.
+        seed: random seed of the bootstrap.
+    """
     known = values[~np.isnan(values)]
     n_missing = len(values) - len(known)
     if not len(known):
@@ -84,7 +90,7 @@ def summarise(values: Values, seed: int) -> Summary:
 def bootstrap_interval(values: Values, seed: int) -> tuple[float, float]:
     """Return the percentile bootstrap interval of the mean over resampled cases.
 
-    It is NaN with fewer than two values.
+    Both ends are NaN if there are fewer than two values.
     """
     if len(values) < 2:
         return NAN, NAN
@@ -96,7 +102,13 @@ def bootstrap_interval(values: Values, seed: int) -> tuple[float, float]:
 
 
 def compare(a: Values, b: Values, seed: int) -> Comparison:
-    """Compare two models; ``a[i]`` and ``b[i]`` are of one case, which is dropped if one is NaN."""
+    """Compare two models on the cases for which both have a value.
+
+    Args:
+        a: one value per case of the first model; NaN where it has none.
+        b: values of the second model for the same cases, in the same order.
+        seed: random seed of the bootstrap.
+    """
     both = ~np.isnan(a) & ~np.isnan(b)
     a, b = a[both], b[both]
     difference = a - b
@@ -110,8 +122,8 @@ def compare(a: Values, b: Values, seed: int) -> Comparison:
         t_test = paired_t = wilcoxon = 1.0
         reason = "no_difference"
     else:
-        t_test, wilcoxon = _student(a, b), float(stats.wilcoxon(difference).pvalue)
-        if _spread(difference):
+        t_test, wilcoxon = _student_p(a, b), float(stats.wilcoxon(difference).pvalue)
+        if _varies(difference):
             paired_t = float(stats.ttest_1samp(difference, 0).pvalue)
         else:
             reason = "no_spread"
@@ -121,7 +133,7 @@ def compare(a: Values, b: Values, seed: int) -> Comparison:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values in the given order; NaN does not count as a test.
+    """Return Holm's adjusted p-values in the given order; NaN stays NaN and is not counted.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -134,9 +146,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def _student(a: Values, b: Values) -> float:
-    """Return the p-value of Student's t-test, computed without scipy's warnings."""
-    if not (_spread(a) or _spread(b)):
+def _student_p(a: Values, b: Values) -> float:
+    """Return the p-value of Student's t-test without scipy's warnings; NaN if nothing varies."""
+    if not (_varies(a) or _varies(b)):
         return NAN
     return float(
         stats.ttest_ind_from_stats(
@@ -145,6 +157,6 @@ def _student(a: Values, b: Values) -> float:
     )
 
 
-def _spread(values: Values) -> bool:
-    """Return whether values differ by more than rounding."""
+def _varies(values: Values) -> bool:
+    """Return whether the values differ by more than a rounding error."""
     return bool(np.ptp(values) > 1e-12 * np.abs(values).max())

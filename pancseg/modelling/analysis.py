@@ -1,4 +1,4 @@
-"""Carry out a validation plan: cross-validate, run the canaries, compare models, calibrate."""
+"""Carry out a validation plan: check for leaks, cross-validate, compare models, calibrate."""
 
 from __future__ import annotations
 
@@ -26,21 +26,23 @@ COMPARISONS = (
     (RADIOMICS, CLINICAL),
     (BOTH, CLINICAL),
 )
+"""Pairs (a, b) of models whose difference, a minus b, is reported."""
 _MOST_REPEATS = 10
-"""Calibration is fitted to the predictions of at most so many repeats."""
+"""Calibration uses the predictions of at most this many repeats."""
 
 
 @dataclass(frozen=True)
 class AnalysisResults:
-    """Everything that a report is made of.
+    """Everything that a report is made from.
 
     Attributes:
-        plan: folds, blocks of features and models that were compared.
+        plan: data, folds and models that were compared.
         settings: the choices made beforehand.
         validation: out-of-fold predictions.
-        canaries: leakage canaries of the declared model.
-        final: every model fitted on all patients.
-        measures: model → measure → estimate. Empty when a canary sings.
+        canaries: runs of the declared model on data without a signal, which reveal leaks.
+        final: model → the model fitted on all patients.
+        measures: model → measure → estimate. Empty when a canary finds a signal, as are the
+            attributes below.
         differences: (a, b) → estimate of the main measure of a minus that of b.
         calibration: model → (slope, intercept); see :func:`calibration`.
         verdict: sentences on what radiomics adds.
@@ -63,7 +65,7 @@ class AnalysisResults:
 
 
 def main_measure(kind: str) -> str:
-    """Return the measure that models are compared by."""
+    """Return the measure that models of a kind, ``subtype`` or ``survival``, are compared by."""
     return "AUC" if kind == "subtype" else "Harrell's C"
 
 
@@ -78,7 +80,9 @@ def analyse(
     workers: int = 1,
     tell: Callable[[str], None] = lambda line: None,
 ) -> AnalysisResults:
-    """Return the results of a plan; they do not depend on the number of workers.
+    """Validate and compare the models of a plan, unless a leak is found.
+
+    The results do not depend on the number of workers.
 
     Args:
         plan: what to validate.
@@ -93,24 +97,24 @@ def analyse(
     if any(canary.sings for canary in canaries):
         return AnalysisResults(plan, settings, validation, canaries, final)
     weights = bootstrap_weights(plan.groups, settings.resamples, settings.seed)
-    vectors = {
+    resampled = {
         name: measured(plan, validation, name, weights, settings.kind) for name in validation.models
     }
     main = main_measure(settings.kind)
-    folds = {name: by_fold(plan, validation, name, settings.kind) for name in vectors}
+    folds = {name: by_fold(plan, validation, name, settings.kind) for name in resampled}
     differences = {
         (a, b): estimate(
-            vectors[a][main] - vectors[b][main], folds[a][main] - folds[b][main], plan.outer
+            resampled[a][main] - resampled[b][main], folds[a][main] - folds[b][main], plan.outer
         )
         for a, b in COMPARISONS
-        if a in vectors and b in vectors
+        if a in resampled and b in resampled
     }
     judged = {
         name: {
             measure: estimate(values, folds[name][measure], plan.outer).within(0, 1)
             for measure, values in found.items()
         }
-        for name, found in vectors.items()
+        for name, found in resampled.items()
     }
     return AnalysisResults(
         plan,
@@ -132,7 +136,18 @@ def analyse(
 def measured(
     plan: ValidationPlan, validation: ValidationResult, name: str, weights: np.ndarray, kind: str
 ) -> dict[str, np.ndarray]:
-    """Return each measure of one model under each bootstrap weighting."""
+    """Compute each measure of one model under each bootstrap weighting.
+
+    Args:
+        plan: the validation plan, for the outcome.
+        validation: out-of-fold predictions.
+        name: name of the model.
+        weights: (b, n) bootstrap weights.
+        kind: ``subtype`` or ``survival``.
+
+    Returns:
+        Measure → (b,) values.
+    """
     model = validation.models[name]
     if kind == "subtype":
         return subtype.measure(plan.y, validation, model, weights)
@@ -143,26 +158,30 @@ def measured(
 def by_fold(
     plan: ValidationPlan, validation: ValidationResult, name: str, kind: str
 ) -> dict[str, np.ndarray]:
-    """Return each measure in each outer test fold, over all repeats."""
+    """Compute each measure of one model within each outer test fold.
+
+    Returns:
+        Measure → (repeats · folds,) values; all folds of the first repeat come first.
+    """
     model, parts = validation.models[name], []
     for r, folds in enumerate(validation.folds):
         curves = None if model.curves is None else model.curves[r : r + 1]
-        one = replace(
+        predictions = replace(
             model,
             score=model.score[r : r + 1],
             threshold=model.threshold[r : r + 1],
             curves=curves,
         )
-        within = ValidationResult(folds[None], {name: one})
+        this_repeat = ValidationResult(folds[None], {name: predictions})
         weights = (folds[None] == np.arange(plan.outer)[:, None]).astype(float)
-        parts.append(measured(plan, within, name, weights, kind))
+        parts.append(measured(plan, this_repeat, name, weights, kind))
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
 def calibration(
     plan: ValidationPlan, validation: ValidationResult, name: str, weights: np.ndarray
 ) -> tuple[Estimate, Estimate]:
-    """Return calibration slope and intercept of a model's out-of-fold predictions.
+    """Return the calibration slope and intercept of a model's out-of-fold predictions.
 
     They are fitted once to the predictions of all repeats (ten at most). Predictions are not
     averaged over repeats first: the saved model is a single model, and averages are less extreme.
@@ -187,38 +206,47 @@ def verdict(
     differences: dict[tuple[str, str], Estimate],
     main: str,
 ) -> list[str]:
-    """Return sentences that say what radiomics adds."""
-    own = judged[RADIOMICS][main]
-    found = []
-    if own.low > 0.5:
-        found.append(f"Radiomics predicts better than chance ({main} {interval(own)}).")
+    """Return sentences that say what radiomics adds to volume and clinical variables.
+
+    Args:
+        judged: model → measure → estimate.
+        differences: (a, b) → estimate of the main measure of a minus that of b.
+        main: the main measure (:func:`main_measure`).
+    """
+    radiomics = judged[RADIOMICS][main]
+    sentences = []
+    if radiomics.low > 0.5:
+        sentences.append(f"Radiomics predicts better than chance ({main} {interval(radiomics)}).")
     else:
-        found.append(
-            f"No evidence that radiomics predicts better than chance ({main} {interval(own)})."
+        sentences.append(
+            "No evidence that radiomics predicts better than chance "
+            f"({main} {interval(radiomics)})."
         )
     volume = judged.get(VOLUME, {}).get(main)
     if volume is not None and volume.low > 0.5:
-        beyond = differences[RADIOMICS, VOLUME]
-        if own.low <= 0.5:
-            found.append(f"Volume alone predicts better than chance ({main} {interval(volume)}).")
-        elif beyond.low <= 0:
-            found.append(
-                "**Explained by volume, as far as these patients tell**: volume alone reaches "
+        over_volume = differences[RADIOMICS, VOLUME]
+        if radiomics.low <= 0.5:
+            sentences.append(
+                f"Volume alone predicts better than chance ({main} {interval(volume)})."
+            )
+        elif over_volume.low <= 0:
+            sentences.append(
+                "**Explained by volume, as far as these data show**: volume alone reaches "
                 f"{interval(volume)}, and radiomics is not shown to be better (difference "
-                f"{interval(beyond)})."
+                f"{interval(over_volume)})."
             )
         else:
-            found.append(
-                f"More than volume: radiomics is better than volume alone by {interval(beyond)}; "
-                f"volume's {main} is {interval(volume)}."
+            sentences.append(
+                "More than volume: radiomics is better than volume alone by "
+                f"{interval(over_volume)}; volume's {main} is {interval(volume)}."
             )
     if (BOTH, CLINICAL) in differences:
         added = differences[BOTH, CLINICAL]
         says = "adds to" if added.low > 0 else "is not shown to add to"
-        found.append(
+        sentences.append(
             f"Radiomics {says} the clinical variables (difference in {main} {interval(added)})."
         )
-    return found
+    return sentences
 
 
 def interval(found: Estimate) -> str:

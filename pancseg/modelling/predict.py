@@ -354,7 +354,7 @@ def _blocks(saved: SavedModel, joined: JoinedTable) -> dict[str, np.ndarray]:
 
 
 def _missing(saved: SavedModel, joined: JoinedTable, model: FittedModel) -> np.ndarray:
-    """Return (patients, columns) whether a value that a model uses is missing."""
+    """Return whether each value that a model uses is missing, as a (patients, columns) array."""
     tables = {
         RADIOMICS: joined.features,
         VOLUME: joined.volume,

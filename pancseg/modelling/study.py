@@ -190,7 +190,7 @@ def _smaller(joined: JoinedTable, endpoint: Endpoint) -> int:
 
 
 def _in_training(count: int, settings: ModelSettings) -> int:
-    """Return how many of ``count`` patients an outer fold trains on."""
+    """Return the number of patients, of ``count``, that an outer fold trains on."""
     return count * (settings.outer - 1) // settings.outer
 
 
@@ -409,7 +409,7 @@ def read_stability(path: Path, joined: JoinedTable) -> pd.Series[float]:
 
 
 def batch_codes(batch: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return (n,) the code of each row's scanner or site, and the names by code."""
+    """Return the (n,) codes of the rows' scanners or sites, and the names by code."""
     names, codes = np.unique(batch, return_inverse=True)
     return codes, tuple(str(name) for name in names)
 
@@ -457,14 +457,14 @@ def _separation(columns: pd.DataFrame, endpoint: Endpoint) -> list[str]:
 
 
 def _separates_classes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return (p,) whether all values of class 1 are above those of class 0; gaps do not count."""
+    """Return for each column whether all values of class 1 exceed class 0's; gaps do not count."""
     low = np.where(np.isnan(x), np.inf, x)[y == 1].min(axis=0)
     high = np.where(np.isnan(x), -np.inf, x)[y == 0].max(axis=0)
     return np.asarray(low > high)
 
 
 def _orders_events(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return (p,) whether at each event the patient has the highest value of all at risk."""
+    """Return for each column whether each event hits the highest value of all at risk."""
     order = np.argsort(-y["time"], kind="stable")
     time, event, z = y["time"][order], y["event"][order], x[order]
     at_risk = np.searchsorted(-time, -time, side="right")[event] - 1

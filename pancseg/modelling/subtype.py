@@ -25,12 +25,19 @@ from pancseg.modelling.validation.measures import (
 from pancseg.modelling.validation.nested_cv import OutOfFold, ValidationResult
 
 Builder = Callable[[int, int, int], tuple[BaseEstimator, ...]]
+"""A function that returns a model's candidates, the simplest first; the inner folds choose one.
+
+Its arguments are the number of training patients in the smaller class (or with an event), the
+number of clinical columns at the end that no selection drops, and the random seed.
+"""
 SIZES, TREE_COLUMNS = (2, 5, 15), 50
+"""Number of columns that a linear model and a tree model may select."""
 STRENGTHS = (0.05, 0.5)
+"""Inverse strengths of the penalty: scikit-learn's ``C``."""
 
 
 def auc_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return (p,) the distance of each column's AUC from 0.5."""
+    """Return the distance of each column's AUC from 0.5, as a (p,) array."""
     positive = y == 1
     n1, n0 = positive.sum(), (~positive).sum()
     ranks = rankdata(x, axis=0)[positive].sum(axis=0)
@@ -90,7 +97,11 @@ def chance() -> tuple[BaseEstimator, ...]:
 
 @dataclass(frozen=True)
 class SubtypeTask:
-    """Prediction of a class, 1 or 0; scores are probabilities of class 1."""
+    """Prediction of a class, 1 or 0; scores are probabilities of class 1.
+
+    Attributes:
+        threshold_needs_inner: whether :meth:`threshold` uses the inner out-of-fold scores.
+    """
 
     threshold_needs_inner: bool = True
 
@@ -103,26 +114,36 @@ class SubtypeTask:
         return
 
     def loss(self, y: np.ndarray, score: np.ndarray, fold: np.ndarray) -> float:
-        """Return the log loss, a proper score."""
+        """Return the log loss, a proper scoring rule."""
         p = np.clip(score, 1e-6, 1 - 1e-6)
         return float(-np.mean(np.where(y == 1, np.log(p), np.log(1 - p))))
 
     def threshold(self, y: np.ndarray, inner: np.ndarray, training: np.ndarray) -> float:
-        """Return Youden's threshold on inner out-of-fold probabilities."""
+        """Return Youden's threshold for the inner out-of-fold probabilities."""
         return best_threshold(y, inner)
 
 
 def measure(
     y: np.ndarray, found: ValidationResult, model: OutOfFold, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return each measure under each bootstrap weighting (see :mod:`.validation.measures`)."""
+    """Compute each measure of one model under each bootstrap weighting.
+
+    Args:
+        y: (n,) class, 1 or 0.
+        found: the validation, for its folds.
+        model: out-of-fold predictions of the model.
+        weights: (b, n) bootstrap weights.
+
+    Returns:
+        Measure → (b,) values (see :mod:`pancseg.modelling.validation.measures`).
+    """
     folds = [
         (model.score[r], np.flatnonzero(found.folds[r] == f))
         for r in range(len(found.folds))
         for f in np.unique(found.folds[r])
     ]
     pairs = ((rows, score[rows], class_pairs(y[rows])) for score, rows in folds)
-    precision = [average_precision(y[r], score[r], weights[:, r]) for score, r in folds]
+    precision = [average_precision(y[rows], score[rows], weights[:, rows]) for score, rows in folds]
     called = (model.score >= model.threshold).mean(axis=0)
     brier = ((model.score - y) ** 2).mean(axis=0)
     return {
@@ -135,7 +156,7 @@ def measure(
 
 
 def _mean_of(parts: list[np.ndarray]) -> np.ndarray:
-    """Return the mean over folds; folds without a positive (NaN) do not count."""
+    """Return the mean over folds; folds without a row of class 1 (NaN) do not count."""
     stack = np.array(parts)
     present = ~np.isnan(stack)
     count = present.sum(axis=0)

@@ -1,7 +1,7 @@
-"""Scan a drawn patient: a CT with noise, a mask and a tissue map on one voxel grid.
+"""Make a phantom from a randomly drawn patient: a noisy CT, a mask and a tissue map on one grid.
 
-Only the pancreas and its tumour, which make the mask, and the lungs, which fill the chest, are
-treated specially; all other organs come from ``anatomy``.
+Of all organs, this module names only the pancreas with its tumour, which form the mask, and the
+lungs, which fill the chest. The others are painted as listed in ``anatomy``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TUMOUR_LABEL = 2
 
 _AXIS_OF_LETTER = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
 _MARGIN_MM = 9.0  # distances are valid up to here outside a part
-_SLAB_SAMPLES = 2_500_000  # samples painted at once, which bounds the memory
+_SLAB_SAMPLES = 2_500_000  # number of samples painted at once; limits the memory
 _CAVITY_GAP_MM = 2.5  # fat between the abdominal wall or the diaphragm and the organs
 _TEXTURE_HU = np.array([sd for _, _, sd in TISSUES.values()], np.float32)
 
@@ -35,7 +35,7 @@ class Phantom(NamedTuple):
     Attributes:
         image: CT in HU, int16, within [-1024, 3071].
         mask: uint8; 0 background, 1 pancreas, 2 tumour.
-        organs: uint8; every tissue, by the values of ``ORGANS``.
+        organs: uint8; the tissue of each voxel, with the values of ``ORGANS``.
     """
 
     image: sitk.Image
@@ -59,9 +59,10 @@ def make_phantom(
 
     Args:
         seed: Non-negative seed of patient and noise; the same seed gives identical bytes.
-        size: Voxels along x (left), y (posterior), z (superior) in LPS; each at least 1.
-        spacing_mm: Voxel size in mm along the same axes; the slices have no gaps.
-        orientation: DICOM orientation code of the images returned; reorders and flips axes.
+        size: Number of voxels along x (to the left), y (posterior) and z (superior), at least 1.
+        spacing_mm: Voxel size in mm along the same axes; slices have no gaps between them.
+        orientation: DICOM orientation code of the returned images, whose axes are reordered and
+            flipped accordingly.
         tumour: Whether to add a hypodense tumour of 20-35 mm in the head or the body.
 
     Returns:
@@ -91,7 +92,9 @@ def make_phantom(
 
 def _check(size: Sequence[int], spacing_mm: Sequence[float], orientation: str) -> None:
     if len(size) != 3 or any(n < 1 for n in size):
-        raise ValueError(f"size must be three counts of at least 1 voxel, got {tuple(size)}")
+        raise ValueError(
+            f"size must be three numbers of voxels, each at least 1, got {tuple(size)}"
+        )
     if len(spacing_mm) != 3 or not all(0 < s < np.inf for s in spacing_mm):
         raise ValueError(f"spacing_mm must be three positive lengths, got {tuple(spacing_mm)}")
     if sorted(_AXIS_OF_LETTER.get(letter, -1) for letter in orientation) != [0, 1, 2]:
@@ -104,23 +107,23 @@ def _scan(
     axes_mm: tuple[Point, Point, Point],
     spacing_mm: tuple[float, float, float],
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Return HU and tissues at the voxels along ``axes_mm``; arrays and axes are (z, y, x)."""
+    """Return HU and tissue of the voxels centred at ``axes_mm``; arrays and axes are (z, y, x)."""
     z, y, x = axes_mm
     noise_hu = noise.uniform(10, 15)
     parts = 2 * int(spacing_mm[2] / 4) + 1  # odd: the middle sub-slice gives the labels
     offsets = np.linspace(-0.5, 0.5, 2 * parts + 1)[1::2] * spacing_mm[2]
-    edge_mm = float(np.hypot(max(spacing_mm[:2]), 1.8))
+    edge_mm = float(np.hypot(max(spacing_mm[:2]), 1.8))  # width of a blurred boundary
     shape = (len(z), len(y), len(x))
     hu, tissue = np.empty(shape, np.int16), np.empty(shape, np.uint8)
     step = max(1, _SLAB_SAMPLES // (len(x) * len(y) * parts))
     for first in range(0, len(z), step):
-        rows = slice(first, min(first + step, len(z)))
-        slab = _Slab(patient, ((z[rows, None] + offsets).ravel(), y, x), edge_mm)
+        slices = slice(first, min(first + step, len(z)))
+        slab = _Slab(patient, ((z[slices, None] + offsets).ravel(), y, x), edge_mm)
         slab.render()
         mean = slab.hu.reshape(-1, parts, len(y), len(x)).mean(1)
         mean += _scanner_noise(noise, mean.shape, spacing_mm[:2], noise_hu)
-        hu[rows] = np.clip(np.rint(mean), -1024, 3071)
-        tissue[rows] = slab.tissue[parts // 2 :: parts]
+        hu[slices] = np.clip(np.rint(mean), -1024, 3071)
+        tissue[slices] = slab.tissue[parts // 2 :: parts]
     return hu, tissue
 
 
@@ -130,7 +133,7 @@ def _scanner_noise(
     in_plane_mm: tuple[float, float],
     sd: float,
 ) -> Field:
-    """Return noise in HU, (z, y, x), correlated in the slice as by filtered back-projection."""
+    """Return noise in HU, (z, y, x), correlated within slices as after filtered back-projection."""
     impulse = np.zeros((1, 41, 41), np.float32)
     impulse[0, 20, 20] = 1
 
@@ -144,7 +147,13 @@ def _scanner_noise(
 
 
 def _smooth_field(lattice: Field, step_mm: float, axes_mm: Sequence[Point]) -> Field:
-    """Return a periodic random field (z, y, x) of unit variance: B-splines on a noise lattice."""
+    """Return a periodic random field (z, y, x) of unit variance: B-splines on a noise lattice.
+
+    Args:
+        lattice: white noise of unit variance.
+        step_mm: distance between the lattice's points.
+        axes_mm: coordinates z, y, x of the field's samples.
+    """
     field = lattice
     for axis, at_mm in enumerate(axes_mm):
         cell, t = np.divmod(at_mm / step_mm, 1.0)
@@ -154,16 +163,18 @@ def _smooth_field(lattice: Field, step_mm: float, axes_mm: Sequence[Point]) -> F
         for k, value in enumerate(basis):
             weights[rows, (cell.astype(int) + k) % lattice.shape[axis]] = value / 6
         field = np.moveaxis(np.tensordot(weights, field, (1, axis)), 0, axis)
+    # Interpolation multiplies the mean variance by 151/315 along each axis.
     return np.ascontiguousarray(field / np.float32((151 / 315) ** 1.5))
 
 
 def _slices(low: NDArray[np.intp], high: NDArray[np.intp]) -> Window:
+    """Return the slices from index ``low`` up to but excluding ``high``, both (z, y, x)."""
     (z0, y0, x0), (z1, y1, x1) = low, high
     return slice(z0, z1), slice(y0, y1), slice(x0, x1)
 
 
 class _Slab:
-    """Samples of some slices on which shapes are painted; arrays are (z, y, x)."""
+    """A stack of some slices, on whose samples shapes are painted; arrays are (z, y, x)."""
 
     def __init__(self, patient: Patient, axes_mm: Sequence[Point], edge_mm: float) -> None:
         self.patient, self.axes_mm, self.edge_mm = patient, axes_mm, np.float32(edge_mm)
@@ -176,7 +187,7 @@ class _Slab:
         shape = self.xyz[0].shape
         self.hu, self.tissue = np.full(shape, -1000, np.float32), np.zeros(shape, np.uint8)
         self.fields = {k: _smooth_field(*v, axes_mm) for k, v in patient.lattices.items()}
-        self.cavity_mm = np.full(shape, -np.inf, np.float32)  # no bounds until it is opened
+        self.cavity_mm = np.full(shape, -np.inf, np.float32)  # unbounded until open_cavity
 
     def render(self) -> None:
         """Paint the whole patient, then the texture of each tissue."""
@@ -188,7 +199,7 @@ class _Slab:
         self.hu += self.fields["grain"] * _TEXTURE_HU[self.tissue]
 
     def open_cavity(self) -> None:
-        """Find the abdominal cavity, and fill the chest above it with lung."""
+        """Compute the distance to the abdominal cavity, and fill the chest above it with lung."""
         everywhere: Window = (slice(None),) * 3
         wall, z = self.patient.cavity.distance(*self.xyz), self.xyz[2]
         domes = np.min([part.distance(*self.xyz) for part in self.patient.domes], 0)
@@ -198,7 +209,7 @@ class _Slab:
         self.fill(everywhere, np.maximum(wall + 3, np.float32(1.5) - domes), lung)
 
     def paint(self, shape: Solid) -> None:
-        """Paint a shape over what has been painted before."""
+        """Paint a shape over the shapes painted before it."""
         window = self.window(shape.parts)
         if window is None:
             return
@@ -211,20 +222,22 @@ class _Slab:
         if shape.in_cavity:
             distance = np.maximum(distance, self.cavity_mm[window])
         for layer in shape.layers:
-            depth = distance + np.float32(layer.inset_mm)
+            from_layer = distance + np.float32(layer.inset_mm)
             if layer.anterior_of_mm is not None:
-                depth = np.maximum(depth, self.xyz[1][window] - np.float32(layer.anterior_of_mm))
-            self.fill(window, depth, layer)
+                from_layer = np.maximum(
+                    from_layer, self.xyz[1][window] - np.float32(layer.anterior_of_mm)
+                )
+            self.fill(window, from_layer, layer)
 
-    def fill(self, window: Window, depth_mm: Field, layer: Layer) -> None:
-        """Blend in one layer where ``depth_mm`` is negative."""
-        coverage = np.clip(np.float32(0.5) - depth_mm / self.edge_mm, 0, 1)
+    def fill(self, window: Window, distance_mm: Field, layer: Layer) -> None:
+        """Blend in one layer; ``distance_mm`` is the distance to it, negative inside."""
+        coverage = np.clip(np.float32(0.5) - distance_mm / self.edge_mm, 0, 1)
         hu = self.hu[window]
         hu += coverage * (np.float32(layer.hu) - hu)
-        self.tissue[window][depth_mm < 0] = ORGANS[layer.tissue]
+        self.tissue[window][distance_mm < 0] = ORGANS[layer.tissue]
 
     def union(self, parts: Sequence[Part], window: Window) -> Field:
-        """Return the signed distance to the nearest part; 1000 mm where none is near."""
+        """Return the signed distance in mm to the nearest part; 1000 where no part is near."""
         distance = np.full(self.hu[window].shape, 1000, np.float32)
         start, stop = (np.array([getattr(w, end) for w in window]) for end in ("start", "stop"))
         for part, box in zip(parts, self.boxes(parts), strict=True):
@@ -236,13 +249,13 @@ class _Slab:
         return distance
 
     def window(self, parts: Sequence[Part]) -> Window | None:
-        """Return the window of samples around all parts, or None if the slab has none."""
+        """Return the window of samples around all parts, or None if none is in the slab."""
         boxes = self.boxes(parts)
         low, high = boxes[:, :, 0].min(0), boxes[:, :, 1].max(0)
         return _slices(low, high) if (high > low).all() else None
 
     def boxes(self, parts: Sequence[Part]) -> NDArray[np.intp]:
-        """Return first and last index + 1 of the samples around each part, as (part, zyx, 2)."""
+        """Return start and stop index of the samples around each part, as (part, zyx, 2)."""
         bounds = np.array([part.bounds_mm() for part in parts])
         turn = self.patient.turn
         middle = bounds.mean(1) @ turn.T + self.patient.shift_mm

@@ -1,4 +1,4 @@
-"""Turns volumes as callers have them (paths, nibabel images, arrays) into ``SimpleITK.Image``."""
+"""Turn volumes in any accepted form (path, nibabel image, array) into ``SimpleITK.Image``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pancseg.errors import UnusableCase
 from pancseg.scans.arrays import image_like
 from pancseg.scans.reading import read_scan
 
-_RIGHT_ANGLES = 1e-3
-"""How far products of two axes' directions may be from those of orthonormal axes (rounding)."""
+_ROUNDING = 1e-3
+"""Largest rounding error of the dot products of the axes' directions, which should be 0 or 1."""
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 _ACCEPTED = (
     "a path, a SimpleITK.Image, a nibabel image, or a NumPy array or torch tensor (z, y, x) with "
@@ -36,18 +36,18 @@ class _Tensor(Protocol):
 VolumeLike: TypeAlias = (
     "str | os.PathLike[str] | sitk.Image | NDArray[Any] | _NibabelImage | _Tensor"
 )
-"""Everything that a function takes as a scan or a mask."""
+"""Everything that pancseg accepts as a scan or a mask."""
 
 
 class ArrayGeometry(TypedDict, total=False):
-    """Where the voxels of an array are; other volumes know it themselves.
+    """Size and position of an array's voxels; other volumes carry this themselves.
 
     Attributes:
-        spacing: voxel size along (x, y, z) in mm, as SimpleITK has it: the reverse of the array's
-            axes (z, y, x).
+        spacing: voxel size along (x, y, z) in mm, in SimpleITK's order, which is the reverse of the
+            array's axes (z, y, x).
         origin: centre of the first voxel, (x, y, z) in mm, LPS; (0, 0, 0) by default.
-        direction: nine direction cosines, row by row, as SimpleITK has them; axes that grow to the
-            patient's left, posterior and superior (LPS) by default.
+        direction: nine direction cosines, row by row, in SimpleITK's order; by default the axes
+            point to the patient's left, posterior and superior (LPS).
     """
 
     spacing: Sequence[float]
@@ -56,7 +56,7 @@ class ArrayGeometry(TypedDict, total=False):
 
 
 def as_scan(volume: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> sitk.Image:
-    """Return a volume as a ``SimpleITK.Image``; one that is such an image is returned itself.
+    """Return a volume as a ``SimpleITK.Image``; such an image is returned unchanged, not copied.
 
     Args:
         volume: a path (file or DICOM folder), a ``SimpleITK.Image``, a nibabel image, or a NumPy
@@ -64,9 +64,9 @@ def as_scan(volume: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> sitk.Image
         geometry: ``spacing``, ``origin`` and ``direction`` of an array (:class:`ArrayGeometry`).
 
     Raises:
-        TypeError: something else, an array without ``spacing``, or a geometry for a volume that has
-            its own.
-        ValueError: a geometry that cannot be.
+        TypeError: the volume is of another type, an array has no ``spacing``, or a geometry is
+            given for a volume that carries its own.
+        ValueError: the geometry is impossible.
         UnusableCase: the volume cannot be read, or is not one 3-D scalar volume of finite values.
 
     Example:
@@ -78,12 +78,13 @@ def as_scan(volume: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> sitk.Image
     if _is_array(volume):
         if "spacing" not in geometry:
             raise TypeError(
-                "an array needs spacing=(x, y, z) in mm: it does not know its voxel size"
+                "an array needs spacing=(x, y, z) in mm, since it does not carry its voxel size"
             )
-        return _placed(_plain_array(volume), **geometry)
+        return _image_of(_plain_array(volume), **geometry)
     if geometry:
         raise TypeError(
-            f"{', '.join(geometry)}: only arrays take a geometry, other volumes have one"
+            f"{', '.join(geometry)}: only arrays take a geometry, other volumes carry their own; "
+            "leave it out"
         )
     if isinstance(volume, sitk.Image):
         _check_scalar_3d(volume)
@@ -101,11 +102,12 @@ def as_mask(mask: VolumeLike, scan: sitk.Image, **geometry: Unpack[ArrayGeometry
     Args:
         mask: as for :func:`as_scan`.
         scan: the scan that the mask belongs to.
-        geometry: of an array that does not have the scan's grid.
+        geometry: ``spacing``, ``origin`` and ``direction`` of an array that is not on the scan's
+            grid.
 
     Raises:
-        TypeError, ValueError, UnusableCase: as for :func:`as_scan`; an ``UnusableCase`` says that
-            it is about the mask.
+        TypeError, ValueError, UnusableCase: as for :func:`as_scan`; the message of an
+            ``UnusableCase`` names the mask.
     """
     if _is_array(mask) and not geometry:
         voxels = _plain_array(mask)
@@ -113,8 +115,9 @@ def as_mask(mask: VolumeLike, scan: sitk.Image, **geometry: Unpack[ArrayGeometry
             return image_like(voxels, scan)
         raise UnusableCase(
             "geometry",
-            f"the mask has {_shape(voxels.shape)} voxels (z, y, x) and the scan "
-            f"{_shape(scan.GetSize()[::-1])}; give the mask's spacing, or resample it",
+            f"the mask has {_shape(voxels.shape)} voxels (z, y, x) and the scan has "
+            f"{_shape(scan.GetSize()[::-1])}; give the mask's spacing, or resample it onto "
+            "the scan",
         )
     try:
         return as_scan(mask, **geometry)
@@ -131,7 +134,7 @@ def _is_array(volume: Any) -> bool:
 
 
 def _plain_array(volume: Any) -> NDArray[Any]:
-    """Return the voxels ``(z, y, x)`` of an array or a tensor, in a type that SimpleITK has."""
+    """Return the voxels ``(z, y, x)`` of an array or tensor, in a dtype that SimpleITK supports."""
     if hasattr(volume, "detach"):  # a torch tensor, maybe on a GPU, maybe with gradients
         volume = volume.detach().cpu().numpy()
     voxels: NDArray[Any] = np.asarray(volume)
@@ -141,7 +144,9 @@ def _plain_array(volume: Any) -> NDArray[Any]:
         raise TypeError(f"an array of {voxels.dtype} is not a volume; give numbers")
     if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
         count = int(np.count_nonzero(~np.isfinite(voxels)))
-        raise UnusableCase("not_hu", f"{count} voxels are not finite (NaN or infinity)")
+        raise UnusableCase(
+            "not_hu", f"{count} voxels are not finite (NaN or infinity); replace them"
+        )
     if voxels.dtype == bool:
         return voxels.astype(np.uint8)
     if voxels.dtype == np.float16:
@@ -149,18 +154,25 @@ def _plain_array(volume: Any) -> NDArray[Any]:
     return np.ascontiguousarray(voxels, voxels.dtype.newbyteorder("="))
 
 
-def _placed(
+def _image_of(
     voxels: NDArray[Any],
     spacing: Sequence[float],
     origin: Sequence[float] = (0.0, 0.0, 0.0),
     direction: Sequence[float] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
 ) -> sitk.Image:
-    spacing_mm, origin_mm = _numbers(spacing, 3, "spacing"), _numbers(origin, 3, "origin")
+    """Return voxels (z, y, x) as an image with a checked geometry."""
+    spacing_mm, origin_mm = _finite(spacing, 3, "spacing"), _finite(origin, 3, "origin")
     if min(spacing_mm) <= 0:
-        raise ValueError(f"spacing={tuple(spacing_mm)} cannot be; give mm along (x, y, z)")
-    cosines = np.reshape(_numbers(direction, 9, "direction"), (3, 3))
-    if not np.allclose(cosines @ cosines.T, np.eye(3), atol=_RIGHT_ANGLES):
-        raise ValueError("direction: the three axes are not at right angles and of length 1")
+        raise ValueError(
+            f"spacing={tuple(spacing_mm)} is impossible; give positive lengths in mm along "
+            "(x, y, z)"
+        )
+    cosines = np.reshape(_finite(direction, 9, "direction"), (3, 3))
+    if not np.allclose(cosines @ cosines.T, np.eye(3), atol=_ROUNDING):
+        raise ValueError(
+            "direction: the three axes are not at right angles and of length 1; give nine "
+            "direction cosines, row by row"
+        )
     image = sitk.GetImageFromArray(voxels)
     image.SetSpacing(spacing_mm)
     image.SetOrigin(origin_mm)
@@ -168,25 +180,29 @@ def _placed(
     return image
 
 
-def _numbers(given: Sequence[float], count: int, name: str) -> list[float]:
+def _finite(given: Sequence[float], count: int, name: str) -> list[float]:
     values = np.asarray(given, dtype=float).ravel().tolist()
     if len(values) != count or not np.isfinite(values).all():
-        raise ValueError(f"{name}: {count} finite numbers are expected, not {given!r}")
+        raise ValueError(f"{name}: expected {count} finite numbers, got {given!r}")
     return values
 
 
 def _from_nibabel(volume: Any) -> sitk.Image:
     """Convert a nibabel image: voxels (x, y, z) and an affine to RAS."""
     voxels = np.asanyarray(volume.dataobj)
-    while voxels.ndim > 3 and voxels.shape[-1] == 1:  # one volume of a series
+    while voxels.ndim > 3 and voxels.shape[-1] == 1:  # 4-D with a single volume
         voxels = voxels[..., 0]
     affine = np.asarray(volume.affine, dtype=float)
     to_lps = _RAS_TO_LPS @ affine[:3, :3]
     spacing_mm = np.linalg.norm(to_lps, axis=0)
     if not np.isfinite(affine).all() or spacing_mm.min() <= 0:
-        raise UnusableCase("geometry", "the nibabel image's affine is not that of a volume")
+        raise UnusableCase(
+            "geometry",
+            "the nibabel image's affine has an axis of length 0 or values that are not finite; "
+            "save it with a valid affine",
+        )
     try:
-        return _placed(
+        return _image_of(
             _plain_array(voxels.T),
             spacing_mm.tolist(),
             (_RAS_TO_LPS @ affine[:3, 3]).tolist(),

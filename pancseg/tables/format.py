@@ -1,4 +1,4 @@
-"""The format of a table: file format, column names, and the program that shall open it."""
+"""Choose the format of a table: file type, column names, and adjustments for Excel."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from pancseg.tables.names import NAMINGS
 
 KINDS = ("csv", "parquet")
 _FORMULA = re.compile(r"\s*([=+@]|-(?![0-9]+$))")
-"""Beginning of a cell that Excel takes for a formula. ``-12`` is a number to it, as is ``007``."""
+"""Start of a cell that Excel takes for a formula. ``-12`` is not one: Excel reads a number."""
 
 
 @dataclass(frozen=True)
 class TableFormat:
-    """How a feature table is written.
+    """The format in which a feature table is written.
 
     Attributes:
         kind: ``csv`` or ``parquet`` (needs pyarrow).
         names: ``safe``, or ``pyradiomics`` for the original feature names.
-        excel: begin with a byte order mark, by which Excel recognises UTF-8.
+        excel: begin with a byte order mark, from which Excel recognises UTF-8, and refuse ids that
+            Excel would take for formulas.
         decimal_comma: ``,`` in numbers and ``;`` between cells, as Excel expects them in countries
             with a decimal comma.
 
     Raises:
-        ValueError: an unknown choice, one that does not go with parquet, or no pyarrow.
+        ValueError: a choice is unknown or does not apply to Parquet, or pyarrow is missing.
 
     Example:
         >>> from pancseg import TableFormat
@@ -46,30 +47,30 @@ class TableFormat:
         if self.names not in NAMINGS:
             raise ValueError(f"unknown `names` {self.names!r}; known: {', '.join(NAMINGS)}")
         if self.kind == "parquet" and (self.excel or self.decimal_comma):
-            raise ValueError("`excel` and `decimal_comma` are for CSV; leave them out for parquet")
+            raise ValueError("`excel` and `decimal_comma` are for CSV; leave them out for Parquet")
         if self.kind == "parquet" and find_spec("pyarrow") is None:
-            raise ValueError("`kind` parquet needs pyarrow; pip install 'pancseg[parquet]'")
+            raise ValueError("`kind` parquet needs pyarrow; run pip install 'pancseg[parquet]'")
 
     def check_ids(self, ids: Iterable[str]) -> None:
-        """Refuse ids that Excel would take for formulas, in a table written for Excel.
+        """Refuse ids that Excel would take for formulas, if the table is written for Excel.
 
         Raises:
-            ValueError: with the number of such ids and the first of them.
+            ValueError: there are such ids; the message gives their number and the first.
         """
         if not self.excel:
             return
-        # In some countries Excel accepts full-width signs, too; NFKC turns them into plain ones.
+        # In some countries Excel also accepts full-width signs; NFKC turns them into plain ones.
         ids = dict.fromkeys(ids)
         formulas = [i for i in ids if _FORMULA.match(unicodedata.normalize("NFKC", i))]
         if formulas:
             raise ValueError(
-                f"`excel`: Excel would compute {len(formulas)} of {len(ids)} ids, such as "
-                f"{formulas[0]!r}; begin none with = + - @, or leave out `excel`"
+                f"`excel`: Excel would take {len(formulas)} of {len(ids)} ids for formulas, "
+                f"such as {formulas[0]!r}; change ids that begin with = + - @, or leave out `excel`"
             )
 
     @property
     def chosen(self) -> dict[str, str | bool]:
-        """What was chosen otherwise than by default, by parameter."""
+        """The parameters that differ from their defaults, with their values."""
         return {
             f.name: getattr(self, f.name)
             for f in fields(self)

@@ -200,8 +200,8 @@ def test_for_excel_an_id_that_it_would_compute_stops_the_run_before_it_begins(
     code, out, err = call("extract", tmp_path, "--out", tmp_path / "o", "--excel")
     assert (code, out) == (2, "")
     assert err == (
-        "pancseg: --excel: Excel would compute 1 of 3 ids, such as '=1+1'; "
-        "begin none with = + - @, or leave out --excel\n"
+        "pancseg: --excel: Excel would take 1 of 3 ids for formulas, such as '=1+1'; "
+        "change ids that begin with = + - @, or leave out --excel\n"
     )
     assert not (tmp_path / "o").exists()
 

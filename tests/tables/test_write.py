@@ -530,7 +530,9 @@ def test_the_type_of_an_unknown_column_holds_all_its_values(
 @pytest.mark.parametrize("bad", ["=1+1", "+1", "@a", "-a1", " =1", "\t=1", "＝1", "-1+2"])
 def test_for_excel_an_id_that_it_would_compute_is_refused(bad: str) -> None:
     ids = ["007", "a=b", "-12", "é", "", bad, "P1", bad]
-    with pytest.raises(ValueError, match=re.escape(f"compute 1 of 7 ids, such as {bad!r}")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"take 1 of 7 ids for formulas, such as {bad!r}")
+    ):
         TableFormat(excel=True).check_ids(ids)
     TableFormat(excel=True).check_ids(text for text in ids if text != bad)
     TableFormat().check_ids(ids)

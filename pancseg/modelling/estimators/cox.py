@@ -83,7 +83,7 @@ class NoPredictors(BaseEstimator):
         return np.zeros(len(x))
 
     def predict_survival(self, x: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Return (n, times) the same curve for every patient."""
+        """Return the same curve for every patient, as an (n, times) array."""
         step = np.searchsorted(self.times_, times, side="right")
         return np.tile(np.concatenate([[1.0], self.survival_])[step], (len(x), 1))
 

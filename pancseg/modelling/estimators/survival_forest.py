@@ -63,5 +63,5 @@ class MartingaleForest(BaseEstimator):
 
 
 def martingale_residuals(y: np.ndarray) -> np.ndarray:
-    """Return (n,) event minus the Nelson–Aalen cumulative hazard at the patient's time."""
+    """Return (n,) martingale residuals: event minus Nelson–Aalen hazard at the patient's time."""
     return np.asarray(y["event"] - nelson_aalen(y, y["time"]))

@@ -266,8 +266,8 @@ def _counted(text: pd.DataFrame, first: int) -> list[str]:
 def _check_known(text: pd.DataFrame, names: tuple[str, ...], what: str, use: str) -> None:
     for name in names:
         if name not in text:
-            few = ", ".join(map(str, text.columns[:8]))
-            raise ValueError(f"{use}: {what} has no column {name!r}; its columns are {few}, …")
+            few = ", ".join(map(str, text.columns[:8])) + (", …" if len(text.columns) > 8 else "")
+            raise ValueError(f"{use}: {what} has no column {name!r}; choose from {few}")
 
 
 def _indexed(text: pd.DataFrame, id_column: str, what: str) -> pd.DataFrame:

@@ -184,9 +184,10 @@ def class_codes(
             "to tell from all others with `positive`"
         )
     if len(classes) < 2 and not others:
+        found = f"only the class {shown(present)}" if classes else "no class"
         raise ValueError(
-            f"label column {column!r}: found {shown(present) or 'no value'} in {len(present)} "
-            "rows; two classes are needed"
+            f"label column {column!r}: found {found} in {len(present)} of {len(cells)} rows; two "
+            "classes are needed, so name another column, or check that the ids of all rows match"
         )
     if positive is None and len(classes) > 2:
         raise ValueError(

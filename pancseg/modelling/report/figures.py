@@ -70,7 +70,7 @@ def _roc(axes: Axes, results: AnalysisResults) -> None:
 
 
 def predicted_risk(results: AnalysisResults, name: str) -> tuple[np.ndarray, str]:
-    """Return (n,) out-of-fold risks, averaged over repeats, and a text that says of what."""
+    """Return the (n,) out-of-fold risks, averaged over repeats, and a text that says of what."""
     model = results.validation.models[name]
     if model.curves is None:
         return model.score.mean(axis=0), "of the positive class"
@@ -145,7 +145,7 @@ def _decision(axes: Axes, results: AnalysisResults) -> None:
 
 
 def risk_groups(results: AnalysisResults, name: str) -> np.ndarray:
-    """Return (n,) whether a patient is above the training median in most repeats."""
+    """Return for each patient whether the risk exceeds the training median in most repeats."""
     model = results.validation.models[name]
     return np.asarray((model.score > model.threshold).mean(axis=0) > 0.5)
 

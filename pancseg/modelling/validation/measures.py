@@ -92,7 +92,7 @@ def pair_measure(
 
 
 def class_pairs(y: np.ndarray) -> np.ndarray:
-    """Return (n, n) the pairs of the AUC: a positive against a negative."""
+    """Return the pairs of the AUC, a positive against a negative, as an (n, n) array of 0 and 1."""
     return np.outer(y == 1, y == 0).astype(float)
 
 
@@ -141,7 +141,7 @@ def squared_errors(
 
 
 def integrated(errors: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return (n,) the mean over time of (n, times) values, by the trapezoidal rule."""
+    """Return the (n,) means over time of (n, times) values, by the trapezoidal rule."""
     return np.asarray(np.trapezoid(errors, times, axis=1) / (times[-1] - times[0]))
 
 

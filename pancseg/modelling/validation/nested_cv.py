@@ -85,7 +85,7 @@ class ValidationPlan:
         task: what is predicted.
         outer: number of outer folds.
         inner: number of inner folds.
-        repeats: how many times the folds are drawn.
+        repeats: number of times that the folds are drawn.
         seed: random seed of folds and models.
     """
 
@@ -125,7 +125,7 @@ class FittedModel:
     choice: int
 
     def prepared(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return (n, columns) the prepared columns that the model sees, from values by block."""
+        """Return (n, columns) prepared values that the model sees, from the values by block."""
         if not self.blocks:
             return np.empty((len(next(iter(x.values()))), 0))
         parts = zip(self.blocks, self.preparations, strict=True)

@@ -1,7 +1,7 @@
-"""Recognise the contrast phase that a DICOM series' text names, in English and German.
+"""Recognise the contrast phase in the text fields of a DICOM series, in English and German.
 
-Only one of ``PHASES`` is returned, never the text itself: what a technician typed may contain
-anything, even a patient's name.
+Only a name from ``PHASES`` is returned, never the text itself, because a technician may have typed
+anything into it, even a patient's name.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 
 
 def phase_in(texts: Iterable[str]) -> str:
-    """Return the phase named by the first text that names exactly one; empty if there is none.
+    """Return the phase in the first text that names exactly one; an empty string if none does.
 
     >>> phase_in(["Thorax/Abdomen", "Abdomen portalvenös 3.0"])
     'portal_venous'
@@ -55,23 +55,24 @@ def phase_in(texts: Iterable[str]) -> str:
 
 
 def _phases(text: str) -> set[str]:
-    left = _simplified(text)
+    """Return all phases that a text names."""
+    rest = _simplified(text)
     for pattern in _NOTHING:
-        left = pattern.sub(" ", left)
+        rest = pattern.sub(" ", rest)
     named = set()
     for phase, pattern in _COMPILED:
-        left, count = pattern.subn(" ", left)
+        rest, count = pattern.subn(" ", rest)
         if count:
             named.add(phase)
     return named
 
 
 def _simplified(text: str) -> str:
-    """Return the text in lower case, without umlauts, and with one blank between words.
+    """Return the text in lower case, without umlauts, and with one space between words.
 
     ``A_B``, ``A,B`` and ``A-B`` are two words, ``C-`` is one: a final minus sign is kept.
     """
     lower = unicodedata.normalize("NFC", text).casefold().translate(_UMLAUTS)
     lower = re.sub(r"-(?=[^\W_])", " ", lower)
-    lower = re.sub(r"([&+]|(?<!w)/)", r" \1 ", lower)
+    lower = re.sub(r"([&+]|(?<!w)/)", r" \1 ", lower)  # but "w/" and "w/o" stay one word
     return re.sub(r"[\s_,;:()\[\]^]+", " ", lower)

@@ -1,4 +1,4 @@
-"""List pairs of CTs and masks: from a Medical Segmentation Decathlon folder or a manifest."""
+"""List training pairs (CT, mask) from a Medical Segmentation Decathlon folder or a manifest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pancseg.cohort.roi import Labels, Roi
 from pancseg.errors import CohortError
 
 ALL_LABELS = Labels(None)
-"""In MSD's masks, pancreas and mass are merged."""
+"""All labels count as pancreas: MSD's masks label the organ and its mass separately."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,13 @@ class TrainingPair:
     """One CT and its mask.
 
     Attributes:
-        patient: the patient's id; splits are made by patient.
-        name: name of the scan and of its files, made of the patient's and the scan's id.
+        patient: the patient's id; the pairs of one patient are never split.
+        name: name of the scan and of its files, made from the patient's and the scan's id.
         image: volume file or DICOM folder.
         mask: label map.
-        region: the labels that count as pancreas, or a ring; None: the only label, or 1 and 2.
-        series_uid: the series to read of a DICOM folder.
+        region: the labels that count as pancreas, or a ring. None: the mask has a single label, or
+            1 and 2, which are merged.
+        series_uid: the series to read from a DICOM folder.
     """
 
     patient: str
@@ -39,17 +40,21 @@ class TrainingPair:
 
 
 def msd_pairs(folder: Path) -> list[TrainingPair]:
-    """Return the labelled cases of an MSD folder, which ``dataset.json`` lists as training.
+    """Return the labelled cases of an MSD folder: those under ``training`` in ``dataset.json``.
 
     Raises:
-        CohortError: not MSD's layout, or files that do not exist; lists all problems.
+        CohortError: not MSD's layout, or files are missing; the message lists all problems.
+        OSError: ``dataset.json`` is missing.
     """
     try:
         listed = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["training"]
         entries = [(folder / e["image"], folder / e["label"]) for e in listed]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise CohortError(
-            ["dataset.json does not list 'training' cases with 'image' and 'label' each"]
+            [
+                "dataset.json does not list 'training' cases with 'image' and 'label'; give an MSD "
+                "task's folder as it was unpacked"
+            ]
         ) from error
     names = [stem_of(image) for image, _ in entries]
     pairs = [
@@ -68,8 +73,8 @@ def manifest_pairs(path: Path) -> list[TrainingPair]:
     """Return the scans of a manifest with the columns ``patient_id``, ``image`` and ``mask``.
 
     Raises:
-        CohortError: a scan without mask or with several regions, or any other problem of the
-            manifest; lists all problems.
+        CohortError: a scan has no mask or several regions, or the manifest has another problem;
+            the message lists all problems.
     """
     cases = read_manifest(path)
     problems = [
@@ -82,7 +87,7 @@ def manifest_pairs(path: Path) -> list[TrainingPair]:
 
 
 def msd_provenance(folder: Path) -> dict[str, str]:
-    """Return the provenance of weights that are trained on an MSD folder."""
+    """Return data, licence, attribution and intended use of weights trained on an MSD folder."""
     about: dict[str, Any] = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     return {
         "data": f"{about.get('name', 'MSD')}: {about.get('description', 'labelled CTs')}",
@@ -99,6 +104,7 @@ def _pair(case: Case, mask: Path) -> TrainingPair:
 
 
 def _checked(pairs: list[TrainingPair], problems: list[str]) -> list[TrainingPair]:
+    """Return the pairs, or raise ``CohortError`` with all problems."""
     counts = Counter(pair.name for pair in pairs)
     problems += [
         f"{name}: listed {count} times; training takes one region per scan, so keep one"
@@ -106,7 +112,7 @@ def _checked(pairs: list[TrainingPair], problems: list[str]) -> list[TrainingPai
         if count > 1
     ]
     if not pairs and not problems:
-        problems = ["no labelled case is listed"]
+        problems = ["no labelled case is listed; training needs scans with masks, so add some"]
     if problems:
         raise CohortError(problems)
     return pairs
