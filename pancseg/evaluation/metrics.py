@@ -52,7 +52,7 @@ class MaskMeasures(NamedTuple):
     volume_error_percent: float
 
 
-def measure(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> MaskMeasures:
+def mask_measures(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> MaskMeasures:
     """Compare two masks on one grid.
 
     If both masks are empty, they agree fully: Dice and surface Dice are 1, HD95 is 0. If only one

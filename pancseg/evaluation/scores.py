@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
-from pancseg.evaluation.metrics import MaskMeasures, measure
+from pancseg.evaluation.metrics import MaskMeasures, mask_measures
 from pancseg.evaluation.pairing import MaskPair
 from pancseg.scans.arrays import label_array
 from pancseg.scans.geometry import on_grid_of
@@ -112,7 +112,7 @@ def _score(
     spacing_x, spacing_y, spacing_z = image.GetSpacing()
     prediction = _region(mask, label, "prediction")
     spacing_mm = (spacing_z, spacing_y, spacing_x)
-    measures = measure(prediction.inside, reference.inside, spacing_mm)
+    measures = mask_measures(prediction.inside, reference.inside, spacing_mm)
     reason, fact = _remark(measures, prediction, reference)
     status: Literal["pass", "warn"] = "warn" if reason else "pass"
     return MaskScore(pair.model, pair.case_id, status, reason, fact, measures)

@@ -6,11 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, field_serializer
+from pydantic import Field, PositiveFloat, field_serializer
 
 from pancseg.features import DEFAULT_PRESET
 from pancseg.quality.limits import QualityLimits
 from pancseg.system.yaml_file import (
+    FrozenModel,
     read_yaml_mapping,
     settings_of,
     shipped_names,
@@ -18,11 +19,7 @@ from pancseg.system.yaml_file import (
 )
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ThickSlices(_Frozen):
+class ThickSlices(FrozenModel):
     """Another resampling grid for scans with thick slices, which hold less detail.
 
     Attributes:
@@ -34,7 +31,7 @@ class ThickSlices(_Frozen):
     spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
 
 
-class FeatureSettings(_Frozen):
+class FeatureSettings(FrozenModel):
     """How features are computed: a pyradiomics parameter file, and what pancseg adds to it.
 
     Attributes:
@@ -58,7 +55,7 @@ class FeatureSettings(_Frozen):
     mode: str = "pyradiomics"
     parameters: dict[str, Any]
     thick_slices: ThickSlices | None = None
-    ibsi: dict[str, Any] = {}
+    ibsi: dict[str, Any] = Field(default_factory=dict)
     quality: QualityLimits = QualityLimits()
 
     @field_serializer("parameters", when_used="json")
@@ -90,12 +87,12 @@ def _json(value: Any) -> Any:
     return value
 
 
-class _Additions(_Frozen):
+class _Additions(FrozenModel):
     """The ``pancseg`` key of a settings file: every setting that pyradiomics does not know."""
 
     mode: str = "pyradiomics"
     thick_slices: ThickSlices | None = None
-    ibsi: dict[str, Any] = {}
+    ibsi: dict[str, Any] = Field(default_factory=dict)
     quality: QualityLimits = QualityLimits()
 
 

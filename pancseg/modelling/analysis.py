@@ -150,9 +150,9 @@ def measured(
     """
     model = validation.models[name]
     if kind == "subtype":
-        return subtype.measure(plan.y, validation, model, weights)
+        return subtype.subtype_measures(plan.y, validation, model, weights)
     times = np.asarray(survival.time_grid(plan.y))
-    return survival.measure(plan.y, validation, model, weights, times)
+    return survival.survival_measures(plan.y, validation, model, weights, times)
 
 
 def by_fold(

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.estimators.cox import survival_outcome
@@ -24,6 +24,7 @@ from pancseg.modelling.validation.nested_cv import (
     ValidationPlan,
     training_parts,
 )
+from pancseg.system.yaml_file import FrozenModel
 
 RADIOMICS, VOLUME, CLINICAL, CHANCE = "radiomics", "volume only", "clinical only", "chance"
 BOTH = "clinical + radiomics"
@@ -34,7 +35,7 @@ _USUAL = 5
 _FEW_PATIENTS, _EVENTS_PER_VARIABLE, _SMALL_SHARE = 100, 10, 0.2
 
 
-class ModelSettings(BaseModel):
+class ModelSettings(FrozenModel):
     """The choices made before the data are analysed; written to ``settings.yaml``.
 
     Attributes:
@@ -51,8 +52,6 @@ class ModelSettings(BaseModel):
         trust_times: whether times that look as if they were in two units are accepted.
         stability_sha256: hash of the file with the features' stability, if one was given.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["subtype", "survival"]
     model: str = "elastic-net"

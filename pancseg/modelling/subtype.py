@@ -123,7 +123,7 @@ class SubtypeTask:
         return best_threshold(y, inner)
 
 
-def measure(
+def subtype_measures(
     y: np.ndarray, found: ValidationResult, model: OutOfFold, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Compute each measure of one model under each bootstrap weighting.

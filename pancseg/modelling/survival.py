@@ -99,7 +99,7 @@ def time_grid(y: np.ndarray) -> tuple[float, ...]:
     return tuple(float(t) for t in grid)
 
 
-def measure(
+def survival_measures(
     y: np.ndarray, found: ValidationResult, model: OutOfFold, weights: np.ndarray, times: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return each measure under each bootstrap weighting (see :mod:`.validation.measures`)."""

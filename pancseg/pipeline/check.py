@@ -23,7 +23,7 @@ from pancseg.tables.format import TableFormat
 from pancseg.tables.rows_to_file import table_bytes
 
 
-def check_cohort(
+def check_cases(
     cases: Sequence[Case],
     settings: FeatureSettings,
     report: Callable[[CaseResult], None],
@@ -54,7 +54,7 @@ def write_check(results: Sequence[CaseResult], path: Path, *, pseudonyms: bool =
     """Write the verdicts to a CSV: ids (real ones or pseudonyms), ``qc_*`` and the scan's hash.
 
     Args:
-        results: results of :func:`check_cohort`.
+        results: results of :func:`check_cases`.
         path: path of the CSV; its folder is made if need be.
         pseudonyms: whether the ids are pseudonyms, which is then recorded in the folder.
     """

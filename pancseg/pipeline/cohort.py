@@ -12,7 +12,7 @@ from pancseg.cohort.discovery import read_cohort
 from pancseg.cohort.regions import named_regions, one_per_region, one_per_scan, with_label
 from pancseg.features import DEFAULT_PRESET
 from pancseg.features.settings import FeatureSettings, as_feature_settings
-from pancseg.pipeline.check import check_cohort as check_cases
+from pancseg.pipeline.check import check_cases
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.pipeline.output import PLAIN_CSV
 from pancseg.processing.plan import ProcessingPlan

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, model_validator
+
+from pancseg.system.yaml_file import FrozenModel
 
 Grade = Literal["pass", "warn", "fail"]
 
@@ -26,7 +28,7 @@ def _no_nan(value: float) -> float:
 _Limit = Annotated[float, AfterValidator(_no_nan)]
 
 
-class LimitRange(BaseModel):
+class LimitRange(FrozenModel):
     """Limits of one value; None switches a limit off.
 
     In the order ``fail_below``, ``warn_below``, ``warn_above``, ``fail_above``, none may be lower
@@ -35,8 +37,6 @@ class LimitRange(BaseModel):
     >>> LimitRange(fail_below=10, warn_below=25, warn_above=150).grade(20)
     'warn'
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     fail_below: _Limit | None = None
     warn_below: _Limit | None = None
@@ -70,7 +70,7 @@ class LimitRange(BaseModel):
         return f"{low:g}–{high:g}" if low >= 0 else f"{low:g} to {high:g}"
 
 
-class QualityLimits(BaseModel):
+class QualityLimits(FrozenModel):
     """The limits of every check; those that a settings file does not name keep their defaults.
 
     Attributes:
@@ -92,8 +92,6 @@ class QualityLimits(BaseModel):
         >>> limits.slice_mm.grade(6.0), limits.volume_ml.grade(6.0)
         ('warn', 'fail')
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     volume_ml: LimitRange = LimitRange(fail_below=10, warn_below=25, warn_above=150, fail_above=300)
     largest_share: LimitRange = LimitRange(fail_below=0.70, warn_below=0.95)

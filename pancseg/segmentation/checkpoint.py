@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -28,6 +26,7 @@ from pancseg.segmentation.location_prior import CELLS
 from pancseg.segmentation.networks import NETWORKS, builder_of, is_outside
 from pancseg.segmentation.networks.stored_graphs import graph_of
 from pancseg.system.whole_files import write_whole
+from pancseg.system.yaml_file import FrozenModel
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,7 +47,7 @@ Window = Annotated[tuple[float, float], AfterValidator(_rising)]
 """Lowest and highest HU that a network can tell apart."""
 
 
-class Preprocessing(BaseModel):
+class Preprocessing(FrozenModel):
     """How a scan is converted to the kind of slices that the network was trained on.
 
     Attributes:
@@ -59,17 +58,13 @@ class Preprocessing(BaseModel):
             padded with air, which limits how much a body can be enlarged.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     window_hu: Window
     size: PositiveInt = Field(multiple_of=4)
     orientation: Literal["LPS"] = "LPS"
     smallest_field_mm: PositiveFloat = 320.0
 
 
-class _CheckpointMetadata(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _CheckpointMetadata(FrozenModel):
     network: str
     preprocessing: Preprocessing
     provenance: dict[str, str]

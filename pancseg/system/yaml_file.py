@@ -8,9 +8,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 Settings = TypeVar("Settings", bound=BaseModel)
+
+
+class FrozenModel(BaseModel):
+    """A pydantic model that is immutable and refuses unknown keys.
+
+    Example:
+        >>> class Recipe(FrozenModel):
+        ...     epochs: int
+        >>> Recipe(epochs=3).epochs
+        3
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 def read_yaml_mapping(path: Path, what: str) -> dict[str, Any]:

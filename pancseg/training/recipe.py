@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from pancseg.segmentation.checkpoint import Window
 from pancseg.segmentation.networks import builder_of
-from pancseg.system.yaml_file import read_yaml_mapping, settings_of, shipped_or_own
+from pancseg.system.yaml_file import FrozenModel, read_yaml_mapping, settings_of, shipped_or_own
 
 RECIPES = Path(__file__).parent / "recipes"
 
 
-class Augmentation(BaseModel):
+class Augmentation(FrozenModel):
     """Random changes of a training slice. Geometry as in arXiv 2009.00872: rotation, zoom, shift.
 
     Attributes:
@@ -30,8 +30,6 @@ class Augmentation(BaseModel):
             Slices that are labelled only in a box are then not recognisable by their blank.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     rotation_deg: float = Field(10.0, ge=0)
     zoom: float = Field(0.25, ge=0, lt=1)
     shift: float = Field(0.2, ge=0, lt=1)
@@ -46,7 +44,7 @@ _Side = Annotated[int, Field(gt=0, multiple_of=16)]
 """Side of a network's input in pixels: a multiple of 16, because U-Net halves it four times."""
 
 
-class Recipe(BaseModel):
+class Recipe(FrozenModel):
     """Everything that determines the result of a training, except its data.
 
     Attributes:
@@ -85,8 +83,6 @@ class Recipe(BaseModel):
             the network's default (the paper's).
         seed: seed of all random numbers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: str = "monet"
     window_hu: Window = (-150.0, 200.0)

@@ -14,7 +14,7 @@ from monai.metrics import compute_dice
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from pancseg.evaluation.metrics import crop_to_both, measure
+from pancseg.evaluation.metrics import crop_to_both, mask_measures
 
 Mask = NDArray[np.bool_]
 SPACING = (2.5, 0.8, 0.7)
@@ -49,7 +49,7 @@ def test_measures_are_what_they_are_defined_to_be(
     seed: int, spacing: tuple[float, float, float]
 ) -> None:
     prediction, reference = blobs(seed)
-    found = measure(prediction, reference, spacing)
+    found = mask_measures(prediction, reference, spacing)
     apart = cdist(boundary_mm(prediction, spacing), boundary_mm(reference, spacing))
     there, back = apart.min(axis=1), apart.min(axis=0)
     hd95 = max(np.percentile(there, 95), np.percentile(back, 95))
@@ -66,14 +66,16 @@ def test_dice_is_monais(seed: int) -> None:
     prediction, reference = blobs(seed)
     tensors = [torch.from_numpy(m)[None, None].float() for m in (prediction, reference)]
     theirs = compute_dice(*tensors, include_background=True)
-    assert measure(prediction, reference, SPACING).dice == pytest.approx(float(theirs), abs=1e-6)
+    assert mask_measures(prediction, reference, SPACING).dice == pytest.approx(
+        float(theirs), abs=1e-6
+    )
 
 
 def test_a_shifted_box_has_known_measures() -> None:
     reference = np.zeros((9, 20, 20), dtype=bool)
     reference[2:6, 5:15, 5:15] = True
     prediction = np.roll(reference, 2, axis=0)
-    found = measure(prediction, reference, (2.5, 0.8, 0.8))
+    found = mask_measures(prediction, reference, (2.5, 0.8, 0.8))
     assert found.dice == pytest.approx(0.5)
     assert found.hd95_mm == pytest.approx(5.0)  # two slices of 2.5 mm
     assert found.volume_ml == pytest.approx(400 * 2.5 * 0.8 * 0.8 / 1000)
@@ -85,7 +87,7 @@ def test_volume_error_is_prediction_minus_reference() -> None:
     reference[1:3, :, :5] = True  # 100 voxels
     prediction = reference.copy()
     prediction[1, :, 0] = False  # 10 fewer
-    found = measure(prediction, reference, (5.0, 1.0, 1.0))
+    found = mask_measures(prediction, reference, (5.0, 1.0, 1.0))
     assert found.volume_error_ml == pytest.approx(-0.05)
     assert found.volume_error_percent == pytest.approx(-10)
     assert found.reference_volume_ml == pytest.approx(0.5)
@@ -99,20 +101,20 @@ def test_the_empty_space_around_the_masks_changes_nothing(offset: tuple[int, int
         canvas = np.zeros((20, 20, 20), dtype=bool)
         canvas[tuple(slice(o, o + n) for o, n in zip(offset, mask.shape, strict=True))] = mask
         large.append(canvas)
-    assert measure(*large, SPACING) == measure(*small, SPACING)
+    assert mask_measures(*large, SPACING) == mask_measures(*small, SPACING)
     assert max(m.size for m in crop_to_both(*large)) <= 8 * 11 * 12
 
 
 def test_the_rule_for_empty_masks() -> None:
     full, empty = np.ones((3, 4, 5), dtype=bool), np.zeros((3, 4, 5), dtype=bool)
-    both = measure(empty, empty, SPACING)
+    both = mask_measures(empty, empty, SPACING)
     assert both[:3] == (1.0, 0.0, 1.0)
     assert both.volume_error_ml == 0.0
     assert math.isnan(both.volume_error_percent)
-    missed = measure(empty, full, SPACING)
+    missed = mask_measures(empty, full, SPACING)
     assert (missed.dice, missed.surface_dice_2mm, missed.volume_error_percent) == (0.0, 0.0, -100.0)
     assert math.isnan(missed.hd95_mm)
-    invented = measure(full, empty, SPACING)
+    invented = mask_measures(full, empty, SPACING)
     assert (invented.dice, invented.surface_dice_2mm) == (0.0, 0.0)
     assert math.isnan(invented.hd95_mm)
     assert math.isnan(invented.volume_error_percent)
@@ -120,16 +122,16 @@ def test_the_rule_for_empty_masks() -> None:
 
 def test_a_perfect_prediction_and_disjoint_masks() -> None:
     mask = blobs(3)[0]
-    assert measure(mask, mask, SPACING)[:3] == (1.0, 0.0, 1.0)
+    assert mask_measures(mask, mask, SPACING)[:3] == (1.0, 0.0, 1.0)
     other = np.zeros_like(mask)
     first, second = other.copy(), other.copy()
     first[0, 0, 0] = second[5, 0, 0] = True
-    assert measure(first, second, SPACING)[:3] == (0.0, 12.5, 0.0)
+    assert mask_measures(first, second, SPACING)[:3] == (0.0, 12.5, 0.0)
 
 
 def test_shapes_must_agree_and_no_warning_escapes() -> None:
     with pytest.raises(ValueError, match="differ in shape"):
-        measure(np.ones((2, 2, 2), bool), np.ones((2, 2, 3), bool), SPACING)
+        mask_measures(np.ones((2, 2, 2), bool), np.ones((2, 2, 3), bool), SPACING)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        measure(*blobs(1), SPACING)
+        mask_measures(*blobs(1), SPACING)

@@ -145,14 +145,14 @@ def test_a_bug_is_an_error_row_and_the_next_case_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_scan(mask(), tmp_path / "r.nii.gz")
-    real, calls = scores.measure, iter([True, False])
+    real, calls = scores.mask_measures, iter([True, False])
 
     def broken(*arguments: object) -> object:
         if next(calls):
             raise ZeroDivisionError
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(scores, "measure", broken)
+    monkeypatch.setattr(scores, "mask_measures", broken)
     path = tmp_path / "r.nii.gz"
     found = list(score_pairs([MaskPair("A", "p1", path, path), MaskPair("B", "p1", path, path)]))
     assert [(s.status, s.reason) for s in found] == [("error", "ZeroDivisionError"), ("pass", "")]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from pancseg import RunOptions, load_feature_settings, read_cohort, write_scan
 from pancseg.cli import app
 from pancseg.phantom import Phantom
-from pancseg.pipeline.check import check_cohort
+from pancseg.pipeline.check import check_cases
 from pancseg.scans.geometry import orient
 
 pytestmark = pytest.mark.usefixtures("in_process")
@@ -95,7 +95,7 @@ def test_nothing_lies_on_a_disk_while_it_works(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     seen: list[list[Path]] = []
     cases = read_cohort(make_cohort(tmp_path, phantom))[:2]
-    check_cohort(
+    check_cases(
         cases,
         load_feature_settings("pyradiomics_default"),
         lambda _: seen.append(list((tmp_path / "tmp").iterdir())),

@@ -66,10 +66,10 @@ def check(
         settings = _settings(config)
         options = options_of(running, privacy, verbose=verbose)
     tell_of_names(cohort, privacy, quiet)
-    from pancseg.pipeline.check import check_cohort, write_check
+    from pancseg.pipeline.check import check_cases, write_check
 
     with run_errors(), progress(len(cases), quiet, "nothing is written") as report:
-        results = check_cohort(cases, settings, report, options)
+        results = check_cases(cases, settings, report, options)
     _tell_duplicates(results)
     path = out / "check.csv" if out else None
     if path:

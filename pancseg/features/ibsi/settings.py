@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 import pywt
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     PositiveFloat,
@@ -23,6 +21,7 @@ from pydantic_core import ErrorDetails
 
 from pancseg.features.ibsi.grid import Interpolation
 from pancseg.features.pyradiomics.classes import CLASSES
+from pancseg.system.yaml_file import FrozenModel
 
 _INTERPOLATIONS: dict[str, Interpolation] = {"sitkLinear": "linear", "sitkBSpline": "cubic"}
 MOST_LEVELS = 1000
@@ -33,11 +32,7 @@ _KNOWN_CLASSES = ("shape", *CLASSES)
 Aggregation = Literal["average", "merged"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class Binning(_Frozen):
+class Binning(FrozenModel):
     """How intensities become grey levels: either bins of one width, or a number of bins.
 
     Attributes:
@@ -56,7 +51,7 @@ class Binning(_Frozen):
         return self
 
 
-class FilterSettings(_Frozen):
+class FilterSettings(FrozenModel):
     """One filter with its own binning.
 
     Attributes:
@@ -79,7 +74,7 @@ class FilterSettings(_Frozen):
         return name
 
 
-class IbsiSettings(_Frozen):
+class IbsiSettings(FrozenModel):
     """Every setting that affects a value in mode ``ibsi``.
 
     Attributes:

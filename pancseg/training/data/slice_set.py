@@ -5,19 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
 from pancseg.segmentation.checkpoint import Window
-from pancseg.system.yaml_file import read_yaml_mapping, settings_of, shipped_or_own
+from pancseg.system.yaml_file import FrozenModel, read_yaml_mapping, settings_of, shipped_or_own
 
 SLICE_SETS = Path(__file__).parents[1] / "slice_sets"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SliceSource(_Frozen):
+class SliceSource(FrozenModel):
     """A folder of axial slices (``images/``, ``masks/``) with an ``index.csv``.
 
     The index has one row per slice, with at least the columns ``file``, ``patient`` and ``split``
@@ -41,7 +37,7 @@ class SliceSource(_Frozen):
 
     index: str
     folder: str
-    where: dict[str, str] = {}
+    where: dict[str, str] = Field(default_factory=dict)
     cohort: str = ""
     grey_hu: Window
     flip_y: bool = False
@@ -51,7 +47,7 @@ class SliceSource(_Frozen):
     in_validation: bool = True
 
 
-class PhantomSource(_Frozen):
+class PhantomSource(FrozenModel):
     """Slices of synthetic abdomens (:mod:`pancseg.phantom`), one patient per seed.
 
     Attributes:
@@ -65,7 +61,7 @@ class PhantomSource(_Frozen):
     slices_per_patient: PositiveInt = 14
 
 
-class Provenance(_Frozen):
+class Provenance(FrozenModel):
     """What weights are made from; copied unchanged into the checkpoint."""
 
     data: str
@@ -74,7 +70,7 @@ class Provenance(_Frozen):
     intended_use: str
 
 
-class SliceSet(_Frozen):
+class SliceSet(FrozenModel):
     """Stored slices to train on, and the widest window in HU that all of them cover."""
 
     window_hu: Window

@@ -8,18 +8,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from pancseg.system.whole_files import write_whole
+from pancseg.system.yaml_file import FrozenModel
 
 VALIDATION_SHARE = 0.3
 """Share of validation patients, the paper's 70/30: of 281 patients, 196 train and 85 validate."""
 
 
-class Split(BaseModel):
+class Split(FrozenModel):
     """The patient ids of both parts; a split file has them as JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     train: tuple[str, ...]
     val: tuple[str, ...]
