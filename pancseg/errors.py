@@ -29,6 +29,10 @@ class UnusableCase(Exception):
         self.code = code
         self.fact = fact
 
+    def __reduce__(self) -> tuple[type[UnusableCase], tuple[str, str]]:
+        """Pickle both arguments; exceptions do it with their message alone."""
+        return type(self), (self.code, self.fact)
+
 
 class CohortError(ValueError):
     """The cohort cannot be run as it is described.
@@ -48,6 +52,10 @@ class CohortError(ValueError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+    def __reduce__(self) -> tuple[type[CohortError], tuple[list[str]]]:
+        """Pickle the list of problems, not the message that it makes."""
+        return type(self), (self.problems,)
 
 
 class TableError(ValueError):

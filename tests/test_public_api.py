@@ -28,6 +28,7 @@ import pancseg
 from pancseg.phantom import Phantom, make_phantom
 
 PHANTOMS = "monet_phantom"
+NO_MODE = pancseg.FeatureSettings(name="n", mode="x", parameters={})
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +244,103 @@ def test_what_is_no_volume_is_refused_with_what_is(
         pancseg.judge_scan(scan, **geometry)
 
 
+def with_nan(image: sitk.Image) -> sitk.Image:
+    array = voxels(image).astype(np.float32)
+    array[5, 40:50, 40:50] = np.nan
+    broken = sitk.GetImageFromArray(array)
+    broken.CopyInformation(image)
+    return broken
+
+
+def test_a_region_is_judged_where_it_lies(small: Phantom) -> None:
+    """Re-ordered where its axes run otherwise; refused on another grid or as fractions."""
+    expected = pancseg.judge_region(small.image, small.mask).values
+    turned = sitk.Flip(small.mask, (True, True, False))
+    assert pancseg.judge_region(small.image, turned).values == expected
+    for wrong, code in (
+        (small.mask[:, :, :20], "geometry"),
+        (voxels(small.mask) * 0.5, "not_labels"),
+        (with_nan(small.mask), "not_labels"),
+    ):
+        with pytest.raises(pancseg.UnusableCase) as caught:
+            pancseg.judge_region(small.image, wrong)
+        assert caught.value.code == code
+
+
+def test_values_that_are_not_finite_are_refused_in_images_too(
+    small: Phantom, segmenter: pancseg.Segmenter
+) -> None:
+    with pytest.raises(pancseg.UnusableCase, match="100 voxels are not finite") as caught:
+        segmenter.segment(with_nan(small.image))
+    assert caught.value.code == "not_hu"
+    row = pancseg.measure(small.image, with_nan(small.mask), "pyradiomics_default")
+    assert row["qc_reasons"] == "thick_slices;not_labels"
+
+
+def test_a_nibabel_image_that_contradicts_itself_is_refused(small: Phantom) -> None:
+    affine = np.diag([-3.6, -3.6, 5.0, 1.0])
+    image = nibabel.Nifti1Image(voxels(small.image).T, affine)
+    image.header.set_xyzt_units("micron")
+    with pytest.raises(pancseg.UnusableCase, match="is in micron; convert it to mm"):
+        pancseg.judge_scan(image)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine, code=1)
+    shifted = affine.copy()
+    shifted[0, 3] = 50
+    image.set_qform(shifted, code=1)
+    with pytest.raises(pancseg.UnusableCase, match="sform and qform disagree"):
+        pancseg.judge_scan(image)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "line"),
+    [
+        (lambda: pancseg.RunOptions(workers=-1), pancseg.RunRefused, "`workers` is -1"),
+        (lambda: pancseg.RunOptions(memory_bytes="8GB"), TypeError, "is a whole number"),
+        (lambda: pancseg.RunOptions(timeout_s=math.nan), pancseg.RunRefused, "more than 0"),
+        (lambda: pancseg.load_segmenter(threads=-1), ValueError, "`threads` is -1"),
+        (lambda: pancseg.check_cohort(["ct.nii.gz"]), TypeError, "a list of pancseg.Case"),
+        (
+            lambda: pancseg.check_cohort([pancseg.Case("a", "x"), pancseg.Case("A", "y")]),
+            pancseg.CohortError,
+            "'A' occurs twice",
+        ),
+        (
+            lambda: pancseg.check_cohort(pancseg.Case("a", "x"), regions=["t=2"]),
+            TypeError,
+            "`regions` is a mapping",
+        ),
+        (lambda: pancseg.Case(1, "x"), TypeError, "patient_id 1 is not text"),
+        (lambda: pancseg.Case("a", "x", mask_label=2.5), TypeError, "2.5 is neither"),
+        (lambda: pancseg.fit_model("f", "c"), ValueError, "give either `label`"),
+        (lambda: pancseg.fit_model("f", "c", label="x", folds=1), ValueError, "folds"),
+        (lambda: pancseg.fit_model("f", "c", label="x", canary=1), ValueError, "too few"),
+        (lambda: pancseg.predict("m", "f", out="p.xlsx"), ValueError, "no model|name it .csv"),
+        (lambda: pancseg.evaluate_masks({}, "r"), TypeError, "a mapping of model names"),
+        (lambda: pancseg.measure("s", "m", {}), TypeError, "dict is not settings"),
+        (lambda: pancseg.measure("s", "m", NO_MODE), ValueError, "unknown mode 'x'"),
+    ],
+)  # fmt: skip
+def test_arguments_that_cannot_be_are_one_line(
+    wrong: Any, error: type[Exception], line: str
+) -> None:
+    with pytest.raises(error, match=line):
+        wrong()
+
+
+def test_errors_survive_pickling() -> None:
+    unusable = pickle.loads(pickle.dumps(pancseg.UnusableCase("no_label", "a fact")))
+    assert (unusable.code, unusable.fact) == ("no_label", "a fact")
+    refused = pickle.loads(pickle.dumps(pancseg.CohortError(["one", "two"])))
+    assert refused.problems == ["one", "two"]
+
+
+def test_results_may_come_from_a_generator() -> None:
+    case = pancseg.Case("a", "x")
+    rows = (pancseg.CaseResult(case, "fail", "unreadable") for _ in range(2))
+    assert len(pancseg.results_table(rows, "pyradiomics_default")) == 2
+
+
 def test_a_mask_of_another_shape_says_so(small: Phantom) -> None:
     with pytest.raises(pancseg.UnusableCase, match=r"the mask has 2×3×4 voxels") as caught:
         pancseg.extract_features(small.image, np.ones((2, 3, 4), np.uint8))
@@ -399,6 +497,14 @@ OWN = """
 import torch
 from torch import nn
 
+class Two(nn.Conv2d):
+    def __init__(self):
+        super().__init__(1, 2, 3, padding=1)
+
+class Asks(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+
 class Tiny(nn.Module):
     def __init__(self):
         super().__init__()
@@ -432,7 +538,7 @@ def own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_own_networks_need_leave_to_run_their_code(own_network: Path, small: Phantom) -> None:
-    with pytest.raises(ValueError, match=r"mylab:Tiny, code outside pancseg.*`allow_code`"):
+    with pytest.raises(ValueError, match=r"mylab:Tiny, which is code outside pancseg.*`allow_code`"):
         pancseg.load_segmenter(own_network)
     segmenter = pancseg.load_segmenter(own_network, allow_code=True, threads=1)
     found = segmenter.probabilities(small.image)
@@ -441,6 +547,22 @@ def test_own_networks_need_leave_to_run_their_code(own_network: Path, small: Pha
     assert np.abs(voxels(found) - voxels(other)).max() < 1e-5
     odd = own_network.with_name("odd.safetensors")  # OpenVINO cannot have it, auto takes torch
     assert pancseg.load_segmenter(odd, allow_code=True, threads=1).engine == "torch"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("mylab:Two", r"to \(1, 2, 64, 64\); it must return logits of the same shape"),
+        ("mylab:Asks", r"TypeError.*built without arguments"),
+        ("mylab:Gone", "cannot be imported"),
+        ("nolab:Tiny", "'nolab' on the Python path"),
+    ],
+)
+def test_a_network_that_cannot_be_used_is_one_line(own_network: Path, name: str, line: str) -> None:
+    from pancseg.segmentation.networks import build_network
+
+    with pytest.raises(ValueError, match=line):
+        build_network(name)
 
 
 def test_own_networks_go_through_a_cohort(

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from pancseg.cohort.roi import Roi
+from pancseg.cohort.roi import Roi, as_roi
 from pancseg.scans.reading import suffix_of
 
 DEFAULT_ROI = "pancreas"
@@ -51,6 +51,15 @@ class Case:
     scan_id: str = ""
     roi: str = DEFAULT_ROI
     series_uid: str | None = None
+
+    def __post_init__(self) -> None:
+        """Take paths as text and labels as numbers or expressions too."""
+        if not isinstance(self.patient_id, str):
+            raise TypeError(f"patient_id {self.patient_id!r} is not text; give str(…)")
+        object.__setattr__(self, "image", Path(self.image))
+        if self.mask is not None:
+            object.__setattr__(self, "mask", Path(self.mask))
+        object.__setattr__(self, "mask_label", as_roi(self.mask_label))
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pancseg.cohort.case import DEFAULT_ROI, Case, is_name, name_key
-from pancseg.cohort.roi import Labels, Roi, parse_roi
+from pancseg.cohort.roi import Roi, as_roi, parse_roi
 
 
 def named_regions(texts: Iterable[str]) -> dict[str, Roi]:
@@ -68,9 +68,9 @@ def one_per_region(cases: Iterable[Case], regions: Mapping[str, Roi]) -> list[Ca
     return rows
 
 
-def with_label(cases: Iterable[Case], label: int) -> list[Case]:
+def with_label(cases: Iterable[Case], label: int | str | Roi) -> list[Case]:
     """Return the cases with a label set where they have a mask and name no label."""
-    chosen = Labels((label,))
+    chosen = as_roi(label)
     return [replace(c, mask_label=c.mask_label or chosen) if c.mask else c for c in cases]
 
 

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from numbers import Integral
 
 EXAMPLES = "1,2 or all without 3 or ring(1,2;5mm) or ring(1,2;5mm;-200..300HU)"
 WIDEST_RING_MM = 100.0
@@ -77,6 +78,25 @@ _UNION = re.compile(_LABELS)
 _RING = re.compile(
     rf"ring\s*\(\s*{_LABELS}\s*;\s*(?P<width>{_NUMBER})\s*mm\s*(?:;\s*{_CLIP}\s*)?\)"
 )
+
+
+def as_roi(label: int | str | Roi | None) -> Roi | None:
+    """Return a label, an expression or a parsed region as a region; None stays None.
+
+    >>> print(as_roi(2), as_roi("1,2"), as_roi(None))
+    2 1,2 None
+
+    Raises:
+        TypeError: another type, such as 2.0 or a list.
+        ValueError: the text is not an expression; or a label below 1.
+    """
+    if label is None or isinstance(label, Labels | Ring):
+        return label
+    if isinstance(label, str):
+        return parse_roi(label)
+    if isinstance(label, bool) or not isinstance(label, Integral):
+        raise TypeError(f"label {label!r} is neither a whole number nor an expression: {EXAMPLES}")
+    return parse_roi(str(int(label)))
 
 
 def parse_roi(text: str) -> Roi:

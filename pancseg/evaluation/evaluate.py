@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,6 +117,10 @@ def evaluate_masks(
     """
     if isinstance(predictions, str | os.PathLike):
         predictions = {"prediction": predictions}
+    if not isinstance(predictions, Mapping) or not predictions:
+        raise TypeError("predictions: give a folder, or a mapping of model names to folders")
+    if label is not None and not isinstance(label, Integral):
+        raise TypeError(f"`label` is a whole number, not {label!r}")
     folders = {name: Path(folder) for name, folder in predictions.items()}
     pairs = find_pairs(folders, Path(reference))
     where = Path(out) if out is not None else None

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pancseg.errors import UnusableCase
 from pancseg.features.codebook import filter_of, meaning_of
 from pancseg.features.expected_names import on_a_block
-from pancseg.features.extract import BACKENDS
-from pancseg.features.numeric_settings import check_numbers
+from pancseg.features.extract import check_values
 from pancseg.features.settings import FeatureSettings
 
 _NEEDS = {
@@ -23,10 +22,7 @@ def check_feature_settings(settings: FeatureSettings) -> None:
     Every feature is computed once on a small block and looked up in the codebook. Settings whose
     effect depends on the region are not tried: the grid, bins, ranges and the smallest size.
     """
-    if settings.mode not in BACKENDS:
-        raise ValueError(f"unknown mode {settings.mode!r}; known: {', '.join(BACKENDS)}")
-    check_numbers(settings.parameters, settings.ibsi)
-    BACKENDS[settings.mode]().check(settings.parameters, settings.ibsi)
+    check_values(settings)
     try:
         names = on_a_block(settings)
         for name in names:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Unpack
 import SimpleITK as sitk
 
 from pancseg.features import DEFAULT_PRESET
+from pancseg.features.numeric_settings import check_numbers
 from pancseg.features.result import FeatureResult
 from pancseg.features.settings import FeatureSettings, as_feature_settings
 from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_mask, as_scan
@@ -45,6 +46,14 @@ def _pyradiomics() -> Backend:
 BACKENDS: dict[str, Callable[[], Backend]] = {"ibsi": _ibsi, "pyradiomics": _pyradiomics}
 """To add a backend: one module beside this one, one entry here. They are loaded when they are
 used: SciPy and pyradiomics are more than all the rest of a process that only writes tables."""
+
+
+def check_values(settings: FeatureSettings) -> None:
+    """Raise ValueError, in one line, for settings with a mode, key or value that cannot be."""
+    if settings.mode not in BACKENDS:
+        raise ValueError(f"unknown mode {settings.mode!r}; known: {', '.join(BACKENDS)}")
+    check_numbers(settings.parameters, settings.ibsi)
+    BACKENDS[settings.mode]().check(settings.parameters, settings.ibsi)
 
 
 def extract_features(
@@ -93,6 +102,7 @@ def extract_features(
     from pancseg.features.regions import region_of
 
     settings = as_feature_settings(settings)
+    check_values(settings)
     image = as_scan(scan, **geometry)
     labels = as_mask(mask, image)
     region = region_of(labels, label if label is not None else settings.label, image).image

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pancseg.cohort.roi import Labels, Ring, Roi, parse_roi
+from pancseg.cohort.roi import Labels, Ring, Roi, as_roi
 from pancseg.errors import UnusableCase
 from pancseg.scans.arrays import image_like, label_array, voxel_array
 from pancseg.scans.bounding_box import box_of
@@ -64,7 +64,7 @@ def region_of(
             voxels, ``geometry`` when a ring is clipped by a scan on another grid.
         ValueError: ``label`` is not an expression, or asks for a clipped ring without a scan.
     """
-    roi = _parsed(label)
+    roi = as_roi(label)
     hu = roi.hu if isinstance(roi, Ring) else None
     if hu and scan is None:
         raise ValueError(f"'{roi}' is clipped by HU; give the scan too")
@@ -85,12 +85,6 @@ def region_of(
     ring = replace(roi, around=Labels(labels))
     around = _ring(ring, inside, voxels, mask.GetSpacing()[::-1], scan)
     return Region(image_like(around, mask), labels, str(ring))
-
-
-def _parsed(label: int | str | Roi | None) -> Roi | None:
-    if label is None or isinstance(label, Labels | Ring):
-        return label
-    return parse_roi(label) if isinstance(label, str) else Labels((int(label),))
 
 
 def _labels_in(voxels: NDArray[Any]) -> tuple[int, ...]:

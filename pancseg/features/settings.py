@@ -100,6 +100,9 @@ def as_feature_settings(settings: FeatureSettings | str | Path) -> FeatureSettin
     """Return settings that are loaded: themselves, or those of a preset's name or a file."""
     if isinstance(settings, FeatureSettings):
         return settings
+    if not isinstance(settings, str | Path):
+        kind = type(settings).__name__
+        raise TypeError(f"{kind} is not settings; give a preset's name, a file or FeatureSettings")
     return load_feature_settings(settings)
 
 

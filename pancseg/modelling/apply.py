@@ -98,6 +98,8 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
     table, clinical, target = paths
     assert table is not None
     beside = None if target is None else target.with_name(f"{target.stem}_validation.csv")
+    if target is not None and target.suffix.lower() not in ("", ".csv", ".txt"):
+        raise ValueError(f"`out` is a CSV of predictions; name it .csv, not {target.suffix}")
     inputs = {path.resolve() for path in (table, clinical) if path}
     if inputs & {path.resolve() for path in (target, beside) if path}:
         raise ValueError(

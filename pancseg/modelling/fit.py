@@ -25,6 +25,7 @@ from pancseg.modelling.study import (
 from pancseg.modelling.validation.nested_cv import ValidationPlan
 from pancseg.system.threads import available_cores
 from pancseg.system.whole_files import check_writable
+from pancseg.system.yaml_file import settings_of
 
 _DEFAULTS = ModelSettings(kind="subtype")
 
@@ -195,17 +196,23 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         columns = (time, event)
     else:
         raise ValueError("give either `label`, for a class, or `time` and `event`, for survival")
-    settings = ModelSettings(
-        kind="survival" if label is None else "subtype",
-        positive=positive,
-        event_is=event_is,
-        trust_times=trust_times,
-        model=model,
-        outer=folds,
-        inner=inner_folds,
-        repeats=repeats,
-        canary=canary,
-        seed=seed,
+    if positive is not None and label is None:
+        raise ValueError("`positive` is for a class (`label`); for survival give `event_is`")
+    settings = settings_of(
+        ModelSettings,
+        {
+            "kind": "survival" if label is None else "subtype",
+            "positive": positive,
+            "event_is": event_is,
+            "trust_times": trust_times,
+            "model": model,
+            "folds": folds,
+            "inner_folds": inner_folds,
+            "repeats": repeats,
+            "canary": canary,
+            "seed": seed,
+        },
+        "fit_model",
     )
     options = TableOptions(
         id_column=id_column,
@@ -214,8 +221,8 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         roi=roi,
         batch=batch,
         volume=volume,
-        clinical=tuple(dict.fromkeys(clinical)),
-        drop=tuple(drop),
+        clinical=tuple(dict.fromkeys(_listed(clinical))),
+        drop=tuple(_listed(drop)),
         exclude_warn=exclude_warn,
     )
     study = prepare_study(
@@ -232,3 +239,8 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
     if out is not None:
         study.write(Path(out), results)
     return results
+
+
+def _listed(columns: Sequence[str]) -> Sequence[str]:
+    """Return columns as a list, one alone too."""
+    return [columns] if isinstance(columns, str) else columns

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.estimators.cox import survival_outcome
@@ -55,8 +55,8 @@ class ModelSettings(FrozenModel):
 
     kind: Literal["subtype", "survival"]
     model: str = "elastic-net"
-    outer: int = Field(5, ge=3, le=20)
-    inner: int = Field(5, ge=2, le=20)
+    outer: int = Field(5, ge=3, le=20, alias="folds")
+    inner: int = Field(5, ge=2, le=20, alias="inner_folds")
     repeats: int = Field(5, ge=1, le=100)
     resamples: int = Field(1000, ge=100, le=100_000)
     canary: int = Field(8, ge=0, le=1000)
@@ -65,6 +65,13 @@ class ModelSettings(FrozenModel):
     event_is: str | None = None
     trust_times: bool = False
     stability_sha256: str | None = None
+
+    @field_validator("canary")
+    @classmethod
+    def _enough_to_find_a_leak(cls, runs: int) -> int:
+        if runs in (1, 2):
+            raise ValueError(f"{runs} runs are too few to find a leak; give 3 or more, or 0")
+        return runs
 
 
 @dataclass(frozen=True)

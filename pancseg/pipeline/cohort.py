@@ -9,7 +9,9 @@ from typing import Any
 
 from pancseg.cohort.case import Case
 from pancseg.cohort.discovery import read_cohort
+from pancseg.cohort.manifest import duplicates
 from pancseg.cohort.regions import named_regions, one_per_region, one_per_scan, with_label
+from pancseg.errors import CohortError
 from pancseg.features import DEFAULT_PRESET
 from pancseg.features.settings import FeatureSettings, as_feature_settings
 from pancseg.pipeline.check import check_cases
@@ -22,7 +24,7 @@ from pancseg.running.options import RunOptions
 from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_WEIGHTS
 from pancseg.tables.format import TableFormat
 
-Cohort = str | os.PathLike[str] | Sequence[Case]
+Cohort = str | os.PathLike[str] | Case | Sequence[Case]
 """The path of a manifest, of a folder of scans or of one scan; or a sequence of cases."""
 Settings = FeatureSettings | str | Path
 
@@ -35,7 +37,7 @@ def check_cohort(  # noqa: PLR0913  keywords, as the command has options
     cohort: Cohort,
     *,
     masks: str | os.PathLike[str] | None = None,
-    label: int | None = None,
+    label: int | str | None = None,
     regions: Mapping[str, str] | None = None,
     settings: Settings = DEFAULT_PRESET,
     options: RunOptions = HERE,
@@ -139,7 +141,7 @@ def extract_cohort(  # noqa: PLR0913
     out: str | os.PathLike[str],
     *,
     masks: str | os.PathLike[str] | None = None,
-    label: int | None = None,
+    label: int | str | None = None,
     regions: Mapping[str, str] | None = None,
     settings: Settings = DEFAULT_PRESET,
     keep_failed: bool = False,
@@ -186,7 +188,7 @@ def run_cohort(  # noqa: PLR0913
     out: str | os.PathLike[str],
     *,
     masks: str | os.PathLike[str] | None = None,
-    label: int | None = None,
+    label: int | str | None = None,
     regions: Mapping[str, str] | None = None,
     settings: Settings = DEFAULT_PRESET,
     keep_failed: bool = False,
@@ -261,18 +263,26 @@ def _cases_of(
     if isinstance(cohort, str | os.PathLike):
         beside = Path(masks) if masks is not None else None
         return read_cohort(Path(cohort), beside, leave_out=[Path(out)] if out else [])
+    cases = [cohort] if isinstance(cohort, Case) else list(cohort or [])
+    if not cases or not all(isinstance(case, Case) for case in cases):
+        kind = type(cohort).__name__
+        raise TypeError(f"{kind} is not a cohort; give a path, or a list of pancseg.Case")
     if masks is not None:
         raise ValueError(
             "`masks` cannot be combined with a sequence of cases; set each case's mask instead"
         )
-    return list(cohort)
+    if problems := duplicates(cases, [repr(case.name) for case in cases]):
+        raise CohortError(problems)
+    return cases
 
 
 def _with_regions(
-    cases: list[Case], label: int | None, regions: Mapping[str, str] | None
+    cases: list[Case], label: int | str | None, regions: Mapping[str, str] | None
 ) -> list[Case]:
     if label is not None and regions:
         raise ValueError("`label` and `regions` both name regions; omit one of them")
+    if regions is not None and not isinstance(regions, Mapping):
+        raise TypeError("`regions` is a mapping of names to expressions, such as {'tumour': '2'}")
     if regions:
         named = named_regions(f"{name}={text}" for name, text in regions.items())
         return one_per_region(cases, named)
@@ -280,4 +290,6 @@ def _with_regions(
 
 
 def _check_ids(table: TableFormat, cases: Sequence[Case]) -> None:
+    if not isinstance(table, TableFormat):
+        raise TypeError(f"`table` is a pancseg.TableFormat, not {type(table).__name__}")
     table.check_ids(text for c in cases for text in (c.patient_id, c.scan_id, c.roi))

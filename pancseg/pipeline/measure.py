@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from contextlib import suppress
 from pathlib import Path
 from typing import Unpack
 
 from pancseg.cohort.case import DEFAULT_ROI, Case
-from pancseg.cohort.roi import Labels, Roi, parse_roi
+from pancseg.cohort.roi import as_roi
 from pancseg.errors import UnusableCase
 from pancseg.features import DEFAULT_PRESET
+from pancseg.features.extract import check_values
 from pancseg.features.settings import FeatureSettings, as_feature_settings
 from pancseg.pipeline.result_table import fields_and_rows
 from pancseg.processing.plan import ProcessingPlan
@@ -18,6 +20,8 @@ from pancseg.processing.scan import ScanProcessor
 from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_mask, as_scan
 from pancseg.system.lazy import Lazy
 from pancseg.tables.fields import Field, Row, Value
+
+log = logging.getLogger(__name__)
 
 _IDS = ("patient_id", "scan_id")
 
@@ -51,6 +55,7 @@ def measure(
         Column name → value, without the ids: ``qc_status`` (pass, warn, fail, error),
         ``qc_reasons``, further ``qc_*``, hashes and features under safe names. A case that is not
         usable has its reason and no features. Cells that the table leaves empty are NaN.
+        The log tells, as a warning, why a row is not usable.
 
     Raises:
         TypeError: scan or mask is not a volume (see ``scan``).
@@ -65,13 +70,16 @@ def measure(
         ('warn', 'thick_slices')
     """
     settings = as_feature_settings(settings)
-    case = Case("", Path(), mask=Path(), mask_label=_region(label), roi=roi)
+    check_values(settings)
+    case = Case("", Path(), mask=Path(), mask_label=as_roi(label), roi=roi)
     image = Lazy(lambda: as_scan(scan, **geometry))
     labels = Lazy(lambda: as_mask(mask, image.get()))
     with suppress(UnusableCase):  # the row will report it; other errors are raised here
         image.get(), labels.get()
     processor = ScanProcessor(ProcessingPlan("extract", settings, keep_failed=keep_failed))
     result = processor.result_of(case, image.get, labels.get)
+    if not result.usable:
+        log.warning("not usable: %s", result.fact)
     fields, rows = fields_and_rows([result], settings, "safe")
     (row,) = rows
     return {f.name: _cell(f, row) for f in fields if f.name not in _IDS}
@@ -80,9 +88,3 @@ def measure(
 def _cell(field: Field, row: Row) -> Value:
     empty = "" if field.type == "string" else math.nan
     return row.get(field.original_name, empty)
-
-
-def _region(label: int | str | None) -> Roi | None:
-    if label is None:
-        return None
-    return parse_roi(label) if isinstance(label, str) else Labels((label,))

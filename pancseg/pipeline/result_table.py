@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pancseg.cohort.roi import Labels, Roi
 from pancseg.features.expected_names import feature_names
-from pancseg.features.settings import FeatureSettings
+from pancseg.features.settings import FeatureSettings, as_feature_settings
 from pancseg.processing import fingerprint
 from pancseg.processing.row import CaseResult
 from pancseg.tables.fields import Field, Row, Value, fields_of
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def results_table(
-    results: Sequence[CaseResult], settings: FeatureSettings | None = None
+    results: Iterable[CaseResult], settings: FeatureSettings | str | Path | None = None
 ) -> pd.DataFrame:
     """Return the results as a table: ids, ``qc_*``, hashes and features under safe names.
 
@@ -36,7 +37,9 @@ def results_table(
     """
     import pandas as pd
 
-    fields, rows = fields_and_rows(results, settings, "safe")
+    found = list(results)
+    loaded = None if settings is None else as_feature_settings(settings)
+    fields, rows = fields_and_rows(found, loaded, "safe")
     frame = pd.DataFrame(list(rows), columns=[field.original_name for field in fields])
     return frame.set_axis([field.name for field in fields], axis=1)
 

@@ -16,11 +16,11 @@ from scipy import ndimage
 from pancseg.errors import UnusableCase
 from pancseg.quality.limits import DEFAULT_LIMITS, Grade, LimitRange, QualityLimits
 from pancseg.reasons import ReasonCode
-from pancseg.scans.arrays import voxel_array
+from pancseg.scans.arrays import label_array, voxel_array
 from pancseg.scans.bounding_box import box_of
 from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_mask, as_scan
 from pancseg.scans.dicom.contrast_phase import PORTAL_VENOUS
-from pancseg.scans.geometry import axial_axis, slice_spacing_mm
+from pancseg.scans.geometry import axial_axis, on_grid_of, slice_spacing_mm
 from pancseg.scans.reading import phase_hint, slice_thickness_mm
 
 SMALLEST_RANGE_HU = 200.0
@@ -133,7 +133,7 @@ def judge_region(
             pieces. It is measured, but only ``truncated`` is judged.
 
     Raises:
-        UnusableCase: ``empty_mask``.
+        UnusableCase: ``empty_mask``, ``geometry`` (another grid), ``not_labels``.
 
     Example:
         >>> from pancseg import judge_region
@@ -141,8 +141,8 @@ def judge_region(
         64.087
     """
     scan = as_scan(scan, **geometry)
-    region = as_mask(region, scan)
-    inside = voxel_array(region)
+    region = on_grid_of(scan, as_mask(region, scan))
+    inside = label_array(region)
     box = box_of(inside)
     if box is None:
         raise UnusableCase("empty_mask", f"none of the mask's {inside.size} voxels is set")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 from pancseg.errors import RunRefused
@@ -49,11 +50,22 @@ class RunOptions:
     slurm: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse options that contradict each other.
+        """Refuse options that are impossible or contradict each other.
 
         Raises:
-            RunRefused: there is a time limit but no worker process that could be ended.
+            RunRefused: a number is too small, or there is a time limit but no worker process that
+                could be ended.
+            TypeError: text or a fraction instead of a whole number.
         """
+        least = {"workers": 0, "threads": 1, "memory_bytes": 1}
+        for name, smallest in least.items():
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, Integral):
+                raise TypeError(f"`{name}` is a whole number, not {value!r}")
+            if value is not None and value < smallest:
+                raise RunRefused(f"`{name}` is {value}; give {smallest} or more")
+        if self.timeout_s is not None and not self.timeout_s > 0:
+            raise RunRefused(f"`timeout_s` is {self.timeout_s}; give more than 0 seconds")
         if self.workers == 0 and self.timeout_s is not None and not self.elsewhere:
             raise RunRefused(
                 "`timeout_s` ends a worker process, but with `workers` 0 there is none; "

@@ -12,11 +12,12 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
-from pancseg.scans.arrays import image_like
+from pancseg.scans.arrays import image_like, voxel_array
 from pancseg.scans.reading import read_scan
 
 _ROUNDING = 1e-3
 """Largest rounding error of the dot products of the axes' directions, which should be 0 or 1."""
+_SMALLEST_MM = 1e-4
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 _ACCEPTED = (
     "a path, a SimpleITK.Image, a nibabel image, or a NumPy array or torch tensor (z, y, x) with "
@@ -75,25 +76,29 @@ def as_scan(volume: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> sitk.Image
         >>> scan.GetSize(), scan.GetSpacing()
         ((512, 512, 40), (0.8, 0.8, 2.5))
     """
+    if unknown := geometry.keys() - ArrayGeometry.__annotations__.keys():
+        raise TypeError(f"unknown argument {', '.join(sorted(unknown))}")
     if _is_array(volume):
         if "spacing" not in geometry:
             raise TypeError(
                 "an array needs spacing=(x, y, z) in mm, since it does not carry its voxel size"
             )
         return _image_of(_plain_array(volume), **geometry)
+    if not _is_volume(volume):
+        raise TypeError(f"{type(volume).__name__} is not a volume; give {_ACCEPTED}")
     if geometry:
         raise TypeError(
             f"{', '.join(geometry)}: only arrays take a geometry, other volumes carry their own; "
             "leave it out"
         )
     if isinstance(volume, sitk.Image):
-        _check_scalar_3d(volume)
+        _check_image(volume)
         return volume
     if isinstance(volume, str | os.PathLike):
+        if not os.fspath(volume):
+            raise ValueError("the path of the volume is empty")
         return read_scan(Path(volume))
-    if hasattr(volume, "affine") and hasattr(volume, "dataobj"):
-        return _from_nibabel(volume)
-    raise TypeError(f"{type(volume).__name__} is not a volume; give {_ACCEPTED}")
+    return _from_nibabel(volume)
 
 
 def as_mask(mask: VolumeLike, scan: sitk.Image, **geometry: Unpack[ArrayGeometry]) -> sitk.Image:
@@ -122,7 +127,13 @@ def as_mask(mask: VolumeLike, scan: sitk.Image, **geometry: Unpack[ArrayGeometry
     try:
         return as_scan(mask, **geometry)
     except UnusableCase as unusable:
-        raise UnusableCase(unusable.code, f"the mask: {unusable.fact}") from unusable
+        code = "not_labels" if unusable.code == "not_hu" else unusable.code
+        raise UnusableCase(code, f"the mask: {unusable.fact}") from unusable
+
+
+def _is_volume(volume: Any) -> bool:
+    is_nibabel = hasattr(volume, "affine") and hasattr(volume, "dataobj")
+    return is_nibabel or isinstance(volume, sitk.Image | str | os.PathLike)
 
 
 def _shape(sides: Sequence[int]) -> str:
@@ -136,22 +147,36 @@ def _is_array(volume: Any) -> bool:
 def _plain_array(volume: Any) -> NDArray[Any]:
     """Return the voxels ``(z, y, x)`` of an array or tensor, in a dtype that SimpleITK supports."""
     if hasattr(volume, "detach"):  # a torch tensor, maybe on a GPU, maybe with gradients
-        volume = volume.detach().cpu().numpy()
+        volume = volume.detach().cpu()
+        volume = (volume.float() if str(volume.dtype) == "torch.bfloat16" else volume).numpy()
+    if isinstance(volume, np.ma.MaskedArray):
+        raise TypeError("a masked array is ambiguous; fill it first: array.filled(value)")
     voxels: NDArray[Any] = np.asarray(volume)
     if voxels.ndim != 3:
         raise UnusableCase("not_3d", f"the array has {voxels.ndim} axes; give 3: (z, y, x)")
     if voxels.dtype.kind not in "buif":
         raise TypeError(f"an array of {voxels.dtype} is not a volume; give numbers")
-    if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
-        count = int(np.count_nonzero(~np.isfinite(voxels)))
+    if min(voxels.shape) < 2:
         raise UnusableCase(
-            "not_hu", f"{count} voxels are not finite (NaN or infinity); replace them"
+            "one_slice",
+            f"the array has {_shape(voxels.shape)} voxels (z, y, x); give the whole scan",
         )
+    _check_finite(voxels)
     if voxels.dtype == bool:
         return voxels.astype(np.uint8)
     if voxels.dtype == np.float16:
         return voxels.astype(np.float32)
     return np.ascontiguousarray(voxels, voxels.dtype.newbyteorder("="))
+
+
+def _check_finite(voxels: NDArray[Any]) -> None:
+    if voxels.dtype.kind != "f":
+        return
+    count = sum(plane.size - int(np.count_nonzero(np.isfinite(plane))) for plane in voxels)
+    if count:
+        raise UnusableCase(
+            "not_hu", f"{count} voxels are not finite (NaN or infinity); replace them"
+        )
 
 
 def _image_of(
@@ -162,7 +187,7 @@ def _image_of(
 ) -> sitk.Image:
     """Return voxels (z, y, x) as an image with a checked geometry."""
     spacing_mm, origin_mm = _finite(spacing, 3, "spacing"), _finite(origin, 3, "origin")
-    if min(spacing_mm) <= 0:
+    if min(spacing_mm) < _SMALLEST_MM:
         raise ValueError(
             f"spacing={tuple(spacing_mm)} is impossible; give positive lengths in mm along "
             "(x, y, z)"
@@ -192,7 +217,7 @@ def _from_nibabel(volume: Any) -> sitk.Image:
     voxels = np.asanyarray(volume.dataobj)
     while voxels.ndim > 3 and voxels.shape[-1] == 1:  # 4-D with a single volume
         voxels = voxels[..., 0]
-    affine = np.asarray(volume.affine, dtype=float)
+    affine = _affine_of(volume)
     to_lps = _RAS_TO_LPS @ affine[:3, :3]
     spacing_mm = np.linalg.norm(to_lps, axis=0)
     if not np.isfinite(affine).all() or spacing_mm.min() <= 0:
@@ -214,9 +239,38 @@ def _from_nibabel(volume: Any) -> sitk.Image:
         ) from error
 
 
-def _check_scalar_3d(image: sitk.Image) -> None:
+def _affine_of(volume: Any) -> NDArray[np.float64]:
+    """Return the affine (4, 4) to RAS in mm of a nibabel image whose header does not contradict it.
+
+    Raises:
+        UnusableCase: ``geometry``.
+    """
+    affine = np.asarray(volume.affine, dtype=float)
+    if affine.shape != (4, 4):
+        raise UnusableCase("geometry", "the nibabel image has no affine; give it one (4×4, mm)")
+    header: Any = getattr(volume, "header", None)
+    if header is not None and hasattr(header, "get_xyzt_units"):  # a NIfTI
+        unit = header.get_xyzt_units()[0]
+        if unit not in ("mm", "unknown"):
+            raise UnusableCase("geometry", f"the nibabel image is in {unit}; convert it to mm")
+        forms = [header.get_sform(coded=True), header.get_qform(coded=True)]
+        told = [form for form, code in forms if code]
+        if len(told) == 2 and not np.allclose(told[0], told[1], atol=0.1):
+            raise UnusableCase(
+                "geometry",
+                "the nibabel image's sform and qform disagree; correct one, or export it again",
+            )
+    return affine
+
+
+def _check_image(image: sitk.Image) -> None:
+    """Refuse an image that is not one 3-D scalar volume of finite values."""
     if image.GetDimension() != 3:
         raise UnusableCase("not_3d", f"the image has {image.GetDimension()} axes; give 3")
     if image.GetNumberOfComponentsPerPixel() != 1:
         count = image.GetNumberOfComponentsPerPixel()
         raise UnusableCase("not_scalar", f"the image has {count} values per voxel; give one")
+    if min(image.GetSize()) < 2:
+        shape = _shape(image.GetSize())
+        raise UnusableCase("one_slice", f"the image has {shape} voxels; give the whole scan")
+    _check_finite(voxel_array(image))

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import zlib
 from pathlib import Path
+from typing import Unpack
 
 import SimpleITK as sitk
 
 from pancseg.errors import UnusableCase
+from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_scan
 from pancseg.scans.reading import _format_of, suffix_of
 from pancseg.scans.voxel_stream import check_whole
 from pancseg.system.native_output import quiet_itk, quiet_library
 from pancseg.system.whole_files import whole_files
 
 
-def write_scan(image: sitk.Image, path: str | Path) -> None:
+def write_scan(image: VolumeLike, path: str | Path, **geometry: Unpack[ArrayGeometry]) -> None:
     """Write a volume to one compressed file, which appears complete or not at all.
 
     Only voxels and geometry are written. Everything else that the header held (a NIfTI's
     ``descrip`` and ``aux_file``, all DICOM tags) is dropped.
 
     Args:
-        image: a 3-D volume.
+        image: a 3-D volume: a ``SimpleITK.Image``, a nibabel image, or an array ``(z, y, x)`` with
+            ``spacing``.
         path: the file; its suffix decides the format (``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha``).
+        geometry: ``spacing``, ``origin`` and ``direction`` of an array.
 
     Raises:
+        TypeError, UnusableCase: the image is not a 3-D scalar volume.
         ValueError: the suffix is not one of a single-file format.
         OSError: the file cannot be written (disk full, no permission).
 
@@ -33,12 +39,15 @@ def write_scan(image: sitk.Image, path: str | Path) -> None:
         >>> write_scan(read_scan("scan.nii.gz"), "copy.nii.gz")
     """
     path = Path(path)
+    volume = image if isinstance(image, sitk.Image) else as_scan(image, **geometry)
     if suffix_of(path) in ("", ".nhdr", ".mhd"):
         raise ValueError(f"cannot write {path.suffix or 'a file without suffix'}; use .nii.gz")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder of the file does not exist")
     with whole_files([path]) as partial:
         try:
             with quiet_itk(), quiet_library():
-                sitk.WriteImage(_without_metadata(image), str(partial[path]), useCompression=True)
+                sitk.WriteImage(_without_metadata(volume), str(partial[path]), useCompression=True)
         except RuntimeError as error:
             raise OSError(
                 f"cannot write a {suffix_of(path)} file (disk full or no permission?)"

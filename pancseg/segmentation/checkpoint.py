@@ -23,7 +23,7 @@ from safetensors.numpy import save
 
 from pancseg.segmentation import DEFAULT_WEIGHTS
 from pancseg.segmentation.location_prior import CELLS
-from pancseg.segmentation.networks import NETWORKS, builder_of, is_outside
+from pancseg.segmentation.networks import NETWORKS, build_network, is_outside
 from pancseg.segmentation.networks.stored_graphs import graph_of
 from pancseg.system.whole_files import write_whole
 from pancseg.system.yaml_file import FrozenModel
@@ -98,7 +98,7 @@ class Checkpoint:
 
     def build(self) -> nn.Module:
         """Return the network with these weights, in evaluation mode."""
-        network = builder_of(self.network)()
+        network = build_network(self.network)
         network.load_state_dict(self.tensors())
         if self.dropout is not None:
             from pancseg.segmentation.networks.dropout import set_dropout
@@ -220,7 +220,7 @@ def _shapes_of(network: str) -> dict[str, tuple[int, ...]]:
     """Return the shape of each of a network's weights, by name."""
     if not is_outside(network):
         return graph_of(network).weights
-    state = builder_of(network)().state_dict()
+    state = build_network(network).state_dict()
     return {name: tuple(weight.shape) for name, weight in state.items()}
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -154,7 +155,8 @@ class Segmenter:
         """Yield the mask of each scan in turn; an unusable scan does not stop the others.
 
         Args:
-            scans: each as for :meth:`segment`; they are read one at a time.
+            scans: paths, ``SimpleITK.Image`` or nibabel images; they are read one at a time. Arrays
+                have no spacing here: use :meth:`segment`.
             progress: show a progress bar on standard error.
 
         Yields:
@@ -168,6 +170,8 @@ class Segmenter:
             ...         print(mask.code)
             unreadable
         """
+        if isinstance(scans, str | os.PathLike | sitk.Image) or not isinstance(scans, Iterable):
+            raise TypeError("segment_many takes several scans, such as a list; use segment for one")
         for scan in track(scans, "segmenting", shown=progress):
             try:
                 yield self.segment(scan)
@@ -274,6 +278,8 @@ def load_segmenter(
         >>> load_segmenter("monet_phantom", engine="torch", threads=1).checkpoint.network
         'monet'
     """
+    if threads is not None and (not isinstance(threads, Integral) or threads < 1):
+        raise ValueError(f"`threads` is {threads!r}; give a whole number of 1 or more")
     with timed("read the weights"):
         checkpoint = load_checkpoint(weights, allow_code=allow_code)
     return Segmenter(

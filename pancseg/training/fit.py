@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, weights_of
 from pancseg.segmentation.location_prior import Map
-from pancseg.segmentation.networks import is_outside
+from pancseg.segmentation.networks import build_network, is_outside
 from pancseg.system.whole_files import write_whole
 from pancseg.training.averaging import KeepLastEpochs, write_mean
 from pancseg.training.batch_norm import recompute, typical
@@ -203,6 +203,8 @@ def check(recipe: Recipe, hardware: Hardware) -> None:
         FileNotFoundError: the weights in ``init_from`` do not exist.
     """
     check_hardware(hardware)
+    if is_outside(recipe.network):
+        build_network(recipe.network)
     if recipe.init_from:
         first = _first_weights(recipe, recipe.init_from)
         if first.network != recipe.network:

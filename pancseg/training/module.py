@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from pancseg.segmentation.networks import builder_of
+from pancseg.segmentation.networks import build_network
 from pancseg.segmentation.networks.dropout import set_dropout
 from pancseg.training.data.labelled_slice import UNKNOWN
 from pancseg.training.hardware import DEFAULT_HARDWARE, Hardware, layout
@@ -45,7 +45,7 @@ class SliceSegmentation(LightningModule):
         hardware: Hardware = DEFAULT_HARDWARE,
     ) -> None:
         super().__init__()
-        self.network = builder_of(recipe.network)()
+        self.network = build_network(recipe.network)
         if recipe.dropout is not None:
             set_dropout(self.network, recipe.dropout)
         self._layout = layout(hardware)
@@ -157,7 +157,9 @@ def start_head(network: nn.Module, logits: float) -> None:
     By default they are 1 and 0 and move by at most the learning rate per step. From there it takes
     thousands of steps until the background of a rare organ is predicted with confidence.
     """
-    last = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)][-1]
-    if last.num_features == 1:
+    last = next(
+        (m for m in reversed(list(network.modules())) if isinstance(m, nn.BatchNorm2d)), None
+    )
+    if last is not None and last.num_features == 1:
         nn.init.constant_(last.weight, logits)
         nn.init.constant_(last.bias, -logits)

@@ -110,7 +110,6 @@ def train(
     quiet, verbose = printing.quiet, printing.verbose
     with usage_errors(verbose):
         need("train", _PACKAGES, "train")
-        from pancseg.segmentation.networks import NETWORKS
         from pancseg.system.threads import available_cores, limit_threads
         from pancseg.training.data.load import load_data, validation_names
         from pancseg.training.fit import check
@@ -122,10 +121,6 @@ def train(
         _quiet_lightning()
         threads = hardware.threads or available_cores()
         limit_threads(threads)
-        if changes.network and changes.network not in NETWORKS:
-            raise ValueError(
-                f"--network {changes.network}: no such network; choose {', '.join(NETWORKS)}"
-            )
         loaded = load_recipe(recipe, **{k: v for k, v in vars(changes).items() if v is not None})
         devices = int(hardware.devices) if hardware.devices.isdecimal() else hardware.devices
         machine = Hardware(**vars(replace(hardware, threads=threads)) | {"devices": devices})

@@ -70,6 +70,40 @@ def builder_of(network: str) -> Callable[[], nn.Module]:
     return build
 
 
+def build_network(network: str) -> nn.Module:
+    """Return an untrained network; one from outside the package is tried on a small input first.
+
+    Args:
+        network: as for :func:`builder_of`.
+
+    Raises:
+        ValueError: the class cannot be built without arguments, is no ``torch.nn.Module``, or does
+            not map ``(N, 1, H, W)`` to logits of that shape.
+    """
+    build = builder_of(network)
+    if not is_outside(network):
+        return build()
+    import torch
+
+    slices = torch.zeros(1, 1, 64, 64)
+    try:
+        built = build()
+        with torch.no_grad():
+            shape = tuple(built.eval()(slices).shape)
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ValueError(
+            f"the network {network!r} cannot be used ({problem}); it must be a torch.nn.Module "
+            "that is built without arguments and maps (N, 1, H, W) to logits of that shape"
+        ) from error
+    if shape != tuple(slices.shape):
+        raise ValueError(
+            f"the network {network!r} maps slices of shape {tuple(slices.shape)} to {shape}; it "
+            "must return logits of the same shape"
+        )
+    return built.train()
+
+
 def parameter_count(network: nn.Module) -> int:
     """Return the parameter count as Keras does: weights plus BatchNorm's means and variances."""
     weights = sum(p.numel() for p in network.parameters())
