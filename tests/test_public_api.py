@@ -538,7 +538,7 @@ def own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_own_networks_need_leave_to_run_their_code(own_network: Path, small: Phantom) -> None:
-    with pytest.raises(ValueError, match=r"mylab:Tiny, which is code outside pancseg.*`allow_code`"):
+    with pytest.raises(ValueError, match=r"mylab:Tiny, which is code outside .*`allow_code`"):
         pancseg.load_segmenter(own_network)
     segmenter = pancseg.load_segmenter(own_network, allow_code=True, threads=1)
     found = segmenter.probabilities(small.image)

@@ -152,5 +152,5 @@ def test_a_run_is_measured_stage_by_stage(tmp_path: Path, phantom: Phantom) -> N
     assert 100 < run.peak_mb < 5000
     text = patient.report(patient.WHOLE_PATIENT, [run], 200.0)
     assert "| network |" in text
-    with pytest.raises(RuntimeError, match=r"the command failed \(2\)"):
+    with pytest.raises(RuntimeError, match=r"the command ended with 2"):
         patient.run_job(patient.SEGMENT, tmp_path / "gone.nii.gz", words)

@@ -35,7 +35,7 @@ from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.executors import dask_cluster as cluster_module
 from pancseg.running.executors.dask_cluster import Answer
 from pancseg.running.executors.slurm import slurm_cluster
-from pancseg.running.messages import Request, RowDone, ScanDone
+from pancseg.running.messages import Request, RowDone, RowKeys, ScanDone
 
 FILES = ("features.csv", "codebook.csv", "datapackage.json", "masks/auto1.nii.gz")
 SLURM = {"cores": 1, "processes": 1, "memory": "4GB", "interface": "lo"}
@@ -165,7 +165,7 @@ def test_a_scan_that_fits_into_no_dask_worker_is_a_row(
     finally:
         small.close()
     assert {(o.status, o.reason) for o in results} == {("fail", "memory")}
-    assert "and 0.5 GB may be used" in results[0].fact
+    assert "but only 0.5 GB may be used" in results[0].fact
 
 
 def test_no_scheduler_is_one_line_and_exit_code_2(cohort: Path, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_no_scheduler_is_one_line_and_exit_code_2(cohort: Path, tmp_path: Path) 
         )
     assert time.monotonic() - began < 25
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == f"pancseg: no Dask scheduler answers at {address}\n"
+    assert ended.stderr == f"pancseg: no Dask scheduler answers at {address}; check the address\n"
 
 
 def test_a_scheduler_that_is_lost_is_one_line_and_the_next_run_goes_on(
@@ -209,9 +209,9 @@ def test_a_scheduler_that_is_lost_is_one_line_and_the_next_run_goes_on(
 def test_weights_in_a_file_are_named_from_the_root() -> None:
     given = ProcessingPlan("segment", None, "folder/mine.safetensors")
     absolute = str(Path("folder/mine.safetensors").absolute())
-    assert cluster_module._absolute_work(given).weights == absolute
+    assert cluster_module._absolute_plan(given).weights == absolute
     shipped = replace(given, weights="monet_phantom")
-    assert cluster_module._absolute_work(shipped) == shipped
+    assert cluster_module._absolute_plan(shipped) == shipped
 
 
 # What a Dask worker answers ----------------------------------------------------------------------
@@ -290,7 +290,7 @@ def test_every_answer_says_what_it_was_made_with(cohort: Path, work: ProcessingP
         cluster_module._retire(setup.run)
     assert answer.version == __version__
     assert answer.network_info["inference"]["precision"] == "fp32"
-    assert [type(message).__name__ for message in answer.messages] == ["Keys", "Row", "Done"]
+    assert [type(message) for message in answer.messages] == [RowKeys, RowDone, ScanDone]
 
 
 def test_a_scan_that_dask_gives_up_is_a_row(cohort: Path) -> None:

@@ -34,8 +34,11 @@ def test_a_time_limit_without_worker_processes_is_refused(
 @pytest.mark.parametrize(
     ("weights", "facts"),
     [
-        (None, ("8 workers take 2.4 GB", "`memory_bytes` is 1.2 GB; give `workers` 4")),
-        ("monet_phantom", ("8 workers take 7.6 GB", "`memory_bytes` is 1.2 GB; give `workers` 1")),
+        (None, ("8 workers need 2.4 GB", "is 1.2 GB; set `workers` to 4")),
+        (
+            "monet_phantom",
+            ("8 workers need 7.6 GB", "is 1.2 GB; set `workers` to 1"),
+        ),
     ],
 )
 def test_more_workers_than_memory_holds_are_refused_with_the_number_that_fits(

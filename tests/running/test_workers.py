@@ -34,7 +34,7 @@ from pancseg.running.run_log import account_of
 
 BAD = {
     "segfault": ("error", "crashed", "SIGSEGV"),
-    "exit": ("error", "crashed", "by itself with code 7"),
+    "exit": ("error", "crashed", "exited with code 7"),
     "kernel": ("error", "killed", "lack of memory"),
     "hang": ("error", "timeout", "longer than 8 s"),
     "memoryerror": ("fail", "memory", "the process ran out of memory"),
@@ -211,7 +211,7 @@ def test_new_workers_that_are_killed_while_starting_cost_one_scan_at_most(
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "import crashing_child\n"
-        "crashing_child.scans.read = crashing_child._badly\n"
+        "crashing_child.scan.read_scan = crashing_child._badly\n"
         "crashing_child.child.main()\n"
     )
     monkeypatch.setattr(supervisor, "CHILD", (str(script),))
@@ -312,7 +312,7 @@ def test_a_worker_that_hangs_while_it_starts_ends_the_run(
     monkeypatch.setattr(supervisor, "CHILD", (str(script),))
     monkeypatch.setattr(supervisor, "START_S", 0.5)
     cases = with_own_masks(cohort)[:1]
-    with pytest.raises(RunRefused, match="cannot start: it could not work within"):
+    with pytest.raises(RunRefused, match="cannot start: it was not ready within"):
         run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
 
 

@@ -318,9 +318,9 @@ def test_only_what_is_ready_is_called_ready(task07: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["train", "nothing", "--data", "."], "recipes are attention_unet_paper, monet"),
+        (["train", "nothing", "--data", "."], "the recipes attention_unet_paper, monet"),
         (["train", "monet", "--data", "."], "neither an MSD folder"),
-        (["train", "monet", "--data", ".", "--slices", "x"], "slice sets are open, open_nih"),
+        (["train", "monet", "--data", ".", "--slices", "x"], "the slice sets open, open_nih"),
         (["train", "monet", "--data", ".", "--network", "x"], "--network x: no such network"),
         (["train", "monet", "--data", ".", "--slices", "open_nih"], "has no nih_pancreas_ct/"),
     ],

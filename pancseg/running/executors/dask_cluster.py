@@ -213,7 +213,9 @@ class ClusterExecutor:
         try:
             client = Client(options.scheduler, timeout=CONNECT_S, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
-            raise RunRefused(f"no Dask scheduler answers at {options.scheduler}") from error
+            raise RunRefused(
+                f"no Dask scheduler answers at {options.scheduler}; check the address"
+            ) from error
         try:
             client.wait_for_workers(1, timeout=CONNECT_S)
         except (OSError, TimeoutError) as error:

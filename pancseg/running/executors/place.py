@@ -90,7 +90,7 @@ def _refuse_idle_workers(workers: int, each_bytes: int, most_bytes: int) -> None
         needed = workers * each_bytes
         raise RunRefused(
             f"{workers} workers need {needed / GB:.1f} GB before they read a scan, but "
-            f"`memory_bytes` is {most_bytes / GB:.1f} GB; use {fitting} `workers`, or more memory"
+            f"`memory_bytes` is {most_bytes / GB:.1f} GB; set `workers` to {fitting}"
         )
 
 
