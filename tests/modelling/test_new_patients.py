@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from pancseg.modelling.predict_to_file import predict_to_file
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from pancseg import __version__, load_model
+from pancseg import predict as predict_new
 from pancseg.cli import app
 from pancseg.modelling.saved_model import read_model
 
@@ -85,7 +85,7 @@ def test_the_library_writes_what_the_command_writes(fitted, tmp_path):
     paths = write(tmp_path, table, clinical)
     told = []
     saved = load_model(fitted)
-    found = predict_to_file(saved, *paths, tmp_path / "again.csv", tell=told.append)
+    found = predict_new(saved, *paths, tmp_path / "again.csv", report=told.append)
     assert printed.output.splitlines() == [*told, *found.lines]
     for name in ("{}.csv", "{}_validation.csv"):
         one, other = (tmp_path / name.format(stem) for stem in ("p", "again"))
@@ -93,9 +93,9 @@ def test_the_library_writes_what_the_command_writes(fitted, tmp_path):
     assert found.not_judged is None
     assert found.measures["radiomics"]["AUC"].value > 0.5
     pd.testing.assert_frame_equal(found.table, frame, check_dtype=False)
-    with pytest.raises(ValueError, match=r"^`out`: FEATURES or CLINICAL is read"):
-        predict_to_file(saved, *paths, paths[1])
-    with pytest.raises(ValueError, match=r"^the folder holds no model\.skops"):
+    with pytest.raises(ValueError, match=r"^`out` would overwrite the feature table"):
+        predict_new(saved, *paths, paths[1])
+    with pytest.raises(ValueError, match=r"^no model\.skops found; give the folder"):
         load_model(tmp_path)
 
 

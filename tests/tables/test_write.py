@@ -555,5 +555,5 @@ def test_impossible_formats_are_refused(choice: dict[str, object], message: str)
 def test_parquet_without_pyarrow_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setattr("pancseg.tables.format.find_spec", lambda _: None)
-    with pytest.raises(ValueError, match=r"needs pyarrow; pip install 'pancseg\[parquet\]'"):
+    with pytest.raises(ValueError, match=r"needs pyarrow; run pip install 'pancseg\[parquet\]'"):
         TableFormat("parquet")

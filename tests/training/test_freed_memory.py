@@ -10,7 +10,7 @@ import pytest
 
 CODE = """
 import ctypes, resource, sys
-from pancseg.training.memory import keep_freed_memory
+from pancseg.training.hardware import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 libc = ctypes.CDLL(None)

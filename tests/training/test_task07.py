@@ -321,7 +321,7 @@ def test_only_what_is_ready_is_called_ready(task07: Path, tmp_path: Path) -> Non
         (["train", "nothing", "--data", "."], "the recipes attention_unet_paper, monet"),
         (["train", "monet", "--data", "."], "neither an MSD folder"),
         (["train", "monet", "--data", ".", "--slices", "x"], "the slice sets open, open_nih"),
-        (["train", "monet", "--data", ".", "--network", "x"], "--network x: no such network"),
+        (["train", "monet", "--data", ".", "--network", "x"], "no network 'x'; known: monet, unet"),
         (["train", "monet", "--data", ".", "--slices", "open_nih"], "has no nih_pancreas_ct/"),
     ],
 )

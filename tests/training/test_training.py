@@ -488,7 +488,9 @@ def test_the_masks_at_the_end_use_what_was_asked_for(
 ) -> None:
     asked = list[bool]()
     pick = engines.pick
-    monkeypatch.setattr(engines, "pick", lambda gpu: [asked.append(gpu), pick(gpu=False)][1])
+    monkeypatch.setattr(
+        engines, "pick", lambda gpu, network: [asked.append(gpu), pick(gpu=False)][1]
+    )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for name, accelerator in (("a", "cpu"), ("b", "auto")):
         write_predictions(
