@@ -7,14 +7,16 @@ Usage: python examples/cohort_walkthrough.py
 from pathlib import Path
 
 import pancseg
-from pancseg.pipeline import demo
 
 folder = Path("walkthrough")
-manifest = demo.make_cohort(folder, patients=2)
-print([case.patient_id for case in pancseg.read_cohort(manifest)])
+(folder / "scans").mkdir(parents=True, exist_ok=True)
+for seed in (1, 2):
+    patient = pancseg.phantom.make_phantom(seed)
+    pancseg.write_scan(patient.image, folder / "scans" / f"phantom_{seed:02}.nii.gz")
+print([case.patient_id for case in pancseg.read_cohort(folder / "scans")])
 
 # %% Stage 1: masks. monet_phantom knows synthetic patients only; for real ones leave it out.
-pancseg.segment_cohort(manifest, folder, weights="monet_phantom", report=print)
+pancseg.segment_cohort(folder / "scans", folder, weights="monet_phantom", report=print)
 
 # %% Look at folder / "masks" in your viewer, correct what is wrong, save under the same name.
 

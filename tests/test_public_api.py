@@ -1,10 +1,9 @@
-"""The public face: ``import pancseg``, and of its packages the synthetic patients alone."""
+"""The public face: ``import pancseg`` and nothing else of the package."""
 
 from __future__ import annotations
 
 import ast
 import doctest
-import importlib
 import inspect
 import math
 import multiprocessing
@@ -21,12 +20,11 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 import torch
-import typer
 from conftest import ROOT
 
 import pancseg
-from pancseg.phantom import Phantom, make_phantom
 
+Phantom, make_phantom = pancseg.phantom.Phantom, pancseg.phantom.make_phantom
 PHANTOMS = "monet_phantom"
 NO_MODE = pancseg.FeatureSettings(name="n", mode="x", parameters={})
 
@@ -113,34 +111,6 @@ def test_every_public_docstring_has_an_example() -> None:
         examples = doctest.DocTestParser().get_examples(text)
         assert examples, f"{name} has no example"
         assert not any("SKIP" in example.source for example in examples), name
-
-
-# Defaults: the command line's are the library's
-
-
-@pytest.mark.parametrize(
-    ("command", "function", "renamed"),
-    [
-        ("segment", "segment_cohort", {"config": "settings"}),
-        ("extract", "extract_cohort", {"config": "settings"}),
-        ("run", "run_cohort", {"config": "settings"}),
-        ("check", "check_cohort", {"config": "settings"}),
-    ],
-)
-def test_functions_have_the_defaults_of_the_command_line(
-    command: str, function: str, renamed: dict[str, str]
-) -> None:
-    from pancseg.cli import app
-
-    options = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
-    keywords = inspect.signature(getattr(pancseg, function)).parameters
-    compared = 0
-    for option in options:
-        name = renamed.get(str(option.name), str(option.name))
-        if name in keywords and keywords[name].default is not inspect.Parameter.empty:
-            assert option.default == keywords[name].default, name
-            compared += 1
-    assert compared >= 2
 
 
 # The front door for data
@@ -491,95 +461,3 @@ def test_a_cohort_by_its_cases_and_regions(small: Phantom, tmp_path: Path) -> No
         pancseg.extract_cohort(cases, tmp_path / "out", masks=tmp_path)
     with pytest.raises(ValueError, match="`label` and `regions`"):
         pancseg.extract_cohort(cases, tmp_path / "out", label=1, regions={"a": "1"})
-
-
-# A network of one's own
-
-OWN = """
-import torch
-from torch import nn
-
-class Two(nn.Conv2d):
-    def __init__(self):
-        super().__init__(1, 2, 3, padding=1)
-
-class Asks(nn.Module):
-    def __init__(self, width):
-        super().__init__()
-
-class Tiny(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.head = nn.Conv2d(1, 1, 3, padding=1)
-
-    def forward(self, x):
-        return self.head(x){extra}
-"""
-
-
-@pytest.fixture
-def own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Weights of a network that is no part of pancseg."""
-    from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, weights_of
-
-    (tmp_path / "mylab.py").write_text(OWN.format(extra=""))
-    (tmp_path / "odd.py").write_text(OWN.format(extra=".clamp(-9, 9)"))  # no graph knows clamp
-    monkeypatch.syspath_prepend(str(tmp_path))
-    for name in ("mylab", "odd"):
-        sys.modules.pop(name, None)
-        torch.manual_seed(0)
-        network = importlib.import_module(name).Tiny()
-        checkpoint = Checkpoint(
-            network=f"{name}:Tiny",
-            preprocessing=Preprocessing(window_hu=(-150, 200), size=64),
-            provenance={"data": "none"},
-            weights=weights_of(network),
-        )
-        checkpoint.save(tmp_path / f"{name}.safetensors")
-    return tmp_path / "mylab.safetensors"
-
-
-def test_own_networks_need_leave_to_run_their_code(own_network: Path, small: Phantom) -> None:
-    with pytest.raises(ValueError, match=r"mylab:Tiny, which is code outside .*`allow_code`"):
-        pancseg.load_segmenter(own_network)
-    segmenter = pancseg.load_segmenter(own_network, allow_code=True, threads=1)
-    found = segmenter.probabilities(small.image)
-    torch_too = pancseg.load_segmenter(own_network, allow_code=True, engine="torch", threads=1)
-    other = torch_too.probabilities(small.image)
-    assert np.abs(voxels(found) - voxels(other)).max() < 1e-5
-    odd = own_network.with_name("odd.safetensors")  # OpenVINO cannot have it, auto takes torch
-    assert pancseg.load_segmenter(odd, allow_code=True, threads=1).engine == "torch"
-
-
-@pytest.mark.parametrize(
-    ("name", "line"),
-    [
-        ("mylab:Two", r"to \(1, 2, 64, 64\); it must return logits of the same shape"),
-        ("mylab:Asks", r"TypeError.*built without arguments"),
-        ("mylab:Gone", "cannot be imported"),
-        ("nolab:Tiny", "'nolab' on the Python path"),
-    ],
-)
-def test_a_network_that_cannot_be_used_is_one_line(own_network: Path, name: str, line: str) -> None:
-    from pancseg.segmentation.networks import build_network
-
-    with pytest.raises(ValueError, match=line):
-        build_network(name)
-
-
-def test_own_networks_go_through_a_cohort(
-    own_network: Path, example_folder: Path, tmp_path: Path
-) -> None:
-    here = pancseg.RunOptions(workers=0)
-    (result,) = pancseg.segment_cohort(
-        example_folder / "cohort.csv",
-        tmp_path / "out",
-        weights=own_network,
-        allow_code=True,
-        options=here,
-    )
-    assert result.reason in ("no_pancreas", "") or "volume" in result.reason
-    with pytest.raises(pancseg.RunRefused, match="allow_code"):
-        pancseg.segment_cohort(
-            example_folder / "cohort.csv", tmp_path / "no", weights=own_network, options=here
-        )
