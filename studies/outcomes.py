@@ -27,7 +27,8 @@ import pandas as pd
 import psutil
 
 from pancseg.modelling.analysis import analyse, by_fold, main_measure, measured
-from pancseg.modelling.estimators.cox import score_test, survival_outcome
+from pancseg.modelling.estimators.cox import survival_outcome
+from pancseg.modelling.estimators.cox_solver import score_test
 from pancseg.modelling.estimators.preparation import Strongest
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.study import RADIOMICS, Endpoint, ModelSettings, make_study

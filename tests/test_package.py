@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import pytest
 from conftest import ROOT
 
 
@@ -41,3 +44,14 @@ def test_the_wheel_carries_presets_weights_and_recipes(tmp_path: Path) -> None:
         str(tmp_path / "site" / "pancseg" / "radiomics_cfg"),
         "pancreas_ct",
     ]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.py")), ids=lambda p: p.name)
+def test_studies_import_what_there_is(path: Path) -> None:
+    """They are not run by the tests; their figures stand in docs."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("pancseg"):
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                found = hasattr(module, alias.name)
+                assert found or importlib.import_module(f"{node.module}.{alias.name}")
