@@ -43,7 +43,7 @@ def write_scan(image: VolumeLike, path: str | Path, **geometry: Unpack[ArrayGeom
     if suffix_of(path) in ("", ".nhdr", ".mhd"):
         raise ValueError(f"cannot write {path.suffix or 'a file without suffix'}; use .nii.gz")
     if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "the folder of the file does not exist")
+        raise FileNotFoundError(errno.ENOENT, "cannot write: the folder of the file does not exist")
     with whole_files([path]) as partial:
         try:
             with quiet_itk(), quiet_library():
