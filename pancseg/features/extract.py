@@ -1,4 +1,4 @@
-"""One scan and one mask → one row of features. Owns ``BACKENDS``."""
+"""Compute the features of one region of one scan, in the mode that the settings name."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ Parameters = dict[str, Any]
 
 
 class Backend(NamedTuple):
-    """A way to compute features.
+    """The functions of one mode.
 
     Attributes:
-        compute: scan, region on the scan's grid, pyradiomics's parameters, additions → features.
-        check: parameters, additions → ValueError if they make no sense to it.
+        compute: returns the features, given the scan, the region on the scan's grid, pyradiomics's
+            parameters and the settings under ``pancseg: ibsi``.
+        check: raises ValueError for parameters and ``ibsi`` settings that the mode cannot use.
     """
 
     compute: Callable[[sitk.Image, sitk.Image, Parameters, Parameters], FeatureResult]
@@ -44,8 +45,8 @@ def _pyradiomics() -> Backend:
 
 
 BACKENDS: dict[str, Callable[[], Backend]] = {"ibsi": _ibsi, "pyradiomics": _pyradiomics}
-"""To add a backend: one module beside this one, one entry here. They are loaded when they are
-used: SciPy and pyradiomics are more than all the rest of a process that only writes tables."""
+"""To add a backend, add a module beside this one and an entry here. A backend is imported when it is
+first used, because SciPy and pyradiomics outweigh the rest of a process that only writes tables."""
 
 
 def check_values(settings: FeatureSettings) -> None:
@@ -112,9 +113,15 @@ def extract_features(
 def compute_features(
     scan: sitk.Image, region: sitk.Image, settings: FeatureSettings
 ) -> FeatureResult:
-    """Compute the features of a region that :func:`region_of` made, with reasons for empty ones.
+    """Compute the features of one region, with the reasons for values that are missing.
 
-    Arguments and errors are those of :func:`extract_features`.
+    Args:
+        scan: a 3-D volume in HU.
+        region: uint8 mask (1 inside) from :func:`pancseg.features.regions.region_of`.
+        settings: of the features.
+
+    Raises:
+        UnusableCase: as for :func:`extract_features`.
     """
     parameters = parameters_for(scan, settings)
     if not (parameters.get("setting") or {}).get("correctMask"):

@@ -127,18 +127,21 @@ def preset_names() -> list[str]:
 def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureSettings:
     """Load a preset by name, or any pyradiomics parameter file (YAML or JSON) by path.
 
-    A file may carry one more top-level key, ``pancseg``, with ``mode``, ``thick_slices`` and
-    ``ibsi``; without it the file is plain pyradiomics and gives pyradiomics's own numbers.
+    A file may have one more top-level key, ``pancseg``, with ``mode``, ``thick_slices``, ``ibsi``
+    and ``quality``. Without it the file is plain pyradiomics and yields pyradiomics's own values.
+
+    Args:
+        name_or_path: name of a preset (:func:`preset_names`), or path of a file.
+
+    Raises:
+        FileNotFoundError: there is neither a preset nor a file of that name.
+        ValueError: the file is not a YAML mapping, has a key twice, or has an unknown key or an
+            impossible value under ``pancseg``.
 
     Example:
         >>> from pancseg import load_feature_settings
         >>> load_feature_settings("pancreas_ct").mode
         'ibsi'
-
-    Raises:
-        FileNotFoundError: neither a preset nor a file.
-        ValueError: not a mapping, a key given twice, or an unknown or impossible value under
-            ``pancseg``.
     """
     name = str(name_or_path)
     is_preset = name in preset_names()
