@@ -45,8 +45,8 @@ def _pyradiomics() -> Backend:
 
 
 BACKENDS: dict[str, Callable[[], Backend]] = {"ibsi": _ibsi, "pyradiomics": _pyradiomics}
-"""To add a backend, add a module beside this one and an entry here. A backend is imported when it is
-first used, because SciPy and pyradiomics outweigh the rest of a process that only writes tables."""
+"""To add a backend, add a module beside this one and an entry here. A backend is imported when it
+is first used, because SciPy and pyradiomics outweigh the rest of a process that writes tables."""
 
 
 def check_values(settings: FeatureSettings) -> None:
