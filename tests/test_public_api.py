@@ -270,6 +270,12 @@ def test_a_nibabel_image_that_contradicts_itself_is_refused(small: Phantom) -> N
         (lambda: pancseg.RunOptions(workers=-1), pancseg.RunRefused, "`workers` is -1"),
         (lambda: pancseg.RunOptions(memory_bytes="8GB"), TypeError, "is a whole number"),
         (lambda: pancseg.RunOptions(timeout_s=math.nan), pancseg.RunRefused, "more than 0"),
+        (
+            lambda: pancseg.RunOptions(scheduler="tcp://h:1", slurm={"jobs": 1}),
+            pancseg.RunRefused,
+            "both name a cluster",
+        ),
+        (lambda: pancseg.check_cohort([]), ValueError, "the cohort has no case"),
         (lambda: pancseg.load_segmenter(threads=-1), ValueError, "`threads` is -1"),
         (lambda: pancseg.check_cohort(["ct.nii.gz"]), TypeError, "a list of pancseg.Case"),
         (
@@ -298,6 +304,27 @@ def test_arguments_that_cannot_be_are_one_line(
 ) -> None:
     with pytest.raises(error, match=line):
         wrong()
+
+
+def test_several_scans_are_asked_for_at_once(segmenter: pancseg.Segmenter) -> None:
+    with pytest.raises(TypeError, match="use segment for one"):
+        segmenter.segment_many("ct.nii.gz")
+
+
+def test_an_array_as_a_mask_is_named_in_the_message(small: Phantom) -> None:
+    wrong = voxels(small.mask).astype(np.float32)
+    wrong[3] = np.nan
+    with pytest.raises(pancseg.UnusableCase, match="the mask: 9216 voxels are not") as caught:
+        pancseg.extract_features(small.image, wrong, "pyradiomics_default")
+    assert caught.value.code == "not_labels"
+
+
+def test_ids_and_pseudonyms_do_not_meet_in_one_folder(example_folder: Path, tmp_path: Path) -> None:
+    hidden = pancseg.RunOptions(workers=0, pseudonyms=True)
+    cohort, masks = example_folder / "cohort.csv", example_folder / "masks"
+    pancseg.extract_cohort(cohort, tmp_path, masks=masks, options=hidden)
+    with pytest.raises(pancseg.RunRefused, match="holds a run under pseudonyms"):
+        pancseg.extract_cohort(cohort, tmp_path, masks=masks, options=pancseg.RunOptions(workers=0))
 
 
 def test_errors_survive_pickling() -> None:

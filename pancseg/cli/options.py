@@ -61,6 +61,15 @@ Precision = Annotated[
         help="Precision of the network's arithmetic: fp32, or bf16 where the hardware has it.",
     ),
 ]
+AllowCode = Annotated[
+    bool,
+    option(
+        "Network",
+        "--allow-code",
+        help="Accept weights of a network outside pancseg and run its code; only from a source "
+        "you trust.",
+    ),
+]
 Workers = Annotated[
     int | None,
     option(
@@ -121,15 +130,7 @@ class Network:
             help="Number of passes of the network with dropout, whose masks are compared; 0: none.",
         ),
     ] = 0
-    allow_code: Annotated[
-        bool,
-        option(
-            "Network",
-            "--allow-code",
-            help="Accept weights of a network outside pancseg and run its code; only from a source "
-            "you trust.",
-        ),
-    ] = False
+    allow_code: AllowCode = False
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,6 @@ def options_of(running: Running, privacy: Privacy, *, verbose: bool) -> RunOptio
     )
     if not isinstance(running, Resuming):
         return options
-    if running.scheduler and running.slurm:
-        raise ValueError("--scheduler and --slurm both name a cluster; omit one of them")
-    if (running.scheduler or running.slurm) and running.workers is not None:
-        raise ValueError("--workers is for this machine, not for a cluster; omit it")
     return replace(
         options,
         retry=not running.no_retry,

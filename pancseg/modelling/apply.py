@@ -60,6 +60,7 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
     roi: str | None = None,
     positive: str | None = None,
     event_is: str | None = None,
+    trust_model: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> PredictionResult:
     """Apply a fitted model to new patients; with their outcomes, judge it.
@@ -77,6 +78,7 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
         roi: the region; by default the model's.
         positive: the class to tell from all others; by default the model's.
         event_is: the value that means event; by default the model's.
+        trust_model: load forests too, where ``model`` is a folder; only from people whom you trust.
         report: called with each sentence on what was read and predicted.
 
     Returns:
@@ -93,7 +95,7 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
         >>> len(found.table), sorted(found.measures)
         (60, ['radiomics', 'volume only'])
     """
-    saved = model if isinstance(model, SavedModel) else load_model(model)
+    saved = model if isinstance(model, SavedModel) else load_model(model, trust_model=trust_model)
     paths = [None if path is None else Path(path) for path in (features, outcome, out)]
     table, clinical, target = paths
     assert table is not None

@@ -171,7 +171,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
             for none.
         seed: random seed of folds, models, bootstrap and canary.
         workers: number of processes; by default the number of cores.
-        report: called with a line after each fold.
+        report: called with each note and warning about the tables, and with a line after each fold.
 
     Returns:
         Measures with intervals, differences between models, the fitted models and the verdict;
@@ -235,6 +235,8 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
     )
     if out is not None:
         check_writable(Path(out))
+    for line in [*study.joined.notes, *(f"warning: {line}" for line in study.warnings)]:
+        report(line)
     results = study.analyse(workers, report)
     if out is not None:
         study.write(Path(out), results)

@@ -15,7 +15,7 @@ from pancseg.errors import CohortError
 from pancseg.features import DEFAULT_PRESET
 from pancseg.features.settings import FeatureSettings, as_feature_settings
 from pancseg.pipeline.check import check_cases
-from pancseg.pipeline.cohort_run import run_plan
+from pancseg.pipeline.cohort_run import ignore, run_plan
 from pancseg.pipeline.output import PLAIN_CSV
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
@@ -29,10 +29,6 @@ Cohort = str | os.PathLike[str] | Case | Sequence[Case]
 Settings = FeatureSettings | str | Path
 
 
-def _ignore(_: object) -> None:
-    """Do nothing: the default of callbacks."""
-
-
 def check_cohort(  # noqa: PLR0913  keywords, as the command has options
     cohort: Cohort,
     *,
@@ -41,7 +37,7 @@ def check_cohort(  # noqa: PLR0913  keywords, as the command has options
     regions: Mapping[str, str] | None = None,
     settings: Settings = DEFAULT_PRESET,
     options: RunOptions = HERE,
-    report: Callable[[CaseResult], None] = _ignore,
+    report: Callable[[CaseResult], None] = ignore,
 ) -> list[CaseResult]:
     """Judge scans, and masks where there are any, before anything expensive is done.
 
@@ -85,8 +81,8 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
     settings: Settings = DEFAULT_PRESET,
     allow_code: bool = False,
     options: RunOptions = HERE,
-    report: Callable[[CaseResult], None] = _ignore,
-    started: Callable[[Mapping[str, Any]], None] = _ignore,
+    report: Callable[[CaseResult], None] = ignore,
+    started: Callable[[Mapping[str, Any]], None] = ignore,
 ) -> list[CaseResult]:
     """Segment the pancreas in every scan, and write ``out/masks`` and ``out/masks.csv``.
 
@@ -147,7 +143,7 @@ def extract_cohort(  # noqa: PLR0913
     keep_failed: bool = False,
     table: TableFormat = PLAIN_CSV,
     options: RunOptions = HERE,
-    report: Callable[[CaseResult], None] = _ignore,
+    report: Callable[[CaseResult], None] = ignore,
 ) -> list[CaseResult]:
     """Compute features of existing masks, and write ``out/features.csv`` with its codebook.
 
@@ -199,8 +195,8 @@ def run_cohort(  # noqa: PLR0913
     allow_code: bool = False,
     table: TableFormat = PLAIN_CSV,
     options: RunOptions = HERE,
-    report: Callable[[CaseResult], None] = _ignore,
-    started: Callable[[Mapping[str, Any]], None] = _ignore,
+    report: Callable[[CaseResult], None] = ignore,
+    started: Callable[[Mapping[str, Any]], None] = ignore,
 ) -> list[CaseResult]:
     """Segment, compute features, and write ``out/masks`` and ``out/features.csv``.
 
@@ -264,6 +260,8 @@ def _cases_of(
         beside = Path(masks) if masks is not None else None
         return read_cohort(Path(cohort), beside, leave_out=[Path(out)] if out else [])
     cases = [cohort] if isinstance(cohort, Case) else list(cohort or [])
+    if cohort is not None and not cases:
+        raise ValueError("the cohort has no case")
     if not cases or not all(isinstance(case, Case) for case in cases):
         kind = type(cohort).__name__
         raise TypeError(f"{kind} is not a cohort; give a path, or a list of pancseg.Case")

@@ -15,6 +15,8 @@ from typing import Any
 
 from pancseg.cohort.case import Case, is_name
 from pancseg.cohort.discovery import STATE_FOLDER
+from pancseg.cohort.pseudonyms import check_output
+from pancseg.errors import RunRefused
 from pancseg.pipeline.output import PLAIN_CSV, RunOutput
 from pancseg.processing.duplicates import with_duplicates
 from pancseg.processing.plan import ProcessingPlan
@@ -30,7 +32,7 @@ from pancseg.tables.format import TableFormat
 Started = Callable[[Mapping[str, Any]], None]
 
 
-def _ignore(_: object) -> None:
+def ignore(_: object) -> None:
     """Do nothing: the default of callbacks."""
 
 
@@ -38,11 +40,11 @@ def run_plan(  # noqa: PLR0913  what, where and how, and two callbacks
     cases: Sequence[Case],
     out: Path,
     plan: ProcessingPlan,
-    report: Report = _ignore,
+    report: Report = ignore,
     options: RunOptions = DEFAULT,
     style: TableFormat = PLAIN_CSV,
     *,
-    started: Started = _ignore,
+    started: Started = ignore,
 ) -> list[CaseResult]:
     """Process every case as planned, and write the output folder.
 
@@ -82,6 +84,10 @@ def _run(
     for case in output.cases:
         if output.masks and not is_name(case.name):
             raise ValueError(f"{case.name!r} cannot be a file name; give the case other ids")
+    try:
+        check_output(output.folder, pseudonyms=options.pseudonyms)
+    except ValueError as error:
+        raise RunRefused(str(error)) from error
     cases, state = output.cases, output.folder / STATE_FOLDER
     with (
         locked(state),  # first, so that a refused run starts no workers and no cluster jobs

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pancseg.features.settings import FeatureSettings
 from pancseg.quality.limits import DEFAULT_LIMITS, QualityLimits
+from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class ProcessingPlan:
     command: Literal["segment", "extract", "run", "check"]
     settings: FeatureSettings | None
     weights: str | None = None
-    engine: str = "auto"
-    precision: str = "fp32"
+    engine: str = DEFAULT_ENGINE
+    precision: str = DEFAULT_PRECISION
     threads: int = 1
     keep_failed: bool = False
     uncertainty: int = 0

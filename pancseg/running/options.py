@@ -66,6 +66,10 @@ class RunOptions:
                 raise RunRefused(f"`{name}` is {value}; give {smallest} or more")
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise RunRefused(f"`timeout_s` is {self.timeout_s}; give more than 0 seconds")
+        if self.scheduler and self.slurm:
+            raise RunRefused("`scheduler` and `slurm` both name a cluster; omit one of them")
+        if self.elsewhere and self.workers is not None:
+            raise RunRefused("`workers` is for this machine, not for a cluster; omit it")
         if self.workers == 0 and self.timeout_s is not None and not self.elsewhere:
             raise RunRefused(
                 "`timeout_s` ends a worker process, but with `workers` 0 there is none; "

@@ -114,21 +114,20 @@ def as_mask(mask: VolumeLike, scan: sitk.Image, **geometry: Unpack[ArrayGeometry
         TypeError, ValueError, UnusableCase: as for :func:`as_scan`; the message of an
             ``UnusableCase`` names the mask.
     """
-    if _is_array(mask) and not geometry:
-        voxels = _plain_array(mask)
-        if voxels.shape == scan.GetSize()[::-1]:
-            return image_like(voxels, scan)
-        raise UnusableCase(
-            "geometry",
-            f"the mask has {_shape(voxels.shape)} voxels (z, y, x) and the scan has "
-            f"{_shape(scan.GetSize()[::-1])}; give the mask's spacing, or resample it onto "
-            "the scan",
-        )
     try:
-        return as_scan(mask, **geometry)
+        if geometry or not _is_array(mask):
+            return as_scan(mask, **geometry)
+        voxels = _plain_array(mask)
     except UnusableCase as unusable:
         code = "not_labels" if unusable.code == "not_hu" else unusable.code
         raise UnusableCase(code, f"the mask: {unusable.fact}") from unusable
+    if voxels.shape == scan.GetSize()[::-1]:
+        return image_like(voxels, scan)
+    raise UnusableCase(
+        "geometry",
+        f"the mask has {_shape(voxels.shape)} voxels (z, y, x) and the scan has "
+        f"{_shape(scan.GetSize()[::-1])}; give the mask's spacing, or resample it onto the scan",
+    )
 
 
 def _is_volume(volume: Any) -> bool:
@@ -220,7 +219,7 @@ def _from_nibabel(volume: Any) -> sitk.Image:
     affine = _affine_of(volume)
     to_lps = _RAS_TO_LPS @ affine[:3, :3]
     spacing_mm = np.linalg.norm(to_lps, axis=0)
-    if not np.isfinite(affine).all() or spacing_mm.min() <= 0:
+    if not np.isfinite(affine).all() or spacing_mm.min() < _SMALLEST_MM:
         raise UnusableCase(
             "geometry",
             "the nibabel image's affine has an axis of length 0 or values that are not finite; "

@@ -154,13 +154,14 @@ def shipped_names() -> list[str]:
 
 
 def load_checkpoint(
-    name_or_path: str | Path = DEFAULT_WEIGHTS, *, allow_code: bool = False
+    name_or_path: str | Path = DEFAULT_WEIGHTS, *, allow_code: bool | str = False
 ) -> Checkpoint:
     """Load a shipped checkpoint by name, or any pancseg checkpoint by path.
 
     Args:
         name_or_path: name of a shipped checkpoint, or path of a file.
-        allow_code: accept a network outside pancseg (``module:Class``) and run its code.
+        allow_code: accept a network outside pancseg (``module:Class``) and run its code; a
+            network's name allows this one alone.
 
     Raises:
         FileNotFoundError: neither a shipped name nor a file.
@@ -180,7 +181,7 @@ def load_checkpoint(
     return _read(path, "custom", allow_code)
 
 
-def _read(path: Path, name: str, allow_code: bool) -> Checkpoint:
+def _read(path: Path, name: str, allow_code: bool | str) -> Checkpoint:
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
@@ -191,7 +192,8 @@ def _read(path: Path, name: str, allow_code: bool) -> Checkpoint:
         raise ValueError(f"{path.name} is not a pancseg checkpoint ({reason})") from error
     if header.network not in NETWORKS and not is_outside(header.network):
         raise ValueError(f"{path.name}: unknown network {header.network!r}")
-    if is_outside(header.network) and not allow_code:
+    allowed = allow_code is True or allow_code == header.network
+    if is_outside(header.network) and not allowed:
         raise ValueError(
             f"{path.name}: loading it would run {header.network}, which is code outside pancseg; "
             "if you trust the checkpoint's author, give `allow_code`"

@@ -159,7 +159,7 @@ class Segmenter:
                 have no spacing here: use :meth:`segment`.
             progress: show a progress bar on standard error.
 
-        Yields:
+        Returns:
             For each scan its mask, or the ``UnusableCase`` that says why there is none.
 
         Example:
@@ -172,7 +172,10 @@ class Segmenter:
         """
         if isinstance(scans, str | os.PathLike | sitk.Image) or not isinstance(scans, Iterable):
             raise TypeError("segment_many takes several scans, such as a list; use segment for one")
-        for scan in track(scans, "segmenting", shown=progress):
+        return self._each(track(scans, "segmenting", shown=progress))
+
+    def _each(self, scans: Iterator[VolumeLike]) -> Iterator[sitk.Image | UnusableCase]:
+        for scan in scans:
             try:
                 yield self.segment(scan)
             except UnusableCase as unusable:

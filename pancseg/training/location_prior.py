@@ -28,7 +28,14 @@ def places_in(slices: Iterable[LabelledSlice], widen: float | None) -> Map | Non
     )
 
 
-def with_places(weights: str | Path, slices: str, data: Path, widen: float = WIDENED) -> Checkpoint:
+def with_places(
+    weights: str | Path,
+    slices: str,
+    data: Path,
+    widen: float = WIDENED,
+    *,
+    allow_code: bool = False,
+) -> Checkpoint:
     """Return a finished checkpoint with the location prior of its training slices.
 
     Args:
@@ -36,10 +43,11 @@ def with_places(weights: str | Path, slices: str, data: Path, widen: float = WID
         slices: name of a shipped slice set, or path of a YAML file.
         data: the folder that the slice set's paths are relative to.
         widen: widen the prior by this share of the body's width and height.
+        allow_code: accept a network outside pancseg, whose code then runs.
 
     Raises:
         ValueError, OSError: weights or slices do not exist or cannot be used.
     """
-    checkpoint = load_checkpoint(weights)
+    checkpoint = load_checkpoint(weights, allow_code=allow_code)
     found = read_slices(load_slice_set(slices), data, checkpoint.preprocessing)
     return replace(checkpoint, places=places_in(found, widen))

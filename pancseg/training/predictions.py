@@ -180,7 +180,9 @@ def _of_stored_slices(
         yield patient, (sitk.GetImageFromArray(stacks[0]), sitk.GetImageFromArray(stacks[1]))
 
 
-def predict_slice_set(weights: str | Path, slices: str, data: Path, run: Path) -> None:
+def predict_slice_set(
+    weights: str | Path, slices: str, data: Path, run: Path, *, allow_code: bool = False
+) -> None:
     """Write predicted and reference masks of a slice set's validation patients, for any weights.
 
     Args:
@@ -188,9 +190,11 @@ def predict_slice_set(weights: str | Path, slices: str, data: Path, run: Path) -
         slices: name of a shipped slice set, or path of a YAML file.
         data: the folder that the slice set's paths are relative to.
         run: the folder that receives ``predictions`` and ``references``.
+        allow_code: accept a network outside pancseg, whose code then runs.
 
     Raises:
         ValueError, OSError: as for :func:`write_predictions`, or the slice set cannot be read.
     """
     prepared = load_data(Recipe(epochs=1), data, slices=slices, cache=run)
-    write_predictions(weights, prepared, data, run, hardware=Hardware(threads=available_cores()))
+    hardware = Hardware(threads=available_cores())
+    write_predictions(weights, prepared, data, run, hardware=hardware, allow_code=allow_code)

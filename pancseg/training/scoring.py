@@ -41,7 +41,7 @@ class PatientDice(NamedTuple):
 
 
 def validate(
-    weights: str, slice_set: SliceSet, data: Path, *, threads: int = 2
+    weights: str, slice_set: SliceSet, data: Path, *, threads: int = 2, allow_code: bool = False
 ) -> dict[tuple[str, str], PatientDice]:
     """Return a score for each validation patient, keyed by ``whole`` or ``box`` and the patient.
 
@@ -50,12 +50,14 @@ def validate(
         slice_set: the stored slices.
         data: the folder that the slice set's paths are relative to.
         threads: CPU threads of the network.
+        allow_code: accept a network outside pancseg, whose code then runs.
 
     Raises:
         ValueError: the set has no stored validation slice.
     """
-    checkpoint = load_checkpoint(weights)
-    probabilities = engines.build(checkpoint, threads, engines.pick(), "fp32")
+    checkpoint = load_checkpoint(weights, allow_code=allow_code)
+    engine = engines.pick(network=checkpoint.network)
+    probabilities = engines.build(checkpoint, threads, engine, "fp32")
     counts: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * 6)
     for source in slice_set.sources:
         for native in native_slices(source, data):

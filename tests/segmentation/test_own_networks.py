@@ -13,7 +13,12 @@ import torch
 import pancseg
 from pancseg.phantom import Phantom, make_phantom
 from pancseg.scans.arrays import voxel_array as voxels
-from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, weights_of
+from pancseg.segmentation.checkpoint import (
+    Checkpoint,
+    Preprocessing,
+    load_checkpoint,
+    weights_of,
+)
 from pancseg.segmentation.networks import build_network
 
 
@@ -106,3 +111,16 @@ def test_own_networks_go_through_a_cohort(
         pancseg.segment_cohort(
             example_folder / "cohort.csv", tmp_path / "no", weights=own_network, options=here
         )
+
+
+def test_a_name_allows_one_network_alone(own_network: Path) -> None:
+    """As a recipe does for the weights that it begins with."""
+    assert load_checkpoint(own_network, allow_code="mylab:Tiny").network == "mylab:Tiny"
+    with pytest.raises(ValueError, match="would run mylab:Tiny"):
+        load_checkpoint(own_network, allow_code="odd:Tiny")
+
+
+def test_a_module_that_breaks_is_one_line(own_network: Path) -> None:
+    own_network.with_name("broken.py").write_text("1 / 0")
+    with pytest.raises(ValueError, match=r"cannot be imported \(division by zero\)"):
+        build_network("broken:Net")

@@ -213,7 +213,7 @@ def demo(
         options = options_of(Running(workers, threads), NOTHING_HIDDEN, verbose=verbose)
         with output_errors():
             manifest = synthetic.make_cohort(out, patients)
-    cases = read_cases(manifest, out)
+        cases = read_cases(manifest, out)
     from pancseg.pipeline.cohort import run_cohort
 
     with run_errors(), progress(len(cases), quiet) as report:

@@ -289,10 +289,9 @@ def predict(
     with usage_errors(printing.verbose):
         need("model", _PACKAGES, "model")
         from pancseg.modelling.apply import predict as apply
-        from pancseg.modelling.saved_model import load_model
 
         found = apply(
-            load_model(fitted, trust_model=trust_model),
+            fitted,
             features,
             outcome,
             out,
@@ -302,6 +301,7 @@ def predict(
             roi=roi,
             positive=positive,
             event_is=event_is,
+            trust_model=trust_model,
             report=tell,
         )
     for line in found.doubts:

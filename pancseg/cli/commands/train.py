@@ -110,6 +110,7 @@ def train(
     quiet, verbose = printing.quiet, printing.verbose
     with usage_errors(verbose):
         need("train", _PACKAGES, "train")
+        from pancseg.segmentation.networks import is_outside
         from pancseg.system.threads import available_cores, limit_threads
         from pancseg.training.data.load import load_data, validation_names
         from pancseg.training.fit import check
@@ -164,6 +165,7 @@ def train(
             out,
             hardware=machine,
             report=lambda name: done(f"{name}: masks written", False),
+            allow_code=is_outside(loaded.network),  # the user's own recipe names it
         )
     masks = f"; {count} validation masks in {out / 'predictions'}" if count else ""
     tell(f"weights in {weights}{masks}")

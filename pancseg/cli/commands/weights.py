@@ -10,7 +10,7 @@ import typer
 
 from pancseg.cli.console import say
 from pancseg.cli.errors import need, usage_errors
-from pancseg.cli.options import Out, Verbose, example, option
+from pancseg.cli.options import AllowCode, Out, Verbose, example, option
 
 app = typer.Typer(
     help="Score trained weights on stored slices, or add a map of locations to them.",
@@ -33,7 +33,13 @@ _Data = Annotated[Path, option("Input", help="Folder of the stored slices.")]
 
 
 @app.command(epilog=example("pancseg weights score monet_open --slices open --data slices", _PAGE))
-def score(weights: _Weights, slices: _Slices, data: _Data, verbose: Verbose = False) -> None:
+def score(
+    weights: _Weights,
+    slices: _Slices,
+    data: _Data,
+    allow_code: AllowCode = False,
+    verbose: Verbose = False,
+) -> None:
     """Print the Dice per validation patient as a Markdown table."""
     with usage_errors(verbose):
         need("weights score", _PACKAGES, "train")
@@ -41,7 +47,10 @@ def score(weights: _Weights, slices: _Slices, data: _Data, verbose: Verbose = Fa
         from pancseg.training.scoring import markdown, validate
 
         slice_set = load_slice_set(slices)
-        say(markdown(validate(weights, slice_set, data), slice_set), sys.stdout)
+        say(
+            markdown(validate(weights, slice_set, data, allow_code=allow_code), slice_set),
+            sys.stdout,
+        )
 
 
 @app.command(
@@ -50,7 +59,12 @@ def score(weights: _Weights, slices: _Slices, data: _Data, verbose: Verbose = Fa
     )
 )
 def masks(
-    weights: _Weights, slices: _Slices, data: _Data, out: Out, verbose: Verbose = False
+    weights: _Weights,
+    slices: _Slices,
+    data: _Data,
+    out: Out,
+    allow_code: AllowCode = False,
+    verbose: Verbose = False,
 ) -> None:
     """Write the masks and reference masks of the validation patients, as `train` does.
 
@@ -60,7 +74,7 @@ def masks(
         need("weights masks", _PACKAGES, "train")
         from pancseg.training.predictions import predict_slice_set
 
-        predict_slice_set(weights, slices, data, out)
+        predict_slice_set(weights, slices, data, out, allow_code=allow_code)
 
 
 @app.command(
@@ -86,6 +100,7 @@ def places(
         Path,
         option("Output", "--out", "-o", help="Checkpoint to write."),
     ],
+    allow_code: AllowCode = False,
     verbose: Verbose = False,
 ) -> None:
     """Copy a checkpoint, adding a map of where its training slices have a pancreas."""
@@ -93,4 +108,6 @@ def places(
         need("weights places", _PACKAGES, "train")
         from pancseg.training.location_prior import WIDENED, with_places
 
-        with_places(weights, slices, data, WIDENED if widen is None else widen).save(out)
+        with_places(
+            weights, slices, data, WIDENED if widen is None else widen, allow_code=allow_code
+        ).save(out)

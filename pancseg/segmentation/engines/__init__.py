@@ -53,7 +53,7 @@ def lacks(engine: str, precision: str = "fp32") -> str:
         raise ValueError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
     if engine == "cuda":
         return _gpu_lacks(precision)
-    if lacking := missing(engine, _INSTALL[engine]):
+    if engine in _INSTALL and (lacking := missing(engine, _INSTALL[engine])):
         return lacking
     if precision == "bf16" and not cpu_has_bf16():
         return "a CPU with bfloat16 arithmetic (avx512_bf16 or amx_bf16); use fp32"
@@ -122,8 +122,8 @@ def build(checkpoint: Checkpoint, threads: int, engine: str, precision: str) -> 
     Raises:
         ValueError: unknown engine or precision, or this machine lacks what it needs.
     """
-    if missing := lacks(engine, precision):
-        raise ValueError(f"engine {engine} with {precision} needs {missing}")
+    if lacking := lacks(engine, precision):
+        raise ValueError(f"engine {engine} with {precision} needs {lacking}")
     return ENGINES[engine](checkpoint, threads, precision)
 
 

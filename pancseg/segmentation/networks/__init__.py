@@ -62,7 +62,7 @@ def builder_of(network: str) -> Callable[[], nn.Module]:
     module, _, name = network.partition(":")
     try:
         build: Callable[[], nn.Module] = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever importing that module raises
         raise ValueError(
             f"the network {network!r} cannot be imported ({error}); "
             f"is {module!r} on the Python path?"
