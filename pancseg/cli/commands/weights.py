@@ -59,11 +59,12 @@ def score(
     )
 )
 def masks(
+    *,
     weights: _Weights,
     slices: _Slices,
     data: _Data,
-    out: Out,
     allow_code: AllowCode = False,
+    out: Out,
     verbose: Verbose = False,
 ) -> None:
     """Write the masks and reference masks of the validation patients, as `train` does.
@@ -96,11 +97,11 @@ def places(
             help="Share of the body's box by which locations are widened; default: as in training.",
         ),
     ] = None,
+    allow_code: AllowCode = False,
     out: Annotated[
         Path,
         option("Output", "--out", "-o", help="Checkpoint to write."),
     ],
-    allow_code: AllowCode = False,
     verbose: Verbose = False,
 ) -> None:
     """Copy a checkpoint, adding a map of where its training slices have a pancreas."""
