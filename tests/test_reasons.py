@@ -32,7 +32,7 @@ def codes_in(tree: ast.AST) -> Iterator[str]:
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             if name in CALLS and node.args:
                 yield from constants(node.args[0])
-            if name == "CaseResult" and len(node.args) > 2:
+            if name == "of_one_reason" and len(node.args) > 2:
                 yield from constants(node.args[2])
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]

@@ -74,6 +74,11 @@ class CaseResult:
     fact: str = ""
     values: Mapping[str, Value] = field(default_factory=dict)
 
+    @classmethod
+    def of_one_reason(cls, case: Case, status: Status, code: ReasonCode, fact: str) -> CaseResult:
+        """Return the result of a case of which nothing is known but what went wrong."""
+        return cls(case, status, code, fact)
+
     @property
     def usable(self) -> bool:
         """Whether the row can be used in an analysis: pass or warn."""

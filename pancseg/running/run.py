@@ -97,7 +97,9 @@ class CohortRun:
                     f"{budget.total_bytes / GB:.1f} GB may be used; raise `memory_bytes`"
                 )
                 if not any(known):
-                    rows = [CaseResult(case, "fail", "memory", fact) for case in cases]
+                    rows = [
+                        CaseResult.of_one_reason(case, "fail", "memory", fact) for case in cases
+                    ]
                     self._refused.append((cases[0].scan_name, rows))
                     continue
                 size = 0  # unchanged rows are found by hashing files in pieces, which needs none

@@ -127,12 +127,14 @@ class Worker:
         if request.too_large:
             for index in left:
                 case = request.cases[index]
-                yield RowDone(index, "", CaseResult(case, "fail", "memory", request.too_large))
+                yield RowDone(
+                    index, "", CaseResult.of_one_reason(case, "fail", "memory", request.too_large)
+                )
             return
         if mask.foreign:
             for index in (i for i in left if shared[i]):
                 case = request.cases[index]
-                result = CaseResult(case, "fail", "mask_exists", mask.foreign)
+                result = CaseResult.of_one_reason(case, "fail", "mask_exists", mask.foreign)
                 yield RowDone(index, row_keys[index], result)
             left = [i for i in left if not shared[i]]
         if left:

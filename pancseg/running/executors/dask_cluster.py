@@ -262,7 +262,7 @@ def _some(requests: Iterator[Request], most: int) -> Iterator[Request]:
 
 def _given_up(request: Request, error: Exception) -> list[Message]:
     fact = f"it could not be done on the cluster ({type(error).__name__})"
-    rows = [CaseResult(case, "error", "crashed", fact) for case in request.cases]
+    rows = [CaseResult.of_one_reason(case, "error", "crashed", fact) for case in request.cases]
     return [*(RowDone(i, "", result) for i, result in enumerate(rows)), ScanDone()]
 
 

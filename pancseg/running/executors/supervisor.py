@@ -138,7 +138,7 @@ class SupervisedWorker:
                 masks |= relay.masks
                 lost = relay.left if len(relay.left) == len(left) else relay.left[:1]
             for index in lost:
-                result = CaseResult(request.cases[index], "error", *failed)
+                result = CaseResult.of_one_reason(request.cases[index], "error", *failed)
                 on_message(RowDone(index, relay.keys.get(index, ""), result))
             left = [i for i in relay.left if i not in lost]
         if not self._stopped:
