@@ -26,7 +26,7 @@ from pancseg.processing.row import CaseResult, DraftRow, case_result
 from pancseg.quality.verdict import (
     Verdict,
     judge_agreement,
-    judge_region,
+    judge_checked_region,
     judge_resegmented,
     judge_scan,
 )
@@ -251,7 +251,7 @@ class ScanProcessor:
             region = sitk.Resample(region, scan, sitk.Transform(), sitk.sitkNearestNeighbor)
         ring = isinstance(case.mask_label, Ring)
         whole = case.roi == DEFAULT_ROI and not ring
-        return judge_region(scan, region, self._limits, whole_pancreas=whole, ring=ring)
+        return judge_checked_region(scan, region, self._limits, whole_pancreas=whole, ring=ring)
 
     def _add_features(self, row: DraftRow, found: FeatureResult) -> None:
         """Add features, and reasons for empty ones, unless re-segmentation left too few voxels."""

@@ -126,7 +126,7 @@ def judge_region(
 
     Args:
         scan: the volume, HU.
-        region: uint8, 1 inside, on the scan's grid.
+        region: mask in the same space, 0 outside; re-ordered when its axes run otherwise.
         limits: thresholds.
         whole_pancreas: judge the volume, whose norms hold for the whole organ only.
         ring: the region is a ring around an organ: other tissue, often fat, and possibly in
@@ -140,8 +140,33 @@ def judge_region(
         >>> judge_region("scan.nii.gz", "mask.nii.gz").values["qc_volume_ml"]
         64.087
     """
-    scan = as_scan(scan, **geometry)
-    region = on_grid_of(scan, as_mask(region, scan))
+    image = as_scan(scan, **geometry)
+    drawn = on_grid_of(image, as_mask(region, image))
+    return judge_checked_region(image, drawn, limits, whole_pancreas=whole_pancreas, ring=ring)
+
+
+def judge_checked_region(
+    scan: sitk.Image,
+    region: sitk.Image,
+    limits: QualityLimits,
+    *,
+    whole_pancreas: bool,
+    ring: bool,
+) -> Verdict:
+    """Judge a region as :func:`judge_region` does, without checking scan and grid again.
+
+    A cohort run checks each scan once, and judges many regions of it.
+
+    Args:
+        scan: a scan that was read.
+        region: label map, 0 outside, on the scan's grid.
+        limits: thresholds.
+        whole_pancreas: as for :func:`judge_region`.
+        ring: as for :func:`judge_region`.
+
+    Raises:
+        UnusableCase: ``empty_mask``, ``not_labels``.
+    """
     inside = label_array(region)
     box = box_of(inside)
     if box is None:
