@@ -76,7 +76,9 @@ class RunRefused(ValueError):
 
 
 class RunStopped(Exception):
-    """A strict run stopped at a row that is not usable; finished rows are kept.
+    """A run stopped before its end, and what is finished is kept.
+
+    A strict run stops so at a row that is not usable, and a training when a signal arrives.
 
     Example:
         >>> from pancseg import RunOptions, RunStopped, extract_cohort
@@ -90,3 +92,10 @@ class RunStopped(Exception):
 
 class OutputError(OSError):
     """A run's output cannot be written; the run stops, as nothing later could be saved either."""
+
+
+class ProcessDied(RuntimeError):
+    """A process that did a part of the work was killed or could not work; one line with the remedy.
+
+    Such a process often dies because the machine, the container or the job has no more memory.
+    """

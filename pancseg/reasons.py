@@ -37,6 +37,8 @@ ReasonCode = Literal[
     "fat",
     "dense",
     "uncertain",
+    "accepted",
+    "rejected_by_reviewer",
     "resegmented",
     "too_small",
     "fine_grid",
@@ -85,10 +87,16 @@ REASONS: dict[ReasonCode, Reason] = {
     "not_scalar": Reason("fail", "colours or complex numbers instead of HU", "export the CT"),
     "one_slice": Reason("fail", "a single slice", "give the whole series"),
     "several_series": Reason(
-        "fail", "a DICOM folder with several series", "name one by `series_uid`"
+        "fail",
+        "a folder with several DICOM series that fit, or none",
+        "name one by `series_uid`: `pancseg series` lists them",
     ),
     "no_series": Reason("fail", "no DICOM series fits `series_uid`", "correct the UID"),
-    "uneven_slices": Reason("fail", "a DICOM slice is missing or doubled", "export it again"),
+    "uneven_slices": Reason(
+        "warn or fail",
+        "a DICOM slice is missing, elsewhere or doubled; warn: copies left out",
+        "put the series into one folder, or export it again",
+    ),
     "tilted": Reason("fail", "tilted gantry", "resample the scan to upright axes"),
     "not_hu": Reason(
         "warn or fail",
@@ -116,27 +124,45 @@ REASONS: dict[ReasonCode, Reason] = {
         "use it with `masks`, or choose another `out`",
     ),
     "empty_mask": Reason("fail", "the mask is empty", "draw it"),
-    "no_label": Reason("fail", "the requested label is not in the mask", "correct label or mask"),
-    "not_labels": Reason("fail", "the mask holds fractions", "threshold it"),
+    "no_label": Reason(
+        "warn or fail",
+        "the label asked for is not in the mask; warn: one to leave out",
+        "correct label or mask",
+    ),
+    "not_labels": Reason(
+        "warn or fail",
+        "the mask holds fractions, or negative values; warn: a DICOM SEG, cut at half",
+        "save whole numbers from 0, or threshold probabilities",
+    ),
     "several_labels": Reason(
-        "fail", "the mask has several labels, none named", "name one: `label`, `roi`"
+        "fail",
+        "several labels or names, and none was chosen",
+        "name one: `label`, `roi`",
     ),
     "empty_region": Reason("fail", "the ring has no voxels", "widen it"),
     "geometry": Reason(
-        "fail", "scan and mask on different grids, or sheared axes", "resample the mask"
+        "warn or fail",
+        "grids of scan and mask differ; sheared axes; warn: mended, or no orientation given",
+        "resample the mask; set the orientation",
     ),
     "volume": Reason("warn or fail", "the volume is unusual for a pancreas", _LOOK),
     "fragmented": Reason("warn or fail", "the region is in pieces", _LOOK),
     "truncated": Reason(
         "warn",
         "the region touches the scan's edge; shape features are empty",
-        "use a scan that shows all of it, or leave out its volume",
+        "use a scan that shows all of it; drawn: `keep_truncated_shape`",
     ),
     "gap": Reason("warn", "empty slices within the region", _LOOK),
     "hu_range": Reason("warn or fail", "the median HU is unusual for a pancreas", _LOOK),
     "fat": Reason("warn or fail", "much of the region is fat", _LOOK),
     "dense": Reason("warn or fail", "stents, calcifications or bone in the region", _LOOK),
     "uncertain": Reason("warn or fail", "masks made with dropout disagree", _LOOK),
+    "accepted": Reason(
+        "warn", "a person accepted the mask as it is", "nothing; it holds for this mask only"
+    ),
+    "rejected_by_reviewer": Reason(
+        "fail", "a person rejected the mask; features are empty", "correct the mask, or accept it"
+    ),
     "resegmented": Reason(
         "warn or fail",
         "many voxels are outside the HU range of the features",
@@ -156,7 +182,7 @@ REASONS: dict[ReasonCode, Reason] = {
         "the region is one voxel thick, or no voxels touch; texture features are empty",
         "look at the mask",
     ),
-    "many_levels": Reason("fail", "more than 1,000 grey levels", "use wider bins"),
+    "many_levels": Reason("fail", "more grey levels than matrices can hold", "use wider bins"),
     "narrow_filter": Reason(
         "warn", "a LoG is narrower than 0.75 voxels; its features are empty", "use a wider one"
     ),

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+from export_cohort import TARGETS, copy_of, make_output
+from hypothesis import HealthCheck, settings
 from small_cohort import NAMES, make_cohort
 
 import pancseg
@@ -15,6 +17,11 @@ from pancseg import RunOptions
 from pancseg.phantom import Phantom, make_phantom
 
 ROOT = Path(__file__).parents[1]
+
+settings.register_profile(  # a busy machine fails no test
+    "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -99,3 +106,25 @@ def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         workers=1,
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An output folder of a DICOM, a NIfTI and an unusable patient; do not change it."""
+    return make_output(tmp_path_factory.mktemp("measured"))
+
+
+@pytest.fixture(scope="session")
+def exported(measured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of exports of that output folder to all targets; do not change it."""
+    out = copy_of(measured, tmp_path_factory.mktemp("exported"))
+    account = pancseg.export_output(out, TARGETS)
+    assert account.written == dict.fromkeys(TARGETS[:3], 1) | {"bids": 2, "slicer": 2}
+    assert account.left_out == 2
+    return out / "export"
+
+
+@pytest.fixture(scope="session")
+def scans(measured: Path) -> Path:
+    """The folder of the scans of that output folder."""
+    return measured.parent / "ct"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,14 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 
 def write_series(
-    folder: Path, positions_mm: list[float], uid: str, shear: float = 0.0, **texts: Any
+    folder: Path,
+    positions_mm: list[float],
+    uid: str,
+    shear: float = 0.0,
+    change: Callable[[FileDataset, int], object] | None = None,
+    **texts: Any,
 ) -> None:
-    """Write a synthetic CT series, slices in shuffled file order."""
+    """Write a synthetic CT series, slices in shuffled file order; ``change`` may alter each."""
     folder.mkdir(exist_ok=True, parents=True)
     for number, z in enumerate(positions_mm):
         meta = FileMetaDataset()
@@ -35,4 +41,7 @@ def write_series(
         for name, text in texts.items():
             setattr(ds, name, text)
         ds.PixelData = np.full((6, 5), int(z) + 1024, np.int16).tobytes()
-        ds.save_as(folder / f"{uid[-3:]}-{(number * 7) % 10}.dcm", enforce_file_format=True)
+        with pydicom.config.disable_value_validation():
+            if change:
+                change(ds, number)
+            ds.save_as(folder / f"{uid[-3:]}-{(number * 7) % 10}.dcm", enforce_file_format=True)

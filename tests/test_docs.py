@@ -31,7 +31,7 @@ def test_readme_block_runs(
     phantoms = partial(pancseg.load_segmenter, "monet_phantom", threads=2)
     monkeypatch.setattr(pancseg, "load_segmenter", phantoms)
     exec(compile(block, "README.md", "exec"), {})
-    assert capsys.readouterr().out == "pass 409 values\n"
+    assert capsys.readouterr().out == "pass 411 values\n"
     assert read_scan("pancreas.nii.gz").GetSize() == phantom.image.GetSize()
 
 
@@ -133,3 +133,12 @@ def test_long_lines_and_broken_links_are_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(text + "[a](#title-one) [b](#title-two) [c](other.md) [d](page.md#title-one)\n")
     assert _broken_links(page) == ["#title-two", "other.md"]
+
+
+def test_every_promise_of_security_names_tests_that_exist() -> None:
+    text = (ROOT / "SECURITY.md").read_text("utf-8")
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", text)
+    assert len(named) > 15
+    files = {name: (ROOT / name).read_text("utf-8") for name, _ in named if (ROOT / name).is_file()}
+    missing = [f"{n}::{t}" for n, t in named if f"def {t}(" not in files.get(n, "")]
+    assert missing == []

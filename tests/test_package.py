@@ -29,6 +29,13 @@ def test_the_wheel_carries_presets_weights_and_recipes(tmp_path: Path) -> None:
         "pancseg/radiomics_cfg/pancreas_ct.yaml",
         "pancseg/features/ibsi_codes.csv",
         "pancseg/selftest/digital_phantom.csv",
+        "pancseg/report/templates/page.html",
+        "pancseg/report/static/page.css",
+        "pancseg/report/static/table.js",
+        "pancseg/viewer/static/index.html",
+        "pancseg/viewer/static/viewer.js",
+        "pancseg/viewer/static/niivue/niivue.umd.js",
+        "pancseg/viewer/static/niivue/LICENSE",
     ):
         assert expected in names
     code = "from pancseg.features.settings import preset_folder, load_feature_settings as load\n"

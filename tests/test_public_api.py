@@ -74,7 +74,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     [
         ("MoNet", "torch", "torch"),
         ("evaluate_masks", "monai", "train"),
-        ("fit_model", "skops", "model"),
+        ("fit_model", "matplotlib", "model"),
     ],
 )
 def test_a_name_whose_extra_is_missing_says_which(name: str, package: str, extra: str) -> None:

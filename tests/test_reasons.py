@@ -14,7 +14,8 @@ from pancseg.reasons import REASONS
 OF_THE_RUN = {"crashed", "killed", "timeout"}
 """Codes of what happens to a worker process (``running/executors/supervisor.py``)."""
 
-CALLS = {"UnusableCase", "Finding", "_beyond", "note", "noted"}
+CALLS = {"UnusableCase", "Finding", "_compared", "_found", "row.note", "draft.note", "noted"}
+"""Calls whose first argument is a code; a ``note(…)`` on its own is a sentence for the terminal."""
 
 
 def constants(node: ast.expr) -> Iterator[str]:
@@ -29,10 +30,10 @@ def constants(node: ast.expr) -> Iterator[str]:
 def codes_in(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            if name in CALLS and node.args:
+            name = ast.unparse(node.func)
+            if CALLS & {name, name.rpartition(".")[2]} and node.args:
                 yield from constants(node.args[0])
-            if name == "of_one_reason" and len(node.args) > 2:
+            if name.endswith("of_one_reason") and len(node.args) > 2:
                 yield from constants(node.args[2])
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]

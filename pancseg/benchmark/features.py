@@ -7,7 +7,6 @@ peak memory. The three contenders take turns.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pancseg.running.memory import high_water_bytes
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.reading import read_scan
 from pancseg.scans.writing import write_scan
+from pancseg.system.processes.python_child import child_environment, python_command
 from pancseg.tables.markdown_table import markdown_table
 
 SIZE, SPACING_MM = (512, 512, 100), (0.8, 0.8, 2.5)
@@ -139,9 +139,9 @@ def _in_new_process(folder: Path, name: str, which: str) -> TimedExtraction:
         result = Path(out) / "result.json"
         one_core = dict.fromkeys(_THREADS, "1")
         done = subprocess.run(
-            [sys.executable, "-m", "pancseg.benchmark.features"],
+            python_command("-m", "pancseg.benchmark.features"),
             input=json.dumps([str(folder), name, which, str(result)]),
-            env={**os.environ, **one_core},
+            env={**child_environment(), **one_core},
             capture_output=True,
             text=True,
         )

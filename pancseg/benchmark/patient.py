@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,10 +22,13 @@ import psutil
 from pancseg.phantom import make_phantom
 from pancseg.scans.writing import write_scan
 from pancseg.system import timing
+from pancseg.system.processes.python_child import child_environment, python_command
 from pancseg.tables.markdown_table import markdown_table
 
 REST = "start, other imports, tables"
 WEIGHTS = "monet_phantom"
+SHOWING = ("pictures", "page")
+"""Stages that make the page: the pictures of each scan, and the page once a run."""
 _STAGE = re.compile(rf"^{re.escape(timing.__name__)}: (.+): (\d+\.\d+) s$", re.M)
 _POLL_S = 0.02
 
@@ -69,6 +71,11 @@ class TimedRun(NamedTuple):
         """Share of the wall time that is not spent in the network."""
         return 1 - self.stages.get("network", 0.0) / self.seconds
 
+    @property
+    def showing(self) -> float:
+        """Share of the wall time that pictures and page take."""
+        return sum(self.stages.get(stage, 0.0) for stage in SHOWING) / self.seconds
+
 
 def make_scan(job: BenchmarkJob, folder: Path) -> Path:
     """Write the job's scan, a synthetic patient; this takes half a minute."""
@@ -105,7 +112,12 @@ def run_python(arguments: Sequence[str]) -> TimedRun:
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         start = time.perf_counter()
-        process = psutil.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=log)
+        process = psutil.Popen(
+            python_command(*arguments),
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            env=child_environment(),
+        )
         highest_mb = float("nan")
         while process.poll() is None:
             highest_mb = np.nanmax([highest_mb, used_mb(process) or np.nan])
@@ -180,4 +192,10 @@ def report(job: BenchmarkJob, runs: Sequence[TimedRun], torch_mb: float) -> str:
         f"{shown.peak_mb:.0f} MB"
         + (f", {shown.peak_mb - torch_mb:.0f} MB above importing torch." if torch_mb else "."),
     ]
+    if shown.showing:
+        pictures = 100 * shown.stages.get("pictures", 0.0) / shown.seconds
+        lines.append(
+            f"Pictures: {pictures:.1f} % of the wall time; with the page, made once a run: "
+            f"{100 * shown.showing:.1f} %."
+        )
     return "\n".join(lines) + "\n"

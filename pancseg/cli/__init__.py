@@ -1,28 +1,44 @@
 """The command line. Each command parses options, calls the library once and prints a summary.
 
 There is one file per group of commands. Exit codes are 0 if all is well, 1 if some patient is not
-usable, and 2 if the command cannot be run as given. Heavy libraries are imported inside the
-commands, so that ``--help`` answers at once. The library's messages name parameters;
-``parameters.py`` replaces them by options.
+usable, 2 if the command cannot be run as given or the machine lacks something, and 3 if pancseg
+itself fails. Heavy libraries are imported inside the commands, so that ``--help`` answers at once.
+The library's messages name parameters; ``parameters.py`` replaces them by options.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pancseg.cli.commands import benchmark, model, weights
 from pancseg.cli.commands.cohort import check, demo, extract, run, segment
 from pancseg.cli.commands.evaluate import evaluate
+from pancseg.cli.commands.export import export
+from pancseg.cli.commands.labels import labels
 from pancseg.cli.commands.model import predict
+from pancseg.cli.commands.report import report
+from pancseg.cli.commands.review import accept, reject
 from pancseg.cli.commands.selftest import selftest
+from pancseg.cli.commands.series import series
 from pancseg.cli.commands.train import train
+from pancseg.cli.commands.view import view
+from pancseg.cli.console import end_of
+from pancseg.cli.failures import Commands
 from pancseg.cli.flat import flat
 from pancseg.cli.options import example
 from pancseg.system.version import __version__
 
-app = typer.Typer(
+
+class _App(typer.Typer):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line, whatever becomes of standard output."""
+        end_of(lambda: super(_App, self).__call__(*args, **kwargs))
+
+
+app = _App(
+    cls=Commands,
     help="From portal-venous abdominal CT to pancreas masks to a table of radiomics features. "
     "Research software, not for clinical use.",
     no_args_is_help=True,
@@ -48,6 +64,7 @@ def _main(
 
 
 _COMMANDS = (
+    (series, "pancseg series export --out manifest.csv", "how-it-works.md#the-cohort"),
     (check, "pancseg check cohort.csv --masks masks", "how-it-works.md#the-verdict"),
     (segment, "pancseg segment cohort.csv --out results", "how-it-works.md#from-scan-to-mask"),
     (
@@ -56,7 +73,25 @@ _COMMANDS = (
         "how-it-works.md#from-mask-to-row",
     ),
     (run, "pancseg run cohort.csv --out results --workers 4", "how-it-works.md#a-run"),
+    (labels, "pancseg labels P1.seg.nrrd", "how-it-works.md#from-mask-to-row"),
+    (report, "pancseg report results", "how-it-works.md#the-page"),
+    (view, "pancseg view results", "how-it-works.md#the-viewer"),
+    (
+        export,
+        "pancseg export results --to dicom-seg,dicom-sr",
+        "how-to/back-to-pacs.md#send-masks-and-measurements-back",
+    ),
     (demo, "pancseg demo --patients 8 --out pancseg-demo", "how-it-works.md#the-commands"),
+    (
+        accept,
+        "pancseg accept results P7 P12 --reason 'atrophy, mask is right' --by KM",
+        "how-it-works.md#the-verdict",
+    ),
+    (
+        reject,
+        "pancseg reject results P9 --reason 'mask lies on the stomach' --by KM",
+        "how-it-works.md#the-verdict",
+    ),
     (
         evaluate,
         "pancseg evaluate --prediction MoNet=results/masks --reference truth --out quality",

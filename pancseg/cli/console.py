@@ -1,14 +1,13 @@
-"""Print the course of a run: a progress bar on a terminal, a line per case, and a summary."""
+"""Print the course of a run: a progress bar on a terminal, and a line per case."""
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 import typer
@@ -16,26 +15,18 @@ import typer
 from pancseg.cli.parameters import with_options
 
 if TYPE_CHECKING:
-    from pancseg.processing.row import CaseResult
-
-_MOST_REASONS = 12
-_SLOW_S = 1.0
+    from rich.progress import Progress
 
 
-@contextmanager
-def progress(
-    count: int,
-    quiet: bool,
-    when_interrupted: str = "finished scans are kept; run the same command again to resume",
-) -> Iterator[Callable[[CaseResult], None]]:
-    """Yield a function that prints the line of a result; for a cohort of ``count`` cases."""
-    with progress_lines(count, quiet, "patients", when_interrupted) as tell:
-        yield lambda result: tell(_line(result), result.status != "pass")
+_LONGEST_LINE = 1000
+_OF_A_STREAM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+_lost: list[TextIO] = []
+"""Standard output, once something could not be printed to it."""
 
 
 @contextmanager
 def progress_lines(
-    count: int, quiet: bool, what: str, when_interrupted: str
+    count: int, quiet: bool, what: str, when_interrupted: str, bar: Progress | None = None
 ) -> Iterator[Callable[[str, bool], None]]:
     """Yield a function that prints the line of each finished item and advances the progress bar.
 
@@ -48,24 +39,12 @@ def progress_lines(
         what: name of the items, shown beside the bar.
         when_interrupted: what becomes of finished items when the user stops the run, and how to
             resume; the end of the message.
+        bar: the bar; by default one that takes all items to last equally long.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
     done = 0
-    screen = Console(stderr=True)
-    bar = Progress(
-        "{task.description}",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=screen,
-        transient=True,
-        redirect_stdout=sys.stdout.isatty(),
-        disable=quiet or not screen.is_terminal,
-    )
+    bar = bar or _even_bar(quiet)
     with output_errors(), bar:
-        task = bar.add_task(what, total=count)
+        task = bar.add_task(what, total=count, left="")
 
         def tell(line: str, problem: bool) -> None:
             nonlocal done
@@ -81,58 +60,133 @@ def progress_lines(
             raise typer.Exit(130) from None
 
 
-def say(line: str, stream: TextIO) -> None:
+def _even_bar(quiet: bool) -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    screen = Console(stderr=True)
+    return Progress(
+        "{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
+        disable=quiet or not screen.is_terminal,
+    )
+
+
+def say(text: str, stream: TextIO | None) -> None:
     """Print a message of the library or the command, with options in place of parameters.
 
-    A closed pipe, or a terminal that cannot show a letter, does not stop the run.
+    A closed pipe, a full disk under the stream, or a terminal that cannot show a letter, does not
+    stop the run. Lines to standard error are cut, as they may quote what somebody has typed.
     """
-    line = with_options(line)
+    text = with_options(text)
+    if stream is sys.stderr:
+        text = "\n".join(map(_cut, text.split("\n")))
     try:
-        print(line, file=stream, flush=True)
+        if stream is not None:
+            _print(text, stream)
+    except BrokenPipeError:  # of a program that has read enough, such as head
+        _discard(stream)
+    except (OSError, ValueError) as error:  # ValueError: the stream is closed
+        if stream is sys.stdout:
+            _not_printed(error)
+        else:
+            _discard(stream)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    try:
+        print(text, file=stream, flush=True)
     except UnicodeEncodeError:
-        print(line.encode("ascii", "replace").decode(), file=stream, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        print(text.encode("ascii", "replace").decode(), file=stream, flush=True)
 
 
-def _line(result: CaseResult) -> str:
-    name = result.case.name
-    if result.status == "pass":
-        volume = result.values.get("qc_volume_ml")
-        return f"{name}: pass" + (f", {volume:.1f} mL" if isinstance(volume, float) else "")
-    return f"{name}: {result.status} ({result.reason}): {result.fact}"
+def _cut(line: str) -> str:
+    if len(line) <= _LONGEST_LINE:
+        return line
+    half = _LONGEST_LINE // 2
+    return f"{line[:half]} … {line[-half:]}"  # the fact is at the start, the remedy at the end
 
 
-def summary(results: Sequence[CaseResult], path: Path | None, log: Path | None = None) -> str:
-    """Return the closing lines: the number of rows and of usable ones, and the reasons.
+def _discard(stream: TextIO | None) -> None:
+    """Send what is printed to a stream from now on, and what it still holds, to nowhere."""
+    with suppress(AttributeError, OSError, ValueError):
+        assert stream is not None
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
-    Args:
-        results: one per row.
-        path: the table; only its name is shown, as its folder may be named after a patient.
-        log: log of the run, for the number of unchanged rows, the slowest scans and the stages.
+
+def end_of(run: Callable[[], object]) -> None:
+    """Run the command line; leave with exit code 2 if standard output could not be written.
+
+    What a run writes to its output folder is whole all the same.
     """
-    reasons = Counter(code for result in results for code in result.reason.split(";") if code)
-    usable = sum(result.usable for result in results)
-    rows = "1 row" if len(results) == 1 else f"{len(results)} rows"
-    where = f" in {path.name}" if path else ""
-    lines = [f"{rows}{where}: {usable} usable, {len(results) - usable} not usable"]
-    lines += [f"  {reason}: {count}" for reason, count in reasons.most_common(_MOST_REASONS)]
-    if len(reasons) > _MOST_REASONS:
-        lines.append(f"  and {len(reasons) - _MOST_REASONS} other reasons")
-    return "\n".join([*lines, *(_account(log) if log else [])])
+    _lost.clear()
+    code: object = 0
+    try:
+        run()
+    except SystemExit as exit_:
+        code = exit_.code
+    except OSError as error:  # of a library's print, such as that of --help
+        if error.filename is not None or error.errno not in _OF_A_STREAM:
+            raise
+        _not_printed(error)
+    if (not _can_print() or _lost) and code in (0, None):
+        code = 2
+    raise SystemExit(code)
 
 
-def _account(log: Path) -> list[str]:
-    from pancseg.running.run_log import account_of
+def output_fails() -> bool:
+    """Return whether standard output takes nothing more: an empty line is tried."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.write("\n")  # what failed before is no longer in the buffer
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        return True
+    return False
 
-    reused, slowest, shares = account_of(log)
-    lines = [f"rows unchanged since an earlier run: {reused}"] if reused else []
-    if slowest and slowest[0][0] >= _SLOW_S:
-        lines.append("slowest: " + ", ".join(f"{name} {spent:.1f} s" for spent, name in slowest))
-    if shares:
-        where = ", ".join(f"{stage} {share:.0%}" for stage, share in shares if share >= 0.05)
-        lines.append(f"share of the time: {where}")
-    return lines
+
+def _can_print() -> bool:
+    """Return whether standard output takes what was printed; if not, say so once."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _discard(sys.stdout)
+    except (OSError, ValueError) as error:
+        _not_printed(error)
+        return False
+    return True
+
+
+def _not_printed(error: OSError | ValueError) -> None:
+    """Say once that standard output cannot be written, and print nothing more to it."""
+    _discard(sys.stdout)
+    if not _lost:
+        _lost.append(sys.stdout)
+        why = getattr(error, "strerror", error)
+        say(f"pancseg: standard output cannot be written: {why}", sys.stderr)
+
+
+class _Warnings(logging.Handler):
+    """Prints the library's warnings as the commands print theirs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one warning."""
+        say(f"pancseg: {record.getMessage()}", sys.stderr)
+
+
+def show_warnings() -> None:
+    """Print what pancseg's log has to say at level warning; the rest is for ``--verbose``."""
+    log = logging.getLogger("pancseg")
+    if not any(isinstance(handler, _Warnings) for handler in log.handlers):
+        log.addHandler(_Warnings(logging.WARNING))
 
 
 @contextmanager

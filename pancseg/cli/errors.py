@@ -11,7 +11,8 @@ from typing import NoReturn
 
 import typer
 
-from pancseg.cli.console import say
+from pancseg.cli.console import say, show_warnings
+from pancseg.cli.failures import lacking
 from pancseg.system.logs import log_to_terminal
 
 
@@ -22,16 +23,22 @@ def usage_errors(verbose: bool) -> Iterator[None]:
     Args:
         verbose: print tracebacks too.
     """
-    from pancseg.errors import CohortError
+    from pancseg.errors import CohortError, ProcessDied
 
     if verbose:
         log_to_terminal()
+    else:
+        show_warnings()
     try:
         yield
     except CohortError as error:
         refuse([f"cohort: {problem}" for problem in error.problems])
+    except ProcessDied as error:
+        refuse([str(error)])
     except (OSError, ValueError) as error:
         logging.getLogger(__name__).debug("refused", exc_info=True)
+        if fact := lacking(error):
+            refuse([fact])
         reason = error.strerror if isinstance(error, OSError) else None
         refuse([f"a file cannot be reached: {reason}" if reason else str(error)])
 

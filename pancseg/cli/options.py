@@ -31,7 +31,7 @@ Cohort = Annotated[
     Path,
     typer.Argument(
         metavar="COHORT",
-        help="A manifest CSV (patient_id, image, …), a folder of scans, or one scan.",
+        help="A manifest (CSV or .xlsx: patient_id, image, …), a folder of scans, or one scan.",
         show_default=False,
     ),
 ]
@@ -39,6 +39,15 @@ Out = Annotated[Path, option("Output", "--out", "-o", help="Output folder.")]
 Masks = Annotated[
     Path | None,
     option("Input", help="Folder of masks named <id>.nii.gz, or one mask for one scan."),
+]
+Only = Annotated[
+    list[str] | None,
+    option(
+        "Input",
+        metavar="ID",
+        help="Process only this patient or scan of COHORT; all others keep the rows that they "
+        "have in OUT. May be repeated, or hold several ids: P7,P12.",
+    ),
 ]
 Config = Annotated[
     str, option("Features", help="Feature settings: a preset's name or a pyradiomics YAML file.")
@@ -94,11 +103,13 @@ class Regions:
     """The regions that get a row."""
 
     label: Annotated[
-        int | None,
+        str | None,
         option(
             "Regions",
-            min=1,
-            help="Label of the region in given masks; default: the only one, or 1 and 2.",
+            metavar="LABEL",
+            help="Label of the region in given masks: a number, or a name that the mask's file "
+            "gives (pancseg labels lists them). Default: the only label, or 1 and 2; by name, the "
+            "pancreas and its tumour.",
         ),
     ] = None
     roi: Annotated[
@@ -106,10 +117,22 @@ class Regions:
         option(
             "Regions",
             metavar="NAME=EXPRESSION",
-            help="A region that gets a row of each scan: tumour=2, 'ring5=ring(1,2;5mm)'. May be "
-            "repeated. Default: the pancreas including the tumour.",
+            help="A region that gets a row of each scan: tumour=2, 'tumour=Tumor|PDAC', "
+            "'ring5=ring(1,2;5mm)'. May be repeated. Default: the pancreas including the tumour.",
         ),
     ] = None
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """The network whose speed is measured."""
+
+    weights: Annotated[
+        str, option("Network", help="With --estimate: network weights, a shipped name or a file.")
+    ] = DEFAULT_WEIGHTS
+    engine: Engine = DEFAULT_ENGINE
+    precision: Precision = DEFAULT_PRECISION
+    allow_code: AllowCode = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +169,15 @@ class Features:
             help="Compute features also of regions that fail the verdict; their status stays fail.",
         ),
     ] = False
+    keep_truncated_shape: Annotated[
+        bool,
+        option(
+            "Features",
+            "--keep-truncated-shape",
+            help="Keep the shape of regions that the scan's edge cuts off, in masks that a person "
+            "drew.",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -171,6 +203,25 @@ class Table:
             "locales.",
         ),
     ] = False
+    wide: Annotated[
+        bool,
+        option(
+            "Output",
+            "--wide",
+            help="Also write features_wide: one row per patient and scan, the regions side by "
+            "side.",
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page of the run."""
+
+    no_report: Annotated[
+        bool,
+        option("Output", "--no-report", help="Make no pictures and no page OUT/report/index.html."),
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -181,7 +232,12 @@ class Running:
     threads: Threads = None
     timeout: Annotated[
         float | None,
-        option("Running", min=0.001, metavar="SECONDS", help="Time limit for each scan."),
+        option(
+            "Running",
+            min=0.001,
+            metavar="SECONDS",
+            help="Time limit for each scan; default: an hour or more, by its size.",
+        ),
     ] = None
     memory: Annotated[
         str | None,

@@ -38,6 +38,7 @@ def read_cases(
     """
     from pancseg.cohort import pseudonyms
     from pancseg.cohort.discovery import read_cohort
+    from pancseg.cohort.manifest import is_manifest
 
     key_file, id_map = privacy.pseudonymise, privacy.id_map
     leave_out = [path for path in (out, key_file, id_map) if path]
@@ -60,21 +61,23 @@ def read_cases(
     hidden = hide(cases)
     if id_map:
         pseudonyms.write_map(id_map, cases, hidden)
-    return hidden if _is_manifest(cohort) else sorted(hidden, key=lambda case: case.name)
+    return hidden if is_manifest(cohort) else sorted(hidden, key=lambda case: case.name)
 
 
-def tell_of_names(cohort: Path, privacy: Privacy, quiet: bool) -> None:
-    """Warn once if the names of files and folders became ids, as they may name patients."""
-    if cohort.is_dir() and not (quiet or privacy.pseudonymise):
-        say(
-            "pancseg: patient ids are the names of files and folders; --pseudonymise hides them",
-            sys.stderr,
-        )
+def tell_of_names(cohort: Path, out: Path | None, privacy: Privacy, quiet: bool) -> None:
+    """Warn if the names of files and folders become ids, as they may name patients.
+
+    It is said once per output folder: not where an earlier run has written ids already.
+    """
+    from pancseg.cohort.pseudonyms import holds_ids
+
+    if not cohort.is_dir() or quiet or privacy.pseudonymise or (out and holds_ids(out)):
+        return
+    say(
+        "pancseg: patient ids are the names of files and folders; --pseudonymise hides them",
+        sys.stderr,
+    )
 
 
 def _tell(line: str) -> None:
     say(f"pancseg: {line}", sys.stderr)
-
-
-def _is_manifest(cohort: Path) -> bool:
-    return cohort.is_file() and cohort.suffix.lower() == ".csv"

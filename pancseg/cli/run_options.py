@@ -6,16 +6,17 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pancseg.cli.console import say, summary
+from pancseg.cli.console import say
 from pancseg.cli.errors import refuse
 from pancseg.cli.options import Privacy, Resuming, Running
+from pancseg.cli.summary import Written, summary, summary_of_run
 
 if TYPE_CHECKING:
+    from pancseg.features.settings import FeatureSettings
     from pancseg.processing.row import CaseResult
     from pancseg.running.options import RunOptions
 
@@ -68,22 +69,49 @@ def run_errors() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def tell_engine(quiet: bool) -> Callable[[Mapping[str, Any]], None]:
-    """Return a function that prints the engine in use."""
+def tell_plan(
+    settings: FeatureSettings, quiet: bool, measured: bool = True
+) -> Callable[[Mapping[str, Any]], None]:
+    """Return a function that prints, in one line, what a run computes and with which network.
+
+    Args:
+        settings: of the features and limits; named without any path.
+        quiet: print nothing.
+        measured: features are measured; otherwise the settings' limits alone count.
+    """
+    used = f"settings: {settings.described}"
+    what = [f"{used}, mode {settings.mode}" if measured else f"{used} (limits alone)"]
+    if measured and settings.not_followed:
+        what.append(f"not followed: {', '.join(settings.not_followed)}")
 
     def tell(network_info: Mapping[str, Any]) -> None:
-        if network_info and not quiet:
-            used = network_info["inference"]
-            say(f"engine {used['engine']}, {used['precision']}", sys.stdout)
+        if network_info:
+            name, inference = network_info["weights"]["name"], network_info["inference"]
+            what.append(f"weights: {'own' if name == 'custom' else name}")
+            what.append(f"engine: {inference['engine']}, {inference['precision']}")
+        if not quiet:
+            say("; ".join(what), sys.stdout)
 
     return tell
 
 
 def finish(
-    results: Sequence[CaseResult], path: Path | None, quiet: bool, log: Path | None = None
+    results: Sequence[CaseResult],
+    quiet: bool,
+    *,
+    table: str = "",
+    written: Written | None = None,
 ) -> None:
-    """Print the summary, and leave with exit code 1 if any case is not usable."""
+    """Print the summary, and leave with exit code 1 if any case is not usable.
+
+    Args:
+        results: one per row.
+        quiet: print nothing.
+        table: name of the table, if one was written.
+        written: what a run has written, instead of ``table``.
+    """
     if not quiet:
-        say(summary(results, path, log), sys.stdout)
+        text = summary_of_run(results, written) if written else summary(results, table)
+        say(text, sys.stdout)
     if not all(result.usable for result in results):
         raise typer.Exit(1)

@@ -7,11 +7,14 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from pancseg.cohort.formulas import NO_FORMULA, is_formula
 from pancseg.cohort.roi import Roi, as_roi
 from pancseg.scans.reading import suffix_of
 
 DEFAULT_ROI = "pancreas"
 LONGEST_NAME_BYTES = 200
+EXTRA_PREFIX = "x_"
+"""Begins the names of columns that a manifest has beside the known ones, in every table."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 """Names that Windows reserves for devices, with or without a suffix."""
 _NAME = re.compile(r"[^.\x00-\x1f/\\:*?\"<>|][^\x00-\x1f/\\:*?\"<>|]*")
@@ -37,6 +40,11 @@ class Case:
         scan_id: distinguishes several scans of one patient.
         roi: name of the region.
         series_uid: UID of the series in a DICOM folder (a unique ending is enough).
+        accept: why the mask is to be measured although the verdict fails it; empty if it is not.
+        extra: name (without ``x_``) and text of each further column of the manifest. They go into
+            the table as they are, and into no computation.
+        reader: who drew the mask, where several people drew one; empty if that is not told. A
+            manifest's reader is also the end of ``scan_id``.
 
     Example:
         >>> from pathlib import Path
@@ -51,6 +59,9 @@ class Case:
     scan_id: str = ""
     roi: str = DEFAULT_ROI
     series_uid: str | None = None
+    accept: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
+    reader: str = ""
 
     def __post_init__(self) -> None:
         """Take paths as text and labels as numbers or expressions too."""
@@ -71,6 +82,11 @@ class Case:
     def scan_name(self) -> str:
         """File-name stem of a mask that holds all regions of the scan: patient and scan."""
         return "_".join(part for part in (self.patient_id, self.scan_id) if part)
+
+    @property
+    def carried(self) -> tuple[tuple[str, str], ...]:
+        """Name (without ``x_``) and text of each column that goes into the table as it is."""
+        return (*self.extra, ("reader", self.reader)) if self.reader else self.extra
 
     @property
     def key(self) -> str:
@@ -96,12 +112,19 @@ def name_problem(name: str, shown_as: str = "") -> str:
         shown_as: text that stands for the name where names must not be shown.
     """
     if not is_name(name):
-        shown = shown_as or f"the name {name[:40]!r}"
+        shown = shown_as or f"the name {_cut(name)!r}"
         return f"{shown} {NO_NAME}; rename it, or write a manifest"
+    if is_formula(name):
+        shown = shown_as or f"the name {_cut(name)!r}"
+        return f"{shown} {NO_FORMULA}; rename it, or write a manifest"
     if (length := len(name.encode())) > LONGEST_NAME_BYTES:
-        shown = shown_as or f"the name {name[:40] + '…'!r}"
+        shown = shown_as or f"the name {_cut(name)!r}"
         return f"{shown} has {length} bytes (at most {LONGEST_NAME_BYTES}); shorten it"
     return ""
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:40]}…"
 
 
 def name_key(name: str) -> str:

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pancseg.cohort.case import Case, name_key, name_problem, stem_of
-from pancseg.cohort.manifest import duplicates, read_manifest
+from pancseg.cohort.manifest import duplicates, is_manifest, read_manifest
+from pancseg.cohort.mask_names import is_mask_in, masks_beside
 from pancseg.cohort.masks import _with_masks
+from pancseg.cohort.own_masks import Entry, with_own_masks
+from pancseg.cohort.patient_folder import LIKE_A_SCAN, is_image, is_system, scan_in
 from pancseg.errors import CohortError
-from pancseg.scans.dicom.detect import is_ct_slice, is_dicom, is_of_series, may_hold_image
+from pancseg.scans.dicom.detect import (
+    DICOM_SUFFIXES,
+    is_dicom,
+    is_of_series,
+    mask_kind,
+    may_hold_image,
+)
 from pancseg.scans.reading import READERS, suffix_of
+from pancseg.system.output_folder import STATE
 
 log = logging.getLogger(__name__)
 
-STATE_FOLDER = ".pancseg"
+STATE_FOLDER = STATE
 """Subfolder of every output folder; holds the results that the next run reuses."""
-_SYSTEM_FOLDERS = {"@eadir", "__macosx", "$recycle.bin", "system volume information", "lost+found"}
-_NO_SLICES = (".csv", ".json", ".png", ".jpg", ".txt", ".pdf", ".xlsx", ".xml", ".html", ".md")
-_DEEPEST = 32
-"""The most nested folders, each the only content of the one above, that are opened for a scan."""
-
-_LIKE_A_SCAN = re.compile(
-    r"(\.(nii|hdr|img|nrrd|mha|mhd|dcm|mgh|mnc|tar))\.(gz|bz2|xz|zst|lz4|z|zip|7z)$"
-    r"|\.(hdr|mgh|mgz|mnc|zip|7z|rar|tar|tgz|tbz2?|txz)$",
-    re.IGNORECASE,
-)
-"""Name endings of images and archives that are not read. Each is likely a patient, so it gets a row
-that says so."""
+_OF_A_DISC = ("dicom", "images", "image", "dcm")
+"""Names, in lower case, of the one folder of a patient's disc."""
 
 _DATA_SUFFIXES = (".img", ".raw", ".zraw")
 """Suffixes of voxel data that belong to a header file beside them."""
@@ -48,13 +48,17 @@ def read_cohort(
 
     In a folder, each volume file and each subfolder (a DICOM series) is a patient and gives the
     patient its name. Broken links, archives and images of other formats count as patients too, and
-    their rows say what is wrong. A folder that holds DICOM images itself is a single scan.
+    their rows say what is wrong. A folder that holds DICOM images itself is a single scan, and one
+    whose subfolders hold series of one study is one patient. A file that is a mask by its name
+    (``P1_mask.nii.gz`` beside ``P1.nii.gz``, ``mask.nii.gz`` in a patient's folder) is the mask of
+    its scan unless ``masks`` is given, and no patient.
 
     Args:
         path: the manifest, folder or scan.
         masks: a folder of masks for the cases that name none, or one mask file for a single scan.
-            Masks are named after the cases (``<id>.nii.gz``). Regions with a label share
-            ``<id>.nii.gz`` unless ``<id>_<roi>.nii.gz`` exists.
+            Masks are named after the cases (``<id>.nii.gz``, also ``<id>.seg.nrrd``,
+            ``<id>_mask.nii.gz`` and so on: :func:`pancseg.cohort.mask_names.masks_by_key`). Regions
+            with a label share ``<id>.nii.gz`` unless ``<id>_<roi>.nii.gz`` exists.
         leave_out: files and folders inside ``path`` that are not scans, such as the output.
         pseudonymise: returns the cases under pseudonyms. If given, problems name no id, and masks
             may be named after ids or pseudonyms, since a run under pseudonyms writes the latter.
@@ -76,9 +80,13 @@ def read_cohort(
         cases = _read(path, omitted, note, show_ids=pseudonymise is None)
     except OSError as error:
         raise CohortError([f"the cohort cannot be read: {error.strerror}"]) from error
+    if masks is not None and path.is_dir() and any(case.mask for case in cases):
+        cases = [replace(case, mask=None) for case in cases]
+        note("masks beside the scans were left out, as `masks` is given")
     problems = duplicates(cases, _labels(cases, show_ids=pseudonymise is None))
     if masks is not None:
-        cases, wrong = _with_masks(cases, masks, pseudonymise(cases) if pseudonymise else cases)
+        aliases = pseudonymise(cases) if pseudonymise else cases
+        cases, wrong = _with_masks(cases, masks, aliases, show_names=pseudonymise is None)
         problems += wrong
     if problems:
         raise CohortError(problems)
@@ -96,14 +104,22 @@ def _read(
     if path.is_dir():
         return _from_folder(path, leave_out, note, show_ids)
     if not path.is_file():
+        if path.exists():
+            raise CohortError(["it is a pipe, a socket or a device, not a file; save it as a file"])
         raise CohortError(["no such file or folder; check the path"])
-    if path.suffix.lower() == ".csv":
-        return read_manifest(path, show_ids=show_ids)
-    if suffix_of(path):
-        return _named([Case(stem_of(path), path)], show_ids)
-    remedy = "give the folder of its series" if is_dicom(path) else "save a table as CSV UTF-8"
+    if is_manifest(path):
+        return read_manifest(path, show_ids=show_ids, note=note)
+    if suffix_of(path) or may_hold_image(path):
+        stem = path.stem if path.suffix.lower() in DICOM_SUFFIXES else stem_of(path)
+        return _named([Case(stem, path)], show_ids)
     kinds = ", ".join(READERS)
-    raise CohortError([f"the file is neither a CSV nor a volume ({kinds}); {remedy}"])
+    problem, remedy = (
+        f"neither a table nor a volume ({kinds})",
+        "save a table as .xlsx or CSV UTF-8",
+    )
+    if is_dicom(path):
+        problem, remedy = "a DICOM file without an image of a CT", "give the folder of the CT"
+    raise CohortError([f"the file is {problem}; {remedy}"])
 
 
 def _named(cases: list[Case], show_ids: bool) -> list[Case]:
@@ -128,30 +144,75 @@ def _from_folder(
     folder: Path, leave_out: set[str], note: Callable[[str], None], show_ids: bool
 ) -> list[Case]:
     entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-    entries = [p for p in entries if os.path.realpath(p) not in leave_out and not _is_system(p)]
+    entries = [p for p in entries if os.path.realpath(p) not in leave_out and not is_system(p)]
     entries = _without_outputs(entries, leave_out, note)
     scans_: list[Path] = []
     loose: list[Path] = []
     for entry in entries:
         (scans_ if entry.is_dir() or suffix_of(entry) else loose).append(entry)
+    name = Path(os.path.realpath(folder)).name
+    own_key = {name_key(name)}
+    own = [p for p in scans_ if p.is_file() and is_mask_in(name_key(stem_of(p)), own_key)]
+    patient = Entry(folder, name, folder, own)
+    others = [p for p in scans_ if p not in own]
     if any(map(may_hold_image, loose)):
-        if any(suffix_of(p) for p in scans_):
+        if any(suffix_of(p) for p in others):
             problem = "the folder holds both DICOM files and volume files"
             raise CohortError([f"{problem}; write a manifest"])
-        if any(map(_holds_scans, scans_)):
+        if any(map(_holds_scans, others)):
             problem = "the folder holds both DICOM files and subfolders with scans"
             raise CohortError([f"{problem}; move the DICOM files into a subfolder"])
-        return _named([Case(Path(os.path.realpath(folder)).name, folder)], show_ids)
+        return _named(with_own_masks([patient], leave_out, note, show_ids=show_ids), show_ids)
+    if _is_patients(folder, others, loose):
+        _note_left_out({p for p in loose if not _is_mask(p)}, set(), note)
+        return _named(with_own_masks([patient], leave_out, note, show_ids=show_ids), show_ids)
     names = {name_key(stem_of(p)) for p in scans_}
-    broken = [p for p in loose if _is_broken_link(p) or _LIKE_A_SCAN.search(p.name)]
+    broken = [p for p in loose if _is_broken_link(p) or LIKE_A_SCAN.search(p.name)]
     broken = [p for p in broken if name_key(_stem_of(p)) not in names]
     if not scans_ and not broken:
         if not loose:
             raise CohortError(["the folder is empty"])
-        return _named([Case(Path(os.path.realpath(folder)).name, folder)], show_ids)
-    _note_left_out(set(loose) - set(broken), names | {name_key(_stem_of(p)) for p in broken}, note)
-    found = sorted([*scans_, *broken])
-    return _named([Case(_stem_of(p), _scan_in(p)) for p in found], show_ids)
+        return _named(with_own_masks([patient], leave_out, note, show_ids=show_ids), show_ids)
+    drawn = [p for p in loose if _is_mask(p)]
+    beside = masks_beside(scans_, [*(p for p in scans_ if p.is_file()), *drawn], own_key)
+    masks = {mask for several in beside.values() for mask in several}
+    left = set(loose) - set(broken) - masks
+    _note_left_out(left, names | {name_key(_stem_of(p)) for p in broken}, note)
+    found = [(p, *scan_in(p)) for p in sorted([*scans_, *broken]) if p not in masks]
+    patients = [Entry(p, _stem_of(p), image, own + beside.get(p, [])) for p, image, own in found]
+    return _named(with_own_masks(patients, leave_out, note, show_ids=show_ids), show_ids)
+
+
+def _is_mask(path: Path) -> bool:
+    """Return whether a file is a DICOM mask; one that cannot be opened is none."""
+    try:
+        return mask_kind(path) is not None
+    except OSError:
+        return False
+
+
+def _is_patients(folder: Path, scans_: list[Path], loose: list[Path]) -> bool:
+    """Return whether a folder is one patient's: its subfolders hold series of one study.
+
+    A cohort of one patient is none, unless its one folder has a name that discs give it.
+    """
+    if not scans_ or any(suffix_of(p) or not p.is_dir() for p in scans_):
+        return False
+    if any(_is_broken_link(p) or LIKE_A_SCAN.search(p.name) for p in loose):
+        return False
+    from pancseg.scans.dicom.study import holds_one_study  # imports pydicom
+
+    if len(scans_) == 1 and scans_[0].name.lower() not in _OF_A_DISC:
+        return False
+    if not holds_one_study(folder, named=len(scans_) > 1):
+        return False
+    return not any(_is_volume(scan_in(p)[0], folder) for p in scans_ if p.name.lower() != "masks")
+
+
+def _is_volume(path: Path, patient: Path) -> bool:
+    """Return whether a path is a volume file, another patient's scan, and no mask by its name."""
+    key = name_key(Path(os.path.realpath(patient)).name)
+    return bool(suffix_of(path)) and not is_mask_in(name_key(stem_of(path)), {key})
 
 
 def _without_outputs(
@@ -172,11 +233,6 @@ def _without_outputs(
         problem = "the folder holds nothing but outputs of earlier runs"
         raise CohortError([f"{problem}; give the folder of the scans"])
     return [p for p in entries if p not in outputs]
-
-
-def _is_system(path: Path) -> bool:
-    """Return whether a folder is one that operating systems and file servers create."""
-    return path.name.lower() in _SYSTEM_FOLDERS and path.is_dir()
 
 
 def _is_output(folder: Path) -> bool:
@@ -210,7 +266,7 @@ def _holds_outputs_only(entry: Path, leave_out: set[str]) -> bool:
                 return False
         if any(suffix_of(Path(name)) for name in names):
             return False
-        if any(_is_image(Path(parent, name)) for name in names):
+        if any(is_image(Path(parent, name)) for name in names):
             return False
     return not failed
 
@@ -246,7 +302,7 @@ def _is_broken_link(path: Path) -> bool:
 def _stem_of(path: Path) -> str:
     """Return a name without the suffixes of its format, including formats that are not read."""
     stem = stem_of(path)
-    like = None if path.is_dir() or stem != path.name else _LIKE_A_SCAN.search(stem)
+    like = None if path.is_dir() or stem != path.name else LIKE_A_SCAN.search(stem)
     return stem[: like.start()] if like else stem
 
 
@@ -256,62 +312,6 @@ def _holds_scans(folder: Path) -> bool:
         for name in names:
             try:
                 if suffix_of(Path(name)) or may_hold_image(Path(parent, name)):
-                    return True
-            except OSError:
-                log.debug("not readable", exc_info=True)
-    return False
-
-
-def _scan_in(entry: Path) -> Path:
-    """Return the path to read for a patient: the entry, or the only volume or folder inside it.
-
-    The volume may share its folder with notes, tables, a header's voxel data and folders without
-    slices, but not with other images.
-
-    A folder that cannot be opened, or links back to itself, is returned unchanged. The reader then
-    says what is wrong in the patient's row.
-    """
-    seen: set[str] = set()
-    while entry.is_dir() and len(seen) < _DEEPEST:
-        if (real_path := os.path.realpath(entry)) in seen:
-            break
-        seen.add(real_path)
-        try:
-            inside = [p for p in entry.iterdir() if not (p.name.startswith(".") or _is_system(p))]
-        except OSError:
-            break
-        volumes = [p for p in inside if p.is_file() and suffix_of(p)]
-        folders = [p for p in inside if p.is_dir() and p.name.lower() != "masks"]
-        files = [p for p in inside if p.is_file()]
-        if len(volumes) == 1 and not any(_is_image(p) for p in files if p not in volumes):
-            return entry if any(map(_holds_dicom, folders)) else volumes[0]
-        if len(folders) != 1 or volumes or any(map(_is_image, files)):
-            break
-        entry = folders[0]
-    return entry
-
-
-def _is_image(file: Path) -> bool:
-    """Return whether a file is an image other than a volume file, whether or not it is readable."""
-    try:
-        return is_of_series(file) or bool(_LIKE_A_SCAN.search(file.name))
-    except OSError:
-        return True
-
-
-def _holds_dicom(folder: Path) -> bool:
-    """Return whether a folder holds, at any depth, a slice of a CT."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [f for f in folders if not (f.startswith(".") or _is_system(Path(parent, f)))]
-        for name in names:
-            if (
-                name.startswith(".")
-                or Path(name).suffix.lower() in _NO_SLICES
-                or suffix_of(Path(name))
-            ):
-                continue
-            try:
-                if is_ct_slice(Path(parent, name)):
                     return True
             except OSError:
                 log.debug("not readable", exc_info=True)

@@ -1,34 +1,50 @@
-"""Read a manifest, a CSV of cases, or refuse it with all its problems at once."""
+"""Read a manifest, a table of cases, or refuse it with all its problems at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from pancseg.cohort.case import DEFAULT_ROI, LONGEST_NAME_BYTES, NO_NAME, Case, is_name, name_key
-from pancseg.cohort.roi import parse_roi
+from pancseg.cohort.case import Case, name_key
+from pancseg.cohort.choosing import listed
+from pancseg.cohort.manifest_header import Header, names_images, read_header
+from pancseg.cohort.manifest_row import case_of, ids_of_images, is_used, unreachable
 from pancseg.errors import CohortError, TableError
-from pancseg.system.text_table import read_text_table
+from pancseg.system.text_table import TextRow, TextTable, read_text_table
+from pancseg.system.workbook import WorkbookTable, read_workbook
 
-COLUMNS = ("patient_id", "image", "mask", "mask_label", "scan_id", "roi", "series_uid")
-REQUIRED = ("patient_id", "image")
+log = logging.getLogger(__name__)
+
+WORKBOOKS = (".xlsx", ".xlsm")
+SUFFIXES = (".csv", ".tsv", *WORKBOOKS)
+"""Name endings of files that are read as manifests."""
 _LARGEST_BYTES = 1 << 25
-_MOST_COLUMNS = 100
 _MOST_PROBLEMS = 100
 _MOST_MISSING = 1000
 """A file beyond these limits is not a manifest, or is so broken that reading on helps nobody."""
 
 
-def read_manifest(path: Path, *, show_ids: bool = True) -> list[Case]:
-    """Read a manifest separated by commas, semicolons or tabs; its paths are relative to itself.
+def is_manifest(path: Path) -> bool:
+    """Return whether a path is that of a manifest, by its name."""
+    return path.is_file() and path.suffix.lower() in SUFFIXES
+
+
+def read_manifest(
+    path: Path, *, show_ids: bool = True, note: Callable[[str], None] = log.debug
+) -> list[Case]:
+    """Read a manifest, text or a workbook; its paths are relative to itself.
+
+    With a column ``use``, only the rows in which it says yes are cases.
 
     A missing image or mask is no problem of the manifest: the case's row says so later. The
     manifest is refused only if every image is missing. Then its paths are relative to another
     folder, or a disk is not mounted, and a run would replace an earlier table by rows of failures.
 
     Args:
-        path: the CSV.
+        path: the table.
         show_ids: whether problems may quote the manifest; if not, they name lines and columns only.
+        note: called with one line on ids that are names of images, and one on further columns.
 
     Raises:
         CohortError: lists the problems of the header and of all rows, a hundred at most.
@@ -37,17 +53,20 @@ def read_manifest(path: Path, *, show_ids: bool = True) -> list[Case]:
     labels: list[str] = []
     problems: list[str] = []
     missing: list[str] = []
-    some_found = False
+    some_found, unused = False, 0
     try:
-        table = read_text_table(path, "the manifest", _LARGEST_BYTES)
-        problems += _header_problems(table.columns, show_ids)
-        for row in table.rows():
-            texts = dict(zip(table.columns, row.cells, strict=True))
-            case, wrong = _case_of(texts, path.parent, show_ids)
+        table = _opened(path)
+        header = read_header(table.columns, show_ids=show_ids)
+        problems += header.problems
+        for row, texts in _rows(table, header):
+            if not is_used(texts):
+                unused += 1
+                continue
+            case, wrong = case_of(texts, header.more(row.cells), path.parent, show_ids=show_ids)
             line = f"line {row.line}"
             where = f"{line} ({_short_id(case)})" if show_ids else line
             problems += [f"{where}: {one}" for one in (*wrong, *row.problems)]
-            no_image, no_mask = _unreachable(case.image), _unreachable(case.mask)
+            no_image, no_mask = unreachable(case.image), unreachable(case.mask)
             some_found = some_found or not no_image
             missing += [f"{where}: the image {no_image}"] if no_image else []
             missing += [f"{where}: the mask {no_mask}"] if no_mask else []
@@ -60,11 +79,44 @@ def read_manifest(path: Path, *, show_ids: bool = True) -> list[Case]:
     except TableError as error:
         raise CohortError([*problems, str(error)]) from error
     if not cases and not problems:
-        problems.append("the manifest has no rows; write one row per case")
-    problems += duplicates(cases, labels) + _scans_of_one_name(cases, labels)
+        no_rows = "the manifest has no rows; write one row per case"
+        no_use = f"none of the {unused} rows has yes in the column use; write it into one"
+        problems.append(no_use if unused else no_rows)
+    problems += duplicates(cases, labels) + scans_of_one_name(cases, labels)
     if problems or not some_found:
         raise CohortError([*problems, *missing[:_MOST_PROBLEMS]])
+    if "patient_id" not in header.known:
+        note("the manifest has no column patient_id: the names of the images are the ids")
+    if header.carried and show_ids:
+        note(f"columns of the manifest go into the table as they are: {listed(header.carried)}")
+    elif header.extra:
+        note(
+            "columns of the manifest that are not known are left out of the table, as they may "
+            f"name patients: {len(header.extra)}; join them with the id map"
+        )
     return cases
+
+
+def _opened(path: Path) -> TextTable | WorkbookTable:
+    """Open the table by its name; of a workbook's sheets, the one that names images."""
+    if path.suffix.lower() in WORKBOOKS:
+        return read_workbook(path, "the manifest", _LARGEST_BYTES, names_images)
+    return read_text_table(path, "the manifest", _LARGEST_BYTES)
+
+
+def _rows(
+    table: TextTable | WorkbookTable, header: Header
+) -> Iterator[tuple[TextRow, dict[str, str]]]:
+    """Yield the rows with the cells of their known columns; ids may come from all images."""
+    if "image" not in header.known:
+        return
+    if "patient_id" in header.known:
+        yield from ((row, header.cells(row.cells)) for row in table.rows())
+        return
+    rows = [(row, header.cells(row.cells)) for row in table.rows()]
+    ids = ids_of_images([texts["image"] for _, texts in rows])
+    for (row, texts), own in zip(rows, ids, strict=True):
+        yield row, texts | {"patient_id": own}
 
 
 def _short_id(case: Case) -> str:
@@ -91,10 +143,14 @@ def duplicates(cases: Sequence[Case], labels: Sequence[str]) -> list[str]:
     return problems
 
 
-def _scans_of_one_name(cases: Sequence[Case], labels: Sequence[str]) -> list[str]:
+def scans_of_one_name(cases: Sequence[Case], labels: Sequence[str]) -> list[str]:
     """Return a problem for each id that means several scans.
 
     Rows with the same patient and scan id must differ only in their region.
+
+    Args:
+        cases: the cohort.
+        labels: the text by which a problem names each case.
     """
     first: dict[str, tuple[Case, str]] = {}
     problems = []
@@ -107,72 +163,3 @@ def _scans_of_one_name(cases: Sequence[Case], labels: Sequence[str]) -> list[str
                 "give each scan of a patient a different scan_id"
             )
     return problems
-
-
-def _header_problems(columns: list[str], show_ids: bool) -> list[str]:
-    """Return the problems of the header.
-
-    Without any known column it may be a patient's row, so its cells are not shown.
-    """
-    named = [column for column in columns if column]
-    if len(named) > _MOST_COLUMNS:
-        raise CohortError(
-            [f"the manifest has {len(named)} columns; allowed are {', '.join(COLUMNS)}"]
-        )
-    problems = [f"the manifest has no column {c!r}" for c in REQUIRED if c not in named]
-    show = show_ids and any(c in COLUMNS for c in named)
-    problems += [
-        f"the manifest has an unknown column {repr(c[:40]) if show else f'(number {number})'}; "
-        f"allowed are {', '.join(COLUMNS)}"
-        for number, c in enumerate(columns, start=1)
-        if c and c not in COLUMNS
-    ]
-    twice = sorted({c for c in named if named.count(c) > 1 and c in COLUMNS})
-    return problems + [f"the manifest has column {c!r} twice; remove one" for c in twice]
-
-
-def _case_of(cells: dict[str, str], folder: Path, show_ids: bool) -> tuple[Case, list[str]]:
-    """Return a row's case and its problems."""
-    wrong = []
-    for column in ("patient_id", "scan_id", "roi"):
-        text = cells.get(column, "")
-        if text and not is_name(text):
-            wrong.append(f"{column} {NO_NAME}")
-    wrong += [f"{column} is empty" for column in REQUIRED if cells.get(column) == ""]
-    paths: dict[str, Path | None] = {}
-    for column in ("image", "mask"):
-        text = cells.get(column, "")
-        paths[column] = folder / text if text else None
-    label = None
-    try:
-        label = parse_roi(text) if (text := cells.get("mask_label", "")) else None
-    except ValueError as error:
-        wrong.append(f"mask_label {error}" if show_ids else "mask_label is not an expression")
-    case = Case(
-        patient_id=cells.get("patient_id", ""),
-        image=paths["image"] or folder,
-        mask=paths["mask"],
-        mask_label=label,
-        scan_id=cells.get("scan_id", ""),
-        roi=cells.get("roi", "") or DEFAULT_ROI,
-        series_uid=cells.get("series_uid", "") or None,
-    )
-    if len(case.name.encode()) > LONGEST_NAME_BYTES:
-        wrong.append(
-            f"its ids have {len(case.name.encode())} bytes together "
-            f"(at most {LONGEST_NAME_BYTES}); shorten them"
-        )
-    return case, wrong
-
-
-def _unreachable(path: Path | None) -> str:
-    """Return why a file or folder cannot be reached; empty if it can, or if there is no path."""
-    if path is None:
-        return ""
-    try:
-        path.stat()
-    except FileNotFoundError:
-        return "does not exist (paths are relative to the manifest)"
-    except OSError as error:
-        return f"cannot be reached: {error.strerror}"
-    return ""

@@ -20,23 +20,27 @@ from pancseg.system.whole_files import write_whole
 MARK = Path(".pancseg", "pseudonyms")
 """Marker file in an output folder in which all ids are pseudonyms."""
 _WITH_IDS = (
-    "features.csv", "features.parquet", "masks.csv", "masks", "check.csv", "run.jsonl",
-    ".pancseg/journal.jsonl",
+    "features.csv", "features.parquet", "features_wide.csv", "features_wide.parquet", "masks.csv",
+    "masks", "check.csv", "run.jsonl", ".pancseg/journal.jsonl",
 )  # fmt: skip
 """Entries of an output folder that contain ids, or files named after them."""
 SHORTEST_KEY_BYTES = 16
 _LONGEST_KEY_BYTES = 1 << 16
 _DIGITS = 20
+_REASON_DIGITS = 9
 _MAP_HEADER = ("patient_id", "scan_id", "pseudonym_patient_id", "pseudonym_scan_id")
 
 
 def pseudonymised(cases: Sequence[Case], key: bytes) -> list[Case]:
     """Return the cases, in their order, under pseudonyms; regions keep their names.
 
-    A pseudonym is a letter (``p`` for a patient, ``s`` for a scan) and the first 20 hexadecimal
-    digits (80 bits) of an HMAC-SHA-256. The HMAC is taken over a prefix for patient or scan and the
-    id, composed (NFC) and in UTF-8. The letter keeps programs from reading a pseudonym as a number
-    (``12e4…``). An empty scan id stays empty.
+    Further columns of a manifest are left out, as they may name patients; of the reason for which a
+    mask is accepted, a pseudonym is left, by which a new reason differs from an earlier one.
+
+    A pseudonym is a letter (``p`` for a patient, ``s`` for a scan, ``r`` for a reader) and the
+    first 20 hexadecimal digits (80 bits) of an HMAC-SHA-256. The HMAC is taken over a prefix for
+    patient, scan or reader and the id, composed (NFC) and in UTF-8. The letter keeps programs from
+    reading a pseudonym as a number (``12e4…``). An empty scan id or reader stays empty.
 
     With one key, an id has the same pseudonym in every cohort. Among 10^6 ids the probability that
     any two share a pseudonym is n²/2 ÷ 2^80 = 4e-13; if it happens, the cohort is refused.
@@ -50,9 +54,17 @@ def pseudonymised(cases: Sequence[Case], key: bytes) -> list[Case]:
     """
     patients = _pseudonyms((case.patient_id for case in cases), key, "patient")
     scans = _pseudonyms((case.scan_id for case in cases if case.scan_id), key, "scan")
-    scans[""] = ""
+    readers = _pseudonyms((case.reader for case in cases if case.reader), key, "reader")
+    scans[""] = readers[""] = ""
     return [
-        replace(case, patient_id=patients[case.patient_id], scan_id=scans[case.scan_id])
+        replace(
+            case,
+            patient_id=patients[case.patient_id],
+            scan_id=scans[case.scan_id],
+            reader=readers[case.reader],
+            accept=_hidden_reason(case.accept, key),
+            extra=(),
+        )
         for case in cases
     ]
 
@@ -131,11 +143,16 @@ def check_output(out: Path | None, *, pseudonyms: bool) -> None:
                 "give `pseudonymise`, or choose another `out`"
             )
         return
-    if pseudonyms and any(_holds_something(out / name) for name in _WITH_IDS):
+    if pseudonyms and holds_ids(out):
         raise ValueError(
             "the output folder holds a run without `pseudonymise`, whose ids would stay in it; "
             "choose another `out`"
         )
+
+
+def holds_ids(out: Path) -> bool:
+    """Return whether an earlier run has written ids into an output folder."""
+    return any(_holds_something(out / name) for name in _WITH_IDS)
 
 
 def _holds_something(path: Path) -> bool:
@@ -198,13 +215,19 @@ def _pseudonyms(ids: Iterable[str], key: bytes, kind: str) -> dict[str, str]:
     Args:
         ids: the ids.
         key: the key.
-        kind: ``patient`` or ``scan``.
+        kind: ``patient``, ``scan`` or ``reader``.
     """
     found = {text: _pseudonym(text, key, kind) for text in dict.fromkeys(ids)}
     different = {unicodedata.normalize("NFC", text) for text in found}
     if (shared := len(different) - len(set(found.values()))) > 0:
         raise CohortError([f"{shared} pseudonyms stand for two {kind} ids; use another key"])
     return found
+
+
+def _hidden_reason(reason: str, key: bytes) -> str:
+    if not reason:
+        return ""
+    return f"accepted in the manifest ({_pseudonym(reason, key, 'accept')[:_REASON_DIGITS]})"
 
 
 def _pseudonym(text: str, key: bytes, kind: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pancseg.cohort.case import DEFAULT_ROI, Case, is_name, name_key
+from pancseg.cohort.formulas import NO_FORMULA, is_formula
 from pancseg.cohort.roi import Roi, as_roi, parse_roi
 
 
@@ -24,15 +25,19 @@ def named_regions(texts: Iterable[str]) -> dict[str, Roi]:
         name, equals, expression = (part.strip() for part in text.partition("="))
         if not (equals and is_name(name)):
             raise ValueError(
-                f"`roi` {text!r}: expected NAME=EXPRESSION, such as 'tumour=2', with a NAME that "
-                'has no / \\ : * ? " < > | or invisible characters, and no dot at either end'
+                f"`roi` {text[:60]!r}: expected NAME=EXPRESSION, such as 'tumour=2', with a NAME "
+                'that has no / \\ : * ? " < > | or invisible characters, and no dot at either end'
             )
+        if is_formula(name):
+            raise ValueError(f"`roi`: the name {name[:40]!r} {NO_FORMULA}; choose another")
         if name_key(name) in map(name_key, regions):
-            raise ValueError(f"`roi` {text!r}: a region {name!r} is given already; rename one")
+            raise ValueError(
+                f"`roi` {text[:60]!r}: a region {name[:60]!r} is given already; rename one"
+            )
         try:
             regions[name] = parse_roi(expression)
         except ValueError as error:
-            raise ValueError(f"`roi` {name}: {error}") from error
+            raise ValueError(f"`roi` {name[:60]}: {error}") from error
     return regions
 
 

@@ -10,10 +10,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from pancseg.tables.picture_style import plain_style
+
 _BOX, _POINT, _MEAN = "#c6d9ec", "#1f4e79", "#c0392b"
 _LONGEST_NAME = 16
 
 
+@plain_style()
 def dice_plot(dice: Mapping[str, NDArray[np.float64]]) -> bytes:
     """Draw the Dice of each model's cases and return a PNG.
 
@@ -67,4 +70,5 @@ def _offsets(count: int) -> NDArray[np.float64]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    short = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    return short.replace("$", r"\$")  # no formulas of TeX

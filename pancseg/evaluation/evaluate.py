@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+from pancseg.cohort.roi import Labels, Ring, as_roi
 from pancseg.evaluation import markdown, tables
 from pancseg.evaluation.boxplot import dice_plot
 from pancseg.evaluation.page import page
 from pancseg.evaluation.pairing import MaskPair, find_pairs
 from pancseg.evaluation.scores import MaskScore, score_pairs
-from pancseg.system.whole_files import check_writable, write_whole
+from pancseg.system.output_folder import claim
+from pancseg.system.whole_files import write_whole
 from pancseg.tables.html_page import html_page
 
 
@@ -42,7 +43,8 @@ def evaluate(
     models: Sequence[str],
     out: Path | None,
     *,
-    label: int | None = None,
+    label: Labels | None = None,
+    published: bool = False,
     report: Callable[[MaskScore], None] = lambda score: None,
 ) -> Evaluation:
     """Measure every pair of masks, compare the models, write tables, a report and a plot.
@@ -54,7 +56,10 @@ def evaluate(
             ``summary.csv``, ``comparisons.csv``, ``table2.csv``, ``table2.md``, ``evaluation.md``,
             ``evaluation.html`` (the same, with its picture inside) and ``dice.png``, each whole or
             not at all, after all cases are measured.
-        label: the region's label in all masks; by default everything that is not zero.
+        label: the region's labels in all masks, by number or name; by default everything that is
+            not zero, or, where a file names its segments, those that mean pancreas and tumour.
+        published: put the Dice that the MoNet paper reports, which is of other patients, and the
+            number of parameters beside models that are named as its networks.
         report: called with each score as soon as it is computed.
 
     Returns:
@@ -65,7 +70,7 @@ def evaluate(
         OSError: the output cannot be written.
     """
     if out is not None:
-        check_writable(out)
+        claim(out)
     scores = []
     for score in score_pairs(pairs, label):
         scores.append(score)
@@ -73,10 +78,10 @@ def evaluate(
     measured = [score.measures for score in scores if score.measures]
     if label is not None and measured and not any(m.reference_volume_ml for m in measured):
         raise ValueError(
-            f"none of the reference masks has label {label}, so there is nothing to compare; "
+            f"none of the reference masks has {_described(label)}, so there is nothing to compare; "
             "name another `label`"
         )
-    found = _tabulate(scores, models)
+    found = _tabulate(scores, models, published=published)
     if out is not None:
         write_whole({out / name: content for name, content in _files(found, label).items()})
     return found
@@ -87,7 +92,8 @@ def evaluate_masks(
     reference: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     *,
-    label: int | None = None,
+    label: int | str | None = None,
+    published: bool = False,
     report: Callable[[MaskScore], None] = lambda score: None,
 ) -> Evaluation:
     """Compare folders of masks with reference masks: Dice, HD95, surface Dice, volume.
@@ -99,7 +105,10 @@ def evaluate_masks(
         predictions: a folder of masks, or model name → folder for several.
         reference: the folder of reference masks.
         out: folder for the tables, a report and a plot; None writes nothing.
-        label: the region's label in all masks; by default everything that is not zero.
+        label: the region's labels in all masks, by number or name; by default everything that is
+            not zero, or, where a file names its segments, those that mean pancreas and tumour.
+        published: put the Dice that the MoNet paper reports, which is of other patients, and the
+            number of parameters beside models that are named as its networks.
         report: called with each score as soon as it is computed.
 
     Returns:
@@ -119,26 +128,45 @@ def evaluate_masks(
         predictions = {"prediction": predictions}
     if not isinstance(predictions, Mapping) or not predictions:
         raise TypeError("predictions: give a folder, or a mapping of model names to folders")
-    if label is not None and not isinstance(label, Integral):
-        raise TypeError(f"`label` is a whole number, not {label!r}")
+    wanted = labels_of(label)
     folders = {name: Path(folder) for name, folder in predictions.items()}
     pairs = find_pairs(folders, Path(reference))
     where = Path(out) if out is not None else None
-    return evaluate(pairs, list(folders), where, label=label, report=report)
+    return evaluate(pairs, list(folders), where, label=wanted, published=published, report=report)
 
 
-def _tabulate(scores: list[MaskScore], models: Sequence[str]) -> Evaluation:
+def _tabulate(scores: list[MaskScore], models: Sequence[str], *, published: bool) -> Evaluation:
     cases = tables.cases_table(scores, models)
     summary = tables.summary_table(cases, models)
     comparisons = tables.comparison_table(cases, models)
-    table_2 = tables.table_2(summary, comparisons, models)
+    table_2 = tables.table_2(summary, comparisons, models, published=published)
     return Evaluation(scores, cases, summary, comparisons, table_2)
 
 
-def _files(found: Evaluation, label: int | None) -> dict[str, bytes]:
+def labels_of(label: int | str | None) -> Labels | None:
+    """Return the labels of a number or an expression; None stays None.
+
+    Raises:
+        TypeError, ValueError: neither a number nor an expression, or a ring.
+
+    >>> print(labels_of("Pancreas|tumour"))
+    pancreas,tumour
+    """
+    wanted = as_roi(label)
+    if isinstance(wanted, Ring):
+        raise ValueError(f"`label` is {wanted}, a ring; name labels (1,2 or pancreas)")
+    return wanted
+
+
+def _described(label: Labels) -> str:
+    return str(label) if label.names else f"label {label}"
+
+
+def _files(found: Evaluation, label: Labels | None) -> dict[str, bytes]:
     dice = {str(m): own.to_numpy() for m, own in found.cases.groupby("model", sort=False)["dice"]}
     plot = dice_plot(dice)
-    report = page(found.scores, found.summary, found.comparisons, found.table_2, label)
+    region = _described(label) if label else None
+    report = page(found.scores, found.summary, found.comparisons, found.table_2, region)
     texts = {
         "cases.csv": tables.csv(found.cases),
         "summary.csv": tables.csv(found.summary),

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from pancseg.tables.html_page import escape_markdown
 from pancseg.tables.markdown_table import markdown_table
 
 DASH = "–"
@@ -48,7 +49,12 @@ def summary(summary: pd.DataFrame) -> str:
     rows = []
     for row in summary.sort_values("measure", key=_order, kind="stable").to_dict("records"):
         digits = _DIGITS.get(row["measure"], 1)
-        cells = [TITLES[row["measure"]], row["model"], str(row["n"]), str(row["n_missing"])]
+        cells = [
+            TITLES[row["measure"]],
+            escape_markdown(row["model"]),
+            str(row["n"]),
+            str(row["n_missing"]),
+        ]
         cells += [mean_std(row["mean"], row["std"], digits), number(row["median"], digits)]
         rows.append([*cells, _interval(row["ci_low"], row["ci_high"], digits)])
     return markdown_table(titles, rows, left=2)
@@ -63,7 +69,8 @@ def comparisons(comparisons: pd.DataFrame) -> str:
     for row in comparisons.to_dict("records"):
         digits = _DIGITS.get(row["measure"], 1)
         interval = _interval(row["difference_ci_low"], row["difference_ci_high"], digits)
-        cells = [TITLES[row["measure"]], f"{row['model_a']} − {row['model_b']}", str(row["n"])]
+        models = escape_markdown(f"{row['model_a']} − {row['model_b']}")
+        cells = [TITLES[row["measure"]], models, str(row["n"])]
         cells += [number(row["difference"], digits), interval]
         cells += [p_value(row[name + end]) for name in tests for end in ("", "_holm")]
         rows.append(cells)
@@ -71,18 +78,25 @@ def comparisons(comparisons: pd.DataFrame) -> str:
 
 
 def table_2(table_2: pd.DataFrame) -> str:
-    """Return the paper's table as Markdown; the published column appears only if it has a value."""
+    """Return the paper's table as Markdown; what the paper reports appears only if there is any."""
     compared = [name for name in table_2["compared_with"].unique() if name]
-    has_published = bool(table_2["published_dice_mean"].notna().any())
-    titles = ["network", "parameters", "n", "Dice, mean ± std"]
-    titles += ["as published (MSD, n = 85)"] * has_published
+    has_published = (
+        "published_dice_mean" in table_2 and table_2["published_dice_mean"].notna().any()
+    )
+    has_parameters = "parameters" in table_2 and table_2["parameters"].notna().any()
+    titles = ["network", *(["parameters"] if has_parameters else []), "n", "Dice, mean ± std"]
+    titles += ["as published (MSD, n = 85)"] if has_published else []
     if compared:
-        titles += [f"{test} p against {compared[0]}" for test in ("t-test", "Wilcoxon–Holm")]
+        titles += [
+            f"{test} p against {escape_markdown(compared[0])}"
+            for test in ("t-test", "Wilcoxon–Holm")
+        ]
     rows = []
     for row in table_2.to_dict("records"):
-        parameters = DASH if pd.isna(row["parameters"]) else f"{row['parameters']:,}"
-        cells = [row["network"], parameters, str(row["n"])]
-        cells += [mean_std(row["dice_mean"], row["dice_std"], 2)]
+        cells = [escape_markdown(row["network"])]
+        if has_parameters:
+            cells += [DASH if pd.isna(row["parameters"]) else f"{row['parameters']:,}"]
+        cells += [str(row["n"]), mean_std(row["dice_mean"], row["dice_std"], 2)]
         if has_published:
             cells += [mean_std(row["published_dice_mean"], row["published_dice_std"], 2)]
         if compared:

@@ -12,7 +12,7 @@ from pancseg.evaluation.metrics import PERCENTILE, TOLERANCE_MM
 from pancseg.evaluation.scores import MaskScore
 from pancseg.evaluation.statistics import RESAMPLES
 from pancseg.system.version import __version__
-from pancseg.tables.html_page import escape_markdown
+from pancseg.tables.html_page import escape_markdown, escape_message
 from pancseg.tables.markdown_table import markdown_table
 
 EMPTY_RULE = (
@@ -41,15 +41,20 @@ _DEFINITIONS = f"""\
 """
 
 
+_BY_DEFAULT = (
+    "Everything that is not zero counts; in masks that name their segments, pancreas and tumour."
+)
+
+
 def page(
     scores: Sequence[MaskScore],
     summary: pd.DataFrame,
     comparisons: pd.DataFrame,
     table_2: pd.DataFrame,
-    label: int | None,
+    label: str | None,
 ) -> str:
     """Return the report of an evaluation as Markdown."""
-    region = "Everything that is not zero counts." if label is None else f"Label {label} counts."
+    region = f"Of each mask, {label} counts." if label else _BY_DEFAULT
     parts = ["# Evaluation\n", markdown.table_2(table_2)]
     parts += ["![Dice per case](dice.png)\n"]
     parts += ["## Not compared\n", _not_compared(scores)]
@@ -81,7 +86,10 @@ def _warnings(scores: Sequence[MaskScore]) -> str:
 
 def _listed(scores: Sequence[MaskScore]) -> str:
     rows = [
-        [escape_markdown(text) for text in (score.model, score.case_id, score.reason, score.fact)]
+        [
+            *map(escape_markdown, (score.model, score.case_id, score.reason)),
+            escape_message(score.fact),
+        ]
         for score in scores
     ]
     return markdown_table(["model", "case", "reason", "what"], rows)

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pancseg.cohort.case import name_key, stem_of
-from pancseg.scans.reading import READERS, suffix_of
+from pancseg.cohort.case import name_key
+from pancseg.cohort.formulas import refuse_formulas
+from pancseg.cohort.mask_entries import is_mask_entry, mask_stem
+from pancseg.scans.reading import READERS
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class MaskPair:
 
     Attributes:
         model: the model's name.
-        case_id: the masks' file name without suffix.
+        case_id: the masks' file name without suffix, or the name of the folder of a DICOM mask.
         prediction: the model's mask; None if it is missing.
         reference: the reference mask; None if it is missing.
     """
@@ -40,9 +42,11 @@ def find_pairs(predictions: Mapping[str, Path], reference: Path) -> list[MaskPai
         Pairs sorted by case and then by model, so that each reference is read only once.
 
     Raises:
-        ValueError: a folder does not exist, contains no mask, or contains two masks of one case.
+        ValueError: a folder does not exist, contains no mask, or contains two masks of one case;
+            or a name begins like a formula.
         OSError: a folder cannot be listed.
     """
+    refuse_formulas(predictions, "the models' names", "rename them")
     references = _masks_in(reference, "reference")
     models = {name: _masks_in(path, f"prediction {name}") for name, path in predictions.items()}
     every_key = sorted({key for masks in (references, *models.values()) for key in masks})
@@ -57,7 +61,7 @@ def _pairs(
         named_by = reference or next(masks[key] for masks in models.values() if key in masks)
         for model, masks in models.items():
             if reference or key in masks:
-                yield MaskPair(model, stem_of(named_by), masks.get(key), reference)
+                yield MaskPair(model, mask_stem(named_by), masks.get(key), reference)
 
 
 def _masks_in(folder: Path, what: str) -> dict[str, Path]:
@@ -66,15 +70,16 @@ def _masks_in(folder: Path, what: str) -> dict[str, Path]:
         raise ValueError(f"{what}: the folder does not exist")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not suffix_of(path) or not path.is_file():
+        if path.name.startswith(".") or not is_mask_entry(path):
             continue
-        key = name_key(stem_of(path))
+        key = name_key(mask_stem(path))
         if key in found:
-            raise ValueError(f"{what}: the folder has two masks of {stem_of(path)!r}; keep one")
+            raise ValueError(f"{what}: the folder has two masks of {mask_stem(path)!r}; keep one")
         found[key] = path
     if not found:
         raise ValueError(
             f"{what}: the folder contains no mask; masks are files named <case id>.nii.gz "
-            f"(or {', '.join(s for s in READERS if s != '.nii.gz')})"
+            f"(or {', '.join(s for s in READERS if s != '.nii.gz')}, or DICOM SEG or RTSTRUCT)"
         )
+    refuse_formulas(map(mask_stem, found.values()), f"{what}: the masks' names", "rename the files")
     return found

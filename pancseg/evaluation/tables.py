@@ -29,6 +29,9 @@ COMPARED = ("dice", "hd95_mm", "surface_dice_2mm", "absolute_volume_error_percen
 TESTS = ("t_test_p", "paired_t_p", "wilcoxon_p")
 
 
+_PUBLISHED = ("published_dice_mean", "published_dice_std")
+
+
 def cases_table(scores: Sequence[MaskScore], models: Sequence[str]) -> pd.DataFrame:
     """Return one row per model and case, sorted by model and then by case."""
     blank: dict[str, Any] = dict.fromkeys(MaskMeasures._fields, float("nan"))
@@ -73,12 +76,18 @@ def comparison_table(cases: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame
 
 
 def table_2(
-    summary: pd.DataFrame, comparisons: pd.DataFrame, models: Sequence[str]
+    summary: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    models: Sequence[str],
+    *,
+    published: bool = False,
 ) -> pd.DataFrame:
     """Return the paper's table: network, parameters, Dice, and p-values against one network.
 
-    That network is MoNet if it is among the models, else the first. Parameter counts are given for
-    pancseg's networks, published values for those of the paper.
+    That network is MoNet if it is among the models, else the first. What the paper reports of a
+    network stands in the columns ``parameters``, ``published_dice_mean`` and
+    ``published_dice_std``, only with ``published``, as a model's name alone says who it claims
+    to be.
     """
     baseline = next((m for m in models if published_name(m) == "monet"), models[0])
     dice = comparisons[comparisons["measure"] == "dice"]
@@ -89,16 +98,19 @@ def table_2(
             ((dice["model_a"] == model) & (dice["model_b"] == baseline))
             | ((dice["model_a"] == baseline) & (dice["model_b"] == model))
         ]
-        published_mean, published_std = published_dice(model)
+        parameters: dict[str, Any] = {}
+        reported: dict[str, Any] = {}
+        if published:
+            parameters = {"parameters": parameters_of(model)}
+            reported = dict(zip(_PUBLISHED, published_dice(model), strict=True))
         rows.append(
             {
                 "network": model,
-                "parameters": parameters_of(model),
+                **parameters,
                 "n": of_model["n"],
                 "dice_mean": of_model["mean"],
                 "dice_std": of_model["std"],
-                "published_dice_mean": published_mean,
-                "published_dice_std": published_std,
+                **reported,
                 "compared_with": baseline if len(pair) else "",
                 **{
                     column: pair[column].iloc[0] if len(pair) else np.nan
@@ -106,7 +118,8 @@ def table_2(
                 },
             }
         )
-    return pd.DataFrame(rows).astype({"n": "int64", "parameters": "Int64"})
+    kinds = {"n": "int64"} | ({"parameters": "Int64"} if published else {})
+    return pd.DataFrame(rows).astype(kinds)
 
 
 def csv(table: pd.DataFrame) -> str:

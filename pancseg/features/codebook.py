@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from pancseg.features.ibsi_codes import Definition, definitions
@@ -25,6 +26,26 @@ _AT_DISTANCES = frozenset({"glcm", "gldm"})
 _WEIGHTED = frozenset({"glcm"})
 """What pyradiomics's ``voxelArrayShift`` (``_SHIFTED``), ``distances`` (``_AT_DISTANCES``) and
 ``weightingNorm`` (``_WEIGHTED``) change."""
+
+
+_CLASSES = {
+    "shape": "shape of the region in 3-D",
+    "shape2D": "shape of the region within a slice",
+    "firstorder": "intensities in the region",
+    "glcm": "grey level co-occurrence matrix",
+    "glrlm": "grey level run length matrix",
+    "glszm": "grey level size zone matrix",
+    "gldm": "grey level dependence matrix",
+    "ngtdm": "neighbouring grey tone difference matrix",
+}
+_NAMES = {
+    "MCC": "Maximal correlation coefficient",
+    "Maximum2DDiameterColumn": "Maximum diameter in the coronal plane",
+    "Maximum2DDiameterRow": "Maximum diameter in the sagittal plane",
+    "Maximum2DDiameterSlice": "Maximum diameter in the axial plane",
+}
+"""Names in words of features that IBSI does not name."""
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 
 
 class FilterDescription(NamedTuple):
@@ -100,6 +121,24 @@ def meaning_of(name: str, settings: FeatureSettings) -> ColumnMeaning | None:
         ibsi_status=ibsi_status(definition, applied, settings),
         note=_note(definition, settings.mode),
     )
+
+
+def in_words(name: str, meaning: ColumnMeaning) -> str:
+    """Return what a feature column holds, in words, and how it differs from IBSI's definition.
+
+    >>> settings = FeatureSettings(name="custom", parameters={})
+    >>> name = "log-sigma-1-0-mm-3D_glcm_Idm"
+    >>> in_words(name, meaning_of(name, settings))
+    'Inverse difference moment (grey level co-occurrence matrix) after the filter LoG, sigma 1.0 mm'
+    """
+    feature = name.rpartition("_")[2]
+    words = " ".join(_WORD.findall(feature)).capitalize()
+    named = meaning.ibsi_name or _NAMES.get(feature) or words
+    text = f"{named} ({_CLASSES[meaning.family]})"
+    if meaning.filter != "original" and not meaning.family.startswith("shape"):
+        how = f", {meaning.filter_parameters}" if meaning.filter_parameters else ""
+        text += f" after the filter {meaning.filter}{how}"
+    return f"{text}; {meaning.note}" if meaning.note else text
 
 
 def filter_of(image: str, settings: FeatureSettings) -> FilterDescription:

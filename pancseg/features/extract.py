@@ -14,9 +14,11 @@ from pancseg.features.numeric_settings import check_numbers
 from pancseg.features.result import FeatureResult
 from pancseg.features.settings import FeatureSettings, as_feature_settings
 from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_mask, as_scan
-from pancseg.scans.geometry import on_grid_of, slice_spacing_mm
+from pancseg.scans.geometry import slice_spacing_mm
+from pancseg.system.text.excerpt import excerpt
 
 Parameters = dict[str, Any]
+_LONGEST_MESSAGE = 500
 
 
 class Backend(NamedTuple):
@@ -51,10 +53,13 @@ is first used, because SciPy and pyradiomics outweigh the rest of a process that
 
 def check_values(settings: FeatureSettings) -> None:
     """Raise ValueError, in one line, for settings with a mode, key or value that cannot be."""
-    if settings.mode not in BACKENDS:
-        raise ValueError(f"unknown mode {settings.mode!r}; known: {', '.join(BACKENDS)}")
-    check_numbers(settings.parameters, settings.ibsi)
-    BACKENDS[settings.mode]().check(settings.parameters, settings.ibsi)
+    try:
+        if settings.mode not in BACKENDS:
+            raise ValueError(f"unknown mode {settings.mode!r}; known: {', '.join(BACKENDS)}")
+        check_numbers(settings.parameters, settings.ibsi)
+        BACKENDS[settings.mode]().check(settings.parameters, settings.ibsi)
+    except ValueError as error:  # which may quote a value of any length
+        raise ValueError(excerpt(error, _LONGEST_MESSAGE)) from error
 
 
 def extract_features(
@@ -73,7 +78,9 @@ def extract_features(
         scan: a 3-D volume in HU: a path, a ``SimpleITK.Image``, a nibabel image, or an array
             ``(z, y, x)`` with ``spacing``.
         mask: labels in the same space, given in the same ways; re-ordered when its axes run
-            otherwise. An array of the scan's shape is on the scan's grid.
+            otherwise, and completed by zeros when it covers a box of the scan's grid. Mode
+            ``pyradiomics`` resamples masks on other grids if the settings name a voxel size or
+            ``correctMask``. An array of the scan's shape is on the scan's grid.
         settings: a preset's name, a pyradiomics parameter file, or loaded settings.
         label: which label of the mask, or an expression such as ``ring(1,2;5mm)``
             (:func:`pancseg.cohort.roi.parse_roi`); by default the label that the settings name,
@@ -100,13 +107,13 @@ def extract_features(
         >>> round(row["original_shape_VoxelVolume"])
         1000
     """
-    from pancseg.features.regions import region_of
+    from pancseg.features.regions import region_by_settings
 
     settings = as_feature_settings(settings)
     check_values(settings)
     image = as_scan(scan, **geometry)
     labels = as_mask(mask, image)
-    region = region_of(labels, label if label is not None else settings.label, image).image
+    region = region_by_settings(labels, label, settings.label, image).image
     return compute_features(image, region, settings).values
 
 
@@ -124,9 +131,29 @@ def compute_features(
         UnusableCase: as for :func:`extract_features`.
     """
     parameters = parameters_for(scan, settings)
-    if not (parameters.get("setting") or {}).get("correctMask"):
-        region = on_grid_of(scan, region)
+    region = settings.placed(scan, region).image
     return BACKENDS[settings.mode]().compute(scan, region, parameters, settings.ibsi)
+
+
+def region_on_grid(
+    scan: sitk.Image, region: sitk.Image, settings: FeatureSettings
+) -> sitk.Image | None:
+    """Return a region on the features' grid (:class:`FeatureResult`), without its features.
+
+    Grid and re-segmentation depend on neither filters nor feature classes, so that the quickest
+    feature of the unfiltered scan is computed alone.
+
+    Args:
+        scan: as for :func:`compute_features`.
+        region: as for :func:`compute_features`.
+        settings: of the features.
+
+    Raises:
+        UnusableCase: as for :func:`extract_features`.
+    """
+    quick = {"imageType": {"Original": {}}, "featureClass": {"firstorder": ["Mean"]}}
+    eased = settings.model_copy(update={"parameters": {**settings.parameters, **quick}})
+    return compute_features(scan, region, eased).measured
 
 
 def parameters_for(scan: sitk.Image, settings: FeatureSettings) -> dict[str, Any]:

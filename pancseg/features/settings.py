@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import SimpleITK as sitk
 from pydantic import Field, PositiveFloat, field_serializer
 
 from pancseg.features import DEFAULT_PRESET
+from pancseg.features.extending import OWN, read_extended
+from pancseg.features.numeric_settings import SPACING_MM, check_sections
+from pancseg.features.pyradiomics.not_followed import not_followed
 from pancseg.quality.limits import QualityLimits
+from pancseg.scans.geometry import axes_of, slice_spacing_mm
+from pancseg.scans.placement import PlacedMask, placed
+from pancseg.system.ranges import within
+from pancseg.system.text.excerpt import excerpt
 from pancseg.system.yaml_file import (
     FrozenModel,
-    read_yaml_mapping,
     settings_of,
     shipped_names,
     shipped_or_own,
 )
+
+_LONGEST_MESSAGE = 300
+_SideMm = Annotated[PositiveFloat, within(*SPACING_MM, "mm")]
 
 
 class ThickSlices(FrozenModel):
@@ -27,8 +37,8 @@ class ThickSlices(FrozenModel):
         spacing_mm: voxel size (x, y, z) to resample them to.
     """
 
-    above_mm: PositiveFloat
-    spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    above_mm: _SideMm
+    spacing_mm: tuple[_SideMm, _SideMm, _SideMm]
 
 
 class FeatureSettings(FrozenModel):
@@ -43,6 +53,7 @@ class FeatureSettings(FrozenModel):
         ibsi: keys that only the mode ``ibsi`` understands: ``hu``, ``outlier_sigma``,
             ``by_slice``, ``aggregation``.
         quality: limits of the verdict on scans and masks.
+        extends: name of the preset that a file extends, or ``a file``; empty if it extends nothing.
 
     Example:
         >>> from pancseg import FeatureSettings
@@ -57,6 +68,7 @@ class FeatureSettings(FrozenModel):
     thick_slices: ThickSlices | None = None
     ibsi: dict[str, Any] = Field(default_factory=dict)
     quality: QualityLimits = QualityLimits()
+    extends: str = ""
 
     @field_serializer("parameters", when_used="json")
     def _without_infinity(self, parameters: dict[str, Any]) -> Any:
@@ -64,10 +76,52 @@ class FeatureSettings(FrozenModel):
         return _json(parameters)
 
     @property
+    def described(self) -> str:
+        """What these settings are, without any path: ``pancreas_ct``, ``a file extending …``."""
+        named = self.name if self.name in preset_names() else "a file"
+        return f"{named} extending {self.extends}" if self.extends else named
+
+    @property
+    def not_followed(self) -> list[str]:
+        """The settings of pyradiomics that change nothing here, each with what is done instead."""
+        return not_followed(self.parameters)
+
+    @property
+    def limits(self) -> QualityLimits:
+        """The limits of the verdict; what re-segmentation removes is no failure.
+
+        Whether enough of the region is left for the features is judged by ``resegmented_share``.
+        """
+        setting = self.parameters.get("setting") or {}
+        kept = setting.get("resegmentRange") or ()
+        absolute = setting.get("resegmentMode", "absolute") == "absolute"
+        if len(kept) < 2 or not absolute or max(kept) > self.quality.dense_above_hu:
+            return self.quality
+        return self.quality.model_copy(update={"dense_share": self.quality.dense_share.advising})
+
+    @property
     def label(self) -> int | None:
         """The mask label that the parameter file asks for, or None."""
         value = (self.parameters.get("setting") or {}).get("label")
         return None if value is None else int(value)
+
+    def placed(self, scan: sitk.Image, mask: sitk.Image) -> PlacedMask:
+        """Return a mask on the scan's grid, or as it is if pyradiomics will resample it.
+
+        pyradiomics takes masks on other grids with ``correctMask``, or when scan and mask are
+        resampled anyway. With ``correctMask`` it resamples along the mask's axes.
+
+        Raises:
+            UnusableCase: ``geometry``.
+        """
+        setting = self.parameters.get("setting") or {}
+        corrected = self.mode == "pyradiomics" and bool(setting.get("correctMask"))
+        if corrected and axes_of(mask) != axes_of(scan):
+            return PlacedMask(mask)
+        grid = setting.get("interpolator", True) and self.resampled_mm(slice_spacing_mm(scan))
+        resampled = self.mode == "pyradiomics" and bool(corrected or grid)
+        found = placed(scan, mask, resampled=resampled)
+        return PlacedMask(found.image) if corrected else found
 
     def resampled_mm(self, slice_spacing_mm: float) -> list[float] | None:
         """Return the voxel size (x, y, z) that a scan is resampled to; None: not resampled."""
@@ -127,16 +181,21 @@ def preset_names() -> list[str]:
 def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureSettings:
     """Load a preset by name, or any pyradiomics parameter file (YAML or JSON) by path.
 
-    A file may have one more top-level key, ``pancseg``, with ``mode``, ``thick_slices``, ``ibsi``
-    and ``quality``. Without it the file is plain pyradiomics and yields pyradiomics's own values.
+    A file may have two more top-level keys: ``pancseg``, with ``mode``, ``thick_slices``, ``ibsi``
+    and ``quality``, and ``extends``, the name of a preset or of a file in the same folder, whose
+    settings it changes. Mappings are merged key by key; other values replace those of the base, as
+    do ``featureClass`` and ``imageType`` as a whole. A file with nothing but limits (``quality``)
+    extends the default preset. A file without both keys is plain pyradiomics and yields
+    pyradiomics's own values.
 
     Args:
         name_or_path: name of a preset (:func:`preset_names`), or path of a file.
 
     Raises:
         FileNotFoundError: there is neither a preset nor a file of that name.
-        ValueError: the file is not a YAML mapping, has a key twice, or has an unknown key or an
-            impossible value under ``pancseg``.
+        ValueError: the file is not a YAML mapping, has a key twice, extends something that does not
+            exist, or has an unknown key or an impossible value under ``pancseg``; or a section of
+            pyradiomics's, such as ``setting``, is not a mapping, or ``label`` not a whole number.
 
     Example:
         >>> from pancseg import load_feature_settings
@@ -147,9 +206,15 @@ def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureS
     is_preset = name in preset_names()
     path = shipped_or_own(name, preset_folder(), "preset")
     what = f"the preset {name}" if is_preset else "the settings file"  # whose path may tell a name
-    content = read_yaml_mapping(path, what)
-    own = content.pop("pancseg", None) or {}
-    additions = settings_of(_Additions, own, what, under=["pancseg"])
+    content, base = read_extended(path, what, preset_folder())
+    own = content.pop(OWN, None) or {}
+    if not isinstance(own, dict):
+        raise ValueError(f"{what}: {OWN} holds no settings (expected 'key: value' lines under it)")
+    try:
+        check_sections(content)
+    except ValueError as error:
+        raise ValueError(f"{what}: {excerpt(error, _LONGEST_MESSAGE)}") from error
+    additions = settings_of(_Additions, own, what, under=[OWN])
     return FeatureSettings(
         name=name if is_preset else "custom",
         mode=additions.mode,
@@ -157,4 +222,5 @@ def load_feature_settings(name_or_path: str | Path = DEFAULT_PRESET) -> FeatureS
         thick_slices=additions.thick_slices,
         ibsi=additions.ibsi,
         quality=additions.quality,
+        extends=base,
     )

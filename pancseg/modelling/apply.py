@@ -17,6 +17,7 @@ from pancseg.modelling.predict import (
     column_of,
     doubts,
     external,
+    is_validation_table,
     known_outcome,
     predictions,
     read_new,
@@ -60,7 +61,6 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
     roi: str | None = None,
     positive: str | None = None,
     event_is: str | None = None,
-    trust_model: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> PredictionResult:
     """Apply a fitted model to new patients; with their outcomes, judge it.
@@ -78,7 +78,6 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
         roi: the region; by default the model's.
         positive: the class to tell from all others; by default the model's.
         event_is: the value that means event; by default the model's.
-        trust_model: load forests too, where ``model`` is a folder; only from people whom you trust.
         report: called with each sentence on what was read and predicted.
 
     Returns:
@@ -95,7 +94,7 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
         >>> len(found.table), sorted(found.measures)
         (60, ['radiomics', 'volume only'])
     """
-    saved = model if isinstance(model, SavedModel) else load_model(model, trust_model=trust_model)
+    saved = model if isinstance(model, SavedModel) else load_model(model)
     paths = [None if path is None else Path(path) for path in (features, outcome, out)]
     table, clinical, target = paths
     assert table is not None
@@ -116,7 +115,8 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
     if target is not None and beside is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole({target: csv_bytes(rows)})
-        beside.unlink(missing_ok=True)  # it belongs to earlier predictions
+        if is_validation_table(beside):  # of earlier predictions
+            beside.unlink()
     for line in (*joined.notes, *notes, *more_notes):
         report(line)
     count = int(rows.drop(columns="id").notna().any(axis=1).sum())

@@ -23,8 +23,8 @@ from pancseg.modelling.study import (
     warnings_of,
 )
 from pancseg.modelling.validation.nested_cv import ValidationPlan
+from pancseg.system.output_folder import claim
 from pancseg.system.threads import available_cores
-from pancseg.system.whole_files import check_writable
 from pancseg.system.yaml_file import settings_of
 
 _DEFAULTS = ModelSettings(kind="subtype")
@@ -234,7 +234,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         Path(stability) if stability is not None else None,
     )
     if out is not None:
-        check_writable(Path(out))
+        claim(Path(out))
     for line in [*study.joined.notes, *(f"warning: {line}" for line in study.warnings)]:
         report(line)
     results = study.analyse(workers, report)

@@ -11,12 +11,20 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from pancseg.cohort.formulas import refuse_formulas
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin
 from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.report import report
 from pancseg.modelling.report.figures import PERFORMANCE, feature_table, pictures
-from pancseg.modelling.saved_model import MODEL_FILE, SavedModel, model_bytes
+from pancseg.modelling.saved_model import (
+    MODEL_FILE,
+    OLD_FILE,
+    SavedModel,
+    model_bytes,
+    used_features,
+)
 from pancseg.modelling.study import CHANCE, Endpoint, batch_codes
 from pancseg.modelling.survival import time_grid
 from pancseg.system.version import __version__
@@ -55,7 +63,9 @@ def write_analysis(
         files["predictions.csv"] = csv_bytes(_predictions(results, joined, endpoint))
         files[MODEL_FILE] = model_bytes(saved_model(results, joined, endpoint, options))
     write_whole({folder / name: content for name, content in files.items()})
-    for name in {"predictions.csv", MODEL_FILE, *PERFORMANCE} - set(files):  # of an earlier run
+    for name in {"predictions.csv", MODEL_FILE, OLD_FILE, *PERFORMANCE} - set(
+        files
+    ):  # of an earlier run
         (folder / name).unlink(missing_ok=True)
 
 
@@ -63,9 +73,16 @@ def saved_model(
     results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint, options: TableOptions
 ) -> SavedModel:
     """Return the declared model and those it is compared with, fitted on all patients."""
-    names = [n for n in results.final if not n.startswith("radiomics, ")]
+    columns = {name: block.names for name, block in results.plan.blocks.items()}
+    models = {
+        name: plain_model(fitted, columns)
+        for name, fitted in results.final.items()
+        if not name.startswith("radiomics, ")
+    }
+    used = set(used_features(models))
+    features = [name for name in joined.origin.features if name in used]
     facts: dict[str, Any] = {
-        "origin": plain(joined.origin),
+        "origin": {**plain(joined.origin), "features": features},
         "batches": None if joined.batch is None else list(batch_codes(joined.batch)[1]),
         "batch_column": options.batch,
         "exclude_warn": options.exclude_warn,
@@ -79,7 +96,7 @@ def saved_model(
     }
     if endpoint.kind == "survival":
         facts["median_time"] = float(np.median(endpoint.y["time"]))
-    return SavedModel(endpoint.kind, {name: results.final[name] for name in names}, facts)
+    return SavedModel(endpoint.kind, models, facts)
 
 
 def settings_text(
@@ -105,11 +122,21 @@ def settings_text(
 def plain(origin: TableOrigin) -> dict[str, Any]:
     """Return a table's origin as plain lists and text."""
     levels = {name: list(texts) for name, texts in origin.levels.items()}
-    return {**vars(origin), "features": list(origin.features), "levels": levels}
+    lists = {"features": list(origin.features), "grids": list(origin.grids)}
+    return {**vars(origin), **lists, "levels": levels}
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
-    """Return a table as CSV (UTF-8, LF); numbers read back bit for bit."""
+    """Return a table as CSV (UTF-8, LF); numbers read back bit for bit.
+
+    Raises:
+        ValueError: a name is a formula to spreadsheet programs; those of tables are refused sooner.
+    """
+    texts = [
+        table[name] for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])
+    ]
+    for cells in (table.columns, *texts):
+        refuse_formulas(map(str, cells), "the names in a table", "change them")
     text = io.StringIO()
     table.to_csv(text, index=False, lineterminator="\n")
     return text.getvalue().encode()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling import subtype
 from pancseg.modelling.inputs.cell_values import MISSING_CLASS, is_missing, is_missing_class
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin, read_features
 from pancseg.modelling.inputs.join import JoinedTable, join, without_clinical
-from pancseg.modelling.saved_model import SavedModel
+from pancseg.modelling.plain.model import PlainModel
+from pancseg.modelling.saved_model import SavedModel, used_features
 from pancseg.modelling.study import (
     BOTH,
     CHANCE,
@@ -27,12 +25,13 @@ from pancseg.modelling.study import (
     subtype_outcome,
     survival_outcome_of,
 )
-from pancseg.modelling.survival import SurvivalTask
 from pancseg.modelling.validation import measures
 from pancseg.modelling.validation.calibration import cox_slope, logistic_line
 from pancseg.modelling.validation.measures import Estimate, estimate
-from pancseg.modelling.validation.nested_cv import FittedModel
 
+_VALIDATION_COLUMNS = (
+    "model", "measure", "value", "low_95", "high_95", "rows", "positive_or_events",
+)  # fmt: skip
 _ANOTHER_UNIT = 7
 """Median times that differ by more than this are probably in two units.
 
@@ -42,12 +41,11 @@ A month has 30 days and a year 12 months; medians of two cohorts rarely differ t
 
 def origin_of(saved: SavedModel) -> TableOrigin:
     """Return the properties of the table that the model was fitted on."""
-    facts = saved.facts["origin"]
-    levels = {name: tuple(texts) for name, texts in facts["levels"].items()}
-    tuples = {name: tuple(facts[name]) for name in ("features", "grids") if name in facts}
-    fields = {field.name for field in dataclasses.fields(TableOrigin)}
-    known = {name: value for name, value in facts.items() if name in fields}
-    return TableOrigin(**{**known, **tuples, "levels": levels})
+    facts = dict(saved.facts["origin"])
+    levels = {name: tuple(texts) for name, texts in facts.pop("levels").items()}
+    for name in ("features", "grids"):
+        facts[name] = tuple(facts[name])
+    return TableOrigin(**facts, levels=levels)
 
 
 def read_new(
@@ -72,9 +70,8 @@ def read_new(
 
 
 def _as_known(saved: SavedModel, options: TableOptions) -> tuple[TableOrigin, TableOptions]:
-    """Return the origin of the model's table, with only the features it uses, and the options."""
-    known, facts, used = origin_of(saved), saved.facts, _used(saved)
-    known = replace(known, features=tuple(name for name in known.features if name in used))
+    """Return the origin of the model's table and the options."""
+    known, facts = origin_of(saved), saved.facts
     return known, replace(options, batch=facts["batch_column"], exclude_warn=facts["exclude_warn"])
 
 
@@ -117,12 +114,12 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
     Raises:
         ValueError: features that the model uses are missing, or a scanner or site is unknown to it.
     """
-    blocks = _blocks(saved, joined)
+    blocks, batch = _blocks(saved, joined), _batch_codes(saved, joined)
     found, notes = pd.DataFrame({"id": joined.features.index}), []
     for name, model in saved.models.items():
         if name == CHANCE or not set(model.blocks) <= set(blocks):
             continue
-        missing = _missing(saved, joined, model)
+        missing = _missing(blocks, model)
         some = missing.any(axis=1)
         all_of = missing.all(axis=1) & some  # not for a model that uses no column at all
         if some.any():
@@ -131,16 +128,13 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
                 f"they were replaced by the medians of the training. {int(all_of.sum())} patients "
                 "lack all of them and get no prediction."
             )
-        x = model.prepared(blocks)
-        if saved.kind == "subtype":
-            found[column_of(name)] = subtype.SubtypeTask().predict(model.model, x)
-        else:
-            task = SurvivalTask((_middle(saved),))
-            found[column_of(name)] = task.predict(model.model, x)
-            found[_curve_column(name, task.times[0])] = task.curves(model.model, x)[:, 0]
+        x = model.prepared(blocks, batch, len(found))
         columns = [column_of(name)]
+        found[columns[0]] = model.predictor.score(x)
         if saved.kind == "survival":
             columns.append(_curve_column(name, _middle(saved)))
+            times = np.array([_middle(saved)])
+            found[columns[1]] = model.predictor.event_free(x, times)[:, 0]
         found.loc[all_of, columns] = np.nan
     unusable = pd.DataFrame({"id": joined.unusable})
     return pd.concat([found, unusable] if len(unusable) else [found], ignore_index=True), notes
@@ -263,8 +257,16 @@ def validation_table(
         known = table[column_of(name)].notna().to_numpy()
         counts = int(known.sum()), int(positive[known].sum())
         rows += [(name, m, one.value, one.low, one.high, *counts) for m, one in measured.items()]
-    columns = ["model", "measure", "value", "low_95", "high_95", "rows", "positive_or_events"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list(_VALIDATION_COLUMNS))
+
+
+def is_validation_table(path: Path) -> bool:
+    """Return whether a file is there and begins as :func:`validation_table` does."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        header = file.readline(1000).decode("utf-8-sig", "replace")
+    return tuple(header.strip().split(",")) == _VALIDATION_COLUMNS
 
 
 def _has_contrast(kind: str, y: np.ndarray) -> bool:
@@ -330,46 +332,39 @@ def _curve_column(name: str, time: float) -> str:
     return f"{column_of(name)}_event_free_at_{time:.6g}"
 
 
-def _blocks(saved: SavedModel, joined: JoinedTable) -> dict[str, np.ndarray]:
-    facts: Mapping[str, Any] = saved.facts
-    names = origin_of(saved).features
-    used = _used(saved)
-    if lost := [name for name in names if name in used and name not in joined.features]:
+def _blocks(saved: SavedModel, joined: JoinedTable) -> dict[str, pd.DataFrame]:
+    """Return the new patients' values by block; blocks of which nothing is known are left out.
+
+    Raises:
+        ValueError: features that a model uses are missing.
+    """
+    used = used_features(saved.models)
+    if lost := [name for name in used if name not in joined.features]:
         raise ValueError(
             f"the feature table lacks {len(lost)} columns that the model uses, such as "
             f"{lost[0]!r}; extract with the same settings"
         )
-    x = joined.features.reindex(columns=names).to_numpy(float)
-    if facts["batches"] is not None:
-        assert joined.batch is not None
-        code_of = {name: code for code, name in enumerate(facts["batches"])}
-        codes = [code_of.get(name, -1) for name in joined.batch]
-        x = np.column_stack([codes, x])
-    found = {RADIOMICS: x}
-    if joined.volume.shape[1]:
-        found[VOLUME] = joined.volume.to_numpy(float)
-    if joined.clinical.shape[1]:
-        found[CLINICAL] = joined.clinical.to_numpy(float)
+    found = {RADIOMICS: joined.features}
+    for name, frame in ((VOLUME, joined.volume), (CLINICAL, joined.clinical)):
+        if frame.shape[1]:
+            found[name] = frame
     return found
 
 
-def _missing(saved: SavedModel, joined: JoinedTable, model: FittedModel) -> np.ndarray:
+def _batch_codes(saved: SavedModel, joined: JoinedTable) -> np.ndarray | None:
+    """Return each row's code of its scanner or site, -1 for one that the model does not know."""
+    names = saved.facts["batches"]
+    if names is None:
+        return None
+    assert joined.batch is not None
+    code_of = {name: code for code, name in enumerate(names)}
+    return np.array([code_of.get(name, -1) for name in joined.batch], dtype=np.int64)
+
+
+def _missing(blocks: Mapping[str, pd.DataFrame], model: PlainModel) -> np.ndarray:
     """Return whether each value that a model uses is missing, as a (patients, columns) array."""
-    tables = {
-        RADIOMICS: joined.features,
-        VOLUME: joined.volume,
-        CLINICAL: joined.clinical,
-    }
-    values = pd.concat([tables[name] for name in model.blocks], axis=1)
-    used = [c for c, weight in zip(model.columns, model.weights, strict=True) if weight]
-    return np.asarray(values[used].isna())
-
-
-def _used(saved: SavedModel) -> set[str]:
-    """Return the features that at least one model uses."""
-    return {
-        column
-        for model in saved.models.values()
-        for column, weight in zip(model.columns, model.weights, strict=True)
-        if weight and RADIOMICS in model.blocks
-    }
+    if not model.parts:
+        return np.empty((len(blocks[RADIOMICS]), 0), dtype=bool)
+    values = [blocks[part.block].reindex(columns=pd.Index(part.names)) for part in model.parts]
+    used = np.asarray(model.weights, dtype=bool)
+    return np.asarray(pd.concat(values, axis=1).isna())[:, used]

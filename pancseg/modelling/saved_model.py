@@ -1,53 +1,95 @@
-"""Read and write ``model.skops``: fitted models in a file that cannot run code when it is loaded.
+"""Read and write ``model.safetensors``: fitted models as plain numbers, which need no loader.
 
-skops stores values and names of types, and loading builds only the types listed here. A file from a
-stranger can therefore be wrong, but cannot run anything; a pickle or joblib file could.
+The file holds arrays and, in its header, a JSON text. Both are checked, and NumPy computes the
+predictions (:mod:`pancseg.modelling.plain`). Nothing in a file names a type or a function, so that
+a forged file can be wrong, but can neither run code nor make a library follow its indices.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
-import skops.io
-import skops.io.exceptions
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
-from pancseg.modelling.validation.nested_cv import FittedModel
+from pancseg.modelling.plain.arrays import from_arrays, named_arrays
+from pancseg.modelling.plain.model import BatchEffects, PlainModel, Scaling, UsedColumns
+from pancseg.modelling.plain.predictors import PREDICTORS
+from pancseg.modelling.study import RADIOMICS
+from pancseg.system.regular_files import MEBIBYTE, read_regular
 from pancseg.system.version import __version__
+from pancseg.system.yaml_file import FrozenModel
 
-FORMAT = 3
-MODEL_FILE = "model.skops"
-TRUSTED = [
-    "pancseg.modelling.estimators.combat.ComBat",
-    "pancseg.modelling.estimators.cox.CoxElasticNet",
-    "pancseg.modelling.estimators.cox.NoPredictors",
-    "pancseg.modelling.estimators.cox_solver.score_test",
-    "pancseg.modelling.estimators.preparation.Cleaned",
-    "pancseg.modelling.estimators.preparation.Strongest",
-    "pancseg.modelling.estimators.preparation.Unredundant",
-    "pancseg.modelling.estimators.preparation.Varied",
-    "pancseg.modelling.subtype.auc_distance",
-    "pancseg.modelling.estimators.survival_forest.MartingaleForest",
-    "numpy.dtype",
-]
-"""Types that a file may contain: pancseg's own, and harmless ones."""
-TREES = [
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn._loss._loss.CyHalfBinomialLoss",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.tree._tree.Tree",
-]
-"""Types of trees: scikit-learn follows their indices unchecked, so a forged one can crash it."""
+FORMAT = 4
+MODEL_FILE = "model.safetensors"
+OLD_FILE = "model.skops"
+"""The model file of formats 1 to 3, which could crash scikit-learn when forged."""
+MOST_BYTES = 512 * MEBIBYTE
+"""Largest model file; a forest of 200 trees has about 6 kB for each patient it was fitted on."""
+MOST_HEADER_BYTES = MEBIBYTE
+"""Longest header: names of the used columns, and the properties of the table."""
+_KEY = "pancseg_model"
+_NO_MODEL = "it is not a model that pancseg wrote"
+
+_Text = Annotated[str, Field(max_length=100_000)]
+_Block = Literal["radiomics", "volume only", "clinical only"]
+_Name = Literal["radiomics", "volume only", "clinical only", "clinical + radiomics", "chance"]
+
+
+class _Origin(FrozenModel):
+    features: list[_Text]
+    settings: _Text | None
+    region: _Text | None
+    volume: _Text | None
+    group: _Text | None
+    levels: dict[_Text, list[_Text]]
+    grids: list[_Text]
+
+
+class _Facts(FrozenModel):
+    origin: _Origin
+    batches: list[_Text] | None
+    batch_column: _Text | None
+    exclude_warn: bool
+    outcome: list[_Text]
+    classes: list[_Text]
+    others: list[_Text]
+    event_is: _Text | None
+    times: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+    patients: int = Field(ge=0)
+    made_by: _Text
+    median_time: float | None = Field(None, ge=0, allow_inf_nan=False)
+
+
+class _Part(FrozenModel):
+    block: _Block
+    names: list[_Text]
+    batch_effects: bool
+
+
+class _Model(FrozenModel):
+    name: _Name
+    parts: list[_Part]
+    predictor: Literal[
+        "logistic", "constant", "forest", "boosting", "cox", "survival_forest", "kaplan_meier"
+    ]
+    threshold: float = Field(allow_inf_nan=False)
+
+
+class _Header(FrozenModel):
+    format: int
+    kind: Literal["subtype", "survival"]
+    models: list[_Model]
+    facts: _Facts
 
 
 @dataclass(frozen=True)
@@ -62,38 +104,58 @@ class SavedModel:
     """
 
     kind: str
-    models: dict[str, FittedModel]
+    models: dict[str, PlainModel]
     facts: dict[str, Any]
+
+
+def used_features(models: Mapping[str, PlainModel]) -> list[str]:
+    """Return the names of the radiomics features that at least one model uses."""
+    found: dict[str, None] = {}
+    for model in models.values():
+        weight_of = iter(model.weights)
+        for part in model.parts:
+            for name, weight in zip(part.names, weight_of, strict=False):
+                if weight and part.block == RADIOMICS:
+                    found[name] = None
+    return list(found)
 
 
 def model_bytes(saved: SavedModel) -> bytes:
     """Return the content of a model file; the same model gives the same bytes."""
-    models = {
-        name: {
-            "preparations": list(fitted.preparations),
-            "blocks": list(fitted.blocks),
-            "model": fitted.model,
-            "columns": list(fitted.columns),
-            "weights": np.asarray(fitted.weights, dtype=float),
-            "threshold": float(fitted.threshold),
-            "choice": int(fitted.choice),
-        }
-        for name, fitted in saved.models.items()
-    }
-    content = {"format": FORMAT, "kind": saved.kind, "models": models, "facts": saved.facts}
-    return _reproducible(skops.io.dumps(content))
+    arrays: dict[str, NDArray[Any]] = {}
+    models = []
+    for number, (name, model) in enumerate(saved.models.items()):
+        arrays |= named_arrays(model.predictor, f"{number}.predictor")
+        arrays[f"{number}.weights"] = model.weights
+        for place, part in enumerate(model.parts):
+            arrays |= named_arrays(part.scaling, f"{number}.{place}.scaling")
+            if part.effects is not None:
+                arrays |= named_arrays(part.effects, f"{number}.{place}.effects")
+        kind = next(key for key, each in PREDICTORS.items() if type(model.predictor) is each)
+        parts = [
+            {
+                "block": part.block,
+                "names": list(part.names),
+                "batch_effects": part.effects is not None,
+            }
+            for part in model.parts
+        ]
+        models.append(
+            {"name": name, "parts": parts, "predictor": kind, "threshold": model.threshold}
+        )
+    header = {"format": FORMAT, "kind": saved.kind, "models": models, "facts": saved.facts}
+    text = _Header.model_validate(header).model_dump_json()
+    return save(arrays, metadata={_KEY: text})
 
 
-def load_model(path: str | os.PathLike[str], *, trust_model: bool = False) -> SavedModel:
-    """Load a fitted model for :func:`pancseg.predict`.
+def load_model(path: str | os.PathLike[str]) -> SavedModel:
+    """Load a fitted model for :func:`pancseg.predict`: plain numbers, each of them checked.
 
     Args:
-        path: the folder that :func:`pancseg.fit_model` wrote, or its ``model.skops``.
-        trust_model: load forests too, which can crash scikit-learn when forged; set it only for
-            models from people whom you trust.
+        path: the folder that :func:`pancseg.fit_model` wrote, or its ``model.safetensors``.
 
     Raises:
-        ValueError: no such file, a type that is not trusted, or another format.
+        ValueError: no such file, not a model, a value that cannot be right, or another format.
         OSError: the file cannot be read.
 
     Example:
@@ -102,98 +164,111 @@ def load_model(path: str | os.PathLike[str], *, trust_model: bool = False) -> Sa
         >>> model.kind
         'survival'
     """
-    file = Path(path)
-    if file.is_dir():
-        file = file / MODEL_FILE
-    if not file.is_file():
+    given = Path(path)
+    file = given / MODEL_FILE if given.is_dir() else given
+    if given.name == OLD_FILE or (given.is_dir() and not file.exists() and _has_old(given)):
+        raise ValueError(_other_format("3 or earlier"))
+    if not file.exists():
         raise ValueError(f"no {MODEL_FILE} found; give the folder that fitting a model wrote")
-    return read_model(file.read_bytes(), trust_model)
+    return read_model(read_regular(file, MOST_BYTES))
 
 
-def read_model(content: bytes, trust_model: bool = False) -> SavedModel:
+def _has_old(folder: Path) -> bool:
+    return (folder / OLD_FILE).exists()
+
+
+def read_model(content: bytes) -> SavedModel:
     """Return the model in the content of a model file.
 
     Args:
         content: the bytes of the file.
-        trust_model: load forests too; see :func:`load_model`.
 
     Raises:
-        ValueError: not a model file, a type that is not trusted, or another format.
+        ValueError: not a model file, a value that cannot be right, or another format.
     """
+    if content[:2] == b"PK":
+        raise ValueError(_other_format("3 or earlier"))
+    header = _header(content)
     try:
-        _check_format(content)
-        types = set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED)
-        if types & set(TREES) and not trust_model:
-            raise ValueError(
-                "the model contains trees, which can crash scikit-learn when forged; if you trust "
-                "its author, set `trust_model`"
-            )
-        unknown = types - set(TREES)
-        if unknown:
-            raise ValueError(
-                f"the model was not loaded: it contains {len(unknown)} types that pancseg does not "
-                f"write, such as {min(unknown)}; use a model that pancseg wrote"
-            )
-        found = skops.io.loads(content, trusted=[*TRUSTED, *TREES])
-    except (
-        zipfile.BadZipFile,
-        KeyError,
-        TypeError,
-        json.JSONDecodeError,
-        UnicodeDecodeError,
-    ) as error:
-        raise ValueError("model.skops is not a model that pancseg wrote") from error
-    except skops.io.exceptions.UntrustedTypesFoundException as error:
-        raise ValueError(
-            "the model contains types that pancseg does not write; use a model that pancseg wrote"
-        ) from error
-    models = {
-        name: FittedModel(
-            tuple(part["preparations"]),
-            tuple(part["blocks"]),
-            part["model"],
-            tuple(part["columns"]),
-            part["weights"],
-            part["threshold"],
-            part["choice"],
+        arrays = load(content)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"the model cannot be read: {_NO_MODEL}, or damaged") from error
+    try:
+        models: dict[str, PlainModel] = {
+            each.name: _model(number, each, arrays) for number, each in enumerate(header.models)
+        }
+        _check(header, models)
+    except ValueError as error:
+        raise ValueError(f"the model cannot be used: {error!s:.300}; fit it again") from error
+    return SavedModel(header.kind, models, header.facts.model_dump())
+
+
+def _header(content: bytes) -> _Header:
+    """Return the checked JSON text in a file's header, whose length is looked at first."""
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or length > min(MOST_HEADER_BYTES, len(content) - 8):
+        raise ValueError(f"the model cannot be read: {_NO_MODEL}, or damaged")
+    try:
+        text = json.loads(content[8 : 8 + length])["__metadata__"][_KEY]
+        found = json.loads(text)["format"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"the model cannot be read: {_NO_MODEL}") from error
+    if found != FORMAT:
+        writer = re.search(r'"made_by":\s*"(pancseg [\w.+-]{1,40}), ', text)
+        raise ValueError(_other_format(f"{found!r:.20}", f" ({writer[1]})" if writer else ""))
+    try:
+        return _Header.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where, reason = ".".join(map(str, first["loc"])), first["msg"]
+        raise ValueError(f"the model cannot be read: {where:.100}: {reason:.200}") from error
+
+
+def _model(number: int, about: _Model, arrays: dict[str, NDArray[Any]]) -> PlainModel:
+    parts = []
+    for place, part in enumerate(about.parts):
+        scaling = from_arrays(Scaling, arrays, f"{number}.{place}.scaling")
+        effects = (
+            from_arrays(BatchEffects, arrays, f"{number}.{place}.effects")
+            if part.batch_effects
+            else None
         )
-        for name, part in found["models"].items()
-    }
-    return SavedModel(found["kind"], models, found["facts"])
+        parts.append(UsedColumns(part.block, tuple(part.names), scaling, effects))
+    predictor: Any = from_arrays(PREDICTORS[about.predictor], arrays, f"{number}.predictor")
+    weights = arrays.get(f"{number}.weights", np.empty(0))
+    return PlainModel(tuple(parts), predictor, weights, about.threshold)
 
 
-def _check_format(content: bytes) -> None:
-    """Refuse another format before skops sees its types, whose names change between formats."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        schema = archive.read("schema.json").decode()
-    found = json.loads(json.loads(schema)["content"]["format"]["content"])
-    if found == FORMAT:
+def _check(header: _Header, models: dict[str, PlainModel]) -> None:
+    """Refuse models that contradict each other or the facts."""
+    facts = header.facts
+    if len(models) != len(header.models) or not models:
+        raise ValueError(f"{len(header.models)} models with {len(models)} names")
+    if (facts.batches is None) != (facts.batch_column is None):
+        raise ValueError("scanners or sites are named without their column, or the reverse")
+    survival = header.kind == "survival"
+    counts = len(facts.outcome), len(facts.classes)
+    if counts != ((2, 0) if survival else (1, 2)) or bool(facts.times) != survival:
+        raise ValueError(f"{counts[0]} outcome columns and {counts[1]} classes of {header.kind}")
+    for name, model in models.items():
+        if model.predictor.kind != header.kind:
+            raise ValueError(f"{name} predicts {model.predictor.kind}, the others {header.kind}")
+        if len(set(model.blocks)) != len(model.blocks):
+            raise ValueError(f"{name} uses a block of columns twice")
+        for part in model.parts:
+            _check_batches(name, part, facts.batches)
+
+
+def _check_batches(name: str, part: UsedColumns, batches: list[str] | None) -> None:
+    if part.effects is None:
         return
-    writer = re.search(r'"content": "\\"(pancseg [\w.+-]{1,40}), ', schema)
-    known = f" ({writer[1]} at that time)" if writer else ""
-    raise ValueError(
-        f"model.skops has format {found!r:.20}, but the installed pancseg {__version__} "
-        f"reads format {FORMAT}; read it with the version that wrote it{known}, or fit it again"
+    if part.block != RADIOMICS or batches is None or part.effects.batches[-1] >= len(batches):
+        raise ValueError(f"{name} removes effects of a scanner or site that is not named")
+
+
+def _other_format(found: str, writer: str = "") -> str:
+    return (
+        f"the model has format {found}, but the installed pancseg {__version__} reads format "
+        f"{FORMAT}; fit it again, or apply it with the version that wrote it{writer}, which its "
+        "settings.yaml names"
     )
-
-
-def _reproducible(content: bytes) -> bytes:
-    """Renumber skops's object ids (memory addresses) from 1, and remove the time stamps."""
-    source = zipfile.ZipFile(io.BytesIO(content))
-    schema = source.read("schema.json").decode()
-    numbers: dict[str, str] = {}
-
-    def renamed(number: str) -> str:
-        return numbers.setdefault(number, str(len(numbers) + 1))
-
-    ids = sorted(set(re.findall(r'"__id__": (\d+)', schema)), key=schema.index)
-    files = re.findall(r'"file": "(\d+)\.', schema)
-    known = re.compile(r"\b(" + "|".join(dict.fromkeys([*ids, *files])) + r")\b")
-    schema = re.sub(r'("__id__": |"file": ")(\d+)', lambda m: m[1] + renamed(m[2]), schema)
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as written:
-        for name in source.namelist():
-            data = schema.encode() if name == "schema.json" else source.read(name)
-            new = name if name == "schema.json" else known.sub(lambda m: renamed(m[0]), name)
-            written.writestr(zipfile.ZipInfo(new, (1980, 1, 1, 0, 0, 0)), data)
-    return target.getvalue()

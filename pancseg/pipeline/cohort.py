@@ -9,9 +9,8 @@ from typing import Any
 
 from pancseg.cohort.case import Case
 from pancseg.cohort.discovery import read_cohort
-from pancseg.cohort.manifest import duplicates
+from pancseg.cohort.given_cases import checked
 from pancseg.cohort.regions import named_regions, one_per_region, one_per_scan, with_label
-from pancseg.errors import CohortError
 from pancseg.features import DEFAULT_PRESET
 from pancseg.features.settings import FeatureSettings, as_feature_settings
 from pancseg.pipeline.check import check_cases
@@ -21,6 +20,7 @@ from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
 from pancseg.running.options import DEFAULT as HERE
 from pancseg.running.options import RunOptions
+from pancseg.running.progress import RunProgress
 from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_WEIGHTS
 from pancseg.tables.format import TableFormat
 
@@ -38,6 +38,7 @@ def check_cohort(  # noqa: PLR0913  keywords, as the command has options
     settings: Settings = DEFAULT_PRESET,
     options: RunOptions = HERE,
     report: Callable[[CaseResult], None] = ignore,
+    watch: Callable[[RunProgress], None] = ignore,
 ) -> list[CaseResult]:
     """Judge scans, and masks where there are any, before anything expensive is done.
 
@@ -53,6 +54,7 @@ def check_cohort(  # noqa: PLR0913  keywords, as the command has options
         settings: limits of the verdict: a preset's name, a settings file, or loaded settings.
         options: where and how the scans are processed.
         report: called with each result as soon as it is available; duplicates are found later.
+        watch: called with the progress when a scan reaches a stage, and when it is done.
 
     Returns:
         One result per row; nothing is written.
@@ -66,8 +68,8 @@ def check_cohort(  # noqa: PLR0913  keywords, as the command has options
         >>> [(result.status, result.reason) for result in check_cohort("cohort.csv")]
         [('warn', 'thick_slices')]
     """
-    cases = _with_regions(_cases_of(cohort, None, masks), label, regions)
-    return check_cases(cases, as_feature_settings(settings), report, options)
+    cases = with_regions(cases_of(cohort, None, masks), label, regions)
+    return check_cases(cases, as_feature_settings(settings), report, options, watch=watch)
 
 
 def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
@@ -80,9 +82,12 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
     uncertainty: int = 0,
     settings: Settings = DEFAULT_PRESET,
     allow_code: bool = False,
+    only: Sequence[str] | None = None,
     options: RunOptions = HERE,
     report: Callable[[CaseResult], None] = ignore,
     started: Callable[[Mapping[str, Any]], None] = ignore,
+    watch: Callable[[RunProgress], None] = ignore,
+    words: Callable[[str], str] = str,
 ) -> list[CaseResult]:
     """Segment the pancreas in every scan, and write ``out/masks`` and ``out/masks.csv``.
 
@@ -98,9 +103,14 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
         uncertainty: passes of the network with dropout, whose masks are compared; 0 for none.
         settings: limits of the verdict: a preset's name, a settings file, or loaded settings.
         allow_code: accept weights of a network outside pancseg, whose code then runs.
+        only: ids of the patients or scans to process, as in the table; all others keep the rows
+            that an earlier run into ``out`` gave them, without a look at their scans.
         options: where and how the scans are processed.
-        report: called with each result as soon as it is available.
+        report: called with each result as soon as it is available, but not with kept rows.
         started: called with the weights and the engine, before the first scan.
+        watch: called with the progress when a scan reaches a stage, and when it is done.
+        words: turns a message that names parameters in backticks into the caller's words, for the
+            table's ``qc_message``.
 
     Returns:
         One result per scan.
@@ -125,11 +135,14 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
         engine,
         precision,
         uncertainty=uncertainty,
-        limits=as_feature_settings(settings).quality,
+        limits=as_feature_settings(settings).limits,
         allow_code=allow_code,
     )
-    cases = one_per_scan(_cases_of(cohort, out))
-    return run_plan(cases, Path(out), plan, report, options, started=started)
+    cases = one_per_scan(cases_of(cohort, out))
+    return run_plan(
+        cases, Path(out), plan, report, options, only=only, started=started, watch=watch,
+        words=words,
+    )  # fmt: skip
 
 
 def extract_cohort(  # noqa: PLR0913
@@ -141,9 +154,15 @@ def extract_cohort(  # noqa: PLR0913
     regions: Mapping[str, str] | None = None,
     settings: Settings = DEFAULT_PRESET,
     keep_failed: bool = False,
+    keep_truncated_shape: bool = False,
     table: TableFormat = PLAIN_CSV,
+    pictures: bool = True,
+    only: Sequence[str] | None = None,
     options: RunOptions = HERE,
     report: Callable[[CaseResult], None] = ignore,
+    started: Callable[[Mapping[str, Any]], None] = ignore,
+    watch: Callable[[RunProgress], None] = ignore,
+    words: Callable[[str], str] = str,
 ) -> list[CaseResult]:
     """Compute features of existing masks, and write ``out/features.csv`` with its codebook.
 
@@ -156,9 +175,18 @@ def extract_cohort(  # noqa: PLR0913
         regions: name → expression of each region that gets a row, such as ``{"tumour": "2"}``.
         settings: a preset's name, a pyradiomics parameter file, or loaded settings.
         keep_failed: compute features also of regions that fail the verdict.
+        keep_truncated_shape: keep the shape of regions that the scan's edge cuts off, in masks that
+            a person drew.
         table: format of the table.
+        pictures: make the pictures of every row that :func:`pancseg.write_report` shows.
+        only: ids of the patients or scans to process, as in the table; all others keep the rows
+            that an earlier run into ``out`` gave them, without a look at their scans.
         options: where and how the scans are processed.
-        report: called with each result as soon as it is available.
+        report: called with each result as soon as it is available, but not with kept rows.
+        started: called before the first scan, with an empty mapping, as there is no network.
+        watch: called with the progress when a scan reaches a stage, and when it is done.
+        words: turns a message that names parameters in backticks into the caller's words, for the
+            table's ``qc_message``.
 
     Returns:
         One result per row.
@@ -171,12 +199,21 @@ def extract_cohort(  # noqa: PLR0913
         >>> from pancseg import extract_cohort, results_table
         >>> results = extract_cohort("cohort.csv", "results", masks="masks")
         >>> len(results_table(results).columns)
-        411
+        413
     """
-    cases = _with_regions(_cases_of(cohort, out, masks), label, regions)
-    plan = ProcessingPlan("extract", as_feature_settings(settings), keep_failed=keep_failed)
-    _check_ids(table, cases)
-    return run_plan(cases, Path(out), plan, report, options, table)
+    cases = with_regions(cases_of(cohort, out, masks), label, regions)
+    plan = ProcessingPlan(
+        "extract",
+        as_feature_settings(settings),
+        keep_failed=keep_failed,
+        keep_truncated_shape=keep_truncated_shape,
+        pictures=pictures,
+    )
+    _check_format(table)
+    return run_plan(
+        cases, Path(out), plan, report, options, table, only=only, started=started, watch=watch,
+        words=words,
+    )  # fmt: skip
 
 
 def run_cohort(  # noqa: PLR0913
@@ -188,15 +225,20 @@ def run_cohort(  # noqa: PLR0913
     regions: Mapping[str, str] | None = None,
     settings: Settings = DEFAULT_PRESET,
     keep_failed: bool = False,
+    keep_truncated_shape: bool = False,
     weights: str | Path = DEFAULT_WEIGHTS,
     engine: str = DEFAULT_ENGINE,
     precision: str = DEFAULT_PRECISION,
     uncertainty: int = 0,
     allow_code: bool = False,
     table: TableFormat = PLAIN_CSV,
+    pictures: bool = True,
+    only: Sequence[str] | None = None,
     options: RunOptions = HERE,
     report: Callable[[CaseResult], None] = ignore,
     started: Callable[[Mapping[str, Any]], None] = ignore,
+    watch: Callable[[RunProgress], None] = ignore,
+    words: Callable[[str], str] = str,
 ) -> list[CaseResult]:
     """Segment, compute features, and write ``out/masks`` and ``out/features.csv``.
 
@@ -212,6 +254,8 @@ def run_cohort(  # noqa: PLR0913
         regions: name → expression of each region that gets a row, such as ``{"tumour": "2"}``.
         settings: a preset's name, a pyradiomics parameter file, or loaded settings.
         keep_failed: compute features also of regions that fail the verdict.
+        keep_truncated_shape: keep the shape of regions that the scan's edge cuts off, in masks that
+            a person drew.
         weights: a shipped name or a checkpoint file.
         engine: what runs the network: ``auto``, ``torch``, ``openvino`` or ``cuda``.
         precision: precision of the network's arithmetic: ``fp32``, or ``bf16`` where the hardware
@@ -219,9 +263,15 @@ def run_cohort(  # noqa: PLR0913
         uncertainty: passes of the network with dropout, whose masks are compared; 0 for none.
         allow_code: accept weights of a network outside pancseg, whose code then runs.
         table: format of the table.
+        pictures: make the pictures of every row that :func:`pancseg.write_report` shows.
+        only: ids of the patients or scans to process, as in the table; all others keep the rows
+            that an earlier run into ``out`` gave them, without a look at their scans.
         options: where and how the scans are processed.
-        report: called with each result as soon as it is available.
+        report: called with each result as soon as it is available, but not with kept rows.
         started: called with the weights and the engine, before the first scan.
+        watch: called with the progress when a scan reaches a stage, and when it is done.
+        words: turns a message that names parameters in backticks into the caller's words, for the
+            table's ``qc_message``.
 
     Returns:
         One result per row.
@@ -236,7 +286,7 @@ def run_cohort(  # noqa: PLR0913
         >>> result.status, result.fact
         ('warn', 'slices are 5 mm apart (expected at most 3 mm)')
     """
-    cases = _with_regions(_cases_of(cohort, out, masks), label, regions)
+    cases = with_regions(cases_of(cohort, out, masks), label, regions)
     plan = ProcessingPlan(
         "run",
         as_feature_settings(settings),
@@ -244,18 +294,28 @@ def run_cohort(  # noqa: PLR0913
         engine,
         precision,
         keep_failed=keep_failed,
+        keep_truncated_shape=keep_truncated_shape,
         uncertainty=uncertainty,
         allow_code=allow_code,
+        pictures=pictures,
     )
-    _check_ids(table, cases)
-    return run_plan(cases, Path(out), plan, report, options, table, started=started)
+    _check_format(table)
+    return run_plan(
+        cases, Path(out), plan, report, options, table, only=only, started=started, watch=watch,
+        words=words,
+    )  # fmt: skip
 
 
-def _cases_of(
+def cases_of(
     cohort: Cohort,
     out: str | os.PathLike[str] | None,
     masks: str | os.PathLike[str] | None = None,
 ) -> list[Case]:
+    """Return the cases of a cohort that a caller gave; ``out`` is not part of it.
+
+    Raises:
+        CohortError, ValueError, TypeError: it is not a cohort, or has problems.
+    """
     if isinstance(cohort, str | os.PathLike):
         beside = Path(masks) if masks is not None else None
         return read_cohort(Path(cohort), beside, leave_out=[Path(out)] if out else [])
@@ -269,14 +329,17 @@ def _cases_of(
         raise ValueError(
             "`masks` cannot be combined with a sequence of cases; set each case's mask instead"
         )
-    if problems := duplicates(cases, [repr(case.name) for case in cases]):
-        raise CohortError(problems)
-    return cases
+    return checked(cases)
 
 
-def _with_regions(
+def with_regions(
     cases: list[Case], label: int | str | None, regions: Mapping[str, str] | None
 ) -> list[Case]:
+    """Return the cases with the regions that a caller named.
+
+    Raises:
+        ValueError, TypeError: both ``label`` and ``regions``, or an invalid one.
+    """
     if label is not None and regions:
         raise ValueError("`label` and `regions` both name regions; omit one of them")
     if regions is not None and not isinstance(regions, Mapping):
@@ -287,7 +350,6 @@ def _with_regions(
     return cases if label is None else with_label(cases, label)
 
 
-def _check_ids(table: TableFormat, cases: Sequence[Case]) -> None:
+def _check_format(table: TableFormat) -> None:
     if not isinstance(table, TableFormat):
         raise TypeError(f"`table` is a pancseg.TableFormat, not {type(table).__name__}")
-    table.check_ids(text for c in cases for text in (c.patient_id, c.scan_id, c.roi))

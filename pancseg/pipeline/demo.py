@@ -14,6 +14,7 @@ from pancseg.scans.arrays import voxel_array
 from pancseg.scans.reading import read_scan
 from pancseg.scans.writing import write_scan
 from pancseg.segmentation.overlap import dice
+from pancseg.system.output_folder import check_output_folder
 from pancseg.system.whole_files import write_whole
 
 _ORIENTATIONS = ("LPS", "RAS", "LAS", "RPI")
@@ -34,12 +35,13 @@ def make_cohort(folder: Path, patients: int) -> Path:
         The path of the manifest.
 
     Raises:
-        ValueError: the folder holds files that are not a demo's.
+        ValueError: the folder holds files that are not a demo's, or links in place of a demo's.
     """
+    check_output_folder(folder)
     if folder.exists() and any(folder.iterdir()) and not _is_demo(folder):
-        raise ValueError(f"{folder} holds other files; choose an empty or new folder")
+        raise ValueError("the output folder holds other files; choose an empty or new `out`")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _MARK).write_text(_MARK_TEXT, encoding="utf-8")
+    write_whole({folder / _MARK: _MARK_TEXT.encode()})
     for name in ("scans", "truth"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     lines = ["patient_id,image"]
@@ -86,6 +88,6 @@ def summary(results: Sequence[CaseResult], folder: Path) -> str:
             head,
             "",
             f"Dice against the known pancreas: {', '.join(agreement)}",
-            f"CTs {folder / 'scans'}, masks {folder / 'masks'}, truth {folder / 'truth'}",
+            "made for the demo, in the output folder: scans/, and the known pancreas in truth/",
         ]
     )

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _IDS = ("patient_id", "scan_id")
 
 
-def measure(
+def measure(  # noqa: PLR0913  keywords, as the command has options
     scan: VolumeLike,
     mask: VolumeLike,
     settings: FeatureSettings | str | Path = DEFAULT_PRESET,
@@ -34,6 +34,7 @@ def measure(
     label: int | str | None = None,
     roi: str = DEFAULT_ROI,
     keep_failed: bool = False,
+    keep_truncated_shape: bool = False,
     **geometry: Unpack[ArrayGeometry],
 ) -> dict[str, Value]:
     """Return the row that ``pancseg extract`` writes for one region of one scan.
@@ -49,6 +50,7 @@ def measure(
             for :func:`pancseg.extract_features`.
         roi: name of the region; only ``pancreas`` is compared with the norms of a whole pancreas.
         keep_failed: measure features also of a region that fails the verdict.
+        keep_truncated_shape: keep the shape of a region that the scan's edge cuts off.
         geometry: ``spacing``, ``origin`` and ``direction`` where the scan is an array.
 
     Returns:
@@ -76,7 +78,13 @@ def measure(
     labels = Lazy(lambda: as_mask(mask, image.get()))
     with suppress(UnusableCase):  # the row will report it; other errors are raised here
         image.get(), labels.get()
-    processor = ScanProcessor(ProcessingPlan("extract", settings, keep_failed=keep_failed))
+    plan = ProcessingPlan(
+        "extract",
+        settings,
+        keep_failed=keep_failed,
+        keep_truncated_shape=keep_truncated_shape,
+    )
+    processor = ScanProcessor(plan)
     result = processor.result_of(case, image.get, labels.get)
     if not result.usable:
         log.warning("not usable: %s", result.fact)

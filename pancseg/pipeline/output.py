@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pancseg.cohort.case import Case, name_key
+from pancseg.cohort.discovery import STATE_FOLDER
 from pancseg.cohort.pseudonyms import mark_output
-from pancseg.pipeline.result_table import fields_and_rows
+from pancseg.pipeline.result_table import fields_and_rows, wide_table
 from pancseg.processing import fingerprint
 from pancseg.processing.acquisition import write_acquisition
+from pancseg.processing.picture_names import PICTURES_FOLDER
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
 from pancseg.system.version import __version__
@@ -26,6 +29,8 @@ from pancseg.tables.rows_to_file import table_bytes
 from pancseg.tables.write import write_table
 
 PLAIN_CSV = TableFormat()
+SCANS = "scans.json"
+"""File of the state folder: name of a row → its ids and the paths of scan and given mask."""
 
 
 _PACKAGES = (
@@ -43,6 +48,7 @@ class RunOutput:
         cases: the cohort, one case per row.
         style: format of the table.
         pseudonyms: whether the cases' ids are pseudonyms.
+        words: turns a message that names parameters in backticks into the caller's words.
     """
 
     path: Path
@@ -50,6 +56,7 @@ class RunOutput:
     cases: Sequence[Case]
     style: TableFormat = PLAIN_CSV
     pseudonyms: bool = False
+    words: Callable[[str], str] = str
 
     @property
     def folder(self) -> Path:
@@ -61,6 +68,11 @@ class RunOutput:
         """Folder of the network's masks; None without a network."""
         return self.folder / "masks" if self.plan.weights else None
 
+    @property
+    def pictures(self) -> Path | None:
+        """Folder of the rows' pictures; None if none are made."""
+        return self.folder / PICTURES_FOLDER if self.plan.pictures else None
+
     def start(self, network_info: Mapping[str, Any]) -> None:
         """Remove leftovers, mark the folder if ids are pseudonyms, and write the masks' provenance.
 
@@ -70,6 +82,10 @@ class RunOutput:
         if self.pseudonyms:
             mark_output(self.folder)
         remove_leftovers(self.folder)
+        self._note_scans()
+        if self.pictures:
+            self.pictures.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.pictures)
         if self.masks is None:
             return
         self.masks.mkdir(exist_ok=True)
@@ -78,18 +94,27 @@ class RunOutput:
         record = {k: v for k, v in self.provenance(network_info).items() if k not in others}
         write_whole({self.masks / "provenance.json": _json(record)})
 
+    def _note_scans(self) -> None:
+        """Note where the scans are, for those who look at them later; not under pseudonyms."""
+        path = self.folder / STATE_FOLDER / SCANS
+        if self.pseudonyms:
+            path.unlink(missing_ok=True)
+            return
+        rows = {case.name: _whereabouts(case) for case in self.cases}
+        write_whole({path: _json(rows)}, private=True)  # paths may name patients
+
     def write(self, results: Sequence[CaseResult], network_info: Mapping[str, Any]) -> None:
         """Write the table and the files beside it; only the provenance has a time stamp."""
-        settings = self.plan.settings
-        fields, rows = fields_and_rows(results, settings, self.style.names)
+        settings, names = self.plan.settings, self.style.names
+        fields, rows = fields_and_rows(results, settings, names, self.words)
         record = self.provenance(network_info)
         provenance = _json(record | {"created": datetime.now(UTC).isoformat(timespec="seconds")})
         if settings:
             beside = {"provenance.json": provenance}
-            write_table(self.path, fields, rows, self.style, beside)
-            for kind in KINDS:  # codebook and provenance belong to the new table only
-                if kind != self.style.kind:
-                    self.path.with_suffix(f".{kind}").unlink(missing_ok=True)
+            wide = None
+            if self.style.wide:
+                wide = wide_table(results, settings, names, self.words)
+            write_table(self.path, fields, rows, self.style, beside, wide)
         else:
             files = {self.path: table_bytes(fields, rows, self.style)}
             if not any((self.folder / f"features.{kind}").exists() for kind in KINDS):
@@ -139,6 +164,18 @@ class RunOutput:
         return record
 
 
+def _whereabouts(case: Case) -> dict[str, str | None]:
+    return {
+        "patient_id": case.patient_id,
+        "scan_id": case.scan_id,
+        "roi": case.roi,
+        "image": os.path.abspath(case.image),
+        "series_uid": case.series_uid,
+        "mask": os.path.abspath(case.mask) if case.mask else None,
+        "mask_label": str(case.mask_label or "") or None,
+    }
+
+
 def _network_packages(plan: ProcessingPlan, network_info: Mapping[str, Any]) -> list[str]:
     """Return the packages that compute the masks and their uncertainty."""
     if not network_info:
@@ -164,6 +201,8 @@ def _chosen(plan: ProcessingPlan, network_info: Mapping[str, Any]) -> dict[str, 
         chosen["settings"] = plan.settings.name
     if plan.keep_failed:
         chosen["keep_failed"] = True
+    if plan.keep_truncated_shape:
+        chosen["keep_truncated_shape"] = True
     if plan.uncertainty:
         chosen["uncertainty"] = plan.uncertainty
     return chosen

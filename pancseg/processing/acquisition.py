@@ -10,26 +10,25 @@ from __future__ import annotations
 import io
 import logging
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from pancseg.errors import UnusableCase
 from pancseg.scans.dicom.detect import is_ct_slice, is_dicom
+from pancseg.scans.dicom.elements import DamagedDicom, DataSet, ElementWalk
+from pancseg.scans.dicom.safe_words import contrast_word, kernel_word
 from pancseg.system.whole_files import write_whole
 from pancseg.tables.columns import IDS, Column, Type
 from pancseg.tables.fields import Value
 from pancseg.tables.format import TableFormat
 from pancseg.tables.rows_to_file import write_csv
 
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
-
 log = logging.getLogger(__name__)
 
 _SERIES_UID = 0x0020000E
 _DEFLATED = "1.2.840.10008.1.2.1.99"
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _PLAIN = TableFormat()
 
 _VENDORS = (
@@ -61,31 +60,10 @@ Exceed Serve Insight Asteion Activion Alexion Scenaria View Supria ECLOS Pronto 
 FCT Speedia NeuViz Dual Epoch Glory uCT uMI ATLAS
 """
 _MODEL_WORDS = {word.lower(): word for word in _MODELS.split()}
-_KERNEL_WORDS = (
-    "standard|stnd|std|soft|vsoft|smooth|detail|detl|lung|bone|boneplus|chest|edge|ultra|sharp|"
-    "vsharp|medium|body|brain|abdomen"
-)
-_KERNEL = re.compile(
-    r"[A-Z][a-z]?\d{2,3}[a-z]{0,2}(?:/\d)?"  # Siemens: B30f, I31f/3, Br40d/3
-    r"|F[CLS]\d{2}(?:-[A-Z0-9]{1,2})?"  # Canon and Toshiba: FC08, FC13-H
-    r"|[A-FLUY][A-E]?"  # Philips: B, C, YA, UB
-    rf"|(?:[BHL][_ ])?(?i:{_KERNEL_WORDS})(?:[_ ][A-E]|\+)?"  # GE: STANDARD; UIH: B_SOFT_B
-)
 _POSITION = re.compile(r"(?:HF|FF|LF|RF|AF|PF)(?:P|S|DR|DL)")
-_NOT = (
-    r"(?:no|none|non(?!\W*ionic)|not|nil|n/?[ac]|false|w/?o|without|ohne|nativ\w*|kein\w*|nein|sans|"
-    r"sin)\b"
-)
-_NO_CONTRAST = re.compile(
-    rf"\W*(?:(?:{_NOT}|n\b|0(?:[.,]0+)?\b)(?:\W*\b(?:{_NOT}|(?:i\.?v|oral|con|[ck]ontrast\w*|km|agents?|"
-    r"medi\w+|ml|cc|ct|scan|study|phase|enhanced|injection|gabe|given|used|administered|applied|"
-    r"gegeben)\b))*\W*)?",
-    re.IGNORECASE,
-)
-"""Empty, or a negation followed only by words about contrast."""
-_LONGEST_TEXT = 64
-"""Length of a DICOM long string; the rest of a longer text is ignored."""
-_SAYS_NO = re.compile(rf"\W*{_NOT}", re.IGNORECASE)
+_MOST_DIGITS = 3
+_MOST_BYTES = 256
+"""Bytes of a tag that are read; none of the tags may be longer."""
 
 
 def _number(lowest: float, highest: float) -> Callable[[str], Value]:
@@ -110,28 +88,24 @@ def _vendor(text: str) -> Value:
 
 
 def _model(text: str) -> Value:
-    """Keep known words of scanner names, and numbers of up to three digits."""
-    kept = []
-    for name, digits in re.findall(r"([^\s_]*?)([0-9]{0,3})(?=[\s_]|$)", text):
-        if (whole := _MODEL_WORDS.get((name + digits).lower())) is not None:
+    """Keep known words of scanner names, and numbers of up to three digits directly after one.
+
+    A number after another number is left out: three in a row may be a date.
+    """
+    kept: list[str] = []
+    named = False
+    for word in text.replace("_", " ").split():
+        name = word.rstrip("0123456789")
+        digits = word[len(name) :]
+        whole = _MODEL_WORDS.get(word.lower())
+        if whole is None and len(digits) <= _MOST_DIGITS and name.lower() in _MODEL_WORDS:
+            whole = _MODEL_WORDS[name.lower()] + digits
+        if whole is not None:
             kept.append(whole)
-        elif not name or name.lower() in _MODEL_WORDS:
-            kept.append(_MODEL_WORDS.get(name.lower(), "") + digits)
-    if not any(word.strip("0123456789") for word in kept):  # numbers alone name no model
-        return "other" if text else ""
-    return " ".join(word for word in kept if word)
-
-
-def _kernel(text: str) -> Value:
-    kernel = "/".join(part.strip() for part in text.split("\\"))
-    return kernel if _KERNEL.fullmatch(kernel) else "other" if text else ""
-
-
-def _contrast(text: str) -> Value:
-    text = text[:_LONGEST_TEXT].replace("\ufffd", "x")  # a letter of another script
-    if _NO_CONTRAST.fullmatch(text):
-        return "no"
-    return "" if _SAYS_NO.match(text) else "yes"  # "no oral, IV ..." means both
+        elif named and not name and len(digits) <= _MOST_DIGITS:
+            kept.append(word)
+        named = whole is not None and not digits
+    return " ".join(kept) if kept else "other" if text else ""
 
 
 def _position(text: str) -> Value:
@@ -159,7 +133,7 @@ _TAGS = (
     _tag("tube_current_ma", 0x00181151, _number(0, 5000), "mA", "of one slice of the series"),
     _tag("exposure_mas", 0x00181152, _number(0, 50000), "mAs", "of one slice of the series"),
     _tag(
-        "convolution_kernel", 0x00181210, _kernel, "none",
+        "convolution_kernel", 0x00181210, kernel_word, "none",
         "reconstruction kernel of a known form, or other",
     ),
     _tag("slice_thickness_mm", 0x00180050, _number(0.01, 100), "mm", "nominal"),
@@ -167,11 +141,13 @@ _TAGS = (
     _tag("pixel_spacing_mm", 0x00280030, _number(0.001, 100), "mm", "of square pixels"),
     _tag("reconstruction_diameter_mm", 0x00181100, _number(1, 2000), "mm", "field of view"),
     _tag(
-        "contrast_bolus_agent", 0x00180010, _contrast, "none",
+        "contrast_bolus_agent", 0x00180010, contrast_word, "none",
         "whether the header names a contrast agent: yes or no; empty where it says both",
     ),
     _tag("patient_position", 0x00185100, _position, "none", "DICOM code, such as HFS or FFS"),
 )  # fmt: skip
+
+_WANTED = {_SERIES_UID: _MOST_BYTES} | {tag.number: _MOST_BYTES for tag in _TAGS}
 
 COLUMNS = tuple(tag.column for tag in _TAGS)
 """The columns after ``patient_id`` and ``scan_id``, in order."""
@@ -180,24 +156,26 @@ COLUMNS = tuple(tag.column for tag in _TAGS)
 def acquisition_of(folder_or_file: Path, series_uid: str | None = None) -> dict[str, Value]:
     """Return the allowed tags of a scan's first CT slice (by file name), in safe forms.
 
-    In a folder with several series and no ``series_uid``, any of them may be read; such a folder is
-    refused as a scan anyway. An Enhanced CT keeps most of these tags in nested sequences, which are
-    not read.
+    In a folder with several series, or with several volumes under one UID, the one that is read as
+    a scan is described. An Enhanced CT
+    keeps most of these tags in nested sequences, which are not read.
 
     Args:
         folder_or_file: a folder with a DICOM series, or a DICOM file.
-        series_uid: a unique ending of the UID of the series, for a folder with several.
+        series_uid: a unique ending of the UID of the series, for a folder with several; with
+            ``#2``, its second volume.
 
     Returns:
         Column → value, for the tags that have one. Empty if nothing can be read as DICOM.
     """
     try:
-        for path in _candidates(folder_or_file):
+        files, uid = _files_read(folder_or_file, series_uid)
+        for path in files:
             header = _header(path)
-            if header and (not series_uid or _text(header, _SERIES_UID).endswith(series_uid)):
+            if header and _text(header, _SERIES_UID).endswith(uid):
                 kept = {tag.column.name: tag.keep(_text(header, tag.number)) for tag in _TAGS}
                 return {name: value for name, value in kept.items() if value != ""}
-    except OSError:
+    except (OSError, UnusableCase):
         log.debug("no acquisition", exc_info=True)
     return {}
 
@@ -228,6 +206,25 @@ def write_acquisition(
     write_whole({path: content.getvalue()})
 
 
+def _files_read(folder_or_file: Path, series_uid: str | None) -> tuple[list[Path], str]:
+    """Return the DICOM files where a scan is read, and the end of the UID of its series.
+
+    Slices of its series that are of another volume under the same UID are left out.
+    """
+    from pancseg.scans.dicom.located import located, of_one_volume  # imports pydicom
+    from pancseg.scans.dicom.parts import split_uid
+    from pancseg.scans.dicom.study import facts_of
+
+    place = located(folder_or_file, series_uid)
+    uid = split_uid(place.series_uid or "")[0]
+    files = list(_candidates(place.place))
+    known = [facts for file in files if (facts := facts_of(file))]
+    slices = [f for f in known if f.modality == "CT" and f.series_uid.endswith(uid)]
+    read = of_one_volume(place, slices)[1]
+    others = {facts.file for facts in slices} - {facts.file for facts in read}
+    return [file for file in files if file not in others], uid
+
+
 def _candidates(path: Path) -> Iterator[Path]:
     """Yield DICOM files: first the slices of CTs, then the others."""
     if not path.is_dir():
@@ -243,26 +240,23 @@ def _candidates(path: Path) -> Iterator[Path]:
     yield from others
 
 
-def _header(path: Path) -> Dataset | None:
+def _header(path: Path) -> DataSet | None:
     """Read the allowed tags of one file, unconverted; None if it is damaged."""
-    import pydicom  # takes 0.3 s, which cohorts without DICOM are spared
-    from pydicom.filereader import read_file_meta_info
-
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote the file
-            if read_file_meta_info(path).get("TransferSyntaxUID") == _DEFLATED:
-                return None  # pydicom would unpack all of it, whatever its size
-            tags = [_SERIES_UID, *(tag.number for tag in _TAGS)]
-            return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
-    except Exception:  # pydicom raises many kinds on damaged files
+        with path.open("rb") as file:
+            walk = ElementWalk(file)
+            if walk.stated_syntax == _DEFLATED:
+                return None
+            return walk.data_set(_WANTED, last=max(_WANTED))[0]
+    except (DamagedDicom, UnusableCase):
         log.debug("not readable as DICOM", exc_info=True)
         return None
 
 
-def _text(header: Dataset, tag: int) -> str:
-    """Return a tag's bytes as text, with U+FFFD for every byte that is not ASCII."""
-    if tag not in header:
+def _text(header: DataSet, tag: int) -> str:
+    """Return a tag's bytes as text, with U+FFFD for what is cut off and for bytes beyond ASCII."""
+    element = header.get(tag)
+    if element is None:
         return ""
-    value = header.get_item(tag).value
-    return value.decode("ascii", "replace").strip(" \0") if isinstance(value, bytes) else ""
+    cut = "\ufffd" if element.length > len(element.value) else ""
+    return element.value.decode("ascii", "replace").strip(" \0") + cut

@@ -70,8 +70,11 @@ def _plane_sums(voxels: NDArray[Any]) -> list[NDArray[np.int64]]:
 
 
 def of_settings(settings: FeatureSettings) -> str:
-    """Return the SHA-256 of all settings except their name."""
-    content = settings.model_dump(mode="json", exclude={"name"})
+    """Return the SHA-256 of the settings that change a feature's value.
+
+    Names, what a file extends and the limits of the verdict (``quality``) are not part of it.
+    """
+    content = settings.model_dump(mode="json", exclude={"name", "extends", "quality"})
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

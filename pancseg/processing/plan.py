@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pancseg.cohort.case import DEFAULT_ROI, Case
 from pancseg.features.settings import FeatureSettings
+from pancseg.processing.evidence import Judging
 from pancseg.quality.limits import DEFAULT_LIMITS, QualityLimits
+from pancseg.review.decisions import NO_REVIEWS, Reviews
 from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION
 
 
@@ -27,8 +30,13 @@ class ProcessingPlan:
         precision: precision of the network's arithmetic.
         threads: CPU threads of the network.
         keep_failed: measure features also of regions that fail the verdict.
+        keep_truncated_shape: measure the shape also of a region that the scan's edge cuts off, if
+            a person drew it.
+        reviews: what people decided about masks.
+        pseudonyms: the ids are pseudonyms, so that names in masks are not shown either.
         allow_code: accept weights of a network outside pancseg, whose code then runs.
         uncertainty: passes of the network with dropout; 0 for none.
+        pictures: make pictures of every row for the report's page.
     """
 
     command: Literal["segment", "extract", "run", "check"]
@@ -41,3 +49,24 @@ class ProcessingPlan:
     uncertainty: int = 0
     limits: QualityLimits = DEFAULT_LIMITS
     allow_code: bool = False
+    pictures: bool = False
+    keep_truncated_shape: bool = False
+    reviews: Reviews = NO_REVIEWS
+    pseudonyms: bool = False
+
+    def takes_given(self, case: Case) -> bool:
+        """Return whether a case's region comes from the mask that the user gave for it."""
+        return case.mask is not None and self.command != "segment"
+
+    def takes_shared(self, case: Case) -> bool:
+        """Return whether a case's region comes from the mask that the network makes of its scan."""
+        if self.command == "check" or self.takes_given(case):
+            return False
+        named = case.mask_label is not None and self.command != "segment"
+        return case.roi == DEFAULT_ROI or named
+
+    @property
+    def judging(self) -> Judging:
+        """By what the rows are judged."""
+        limits = self.settings.limits if self.settings else self.limits
+        return Judging(limits, self.keep_failed, self.reviews)

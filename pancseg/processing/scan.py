@@ -5,8 +5,10 @@ Worker processes and reuse of earlier results are in ``pancseg.running``.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,34 +17,46 @@ from typing import TYPE_CHECKING, NamedTuple
 import SimpleITK as sitk
 
 from pancseg.cohort.case import DEFAULT_ROI, Case
-from pancseg.cohort.roi import Ring, Roi
+from pancseg.cohort.roi import Ring
 from pancseg.errors import OutputError, UnusableCase
-from pancseg.features.extract import compute_features
-from pancseg.features.regions import Region, region_of
+from pancseg.features.extract import compute_features, region_on_grid
+from pancseg.features.memory import check_memory
+from pancseg.features.regions import Region, region_by_settings
 from pancseg.features.result import FeatureResult
+from pancseg.features.segment_privacy import hide_names
 from pancseg.processing import fingerprint
+from pancseg.processing.picture_files import Seen, write_pictures
+from pancseg.processing.picture_names import Mark, mark_of
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult, DraftRow, case_result
 from pancseg.quality.verdict import (
+    CUT_OFF,
     Verdict,
     judge_agreement,
     judge_checked_region,
     judge_resegmented,
     judge_scan,
 )
-from pancseg.scans.geometry import on_grid_of
+from pancseg.review.look import BY_PERSON, CORRECTED, GIVEN
+from pancseg.scans.geometry import has_same_grid
+from pancseg.scans.masks import read_mask
+from pancseg.scans.placement import check_within, moved_to_grid, placed
 from pancseg.scans.reading import read_scan
+from pancseg.scans.segments import cut_at
 from pancseg.scans.writing import write_scan
 from pancseg.system.lazy import Lazy
 from pancseg.system.optional import require_torch
+from pancseg.system.processes.memory_limit import is_out_of_memory
+from pancseg.system.stage import begin_stage
 from pancseg.system.timing import timed
 
 if TYPE_CHECKING:
     from pancseg.segmentation.segmenter import Segmenter
     from pancseg.segmentation.uncertainty import DropoutPasses
 
-GIVEN = "given"
-"""``qc_mask_source`` of a mask that the user gave."""
+log = logging.getLogger(__name__)
+
+_KEPT = "its shape and its volume are those of a part"
 NO_MEMORY = "the process ran out of memory; lower `workers`, or crop the scan"
 
 
@@ -59,12 +73,18 @@ class ScanTask:
         new_mask: path to write a mask of the network to.
         ready_mask: path of an existing mask of this scan, to be used instead of the network.
         ready_source: ``qc_mask_source`` of the existing mask.
+        features_bytes: memory that the features of each region may take; None for no limit.
+        pictures: folder to write the rows' pictures to; None for none.
+        corrected: keys of the cases whose region a person corrected in the given mask.
     """
 
     cases: tuple[Case, ...]
     new_mask: Path | None = None
     ready_mask: Path | None = None
     ready_source: str = ""
+    features_bytes: int | None = None
+    pictures: Path | None = None
+    corrected: frozenset[str] = frozenset()
 
 
 class ScanProcessor:
@@ -87,7 +107,12 @@ class ScanProcessor:
         """
         self.segmenter = segmenter or (None if plan.weights is None else _loaded(plan))
         self._plan = plan
-        self._limits = plan.settings.quality if plan.settings else plan.limits
+        self._features_bytes: int | None = None
+        self._corrected: frozenset[str] = frozenset()
+        self._typed: frozenset[str] = frozenset()  # names of segments in the task's expressions
+        self._position = 1, 1  # of the region in work among those of its scan
+        self._by = plan.judging
+        self._limits = self._by.limits
         self._passes = _dropout_passes(self.segmenter, plan) if self.segmenter else None
 
     def results(
@@ -103,16 +128,50 @@ class ScanProcessor:
             on_mask: called after ``new_mask`` was written, before the first result.
 
         Raises:
-            OutputError: ``new_mask`` cannot be written.
+            OutputError: ``new_mask`` or a picture cannot be written.
         """
+        self._features_bytes, self._corrected = task.features_bytes, task.corrected
+        self._typed = frozenset(n for c in task.cases if c.mask_label for n in c.mask_label.names)
         scan = Lazy(lambda: self._judged_scan(task.cases[0]))
         shared = Lazy(lambda: self._shared_mask(task, scan.get()))
         mask = shared.value() if any(map(self.takes_shared, task.cases)) else None
         if mask and mask.is_new and task.new_mask:
             _write(mask.image, task.new_mask)
             on_mask(task.new_mask)
-        for case, given_or_shared in self._with_masks(task.cases, scan, shared):
-            yield case_result(case, partial(self._fill, case=case, scan=scan, mask=given_or_shared))
+        masks = self._with_masks(task.cases, scan, shared)
+        for number, (case, given_or_shared) in enumerate(masks, 1):
+            self._position, seen = (number, len(task.cases)), Seen()
+            fill = partial(self._fill, case=case, scan=scan, mask=given_or_shared, seen=seen)
+            result = case_result(case, fill, self._by)
+            if task.pictures:
+                read = scan.value()
+                image = read.image if read else None
+                write_pictures(task.pictures, case, mark_of(result.values), image, seen)
+            yield result
+
+    def draw(self, task: ScanTask, marks: Sequence[Mark]) -> None:
+        """Make the pictures of rows that were made before, but not the rows.
+
+        Args:
+            task: the rows of one scan; if they need the network's mask, it exists.
+            marks: what the pictures of each row show.
+
+        Raises:
+            OutputError: a picture cannot be written.
+        """
+        assert task.pictures is not None
+        self._features_bytes = task.features_bytes
+        scan = Lazy(lambda: self._judged_scan(task.cases[0]))
+        shared = Lazy(lambda: self._shared_mask(task, scan.get()))
+        drawn = self._with_masks(task.cases, scan, shared)
+        for (case, mask), mark in zip(drawn, marks, strict=True):
+            read, labels, seen = scan.value(), mask.value() if mask else None, Seen()
+            if read and labels:
+                with suppress(UnusableCase):
+                    seen.region = self._region(case, read.image, labels).image
+            if read and seen.region is not None and mark.measured:
+                seen.measured = self._measured(read.image, seen.region)
+            write_pictures(task.pictures, case, mark.text, read.image if read else None, seen)
 
     def result_of(
         self, case: Case, scan: Callable[[], sitk.Image], mask: Callable[[], sitk.Image]
@@ -122,21 +181,32 @@ class ScanProcessor:
         Args:
             case: ids and region; its files are not read.
             scan: returns the volume.
-            mask: returns the label map. A mask on another grid makes the case unusable, unless the
-                settings let pyradiomics resample masks (``correctMask``).
+            mask: returns the label map. A mask on another grid makes the case unusable, unless it
+                covers a box of the scan's, or the settings let pyradiomics resample masks.
         """
+        self._features_bytes, self._position, self._corrected = None, (1, 1), frozenset()
         judged = Lazy(lambda: self._judged(scan()))
         drawn = Lazy(lambda: self._given_mask(mask(), judged))
-        return case_result(case, partial(self._fill, case=case, scan=judged, mask=drawn))
+        fill = partial(self._fill, case=case, scan=judged, mask=drawn, seen=Seen())
+        return case_result(case, fill, self._by)
+
+    def _measured(self, scan: sitk.Image, region: sitk.Image) -> sitk.Image | None:
+        """Return the region on the features' grid, for a picture; None if it cannot be made."""
+        settings = self._plan.settings
+        if settings is None:
+            return None
+        try:
+            with timed("pictures"):
+                if self._features_bytes is not None:
+                    check_memory(scan, region, settings, self._features_bytes)
+                return region_on_grid(scan, region, settings)
+        except Exception:  # such as too little memory; the row itself is done
+            log.debug("no region on the features' grid", exc_info=True)
+            return None
 
     def takes_shared(self, case: Case) -> bool:
         """Return whether a case's region comes from the mask that the network makes of its scan."""
-        named = case.mask_label is not None and self._plan.command != "segment"
-        judged_alone = self._plan.command == "check"
-        return not (judged_alone or self._takes_given(case)) and (case.roi == DEFAULT_ROI or named)
-
-    def _takes_given(self, case: Case) -> bool:
-        return case.mask is not None and self._plan.command != "segment"
+        return self._plan.takes_shared(case)
 
     def _with_masks(
         self, cases: Sequence[Case], scan: Lazy[_Scan], shared: Lazy[_Mask]
@@ -144,7 +214,7 @@ class ScanProcessor:
         """Yield each case with its mask; a given mask is released once no later case needs it."""
         given: dict[Path, Lazy[_Mask]] = {}
         for index, case in enumerate(cases):
-            if case.mask and self._takes_given(case):
+            if case.mask and self._plan.takes_given(case):
                 read = partial(self._read_given_mask, case.mask, scan)
                 mask = given.setdefault(case.mask, Lazy(read))
                 if all(later.mask != case.mask for later in cases[index + 1 :]):
@@ -174,47 +244,59 @@ class ScanProcessor:
     def _shared_mask(self, task: ScanTask, scan: _Scan) -> _Mask:
         """Return the existing mask, or else the network's, on the scan's grid."""
         if task.ready_mask:
-            image, source = _read_mask(task.ready_mask), task.ready_source
+            image, source = self._read_mask(task.ready_mask, scan.image), task.ready_source
         elif self.segmenter:
             image, source = self.segmenter.segment(scan.image), self.segmenter.checkpoint.name
         else:
             raise UnusableCase("no_mask", "there is no mask for this scan; segment it first")
-        image = on_grid_of(scan.image, image)
-        agreement = None
+        on_grid = placed(scan.image, image)  # a correction may be cut to the box that was drawn in
+        image, agreement = on_grid.image, None
         if self._passes and self.segmenter and source == self.segmenter.checkpoint.name:
+            begin_stage("uncertainty")
             agreement = self._passes.agreement(scan.image, image)
-        return _Mask(image, source, agreement, is_new=task.ready_mask is None)
+        is_new = task.ready_mask is None
+        return _Mask(image, source, agreement, is_new=is_new, note=on_grid.note)
 
     def _read_given_mask(self, path: Path, scan: Lazy[_Scan]) -> _Mask:
         image = scan.get().image  # before the mask: an unreadable scan is the reason to report
-        return _Mask(self._on_grid(image, _read_mask(path)), GIVEN)
+        return self._placed(image, self._read_mask(path, image))
+
+    def _read_mask(self, path: Path, scan: sitk.Image) -> sitk.Image:
+        """Read a mask; errors say that they are about the mask."""
+        try:
+            mask = read_mask(path, scan)
+        except UnusableCase as unusable:
+            raise UnusableCase(unusable.code, f"the mask: {unusable.fact}") from unusable
+        if self._plan.pseudonyms:
+            hide_names(mask, self._typed)
+        return mask
 
     def _given_mask(self, mask: sitk.Image, scan: Lazy[_Scan]) -> _Mask:
-        return _Mask(self._on_grid(scan.get().image, mask), GIVEN)
+        return self._placed(scan.get().image, mask)
 
-    def _on_grid(self, scan: sitk.Image, mask: sitk.Image) -> sitk.Image:
-        return mask if self._corrects_masks else on_grid_of(scan, mask)
+    def _placed(self, scan: sitk.Image, mask: sitk.Image) -> _Mask:
+        settings = self._plan.settings
+        found = settings.placed(scan, mask) if settings else placed(scan, mask)
+        return _Mask(found.image, GIVEN, note=found.note)
 
     @property
     def _hu(self) -> bool:
         """Whether the settings assume that scans are in HU."""
         return self._plan.settings is None or bool(self._plan.settings.ibsi.get("hu", True))
 
-    @property
-    def _corrects_masks(self) -> bool:
-        """Whether the settings let pyradiomics resample masks on another grid (``correctMask``)."""
-        parameters = self._plan.settings.parameters if self._plan.settings else {}
-        return bool((parameters.get("setting") or {}).get("correctMask"))
-
-    def _fill(self, row: DraftRow, case: Case, scan: Lazy[_Scan], mask: Lazy[_Mask] | None) -> None:
+    def _fill(
+        self, row: DraftRow, case: Case, scan: Lazy[_Scan], mask: Lazy[_Mask] | None, seen: Seen
+    ) -> None:
         """Fill the row of one case; running out of memory makes the case unusable."""
         try:
-            self._fill_all(row, case, scan, mask)
-        except MemoryError as error:
-            raise UnusableCase("memory", NO_MEMORY) from error
+            self._fill_all(row, case, scan, mask, seen)
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise UnusableCase("memory", NO_MEMORY) from error
+            raise
 
     def _fill_all(
-        self, row: DraftRow, case: Case, scan: Lazy[_Scan], mask: Lazy[_Mask] | None
+        self, row: DraftRow, case: Case, scan: Lazy[_Scan], mask: Lazy[_Mask] | None, seen: Seen
     ) -> None:
         image, digest, verdict, voxels = scan.get()
         row.values["image_sha256"] = digest
@@ -224,41 +306,62 @@ class ScanProcessor:
         if mask is None:
             return
         drawn = mask.get()
-        row.values["qc_mask_source"] = drawn.source
+        source = CORRECTED if case.key in self._corrected else drawn.source
+        row.values["qc_mask_source"] = source
+        row.drawn = source in BY_PERSON
         region = self._region(case, image, drawn)
+        seen.region = region.image
+        row.advice = _advice(case, drawn.source, region.made_of)
         with timed("judge"):
             row.values["qc_mask_label"] = region.made_of
             row.values["mask_sha256"] = fingerprint.of_image(region.image)
-            _add(row, self._judged_region(case, image, region.image))
+            _add(row, self._judged_region(case, image, region.image, drawn=row.drawn))
+        if drawn.note:  # after what may refuse the mask's grid
+            row.note("geometry", "warn", drawn.note)
+        if region.note:
+            row.note("no_label", "warn", region.note)
+        if cut := cut_at(drawn.image):
+            fact = f"the mask holds fractions; voxels of at least {cut} are taken"
+            row.note("not_labels", "warn", fact)
         if drawn.agreement is not None:
             _add(row, judge_agreement(drawn.agreement, self._limits))
         settings = self._plan.settings
         if settings is None or self._plan.command == "check":
             return
-        if row.status != "fail" or self._plan.keep_failed:
+        if row.ends_step():
+            begin_stage("features", *self._position)
             with timed("features"):
+                if self._features_bytes is not None:
+                    check_memory(image, region.image, settings, self._features_bytes)
                 found = compute_features(image, region.image, settings)
+            seen.measured = found.measured
             self._add_features(row, found)
 
     def _region(self, case: Case, scan: sitk.Image, mask: _Mask) -> Region:
-        label: Roi | int | None = case.mask_label
-        if label is None and mask.source == GIVEN and self._plan.settings:
-            label = self._plan.settings.label
-        return region_of(mask.image, label, scan)
+        given = mask.source == GIVEN and self._plan.settings
+        return region_by_settings(mask.image, case.mask_label, given.label if given else None, scan)
 
-    def _judged_region(self, case: Case, scan: sitk.Image, region: sitk.Image) -> Verdict:
-        if self._corrects_masks:
-            region = sitk.Resample(region, scan, sitk.Transform(), sitk.sitkNearestNeighbor)
+    def _judged_region(
+        self, case: Case, scan: sitk.Image, region: sitk.Image, *, drawn: bool
+    ) -> Verdict:
+        if not has_same_grid(scan, region):
+            check_within(scan, region)
+            region = moved_to_grid(scan, region)
         ring = isinstance(case.mask_label, Ring)
-        whole = case.roi == DEFAULT_ROI and not ring
-        return judge_checked_region(scan, region, self._limits, whole_pancreas=whole, ring=ring)
+        cut_off = CUT_OFF
+        if drawn:
+            kept = self._plan.keep_truncated_shape
+            cut_off = _KEPT if kept else f"{CUT_OFF}; `keep_truncated_shape` keeps the shape"
+        return judge_checked_region(
+            scan, region, self._limits, whole_pancreas=not ring, ring=ring, cut_off=cut_off
+        )
 
     def _add_features(self, row: DraftRow, found: FeatureResult) -> None:
         """Add features, and reasons for empty ones, unless re-segmentation left too few voxels."""
         row.values["qc_grid_mm"] = " ".join(f"{side:.4g}" for side in found.spacing_mm)
         if found.resegmented_share is not None:
             _add(row, judge_resegmented(found.resegmented_share, self._limits))
-        if row.status == "fail" and not self._plan.keep_failed:
+        if not row.ends_step():
             return
         values = dict(found.values)
         for code, fact in found.reasons.items():
@@ -266,9 +369,11 @@ class ScanProcessor:
         empty = [name for name, value in values.items() if not math.isfinite(value)]
         if missing := [name for name in empty if name not in found.explained]:
             listed = ", ".join(missing[:3]) + ", …" * (len(missing) > 3)
-            fact = f"{len(missing)} values could not be computed: {listed}"
+            count = "1 value" if len(missing) == 1 else f"{len(missing)} values"
+            fact = f"{count} could not be computed: {listed}"
             row.note("missing_values", "warn", fact)
-        if "truncated" in row.reasons:
+        kept = row.drawn and self._plan.keep_truncated_shape
+        if "truncated" in row.judgement.reasons and not kept:
             values.update(dict.fromkeys(filter(_is_shape, values), math.nan))
         row.values.update(values)
 
@@ -289,12 +394,14 @@ class _Mask(NamedTuple):
         agreement: agreement of masks made with dropout, 0–1; None if not requested, or if the mask
             does not come from the network.
         is_new: whether the network has just made it.
+        note: what is unusual about its grid.
     """
 
     image: sitk.Image
     source: str
     agreement: float | None = None
     is_new: bool = False
+    note: str = ""
 
 
 def _loaded(plan: ProcessingPlan) -> Segmenter:
@@ -327,23 +434,25 @@ def _write(mask: sitk.Image, path: Path) -> None:
         raise OutputError(*error.args) from error
 
 
-def _read_mask(path: Path) -> sitk.Image:
-    """Read a mask; errors say that they are about the mask."""
-    try:
-        return read_scan(path)
-    except UnusableCase as unusable:
-        raise UnusableCase(unusable.code, f"the mask: {unusable.fact}") from unusable
-
-
 def _refuse_region(case: Case) -> _Mask:
     fact = f"there is no mask for {case.roi!r}, and the network segments {DEFAULT_ROI!r} only"
     raise UnusableCase("no_mask", f"{fact}; give a mask for it")
 
 
+def _advice(case: Case, source: str, made_of: str) -> str:
+    """Return what a region may be that is unusual for a pancreas, and how to say so."""
+    if case.roi != DEFAULT_ROI:
+        own = f"`pancseg: quality: regions: {case.roi}:`"
+        return f"the limits are those of a pancreas; {own} gives this region its own"
+    if source != GIVEN:
+        return ""
+    label = "1" if "+" in made_of or "(" in made_of else made_of
+    return f"if it is a tumour or a part, name it: `roi` tumour={label}, or a manifest's column roi"
+
+
 def _add(row: DraftRow, verdict: Verdict) -> None:
     row.values.update(verdict.values)
-    for code, grade, fact in verdict.findings:
-        row.note(code, grade, fact)
+    row.checks.extend(verdict.checks)
 
 
 def _is_shape(feature: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_serializer, model_validator
 
 from pancseg.system.yaml_file import FrozenModel
 
@@ -59,15 +59,69 @@ class LimitRange(FrozenModel):
             return "fail"
         return "warn" if _outside(value, self.warn_below, self.warn_above) else "pass"
 
-    def __str__(self) -> str:
-        """Return the values that pass: ``25–150``, ``at least 0.95``, ``at most 3``."""
+    @property
+    def advising(self) -> LimitRange:
+        """These limits with warnings in place of failures."""
         low = self.fail_below if self.warn_below is None else self.warn_below
         high = self.fail_above if self.warn_above is None else self.warn_above
+        return LimitRange(warn_below=low, warn_above=high)
+
+    def changed_by(self, own: LimitRange) -> LimitRange:
+        """Return these limits, with those that another range names in their place."""
+        return LimitRange(**{**self.model_dump(), **own.model_dump(exclude_unset=True)})
+
+    def in_words(self, unit: str = "") -> str:
+        """Return the values that pass: ``25–150 mL``, ``at least 95 %``, ``at most 3 mm``.
+
+        Args:
+            unit: of the values; ``%`` for shares of 1.
+        """
+        factor, after = (100 if unit == "%" else 1), f" {unit}" if unit else ""
+        low, high = (
+            None if limit is None else f"{limit * factor:g}"
+            for limit in (self.advising.warn_below, self.advising.warn_above)
+        )
         if low is None:
-            return "any value" if high is None else f"at most {high:g}"
+            return "any value" if high is None else f"at most {high}{after}"
         if high is None:
-            return f"at least {low:g}"
-        return f"{low:g}–{high:g}" if low >= 0 else f"{low:g} to {high:g}"
+            return f"at least {low}{after}"
+        return f"{low} to {high}{after}" if low.startswith("-") else f"{low}–{high}{after}"
+
+
+PLAUSIBILITY = frozenset(
+    {"volume_ml", "largest_share", "empty_slices", "median_hu", "fat_share", "dense_share"}
+)
+"""Limits of what is unlikely for a pancreas, but possible."""
+WHOLE_ORGAN = "pancreas"
+"""The region whose volume has published norms."""
+
+
+class RegionLimits(FrozenModel):
+    """The limits of one region, where they differ; a limit that is named here may also fail.
+
+    Attributes:
+        volume_ml: this and the others: as for :class:`QualityLimits`.
+        largest_share: see there.
+        empty_slices: see there.
+        median_hu: see there.
+        fat_share: see there.
+        dense_share: see there.
+        resegmented_share: see there.
+    """
+
+    volume_ml: LimitRange | None = None
+    largest_share: LimitRange | None = None
+    empty_slices: LimitRange | None = None
+    median_hu: LimitRange | None = None
+    fat_share: LimitRange | None = None
+    dense_share: LimitRange | None = None
+    resegmented_share: LimitRange | None = None
+
+    @model_serializer
+    def _as_given(self) -> dict[str, dict[str, float | None]]:
+        """Keep what was given apart from what was not, which a null would switch off."""
+        given = {name: limit for name, limit in self if limit is not None}
+        return {name: limit.model_dump(exclude_unset=True) for name, limit in given.items()}
 
 
 class QualityLimits(FrozenModel):
@@ -85,6 +139,7 @@ class QualityLimits(FrozenModel):
         slice_mm: distance between the slices, or their thickness if that is greater.
         resegmented_share: share of the region's voxels left after re-segmentation.
         uncertainty_dice: mean Dice over pairs of masks made with dropout; not calibrated.
+        regions: name of a region → the limits that differ for it.
 
     Example:
         >>> from pancseg import QualityLimits
@@ -105,6 +160,7 @@ class QualityLimits(FrozenModel):
     slice_mm: LimitRange = LimitRange(warn_above=3, fail_above=5)
     resegmented_share: LimitRange = LimitRange(fail_below=0.50, warn_below=0.80)
     uncertainty_dice: LimitRange = LimitRange(fail_below=0.70, warn_below=0.85)
+    regions: dict[str, RegionLimits] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -117,6 +173,44 @@ class QualityLimits(FrozenModel):
             if isinstance(field.default, LimitRange) and isinstance(given.get(name), Mapping):
                 complete[name] = {**field.default.model_dump(), **given[name]}
         return complete
+
+    @model_validator(mode="after")
+    def _regions_in_order(self) -> Self:
+        for roi in self.regions:
+            for drawn in (False, True):
+                try:
+                    self.of_region(roi, drawn=drawn)
+                except ValidationError as error:
+                    said = error.errors()[0]["msg"].removeprefix("Value error, ")
+                    raise ValueError(f"regions: {roi}: {said}") from error
+        return self
+
+    def of_region(self, roi: str, *, drawn: bool) -> QualityLimits:
+        """Return the limits of one region.
+
+        The network's pancreas keeps all limits. Of a region that a person drew, and of any other
+        region than the pancreas, those of :data:`PLAUSIBILITY` only warn: it may be something
+        else, such as a tumour. Only ``pancreas`` has a usual volume. What ``regions`` says of
+        the region comes last.
+
+        Args:
+            roi: name of the region.
+            drawn: a person drew or corrected the mask.
+
+        Example:
+            >>> QualityLimits().of_region("pancreas", drawn=True).volume_ml.grade(5)
+            'warn'
+        """
+        changed: dict[str, Any] = {}
+        if drawn or roi != WHOLE_ORGAN:
+            changed |= {name: getattr(self, name).advising for name in PLAUSIBILITY}
+        if roi != WHOLE_ORGAN:
+            changed["volume_ml"] = LimitRange()
+        if own := self.regions.get(roi):
+            for name, limit in own:
+                if limit is not None:
+                    changed[name] = changed.get(name, getattr(self, name)).changed_by(limit)
+        return self.model_copy(update=changed)
 
 
 DEFAULT_LIMITS = QualityLimits()

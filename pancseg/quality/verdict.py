@@ -1,11 +1,11 @@
 """Judge a scan and a region of it: the measured values, and a finding for each that is unusual.
 
-Automatic masks and hand-drawn ones are judged alike.
+Which limits hold depends on the region and on who drew it (:meth:`QualityLimits.of_region`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
@@ -14,31 +14,36 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pancseg.errors import UnusableCase
-from pancseg.quality.limits import DEFAULT_LIMITS, Grade, LimitRange, QualityLimits
+from pancseg.quality.check import Check, Finding, per_cent
+from pancseg.quality.limits import DEFAULT_LIMITS, Grade, QualityLimits
 from pancseg.reasons import ReasonCode
 from pancseg.scans.arrays import label_array, voxel_array
 from pancseg.scans.bounding_box import box_of
 from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_mask, as_scan
 from pancseg.scans.dicom.contrast_phase import PORTAL_VENOUS
-from pancseg.scans.geometry import axial_axis, on_grid_of, slice_spacing_mm
-from pancseg.scans.reading import phase_hint, slice_thickness_mm
+from pancseg.scans.geometry import (
+    axes_of,
+    axial_axis,
+    on_grid_of,
+    orientation_problem,
+    slice_spacing_mm,
+)
+from pancseg.scans.reading import copied_slices, phase_hint, series_choice, slice_thickness_mm
+
+CUT_OFF = "its shape is left empty, and its volume is that of a part"
+"""What becomes of a region that touches the scan's edge."""
+_SIDES = {
+    "L": "edge on the patient's left",
+    "R": "edge on the patient's right",
+    "A": "front edge",
+    "P": "back edge",
+    "S": "first or last slice (towards the head)",
+    "I": "first or last slice (towards the feet)",
+}
+_OPPOSITE = dict(zip("LRAPSI", "RLPAIS", strict=True))
 
 SMALLEST_RANGE_HU = 200.0
 """No CT in HU has a smaller difference between its highest and lowest value."""
-
-
-class Finding(NamedTuple):
-    """One thing that is not as it should be.
-
-    Attributes:
-        code: reason code for ``qc_reasons``.
-        grade: ``warn`` or ``fail``.
-        fact: one line with numbers.
-    """
-
-    code: ReasonCode
-    grade: Grade
-    fact: str
 
 
 class Verdict(NamedTuple):
@@ -47,10 +52,12 @@ class Verdict(NamedTuple):
     Attributes:
         values: values of the ``qc_…`` columns, by column name.
         findings: in the order of the checks.
+        checks: what was compared with the limits, to be graded again under others.
     """
 
     values: dict[str, float | str]
     findings: tuple[Finding, ...]
+    checks: tuple[Check, ...] = ()
 
 
 def can_be_hu(low: float, high: float) -> bool:
@@ -71,9 +78,11 @@ def judge_scan(
 ) -> Verdict:
     """Judge the units, slices and contrast phase of a scan.
 
-    Codes: ``not_hu`` (also when no value is negative, or all are within 200 HU of each other),
-    ``thick_slices`` (too far apart; or, by the DICOM series, too thick though they overlap) and
-    ``phase`` (the DICOM series names another phase than the portal-venous one).
+    Codes: ``geometry`` (the header does not say how the patient lies), ``not_hu`` (also when no
+    value is negative, or all are within 200 HU of each other), ``uneven_slices`` (exact copies of
+    DICOM slices were left out), ``thick_slices`` (too far apart; or, by the DICOM series, too thick
+    though they overlap) and ``phase`` (the DICOM series names another phase than the portal-venous
+    one).
 
     Args:
         scan: the volume.
@@ -91,23 +100,32 @@ def judge_scan(
     slice_mm = slice_spacing_mm(scan)
     values: dict[str, float | str] = {"qc_lowest_hu": low, "qc_slice_mm": round(slice_mm, 4)}
     fact = f"the scan's values go from {low:g} to {high:g}, but air in HU is at -1000"
-    grade = limits.lowest_hu.grade(low)
-    if not can_be_hu(low, high):
-        grade = "fail"
-    found = [] if grade == "pass" or not hu else [Finding("not_hu", grade, fact)]
-    what, judged_mm = "slices are {:.3g} mm apart", slice_mm
+    checks: list[Check] = []
+    if problem := orientation_problem(scan):
+        checks.append(_found("geometry", "warn", problem))
+    if hu and not can_be_hu(low, high):
+        checks.append(_found("not_hu", "fail", fact))
+    elif hu:
+        checks.append(_compared("not_hu", fact, low, "lowest_hu", None))
+    if copies := copied_slices(scan):
+        are = "file is a copy of another" if copies == 1 else "files are copies of others"
+        copied = f"{copies} DICOM {are}, to the last pixel, and left out"
+        checks.append(_found("uneven_slices", "warn", copied))
+    what, judged_mm = f"slices are {slice_mm:.3g} mm apart", slice_mm
     if thickness_mm := slice_thickness_mm(scan):
         values["qc_slice_thickness_mm"] = round(thickness_mm, 4)
         if thickness_mm > slice_mm:
-            what = f"slices are {{:.3g}} mm thick and {slice_mm:.3g} mm apart"
+            what = f"slices are {thickness_mm:.3g} mm thick and {slice_mm:.3g} mm apart"
             judged_mm = thickness_mm
-    found += _beyond("thick_slices", what, judged_mm, limits.slice_mm, " mm")
+    checks.append(_compared("thick_slices", what, judged_mm, "slice_mm", "mm"))
+    if choice := series_choice(scan):
+        values["qc_series_choice"] = choice
     if phase := phase_hint(scan):
         values["qc_phase_hint"] = phase
         if phase != PORTAL_VENOUS:
             fact = f"the DICOM series' text names the phase {phase}, expected {PORTAL_VENOUS}"
-            found.append(Finding("phase", "warn", fact))
-    return Verdict(values, tuple(found))
+            checks.append(_found("phase", "warn", fact))
+    return _verdict(values, checks, limits)
 
 
 def judge_region(
@@ -127,7 +145,8 @@ def judge_region(
     Args:
         scan: the volume, HU.
         region: mask in the same space, 0 outside; re-ordered when its axes run otherwise.
-        limits: thresholds.
+        limits: thresholds, as for the network's pancreas; ``limits.of_region("tumour",
+            drawn=True)`` returns those of another region, or of one that a person drew.
         whole_pancreas: judge the volume, whose norms hold for the whole organ only.
         ring: the region is a ring around an organ: other tissue, often fat, and possibly in
             pieces. It is measured, but only ``truncated`` is judged.
@@ -152,6 +171,7 @@ def judge_checked_region(
     *,
     whole_pancreas: bool,
     ring: bool,
+    cut_off: str = CUT_OFF,
 ) -> Verdict:
     """Judge a region as :func:`judge_region` does, without checking scan and grid again.
 
@@ -163,6 +183,7 @@ def judge_checked_region(
         limits: thresholds.
         whole_pancreas: as for :func:`judge_region`.
         ring: as for :func:`judge_region`.
+        cut_off: what becomes of a region that touches the scan's edge; ends the fact.
 
     Raises:
         UnusableCase: ``empty_mask``, ``not_labels``.
@@ -177,32 +198,29 @@ def judge_checked_region(
     components, largest_share = _components(part)
     volume = volume_ml(region)
     empty = int(np.count_nonzero(~part.any(axis=tuple(a for a in range(3) if a != axial))))
-    edges = _touched_edges(box.start, box.size, inside.shape)
+    edges = _touched_edges(region, box.start, box.size, inside.shape)
     median = float(np.median(hu))
     fat = float(np.mean(hu < limits.fat_below_hu))
     dense = float(np.mean(hu > limits.dense_above_hu))
-    found: list[Finding] = []
+    checks: list[Check] = []
     if whole_pancreas:
-        what = "the region's volume is {:.3g} mL"
-        found += _beyond("volume", what, volume, limits.volume_ml, " mL")
+        what = f"the region's volume is {volume:.3g} mL"
+        checks.append(_compared("volume", what, volume, "volume_ml", "mL"))
     if not ring:
-        what = f"the largest of the region's {components} pieces is {{:.3g}} of it"
-        found += _beyond("fragmented", what, largest_share, limits.largest_share)
+        what = f"the largest of the region's {components} pieces is {per_cent(largest_share)} of it"
+        checks.append(_compared("fragmented", what, largest_share, "largest_share", "%"))
     if edges:
-        fact = (
-            f"the region touches the scan's {'first or last slice' if axial in edges else 'edge'}, "
-            "so its shape and volume are meaningless"
-        )
-        found.append(Finding("truncated", "warn", fact))
+        fact = f"the region touches the scan's {' and '.join(edges)}; {cut_off}"
+        checks.append(_found("truncated", "warn", fact))
     if not ring:
-        what = "the region has {:.0f} empty slices between its first and last"
-        found += _beyond("gap", what, empty, limits.empty_slices)
-        what = "the region's median is {:.4g} HU"
-        found += _beyond("hu_range", what, median, limits.median_hu, " HU")
-        below = f"{{:.3g}} of the region is below {limits.fat_below_hu:g} HU"
-        above = f"{{:.3g}} of the region is above {limits.dense_above_hu:g} HU"
-        found += _beyond("fat", below, fat, limits.fat_share)
-        found += _beyond("dense", above, dense, limits.dense_share)
+        what = f"the region has {empty} empty slices between its first and last"
+        checks.append(_compared("gap", what, empty, "empty_slices"))
+        what = f"the region's median is {median:.4g} HU"
+        checks.append(_compared("hu_range", what, median, "median_hu", "HU"))
+        below = f"{per_cent(fat)} of the region is below {limits.fat_below_hu:g} HU"
+        above = f"{per_cent(dense)} of the region is above {limits.dense_above_hu:g} HU"
+        checks.append(_compared("fat", below, fat, "fat_share", "%"))
+        checks.append(_compared("dense", above, dense, "dense_share", "%"))
     values: dict[str, float | str] = {
         "qc_volume_ml": volume,
         "qc_components": components,
@@ -213,7 +231,7 @@ def judge_checked_region(
         "qc_fat_share": round(fat, 6),
         "qc_dense_share": round(dense, 6),
     }
-    return Verdict(values, tuple(found))
+    return _verdict(values, checks, limits)
 
 
 def judge_resegmented(share: float, limits: QualityLimits) -> Verdict:
@@ -221,9 +239,9 @@ def judge_resegmented(share: float, limits: QualityLimits) -> Verdict:
 
     Code ``resegmented``.
     """
-    what = "re-segmentation leaves {:.3g} of the region's voxels for the features"
-    found = tuple(_beyond("resegmented", what, share, limits.resegmented_share))
-    return Verdict({"qc_resegmented_share": round(share, 6)}, found)
+    what = f"re-segmentation leaves {per_cent(share)} of the region's voxels for the features"
+    check = _compared("resegmented", what, share, "resegmented_share", "%")
+    return _verdict({"qc_resegmented_share": round(share, 6)}, [check], limits)
 
 
 def judge_agreement(dice: float, limits: QualityLimits) -> Verdict:
@@ -231,9 +249,9 @@ def judge_agreement(dice: float, limits: QualityLimits) -> Verdict:
 
     Code ``uncertain``.
     """
-    what = "masks made with dropout agree with a mean Dice of {:.3g}"
-    found = tuple(_beyond("uncertain", what, dice, limits.uncertainty_dice))
-    return Verdict({"qc_uncertainty_dice": round(dice, 6)}, found)
+    what = f"masks made with dropout agree with a mean Dice of {per_cent(dice)}"
+    check = _compared("uncertain", what, dice, "uncertainty_dice", "%")
+    return _verdict({"qc_uncertainty_dice": round(dice, 6)}, [check], limits)
 
 
 def volume_ml(mask: sitk.Image) -> float:
@@ -242,14 +260,23 @@ def volume_ml(mask: sitk.Image) -> float:
     return round(int(np.count_nonzero(voxel_array(mask))) * voxel_ml, 3)
 
 
-def _beyond(
-    code: ReasonCode, what: str, value: float, limits: LimitRange, unit: str = ""
-) -> Iterable[Finding]:
-    """Return a finding if a value does not pass; ``unit`` follows the limits in its fact."""
-    grade = limits.grade(value)
-    if grade == "pass":
-        return []
-    return [Finding(code, grade, f"{what.format(value)} (expected {limits}{unit})")]
+def _compared(
+    code: ReasonCode, fact: str, value: float, limit: str, unit: str | None = ""
+) -> Check:
+    """Return the check of a value against the limits of a name."""
+    return Check(code, fact, limit, float(value), unit)
+
+
+def _found(code: ReasonCode, grade: Grade, fact: str) -> Check:
+    """Return a check whose grade no limit changes."""
+    return Check(code, fact, grade=grade)
+
+
+def _verdict(
+    values: dict[str, float | str], checks: Sequence[Check], limits: QualityLimits
+) -> Verdict:
+    findings = (check.finding(limits) for check in checks)
+    return Verdict(values, tuple(f for f in findings if f is not None), tuple(checks))
 
 
 def _components(part: NDArray[np.bool_]) -> tuple[int, float]:
@@ -259,7 +286,11 @@ def _components(part: NDArray[np.bool_]) -> tuple[int, float]:
 
 
 def _touched_edges(
-    start: tuple[int, ...], size: tuple[int, ...], shape: tuple[Any, ...]
-) -> list[int]:
-    """Return the axes along which a box begins or ends at the volume's edge."""
-    return [a for a in range(3) if start[a] == 0 or start[a] + size[a] == shape[a]]
+    region: sitk.Image, start: tuple[int, ...], size: tuple[int, ...], shape: tuple[Any, ...]
+) -> list[str]:
+    """Return the scan's edges, in words, at which a box begins or ends; slices come first."""
+    touched = ""
+    for axis, towards in enumerate(reversed(axes_of(region))):
+        touched += _OPPOSITE[towards] if start[axis] == 0 else ""
+        touched += towards if start[axis] + size[axis] == shape[axis] else ""
+    return [_SIDES[letter] for letter in "ISRLAP" if letter in touched]

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from pancseg.errors import RunRefused
-
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
-_NO_MARKERS: dict[str, Any] = (
-    {"fallback_to_soft": False}
-    if "fallback_to_soft" in inspect.signature(FileLock.__init__).parameters
-    else {}
-)
-"""Where the file system has no locks, newer versions of filelock would leave a marker file instead,
-which stays when its process is killed."""
+from pancseg.system.file_lock import NO_LOCKS, file_lock
 
 
 @contextmanager
@@ -37,7 +26,7 @@ def locked(folder: Path) -> Iterator[None]:
     made = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "lock"
-    lock = FileLock(path, **_NO_MARKERS)
+    lock = file_lock(path)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -45,7 +34,7 @@ def locked(folder: Path) -> Iterator[None]:
             "another run is writing into this output folder; wait for it, or choose another `out`"
         ) from None
     except (NotImplementedError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+        if isinstance(error, OSError) and error.errno not in NO_LOCKS:
             raise
         raise OSError(
             "its file system does not support locks; choose an `out` on another one"

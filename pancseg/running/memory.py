@@ -6,17 +6,25 @@ import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 import psutil
 
 from pancseg.cohort.case import Case
-from pancseg.scans.reading import preview_scan
+from pancseg.errors import RunRefused
+from pancseg.features.memory import typical_bytes
+from pancseg.features.settings import FeatureSettings
+from pancseg.scans.masks import preview_mask
+from pancseg.scans.reading import Preview, preview_scan
+from pancseg.system.processes.cgroup import free_memory
+from pancseg.system.processes.patience import answer_within
 
 GB = 10**9
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": GB, "t": 10**12}
-_CGROUP = [Path("/sys/fs/cgroup") / f"memory.{name}" for name in ("max", "current", "stat")]
 
+LEAST_MEMORY_BYTES = 100 * 10**6
+LARGEST_WITHOUT_UNIT = 4096
+"""A smaller number of bytes is likely a number of GB."""
 WORKER_BYTES = {"": 300 * 10**6, "openvino": 650 * 10**6, "torch": 950 * 10**6}
 """Memory of a worker without any scan, by its engine; ``""`` is a worker without a network."""
 HEADER_S = 60.0
@@ -34,61 +42,103 @@ def parse_size(text: str) -> int:
     4000000000
 
     Raises:
-        ValueError: the text is not an amount of memory.
+        ValueError: the text is not an amount of memory, or it is less than 100 MB.
     """
-    found = re.fullmatch(r"\s*([\d.]+)\s*([kmgt]?)i?b?\s*", text.lower())
+    found = re.fullmatch(r"([\d.]+)\s*([kmgt]?)i?b?", text.strip().lower())
     try:
         size = float(found[1]) * _UNITS[found[2]] if found else 0.0
     except ValueError:
         size = 0.0
     if size <= 0:
         raise ValueError(f"`memory_bytes` {text!r} is not an amount of memory; write it as 4GB")
+    refuse_little(int(size), f"`memory_bytes` {text!r} is {size:,.0f} bytes")
     return int(size)
 
 
+def refuse_little(size: int, given: str) -> None:
+    """Refuse an amount of memory in which nothing can be done, because a unit is missing.
+
+    Args:
+        size: number of bytes.
+        given: what was given, for the message.
+
+    Raises:
+        RunRefused: it is less than ``LEAST_MEMORY_BYTES``.
+    """
+    if size >= LEAST_MEMORY_BYTES:
+        return
+    remedy = f"did you mean {size}GB?" if 0 < size <= LARGEST_WITHOUT_UNIT else "give more"
+    least = LEAST_MEMORY_BYTES // 10**6
+    raise RunRefused(f"{given} (expected at least {least} MB); {remedy}")
+
+
 def free_bytes() -> int:
-    """Return the free memory in bytes, within the limit of this process's container."""
-    free = int(psutil.virtual_memory().available)
-    try:
-        most, used, counts = (path.read_text().strip() for path in _CGROUP)
-        cached = dict(line.split() for line in counts.splitlines()).get("inactive_file", "0")
-        return min(free, int(most) - int(used) + int(cached))
-    except (OSError, ValueError):  # no cgroup, or no limit
-        return free
+    """Return the free memory in bytes, within the limits of this process's container or job."""
+    return int(min(psutil.virtual_memory().available, free_memory()))
 
 
-def needed_bytes(cases: Sequence[Case], engine: str) -> int:
-    """Return the most memory, in bytes, that a worker takes for the rows of a scan, from headers.
+class NeededMemory(NamedTuple):
+    """The memory, in bytes, that a worker takes for the rows of a scan.
 
-    A file whose header cannot be read within ``HEADER_S`` counts as nothing. The worker that reads
-    the file will report what is wrong, and it can be killed if it hangs.
+    Attributes:
+        scan: for the worker, the scan and its masks, at most.
+        features: for the features of a pancreas; other regions may take more.
+    """
+
+    scan: int
+    features: int
+
+
+def needed_memory(
+    cases: Sequence[Case], engine: str, settings: FeatureSettings | None
+) -> NeededMemory:
+    """Return the memory that a worker takes for the rows of a scan, by headers.
 
     Args:
         cases: cases of one scan.
         engine: name of the engine that runs the network; empty for no network.
+        settings: of the features; None if none are computed.
     """
-    scan = _read_and_held(cases[0].image, cases[0].series_uid, BYTES_PER_VOXEL)
+    scan = _previewed(cases[0].image, cases[0].series_uid)
+    features = typical_bytes(settings, scan.voxels) if settings and scan else 0
+    return NeededMemory(needed_bytes(cases, engine, scan), features)
+
+
+def needed_bytes(cases: Sequence[Case], engine: str, scan: Preview | None = None) -> int:
+    """Return the most memory, in bytes, that a worker takes for the rows of a scan, from headers.
+
+    A file whose header cannot be read within ``HEADER_S`` counts as nothing. The worker that reads
+    the file will report what is wrong, and it can be killed if it hangs. Features are not included.
+
+    Args:
+        cases: cases of one scan.
+        engine: name of the engine that runs the network; empty for no network.
+        scan: the scan's size, if it is known.
+    """
+    scan = scan or _previewed(cases[0].image, cases[0].series_uid)
     masks = {case.mask for case in cases if case.mask}
-    drawn = max((_read_and_held(m, None, LABEL_BYTES_PER_VOXEL) for m in masks), default=0)
-    return WORKER_BYTES.get(engine, WORKER_BYTES["torch"]) + scan + drawn
+    drawn = max((_held(_previewed_mask(m, scan), LABEL_BYTES_PER_VOXEL) for m in masks), default=0)
+    worker = WORKER_BYTES.get(engine, WORKER_BYTES["torch"])
+    return worker + _held(scan, BYTES_PER_VOXEL) + drawn
 
 
-def _read_and_held(path: Path, series_uid: str | None, bytes_per_voxel: int) -> int:
-    answer: SimpleQueue[int] = SimpleQueue()
+def _held(size: Preview | None, bytes_per_voxel: int) -> int:
+    return size.read_bytes + bytes_per_voxel * size.voxels if size else 0
 
-    def preview() -> None:
-        try:
-            size = preview_scan(path, series_uid=series_uid)
-        except Exception:  # noqa: BLE001  any file may be broken; the worker reports it in its row
-            answer.put(0)
-        else:
-            answer.put(size.read_bytes + bytes_per_voxel * size.voxels)
 
-    threading.Thread(target=preview, daemon=True).start()
+def _previewed(path: Path, series_uid: str | None) -> Preview | None:
+    """Return the size of a volume; None if its header cannot be read in time."""
     try:
-        return answer.get(timeout=HEADER_S)
-    except Empty:
-        return 0
+        return answer_within(HEADER_S, lambda: preview_scan(path, series_uid=series_uid))
+    except Exception:  # noqa: BLE001  any file may be broken; the worker reports it in its row
+        return None
+
+
+def _previewed_mask(path: Path, scan: Preview | None) -> Preview | None:
+    try:
+        return answer_within(HEADER_S, lambda: preview_mask(path, scan))
+    except Exception:  # noqa: BLE001  as for scans
+        return None
 
 
 class MemoryBudget:

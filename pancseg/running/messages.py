@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pancseg.cohort.case import Case
+from pancseg.processing.picture_names import Mark
 from pancseg.processing.row import CaseResult
+from pancseg.system.processes.build import Build
+from pancseg.system.stage import Stage
 from pancseg.system.whole_files import partial_path
 from pancseg.tables.fields import Value
 
@@ -34,9 +38,19 @@ class Request:
         masks: folder of the network's masks; None if the network makes none.
         earlier_masks: SHA-256 → what it was made from, for every mask file that earlier runs wrote
             for this scan.
+        drawn_on: keys of the scans' contents on which a person drew a mask of this name.
+        corrected: key of a case → hashes of the given masks in which a person corrected its region.
+        other_scans: keys of names in the folder of masks that are other scans' own.
         memory_bytes: memory that the scan is expected to need.
+        features_bytes: memory that the features of each region may take; None for no limit.
+        pictures: folder of the rows' pictures; None if none are made.
+        marks: for each case, key of an earlier result → what its pictures show; only with
+            ``pictures``.
         too_large: why only unchanged rows may be returned, as the scan does not fit into memory;
             empty if it fits.
+        limit_s: seconds after which the process of a worker is ended; None: according to the size.
+        most_bytes: memory that a worker in another process may take beyond what it takes while it
+            waits; 0 for no limit.
     """
 
     cases: tuple[Case, ...]
@@ -44,7 +58,15 @@ class Request:
     masks: Path | None = None
     earlier_masks: dict[str, MadeFrom] = field(default_factory=dict)
     memory_bytes: int = 0
+    features_bytes: int | None = None
     too_large: str = ""
+    limit_s: float | None = None
+    most_bytes: int = 0
+    pictures: Path | None = None
+    marks: tuple[dict[str, Mark], ...] = ()
+    drawn_on: frozenset[str] = frozenset()
+    corrected: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    other_scans: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -68,9 +90,11 @@ class Ready(NamedTuple):
 
     Attributes:
         network_info: the weights and the engine, for the provenance; empty without a network.
+        build: the pancseg that it runs; None from versions that do not tell it.
     """
 
     network_info: dict[str, Any]
+    build: Build | None = None
 
 
 class Refused(NamedTuple):
@@ -86,10 +110,17 @@ class RowKeys(NamedTuple):
 
 
 class MaskMade(NamedTuple):
-    """A new mask is at ``new_mask_path``; its SHA-256, and what it was made from."""
+    """A new mask is at ``new_mask_path``.
+
+    Attributes:
+        digest: its SHA-256.
+        made: what it was made from.
+        positions: positions, in the request, of the cases whose rows are made on it.
+    """
 
     digest: str
     made: MadeFrom
+    positions: tuple[int, ...] = ()
 
 
 class RowDone(NamedTuple):
@@ -99,11 +130,13 @@ class RowDone(NamedTuple):
         position: position of the case in the request, from 0.
         key: key of the row; empty if the row must not be reused.
         result: the result; None if the earlier result under this key still holds.
+        mask: SHA-256 of the mask's file, empty if there is none; None if it is not known.
     """
 
     position: int
     key: str
     result: CaseResult | None
+    mask: str | None = None
 
 
 class ScanDone(NamedTuple):
@@ -128,4 +161,8 @@ class OutputLost(NamedTuple):
     fact: str
 
 
-Message = Ready | Refused | RowKeys | MaskMade | RowDone | ScanDone | OutputLost
+Message = Ready | Refused | RowKeys | MaskMade | RowDone | ScanDone | OutputLost | Stage
+"""A ``Stage`` is told while a scan is processed, and may be lost; nothing depends on it."""
+
+OnStage = Callable[[Request, Stage], None]
+"""Gets a request in work and the stage that it has reached."""

@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import Any
 
 from pancseg.errors import RunRefused
-from pancseg.running.memory import GB, free_bytes
+from pancseg.running.memory import GB, free_bytes, refuse_little
 from pancseg.system.threads import available_cores
 
 LEAST_BYTES_A_WORKER = 2 * GB
@@ -21,7 +21,9 @@ class RunOptions:
         workers: number of worker processes. 0 works in the calling process, where a crash ends the
             run. None takes as many as there are cores, scans and units of 2 GB of memory.
         threads: CPU threads of all workers together; None takes all cores.
-        timeout_s: seconds after which a scan is given up; None for no limit.
+        timeout_s: seconds after which a scan is given up. None takes an hour and, for each row and
+            pass of the network, 4 s for each MB of memory that the scan is expected to need; with
+            ``workers=0`` there is no limit.
         memory_bytes: memory of all workers together; on a cluster, of each thread of a Dask worker.
             None takes the memory that is free now; on a cluster, an equal share of the Dask
             worker's limit.
@@ -57,13 +59,15 @@ class RunOptions:
                 could be ended.
             TypeError: text or a fraction instead of a whole number.
         """
-        least = {"workers": 0, "threads": 1, "memory_bytes": 1}
+        least = {"workers": 0, "threads": 1, "memory_bytes": 0}
         for name, smallest in least.items():
             value = getattr(self, name)
             if value is not None and not isinstance(value, Integral):
                 raise TypeError(f"`{name}` is a whole number, not {value!r}")
             if value is not None and value < smallest:
                 raise RunRefused(f"`{name}` is {value}; give {smallest} or more")
+        if self.memory_bytes is not None:
+            refuse_little(self.memory_bytes, f"`memory_bytes` is {self.memory_bytes}")
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise RunRefused(f"`timeout_s` is {self.timeout_s}; give more than 0 seconds")
         if self.scheduler and self.slurm:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,16 @@ from typing import Any
 from pancseg.cohort.case import DEFAULT_ROI, Case
 from pancseg.errors import OutputError, UnusableCase
 from pancseg.features.check import check_feature_settings
+from pancseg.pictures.row_pictures import PICTURE
 from pancseg.processing import fingerprint
 from pancseg.processing.acquisition import acquisition_of
+from pancseg.processing.picture_names import Mark, picture_stem, shows
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult, DraftRow, case_result
 from pancseg.processing.scan import NO_MEMORY, ScanProcessor, ScanTask
+from pancseg.review.look import CORRECTED, DRAWN
 from pancseg.running import keys
+from pancseg.running.mask_files import corrections_of, holds_something
 from pancseg.running.memory import PeakMemory
 from pancseg.running.messages import (
     MadeFrom,
@@ -29,13 +34,12 @@ from pancseg.running.messages import (
     RowKeys,
     ScanDone,
 )
+from pancseg.system.processes.memory_limit import is_out_of_memory
+from pancseg.system.stage import Listener, Stage, begin_stage, heard_by
 from pancseg.system.timing import stages_into
 from pancseg.tables.fields import Value
 
 log = logging.getLogger(__name__)
-
-CORRECTED = "corrected"
-"""``qc_mask_source`` of a mask that the network made and a user corrected."""
 
 
 class Worker:
@@ -77,15 +81,21 @@ class Worker:
             "inference": {"engine": segmenter.engine, "precision": segmenter.precision},
         }
 
-    def messages(self, request: Request) -> Iterator[Message]:
+    def messages(
+        self, request: Request, on_stage: Callable[[Stage], None] | None = None
+    ) -> Iterator[Message]:
         """Process a request and yield its messages; the last is ``ScanDone`` or ``OutputLost``.
 
         The keys come first, then each new mask before the rows that are measured on it.
+
+        Args:
+            request: the rows of one scan.
+            on_stage: called meanwhile with each stage that is reached (``pancseg.system.stage``).
         """
         start, peak = time.perf_counter(), PeakMemory()
         stages: dict[str, float] = {}
-        rows = self._all_rows(request)
-        while (message := _next_of(rows, stages)) is not None:
+        rows, listener = self._all_rows(request), Listener(on_stage) if on_stage else None
+        while (message := _next_of(rows, stages, listener)) is not None:
             yield message
             if isinstance(message, OutputLost):
                 return
@@ -111,18 +121,22 @@ class Worker:
                 yield RowDone(index, "", case_result(case, partial(_raise, error)))
 
     def _rows(self, request: Request) -> Iterator[Message]:
-        image = keys.of_files(request.cases[0].image)
+        begin_stage("read")
+        image = keys.of_files(request.cases[0].image, request.cases[0].series_uid)
         series = request.cases[0].series_uid or ""
         made = MadeFrom(keys.of_mask(image, series, self._network), keys.of_scan(image, series))
         mask = _ExistingMask(request, made if image else MadeFrom("", ""))
-        row_keys = tuple(self._key(case, image, mask) for case in request.cases)
+        digests = tuple(self._mask_digest(case, mask) for case in request.cases)
+        found = zip(request.cases, digests, strict=True)
+        row_keys = tuple(self._key(case, image, mask, digest) for case, digest in found)
         yield RowKeys(row_keys)
         unchanged = [key in known for key, known in zip(row_keys, request.known, strict=True)]
         shared = [self._processor.takes_shared(case) for case in request.cases]
         if not mask.usable:  # the mask that these rows were measured on is gone
             unchanged = [u and not s for u, s in zip(unchanged, shared, strict=True)]
         for index in (i for i, same in enumerate(unchanged) if same):
-            yield RowDone(index, row_keys[index], None)
+            yield RowDone(index, row_keys[index], None, digests[index])
+        self._draw_missing(request, [i for i, same in enumerate(unchanged) if same], row_keys, mask)
         left = [i for i, same in enumerate(unchanged) if not same]
         if request.too_large:
             for index in left:
@@ -135,66 +149,107 @@ class Worker:
             for index in (i for i in left if shared[i]):
                 case = request.cases[index]
                 result = CaseResult.of_one_reason(case, "fail", "mask_exists", mask.foreign)
-                yield RowDone(index, row_keys[index], result)
+                yield RowDone(index, row_keys[index], result, digests[index])
             left = [i for i in left if not shared[i]]
         if left:
-            yield from self._made(request, left, row_keys, mask)
+            yield from self._made(request, left, row_keys, mask, digests)
+
+    def _draw_missing(
+        self, request: Request, same: list[int], row_keys: tuple[str, ...], mask: _ExistingMask
+    ) -> None:
+        """Make the pictures of unchanged rows that have none, or those of an earlier mask."""
+        if request.pictures is None or request.too_large:
+            return
+        missing: dict[int, Mark] = {}
+        for index in same:
+            case, mark = request.cases[index], request.marks[index][row_keys[index]]
+            stem = picture_stem(case.scan_name, case.roi)
+            if stem and not shows(request.pictures / f"{stem}{PICTURE}", mark.text):
+                missing[index] = mark
+        if missing:
+            cases = tuple(request.cases[index] for index in missing)
+            self._processor.draw(self._task(request, cases, mask), list(missing.values()))
 
     def _made(
-        self, request: Request, left: list[int], row_keys: tuple[str, ...], mask: _ExistingMask
+        self,
+        request: Request,
+        left: list[int],
+        row_keys: tuple[str, ...],
+        mask: _ExistingMask,
+        digests: tuple[str, ...],
     ) -> Iterator[Message]:
         """Make the rows that are left; yield a new mask before the first row."""
         made: list[MaskMade] = []
 
         def on_mask(path: Path) -> None:
-            made.append(MaskMade(keys.of_file(path), mask.made))
+            made.append(MaskMade(keys.of_file(path), mask.made, on_it))
 
+        on_it = tuple(i for i in left if self._processor.takes_shared(request.cases[i]))
         cases = tuple(request.cases[i] for i in left)
-        results = self._processor.results(self._task(request, cases, mask), on_mask)
+        corrected = (
+            request.cases[i].key
+            for i in left
+            if digests[i] in request.corrected.get(request.cases[i].key, ())
+        )
+        task = replace(self._task(request, cases, mask), corrected=frozenset(corrected))
+        results = self._processor.results(task, on_mask)
+        new = ""
         for index, result in zip(left, results, strict=True):
-            yield from made
+            for message in made:
+                new = message.digest
+                yield message
             made.clear()
-            yield RowDone(index, row_keys[index], result)
+            digest = new if new and index in on_it else digests[index]
+            yield RowDone(index, row_keys[index], result, digest)
 
     def _task(self, request: Request, cases: tuple[Case, ...], mask: _ExistingMask) -> ScanTask:
+        task = ScanTask(cases, features_bytes=request.features_bytes, pictures=request.pictures)
         if not any(map(self._processor.takes_shared, cases)) or request.masks is None:
-            return ScanTask(cases)
+            return task
         if mask.usable:
-            source = CORRECTED if mask.corrected else self._source
-            return ScanTask(cases, ready_mask=request.mask_path, ready_source=source)
+            return replace(task, ready_mask=mask.path, ready_source=mask.by_person or self._source)
         if mask.made.scan:  # otherwise the scan cannot be read now, and its mask may still fit it
-            try:
-                request.mask_path.unlink(missing_ok=True)  # made from something else
-            except OSError as error:
-                raise OutputError(error.errno, error.strerror) from error
-        return ScanTask(cases, new_mask=request.new_mask_path)
+            mask.remove()
+        return replace(task, new_mask=request.new_mask_path)
 
     @property
     def _source(self) -> str:
         assert self._processor.segmenter is not None
         return self._processor.segmenter.checkpoint.name
 
-    def _key(self, case: Case, image: str, mask: _ExistingMask) -> str:
+    def _mask_digest(self, case: Case, mask: _ExistingMask) -> str:
+        """Return the hash of the mask's file that a row is made on; empty if it has none yet."""
+        if not self._processor.takes_shared(case):
+            return keys.of_given_mask(case.mask) if case.mask else ""
+        stays = mask.usable or mask.foreign or not mask.made.scan
+        return mask.digest if stays else ""
+
+    def _key(self, case: Case, image: str, mask: _ExistingMask, digest: str) -> str:
         """Return the key of a row; empty if something that it is made from cannot be read."""
         plan = self._plan
         shared = self._processor.takes_shared(case)
-        drawn = keys.of_files(case.mask) if case.mask and not shared else ""
+        drawn = "" if shared else digest
         if not image or (case.mask and not shared and not drawn):
             return ""
-        limits = keys.of_row(plan.limits.model_dump(mode="json"))
-        settings = fingerprint.of_settings(plan.settings) if plan.settings else limits
+        settings = fingerprint.of_settings(plan.settings) if plan.settings else ""
+        limits = plan.judging.limits  # all others grade what was measured, and change none of it
+        tissue_hu = [limits.fat_below_hu, limits.dense_above_hu]
         made_from = mask.key_or_digest if shared else drawn
-        how = [plan.command, settings, plan.keep_failed, plan.uncertainty]
+        how = [plan.command, settings, tissue_hu, plan.uncertainty]
+        if plan.keep_truncated_shape and (mask.by_person or not shared):
+            how.append("keep_truncated_shape")
         what = [str(case.mask_label or ""), case.roi == DEFAULT_ROI, case.series_uid or "", shared]
         return keys.of_row(image, made_from, what, how)
 
 
-def _next_of(messages: Iterator[Message], stages: dict[str, float]) -> Message | None:
+def _next_of(
+    messages: Iterator[Message], stages: dict[str, float], listener: Listener | None
+) -> Message | None:
     """Return the next message, or None at the end, and add up the stages that lead to it.
 
-    Stages of the code that consumes the messages are not counted.
+    Stages of the code that consumes the messages are neither counted nor told.
     """
-    with stages_into(stages):
+    with stages_into(stages), heard_by(listener):
         return next(messages, None)
 
 
@@ -203,24 +258,44 @@ class _ExistingMask:
 
     Attributes:
         made: what the network would make the mask from now.
+        path: where it is: the network's own name, or that of a correction beside it.
         usable: the mask can be used unchanged.
-        corrected: the network made the mask, and a user corrected it.
+        by_person: the ``qc_mask_source`` of a person's mask: ``corrected`` if the network made one
+            of the same scan, ``drawn`` if it found nothing; empty for the network's own.
         foreign: why the mask can be neither used nor replaced; empty if it can.
     """
 
     def __init__(self, request: Request, made: MadeFrom) -> None:
         self.made = made
-        self._digest = ""
-        self.usable = self.corrected = False
+        self.digest = ""
+        self.usable, self.by_person = False, ""
         self.foreign = ""
-        if request.masks is None or not _holds_something(request.mask_path):
+        if request.masks is None:
             return
-        self._digest = keys.of_file(request.mask_path)
+        self._own = self.path = request.mask_path
         earlier = request.earlier_masks
-        if self._digest in earlier:
-            self.usable = earlier[self._digest].key == made.key
-        elif any(made.scan and one.scan == made.scan for one in earlier.values()):
-            self.usable = self.corrected = True
+        corrections = corrections_of(self._own, request.other_scans)
+        if corrections:
+            self.path, self.digest = corrections[0], keys.of_given_mask(corrections[0])
+        if holds_something(self._own):
+            own = keys.of_file(self._own)
+            if corrections and own not in earlier:
+                corrections.append(self._own)
+            self.digest = self.digest or own
+        elif not corrections:
+            return
+        if len(corrections) > 1:
+            self.foreign = (
+                f"the output folder has {len(corrections)} corrected masks of this scan; keep one "
+                "of them, and remove the others"
+            )
+            return
+        if self.digest in earlier and not corrections:
+            self.usable = earlier[self.digest].key == made.key
+        elif made.scan and made.scan in {one.scan for one in earlier.values()}:
+            self.usable, self.by_person = True, CORRECTED
+        elif made.scan and made.scan in request.drawn_on:
+            self.usable, self.by_person = True, DRAWN
         else:
             origin = _origin_of(made, list(earlier.values()))
             self.foreign = (
@@ -228,10 +303,23 @@ class _ExistingMask:
                 "give it by `masks`, or choose another `out`"
             )
 
+    def remove(self) -> None:
+        """Remove the mask, which was made from something else, unless it has been changed since.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
+        try:
+            if holds_something(self._own) and keys.of_file(self._own) != self.digest:
+                return
+            self._own.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(error.errno, error.strerror) from error
+
     @property
     def key_or_digest(self) -> str:
         """What a row depends on: a corrected mask's bytes, or else what the mask is made from."""
-        return self._digest if self.corrected or self.foreign else self.made.key
+        return self.digest if self.by_person or self.foreign else self.made.key
 
 
 def _origin_of(made: MadeFrom, earlier: list[MadeFrom]) -> str:
@@ -245,11 +333,6 @@ def _origin_of(made: MadeFrom, earlier: list[MadeFrom]) -> str:
     return "was corrected on another scan"
 
 
-def _holds_something(mask: Path) -> bool:
-    """Return whether there is a mask that somebody could have drawn; an empty file is not one."""
-    return mask.exists() and (not mask.is_file() or mask.stat().st_size > 0)
-
-
 def _acquisition(case: Case) -> dict[str, Value]:
     """Return the acquisition of a DICOM scan; empty if it cannot be read."""
     try:
@@ -260,6 +343,6 @@ def _acquisition(case: Case) -> dict[str, Value]:
 
 
 def _raise(error: Exception, draft: DraftRow) -> None:
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         raise UnusableCase("memory", NO_MEMORY) from error
     raise error

@@ -12,7 +12,14 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
-from pancseg.scans.arrays import image_like, voxel_array
+from pancseg.scans.arrays import image_like, mark_scaled, voxel_array
+from pancseg.scans.geometry import SAME_GRID_VOXELS, mark_unoriented
+from pancseg.scans.header_geometry import (
+    corner_distance_mm,
+    geometry_of_matrix,
+    right_angled,
+)
+from pancseg.scans.masks import read_mask
 from pancseg.scans.reading import read_scan
 
 _ROUNDING = 1e-3
@@ -115,6 +122,8 @@ def as_mask(mask: VolumeLike, scan: sitk.Image, **geometry: Unpack[ArrayGeometry
             ``UnusableCase`` names the mask.
     """
     try:
+        if isinstance(mask, str | os.PathLike) and os.fspath(mask) and not geometry:
+            return read_mask(Path(mask), scan)
         if geometry or not _is_array(mask):
             return as_scan(mask, **geometry)
         voxels = _plain_array(mask)
@@ -217,25 +226,32 @@ def _from_nibabel(volume: Any) -> sitk.Image:
     while voxels.ndim > 3 and voxels.shape[-1] == 1:  # 4-D with a single volume
         voxels = voxels[..., 0]
     affine = _affine_of(volume)
-    to_lps = _RAS_TO_LPS @ affine[:3, :3]
-    spacing_mm = np.linalg.norm(to_lps, axis=0)
-    if not np.isfinite(affine).all() or spacing_mm.min() < _SMALLEST_MM:
+    found = geometry_of_matrix(_RAS_TO_LPS @ affine[:3])
+    if not np.isfinite(affine).all() or min(found.spacing_mm) < _SMALLEST_MM:
         raise UnusableCase(
             "geometry",
             "the nibabel image's affine has an axis of length 0 or values that are not finite; "
             "save it with a valid affine",
         )
-    try:
-        return _image_of(
-            _plain_array(voxels.T),
-            spacing_mm.tolist(),
-            (_RAS_TO_LPS @ affine[:3, 3]).tolist(),
-            (to_lps / spacing_mm).ravel().tolist(),
-        )
-    except ValueError as error:
-        raise UnusableCase(
-            "geometry", "the nibabel image's axes are not at right angles (sheared); resample it"
-        ) from error
+    image = sitk.GetImageFromArray(_plain_array(voxels.T))
+    right_angled(found, image.GetSize()).put_on(image)
+    if not _is_oriented(volume):
+        mark_unoriented(image)
+    slope, intercept = (getattr(volume.dataobj, name, None) for name in ("slope", "inter"))
+    if slope is not None and intercept is not None and (slope, intercept) != (1, 0):
+        mark_scaled(image, float(slope), float(intercept))
+    return image
+
+
+def _is_oriented(volume: Any) -> bool:
+    """Return whether a nibabel image's affine was given, and not made up for lack of one.
+
+    NIfTI states it by two codes; Analyze, the older format of the same family, has none.
+    """
+    header: Any = getattr(volume, "header", None)
+    if not hasattr(header, "default_x_flip"):  # another format
+        return True
+    return hasattr(header, "get_sform") and bool(header["sform_code"] or header["qform_code"])
 
 
 def _affine_of(volume: Any) -> NDArray[np.float64]:
@@ -253,11 +269,13 @@ def _affine_of(volume: Any) -> NDArray[np.float64]:
         if unit not in ("mm", "unknown"):
             raise UnusableCase("geometry", f"the nibabel image is in {unit}; convert it to mm")
         forms = [header.get_sform(coded=True), header.get_qform(coded=True)]
-        told = [form for form, code in forms if code]
-        if len(told) == 2 and not np.allclose(told[0], told[1], atol=0.1):
+        told = [form[:3] for form, code in forms if code]
+        apart_mm = corner_distance_mm(told[0], told[-1], volume.shape[:3]) if told else 0.0
+        if not apart_mm <= SAME_GRID_VOXELS * np.linalg.norm(affine[:3, :3], axis=0).min():
             raise UnusableCase(
                 "geometry",
-                "the nibabel image's sform and qform disagree; correct one, or export it again",
+                f"the nibabel image's sform and qform disagree (corners {apart_mm:.4g} mm apart); "
+                "correct one, or export it again",
             )
     return affine
 

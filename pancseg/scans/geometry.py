@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from pancseg.errors import UnusableCase
-from pancseg.scans.arrays import new_image, voxel_array, writable
+from pancseg.scans.arrays import copy_notes, new_image, voxel_array, writable
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,10 @@ CANONICAL = "LPS"
 SAME_GRID_VOXELS = 0.1
 """Two grids are the same if no two corners are farther apart than this share of the smallest voxel
 side."""
+
+
+_UNORIENTED = "pancseg_unoriented"
+"""Metadata key of an image whose header does not say how the patient lies."""
 
 
 _ENDS = {a: pair for pair in ("LR", "PA", "SI") for a in pair}
@@ -49,6 +53,38 @@ def axes_of(image: sitk.Image) -> str:
     """Return the three letters of the directions in which the axes increase, for example LPS."""
     code: str = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
     return code
+
+
+def mark_unoriented(image: sitk.Image) -> None:
+    """Note on an image that its orientation is an assumption, because its header gives none."""
+    image.SetMetaData(_UNORIENTED, "1")
+
+
+def orientation_problem(image: sitk.Image) -> str:
+    """Return what is wrong with an image whose header gives no orientation, and the remedy.
+
+    Programs read such a header differently: ITK as LPS, others as LAS or RAS.
+
+    >>> orientation_problem(sitk.Image(2, 2, 2, sitk.sitkInt16))
+    ''
+    """
+    if not image.HasMetaDataKey(_UNORIENTED):
+        return ""
+    return (
+        "the header does not say how the patient lies (as a NIfTI with sform_code 0 and qform_code "
+        "0), so an orientation was assumed; look at the scan and set it, or export the scan from "
+        "DICOM again"
+    )
+
+
+def require_orientation(image: sitk.Image) -> None:
+    """Refuse an image whose header gives no orientation; a network must not see it upside down.
+
+    Raises:
+        UnusableCase: ``geometry``.
+    """
+    if problem := orientation_problem(image):
+        raise UnusableCase("geometry", problem)
 
 
 def slice_spacing_mm(image: sitk.Image) -> float:
@@ -107,16 +143,11 @@ def on_grid_of(
     Raises:
         UnusableCase: ``geometry``, when the grids differ.
     """
-    if _same_header(image, mask):
+    if has_same_grid(image, mask):
         return mask
     difference = grid_difference_mm(image, mask)
     if difference > SAME_GRID_VOXELS * min(image.GetSpacing()):
-        far = "" if np.isinf(difference) else f", corners {difference:.2f} mm apart"
-        raise UnusableCase(
-            "geometry",
-            f"{names[0]} and {names[1]} are on different grids ({_describe(image)} and "
-            f"{_describe(mask)}{far}); resample the {names[1]} onto the {names[0]}",
-        )
+        raise _different_grids(image, mask, names, difference)
     if difference > _LOGGED_ABOVE_MM:
         log.debug("grids of %s and %s differed by %.2g mm and were made one", *names, difference)
     match = _matching_axes(image, mask)
@@ -124,11 +155,30 @@ def on_grid_of(
     order, flips = match
     same = order == [0, 1, 2] and not any(flips)
     ordered = sitk.Image(mask) if same else _reordered(mask, order, flips)
-    ordered.CopyInformation(image)
+    ordered.SetOrigin(image.GetOrigin())
+    ordered.SetSpacing(image.GetSpacing())
+    ordered.SetDirection(image.GetDirection())
+    copy_notes(mask, ordered)  # a copy that is changed loses them
     return ordered
 
 
-def _same_header(a: sitk.Image, b: sitk.Image) -> bool:
+def _different_grids(
+    image: sitk.Image, mask: sitk.Image, names: tuple[str, str], difference_mm: float
+) -> UnusableCase:
+    far = "" if np.isinf(difference_mm) else f", corners {difference_mm:.2f} mm apart"
+    remedy = f"resample the {names[1]} onto the {names[0]}"
+    unoriented = [bool(orientation_problem(each)) for each in (image, mask)]
+    if unoriented[0] != unoriented[1]:
+        lacking, other = names if unoriented[0] else names[::-1]
+        remedy = f"the header of the {lacking} gives no orientation: copy that of the {other}"
+    return UnusableCase(
+        "geometry",
+        f"{names[0]} and {names[1]} are on different grids ({describe_grid(image)} and "
+        f"{describe_grid(mask)}{far}); {remedy}",
+    )
+
+
+def has_same_grid(a: sitk.Image, b: sitk.Image) -> bool:
     """Return whether two volumes have the same geometry to the last bit."""
     getters = (
         sitk.Image.GetSize, sitk.Image.GetSpacing, sitk.Image.GetOrigin, sitk.Image.GetDirection,
@@ -152,10 +202,12 @@ def _reordered(image: sitk.Image, order: Sequence[int], flips: Sequence[bool]) -
     made.SetOrigin(image.TransformIndexToPhysicalPoint(first))
     made.SetSpacing([image.GetSpacing()[j] for j in order])
     made.SetDirection((turn * np.where(flips, -1.0, 1.0) + 0.0).ravel().tolist())
+    copy_notes(image, made)
     return made
 
 
-def _describe(image: sitk.Image) -> str:
+def describe_grid(image: sitk.Image) -> str:
+    """Return a grid's size and voxels as a message gives them."""
     size = "×".join(str(n) for n in image.GetSize())
     spacing = "×".join(f"{s:.2f}" for s in image.GetSpacing())
     return f"{size} voxels of {spacing} mm"

@@ -5,28 +5,24 @@ A volume is a ``SimpleITK.Image`` with three axes and one value per voxel.
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
-from pancseg.scans.dicom.detect import PHASE_HINT, THICKNESS_MM
+from pancseg.scans.arrays import mark_scaled
+from pancseg.scans.dicom.detect import CHOICE, COPIES, PHASE_HINT, THICKNESS_MM, is_dicom
 from pancseg.scans.formats import metaimage, nifti, nrrd
-from pancseg.scans.geometry import SAME_GRID_VOXELS
+from pancseg.scans.geometry import mark_unoriented
+from pancseg.scans.header_geometry import geometry_of_header
 from pancseg.scans.voxel_stream import Layout, read_voxels
-from pancseg.system.native_output import quiet_itk, quiet_library
-
-_RIGHT_ANGLES = 1e-3
-"""Tolerance for rounding in the dot products of the axes' directions."""
+from pancseg.system.native_output import quiet_itk
 
 
 class Preview(NamedTuple):
@@ -77,8 +73,8 @@ def preview_scan(path: str | Path, *, series_uid: str | None = None) -> Preview:
         (96, 96, 32)
     """
     path = Path(path)
-    with _nameless_errors():
-        if path.is_dir():
+    with nameless_errors():
+        if is_series(path):
             from pancseg.scans.dicom.series import (
                 size_of_series,  # imports pydicom: 0.15 s that other formats need not wait for
             )
@@ -89,16 +85,33 @@ def preview_scan(path: str | Path, *, series_uid: str | None = None) -> Preview:
     return Preview(layout.size, layout.stored.itemsize, layout.voxels, layout.read_bytes)
 
 
-log = logging.getLogger(__name__)
+def layout_of(path: Path) -> Layout:
+    """Return where the voxels of a volume file are, which may be another file, from its header.
+
+    Everything that looks into volume files asks this function, so that all find the same.
+
+    Args:
+        path: a file with one of the suffixes in ``READERS``.
+
+    Raises:
+        UnusableCase: as for :func:`preview_scan`; ``memory``, when this machine cannot hold it.
+    """
+    with nameless_errors():
+        layout = _format_of(path).layout(path)
+    check_memory(layout.read_bytes)
+    return layout
 
 
 def read_scan(path: str | Path, *, series_uid: str | None = None) -> sitk.Image:
-    """Read one 3-D scalar volume: NIfTI, NRRD, MetaImage, or a folder with a DICOM series.
+    """Read one 3-D scalar volume: NIfTI, NRRD, MetaImage, or a DICOM series.
 
-    Takes no more memory than :func:`preview_scan` says.
+    In a folder with several series, at any depth, the one that the rules for portal-venous studies
+    choose is read (:mod:`pancseg.scans.dicom.candidates`), if it is one. Takes no more memory than
+    :func:`preview_scan` says.
 
     Args:
-        path: a file with one of the suffixes in ``READERS``, or a folder.
+        path: a file with one of the suffixes in ``READERS``, a DICOM file with all slices, or a
+            folder.
         series_uid: the series to read of a DICOM folder; a unique ending of its UID is enough.
 
     Returns:
@@ -115,27 +128,28 @@ def read_scan(path: str | Path, *, series_uid: str | None = None) -> sitk.Image:
         (96, 96, 32)
     """
     path = Path(path)
-    needed = preview_scan(path, series_uid=series_uid).read_bytes
-    if (available := _machine_bytes()) and needed > available:
-        raise UnusableCase(
-            "memory",
-            f"reading the scan takes {needed / 1e9:.1f} GB, and this machine has "
-            f"{available / 1e9:.1f} GB of memory; crop it, or use a larger machine",
-        )
+    check_memory(preview_scan(path, series_uid=series_uid).read_bytes)
     overflow = np.errstate(over="ignore", invalid="ignore")  # the values are checked
-    with _nameless_errors(), quiet_itk(), overflow:
-        if path.is_dir():
+    with nameless_errors(), quiet_itk(), overflow:
+        if is_series(path):
             from pancseg.scans.dicom.series import read_series
 
             image = read_series(path, series_uid)
         else:
-            volume_format = _format_of(path)
-            layout = volume_format.layout(path)
-            geometry = _geometry(path, volume_format.image_io, layout)
-            image = read_voxels(layout)
-            image.SetSpacing(geometry.spacing_mm)
-            image.SetOrigin(geometry.origin_mm)
-            image.SetDirection(geometry.direction)
+            image = _read_file(path)
+    return image
+
+
+def _read_file(path: Path) -> sitk.Image:
+    volume_format = _format_of(path)
+    layout = volume_format.layout(path)
+    geometry = geometry_of_header(path, volume_format.image_io, layout)
+    image = read_voxels(layout)
+    geometry.put_on(image)
+    if not layout.oriented:
+        mark_unoriented(image)
+    if layout.scaled and layout.stored.kind in "iu":
+        mark_scaled(image, layout.slope, layout.intercept)
     return image
 
 
@@ -161,94 +175,24 @@ def slice_thickness_mm(image: sitk.Image) -> float | None:
     return round(float(image.GetMetaData(THICKNESS_MM)), 3) if known else None
 
 
-class _Geometry(NamedTuple):
-    spacing_mm: tuple[float, ...]
-    origin_mm: tuple[float, ...]
-    direction: tuple[float, ...]
-
-    def at(self, index: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the positions of voxel indices ``(n, 3)``, in LPS and mm."""
-        turn = np.reshape(self.direction, (3, 3)) * np.array(self.spacing_mm)
-        moved: NDArray[np.float64] = index @ turn.T + np.array(self.origin_mm)
-        return moved
+def copied_slices(image: sitk.Image) -> int:
+    """Return how many slices of the DICOM series were left out as exact copies of others."""
+    return int(image.GetMetaData(COPIES)) if image.HasMetaDataKey(COPIES) else 0
 
 
-def _geometry(path: Path, image_io: str, layout: Layout) -> _Geometry:
-    """Return the geometry that ITK reads from a header, if it is valid and the header agrees.
-
-    Raises:
-        UnusableCase: ``geometry``; ``unreadable`` where ITK finds another size than we do.
-    """
-    if not layout.itk:
-        return _declared_geometry(layout)
-    kind = image_io.removesuffix("ImageIO")
-    header = sitk.ImageFileReader()
-    header.SetImageIO(image_io)
-    header.SetFileName(str(path))
-    try:
-        with quiet_library():
-            header.ReadImageInformation()
-    except RuntimeError as error:
-        if "orthonormal" in str(error):
-            raise UnusableCase(
-                "geometry", "the file's axes are not at right angles (sheared); resample it"
-            ) from error
-        raise UnusableCase(
-            "unreadable",
-            f"the file cannot be read as {kind} (damaged or truncated?); copy or export it again",
-        ) from error
-    count = header.GetDimension()
-    if header.GetSize()[:3] != layout.size or header.GetNumberOfComponents() != 1:
-        raise UnusableCase(
-            "unreadable", f"the {kind} header is ambiguous about the size; export the scan again"
-        )
-    turn = np.reshape(header.GetDirection(), (count, count))[:3, :3]
-    found = _Geometry(header.GetSpacing()[:3], header.GetOrigin()[:3], tuple(turn.ravel().tolist()))
-    _check_geometry(found, layout)
-    return found
+def series_choice(image: sitk.Image) -> str:
+    """Return how the DICOM series was chosen from several; empty if there was no choice."""
+    return str(image.GetMetaData(CHOICE)) if image.HasMetaDataKey(CHOICE) else ""
 
 
-def _declared_geometry(layout: Layout) -> _Geometry:
-    """Return the geometry that the header itself declares; of several the last, as ITK prefers."""
-    if not layout.grids:
-        raise UnusableCase(
-            "geometry", "the header gives no position or orientation; export the scan again"
-        )
-    grid = layout.grids[-1]
-    sides = np.linalg.norm(grid[:, :3], axis=0)
-    turn = (grid[:, :3] / sides).ravel().tolist()
-    found = _Geometry(tuple(sides.tolist()), tuple(grid[:, 3].tolist()), tuple(turn))
-    _check_geometry(found, layout)
-    return found
-
-
-def _check_geometry(found: _Geometry, layout: Layout) -> None:
-    """Refuse an impossible geometry, or one that differs from one that the header declares."""
-    turn = np.reshape(found.direction, (3, 3))
-    values = [*found.spacing_mm, *found.origin_mm, *found.direction]
-    if not np.isfinite(values).all() or min(found.spacing_mm) <= 0:
-        sides = "×".join(f"{side:.6g}" for side in found.spacing_mm)
-        raise UnusableCase(
-            "geometry",
-            f"the header's geometry is impossible (voxels of {sides} mm); export the scan again",
-        )
-    if not np.allclose(turn @ turn.T, np.eye(3), atol=_RIGHT_ANGLES):
-        raise UnusableCase(
-            "geometry", "the file's axes are not at right angles (sheared); resample it"
-        )
-    corners = np.array(list(product((0, 1), repeat=3))) * (np.array(layout.size) - 1)
-    for grid in layout.grids:
-        declared = corners @ grid[:, :3].T + grid[:, 3]
-        apart_mm = float(np.linalg.norm(declared - found.at(corners), axis=1).max())
-        if not apart_mm <= SAME_GRID_VOXELS * min(found.spacing_mm):
-            raise UnusableCase(
-                "geometry",
-                "the header holds two geometries (sform, qform, voxel size), whose corners are "
-                f"{apart_mm:.4g} mm apart; correct it or export the scan again",
-            )
+def is_series(path: Path) -> bool:
+    """Return whether a path is read as DICOM: a folder, or a file without a volume's suffix."""
+    return path.is_dir() or (not suffix_of(path) and is_dicom(path))
 
 
 def _format_of(path: Path) -> VolumeFormat:
+    if path.exists() and not path.is_file():
+        raise UnusableCase("unreadable", "it is a pipe, a socket or a device, not a file")
     if not path.is_file():
         raise UnusableCase("unreadable", "the file does not exist or cannot be reached")
     if not (suffix := suffix_of(path)):
@@ -256,6 +200,20 @@ def _format_of(path: Path) -> VolumeFormat:
             "unreadable", f"not a volume file; give {', '.join(READERS)} or a DICOM folder"
         )
     return READERS[suffix]
+
+
+def check_memory(needed: int) -> None:
+    """Refuse to read more bytes than the machine has.
+
+    Raises:
+        UnusableCase: ``memory``.
+    """
+    if (available := _machine_bytes()) and needed > available:
+        raise UnusableCase(
+            "memory",
+            f"reading the scan takes {needed / 1e9:.1f} GB, and this machine has "
+            f"{available / 1e9:.1f} GB of memory; crop it, or use a larger machine",
+        )
 
 
 def _machine_bytes() -> int | None:
@@ -267,7 +225,7 @@ def _machine_bytes() -> int | None:
 
 
 @contextmanager
-def _nameless_errors() -> Iterator[None]:
+def nameless_errors() -> Iterator[None]:
     """Report why a file cannot be reached, without its name, which may identify a patient."""
     try:
         yield

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import SimpleITK as sitk
@@ -25,6 +25,9 @@ DEFLATE_RATIO = 1032
 
 TRAILING_BYTES = 1 << 20
 """More bytes than this after the voxels are not padding: the header describes another image."""
+
+_LEAST_GAIN = 4
+"""No packed stream is longer than its content by more than this part of it, a quarter."""
 
 BLOCK_BYTES = 1 << 22
 OVERHEAD_BYTES = 8 * BLOCK_BYTES
@@ -40,24 +43,31 @@ class Layout(NamedTuple):
         stored: type of the stored values, with its byte order.
         start: number of bytes in the file before the voxels, or before the packed stream that
             contains them.
-        packed: whether the voxels are in a gzip or zlib stream.
+        packed: how often the voxels are packed with gzip or zlib: 0 (raw), 1, or 2.
         skip: number of bytes in the unpacked stream before the voxels.
         slope, intercept: scale that turns stored values into voxel values.
         grids: the geometries that the header declares, as 3×4 matrices from voxel indices to LPS
             in mm; all of them should agree.
-        itk: whether ITK can read this header, and be asked for its geometry.
+        sides_mm: the voxel size, if the header states it apart from its matrices.
+        itk: whether ITK may be asked for the geometry.
+        unit_mm: lengths in mm, along the axes of space, of the units in which the header states
+            positions and ITK returns them.
+        oriented: whether the header says how the patient lies; if not, LPS is assumed.
     """
 
     file: Path
     size: tuple[int, int, int]
     stored: np.dtype[Any]
     start: int = 0
-    packed: bool = False
+    packed: int = 0
     skip: int = 0
     slope: float = 1.0
     intercept: float = 0.0
     grids: tuple[NDArray[np.float64], ...] = ()
+    sides_mm: tuple[float, ...] = ()
     itk: bool = True
+    unit_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    oriented: bool = True
 
     @property
     def scaled(self) -> bool:
@@ -89,6 +99,7 @@ class Layout(NamedTuple):
 
 
 class _Stream(Protocol):
+    def read(self, most_bytes: int, /) -> bytes | None: ...
     def readinto(self, target: memoryview, /) -> int | None: ...
 
 
@@ -123,16 +134,17 @@ def checked(layout: Layout) -> Layout:
         UnusableCase: ``unreadable``, with both sizes.
         OSError: the file cannot be reached.
     """
-    present = layout.file.stat().st_size - layout.start
+    present = max(layout.file.stat().st_size - layout.start, 0)
     announced = layout.skip + layout.stored_bytes
     if not layout.packed and announced > present:
-        raise _truncated(announced - max(present, 0))
-    if not layout.packed and present - announced > TRAILING_BYTES:
+        raise _truncated(announced - present)
+    longest = announced if not layout.packed else announced + announced // _LEAST_GAIN
+    if present - longest > TRAILING_BYTES:
         raise _trailing(layout)
-    if layout.packed and announced > DEFLATE_RATIO * max(present, 0):
+    if layout.packed and announced > DEFLATE_RATIO**layout.packed * present:
         raise UnusableCase(
             "unreadable",
-            f"the header announces {announced / 1e9:.3g} GB, but the file's {max(present, 0)} "
+            f"the header announces {announced / 1e9:.3g} GB, but the file's {present} "
             f"bytes cannot unpack to that (at most {DEFLATE_RATIO} to 1); copy or export it again",
         )
     return layout
@@ -258,7 +270,25 @@ def _trailing(layout: Layout) -> UnusableCase:
 def _opened(layout: Layout) -> Iterator[_Stream]:
     with layout.file.open("rb", buffering=0) as file:
         file.seek(layout.start)
-        yield Unpacked(file) if layout.packed else file
+        yield unpacked(file, layout.packed)
+
+
+def unpacked(file: _Stream, times: int) -> _Stream:
+    """Return a file as a stream that is unpacked so many times while it is read."""
+    stream = file
+    for _ in range(times):
+        stream = Unpacked(stream)
+    return stream
+
+
+def first_bytes(stream: _Stream, count: int) -> bytes:
+    """Return the next bytes of a stream, fewer only at its end.
+
+    Raises:
+        zlib.error: damaged packed data.
+    """
+    target = bytearray(count)
+    return bytes(target[: count - _read_into(stream, memoryview(target))])
 
 
 class Unpacked:
@@ -270,7 +300,7 @@ class Unpacked:
     _CHUNK_BYTES = 1 << 16
     _MOST_EMPTY_MEMBERS = 1000
 
-    def __init__(self, file: BinaryIO | Any) -> None:
+    def __init__(self, file: _Stream) -> None:
         self._file = file
         self._decompressor = zlib.decompressobj(wbits=47)  # gzip or zlib, whichever it is
         self._input = b""
@@ -280,7 +310,13 @@ class Unpacked:
     @property
     def whole(self) -> bool:
         """Whether the bytes read so far are a complete stream, checksum included."""
-        return self._decompressor.eof
+        inner = self._file.whole if isinstance(self._file, Unpacked) else True
+        return self._decompressor.eof and inner
+
+    def read(self, most_bytes: int) -> bytes:
+        """Return the next bytes, at most as many as asked for; none only at the end."""
+        target = memoryview(bytearray(most_bytes))
+        return bytes(target[: self.readinto(target)])
 
     def readinto(self, target: memoryview, /) -> int:
         """Fill the target as far as one chunk of input goes; 0 only at the end."""
@@ -288,7 +324,7 @@ class Unpacked:
             if self._decompressor.eof and not self._next_member():
                 return 0
             if not self._input:
-                self._input = self._file.read(self._CHUNK_BYTES)
+                self._input = self._file.read(self._CHUNK_BYTES) or b""
             if not self._input:
                 return 0
             if self._is_gzip is None:
@@ -304,10 +340,14 @@ class Unpacked:
     def _next_member(self) -> bool:
         """Begin the next gzip member; return False if only padding zeros are left."""
         self._input = self._input.lstrip(b"\0")
+        padding = 0
         while not self._input:
             if not (chunk := self._file.read(self._CHUNK_BYTES)):
                 return False
             self._input = chunk.lstrip(b"\0")
+            padding += len(chunk) - len(self._input)
+            if padding > TRAILING_BYTES:
+                raise zlib.error("more zeros than padding")
         if not self._is_gzip:
             return False  # a zlib stream has one member; what follows it is ignored
         self._empty_members += 1

@@ -45,14 +45,40 @@ def write_scan(image: VolumeLike, path: str | Path, **geometry: Unpack[ArrayGeom
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "cannot write: the folder of the file does not exist")
     with whole_files([path]) as partial:
-        try:
-            with quiet_itk(), quiet_library():
-                sitk.WriteImage(_without_metadata(volume), str(partial[path]), useCompression=True)
-        except RuntimeError as error:
-            raise OSError(
-                f"cannot write a {suffix_of(path)} file (disk full or no permission?)"
-            ) from error
-        _check_written(partial[path])
+        write_partial(volume, partial[path])
+
+
+def write_partial(volume: sitk.Image, path: Path) -> None:
+    """Write a volume to a file that the caller names once it is there, as :func:`write_scan` does.
+
+    Args:
+        volume: a 3-D volume.
+        path: of the unfinished file (:func:`pancseg.system.whole_files.whole_files`).
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    _write(_without_metadata(volume), path)
+    _check_written(path)
+
+
+def _write(image: sitk.Image, path: Path) -> None:
+    """Write a file by ITK, which knows suffixes in lower case alone.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    suffix = suffix_of(path)
+    written = path.with_name(path.name[: -len(suffix)] + suffix)
+    try:
+        with quiet_itk(), quiet_library():
+            sitk.WriteImage(image, str(written), useCompression=True)
+        if written != path:
+            written.replace(path)
+    except RuntimeError as error:
+        if written != path:
+            written.unlink(missing_ok=True)
+        raise OSError(f"cannot write a {suffix} file (disk full or no permission?)") from error
 
 
 def _check_written(written: Path) -> None:

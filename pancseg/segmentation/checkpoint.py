@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -18,13 +18,21 @@ from pydantic import (
     PositiveInt,
     ValidationError,
 )
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from pancseg.segmentation import DEFAULT_WEIGHTS
+from pancseg.segmentation.checkpoint_header import (
+    NO_CHECKPOINT,
+    StoredTensor,
+    first_problem,
+    read_header,
+)
 from pancseg.segmentation.location_prior import CELLS
 from pancseg.segmentation.networks import NETWORKS, build_network, is_outside
 from pancseg.segmentation.networks.stored_graphs import graph_of
+from pancseg.system.ranges import within
+from pancseg.system.regular_files import open_regular
 from pancseg.system.whole_files import write_whole
 from pancseg.system.yaml_file import FrozenModel
 
@@ -32,12 +40,17 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _KEY = "pancseg"
+LARGEST_SIZE = 1024
+"""Most rows and columns of a network's slices. A CT has 512; memory grows with their square."""
+_MOST_HU, _WIDEST_FIELD_MM = 100_000.0, 2000.0
 _PLACES = "places"
 """Key of the location prior among the stored tensors."""
 
 
 def _rising(window: tuple[float, float]) -> tuple[float, float]:
     low, high = window
+    if not all(-_MOST_HU <= end <= _MOST_HU for end in window):
+        raise ValueError(f"the ends must be finite (expected {-_MOST_HU:g}–{_MOST_HU:g} HU)")
     if not low < high:
         raise ValueError(f"the lower end, {low:g} HU, must be below the upper end, {high:g} HU")
     return window
@@ -59,9 +72,13 @@ class Preprocessing(FrozenModel):
     """
 
     window_hu: Window
-    size: PositiveInt = Field(multiple_of=4)
+    size: Annotated[PositiveInt, within(4, LARGEST_SIZE)] = Field(multiple_of=4)
     orientation: Literal["LPS"] = "LPS"
-    smallest_field_mm: PositiveFloat = 320.0
+    smallest_field_mm: Annotated[PositiveFloat, within(1, _WIDEST_FIELD_MM, "mm")] = 320.0
+
+
+_CUSTOM = "custom"
+"""Name of weights that do not come with pancseg: their file's name may name a patient or a user."""
 
 
 class _CheckpointMetadata(FrozenModel):
@@ -165,6 +182,7 @@ def load_checkpoint(
 
     Raises:
         FileNotFoundError: neither a shipped name nor a file.
+        OSError: a pipe, a device or a folder, or the file cannot be read.
         ValueError: not a valid pancseg checkpoint, or it would run code without ``allow_code``.
     """
     name = str(name_or_path)
@@ -173,49 +191,86 @@ def load_checkpoint(
         with as_file(resource) as path:
             return _read(path, name, allow_code)
     path = Path(name_or_path)
-    if not path.is_file():
+    if not path.exists():
+        shown = repr(name) if path.name == name else "at that path"  # whose folders may tell names
         raise FileNotFoundError(
-            f"there is no checkpoint {name!r}; name a shipped one ({', '.join(shipped_names())}) "
+            f"there is no checkpoint {shown}; name a shipped one ({', '.join(shipped_names())}) "
             "or give the path of a file"
         )
-    return _read(path, "custom", allow_code)
+    return _read(path, _CUSTOM, allow_code)
 
 
 def _read(path: Path, name: str, allow_code: bool | str) -> Checkpoint:
+    """Read a checkpoint; everything in the header is checked before any weight is read."""
+    with open_regular(path) as file:
+        tensors, metadata = read_header(file)
+        try:
+            header = _CheckpointMetadata.model_validate_json(metadata.get(_KEY, ""))
+        except ValidationError as error:
+            raise ValueError(f"{NO_CHECKPOINT} ({first_problem(error)})") from error
+        _check_network(header.network, allow_code)
+        _check_tensors(header.network, tensors)
+        length = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        content = file.read(length)
     try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            weights = {key: _single(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118
-        header = _CheckpointMetadata.model_validate(json.loads(metadata[_KEY]))
-    except (SafetensorError, KeyError, ValidationError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path.name} is not a pancseg checkpoint ({reason})") from error
-    if header.network not in NETWORKS and not is_outside(header.network):
-        raise ValueError(f"{path.name}: unknown network {header.network!r}")
-    allowed = allow_code is True or allow_code == header.network
-    if is_outside(header.network) and not allowed:
-        raise ValueError(
-            f"{path.name}: loading it would run {header.network}, which is code outside pancseg; "
-            "if you trust the checkpoint's author, give `allow_code`"
-        )
-    location_prior = weights.pop(_PLACES, None)
-    if location_prior is not None and location_prior.shape != (CELLS, CELLS):
-        sides = "×".join(map(str, location_prior.shape))
-        raise ValueError(f"{path.name}: the location prior is {sides}, expected {CELLS}×{CELLS}")
-    if _shapes_of(header.network) != {name: w.shape for name, w in weights.items()}:
-        raise ValueError(f"{path.name}: the weights do not fit network {header.network!r}")
-    if not all(np.isfinite(w).all() for w in weights.values()):
-        raise ValueError(f"{path.name}: the weights contain values that are not finite")
+        arrays = dict(sorted(load(content).items()))  # it gives them in any order
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{NO_CHECKPOINT} (damaged: {error!s:.200})") from error
+    location_prior = arrays.pop(_PLACES, None)
+    weights = {key: _single(weight) for key, weight in arrays.items()}
+    _check_values(weights)
     return Checkpoint(
         network=header.network,
         preprocessing=header.preprocessing,
         provenance=header.provenance,
         weights=weights,
-        places=None if location_prior is None else location_prior.astype(bool),
+        places=None if location_prior is None else _map_of(location_prior),
         dropout=header.dropout,
         name=name,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=hashlib.sha256(content).hexdigest(),
     )
+
+
+def _check_network(network: str, allow_code: bool | str) -> None:
+    if network not in NETWORKS and not is_outside(network):
+        raise ValueError(f"the weights are of an unknown network, {network!r:.100}")
+    if is_outside(network) and allow_code is not True and allow_code != network:
+        raise ValueError(
+            f"loading the weights would run {network:.200}, which is code outside pancseg; if you "
+            "trust their author, give `allow_code`"
+        )
+
+
+def _check_tensors(network: str, tensors: dict[str, StoredTensor]) -> None:
+    """Refuse tensors of other names, shapes or types than the network's."""
+    shapes = {name: tuple(each.shape) for name, each in tensors.items()}
+    places = shapes.pop(_PLACES, (CELLS, CELLS))
+    if places != (CELLS, CELLS):
+        sides = "×".join(map(str, places))
+        raise ValueError(f"the location prior is {sides:.100}, expected {CELLS}×{CELLS}")
+    if _shapes_of(network) != shapes:
+        raise ValueError(f"the weights do not fit network {network!r:.100}")
+    if is_outside(network):
+        return
+    whole = [name for name in shapes if not tensors[name].is_float]
+    if odd := [name for name in whole if not name.endswith(".num_batches_tracked")]:
+        raise ValueError(f"{len(odd)} of {len(shapes)} weights are whole numbers, not floats")
+
+
+def _check_values(weights: dict[str, NDArray[Any]]) -> None:
+    """Refuse weights that no training can end with."""
+    if not all(np.isfinite(w).all() for w in weights.values()):
+        raise ValueError("the weights contain values that are not finite")
+    variances = [w for name, w in weights.items() if name.endswith(".running_var")]
+    if any((w < 0).any() for w in variances):
+        raise ValueError("the weights contain variances of BatchNorm below 0")
+
+
+def _map_of(location_prior: NDArray[Any]) -> NDArray[np.bool_]:
+    if not np.isin(location_prior, (0, 1)).all() or not location_prior.any():
+        raise ValueError("the location prior must hold 0 and 1, and allow some place")
+    return location_prior.astype(bool)
 
 
 def _shapes_of(network: str) -> dict[str, tuple[int, ...]]:
@@ -228,4 +283,7 @@ def _shapes_of(network: str) -> dict[str, tuple[int, ...]]:
 
 def _single(weight: NDArray[Any]) -> NDArray[Any]:
     """Return floats in single precision, as engines expect them; integers stay unchanged."""
-    return weight.astype(np.float32) if np.issubdtype(weight.dtype, np.floating) else weight
+    if not np.issubdtype(weight.dtype, np.floating):
+        return weight
+    with np.errstate(over="ignore"):  # an infinite value is refused
+        return weight.astype(np.float32)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pancseg.errors import UnusableCase
 from pancseg.scans.arrays import image_like, voxel_array
 from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_scan
-from pancseg.scans.geometry import on_grid_of, orient
+from pancseg.scans.geometry import on_grid_of, orient, require_orientation
 from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_WEIGHTS, engines
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.location_prior import look
@@ -25,6 +25,7 @@ from pancseg.segmentation.postprocess import one_organ
 from pancseg.segmentation.preprocess import SliceGrid
 from pancseg.segmentation.slice_search import LEAST_HEIGHT_MM, search, step_for
 from pancseg.system.progress import track
+from pancseg.system.stage import advance_stage, begin_stage
 from pancseg.system.threads import available_cores
 from pancseg.system.timing import Stopwatch, timed
 
@@ -129,11 +130,12 @@ class Segmenter:
             uint8 mask (0, 1) with the scan's size, spacing, origin and direction.
 
         Raises:
-            UnusableCase: ``no_pancreas``, when no voxel reaches a probability of 0.5; or the scan
-                cannot be read.
+            UnusableCase: ``no_pancreas``, when no voxel reaches a probability of 0.5; ``geometry``,
+                when the header does not say how the patient lies; or the scan cannot be read.
             RuntimeError: this process was forked from the one that loaded the network.
         """
         image = as_scan(scan, **geometry)
+        require_orientation(image)
         del scan
         oriented = orient(image, self.checkpoint.preprocessing.orientation)
         mask = image_like(self.found(oriented).view(np.uint8), oriented)
@@ -196,10 +198,11 @@ class Segmenter:
             float32 image (0 to 1) with the scan's size, spacing, origin and direction.
 
         Raises:
-            UnusableCase: the scan cannot be read.
+            UnusableCase: the scan cannot be read, or its header gives no orientation.
             RuntimeError: as for :meth:`segment`.
         """
         image = as_scan(scan, **geometry)
+        require_orientation(image)
         oriented = orient(image, self.checkpoint.preprocessing.orientation)
         voxels, grid = voxel_array(oriented), self._grid_of(oriented)
         found = np.zeros(voxels.shape, np.float32)
@@ -218,20 +221,24 @@ class Segmenter:
         """
         voxels, grid = voxel_array(oriented), self._grid_of(oriented)
         found = np.zeros(voxels.shape, dtype=bool)
-        watch = Stopwatch()
+        watch, looked_at = Stopwatch(), 0
+        begin_stage("segment", 0, len(voxels))
 
         def segment_slices(wanted: Sequence[int]) -> list[bool]:
+            nonlocal looked_at
             for first in range(0, len(wanted), self._at_once):
                 batch = list(wanted[first : first + self._at_once])
                 probabilities = self._probabilities_of(voxels[batch], grid, watch)
                 with watch.running("resample back"):
                     found[batch] = grid.reaching(probabilities, THRESHOLD)
+                looked_at += len(batch)
+                advance_stage("segment", looked_at, len(voxels))
             return [bool(found[i].any()) for i in wanted]
 
         step = step_for(oriented.GetSpacing()[2], self._least_height_mm)
-        looked_at = search(len(voxels), step, segment_slices)
+        search(len(voxels), step, segment_slices)
         watch.tell()
-        log.debug("%d of %d slices went through the network", len(looked_at), len(voxels))
+        log.debug("%d of %d slices went through the network", looked_at, len(voxels))
         return found
 
     def _grid_of(self, oriented: sitk.Image) -> SliceGrid:

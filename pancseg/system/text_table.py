@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pancseg.errors import TableError
+from pancseg.system.regular_files import open_regular
 
 _SEPARATORS = ",;\t"
+_DECLARED = re.compile(r'"?sep=([,;|\t])"?[,;|\t ]*(\r\n|\r|\n|$)', re.IGNORECASE)
+"""A first line that tells Excel which separator follows."""
+LONGEST_CELL = 32_767
+"""Characters of a cell, as in Excel; without a limit, a cell with an open quote holds the file."""
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -34,7 +39,8 @@ class TextTable:
 
     Attributes:
         columns: stripped names in the header. Any but the last may be empty.
-        separator: character between cells: a comma, a semicolon or a tab.
+        separator: character between cells: a comma, a semicolon or a tab, or the one that a first
+            line such as ``sep=;`` names.
     """
 
     def __init__(self, text: str, what: str) -> None:
@@ -48,9 +54,16 @@ class TextTable:
             TableError: the header is not CSV.
         """
         self._what, self._end = what, 0
-        self.separator = _separator_of(text)
+        declared = _DECLARED.match(text)
+        self.separator = declared[1] if declared else _separator_of(text)
         self._rows = csv.reader(io.StringIO(text, newline=""), delimiter=self.separator)
+        if declared:
+            next(self._filled(), None)
         self.columns = _stripped(next(self._filled(), (0, list[str]()))[1])
+        if (longest := max(map(len, self.columns), default=0)) > LONGEST_CELL:
+            raise TableError(
+                f"{what}: a column's name has {longest:,} characters (at most {LONGEST_CELL:,})"
+            )
         while self.columns and not self.columns[-1]:
             self.columns.pop()
 
@@ -71,6 +84,10 @@ class TextTable:
             if self._end > line and (most := max(len(c.splitlines()) for c in written)) > 1:
                 problems.append(  # an open quote has swallowed rows, which would be lost silently
                     f"a cell holds {most} lines; close its quote, or join the lines"
+                )
+            if (longest := max(map(len, written))) > LONGEST_CELL:
+                problems.append(
+                    f"a cell has {longest:,} characters (at most {LONGEST_CELL:,}); shorten it"
                 )
             yield TextRow(line, (cells + [""] * width)[:width], problems)
 
@@ -103,7 +120,7 @@ def read_text_table(path: Path, what: str, most_bytes: int | None = None) -> Tex
             CSV. The message is one line.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read() if most_bytes is None else file.read(most_bytes + 1)
     except OSError as error:
         raise TableError(f"{what} cannot be read: {error.strerror}") from error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-import sys
-from pathlib import Path
+
+from pancseg.system.processes.cgroup import cpu_limit
 
 _VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
@@ -12,23 +13,24 @@ _VARIABLES = (
 )  # fmt: skip
 
 
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_JOB = "SLURM_CPUS_PER_TASK"
 
 
 def available_cores() -> int:
-    """Return the number of cores this process may use: its affinity, within a container's quota."""
+    """Return the number of cores this process may use, at least 1.
+
+    It is the smallest of its affinity, the quotas of its container or job (control groups), and
+    ``SLURM_CPUS_PER_TASK``, as not every cluster holds a job to its cores. ``OMP_NUM_THREADS`` does
+    not count: it is for threads in one process, and many clusters set it to 1.
+    """
     if hasattr(os, "sched_getaffinity"):
-        return max(1, min(len(os.sched_getaffinity(0)), _quota()))
-    return os.cpu_count() or 1
-
-
-def _quota() -> int:
-    """Return a container's CPU quota in whole cores; ``sys.maxsize`` if there is no limit."""
-    try:
-        time, period = map(int, _QUOTA.read_text(encoding="ascii").split())
-    except (OSError, ValueError):  # no cgroup v2, or "max"
-        return sys.maxsize
-    return time // period
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    asked = os.environ.get(_JOB, "")
+    if asked.isascii() and asked.isdigit():
+        cores = min(cores, int(asked))
+    return max(1, math.floor(min(cores, cpu_limit())))
 
 
 def limit_threads(threads: int) -> None:

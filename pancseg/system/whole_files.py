@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 _PREFIX = ".partial-"
+_LEFTOVER = re.compile(rf"{re.escape(_PREFIX)}([0-9]+|new)-.+", re.DOTALL)
+"""Names that :func:`partial_path` gives; a hidden file of another name is somebody else's."""
 _OWNER_ONLY = 0o600
+_NO_HARD_LINKS = (
+    errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP,
+    errno.EINVAL,
+)  # fmt: skip
 
 
 def partial_path(path: Path, writer: str | None = None) -> Path:
@@ -26,13 +35,62 @@ def partial_path(path: Path, writer: str | None = None) -> Path:
     return path.with_name(f"{_PREFIX}{writer or os.getpid()}-{path.name}")
 
 
+def is_leftover(name: str) -> bool:
+    """Return whether a file's name is one that :func:`partial_path` gives."""
+    return bool(_LEFTOVER.fullmatch(name))
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the unfinished files that a killed process left in a folder.
 
     No other process may be writing to the folder, because its files would be removed too.
     """
-    for leftover in folder.glob(f"{_PREFIX}*"):
-        leftover.unlink()
+    for entry in folder.iterdir():
+        if is_leftover(entry.name) and not (entry.is_dir() and not entry.is_symlink()):
+            entry.unlink()
+
+
+def move_to_free_name(written: Path, path: Path) -> None:
+    """Give a finished file its name, unless a file of that name has appeared: that one is kept.
+
+    Where the file system has hard links, the two steps (is the name free, take it) are one.
+    Elsewhere an empty file takes the name first.
+
+    Args:
+        written: the finished file; stays where it is if the name is taken.
+        path: the name, in the same folder.
+
+    Raises:
+        FileExistsError: the name is taken.
+        OSError: the name cannot be given.
+    """
+    _sync(written)
+    try:
+        os.link(written, path, follow_symlinks=False)
+    except FileExistsError:
+        if not os.path.samefile(written, path):  # NFS may report a link twice
+            raise
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        os.replace(written, path)
+        return
+    written.unlink()
+
+
+def unshare(path: Path) -> None:
+    """Replace a file that has several names (hard links) by a copy, so that only it is changed.
+
+    A file is shared after ``cp -al``, or by some programs for backups. Without this, appending to
+    it would change the other names' content too.
+
+    Raises:
+        OSError: the copy cannot be written.
+    """
+    if path.is_file() and path.stat().st_nlink > 1:
+        with whole_files([path]) as partial:
+            shutil.copyfile(path, partial[path])
 
 
 @contextmanager
@@ -55,8 +113,9 @@ def whole_files(paths: Iterable[Path], *, private: bool = False) -> Iterator[dic
     """
     partial = {path: partial_path(path) for path in paths}
     try:
-        if private:
-            for temporary in partial.values():
+        for temporary in partial.values():
+            temporary.unlink(missing_ok=True)  # of a killed process, or a link to another file
+            if private:
                 _make_private(temporary)
         yield partial
         for written in partial.values():
@@ -82,14 +141,16 @@ def check_writable(folder: Path) -> None:
         OSError: no permission, disk full, or the path is that of a file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_files([folder / ".probe"]) as partial:
-        partial[folder / ".probe"].write_bytes(b"")
-    (folder / ".probe").unlink()
+    probe = partial_path(folder / "probe")
+    try:
+        probe.unlink(missing_ok=True)
+        probe.touch(exist_ok=False)
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _make_private(path: Path) -> None:
     """Create an empty file that only the owner can read."""
-    path.unlink(missing_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY))
 
 

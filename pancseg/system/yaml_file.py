@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
+from pancseg.system.regular_files import read_regular
+from pancseg.system.text.excerpt import excerpt
+from pancseg.system.text.yaml_loader import LONGEST_BYTES, YamlRefused, load_yaml
+
+_MOST_PROBLEMS = 5
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -29,29 +34,45 @@ class FrozenModel(BaseModel):
 def read_yaml_mapping(path: Path, what: str) -> dict[str, Any]:
     """Return the settings of a YAML (or JSON) file.
 
-    Numbers follow YAML 1.2, as in pyradiomics: ``1e-6`` and ``1e1`` are numbers, where YAML 1.1
-    reads text. A mapping must not have the same key twice, at any depth.
+    Numbers and text are those of YAML 1.2, as in pyradiomics: ``1e1`` is a number, ``04:00:00`` is
+    text. A mapping must not have the same key twice, at any depth. Files larger than 1 MiB, texts
+    of more than 10,000 characters, more than 32 levels, and tags are refused
+    (:mod:`pancseg.system.text.yaml_loader`).
 
     Args:
         path: the file.
         what: name of the file in messages. Its path is not shown: it may name a patient.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: the file is not YAML, has a key twice, is not a mapping, or has a key that is
-            not text. The message is one line.
+        ValueError: the file cannot be read, is not YAML or beyond these limits, has a key twice,
+            is not a mapping, or has a key that is not text. The message is one short line.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Yaml12Loader)
-    except _RepeatedKey as error:
+        content = read_regular(path, LONGEST_BYTES)
+    except OSError as error:
+        raise ValueError(f"{what} cannot be read: {error.strerror}") from error
+    try:
+        found = load_yaml(content.decode("utf-8-sig"))
+    except YamlRefused as error:
         raise ValueError(f"{what}: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{what} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
+        raise ValueError(f"{what} is not YAML: {_problem(error)}") from error
+    if not isinstance(found, dict):
         raise ValueError(f"{what} holds no settings (expected 'key: value' lines)")
-    if others := [key for key in content if not isinstance(key, str)]:
-        raise ValueError(f"{what}: the key {others[0]!r} is not text; put it in quotes")
-    return content
+    if others := [key for key in found if not isinstance(key, str)]:
+        raise ValueError(
+            f"{what}: the key {excerpt(repr(others[0]))} is not text; put it in quotes"
+        )
+    return found
+
+
+def _problem(error: Exception) -> str:
+    """Return what is wrong with a text that is not YAML, in one short line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {excerpt(error.problem, 100)}"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return excerpt(getattr(error, "reason", error), 100)
 
 
 def settings_of(
@@ -66,17 +87,26 @@ def settings_of(
         under: keys of the file that lead to ``content``, if it is not the whole file.
 
     Raises:
-        ValueError: a key is unknown or has an invalid value. One line names all such keys.
+        ValueError: a key is unknown or has an invalid value. One line names the first such keys.
     """
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, (*under, *each['loc']))) or 'the file'}: "
-            + each["msg"].removeprefix("Value error, ")
+        problems = [
+            f"{excerpt('.'.join(map(str, (*under, *each['loc'])))) or 'the file'}: "
+            + _expected(each)
             for each in error.errors()
-        )
-        raise ValueError(f"{what}: {problems}") from error
+        ]
+        more = len(problems) - _MOST_PROBLEMS
+        shown = problems[:_MOST_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])
+        raise ValueError(f"{what}: {'; '.join(shown)}") from error
+
+
+def _expected(error: ErrorDetails) -> str:
+    """Return what is wrong with a value, without the names of pancseg's classes."""
+    if error["type"] == "model_type":
+        return "it holds no settings (expected 'key: value' lines under it)"
+    return excerpt(error["msg"].removeprefix("Value error, "), 200)
 
 
 def shipped_names(folder: Path) -> list[str]:
@@ -102,34 +132,3 @@ def shipped_or_own(name_or_path: str | Path, folder: Path, kind: str) -> Path:
             f"no such {kind} or file; give a YAML file, or one of the {kind}s {', '.join(names)}"
         )
     return path
-
-
-class _RepeatedKey(yaml.YAMLError):
-    """A mapping has the same key twice; PyYAML would silently take the last one."""
-
-
-class _Yaml12Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, but with the floats of YAML 1.2, and refusing repeated keys."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Return a mapping as written, before other mappings are merged into it.
-
-        Raises:
-            _RepeatedKey: the mapping has the same key twice.
-        """
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if (key.tag, key.value) in seen:
-                    line = key.start_mark.line + 1
-                    raise _RepeatedKey(f"{key.value!r} is given twice, again on line {line}")
-                seen.add((key.tag, key.value))
-        return node
-
-
-_Yaml12Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)

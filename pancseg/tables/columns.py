@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from pancseg.cohort.case import EXTRA_PREFIX
+from pancseg.tables.value_labels import decoded
+
 Type = Literal["string", "integer", "number"]
 
 
@@ -36,8 +39,21 @@ IDS = (
     Column("roi", "string", "none", "id", "name of the region"),
 )
 QUALITY = (
-    Column("qc_status", "string", "none", "quality", "pass, warn, fail or error"),
-    Column("qc_reasons", "string", "none", "quality", "reason codes, joined by ;"),
+    Column("qc_status", "string", "none", "quality", f"verdict: {decoded('qc_status')}"),
+    Column(
+        "qc_reasons",
+        "string",
+        "none",
+        "quality",
+        f"reason codes, joined by ; : {decoded('qc_reasons')}",
+    ),
+    Column(
+        "qc_message",
+        "string",
+        "none",
+        "quality",
+        "what was found, with numbers; a sentence per reason, in their order",
+    ),
     Column(
         "qc_mask_source",
         "string",
@@ -76,6 +92,13 @@ QUALITY = (
     Column(
         "qc_slice_thickness_mm", "number", "mm", "quality", "slice thickness in the DICOM series"
     ),
+    Column(
+        "qc_series_choice",
+        "string",
+        "none",
+        "quality",
+        "how the DICOM series was chosen where a folder holds several; empty without a choice",
+    ),
     Column("qc_phase_hint", "string", "none", "quality", "phase named in the DICOM series' text"),
     Column(
         "qc_resegmented_share",
@@ -99,16 +122,22 @@ HASHES = (
 )
 
 
+def is_extra(name: str) -> bool:
+    """Return whether a column, by its name, is one that a manifest has beside the known ones."""
+    return name.startswith(EXTRA_PREFIX)
+
+
 def in_order(found: list[str]) -> list[str]:
     """Return all names listed here and all found ones: ids, quality, hashes, then the rest.
 
-    Other ``qc_`` columns follow the listed ones.
+    Columns of the manifest (``x_``) follow the ids, other ``qc_`` columns the listed ones.
 
-    >>> in_order(["qc_new", "original_shape_Sphericity"])[21:]
+    >>> in_order(["qc_new", "original_shape_Sphericity"])[23:]
     ['qc_uncertainty_dice', 'qc_new', 'image_sha256', 'mask_sha256', 'settings_sha256', \
 'original_shape_Sphericity']
     """
     quality = [name for name in found if name.startswith("qc_")]
-    first = [column.name for column in IDS + QUALITY]
+    carried = [name for name in found if is_extra(name)]
+    ids, first = ([column.name for column in listed] for listed in (IDS, QUALITY))
     hashes = [column.name for column in HASHES]
-    return list(dict.fromkeys([*first, *quality, *hashes, *found]))
+    return list(dict.fromkeys([*ids, *carried, *first, *quality, *hashes, *found]))

@@ -25,6 +25,10 @@ _TYPES: tuple[Type, ...] = ("integer", "number", "string")
 
 _LISTED = {column.name: column for column in columns.IDS + columns.QUALITY + columns.HASHES}
 
+_CARRIED = (
+    "as in the manifest, and used for nothing; a ' stands before text that a spreadsheet would run"
+)
+
 
 class Field(NamedTuple):
     """One column of a table: a row of ``codebook.csv``, in its order.
@@ -34,7 +38,7 @@ class Field(NamedTuple):
         original_name: name before it was made safe; pyradiomics's, for features.
         type: ``string``, ``integer`` or ``number``.
         unit: unit of the values, or ``none``.
-        family: ``id``, ``quality``, ``provenance``, ``other``, or the feature class.
+        family: ``id``, ``manifest``, ``quality``, ``provenance``, ``other``, or the feature class.
         filter: this and the next six: see :class:`pancseg.features.codebook.ColumnMeaning`.
         filter_parameters: such as ``sigma 1.0 mm``.
         binning: how intensities became grey levels.
@@ -42,7 +46,7 @@ class Field(NamedTuple):
         ibsi_code: IBSI's code of four characters.
         ibsi_name: name in IBSI's reference manual.
         ibsi_status: ``reference-verified here``, ``IBSI`` or ``not IBSI``; empty if not a feature.
-        description: one line; for features the difference from IBSI's definition, if any.
+        description: one line; for features also the difference from IBSI's definition, if any.
     """
 
     name: str
@@ -66,7 +70,7 @@ def fields_of(
     settings: FeatureSettings | None,
     naming: str = "safe",
 ) -> list[Field]:
-    """Return a table's columns in order: ids, ``qc_*``, hashes, features.
+    """Return a table's columns in order: ids, the manifest's, ``qc_*``, hashes, features.
 
     Args:
         rows: the values, iterated once.
@@ -106,8 +110,11 @@ def _described(name: str, original: str, settings: FeatureSettings | None) -> Fi
         limits = settings.quality if settings else QualityLimits()
         description = column.description.format(**dict(limits))
         return Field(name, original, column.type, unit, family, description=description)
+    if columns.is_extra(original):
+        return Field(name, original, "string", "none", "manifest", description=_CARRIED)
     if settings and (meaning := codebook.meaning_of(original, settings)):
-        return Field(name, original, "number", *meaning)
+        described = meaning._replace(note=codebook.in_words(original, meaning))
+        return Field(name, original, "number", *described)
     return None
 
 

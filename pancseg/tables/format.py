@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 
 from pancseg.tables.names import NAMINGS
 
 KINDS = ("csv", "parquet")
-_FORMULA = re.compile(r"\s*([=+@]|-(?![0-9]+$))")
-"""Start of a cell that Excel takes for a formula. ``-12`` is not one: Excel reads a number."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +17,11 @@ class TableFormat:
     Attributes:
         kind: ``csv`` or ``parquet`` (needs pyarrow).
         names: ``safe``, or ``pyradiomics`` for the original feature names.
-        excel: begin with a byte order mark, from which Excel recognises UTF-8, and refuse ids that
-            Excel would take for formulas.
+        excel: begin with a byte order mark, from which Excel recognises UTF-8.
         decimal_comma: ``,`` in numbers and ``;`` between cells, as Excel expects them in countries
             with a decimal comma.
+        wide: write another table beside it, ``features_wide``, with one row per patient and scan
+            and the regions side by side.
 
     Raises:
         ValueError: a choice is unknown or does not apply to Parquet, or pyarrow is missing.
@@ -40,6 +36,7 @@ class TableFormat:
     names: str = "safe"
     excel: bool = False
     decimal_comma: bool = False
+    wide: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -50,23 +47,6 @@ class TableFormat:
             raise ValueError("`excel` and `decimal_comma` are for CSV; leave them out for Parquet")
         if self.kind == "parquet" and find_spec("pyarrow") is None:
             raise ValueError("`kind` parquet needs pyarrow; run pip install 'pancseg[parquet]'")
-
-    def check_ids(self, ids: Iterable[str]) -> None:
-        """Refuse ids that Excel would take for formulas, if the table is written for Excel.
-
-        Raises:
-            ValueError: there are such ids; the message gives their number and the first.
-        """
-        if not self.excel:
-            return
-        # In some countries Excel also accepts full-width signs; NFKC turns them into plain ones.
-        ids = dict.fromkeys(ids)
-        formulas = [i for i in ids if _FORMULA.match(unicodedata.normalize("NFKC", i))]
-        if formulas:
-            raise ValueError(
-                f"`excel`: Excel would take {len(formulas)} of {len(ids)} ids for formulas, "
-                f"such as {formulas[0]!r}; change ids that begin with = + - @, or leave out `excel`"
-            )
 
     @property
     def chosen(self) -> dict[str, str | bool]:

@@ -14,6 +14,9 @@ _RULES = ["heading", "list", "table", "emphasis", "backticks", "escape", "image"
 
 _MEANT_AS_MARKDOWN = re.compile(r"([\\`*\[]|<(?=[A-Za-z/!?])|(?<![^\W_])_|_(?![^\W_]))")
 
+_CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]+")
+_PARAMETER = re.compile(r"\\`([a-z_]+)\\`")
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
@@ -56,7 +59,18 @@ def html_page(markdown: str, pictures: Mapping[str, bytes]) -> str:
 def escape_markdown(text: str) -> str:
     r"""Return Markdown that shows a text, such as a name from somebody's table, unchanged.
 
+    Line breaks and other control characters become blanks.
+
     >>> escape_markdown("wavelet*LLH*_[x](y) shape_Maximum2DDiameter < 3")
     'wavelet\\*LLH\\*\\_\\[x](y) shape_Maximum2DDiameter < 3'
     """
-    return _MEANT_AS_MARKDOWN.sub(r"\\\1", text)
+    return _MEANT_AS_MARKDOWN.sub(r"\\\1", _CONTROLS.sub(" ", text))
+
+
+def escape_message(text: str) -> str:
+    r"""Return Markdown of a message, which may name parameters in backticks and quote somebody.
+
+    >>> escape_message("drop <b> with `drop`")
+    'drop \\<b> with `drop`'
+    """
+    return _PARAMETER.sub(r"`\1`", escape_markdown(text))

@@ -30,33 +30,41 @@ class KeepLastEpochs(Callback):
     """
 
     def __init__(self, run: Path, export: Callable[[Path], None], count: int) -> None:
-        self._folder, self._export, self._count = run / FOLDER, export, count
+        self._run, self._export, self._count = run, export, count
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Write the network if this is one of the last epochs."""
         first = (trainer.max_epochs or 0) - self._count
         if trainer.is_global_zero and module.current_epoch >= first:
-            self._folder.mkdir(exist_ok=True)
-            self._export(self._folder / f"{module.current_epoch:04d}.safetensors")
+            (self._run / FOLDER).mkdir(exist_ok=True)
+            self._export(_file_of(self._run, module.current_epoch))
 
 
-def write_mean(run: Path, recomputed: Sequence[LabelledSlice] = ()) -> None:
+def write_mean(
+    run: Path, epochs: range, network: str, recomputed: Sequence[LabelledSlice] = ()
+) -> None:
     """Write the mean of the epochs that were kept in a run folder to ``mean.safetensors``.
 
     Args:
         run: the run folder.
+        epochs: numbers of the epochs; other files in the folder do not count.
+        network: the network that was trained, whose code may run.
         recomputed: slices on which BatchNorm's statistics are computed for the mean weights;
             without any, the statistics are averaged like the weights.
     """
-    mean = mean_of(sorted((run / FOLDER).glob("*.safetensors")))
+    mean = mean_of([_file_of(run, epoch) for epoch in epochs], network)
     if recomputed:
-        network = mean.build()
-        recompute(network, recomputed, torch.device("cpu"))
-        mean = replace(mean, weights=weights_of(network))
+        built = mean.build()
+        recompute(built, recomputed, torch.device("cpu"))
+        mean = replace(mean, weights=weights_of(built))
     mean.save(run / "mean.safetensors")
 
 
-def mean_of(paths: Sequence[Path]) -> Checkpoint:
+def _file_of(run: Path, epoch: int) -> Path:
+    return run / FOLDER / f"{epoch:04d}.safetensors"
+
+
+def mean_of(paths: Sequence[Path], network: str = "") -> Checkpoint:
     """Return the mean of several checkpoints of one network.
 
     Floats are averaged, BatchNorm's statistics included; integers (counters) are taken from the
@@ -64,8 +72,9 @@ def mean_of(paths: Sequence[Path]) -> Checkpoint:
 
     Args:
         paths: checkpoint files, at least one.
+        network: a network outside pancseg whose code may run.
     """
-    found = [load_checkpoint(str(path), allow_code=True) for path in paths]  # written by this run
+    found = [load_checkpoint(path, allow_code=network) for path in paths]
     newest = found[-1]
     weights = {}
     for name, last in newest.weights.items():

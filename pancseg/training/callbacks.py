@@ -1,9 +1,11 @@
-"""Record a training: a line per epoch, the learning curve, the newest and the best network."""
+"""Record a training after each epoch, and let it go on from there, to the bit."""
 
 from __future__ import annotations
 
 import io
 import json
+import pickle  # for its exception only
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +13,30 @@ from typing import Any
 import pandas as pd
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pancseg.system.regular_files import open_regular
 from pancseg.system.whole_files import whole_files, write_whole
+from pancseg.tables.picture_style import plain_style
+from pancseg.training.data.dataset import Shuffled
 
+DAMAGED = "last.ckpt is damaged, or not of this training; delete it to start the training again"
+_PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "global_step")
+"""Parts of Lightning's checkpoints without which a run would not go on where it stopped."""
+_WRONG = (AttributeError, EOFError, LookupError, OverflowError, TypeError, ValueError)
 COLUMNS = ("epoch", "train_loss", "val_loss", "val_dice", "learning_rate")
 
 
 class WholeFileIO(TorchCheckpointIO):
-    """Writes Lightning's checkpoints so that each appears whole or not at all."""
+    """Writes Lightning's checkpoints whole or not at all, and reads nothing but numbers from them.
+
+    A run folder can come from somebody else: a checkpoint can neither run code nor name files to be
+    removed.
+    """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
@@ -38,6 +51,63 @@ class WholeFileIO(TorchCheckpointIO):
             buffer = io.BytesIO()  # Lightning's own goes through $TMPDIR
             torch.save(checkpoint, buffer)
             partial[whole].write_bytes(buffer.getbuffer())
+
+    def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        """Load a checkpoint to the CPU: tensors and plain values only, whatever Lightning asks for.
+
+        Raises:
+            ValueError: not a checkpoint of a training, or damaged.
+        """
+        try:
+            with open_regular(path) as file:
+                with zipfile.ZipFile(file) as archive:
+                    if any(each.compress_type for each in archive.infolist()):
+                        raise ValueError("a part is compressed, which torch never does")
+                file.seek(0)
+                found = torch.load(file, map_location="cpu", weights_only=True)
+            if not isinstance(found["epoch"], int) or set(_PARTS) - set(found):
+                raise ValueError("a part is missing")
+        except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, *_WRONG) as error:
+            raise ValueError(DAMAGED) from error
+        checked: dict[str, Any] = found
+        return checked
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Remove nothing: a run has one checkpoint, and a loaded one may name any file."""
+
+
+class SeedEachEpoch(Callback):
+    """Make an epoch's random numbers depend only on the recipe's seed and the epoch's number.
+
+    A resumed run therefore sees the same windows, order and dropout as an uninterrupted one.
+    """
+
+    def __init__(self, seed: int, order: Shuffled) -> None:
+        self._seed, self._order = seed, order
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Set the order of the epoch to resume with: workers draw slices before it starts."""
+        self._order.epoch = int(checkpoint["epoch"]) + 1
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Seed torch (dropout), and the slices' order and augmentation."""
+        torch.manual_seed(self._seed + 1_000_003 * module.current_epoch)
+        self._order.epoch = module.current_epoch
+
+
+class ResumableEarlyStopping(EarlyStopping):
+    """Early stopping that also stops a run resumed from the epoch that decided to stop."""
+
+    @property
+    def state_key(self) -> str:
+        """Lightning's key, so that checkpoints from before this class still load."""
+        return f"EarlyStopping{ {'monitor': self.monitor, 'mode': self.mode}!r}"
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Stop at once if the run was killed between the decision to stop and its end."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 class RecordEpochs(Callback):
@@ -78,7 +148,12 @@ class RecordEpochs(Callback):
 
     def _best(self) -> float:
         path = self._run / "best.json"
-        return float(json.loads(path.read_text())["val_dice"]) if path.exists() else -1.0
+        if not path.exists():
+            return -1.0
+        try:
+            return float(json.loads(path.read_text())["val_dice"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise ValueError("best.json is damaged; choose a new `run` folder") from error
 
     def _keep(self, name: str, report: dict[str, Any]) -> None:
         self._export(self._run / f"{name}.safetensors")
@@ -89,7 +164,10 @@ class RecordEpochs(Callback):
         """Add an epoch's line; an epoch repeated after a run was killed replaces its old line."""
         path = self._run / "metrics.csv"
         lines = path.read_text().splitlines() if path.exists() else [",".join(COLUMNS)]
-        kept = [lines[0], *(line for line in lines[1:] if int(line.split(",")[0]) < epoch)]
+        try:
+            kept = [lines[0], *(line for line in lines[1:] if int(line.split(",")[0]) < epoch)]
+        except (ValueError, LookupError) as error:
+            raise ValueError("metrics.csv is damaged; choose a new `run` folder") from error
         lines = [*kept, ",".join([str(epoch), *values, f"{rate:.3g}"])]
         write_whole({path: ("\n".join(lines) + "\n").encode()})
 
@@ -97,6 +175,7 @@ class RecordEpochs(Callback):
 BLUE, ORANGE = "#0072B2", "#D55E00"
 
 
+@plain_style()
 def draw_curve(metrics: Path, picture: Path) -> None:
     """Draw the losses and the validation Dice over the epochs as a PNG."""
     table = pd.read_csv(metrics)

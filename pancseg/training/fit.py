@@ -13,17 +13,25 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
-from torch.utils.data import DataLoader
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from torch.utils.data import DataLoader, Dataset
 
+from pancseg.running.lock import locked
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, weights_of
 from pancseg.segmentation.location_prior import Map
 from pancseg.segmentation.networks import build_network, is_outside
+from pancseg.system.processes.python_child import safe_children
 from pancseg.system.whole_files import write_whole
 from pancseg.training.averaging import KeepLastEpochs, write_mean
 from pancseg.training.batch_norm import recompute, typical
-from pancseg.training.callbacks import RecordEpochs
-from pancseg.training.data.dataset import Item, Shuffled, TrainingSlices, WholeSlices
+from pancseg.training.callbacks import DAMAGED, RecordEpochs, ResumableEarlyStopping, SeedEachEpoch
+from pancseg.training.data.dataset import (
+    Item,
+    LabelWindows,
+    Shuffled,
+    TrainingSlices,
+    WholeSlices,
+)
 from pancseg.training.data.labelled_slice import LabelledSlice
 from pancseg.training.data.load import TrainingData
 from pancseg.training.hardware import (
@@ -38,31 +46,17 @@ from pancseg.training.hardware import (
 )
 from pancseg.training.location_prior import places_in
 from pancseg.training.module import SliceSegmentation, start_head
+from pancseg.training.processes import (
+    StopOnSignal,
+    errors_in_one_line,
+    starting_processes,
+)
 from pancseg.training.recipe import Recipe
 from pancseg.training.run_folder import begin, note_environment
 
 FINISHED = "finished.json"
-
-
-class SeedEachEpoch(Callback):
-    """Make an epoch's random numbers depend only on the recipe's seed and the epoch's number.
-
-    A resumed run therefore sees the same windows, order and dropout as an uninterrupted one.
-    """
-
-    def __init__(self, seed: int, order: Shuffled) -> None:
-        self._seed, self._order = seed, order
-
-    def on_load_checkpoint(
-        self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Set the order of the epoch to resume with: workers draw slices before it starts."""
-        self._order.epoch = int(checkpoint["epoch"]) + 1
-
-    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Seed torch (dropout), and the slices' order and augmentation."""
-        torch.manual_seed(self._seed + 1_000_003 * module.current_epoch)
-        self._order.epoch = module.current_epoch
+_STATE = ".pancseg"
+"""Folder with the lock, as in a cohort's output folder; gone when the training ends."""
 
 
 class ShareThreads(Callback):
@@ -74,19 +68,6 @@ class ShareThreads(Callback):
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         """See Lightning, which sets the number of threads when it starts several processes."""
         prepare_cpu(self._hardware, trainer.num_devices)
-
-
-class ResumableEarlyStopping(EarlyStopping):
-    """Early stopping that also stops a run resumed from the epoch that decided to stop."""
-
-    @property
-    def state_key(self) -> str:
-        """Lightning's key, so that checkpoints from before this class still load."""
-        return f"EarlyStopping{ {'monitor': self.monitor, 'mode': self.mode}!r}"
-
-    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Stop at once if the run was killed between the decision to stop and its end."""
-        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 class Recompute(Callback):
@@ -133,16 +114,36 @@ def train(
     Raises:
         ValueError: as :func:`check`; the run folder belongs to another recipe or other data, or its
             ``last.ckpt`` is damaged; the slices are not usable; or the loss stopped being finite.
+        RunRefused: another training is writing into the run folder.
+        RunStopped: SIGTERM, SIGUSR1 or SIGUSR2 arrived; the same call goes on from the last whole
+            epoch.
+        ProcessDied: a process that prepares slices died.
     """
     check(recipe, hardware)
+    if not is_first_process(hardware):
+        return _train(recipe, data, run, hardware, progress, report)
+    with locked(run / _STATE):
+        return _train(recipe, data, run, hardware, progress, report)
+
+
+def _train(
+    recipe: Recipe,
+    data: TrainingData,
+    run: Path,
+    hardware: Hardware,
+    progress: bool,
+    report: Callable[[str], None],
+) -> Path:
+    """See :func:`train`; the run folder is locked."""
+    first = is_first_process(hardware)
     order, training, validation = _loaders(recipe, data, hardware.workers)
     location_prior = places_in(data.slices, recipe.places)
-    if is_first_process():
-        begin(run, recipe, data)
     weights = run / f"{recipe.keep}.safetensors"
+    if first:
+        begin(run, recipe, data)
     if (run / FINISHED).exists():
         return weights
-    if is_first_process():
+    if first:
         used = {"precision": precision_of(hardware), "layout": str(layout(hardware))}
         note_environment(run, {**asdict(hardware), **used})
     seed_everything(recipe.seed, verbose=False)
@@ -155,7 +156,9 @@ def train(
     def export(path: Path) -> None:
         _export(module, recipe, data, location_prior).save(path)
 
+    stop = StopOnSignal()
     callbacks: list[Callback] = [
+        stop,
         ShareThreads(hardware),
         SeedEachEpoch(recipe.seed, order),
         RecordEpochs(run, export, report),
@@ -167,16 +170,28 @@ def train(
         hardware, max_epochs=recipe.epochs, callbacks=callbacks, enable_progress_bar=progress
     )
     _check_share(len(order), trainer.world_size, recipe.batch_size)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")  # about its own internals
-        trainer.fit(module, training, validation, ckpt_path=_start(run / "last.ckpt"))
+    with stop.installed(), starting_processes(), errors_in_one_line(stop):
+        _fit(trainer, module, (training, validation), _start(run / "last.ckpt"))
     if trainer.is_global_zero:
         if recipe.keep == "mean":
-            write_mean(run, recomputed=_known(data) if recipe.batch_norm == "recomputed" else ())
+            kept = range(max(0, recipe.epochs - recipe.mean_epochs), recipe.epochs)
+            known = _known(data) if recipe.batch_norm == "recomputed" else ()
+            write_mean(run, kept, recipe.network, known)
         last = json.loads((run / "last.json").read_text())
         text = json.dumps({"epochs": last["epoch"] + 1, "weights": weights.name})
         write_whole({run / FINISHED: f"{text}\n".encode()})
     return weights
+
+
+def _fit(
+    trainer: Trainer,
+    module: SliceSegmentation,
+    loaders: tuple[DataLoader[Item], DataLoader[Item]],
+    start: str | None,
+) -> None:
+    with warnings.catch_warnings(), safe_children():
+        warnings.filterwarnings("ignore", module="lightning")  # about its own internals
+        trainer.fit(module, *loaders, ckpt_path=start)
 
 
 def _wanted(
@@ -189,7 +204,7 @@ def _wanted(
         yield KeepLastEpochs(run, export, recipe.mean_epochs)
     if recipe.patience:
         yield ResumableEarlyStopping("val_loss", patience=recipe.patience, check_finite=False)
-    yield ModelCheckpoint(dirpath=run, filename="last", enable_version_counter=False)
+    yield ModelCheckpoint(dirpath=run.resolve(), filename="last", enable_version_counter=False)
 
 
 def check(recipe: Recipe, hardware: Hardware) -> None:
@@ -235,8 +250,8 @@ def _start(last: Path) -> str | None:
     if not last.exists():
         return None
     if not zipfile.is_zipfile(last):
-        raise ValueError("last.ckpt is damaged; delete it to start the training again")
-    return str(last)
+        raise ValueError(DAMAGED)
+    return str(last.resolve())
 
 
 def _known(data: TrainingData) -> list[LabelledSlice]:
@@ -273,8 +288,15 @@ def _loaders(
     return (
         order,
         DataLoader(TrainingSlices(training, recipe), sampler=order, drop_last=True, **common),
-        DataLoader(WholeSlices(validation), **common),
+        DataLoader(_validation_set(validation, recipe), **common),
     )
+
+
+def _validation_set(slices: list[LabelledSlice], recipe: Recipe) -> Dataset[Item]:
+    """Return what the network is validated on: what it will see in use."""
+    if recipe.crop is not None and recipe.crop_around == "label":
+        return LabelWindows(slices, recipe.crop)
+    return WholeSlices(slices)
 
 
 def _export(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.utilities import rank_zero_only
 
 from pancseg.segmentation.engines.hardware import cpu_gains_from_bf16
 from pancseg.training.callbacks import WholeFileIO
+from pancseg.training.processes import environment_of, is_first
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,9 @@ class Hardware:
 DEFAULT_HARDWARE = Hardware()
 
 
-def is_first_process() -> bool:
+def is_first_process(hardware: Hardware) -> bool:
     """Return whether this is the process that writes files (of several, the first)."""
-    return not getattr(rank_zero_only, "rank", 0)
+    return is_first(environment_of(hardware.devices, hardware.nodes))
 
 
 def on_gpu(hardware: Hardware) -> bool:
@@ -103,20 +106,38 @@ def check_hardware(hardware: Hardware) -> None:
 
 
 def trainer_on(hardware: Hardware, **settings: Any) -> Trainer:
-    """Return Lightning's trainer, without its warnings about its own internals."""
-    with warnings.catch_warnings():
+    """Return Lightning's trainer, without its warnings about its own internals.
+
+    It takes nothing from the environment or the working folder: neither defaults from variables
+    (``PL_TRAINER_…``), nor ranks that are left over, nor a checkpoint that lies in its root. That
+    root is a path without a folder, as Lightning has nothing to write there.
+    """
+    with warnings.catch_warnings(), _without_variables("PL_TRAINER_"):
         warnings.filterwarnings("ignore", module="lightning")
         return Trainer(
+            default_root_dir=os.devnull,
             accelerator=hardware.accelerator,
             devices=hardware.devices,
             num_nodes=hardware.nodes,
             precision=precision_of(hardware),  # type: ignore[arg-type]
-            plugins=[WholeFileIO()],
+            plugins=[WholeFileIO(), environment_of(hardware.devices, hardware.nodes)],
             logger=False,
             num_sanity_val_steps=0,
             enable_model_summary=False,
             **settings,
         )
+
+
+@contextmanager
+def _without_variables(prefix: str) -> Iterator[None]:
+    """Hide the environment variables whose names start with ``prefix``, for the block."""
+    hidden = {name: value for name, value in os.environ.items() if name.startswith(prefix)}
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # from glibc's malloc.h

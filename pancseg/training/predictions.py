@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from pancseg.cohort.case import is_name
 from pancseg.errors import UnusableCase
 from pancseg.scans.arrays import image_like, voxel_array
 from pancseg.scans.writing import write_scan
@@ -18,6 +19,7 @@ from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import Probabilities
 from pancseg.segmentation.location_prior import look
 from pancseg.segmentation.segmenter import THRESHOLD, Segmenter
+from pancseg.system.output_folder import check_output_folder
 from pancseg.system.threads import available_cores
 from pancseg.system.whole_files import write_whole
 from pancseg.training.data.cache import read_pair
@@ -37,11 +39,12 @@ _MADE_BY = "weights.sha256"
 
 
 def check_free(run: Path) -> None:
-    """Refuse a run folder with masks that no training wrote, because they would be overwritten.
+    """Refuse a run folder that is not pancseg's, or with masks that no training wrote.
 
     Raises:
-        ValueError: the folder has such masks.
+        ValueError: the folder holds other files, links in place of a training's, or such masks.
     """
+    check_output_folder(run)
     if (run / FOLDERS[1] / _MADE_BY).is_file():
         return
     for folder in FOLDERS:
@@ -59,7 +62,7 @@ def write_predictions(  # noqa: PLR0913
     *,
     hardware: Hardware,
     report: Callable[[str], None] = lambda patient: None,
-    allow_code: bool = False,
+    allow_code: bool | str = False,
 ) -> None:
     """Write ``predictions/<name>.nii.gz`` and ``references/<name>.nii.gz`` to the run folder.
 
@@ -90,7 +93,7 @@ def write_predictions(  # noqa: PLR0913
     if before[:1] != stamp[:1]:
         for folder in (predictions, references):
             folder.mkdir(parents=True, exist_ok=True)
-            for name in {*names, *before[1:]}:
+            for name in {*names, *filter(is_name, before[1:])}:  # the stamp may be forged
                 (folder / f"{name}.nii.gz").unlink(missing_ok=True)
     if before != stamp:
         write_whole({made_by: ("\n".join(stamp) + "\n").encode()})
@@ -132,8 +135,8 @@ def found_in(
     """
     grid = grid_of(native.hu.shape, checkpoint.preprocessing)
     air = checkpoint.preprocessing.window_hu[0]  # as in training (``on_network_grid``)
-    slices = grid.to_network(np.where(native.known, native.hu, air)[None])
-    location_prior = checkpoint.places if native.known.all() else None
+    slices = grid.to_network(np.where(native.shown, native.hu, air)[None])
+    location_prior = checkpoint.places if native.shown.all() else None
     probability = look(location_prior, probabilities, slices)
     found: NDArray[np.bool_] = (grid.to_scan(probability)[0] >= THRESHOLD) & native.known
     return found
@@ -195,6 +198,7 @@ def predict_slice_set(
     Raises:
         ValueError, OSError: as for :func:`write_predictions`, or the slice set cannot be read.
     """
+    check_free(run)
     prepared = load_data(Recipe(epochs=1), data, slices=slices, cache=run)
     hardware = Hardware(threads=available_cores())
     write_predictions(weights, prepared, data, run, hardware=hardware, allow_code=allow_code)

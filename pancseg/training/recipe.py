@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from pancseg.segmentation.checkpoint import Window
+from pancseg.segmentation.checkpoint import LARGEST_SIZE, Window
 from pancseg.segmentation.networks import builder_of
 from pancseg.system.yaml_file import FrozenModel, read_yaml_mapping, settings_of, shipped_or_own
 
@@ -26,6 +26,8 @@ class Augmentation(FrozenModel):
             (probability 0.5).
         noise_std: Gaussian noise of up to this standard deviation (probability 0.5).
         blur_sigma_px: Gaussian blur of up to this sigma in pixels (probability 0.3).
+        gamma: brightness to the power of a number between 1 / (1 + this) and 1 + this (probability
+            0.3).
         blank: probability that all but a random rectangle is blanked and excluded from the loss.
             Slices that are labelled only in a box are then not recognisable by their blank.
     """
@@ -37,10 +39,11 @@ class Augmentation(FrozenModel):
     intensity_shift: float = Field(0.0, ge=0)
     noise_std: float = Field(0.0, ge=0)
     blur_sigma_px: float = Field(0.0, ge=0)
+    gamma: float = Field(0.0, ge=0)
     blank: float = Field(0.0, ge=0, le=1)
 
 
-_Side = Annotated[int, Field(gt=0, multiple_of=16)]
+_Side = Annotated[int, Field(gt=0, multiple_of=16, le=LARGEST_SIZE)]
 """Side of a network's input in pixels: a multiple of 16, because U-Net halves it four times."""
 
 
@@ -52,8 +55,12 @@ class Recipe(FrozenModel):
         window_hu: HU clipped to this window, then scaled to 0..1. A slice set brings its own
             window instead.
         size: rows and columns of the network's slices.
-        crop: rows and columns of the window around the body to which training slices are cut;
-            none: whole slices.
+        crop: rows and columns of the window to which training slices are cut; none: whole slices.
+        crop_around: what that window is centred on: the ``body``, or the pancreas' ``label`` (for a
+            second look: slices without pancreas are cut around a random point in the body, and
+            validation slices are cut as well).
+        elsewhere: share of the windows around a label that are cut around a random point in the
+            body instead.
         z_range: train and validate on ``all`` slices of a CT, or only on those from the first to
             the last that shows pancreas (``label``, as in the paper's code).
         empty_share: share of a CT's slices without pancreas that an epoch uses; each epoch draws
@@ -88,6 +95,8 @@ class Recipe(FrozenModel):
     window_hu: Window = (-150.0, 200.0)
     size: _Side = 256
     crop: tuple[_Side, _Side] | None = None
+    crop_around: Literal["body", "label"] = "body"
+    elsewhere: float = Field(0.0, ge=0, le=1)
     z_range: Literal["all", "label"] = "all"
     empty_share: float = Field(1.0, gt=0, le=1)
     batch_size: PositiveInt = 8
@@ -112,6 +121,15 @@ class Recipe(FrozenModel):
     def _known(cls, name: str) -> str:
         builder_of(name)
         return name
+
+    @model_validator(mode="after")
+    def _label_needs_crop(self) -> Self:
+        if self.crop_around == "label" and self.crop is None:
+            raise ValueError(
+                "crop_around: label needs the window's rows and columns; give crop, such as "
+                "[192, 256]"
+            )
+        return self
 
     @model_validator(mode="after")
     def _mean_needs_all_epochs(self) -> Self:
@@ -139,4 +157,5 @@ def load_recipe(name_or_path: str, **changes: object) -> Recipe:
         2
     """
     path = shipped_or_own(name_or_path, RECIPES, "recipe")
-    return settings_of(Recipe, read_yaml_mapping(path, path.name) | changes, path.name)
+    what = f"the recipe {path.stem}" if path.parent == RECIPES else "the recipe file"
+    return settings_of(Recipe, read_yaml_mapping(path, what) | changes, what)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import yaml
 
+from pancseg.system.output_folder import check_output_folder
 from pancseg.system.version import __version__
 from pancseg.system.whole_files import write_whole
 from pancseg.system.yaml_file import read_yaml_mapping
@@ -24,8 +25,10 @@ def begin(run: Path, recipe: Recipe, data: TrainingData) -> None:
     """Write the effective recipe, the split and the data's fingerprint, or compare them.
 
     Raises:
-        ValueError: the folder belongs to a training with another recipe or other data.
+        ValueError: the folder belongs to a training with another recipe or other data, or is not
+            pancseg's.
     """
+    check_output_folder(run)
     run.mkdir(parents=True, exist_ok=True)
     about = {
         "fingerprint": data.fingerprint(),
@@ -41,7 +44,7 @@ def begin(run: Path, recipe: Recipe, data: TrainingData) -> None:
     files = {"recipe": run / "recipe.yaml", "data": run / "data.json"}
     if files["recipe"].exists() and _recipe(files["recipe"]) != recipe:
         raise ValueError("the run folder belongs to another recipe; choose a new `run` folder")
-    if files["data"].exists() and files["data"].read_text(encoding="utf-8") != texts["data"]:
+    if files["data"].exists() and files["data"].read_bytes() != texts["data"].encode():
         raise ValueError("the run folder belongs to other data; choose a new `run` folder")
     write_whole({path: texts[what].encode() for what, path in files.items()})
     data.split.write(run / "split.json")

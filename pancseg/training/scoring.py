@@ -2,7 +2,8 @@
 
 Masks are made as by the segmenter, at the slices' own resolution, but without its 3-D cleaning.
 Boxes (pictures of a part of a slice) are scored separately from whole slices, and only inside the
-box: a box around the organ leaves less room for errors.
+box: a box around the organ leaves less room for errors. Whole CTs are scored apart as well, without
+the voxels whose label is unknown.
 """
 
 from __future__ import annotations
@@ -16,18 +17,22 @@ import numpy as np
 
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import load_checkpoint
+from pancseg.tables.html_page import escape_markdown
 from pancseg.tables.markdown_table import markdown_table
-from pancseg.training.data.slice_set import SliceSet
+from pancseg.training.data.slice_set import SliceSet, SliceSource, VolumeSource
 from pancseg.training.data.slices import native_slices
 from pancseg.training.predictions import found_in
 
+_KINDS = ("whole", "volume", "box")
+
 
 class PatientDice(NamedTuple):
-    """The score of one validation patient, on whole slices or on boxes.
+    """The score of one validation patient, on whole slices, whole CTs or boxes.
 
     Attributes:
         slices: number of slices with pancreas.
-        dice: hard Dice over these slices pooled, 0..1; 0 if there are none.
+        dice: hard Dice, 0..1: of a whole CT over all its slices, otherwise over the slices with
+            pancreas pooled; 0 if there are none.
         empty: number of slices without pancreas.
         false_alarms: number of these in which something was found.
         false_pixels: number of pixels found in them, at the slices' own resolution.
@@ -43,7 +48,9 @@ class PatientDice(NamedTuple):
 def validate(
     weights: str, slice_set: SliceSet, data: Path, *, threads: int = 2, allow_code: bool = False
 ) -> dict[tuple[str, str], PatientDice]:
-    """Return a score for each validation patient, keyed by ``whole`` or ``box`` and the patient.
+    """Return a score for each validation patient, keyed by what is scored and the patient.
+
+    What is scored is ``whole`` (slices), ``volume`` (whole CTs) or ``box``.
 
     Args:
         weights: name of a shipped checkpoint, or path of a file.
@@ -64,13 +71,13 @@ def validate(
             if native.split != "val":
                 continue
             found = found_in(native, probabilities, checkpoint)
-            count = counts["whole" if source.box is None else "box", native.patient]
-            size = int(np.count_nonzero(found))
-            if native.mask.any():
-                count[0] += 1
+            kind = _kind(source)
+            count, size = counts[kind, native.patient], int(np.count_nonzero(found))
+            if native.mask.any() or kind == "volume":
+                count[0] += bool(native.mask.any())
                 count[1] += 2 * int(np.count_nonzero(found & native.mask))
                 count[2] += size + int(np.count_nonzero(native.mask))
-            else:
+            if not native.mask.any() and (native.known.all() or kind == "box"):
                 count[3] += 1
                 count[4] += size > 0
                 count[5] += size
@@ -82,6 +89,13 @@ def validate(
     }
 
 
+def _kind(source: SliceSource | VolumeSource) -> str:
+    """Return what a source's slices are scored as."""
+    if isinstance(source, VolumeSource):
+        return "volume"
+    return "whole" if source.box is None else "box"
+
+
 def markdown(scores: Mapping[tuple[str, str], PatientDice], slice_set: SliceSet) -> str:
     """Return the scores of :func:`validate` as a Markdown table, with each cohort's mean below."""
     titles = ["what", "patient", "slices with pancreas", "Dice", "slices without pancreas"]
@@ -89,9 +103,9 @@ def markdown(scores: Mapping[tuple[str, str], PatientDice], slice_set: SliceSet)
     rows = []
     for (what, patient), s in scores.items():
         empty = (str(s.empty), str(s.false_alarms), str(s.false_pixels))
-        rows.append((what, patient, str(s.slices), f"{s.dice:.3f}", *empty))
+        rows.append((what, escape_markdown(patient), str(s.slices), f"{s.dice:.3f}", *empty))
     lines = markdown_table(titles, rows, left=2).splitlines()
-    for what in ("whole", "box"):
+    for what in _KINDS:
         for cohort in sorted({source.cohort for source in slice_set.sources}):
             dice = [
                 s.dice

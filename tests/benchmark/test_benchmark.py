@@ -152,5 +152,7 @@ def test_a_run_is_measured_stage_by_stage(tmp_path: Path, phantom: Phantom) -> N
     assert 100 < run.peak_mb < 5000
     text = patient.report(patient.WHOLE_PATIENT, [run], 200.0)
     assert "| network |" in text
+    assert 0 < run.showing < 0.8
+    assert re.search(r"Pictures: \d+\.\d % of the wall time", text)
     with pytest.raises(RuntimeError, match=r"the command ended with 2"):
         patient.run_job(patient.SEGMENT, tmp_path / "gone.nii.gz", words)

@@ -144,7 +144,7 @@ def test_extract_reports_each_case_and_exits_1_when_one_is_unusable(
     assert code == 1
     assert re.search(r"^\[\d/2\] A: pass, \d+\.\d mL$", out, re.M)
     assert "2 rows in" in out
-    assert "1 usable, 1 not" in out
+    assert "1 usable; 1 not usable" in out
     assert err == "[2/2] B: fail (no_label): the mask has no label 5; it has 1\n"
     code, out, _ = call("extract", tmp_path / "cohort.csv", *options, "--quiet")
     assert (code, out) == (1, "")
@@ -161,20 +161,20 @@ def test_one_scan_under_two_ids_is_told_at_the_end(tmp_path: Path, phantom: Phan
     options = ["--masks", tmp_path / "masks", "--config", "pyradiomics_default", "--quiet"]
     code, out, err = call("extract", tmp_path / "ct", "--out", tmp_path / "o", *options)
     assert (code, out) == (0, "")
-    assert err == (
-        "A: warn: its scan has the same voxels as that of B\n"
-        "B: warn: its scan has the same voxels as that of A\n"
-    )
+    assert err == "A: warn (duplicate): its scan has the same voxels as that of B\n"  # told once
 
 
 def test_many_duplicates_do_not_fill_the_screen(tmp_path: Path, block: sitk.Image) -> None:
     write_scan(block, tmp_path / "a.nii")
     rows = "".join(f"P{number:02},a.nii\n" for number in range(30))
+    for number in range(25):
+        write_scan(block + number + 1, tmp_path / f"{number}.nii")
+        rows += f"A{number:02},{number}.nii\nB{number:02},{number}.nii\n"
     (tmp_path / "m.csv").write_text("patient_id,image\n" + rows)
     _, _, err = call("check", tmp_path / "m.csv", "--quiet")
-    assert "P00: fail: " in err
+    assert "P00: fail (duplicate): its scan has the same voxels as" in err
     assert "the same voxels as that of P01, P02, P03 and 26 more\n" in err
-    assert err.endswith("and 10 more duplicates; see column qc_reasons\n")
+    assert err.endswith("and 6 more groups of duplicates; see column qc_reasons\n")
     assert err.count("same voxels") == 20
 
 
@@ -193,15 +193,16 @@ def test_extract_writes_the_table_as_the_options_say(tmp_path: Path, phantom: Ph
     assert record["run"] == asked | style_asked
 
 
-def test_for_excel_an_id_that_it_would_compute_stops_the_run_before_it_begins(
+def test_an_id_that_a_spreadsheet_would_compute_stops_the_run_before_it_begins(
     tmp_path: Path, phantom: Phantom
 ) -> None:
     write_scan(phantom.image, tmp_path / "=1+1.nii.gz")
-    code, out, err = call("extract", tmp_path, "--out", tmp_path / "o", "--excel")
+    code, out, err = call("extract", tmp_path, "--out", tmp_path / "o")
     assert (code, out) == (2, "")
     assert err == (
-        "pancseg: --excel: Excel would take 1 of 3 ids for formulas, such as '=1+1'; "
-        "change ids that begin with = + - @, or leave out --excel\n"
+        "pancseg: cohort: the name '=1+1' begins like a formula, which spreadsheet programs would "
+        "run (it must not begin with = + @, or with - and more than digits); rename it, or write a "
+        "manifest\n"
     )
     assert not (tmp_path / "o").exists()
 
@@ -223,11 +224,12 @@ def test_an_output_that_cannot_be_written_is_one_line_and_exit_2(
 def test_demo_shows_the_table_and_finds_the_pancreas(tmp_path: Path) -> None:
     code, out, err = call("demo", "--out", tmp_path / "demo", "--patients", "2", "--threads", "2")
     assert (code, err) == (0, "")
-    assert re.match(r"engine (openvino|torch|cuda), fp32\n", out)
+    said = "settings: pancreas_ct, mode ibsi; weights: monet_phantom; engine: "
+    assert re.match(said + r"(openvino|torch|cuda), fp32\n", out)
     scores = [float(s) for s in re.findall(r"phantom_\d\d (\d\.\d\d)", out)]
     assert len(scores) == 2
     assert min(scores) >= 0.80
     frame = pd.read_csv(tmp_path / "demo" / "features.csv")
     assert frame["patient_id"].tolist() == ["phantom_01", "phantom_02"]
-    assert frame.shape == (2, 25 + 386)
+    assert frame.shape == (2, 27 + 386)
     assert call("demo", "--out", tmp_path)[0] == 2  # somebody else's files are there

@@ -70,16 +70,16 @@ def test_rows_of_one_scan_have_one_image(tmp_path: Path) -> None:
 def test_all_problems_of_a_manifest_come_at_once(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii.gz")
     (tmp_path / "m.csv").write_text(
-        "patient_id,image,mask,mask_label,age\n"
-        "P1,a.nii.gz,,\nP1,a.nii.gz,,\nP2,gone.nii.gz,gone2.nii.gz,x\n\n,a.nii.gz,,\nA/B,,,\n"
+        "patient_id,image,mask,mask_label,scan_if\n"
+        "P1,a.nii.gz,,\nP1,a.nii.gz,,\nP2,gone.nii.gz,gone2.nii.gz,1-3\n\n,a.nii.gz,,\nA/B,,,\n"
     )
     text = "\n".join(problems_of(tmp_path / "m.csv"))
     for expected in (
-        "unknown column 'age'",
+        "the manifest's column 'scan_if' may be meant as 'scan_id'; rename it",
         "'P1' occurs twice",
         "line 4 (P2): the image does not exist",
         "line 4 (P2): the mask does not exist",
-        "line 4 (P2): mask_label 'x'",
+        "line 4 (P2): mask_label '1-3'",
         "line 6 (no id): patient_id is empty",
         "line 7 (A/B): image is empty",
         "line 7 (A/B): patient_id cannot be a file name",
@@ -108,8 +108,8 @@ def test_what_is_not_there_costs_its_row_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("patient_id,image,age\n", "unknown column 'age'"),
-        ("patient,image\n", "no column 'patient_id'"),
+        ("patient_id,image,image_\n", "no rows"),
+        ("P17,ct/P17.nii.gz\n", "no column 'image'"),
         ("patient_id,image\n", "no rows"),
         ("patient_id,image\nP1,a,b,c\n", "the row has 4 cells, the header 2 columns"),
         ("patient_id,image\nP1,.\nP2\n", "line 3 (P2): image is empty"),
@@ -117,7 +117,7 @@ def test_what_is_not_there_costs_its_row_only(tmp_path: Path) -> None:
         ('patient_id,image\nP1,.\nP2,"a\nP3,b\nP4,c\n', "line 3 (P2): a cell holds 3 lines"),
         ('patient_id,image\nP1,.\nP2,"a\nP3,"b\nP4,c\n', "line 3 (P2): a cell holds 2 lines"),
         ('patient_id,image,\nP1,.,\nP2,.,"\nP3,b,"\n', "line 3 (P2): a cell holds 2 lines"),
-        ("", "no column 'patient_id'"),
+        ("", "no column 'image'"),
     ],
 )
 def test_malformed_manifests_are_refused(tmp_path: Path, text: str, expected: str) -> None:
@@ -154,7 +154,7 @@ def test_masks_are_found_by_the_names_of_cases(tmp_path: Path) -> None:
     (problem,) = problems_of(scans_, masks)
     assert problem.startswith("the folder of masks holds no mask file (.nii")
     touch(masks, "B.nrrd", "c.nii.gz")
-    assert "1 of 2 masks belong to no case (`verbose`" in problems_of(scans_, masks)[0]
+    assert "1 of 2 masks belong to no case (c.nii.gz); name" in problems_of(scans_, masks)[0]
     (masks / "c.nii.gz").unlink()
     (masks / "B.nrrd").rename(masks / "b.nrrd")
     assert [case.mask for case in read_cohort(scans_, masks)] == [None, masks / "b.nrrd"]
@@ -177,7 +177,7 @@ def test_regions_with_a_label_share_the_mask_of_their_scan(tmp_path: Path) -> No
     assert [c.mask for c in read_cohort(tmp_path / "m.csv", masks)] == [whole, whole, own, None]
     assert [c.mask for c in read_cohort(tmp_path / "m.csv", own)] == [own, own, own, None]
     (tmp_path / "m.csv").write_text("patient_id,image,roi,mask_label\nP1,a.nii.gz,own,1\n")
-    assert "1 of 2 masks belong to no case (`verbose`" in problems_of(tmp_path / "m.csv", masks)[0]
+    assert "1 of 2 masks belong to no case (P1.nii" in problems_of(tmp_path / "m.csv", masks)[0]
 
 
 def test_a_folder_of_patients_with_one_scan_deeper_finds_it(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_the_one_volume_of_a_patient_may_have_notes_beside_it(tmp_path: Path) ->
         (tmp_path / place).mkdir()
     touch(tmp_path / "p1", "ct.mhd", "ct.raw")
     touch(tmp_path / "p2", "ct.nii.gz", "ct.json", "readme.txt")
-    touch(tmp_path / "p3", "ct.nii.gz", "seg.nii.gz")
+    touch(tmp_path / "p3", "ct.nii.gz", "other.nii.gz")
     touch(tmp_path / "p4", "ct.nii.gz")
     write_dicom(tmp_path / "p4" / "IM1", CT)
     touch(tmp_path / "p5", "ct.mgz", "seg.nii.gz")  # the volume is no scan
@@ -360,8 +360,8 @@ def test_no_entry_of_a_folder_is_dropped_without_a_word(tmp_path: Path) -> None:
 
 
 def test_a_table_in_another_format_is_not_a_patient(tmp_path: Path) -> None:
-    touch(tmp_path, "cohort.xlsx")
-    assert "save a table as CSV" in problems_of(tmp_path / "cohort.xlsx")[0]
+    touch(tmp_path, "cohort.ods")
+    assert "save a table as .xlsx or CSV UTF-8" in problems_of(tmp_path / "cohort.ods")[0]
 
 
 def test_one_case_costs_only_itself() -> None:

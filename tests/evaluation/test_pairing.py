@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from dicom_seg import frames_of, write_seg
+from rtstruct_file import outlines, write_rtstruct
 
 from pancseg import write_scan
 from pancseg.evaluation import scores
+from pancseg.evaluation.evaluate import labels_of
 from pancseg.evaluation.pairing import MaskPair, find_pairs
 from pancseg.evaluation.scores import score_pairs
 from pancseg.scans.arrays import image_like, voxel_array
@@ -59,8 +63,10 @@ def test_folders_that_cannot_be_paired_are_refused(tmp_path: Path) -> None:
         find_pairs({"A": twice}, good)
 
 
-def score_one(prediction: Path, reference: Path, label: int | None = None) -> scores.MaskScore:
-    (score,) = score_pairs([MaskPair("A", "p1", prediction, reference)], label)
+def score_one(
+    prediction: Path, reference: Path, label: int | str | None = None
+) -> scores.MaskScore:
+    (score,) = score_pairs([MaskPair("A", "p1", prediction, reference)], labels_of(label))
     return score
 
 
@@ -156,3 +162,67 @@ def test_a_bug_is_an_error_row_and_the_next_case_goes_on(
     path = tmp_path / "r.nii.gz"
     found = list(score_pairs([MaskPair("A", "p1", path, path), MaskPair("B", "p1", path, path)]))
     assert [(s.status, s.reason) for s in found] == [("error", "ZeroDivisionError"), ("pass", "")]
+
+
+def test_segments_are_compared_by_their_names(tmp_path: Path) -> None:
+    """Prediction and reference number their segments differently."""
+    for name, numbers in {"r": (1, 2), "p": (7, 3)}.items():
+        voxels = voxel_array(mask()).copy()
+        renumbered = np.choose(voxels, (0, *numbers)).astype(np.uint8)
+        write_scan(image_like(renumbered, mask()), tmp_path / f"{name}.nii.gz")
+        names = {str(numbers[0]): "Pancreas", str(numbers[1]): "PDAC", "9": "Duodenum"}
+        (tmp_path / f"{name}.json").write_text(json.dumps(names))
+    pair = tmp_path / "p.nii.gz", tmp_path / "r.nii.gz"
+    for label in ("pancreas", "PDAC", "pancreas,pdac", None):
+        found = score_one(*pair, label=label)
+        assert (found.status, found.measures and found.measures.dice) == ("pass", 1.0)
+    assert score_one(*pair, label="duodenum").reason == "both_empty"
+    assert "no voxel of duodenum" in score_one(*pair, label="duodenum").fact
+    (tmp_path / "p.json").write_text('{"7": "Stomach", "3": "Duodenum"}')
+    stranger = score_one(*pair)
+    assert (stranger.status, stranger.reason) == ("fail", "several_labels")
+    assert stranger.fact.startswith("the prediction: ")
+    assert "stomach (7), duodenum (3)" in stranger.fact
+
+
+def test_dicom_segs_are_compared_whatever_they_leave_out(tmp_path: Path) -> None:
+    image = mask()
+    labels = voxel_array(image)
+    for name in ("r", "p"):
+        (tmp_path / name).mkdir()
+    frames = [*frames_of(1, labels == 1), *frames_of(2, labels == 2)]
+    write_seg(tmp_path / "r" / "a.dcm", image, frames, ("pancreas", "tumour"))
+    write_scan(image, tmp_path / "p" / "a.nii.gz")
+    write_scan(image, tmp_path / "r" / "b.nii.gz")
+    (tmp_path / "p" / "b").mkdir()
+    write_seg(tmp_path / "p" / "b" / "IM1", image, frames, ("pancreas", "tumour"))
+    write_seg(tmp_path / "r" / "c.dcm", image, frames_of(1, labels == 1))
+    write_seg(tmp_path / "p" / "c.dcm", image, frames_of(1, np.roll(labels, 2, 0) == 1))
+    pairs = find_pairs({"A": tmp_path / "p"}, tmp_path / "r")
+    assert [pair.case_id for pair in pairs] == ["a", "b", "c"]
+    for label in (None, 1, 2):
+        found = list(score_pairs(pairs[:2], labels_of(label)))
+        assert [score.measures and score.measures.dice for score in found] == [1.0, 1.0]
+        assert {score.status for score in found} == {"pass"}
+    (moved,) = score_pairs(pairs[2:])
+    assert moved.measures is not None
+    assert moved.measures.dice == pytest.approx(1 / 3)  # 1 of 3 slices is shared
+
+
+def test_contours_are_compared_on_the_grid_of_the_other_mask(tmp_path: Path) -> None:
+    image = mask()
+    labels = voxel_array(image)
+    regions = {"pancreas": outlines(labels == 1, image), "tumour": outlines(labels == 2, image)}
+    drawn = write_rtstruct(tmp_path / "drawn.dcm", regions | {"points": []})
+    given = tmp_path / "given.nii.gz"
+    write_scan(image, given)
+    pairs = [MaskPair("A", "a", given, drawn), MaskPair("A", "b", drawn, given)]
+    for label in (None, 1, 2):
+        found = list(score_pairs(pairs, labels_of(label)))
+        assert [(score.status, score.measures and score.measures.dice) for score in found] == [
+            ("pass", 1.0)
+        ] * 2
+    (pointless,) = score_pairs(pairs[:1], labels_of(3))
+    assert pointless.fact == "the reference: segment points: it has no contours; draw it"
+    (both,) = score_pairs([MaskPair("A", "c", drawn, drawn)])
+    assert both.fact.startswith("the prediction: an RTSTRUCT holds contours, but no grid")

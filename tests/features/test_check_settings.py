@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import SimpleITK as sitk
 from command_line import call
 
-from pancseg import FeatureSettings, load_feature_settings
+from pancseg import FeatureSettings, UnusableCase, load_feature_settings
 from pancseg.features.check import check_feature_settings
 from pancseg.features.expected_names import feature_names
 from pancseg.features.extract import compute_features
@@ -87,11 +88,85 @@ def test_a_filter_without_its_package_is_refused(
         check_feature_settings(loaded(tmp_path, "imageType: {Original: {}, LBP2D: {}}"))
 
 
+TOO_FAR = [
+    ("setting: {binCount: 1000000}", r"binCount: 1000000 is out of range \(expected 1–10,000\)"),
+    ("setting: {binWidth: 1e-12}", r"binWidth: 1e-12 is .*\(expected 1e-06–1,000,000,000\)"),
+    ("setting: {binWidth: 1e308}", r"setting.binWidth: 1e\+308 is out of range"),
+    ("setting: {binWidth: -25}", "setting.binWidth: -25 is out of range"),
+    (f"setting: {{binWidth: 1{'0' * 90}}}", r"setting.binWidth: 1e\+90 is out of range"),
+    ("setting: {label: 99999999999}", "setting.label: .* is out of range"),
+    ("imageType: {LoG: {sigma: [1e308]}}", r"LoG.sigma: 1e\+308 .*\(expected 0.01–1,000 mm\)"),
+    ("imageType: {LoG: {sigma: [1e-9]}}", "imageType.LoG.sigma: 1e-09 is out of range"),
+    (
+        f"imageType: {{LoG: {{sigma: {[*range(1, 102)]}}}}}",
+        "LoG.sigma: a list from 1 has 101 values, expected 1–100",
+    ),
+    ("imageType: {Wavelet: {level: 100}}", r"Wavelet.level: 100 .*\(expected 1–20\)"),
+    ("imageType: {Wavelet: {start_level: 100}}", "Wavelet.start_level: 100 is out of range"),
+    ("setting: {distances: [1000]}", r"setting.distances: 1000 is .*\(expected 1–20\)"),
+    (
+        "setting: {resampledPixelSpacing: [1e-9, 1, 1]}",
+        r"Spacing: 1e-09 is .*\(expected 0.001–1,000 mm, or 0 for the scan's\)",
+    ),
+    ("setting: {resampledPixelSpacing: [1, 1, 1e9]}", "Spacing: 1e.09 is out of range"),
+    ("setting: {padDistance: 99999999}", "setting.padDistance: 99999999 is out of range"),
+    ("voxelSetting: {kernelRadius: 1000}", r"voxelSetting.kernelRadius: 1000 .*1–100"),
+    ("imageType: {LBP2D: {lbp2DSamples: 99999}}", "lbp2DSamples: 99999 is out of range"),
+    ("setting: {gldm_a: 1e200}", "setting.gldm_a: 1e.200 is out of range"),
+]
+
+
+@pytest.mark.parametrize("mode", BOTH)
+@pytest.mark.parametrize(("text", "message"), TOO_FAR)
+def test_numbers_that_never_end_or_fill_the_memory_are_refused(
+    mode: str, text: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        check_feature_settings(loaded(tmp_path, mode + text))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 160
+
+
+def test_so_are_those_of_thick_slices(tmp_path: Path) -> None:
+    text = "pancseg: {thick_slices: {above_mm: 3, spacing_mm: [1, 1, 1e-9]}}"
+    expected = r"thick_slices.spacing_mm.2: 1e-09 is out of range \(expected 0.001–1,000 mm\)"
+    with pytest.raises(ValueError, match=expected):
+        loaded(tmp_path, text)
+
+
+def test_a_number_without_an_interpolator_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"setting.interpolator: 3 .* write its name, sitkBSpline"):
+        check_feature_settings(loaded(tmp_path, "setting: {interpolator: 3}"))
+    check_feature_settings(loaded(tmp_path, "setting: {interpolator: 2}"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"binWidth": 1e-6}, r"in bins of 1e-06 make [\d,]+ grey levels; at most 1,000,000"),
+        ({"binCount": 10_000}, r"the highest of them 10,000, .* a matrix of [\d.]+ GB .*binWidth"),
+        ({"binCount": 100, "distances": [20]}, "in up to 34,460 directions make a matrix of"),
+    ],
+)
+def test_levels_whose_matrices_would_fill_the_memory_are_refused(
+    setting: dict[str, object], message: str
+) -> None:
+    """How many levels there are depends on the region."""
+    voxels = np.random.default_rng(0).uniform(-1000, 1000, (30, 30, 30))
+    scan = sitk.GetImageFromArray(voxels)
+    region = sitk.GetImageFromArray(np.ones(voxels.shape, np.uint8))
+    settings = FeatureSettings(name="custom", parameters={"setting": setting})
+    with pytest.raises(UnusableCase, match=message) as caught:
+        compute_features(scan, region, settings)
+    assert caught.value.code == "many_levels"
+
+
 @pytest.mark.parametrize("mode", BOTH)
 @pytest.mark.parametrize(
     "text",
     [
         "setting: {resegmentRange: [-10, .inf]}",
+        "setting: {resegmentRange: [-1e30, 1e30]}",
         "setting: {resegmentRange: null, label: null, binCount: null}",
         "setting: {binWidth: null, binCount: 32}",
         "setting: {binWidth: 1e1, resegmentRange: [-1e+3, 5e2]}",
@@ -150,3 +225,29 @@ def test_a_command_says_so_in_one_line(cohort: Path, tmp_path: Path) -> None:
     assert "setting.binWidth: '1e1' is text, not a number; write 10\n" in error
     assert "Traceback" not in error
     assert not (out / "features.csv").exists()
+
+
+@pytest.mark.parametrize("mode", BOTH)
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"setting: {{binWidth: {'k' * 9000}}}",
+        f"setting: {{interpolator: {'k' * 9000}}}",
+        f"setting: {{resampledPixelSpacing: [{'1, ' * 9000}]}}",
+        f"imageType: {{Original: {{}}, Wavelet: {{wavelet: {'k' * 9000}}}}}",
+        f"featureClass: {{firstorder: [{'k' * 9000}]}}",
+    ],
+    ids=range(5),
+)
+def test_a_long_value_is_quoted_in_part(mode: str, text: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"k|resampled") as refused:
+        check_feature_settings(loaded(tmp_path, mode + text))
+    assert len(str(refused.value)) <= 600
+
+
+def test_an_unknown_mode_and_a_text_in_place_of_keys_fit_into_a_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown mode 'mmm") as refused:
+        check_feature_settings(loaded(tmp_path, f"pancseg: {{mode: {'m' * 9000}}}"))
+    assert len(str(refused.value)) <= 500
+    with pytest.raises(ValueError, match=r"^the settings file: pancseg holds no settings"):
+        loaded(tmp_path, f"pancseg: {'m' * 9000}")

@@ -92,7 +92,7 @@ def test_a_real_ct_with_label_7_equals_pyradiomics_command_line(data: Path, tmp_
     command += ["--config", "pyradiomics_default", "--out", str(tmp_path / "run"), "--keep-failed"]
     done = subprocess.run([sys.executable, "-m", "pancseg", *command], check=False)
     row = pd.read_csv(tmp_path / "run" / "features.csv", float_precision="round_trip").iloc[0]
-    assert done.returncode == 1
+    assert (done.returncode, row["qc_status"]) == (0, "warn")  # a given mask
     assert row["qc_reasons"] == "volume;fragmented;hu_range"  # a network's label, three bits of fat
     ours = {name: float(row[name]) for name in row.index if name.startswith("original_")}
     assert len(ours) == 107

@@ -285,7 +285,10 @@ def test_bins_of_one_width_start_at_the_range_or_at_the_lowest_value() -> None:
             {"setting": {"label": 1.5}},
             r"^setting\.label: Input should be a valid integer.*, not 1.5",
         ),
-        ({"setting": {"label": 0}}, r"^setting\.label: .* greater than 0, not 0$"),
+        (
+            {"setting": {"label": 0}},
+            r"^setting\.label: 0 is out of range \(expected 1–2,147,483,647\)$",
+        ),
         ({"setting": {"force2D": "yes"}}, r"^setting\.force2D: .* boolean, not 'yes'$"),
         ({"setting": {"resegmentRange": [-np.inf, 9]}}, "bins of one width start at .* -inf"),
     ],

@@ -35,6 +35,14 @@ def test_presets_are_there_valid_and_explained() -> None:
         ),
         ("setting:\n  binWidth: 5\n  binWidth: 6", "'binWidth' is given twice, again on line 3"),
         ("pancseg: {quality: {slice_mm: {warn_above: .nan}}}", "null switches a limit off"),
+        ("setting: [1, 2]", r"the settings file: setting: \[1, 2\] is no settings \(expected 'key"),
+        ("setting: abc", "setting: 'abc' is no settings"),
+        ("featureClass: [firstorder]", r"featureClass: \['firstorder'\] is no settings"),
+        ("imageType: Original", "imageType: 'Original' is no settings"),
+        ("voxelSetting: 1", "voxelSetting: 1 is no settings"),
+        ("setting: {label: x}", "setting.label: 'x' is text, not a number"),
+        ("setting: {label: 1.5}", "setting.label: 1.5 is not a whole number"),
+        ("setting: {resegmentRange: 5}", "setting.resegmentRange: 5 is not a list of numbers"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:

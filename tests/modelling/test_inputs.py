@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pancseg.modelling.inputs import cell_values
 from pancseg.modelling.inputs.cell_values import numbers, read_table
 from pancseg.modelling.inputs.clinical import clinical_levels, clinical_numbers
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin, read_features
 from pancseg.modelling.inputs.join import join
 from pancseg.modelling.inputs.leaks import refuse_outcome_values
 from pancseg.modelling.inputs.outcome_coding import class_codes, event_codes, survival_times
+from pancseg.review.decisions import Decision, add_decisions, now
 
 LETTERS, ONES, TWOS = ",".join("abcdefghijkl"), ",".join("1" * 12), ",".join("2" * 12)
 FEATURES = "patient_id,qc_status,a,b\nP1,pass,1,2\nP2,fail,,\nP3,warn,3,4\nP4,pass,5,6\n"
@@ -26,6 +28,61 @@ def joined(tmp_path, options=None, outcome=("time",), **texts):
     f, c = files(tmp_path, **texts)
     options = options or TableOptions()
     return join(read_features(f, options), c, options, outcome)
+
+
+def test_rows_that_a_person_accepted_are_used_and_counted(tmp_path):
+    told = "Of these, 1 row was accepted by a person (qc_reasons)."
+    features = (
+        "patient_id,qc_status,qc_reasons,a\nP1,pass,,1\nP2,warn,volume,2\n"
+        "P3,warn,volume;accepted,3\nP4,fail,volume,\n"
+    )
+    found = joined(tmp_path, features=features)
+    assert list(found.features.index) == ["P1", "P3"]
+    assert told in found.notes
+    assert told not in joined(tmp_path, TableOptions(exclude_warn=True), features=features).notes
+
+
+def test_an_acceptance_alone_is_no_warning(tmp_path):
+    features = (
+        "patient_id,qc_status,qc_reasons,a\nP1,pass,,1\nP2,warn,volume,2\n"
+        "P3,warn,accepted,3\nP4,warn,volume;accepted,4\n"
+    )
+    stricter = joined(tmp_path, TableOptions(exclude_warn=True), features=features)
+    assert list(stricter.features.index) == ["P1", "P3"]
+    assert "Of these, 1 row was accepted by a person (qc_reasons)." in stricter.notes
+    assert "2 rows with qc_status warn were left out." in stricter.notes
+
+
+@pytest.mark.parametrize("status", ["failed", "", "rejected"])
+def test_a_status_that_is_none_is_refused(tmp_path, status):
+    """Rows that somebody marked in Excel would be used."""
+    features = f"patient_id,qc_status,a\nP1,pass,1\nP2,{status},2\nP3, FAIL ,\n"
+    with pytest.raises(ValueError, match="1 of 3 rows whose qc_status is none of pass, warn, fail"):
+        joined(tmp_path, features=features)
+
+
+def test_decisions_made_since_the_table_was_written_are_told(tmp_path):
+    masks = {name: name * 64 for name in "abcd"}
+    rows = [f"P{name},,pancreas,pass,,{masks[name]},1\n" for name in "abc"]
+    known = f"Pd,,pancreas,warn,accepted,{masks['d']},1\n"
+    head = "patient_id,scan_id,roi,qc_status,qc_reasons,mask_sha256,f\n"
+    table, _ = files(tmp_path, features=head + "".join(rows) + known)
+    told = read_features(table, TableOptions()).notes
+    kinds = {"a": "reject", "b": "accept", "d": "accept"}
+    made = [
+        Decision(f"P{n}", "", "pancreas", k, "seen", "KM", now(), masks[n])
+        for n, k in kinds.items()
+    ]
+    add_decisions(tmp_path, [*made, made[0]._replace(mask_sha256="e" * 64, patient_id="Pc")])
+    later = [note for note in read_features(table, TableOptions()).notes if note not in told]
+    assert later == [
+        "Since the table was written, people have judged 2 of its masks (1 rejected, 1 accepted); "
+        "run the command that made it again, so that it has their decisions."
+    ]
+    (tmp_path / "review.csv").write_text("not,a,review\n")
+    assert "review.csv beside the table cannot be read" in str(
+        read_features(table, TableOptions()).notes
+    )
 
 
 def test_rows_that_failed_are_left_out_and_counted(tmp_path):
@@ -385,3 +442,42 @@ def test_levels_of_a_model_code_new_patients():
             clinical_numbers(pd.Series(["inf", "3"]), "age", known)
     with pytest.raises(ValueError, match="'Male' and 'male' differ in case only"):
         clinical_numbers(pd.Series(["male", "Male"]), "sex")
+
+
+def test_a_table_larger_than_any_cohort_is_refused_before_it_fills_the_memory(
+    tmp_path, monkeypatch
+):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "f.parquet"
+    pq.write_table(pa.table({"id": pa.array(np.zeros(1_000_001, np.int8))}), path)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(ValueError, match=r"f has 1000001 rows and 1 columns .at most 1000000 rows"):
+        read_table(path, "f")
+    texts = pa.array(["x" * 100_000])  # once in the file, 5,000 times in its column
+    rows = pa.DictionaryArray.from_arrays(pa.array(np.zeros(5000, np.int32)), texts)
+    pq.write_table(pa.table({"id": rows}), path)
+    assert path.stat().st_size < 1_000_000
+    ids = read_table(path, "f")["id"]
+    assert ids.map(len).sum() == 5000 * 100_000
+    assert ids.map(id).nunique() <= 5  # one in each part that is read at once, not 5,000
+    pq.write_table(pa.table({"id": rows}), path, store_schema=False)
+    monkeypatch.setattr(cell_values, "_MOST_PARQUET_BYTES", 1 << 27)
+    monkeypatch.setattr(cell_values, "_ROWS_AT_ONCE", 32)
+    with pytest.raises(ValueError, match="f takes more than 0 GiB of memory; leave some columns"):
+        read_table(path, "f")
+    path = tmp_path / "f.csv"
+    path.write_text(",".join(f"c{n}" for n in range(20_001)) + "\n")
+    with pytest.raises(ValueError, match="0 rows and 20001 columns"):
+        read_table(path, "f")
+    monkeypatch.setattr(cell_values, "_MOST_CELLS", 6)
+    path.write_text("a,b\n1,2\n3,4\n5,6\n")
+    assert len(read_table(path, "f")) == 3
+    path.write_text("a,b\n1,2\n3,4\n5,6\n7,8\n")
+    with pytest.raises(ValueError, match=r"4 rows and 2 columns .* and 6 cells"):
+        read_table(path, "f")
+    monkeypatch.setattr(cell_values, "_MOST_BYTES", 1 << 20)
+    with path.open("wb") as file:
+        file.truncate(200 << 30)
+    with pytest.raises(ValueError, match="f is larger than 1 MiB; split it"):
+        read_table(path, "f")

@@ -59,11 +59,12 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     read = read_scan
 
-    def noted(path: Path, *, series_uid: str | None = None) -> sitk.Image:
+    def noted(path: Path, _: object = None, *, series_uid: str | None = None) -> sitk.Image:
         found.append(f"{path.parent.name}/{path.name}")
         return read(path, series_uid=series_uid)
 
     monkeypatch.setattr("pancseg.processing.scan.read_scan", noted)
+    monkeypatch.setattr("pancseg.processing.scan.read_mask", noted)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -121,6 +122,10 @@ def test_a_date_in_a_number_is_not_copied(tmp_path: Path) -> None:
         ("ManufacturerModelName", "Biograph40_mCT 4R", "Biograph40 mCT"),
         ("ManufacturerModelName", "iCT 256 DOE 19470312", "iCT 256"),
         ("ManufacturerModelName", "64 947", "other"),
+        ("ManufacturerModelName", "SOMATOM 12 03 947", "SOMATOM 12"),
+        ("ManufacturerModelName", "SOMATOM DOE 12 3", "SOMATOM"),
+        ("ManufacturerModelName", "Aquilion 64", "Aquilion 64"),
+        ("ManufacturerModelName", "LightSpeed_VCT uCT760", "LightSpeed VCT uCT760"),
         ("ConvolutionKernel", "FC13-H", "FC13-H"),
         ("ConvolutionKernel", "STANDARD", "STANDARD"),
         ("ConvolutionKernel", "B", "B"),
@@ -162,6 +167,44 @@ def test_words_are_reduced_to_known_ones(
     assert one(tmp_path, keyword, typed) == kept
 
 
+@pytest.mark.parametrize(
+    "text", ["1" * 60_000, "1" * 60_000 + "x", "9 " * 30_000, "no" * 30_000, "SOMATOM " * 9000]
+)
+def test_long_texts_cost_nothing_and_are_not_copied(text: str, tmp_path: Path) -> None:
+    path = write_header(tmp_path / "1.dcm", {})
+    ds = pydicom.dcmread(path)
+    for tag in _TAGS:
+        ds.add_new(tag.number, "UT", text)
+    ds.save_as(path)
+    start = time.process_time()
+    found = acquisition_of(path)
+    assert time.process_time() - start < 0.5
+    assert set(found) <= {
+        "manufacturer", "manufacturer_model_name", "convolution_kernel", "contrast_bolus_agent",
+    }  # fmt: skip
+    assert all(len(str(value)) < 300 for value in found.values())
+
+
+def test_a_header_of_millions_of_items_has_no_acquisition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pancseg.scans.dicom.elements.MOST_ELEMENTS", 1000)
+    path = write_header(tmp_path / "1.dcm", SOMATOM)
+    assert acquisition_of(path) == KEPT
+    content = path.read_bytes()
+    items = b"\x09\0\x10\x10SQ\0\0" + b"\xff" * 4 + (b"\xfe\xff\0\xe0" + bytes(4)) * 2000
+    at = content.index(b"\x10\0\x10\0PN")
+    path.write_bytes(content[:at] + items + b"\xfe\xff\xdd\xe0" + bytes(4) + content[at:])
+    assert acquisition_of(path) == {}
+
+
+def test_a_file_without_its_preamble_has_an_acquisition(tmp_path: Path) -> None:
+    path = write_header(tmp_path / "1.dcm", {"SOPClassUID": CTImageStorage, **SOMATOM})
+    content = path.read_bytes()
+    path.write_bytes(content[144 + int.from_bytes(content[140:144], "little") :])
+    assert acquisition_of(path) == KEPT
+
+
 def test_the_series_that_is_named_is_read(tmp_path: Path) -> None:
     dose = {"uid": "1.2.3.999", "sop_class": XRayRadiationDoseSRStorage}
     write_header(tmp_path / "ct" / "0.dcm", {"Manufacturer": "Philips"}, **dose)
@@ -170,6 +213,20 @@ def test_the_series_that_is_named_is_read(tmp_path: Path) -> None:
     assert acquisition_of(tmp_path / "ct")["kvp"] == 100  # a CT slice before a dose report
     assert acquisition_of(tmp_path / "ct", "222")["kvp"] == 140
     assert acquisition_of(tmp_path / "ct", "333") == {}
+
+
+def test_the_volume_that_is_read_is_described(tmp_path: Path) -> None:
+    """Two phases under one UID, in one folder: either, if named, or else what the rules choose."""
+    for number, (phase, kvp) in enumerate({"arteriell": "100", "portalvenoes": "80"}.items()):
+        said = {"KVP": kvp, "SeriesDescription": phase, "AcquisitionNumber": number + 1}
+        write_series(tmp_path / phase, [0.0, 2.0, 4.0, 6.0], "1.2.3.777", **said)
+        (tmp_path / "ct").mkdir(exist_ok=True)
+        for path in (tmp_path / phase).iterdir():
+            path.rename(tmp_path / "ct" / f"{number}{path.name}")
+    assert acquisition_of(tmp_path / "ct", "777#1")["kvp"] == 100
+    assert acquisition_of(tmp_path / "ct", "777#2")["kvp"] == 80
+    assert acquisition_of(tmp_path / "ct")["kvp"] == 80
+    assert acquisition_of(tmp_path / "ct", "777#3") == {}
 
 
 def test_odd_files_have_no_acquisition(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

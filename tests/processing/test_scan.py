@@ -26,7 +26,7 @@ from pancseg.errors import OutputError
 from pancseg.phantom import Phantom
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.scan import ScanProcessor, ScanTask
-from pancseg.quality.limits import LimitRange
+from pancseg.quality.limits import LimitRange, RegionLimits
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import orient
 from pancseg.system.whole_files import partial_path
@@ -101,11 +101,12 @@ def test_scan_and_masks_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPa
     found: list[str] = []
     read = read_scan
 
-    def noted(path: Path, *, series_uid: str | None = None) -> sitk.Image:
+    def noted(path: Path, _: object = None, *, series_uid: str | None = None) -> sitk.Image:
         found.append(path.name)
         return read(path, series_uid=series_uid)
 
     monkeypatch.setattr("pancseg.processing.scan.read_scan", noted)
+    monkeypatch.setattr("pancseg.processing.scan.read_mask", noted)
     write_scan(read(folder / "m.nii.gz"), folder / "n.nii.gz")
     names = ("m", "n", "m", "gone", "gone")
     rows = tuple(Case("a", folder / "ct.nii.gz", folder / f"{n}.nii.gz") for n in names)
@@ -115,6 +116,36 @@ def test_scan_and_masks_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPa
     assert [o.reason for o in results] == ["", "", "", "unreadable", "unreadable"]
     assert results[3].fact == results[4].fact
     assert sorted(found) == ["ct.nii.gz", "gone.nii.gz", "m.nii.gz", "n.nii.gz"]
+
+
+def test_a_scan_without_orientation_is_measured_with_a_warning_but_no_network_sees_it(
+    folder: Path, segmenter: Segmenter
+) -> None:
+    """A MetaImage without a matrix, and a mask with the same header."""
+    for name in ("ct", "m"):
+        image = read_scan(folder / f"{name}.nii.gz")
+        image.SetDirection((1, 0, 0, 0, 1, 0, 0, 0, 1))
+        sitk.WriteImage(image, str(folder / f"{name}.mha"))
+        whole = (folder / f"{name}.mha").read_bytes()
+        matrix = b"TransformMatrix = 1 0 0 0 1 0 0 0 1\n"
+        assert whole.count(matrix) == 1
+        (folder / f"{name}.mha").write_bytes(whole.replace(matrix, b""))
+    given = Case("a", folder / "ct.mha", folder / "m.mha")
+    (measured,) = ScanProcessor(ProcessingPlan("extract", settings_with())).results(
+        ScanTask((given,))
+    )
+    assert (measured.status, measured.reason) == ("warn", "geometry")
+    assert measured.values["original_firstorder_Mean"] == pytest.approx(
+        features_of(extract(folder, settings_with()))["original_firstorder_Mean"]
+    )
+    for command in ("run", "segment"):
+        processor = ScanProcessor(ProcessingPlan(command, settings_with()), segmenter)
+        (result,) = processor.results(
+            ScanTask((Case("a", given.image),), new_mask=folder / "n.nii.gz")
+        )
+        assert (result.status, result.reason) == ("fail", "geometry")
+        assert "sform_code" in result.fact
+        assert not (folder / "n.nii.gz").exists()
 
 
 class Broken:
@@ -149,7 +180,10 @@ def test_a_mask_that_cannot_be_written_stops_the_run(folder: Path, segmenter: Se
 
 
 def test_what_fails_keeps_its_measures_and_no_features(folder: Path) -> None:
-    limits = QualityLimits(volume_ml=LimitRange(fail_below=1000))
+    own = RegionLimits(
+        volume_ml=LimitRange(fail_below=1000, warn_below=1000, warn_above=None, fail_above=None)
+    )
+    limits = QualityLimits(regions={"pancreas": own})
     result = extract(folder, settings_with(limits))
     assert (result.status, result.reason) == ("fail", "volume")
     assert features_of(result) == {}
@@ -202,12 +236,34 @@ def test_resegmentation_is_judged_in_both_modes(
 def test_resegmentation_is_judged_where_pyradiomics_corrects_masks(folder: Path) -> None:
     mask = read_scan(folder / "m.nii.gz")
     write_scan(mask[5:, :, :], folder / "m.nii.gz")
-    assert extract(folder, settings_with()).reason == "geometry"
     both = settings_with(resegmentRange=[-1000, 90], correctMask=True)
     scan = voxel_array(read_scan(folder / "ct.nii.gz"))[voxel_array(mask) == 1]
     result = extract(folder, both, keep_failed=True)
     assert result.values["qc_resegmented_share"] == pytest.approx(np.mean(scan <= 90), abs=1e-5)
     assert len(features_of(result)) == 3
+
+
+def test_a_mask_cut_to_a_box_gives_the_same_values_and_a_warning(folder: Path) -> None:
+    whole = extract(folder, settings_with())
+    mask = read_scan(folder / "m.nii.gz")
+    write_scan(mask[5:, 3:-2, :], folder / "m.nii.gz")
+    box = extract(folder, settings_with())
+    assert (box.status, box.reason) == ("warn", "geometry")
+    assert features_of(box) == features_of(whole)
+    assert box.values["qc_volume_ml"] == whole.values["qc_volume_ml"]
+
+
+@pytest.mark.parametrize("setting", [{"correctMask": True}, {"resampledPixelSpacing": [3, 3, 3]}])
+@pytest.mark.parametrize("shift_mm", [120, 2000])
+def test_a_mask_beyond_the_scan_is_called_so(
+    shift_mm: float, setting: dict[str, object], folder: Path
+) -> None:
+    mask = read_scan(folder / "m.nii.gz")
+    mask.SetOrigin([mask.GetOrigin()[0] + shift_mm, *mask.GetOrigin()[1:]])
+    write_scan(mask, folder / "m.nii.gz")
+    result = extract(folder, settings_with(**setting))
+    assert (result.status, result.reason) == ("fail", "geometry")
+    assert "lie outside of the scan" in result.fact
 
 
 def test_a_ring_is_measured_but_not_judged_as_an_organ(folder: Path) -> None:
@@ -235,7 +291,7 @@ def test_missing_values_are_told_beside_other_reasons(
     limits = QualityLimits(slice_mm=LimitRange(warn_above=1))
     result = extract(folder, settings_with(limits))
     assert (result.status, result.reason) == ("warn", "thick_slices;missing_values")
-    assert "1 values could not be computed: original_firstorder_Mean" in result.fact
+    assert "1 value could not be computed: original_firstorder_Mean" in result.fact
     assert math.isnan(float(result.values["original_firstorder_Mean"]))
 
 

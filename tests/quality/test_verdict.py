@@ -138,13 +138,28 @@ def test_a_limit_itself_is_still_right() -> None:
     limits = LimitRange(fail_below=1, warn_below=2, warn_above=3, fail_above=4)
     graded = [limits.grade(v) for v in (0.9, 1, 1.9, 2, 3, 3.1, 4, 4.1)]
     assert graded == ["fail", "warn", "warn", "pass", "pass", "warn", "warn", "fail"]
-    assert [str(limits), str(LIMITS.slice_mm), str(LIMITS.largest_share)] == [
-        "2–3", "at most 3", "at least 0.95",
-    ]  # fmt: skip
-    assert [str(LimitRange(fail_below=2)), str(LimitRange(fail_above=3)), str(LimitRange())] == [
-        "at least 2", "at most 3", "any value",
-    ]  # fmt: skip
-    assert str(LimitRange(warn_below=-100, warn_above=-50)) == "-100 to -50"
+    assert limits.in_words() == "2–3"
+    assert LIMITS.slice_mm.in_words("mm") == "at most 3 mm"
+    assert LIMITS.largest_share.in_words("%") == "at least 95 %"
+    assert LimitRange(warn_below=0.3, warn_above=0.6).in_words("%") == "30–60 %"
+    assert LimitRange(fail_below=2).in_words() == "at least 2"
+    assert LimitRange(fail_above=3).in_words("HU") == "at most 3 HU"
+    assert LimitRange().in_words("mL") == "any value"
+    assert LimitRange(warn_below=-100, warn_above=-50).in_words("HU") == "-100 to -50 HU"
+
+
+def test_shares_are_told_per_cent() -> None:
+    voxels, inside = abdomen()
+    inside[20] = 0
+    voxels[5:7], voxels[8] = -100, 400
+    limits = QualityLimits(fat_share={"warn_above": 0.07}, largest_share={"warn_below": 0.995})
+    found = judge_region(scan_of(voxels), scan_of(inside), limits, whole_pancreas=False)
+    facts = {finding.code: finding.fact for finding in found.findings}
+    assert facts["fragmented"] == (
+        "the largest of the region's 2 pieces is 62.5 % of it (expected at least 99.5 %)"
+    )
+    assert facts["fat"] == "8.33 % of the region is below -30 HU (expected at most 7 %)"
+    assert facts["dense"] == "4.17 % of the region is above 300 HU (expected at most 1 %)"
 
 
 def test_limits_that_a_file_does_not_name_stay() -> None:
@@ -184,3 +199,14 @@ def test_shares_that_are_measured_later(
 ) -> None:
     assert codes(judge_resegmented(value, LIMITS)) == resegmented
     assert codes(judge_agreement(value, LIMITS)) == uncertain
+
+
+def test_limits_of_a_region_survive_the_provenance() -> None:
+    given = QualityLimits(regions={"tumour": {"median_hu": {"warn_below": 20, "fail_above": None}}})
+    written = given.model_dump(mode="json")
+    assert written["regions"] == {"tumour": {"median_hu": {"warn_below": 20, "fail_above": None}}}
+    read = QualityLimits.model_validate(written)
+    for drawn in (True, False):
+        one, other = (each.of_region("tumour", drawn=drawn) for each in (given, read))
+        assert one.median_hu == other.median_hu
+        assert one.median_hu.warn_above == 160

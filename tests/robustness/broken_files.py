@@ -594,6 +594,14 @@ _edited("dicom: an element of 4 GB after the pixels", "unreadable",
 _edited("dicom: sequences in sequences", "unreadable",
         lambda b: b + b"\xfe\x7f\x10\0SQ\0\0\xff\xff\xff\xff" + (
             b"\xfe\xff\0\xe0\xff\xff\xff\xff\x40\0\x10\0SQ\0\0" + b"\xff" * 4) * 5000)  # fmt: skip
+_ITEM, _PRIVATE = b"\xfe\xff\0\xe0" + bytes(4), b"\x41\0\x10\x10SQ\0\0" + b"\xff" * 4
+for _name, _bomb in (
+    ("2.5 million empty items", _PRIVATE + _ITEM * 2_500_000 + b"\xfe\xff\xdd\xe0" + bytes(4)),
+    ("2.5 million frames", b"\0\x52\x30\x92SQ\0\0\0\x2d\x31\x01" + _ITEM * 2_500_000),
+    ("2.5 million elements", b"\x41\0\x10\x10LO\0\0" * 2_500_000),
+):
+    _edited(f"dicom: {_name}", "unreadable", lambda b, bomb=_bomb: b.replace(
+        b"\xe0\x7f\x10\0OW", bomb + b"\xe0\x7f\x10\0OW"))  # fmt: skip
 _edited("dicom: deflated bomb", "unreadable", lambda b: b.replace(
     b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")[:400]
     + zlib.compress(bytes(1 << 26), 9))  # fmt: skip
@@ -644,7 +652,7 @@ def _single(folder: Path) -> Path:
     return folder
 
 
-@made("dicom: localizer of its own series", "several_series")
+@made("dicom: localizer of its own series", RIGHT)
 def _localizer(folder: Path) -> Path:
     ct = small.write_slices(folder / "ct")
     scout = small.a_slice(0)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -23,6 +24,7 @@ from typer.testing import CliRunner
 
 from pancseg import write_scan
 from pancseg.cli import app
+from pancseg.cohort.pseudonyms import MARK
 from pancseg.phantom import Phantom
 from pancseg.processing.acquisition import acquisition_of, write_acquisition
 from pancseg.scans.arrays import voxel_array
@@ -151,7 +153,7 @@ def test_a_bad_manifest_is_told_by_lines(
     (tmp_path / "a.nii.gz").write_bytes(b"")
     lines = [
         header,
-        f"{NAME},{NAME}.nii.gz,{NAME},",
+        f"{NAME},{NAME}.nii.gz,ring({NAME},",
         f"{NAME},a.nii.gz,,",
         f"{NAME}/{BORN},a.nii.gz,,",
         f",a.nii.gz,,{NAME},{NAME}",
@@ -163,7 +165,6 @@ def test_a_bad_manifest_is_told_by_lines(
     assert code == 2
     if header:
         for told in (
-            "unknown column (number 4)",
             "line 2: the image does not exist",
             "the case in line 3 occurs twice",
             "line 2: mask_label is not an expression",
@@ -176,7 +177,7 @@ def test_a_bad_manifest_is_told_by_lines(
     assert code == 2
     assert ("line 2 (DOE^JOHN)" in text) == bool(header)
     if not header:  # the first line is a patient, whoever reads it
-        assert "unknown column (number 1)" in text
+        assert "the manifest has no column 'image'" in text
         assert_nothing_leaks(tmp_path / "out", text.replace("line 2 (DOE^JOHN)", ""), capfd)
 
 
@@ -196,18 +197,21 @@ def test_names_that_cannot_be_ids_are_not_shown_under_pseudonyms(
     assert "xxx" not in text
 
 
-def test_masks_of_strangers_are_counted_not_named(
+def test_masks_of_strangers_are_counted_under_pseudonyms(
     hospital: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Without pseudonyms they are named, as the masks of patients are by their ids."""
     strangers = hospital / "strangers"
-    for hide in ([], ["--pseudonymise", hospital / "key"]):
-        code, text = call(
-            "extract", hospital / "cohort.csv", "--masks", strangers, "--out", hospital / "o", *hide
-        )
-        assert code == 2
-        assert "2 of 3 masks belong to no case (--verbose names them)" in text
-        assert "two masks of one name; --verbose names them" in text
-        assert_nothing_leaks(hospital / "o", text, capfd)
+    words = ["extract", hospital / "cohort.csv", "--masks", strangers, "--out", hospital / "o"]
+    code, text = call(*words)
+    assert code == 2
+    assert "2 of 4 masks belong to no case (X.mha, secret_stranger" in text
+    assert "2 masks fit one case (P1.nii.gz, P1.nrrd); keep one" in text
+    code, text = call(*words, "--pseudonymise", hospital / "key")
+    assert code == 2
+    assert "2 of 4 masks belong to no case (--verbose names them)" in text
+    assert "2 masks fit one case (--verbose names them); keep one" in text
+    assert_nothing_leaks(hospital / "o", text, capfd)
     with caplog.at_level(logging.DEBUG, "pancseg"):  # what --verbose shows
         call("check", hospital / "cohort.csv", "--masks", strangers)
     assert "secret_stranger" in caplog.text
@@ -237,6 +241,14 @@ def test_names_as_ids_are_told_once(hospital: Path) -> None:
     assert line not in call("check", hospital / f"{NAME}_small.nii.gz")[1]
 
 
+def test_names_as_ids_are_told_once_per_output_folder(hospital: Path) -> None:
+    line = "pancseg: patient ids are the names of files and folders"
+    check = ["check", hospital / "two" / NAME, "--out"]
+    assert call(*check, hospital / "named")[1].count(line) == 1
+    assert line not in call(*check, hospital / "named")[1]
+    assert call(*check, hospital / "other")[1].count(line) == 1
+
+
 def test_key_options_are_refused_in_one_line(hospital: Path) -> None:
     folder, out, key = hospital / "two" / NAME, hospital / "out", hospital / "key"
     out.mkdir(exist_ok=True)
@@ -263,6 +275,38 @@ def test_key_options_are_refused_in_one_line(hospital: Path) -> None:
     )
     key.chmod(0o600)
     assert key.read_text() == "k" * 32
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        {"Modality": "DOEJOHN"},
+        {"PhotometricInterpretation": "PALETTE COLOR", "LossyImageCompression": NAME},
+        {"RescaleSlope": NAME},
+        {"RescaleSlope": BORN + "x"},
+        {"PixelSpacing": [NAME, BORN]},
+        {"NumberOfFrames": BORN},
+    ],
+)
+def test_what_was_typed_into_coded_elements_is_not_shown(
+    typed: dict[str, str], tmp_path: Path, phantom: Phantom, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "cohort" / "P1"
+    folder.parent.mkdir()
+    write_dicom(folder, phantom.image[:, :, 10:14], "1.2.3.4")
+    for path in folder.iterdir():
+        with pydicom.config.disable_value_validation():
+            ds = pydicom.dcmread(path)
+            for keyword, value in typed.items():
+                ds.add_new(keyword, "LO", value)
+            ds.save_as(path)
+    (tmp_path / "key").write_text("k" * 32)
+    (tmp_path / "key").chmod(0o600)
+    out = tmp_path / "out"
+    hide = ["--pseudonymise", tmp_path / "key", "--workers", "0"]
+    code, text = call("check", folder.parent, "--out", out, *hide, *FAST)
+    assert (code, "0 usable; 1 not usable" in text) == (1, True)
+    assert_nothing_leaks(out, text, capfd)
 
 
 def test_a_cohort_of_dicom_gives_an_acquisition_table_without_anybody(
@@ -357,6 +401,7 @@ def leaks(folder: Path) -> list[tuple[str, bytes]]:
     return [
         (path.name, hit)
         for path in sorted(folder.rglob("*"))
+        if path.name != "scans.json" or (folder / MARK).exists()  # it tells where scans are
         for content in _contents(path)
         for hit in SECRET.findall(content)
     ]

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import SimpleITK as sitk
 
 from pancseg import read_scan
@@ -31,17 +32,27 @@ def _badly(path: str | Path, **options: Any) -> sitk.Image:
         os.abort()
     if "hang" in name:
         time.sleep(600)
+    if "stopped" in name:  # by a debugger, or as if by a file share that has gone
+        os.kill(os.getpid(), signal.SIGSTOP)
     if "print" in name:
         os.write(1, b"what a library prints must not disturb anything\n")
-    if "memoryerror" in name:
-        raise MemoryError
+    _lack_memory(name)
     return _read(path, **options)
 
 
-def _of_files(path: Path) -> str:
+def _lack_memory(name: str) -> None:
+    if "memoryerror" in name:
+        raise MemoryError
+    if "greedy" in name:
+        np.zeros(20 * 10**9, np.uint8)  # takes no memory before it is written to
+    if "torch" in name:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 B")
+
+
+def _of_files(path: Path, series_uid: str | None = None) -> str:
     if "beside" in path.name:  # an exception outside of any row
         raise KeyError(str(path))
-    return _of_files_as_it_is(path)
+    return _of_files_as_it_is(path, series_uid)
 
 
 if __name__ == "__main__":

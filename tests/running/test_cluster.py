@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,16 +27,17 @@ from pancseg import (
     CaseResult,
     RunOptions,
     RunRefused,
-    __version__,
     load_feature_settings,
     read_cohort,
 )
+from pancseg.cohort.case import Case
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.executors import dask_cluster as cluster_module
 from pancseg.running.executors.dask_cluster import Answer
 from pancseg.running.executors.slurm import slurm_cluster
 from pancseg.running.messages import Request, RowDone, RowKeys, ScanDone
+from pancseg.system.processes.build import Build, own_build
 
 FILES = ("features.csv", "codebook.csv", "datapackage.json", "masks/auto1.nii.gz")
 SLURM = {"cores": 1, "processes": 1, "memory": "4GB", "interface": "lo"}
@@ -206,6 +208,18 @@ def test_a_scheduler_that_is_lost_is_one_line_and_the_next_run_goes_on(
     assert sum(record.get("reused", 0) for record in records) >= 1
 
 
+def test_every_path_of_a_request_is_absolute() -> None:
+    """Workers have another working directory."""
+    case = Case("a", Path("scan.nii"), mask=Path("mask.nii"))
+    sent = cluster_module._absolute(
+        Request((case,), (frozenset(),), masks=Path("out/masks"), pictures=Path("out/report"))
+    )
+    values = (*vars(sent).values(), *vars(sent.cases[0]).values())
+    found = [value for value in values if isinstance(value, Path)]
+    assert len(found) == 4
+    assert all(path.is_absolute() for path in found)
+
+
 def test_weights_in_a_file_are_named_from_the_root() -> None:
     given = ProcessingPlan("segment", None, "folder/mine.safetensors")
     absolute = str(Path("folder/mine.safetensors").absolute())
@@ -224,7 +238,7 @@ class Future:
         self.status = "error" if isinstance(ended, Exception) else "finished"
         self._ended = ended
 
-    def result(self) -> object:
+    def result(self, timeout: float) -> object:
         if isinstance(self._ended, Exception):
             raise self._ended
         return self._ended
@@ -261,34 +275,35 @@ def request(cohort: Path) -> Request:
 
 
 @pytest.mark.parametrize(
-    ("version", "about", "fact"),
+    ("build", "about", "fact"),
     [
-        ("0.0.1", OPENVINO, "the Dask workers have pancseg 0.0.1, this machine"),
-        (__version__, TORCH, "in different ways (openvino fp32, torch fp32); give an `engine`"),
-        (__version__, OTHER, "the Dask workers have different weights under one name"),
+        (Build("0.0.1", ""), OPENVINO, "a Dask worker has pancseg 0.0.1, this process"),
+        (own_build()._replace(sha256="0"), OPENVINO, "a Dask worker has other source files of"),
+        (own_build(), TORCH, "in different ways (openvino fp32, torch fp32); give an `engine`"),
+        (own_build(), OTHER, "the Dask workers have different weights under one name"),
     ],
 )
 def test_a_worker_that_would_make_other_masks_ends_the_run(
-    version: str, about: dict[str, object], fact: str, cohort: Path
+    build: Build, about: dict[str, object], fact: str, cohort: Path
 ) -> None:
     cluster = cluster_without_dask(OPENVINO)
     asked = request(cohort)
-    answer = Answer(__version__, OPENVINO, [ScanDone()])
+    answer = Answer(own_build(), OPENVINO, [ScanDone()])
     assert cluster._messages_of(Future(answer), asked) == [ScanDone()]
     assert cluster._messages_of(Future(answer._replace(network_info={})), asked) == [ScanDone()]
     with pytest.raises(RunRefused) as refused:
-        cluster._messages_of(Future(Answer(version, about, [ScanDone()])), asked)
+        cluster._messages_of(Future(Answer(build, about, [ScanDone()])), asked)
     assert fact in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_every_answer_says_what_it_was_made_with(cohort: Path, work: ProcessingPlan) -> None:
-    setup = cluster_module.WorkerSetup("a run", (work, 1, None, False))
+    setup = cluster_module.WorkerSetup("a run", (work, 1, False))
     try:
         answer = cluster_module._process(setup, request(cohort))
     finally:
         cluster_module._retire(setup.run)
-    assert answer.version == __version__
+    assert answer.build == own_build()
     assert answer.network_info["inference"]["precision"] == "fp32"
     assert [type(message) for message in answer.messages] == [RowKeys, RowDone, ScanDone]
 
@@ -310,6 +325,40 @@ def test_without_any_worker_for_long_the_run_ends(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(RunRefused, match="there has been no Dask worker for"):
         cluster_without_dask({})._next(queue.Queue())
     assert time.monotonic() - began > 0.3
+
+
+class StoppedScheduler(NoWorkers):
+    """A Dask client whose scheduler is stopped: the connection stands, but no answer comes."""
+
+    def __init__(self) -> None:
+        self._resumed = threading.Event()
+
+    def nthreads(self) -> dict[str, int]:
+        self._resumed.wait(60)
+        return {}
+
+    def run(self, *_: object, **__: object) -> dict[str, int]:
+        self._resumed.wait(60)
+        return {}
+
+    def close(self, timeout: float) -> None:
+        self._resumed.set()
+
+
+def test_a_stopped_scheduler_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "ANSWERS_S", 0.3)
+    monkeypatch.setattr(cluster_module, "RETIRE_S", 0.3)
+    monkeypatch.setattr(cluster_module, "_LOOK_S", 0.05)
+    cluster = cluster_without_dask({})
+    cluster._client = StoppedScheduler()
+    cluster._setup = cluster_module.WorkerSetup("a run", (ProcessingPlan("check", None), 1, False))
+    began = time.monotonic()
+    with pytest.raises(RunRefused, match="the connection to the Dask scheduler was lost"):
+        cluster._next(queue.Queue())
+    with pytest.raises(RunRefused, match="the connection to the Dask scheduler was lost"):
+        cluster._share_of_memory()
+    cluster.close()
+    assert time.monotonic() - began < 20
 
 
 # SLURM: a stand-in for sbatch starts the job script here ----------------------------------------
@@ -335,7 +384,14 @@ def test_slurm_jobs_hold_the_settings_and_make_the_same_bytes(
     does = f'cp "$1" {copy}; sed -i "s/^[^#].*distributed/exec &/" {copy}; '
     does += f"sh {copy} >/dev/null 2>&1 & echo Submitted batch job $!"
     sbatch(tmp_path / "bin", monkeypatch, does)
-    settings = {**SLURM, "jobs": 1, "queue": "long", "account": "lab", "walltime": "04:00:00"}
+    settings = {
+        **SLURM,
+        "job_script_prologue": ["echo mine"],
+        "jobs": 1,
+        "queue": "long",
+        "account": "lab",
+        "walltime": "04:00:00",
+    }
     options = RunOptions(slurm=settings)
     run_plan(read_cohort(cohort), tmp_path / "out", work, quietly, options)
     assert left_in(tmp_path / "out") == at_home
@@ -343,6 +399,9 @@ def test_slurm_jobs_hold_the_settings_and_make_the_same_bytes(
     for line in ("-p long", "-A lab", "-t 04:00:00", "--cpus-per-task=1", "--mem=4G"):
         assert f"#SBATCH {line}\n" in script
     assert "dask_worker" in script or "dask worker" in script
+    lines = script.splitlines()  # a job starts in the folder of the run, which holds data
+    prologue, own = lines.index("export PYTHONSAFEPATH=1"), lines.index("echo mine")
+    assert prologue < own < next(i for i, line in enumerate(lines) if "-m distributed" in line)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import os
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -102,8 +106,102 @@ def test_a_line_that_was_cut_off_counts_as_not_written(tmp_path: Path, cut: int)
             expected = {"k2"} if cut == 1 else set()  # its text is whole without the line's end
             assert journal.known(TWO, failed=True) == expected
             assert journal.known(ONE, failed=False) == {"k1"}
+            assert journal.damage() == ""  # nothing but what a kill leaves
     with closing(Journal(tmp_path / "j")) as journal:
         journal.add_row("k3", CaseResult(TWO, "pass", values={"x": 1.5}))
     with closing(Journal(tmp_path / "j")) as journal:
         assert journal.row("k3", TWO).values["x"] == 1.5
         assert journal.row("k1", ONE).values["n"] == 3
+
+
+def hashed(text: str) -> bytes:
+    """A line as a program would forge it: its hash fits, whatever it says."""
+    kept = text.encode()[:-1]
+    digest = hashlib.blake2b(kept, digest_size=16).hexdigest()
+    return kept + f', "hash": "{digest}"}}'.encode()
+
+
+ROW = {"row": "two", "key": "k2", "status": "pass", "reason": "", "fact": "", "values": {"n": 3}}
+OTHER_LINES = {
+    "a number": b"7",
+    "a list": b'["row", "key"]',
+    "null": b"null",
+    "text": b'"row"',
+    "NUL bytes": b"\0" * 600,
+    "not UTF-8": b'{"row": "two\xff", "key": "k2"}',
+    "deep": b"[" * 100_000,
+    "digits": b"1" * 10_000,
+    "a hash of nothing": b'{, "hash": "' + b"0" * 32 + b'"}',
+    "a hashed list": hashed('[1, "k"]'),
+    "a row of an earlier version": json.dumps(ROW).encode(),
+    "no values": hashed(json.dumps(ROW | {"values": None})),
+    "a list as a value": hashed(json.dumps(ROW | {"values": {"n": [1]}})),
+    "another status": hashed(json.dumps(ROW | {"status": "fine"})),
+    "a number as a key": hashed(json.dumps(ROW | {"key": 2})),
+    "a mask without a digest": hashed('{"mask": "two", "key": "k2"}'),
+    "a mask with numbers": hashed('{"mask": "two", "digest": 1, "key": 2, "scan": 3}'),
+    "an unhashed mask with a list": b'{"mask": ["two"], "digest": "d", "key": "k", "scan": "s"}',
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_LINES)
+def test_a_line_that_is_no_record_counts_as_not_written_and_is_told_once(
+    kind: str, tmp_path: Path
+) -> None:
+    journal_with_two(tmp_path / "j")
+    first, mask, _ = (tmp_path / "j").read_bytes().splitlines(keepends=True)
+    (tmp_path / "j").write_bytes(first + OTHER_LINES[kind] + b"\n" + mask)
+    with closing(Journal(tmp_path / "j")) as journal:
+        assert journal.known(TWO, failed=True) == frozenset()
+        assert journal.row("k1", ONE).values["n"] == 3
+        assert journal.earlier_masks("one") == {"digest": MADE}
+        assert journal.earlier_masks("two") == {}
+        assert "1 line is damaged" in journal.damage()
+        journal.add_row("k2", CaseResult(TWO, "pass", values={"n": 4}))
+    with closing(Journal(tmp_path / "j")) as journal:
+        assert journal.damage() == ""
+        assert journal.row("k2", TWO).values["n"] == 4
+
+
+def test_a_changed_digit_is_seen_and_the_older_line_of_that_row_counts(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "j")) as journal:
+        for number in (1.25, 2.25):
+            journal.add_row("k1", CaseResult(ONE, "pass", values={"x": number}))
+    content = (tmp_path / "j").read_bytes()
+    (tmp_path / "j").write_bytes(content.replace(b"2.25", b"7.25"))
+    with closing(Journal(tmp_path / "j")) as journal:
+        assert journal.row("k1", ONE).values["x"] == 1.25
+        assert "1 line is damaged, edited" in journal.damage()
+
+
+def test_a_line_without_end_is_never_held_in_memory(tmp_path: Path) -> None:
+    journal_with_two(tmp_path / "j")
+    with (tmp_path / "j").open("r+b") as file:
+        file.seek(0, 2)
+        file.truncate(file.tell() + (1 << 28))  # a hole
+        file.seek(0, 2)
+        file.write(b"\n")
+    tracemalloc.start()
+    with closing(Journal(tmp_path / "j")) as journal:
+        assert journal.known(ONE, failed=False) == {"k1"}
+        assert "1 line is damaged" in journal.damage()
+    assert tracemalloc.get_traced_memory()[1] < 1 << 26
+    tracemalloc.stop()
+
+
+def test_a_journal_changed_while_it_is_in_use_ends_the_run(tmp_path: Path) -> None:
+    journal_with_two(tmp_path / "j")
+    with closing(Journal(tmp_path / "j")) as journal:
+        (tmp_path / "j").write_bytes((tmp_path / "j").read_bytes().replace(b'"n": 3', b'"n": 4'))
+        with pytest.raises(OSError, match="journal was changed while it was in use"):
+            journal.row("k1", ONE)
+
+
+def test_a_journal_of_two_names_is_changed_under_its_own_only(tmp_path: Path) -> None:
+    journal_with_two(tmp_path / "j")
+    os.link(tmp_path / "j", tmp_path / "copy")  # as cp -al makes it
+    before = (tmp_path / "copy").read_bytes()
+    with closing(Journal(tmp_path / "j")) as journal:
+        journal.add_row("k3", CaseResult(TWO, "pass"))
+    assert (tmp_path / "copy").read_bytes() == before
+    assert (tmp_path / "j").read_bytes().startswith(before)

@@ -10,17 +10,36 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pancseg import Case, RunOptions, load_feature_settings, read_cohort, write_scan
+from pancseg import (
+    Case,
+    FeatureSettings,
+    RunOptions,
+    RunRefused,
+    load_feature_settings,
+    read_cohort,
+    write_scan,
+)
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running import memory
-from pancseg.running.memory import MemoryBudget, free_bytes, needed_bytes, parse_size
+from pancseg.running.memory import (
+    MemoryBudget,
+    free_bytes,
+    needed_bytes,
+    needed_memory,
+    parse_size,
+)
 from pancseg.segmentation import engines
 
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("4GB", 4_000_000_000), ("3.5g", 3_500_000_000), ("800 MiB", 800_000_000), ("12", 12)],
+    [
+        ("4GB", 4_000_000_000),
+        ("3.5g", 3_500_000_000),
+        ("800 MiB", 800_000_000),
+        ("0.1GB", 100_000_000),
+    ],
 )
 def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
     assert parse_size(text) == size
@@ -30,6 +49,18 @@ def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not an amount of memory"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [("8", "did you mean 8GB?"), ("512", "did you mean 512GB?"), ("99MB", "give more")],
+)
+def test_an_amount_in_which_nothing_can_be_done_is_refused(text: str, remedy: str) -> None:
+    with pytest.raises(RunRefused, match=r"\(expected at least 100 MB\)") as refused:
+        parse_size(text)
+    assert str(refused.value).endswith(remedy)
+    with pytest.raises(RunRefused, match=r"`memory_bytes` is 8 \(expected .* mean 8GB"):
+        RunOptions(memory_bytes=8)
 
 
 def test_a_scan_needs_more_the_larger_it_is_and_an_unreadable_one_only_its_worker(
@@ -100,3 +131,32 @@ def test_a_worker_takes_no_more_than_is_foretold_and_not_much_less(
     took = next(record["peak_mb"] for record in log if record["event"] == "scan") * 1e6
     foretold = needed_bytes(cases, engines.pick() if weights else "")
     assert took <= foretold <= 2.5 * took
+
+
+def test_features_are_foretold_too(tmp_path: Path) -> None:
+    path = tmp_path / "scan.nii.gz"
+    write_scan(sitk.GetImageFromArray(np.zeros((10, 100, 100), np.int16)), path)
+    cases = [Case("x", path)]
+    settings = load_feature_settings("pancreas_ct_filters")
+    assert needed_memory(cases, "", None) == (needed_bytes(cases, ""), 0)
+    few, many = (needed_memory(cases, "", s) for s in (load_feature_settings(), settings))
+    assert few.scan == many.scan == needed_bytes(cases, "")
+    assert 8 * 10**7 < few.features <= many.features
+    assert needed_memory([Case("x", tmp_path / "gone.nii")], "", settings).features == 0
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_grid_that_does_not_fit_costs_its_row_and_no_memory(
+    cohort: Path, workers: int, tmp_path: Path
+) -> None:
+    cases = [case for case in read_cohort(cohort) if case.mask][:1]
+    setting = {"resampledPixelSpacing": [0.3, 0.3, 0.3]}
+    settings = FeatureSettings(name="custom", parameters={"setting": setting})
+    plan = ProcessingPlan("extract", settings, keep_failed=True)
+    options = RunOptions(workers=workers, memory_bytes=500_000_000)
+    (result,) = run_plan(cases, tmp_path, plan, lambda result: None, options)
+    assert result.status == "fail"
+    assert "memory" in result.reason.split(";")
+    log = map(json.loads, (tmp_path / "run.jsonl").read_text().splitlines())
+    took = next(record["peak_mb"] for record in log if record["event"] == "scan")
+    assert workers == 0 or took < 500

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 
 from pancseg import (
     Case,
@@ -184,6 +185,7 @@ def test_why_a_corrected_mask_is_not_taken_is_told(
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
     for line in lines:
         line.pop("scan", None)  # as an earlier version wrote it
+        line.pop("hash")
     journal.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     assert "under an earlier version of pancseg" in run(cases[2:], out, work)[0][0].fact
     cases[2].image.unlink()
@@ -200,6 +202,41 @@ def test_a_version_that_moves_a_feature_makes_no_mask_again(
     monkeypatch.setattr(keys, "RESULT_VERSION", keys.RESULT_VERSION + 1)
     assert run(cases[2:], out, work)[1] == {"auto1"}
     assert (out / "masks" / "auto1.nii.gz").stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("scan.mhd", b"ElementDataFile = ", b"ElementDataFile\t=\t"),
+        ("scan.mhd", b"ElementDataFile = ", b" ElementDataFile ="),
+        ("scan.nhdr", b"data file: ", b"# %s\ndata file: " % (b"x" * 70_000)),
+    ],
+)
+def test_changed_voxels_beside_a_header_are_measured_again(
+    name: str,
+    before: bytes,
+    after: bytes,
+    cases: list[Case],
+    work: ProcessingPlan,
+    tmp_path: Path,
+) -> None:
+    """However the header names their file."""
+    image = tmp_path / name
+    sitk.WriteImage(read_scan(cases[0].image), str(image))
+    header = image.read_bytes()
+    assert header.count(before) == 1
+    image.write_bytes(header.replace(before, after))
+    case, extract = replace(cases[0], image=image), replace(work, command="extract", weights=None)
+    first, done = run([case], tmp_path / "out", extract)
+    assert done == {"a"}
+    assert run([case], tmp_path / "out", extract)[1] == set()
+    data = next(path for path in tmp_path.glob("scan.*raw*"))
+    voxels = np.frombuffer(data.read_bytes(), "<i2")
+    data.write_bytes((voxels + 10).astype("<i2").tobytes())
+    again, done = run([case], tmp_path / "out", extract)
+    assert done == {"a"}
+    means = [each[0].values["original_firstorder_Mean"] for each in (first, again)]
+    assert float(means[1]) == pytest.approx(float(means[0]) + 10)
 
 
 def test_the_networks_own_mask_given_as_ones_own_is_another_row(

@@ -29,8 +29,9 @@ from pancseg.processing.plan import ProcessingPlan
 from pancseg.running import keys
 from pancseg.running.executors import supervisor
 from pancseg.running.executors.supervisor import SupervisedWorker
-from pancseg.running.messages import Message, Request, RowDone, ScanDone
+from pancseg.running.messages import Message, OnStage, Request, RowDone, ScanDone
 from pancseg.running.run_log import account_of
+from pancseg.system.stage import Stage
 
 BAD = {
     "segfault": ("error", "crashed", "SIGSEGV"),
@@ -132,17 +133,19 @@ def test_a_crash_in_one_region_leaves_the_scans_other_rows(
 class AsOnACluster:
     """Workers whose messages come when a request is done: a mask has no name of its own before."""
 
-    budget = None
+    budget, at_once = None, 1
 
     def __init__(self, work: ProcessingPlan, cases: object, options: RunOptions) -> None:
         self._worker = SupervisedWorker(work, 1)
         self.network_info = self._worker.start().network_info
 
-    def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
+    def execute(
+        self, requests: Iterator[Request], on_stage: OnStage
+    ) -> Iterator[tuple[Request, Message]]:
         for request in requests:
             told: list[Message] = []
             self._worker.run(request, told.append)
-            yield from ((request, message) for message in told)
+            yield from ((request, m) for m in told if not isinstance(m, Stage))
 
     def close(self) -> None:
         self._worker.stop()
@@ -263,7 +266,7 @@ def test_the_log_counts_both_parts_of_a_scan_with_a_crash_between(
 def test_an_exception_beside_the_rows_is_the_outcome_of_those_left(
     cohort: Path, work: ProcessingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(path: Path) -> str:
+    def broken(path: Path, series_uid: str | None = None) -> str:
         raise KeyError("DOE^JOHN")
 
     monkeypatch.setattr(keys, "of_files", broken)
@@ -320,11 +323,11 @@ def test_what_does_not_fit_into_memory_is_refused_with_the_number(
     cohort: Path, work: ProcessingPlan, tmp_path: Path
 ) -> None:
     cases = with_own_masks(cohort)[:2]
-    options = RunOptions(workers=1, memory_bytes=1_000_000)
+    options = RunOptions(workers=1, memory_bytes=100_000_000)
     results = run_plan(cases, tmp_path / "out", work, quietly, options)
     assert {(o.status, o.reason) for o in results} == {("fail", "memory")}
     assert "needs about 0." in results[0].fact
-    assert "0.0 GB may be used" in results[0].fact
+    assert "0.1 GB may be used" in results[0].fact
     lines = [json.loads(line) for line in (tmp_path / "out" / "run.jsonl").read_text().splitlines()]
     logged = [line for line in lines if line["event"] == "scan"]
     assert [line["case"] for line in logged] == [case.name for case in cases]

@@ -20,7 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from pancseg import QualityLimits, UnusableCase, judge_scan, read_scan, write_scan
 from pancseg.scans.arrays import image_like, label_array, voxel_array
-from pancseg.scans.dicom.detect import PHASE_HINT, THICKNESS_MM
+from pancseg.scans.dicom.detect import IDENTITY, PHASE_HINT, THICKNESS_MM
 from pancseg.scans.geometry import axes_of, grid_difference_mm, on_grid_of, orient, slice_spacing_mm
 from pancseg.scans.reading import READERS, phase_hint
 
@@ -150,7 +150,8 @@ def test_of_a_series_text_only_the_phase_is_kept(charset: str, tmp_path: Path) -
     write_series(tmp_path, [0, 2, 4, 6], "1.2.826.9", SpecificCharacterSet=charset, **texts)
     image = read_scan(tmp_path)
     assert phase_hint(image) == "delayed"
-    assert set(image.GetMetaDataKeys()) == {PHASE_HINT, THICKNESS_MM}
+    assert set(image.GetMetaDataKeys()) == {PHASE_HINT, THICKNESS_MM, IDENTITY}
+    assert "1.2.826" not in image.GetMetaData(IDENTITY)
 
 
 def test_a_phase_that_is_not_portal_venous_is_a_warning(tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_several_series_are_listed_and_one_can_be_chosen(
     caplog.set_level("INFO", "pancseg")
     error = refusal(tmp_path / "ct")
     assert error.code == "several_series"
-    assert "2 DICOM series in the folder (5×6×3, 5×6×4); name one by series_uid" in error.fact
+    assert "2 DICOM series in the folder, 2 fit equally well: no phase, 2 mm" in error.fact
     other = refusal(tmp_path / "ct", series_uid="999")
     assert other.code == "no_series"
     for text in (error.fact, other.fact, caplog.text):
@@ -208,7 +209,7 @@ def test_several_series_are_listed_and_one_can_be_chosen(
     assert read_scan(tmp_path / "ct", series_uid="312").GetSize()[2] == 4
     caplog.set_level("DEBUG", "pancseg")
     refusal(tmp_path / "ct")
-    assert "series 2 (5×6×4): UID 1.2.826.19470312" in caplog.text
+    assert "no kernel, 5×6×4: fits, UID 1.2.826.19470312" in caplog.text
 
 
 @pytest.mark.parametrize("positions", [[0.0, 2.0, 6.0, 8.0], [0.0, 2.0, 2.0, 4.0]])

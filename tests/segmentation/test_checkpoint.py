@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -141,3 +143,111 @@ def test_the_map_of_places_is_kept_and_checked(
     replace(phantom_checkpoint, places=places[:5]).save(path)
     with pytest.raises(ValueError, match="location prior is 5×64, expected 64×64"):
         load_checkpoint(path)
+
+
+def forged(content: bytes, change: object) -> bytes:
+    """A checkpoint file with a changed header."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    about = json.loads(header["__metadata__"]["pancseg"])
+    change(header, about)  # type: ignore[operator]
+    header["__metadata__"] = {"pancseg": json.dumps(about)}
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda h, a: a["preprocessing"].update(size=1 << 40), "preprocessing.size: 1.0"),
+        (
+            lambda h, a: a["preprocessing"].update(size=1028),
+            r"1028 is out of range \(expected 4–1,024\)",
+        ),
+        (lambda h, a: a["preprocessing"].update(smallest_field_mm=1e308), "smallest_field_mm: 1e"),
+        (lambda h, a: a["preprocessing"].update(smallest_field_mm=float("inf")), "smallest_field"),
+        (lambda h, a: a["preprocessing"].update(window_hu=[float("-inf"), 0]), "must be finite"),
+        (lambda h, a: a["preprocessing"].update(window_hu=[float("nan"), 0]), "must be finite"),
+        (lambda h, a: a["preprocessing"].update(window_hu=[-1e308, 1e308]), "must be finite"),
+        (lambda h, a: a.update(network="x" * 10**6), "unknown network, 'x{99}$"),
+        (lambda h, a: a.update(network=["monet"]), "network: Input should be a valid string"),
+        (lambda h, a: a.update(provenance={"data": 5}), "provenance.data: Input should be"),
+        (lambda h, a: a.update(dropout=float("nan")), "dropout: Input should be"),
+        (lambda h, a: h.update(extra=h["places"]), "its length is not that of its tensors"),
+        (lambda h, a: h.update(a=5), "not a pancseg checkpoint"),
+        (lambda h, a: h.update(a={"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}), "dtype"),
+        (lambda h, a: h["places"].update(shape=[1 << 62, 1 << 62]), "its length is not that of"),
+        (lambda h, a: h["places"].update(shape=[-64, -64]), "shape.0: Input should be greater"),
+        (lambda h, a: h["places"].update(shape=[32, 128]), "location prior is 32×128, expected"),
+        (lambda h, a: h["places"].update(data_offsets=[0, 4096]), "not a pancseg checkpoint"),
+    ],
+)
+def test_a_forged_header_is_refused_in_one_short_line(
+    change: object, problem: str, tmp_path: Path, phantom_checkpoint: Checkpoint
+) -> None:
+    path = tmp_path / "forged.safetensors"
+    replace(phantom_checkpoint, places=np.eye(CELLS, dtype=bool)).save(path)
+    path.write_bytes(forged(path.read_bytes(), change))
+    with pytest.raises(ValueError, match=problem) as caught:
+        load_checkpoint(path)
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)
+    assert "forged" not in str(caught.value)  # a file's name may name a patient
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x80\x04N.",
+        (100 << 20).to_bytes(8, "little") + b"{" + b" " * ((100 << 20) - 2) + b"}",
+        (1 << 63).to_bytes(8, "little") + b"{}",
+        (400_000).to_bytes(8, "little") + b"[" * 400_000,
+        (2).to_bytes(8, "little") + b"[]",
+        (2).to_bytes(8, "little") + b"\xff\xff",
+        (20).to_bytes(8, "little") + b'{"__metadata__": [] }',
+    ],
+)
+def test_a_header_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "forged.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="the weights file is not a pancseg checkpoint"):
+        load_checkpoint(path)
+
+
+def test_weights_that_no_training_ends_with_are_refused(
+    tmp_path: Path, phantom_checkpoint: Checkpoint
+) -> None:
+    path = tmp_path / "forged.safetensors"
+    weights = phantom_checkpoint.weights
+    name = next(key for key in weights if key.endswith("running_var"))
+    for changed, problem in (
+        ({name: -weights[name]}, "variances of BatchNorm below 0"),
+        ({name: weights[name] * np.float64(1e300)}, "not finite"),
+        ({name: weights[name].astype(np.int32)}, "1 of .* weights are whole numbers, not floats"),
+    ):
+        replace(phantom_checkpoint, weights={**weights, **changed}).save(path)
+        with pytest.raises(ValueError, match=problem):
+            load_checkpoint(path)
+    for places in (np.zeros((CELLS, CELLS)), np.full((CELLS, CELLS), 7)):
+        replace(phantom_checkpoint, places=places).save(path)
+        with pytest.raises(ValueError, match="must hold 0 and 1, and allow some place"):
+            load_checkpoint(path)
+
+
+def test_weights_that_never_end_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    for path in (tmp_path / "pipe.safetensors", Path("/dev/zero")):
+        with pytest.raises(OSError, match="not a regular file"):
+            load_checkpoint(path)
+    with (tmp_path / "holes.safetensors").open("wb") as file:
+        file.truncate(200 << 30)
+    with pytest.raises(ValueError, match="it has no header"):
+        load_checkpoint(tmp_path / "holes.safetensors")
+    text = b'{"__metadata__":{"pancseg":"{}"},"a":{"dtype":"U8","shape":[214748364800],'
+    text += b'"data_offsets":[0,214748364800]}}'
+    with (tmp_path / "holes.safetensors").open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + (200 << 30))
+    with pytest.raises(ValueError, match="network: Field required"):
+        load_checkpoint(tmp_path / "holes.safetensors")

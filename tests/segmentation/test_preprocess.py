@@ -122,3 +122,15 @@ def test_what_reaches_a_threshold_is_found_without_resampling_it_all(
     p[2] = np.float32(threshold)
     expected = grid.to_scan(p) >= np.float32(threshold)
     np.testing.assert_array_equal(grid.reaching(p, float(np.float32(threshold))), expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"smallest_field_mm": 1e308}, r"1e\+308 is out of range \(expected 1–2,000 mm\)"),
+        ({"size": 2**30}, r"is out of range \(expected 4–1,024\)"),
+    ],
+)
+def test_sizes_that_fill_the_memory_are_refused(value: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Preprocessing.model_validate({"window_hu": (0, 240), "size": 64, **value})

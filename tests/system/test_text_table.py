@@ -128,3 +128,12 @@ def test_cells_come_back_as_they_were_written(rows: list[list[str]], separator: 
     stripped = [[cell.strip() for cell in row] for row in rows]
     assert [row.cells for row in read] == [row for row in stripped if any(row)]
     assert not any(row.problems for row in read)
+
+
+def test_a_cell_has_a_longest_length(tmp_path: Path) -> None:
+    path = written(tmp_path, f"id,note\nP1,{'x' * 32_767}\nP2,{'1' * 40_000}\n")
+    first, second = read_text_table(path, "it").rows()
+    assert first.problems == []
+    assert second.problems == ["a cell has 40,000 characters (at most 32,767); shorten it"]
+    with pytest.raises(TableError, match=r"a column's name has 40,000 characters \(at most 32,767"):
+        read_text_table(written(tmp_path, f"id,{'n' * 40_000}\nP1,2\n"), "it")

@@ -83,10 +83,11 @@ def test_a_run_removes_what_killed_ones_left_beside_table_and_masks(tmp_path: Pa
     assert output.masks is not None
     output.masks.mkdir()
     request = Request((Case("a", Path("x")),), (frozenset(),), output.masks)
+    (tmp_path / ".pancseg").mkdir()
     for left in (tmp_path / "features.csv", output.masks / "a.nii.gz", request.new_mask_path):
         partial_path(left, "4711").touch()
     request.new_mask_path.touch()
     about = {"inference": {"engine": "torch", "precision": "fp32"}, "weights": {"name": "x"}}
     output.start(about)
     files = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
-    assert files == ["masks/provenance.json"]
+    assert files == [".pancseg/scans.json", "masks/provenance.json"]

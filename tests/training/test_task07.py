@@ -28,7 +28,7 @@ from pancseg.segmentation.checkpoint import Preprocessing, load_checkpoint
 from pancseg.training.data import cache
 from pancseg.training.data.cache import build_cache
 from pancseg.training.data.load import load_data, validation_names
-from pancseg.training.data.pairs import manifest_pairs, msd_pairs
+from pancseg.training.data.pairs import manifest_pairs, msd_pairs, msd_provenance
 from pancseg.training.data.split import read_split, split_patients
 from pancseg.training.recipe import load_recipe
 
@@ -166,7 +166,7 @@ def test_a_split_file_is_held_against_the_data(tmp_path: Path) -> None:
     path = tmp_path / "split.json"
     split_patients("abcdef", seed=1).write(path)
     assert read_split(path, "abcdefg") == split_patients("abcdef", seed=1)
-    with pytest.raises(ValueError, match=r"split\.json: patients that the data lack: f"):
+    with pytest.raises(ValueError, match="the split file: patients that the data lack: f"):
         read_split(path, "abcde")
     path.write_text('{"train": ["a"], "val": ["a"]}')
     with pytest.raises(ValueError, match="in both train and val: a; keep each in one"):
@@ -231,7 +231,7 @@ def test_slices_around_the_label_and_a_share_of_the_others(task07: Path, tmp_pat
 
 def test_masks_that_do_not_fit_are_all_named(task07: Path, tmp_path: Path) -> None:
     pairs = msd_pairs(task07)
-    other = make_phantom(1, size=(90, 96, 12), spacing_mm=(3.8, 3.8, 14.0)).mask
+    other = make_phantom(1, size=(90, 96, 12), spacing_mm=(3.9, 3.8, 14.0)).mask
     write_scan(other, tmp_path / "small.nii.gz")
     text = "patient_id,image,mask\n"
     for name, mask in (("one", tmp_path / "small.nii.gz"), ("two", pairs[1].mask)):
@@ -247,7 +247,7 @@ def test_masks_that_do_not_fit_are_all_named(task07: Path, tmp_path: Path) -> No
     first, second, third, fourth = caught.value.problems
     assert first.startswith("one: scan and mask are on different grids (96×96×12")
     assert second.startswith("three: the file is truncated: ")
-    assert third == "four: the mask cannot be reached: No such file or directory"
+    assert third == "four: the file does not exist or cannot be reached"
     assert fourth.startswith("five: no DICOM series in the folder (it holds 0 files")
 
 
@@ -343,6 +343,17 @@ def test_an_msd_folder_with_a_missing_file_names_it(tmp_path: Path) -> None:
     (folder / "dataset.json").write_text('{"training": 3}')
     with pytest.raises(CohortError, match=r"dataset\.json does not list"):
         msd_pairs(folder)
+
+
+def test_an_msd_folder_may_be_listed_as_on_windows(tmp_path: Path) -> None:
+    folder = write_task07(tmp_path / "Task07_Pancreas", 2)
+    text = (folder / "dataset.json").read_text()
+    expected = msd_pairs(folder)
+    windows = text.replace("imagesTr/", "imagesTr\\\\").replace("labelsTr/", "labelsTr\\\\")
+    assert windows.count("\\") == 8
+    (folder / "dataset.json").write_text(windows, encoding="utf-8-sig")
+    assert msd_pairs(folder) == expected
+    assert msd_provenance(folder)["data"] == "PANCREAS: Pancreas and cancer"
 
 
 def test_labels_are_those_of_task07(task07: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +10,6 @@ from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import weights_of
-from pancseg.system import threads
 from pancseg.training import hardware
 from pancseg.training.fit import ShareThreads
 from pancseg.training.hardware import Hardware, check_hardware, layout, on_gpu, precision_of
@@ -49,23 +46,6 @@ def test_processes_share_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
         assert asked.pop() == max(1, 8 // processes)
-
-
-@pytest.mark.parametrize(
-    ("text", "cores"), [("max 100000", 64), ("250000 100000", 2), ("50000 100000", 1), ("", 64)]
-)
-def test_a_containers_quota_counts(
-    text: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not hasattr(threads.os, "sched_getaffinity"):
-        pytest.skip("no affinity on this system")
-    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: set(range(64)))
-    monkeypatch.setattr(threads, "_QUOTA", tmp_path / "cpu.max")
-    (tmp_path / "cpu.max").write_text(text)
-    assert threads.available_cores() == cores
-    (tmp_path / "cpu.max").unlink()
-    assert threads.available_cores() == 64
-    assert threads._quota() == sys.maxsize
 
 
 def test_weights_are_kept_in_single_precision_however_they_were_trained() -> None:

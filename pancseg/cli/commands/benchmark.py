@@ -193,10 +193,10 @@ def _scans(paths: list[Path], precision: list[str]) -> list[sitk.Image]:
 
 def _check_writable(out: Path | None) -> None:
     if out:
-        from pancseg.system.whole_files import check_writable
+        from pancseg.system.output_folder import claim
 
         with output_errors():
-            check_writable(out)
+            claim(out)
 
 
 def _changed_voxels(kinds: list[tuple[str, str]], images: list[sitk.Image], threads: int) -> str:

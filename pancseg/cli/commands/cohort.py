@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pancseg.cli.console import output_errors, progress, say
+from pancseg.cli.commands.report import tell_page
+from pancseg.cli.console import output_errors, say
 from pancseg.cli.errors import usage_errors
+from pancseg.cli.estimate import tell_estimate
 from pancseg.cli.options import (
     Cohort,
     Config,
@@ -17,8 +19,11 @@ from pancseg.cli.options import (
     Features,
     Limits,
     Masks,
+    Measuring,
     Network,
+    Only,
     Out,
+    Page,
     Precision,
     Printing,
     Privacy,
@@ -30,8 +35,11 @@ from pancseg.cli.options import (
     Workers,
     option,
 )
+from pancseg.cli.parameters import with_options
 from pancseg.cli.pseudonyms import NOTHING_HIDDEN, read_cases, tell_of_names
-from pancseg.cli.run_options import finish, options_of, run_errors, tell_engine
+from pancseg.cli.run_display import run_display
+from pancseg.cli.run_options import finish, options_of, run_errors, tell_plan
+from pancseg.cli.summary import Written
 from pancseg.features import DEFAULT_PRESET
 from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION
 
@@ -50,11 +58,27 @@ def check(
     cohort: Cohort,
     masks: Masks = None,
     regions: Regions,
+    measuring: Measuring,
     config: Config = DEFAULT_PRESET,
     out: Annotated[
         Path | None,
-        option("Output", "--out", "-o", help="Folder for check.csv."),
+        option(
+            "Output",
+            "--out",
+            "-o",
+            help="Folder for check.csv. With --estimate: of an earlier run, whose rows count as "
+            "done.",
+        ),
     ] = None,
+    estimate: Annotated[
+        bool,
+        option(
+            "Running",
+            "--estimate",
+            help="Judge nothing, but say how long run would take on this machine, from headers "
+            "and some seconds of measuring.",
+        ),
+    ] = False,
     running: Running,
     printing: Printing,
     privacy: Privacy,
@@ -62,25 +86,41 @@ def check(
     """Judge the scans of COHORT, and masks if there are any, before anything expensive is done."""
     quiet, verbose = printing.quiet, printing.verbose
     with usage_errors(verbose):
+        from pancseg.system.output_folder import check_output_folder
+
+        if out:
+            check_output_folder(out)
+        if measuring != Measuring() and not estimate:
+            raise ValueError(
+                "check runs no network; --weights, --engine, --precision and --allow-code are "
+                "for --estimate"
+            )
         cases = _rows(read_cases(cohort, out, masks, privacy), regions)
         settings = _settings(config)
         options = options_of(running, privacy, verbose=verbose)
-    tell_of_names(cohort, privacy, quiet)
+    tell_of_names(cohort, out, privacy, quiet)
+    if estimate:
+        tell_estimate(cases, out, settings, measuring, options)
+        return
     from pancseg.pipeline.check import check_cases, write_check
 
-    with run_errors(), progress(len(cases), quiet, "nothing is written") as report:
-        results = check_cases(cases, settings, report, options)
+    told = tell_plan(settings, quiet, measured=False)
+    with run_errors(), run_display(len(cases), quiet, "nothing is written") as shown:
+        results = check_cases(
+            cases, settings, shown.report, options, started=told, watch=shown.watch
+        )
     _tell_duplicates(results)
     path = out / "check.csv" if out else None
     if path:
         with output_errors():
-            write_check(results, path, pseudonyms=options.pseudonyms)
-    finish(results, path, quiet)
+            write_check(results, path, pseudonyms=options.pseudonyms, words=with_options)
+    finish(results, quiet, table=path.name if path else "")
 
 
 def segment(
     *,
     cohort: Cohort,
+    only: Only = None,
     config: Limits = DEFAULT_PRESET,
     network: Network,
     out: Out,
@@ -95,49 +135,59 @@ def segment(
 
         settings = _settings(config)
         cases = one_per_scan(read_cases(cohort, out, privacy=privacy))
+        count = _count(cases, only, privacy)
         options = options_of(running, privacy, verbose=verbose)
-    tell_of_names(cohort, privacy, quiet)
+    tell_of_names(cohort, out, privacy, quiet)
     from pancseg.pipeline.cohort import segment_cohort
 
-    with run_errors(), progress(len(cases), quiet) as report:
+    with run_errors(), run_display(count, quiet) as shown:
         results = segment_cohort(
             cases,
             out,
             **vars(network),
             settings=settings,
+            only=only,
             options=options,
-            report=report,
-            started=tell_engine(quiet),
+            report=shown.report,
+            watch=shown.watch,
+            started=tell_plan(settings, quiet, measured=False),
+            words=with_options,
         )
     _tell_duplicates(results)
-    finish(results, out / "masks.csv", quiet, log=out / "run.jsonl")
+    finish(results, quiet, written=Written(out, ("masks.csv",), masks=True))
 
 
 def extract(
     *,
     cohort: Cohort,
     masks: Masks = None,
+    only: Only = None,
     regions: Regions,
     features: Features,
     out: Out,
     table: Table,
+    page: Page,
     running: Resuming,
     printing: Printing,
     privacy: Privacy,
 ) -> None:
     """Compute features of existing masks: COHORT + masks → OUT/features.csv."""
-    _measure(cohort, masks, regions, None, features, out, table, running, printing, privacy)
+    _measure(
+        cohort, masks, only, regions, None, features, out, table, page, running, printing, privacy
+    )
 
 
 def run(
     *,
     cohort: Cohort,
     masks: Masks = None,
+    only: Only = None,
     regions: Regions,
     network: Network,
     features: Features,
     out: Out,
     table: Table,
+    page: Page,
     running: Resuming,
     printing: Printing,
     privacy: Privacy,
@@ -147,17 +197,22 @@ def run(
     A case that has a mask keeps it. Run again, the same command processes only scans that are new,
     changed or failed.
     """
-    _measure(cohort, masks, regions, network, features, out, table, running, printing, privacy)
+    _measure(
+        cohort, masks, only, regions, network, features, out, table, page, running, printing,
+        privacy,
+    )  # fmt: skip
 
 
 def _measure(
     cohort: Path,
     masks: Path | None,
+    only: list[str] | None,
     regions: Regions,
     network: Network | None,
     features: Features,
     out: Path,
     table: Table,
+    page: Page,
     running: Resuming,
     printing: Printing,
     privacy: Privacy,
@@ -167,26 +222,37 @@ def _measure(
     with usage_errors(verbose):
         cases = _rows(read_cases(cohort, out, masks, privacy), regions)
         settings = _settings(features.config)
-        style = _style(table, cases)
+        style = _style(table)
+        count = _count(cases, only, privacy)
         options = options_of(running, privacy, verbose=verbose)
-    tell_of_names(cohort, privacy, quiet)
+    tell_of_names(cohort, out, privacy, quiet)
     from pancseg.pipeline.cohort import extract_cohort, run_cohort
 
-    with run_errors(), progress(len(cases), quiet) as report:
+    with run_errors(), run_display(count, quiet) as shown:
         process: Callable[..., list[CaseResult]] = extract_cohort
         if network:
-            process = partial(run_cohort, **vars(network), started=tell_engine(quiet))
+            process = partial(run_cohort, **vars(network))
         results = process(
             cases,
             out,
             settings=settings,
             keep_failed=features.keep_failed,
+            keep_truncated_shape=features.keep_truncated_shape,
             table=style,
+            pictures=not page.no_report,
+            only=only,
             options=options,
-            report=report,
+            report=shown.report,
+            watch=shown.watch,
+            started=tell_plan(settings, quiet),
+            words=with_options,
         )
     _tell_duplicates(results)
-    finish(results, out / f"features.{style.kind}", quiet, log=out / "run.jsonl")
+    if not page.no_report:
+        with output_errors():
+            tell_page(out, quiet=True)
+    written = Written(out, _tables(style), masks=network is not None, page=not page.no_report)
+    finish(results, quiet, written=written)
 
 
 def demo(
@@ -216,7 +282,7 @@ def demo(
         cases = read_cases(manifest, out)
     from pancseg.pipeline.cohort import run_cohort
 
-    with run_errors(), progress(len(cases), quiet) as report:
+    with run_errors(), run_display(len(cases), quiet) as shown:
         results = run_cohort(
             cases,
             out,
@@ -225,30 +291,53 @@ def demo(
             engine=engine,
             precision=precision,
             options=options,
-            report=report,
-            started=tell_engine(quiet),
+            report=shown.report,
+            watch=shown.watch,
+            started=tell_plan(settings, quiet),
+            words=with_options,
         )
     if not quiet:
         say(synthetic.summary(results, out), sys.stdout)
-    finish(results, out / "features.csv", quiet, log=out / "run.jsonl")
+    with output_errors():
+        tell_page(out, quiet=True)
+    finish(results, quiet, written=Written(out, ("features.csv",), masks=True, page=True))
 
 
 def _tell_duplicates(results: Sequence[CaseResult]) -> None:
     """Print the duplicates, which are known only once all scans are done."""
-    found = [result for result in results if "duplicate" in result.reason.split(";")]
-    for result in found[:_MOST_LINES]:
-        say(f"{result.case.name}: {result.status}: {result.fact}", sys.stderr)
+    from pancseg.processing.duplicates import same_voxels
+
+    found: dict[frozenset[str], str] = {}  # one line per group of scans, not one per row
+    for result in results:
+        if result.same_scan:
+            name = result.case.scan_name
+            line = f"{name}: {result.status} (duplicate): {same_voxels(result.same_scan)}"
+            found.setdefault(frozenset({name, *result.same_scan}), line)
+    for line in list(found.values())[:_MOST_LINES]:
+        say(line, sys.stderr)
     if len(found) > _MOST_LINES:
-        say(f"and {len(found) - _MOST_LINES} more duplicates; see column qc_reasons", sys.stderr)
+        more = len(found) - _MOST_LINES
+        say(f"and {more} more groups of duplicates; see column qc_reasons", sys.stderr)
 
 
-def _style(table: Table, cases: Sequence[Case]) -> TableFormat:
-    """Return the table's format; refuse ids that it cannot hold."""
+def _tables(style: TableFormat) -> tuple[str, ...]:
+    names = ("features", "features_wide") if style.wide else ("features",)
+    return tuple(f"{name}.{style.kind}" for name in names)
+
+
+def _count(cases: list[Case], only: list[str] | None, privacy: Privacy) -> int:
+    """Return how many rows are made, and not kept."""
+    from pancseg.cohort.choosing import chosen
+
+    if only is None:
+        return len(cases)
+    return sum(chosen(cases, only, show=not privacy.pseudonymise))
+
+
+def _style(table: Table) -> TableFormat:
     from pancseg.tables.format import TableFormat
 
-    style = TableFormat(table.format, table.names, table.excel, table.decimal_comma)
-    style.check_ids(text for c in cases for text in (c.patient_id, c.scan_id, c.roi))
-    return style
+    return TableFormat(table.format, table.names, table.excel, table.decimal_comma, table.wide)
 
 
 def _rows(cases: list[Case], regions: Regions) -> list[Case]:

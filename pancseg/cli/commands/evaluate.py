@@ -37,11 +37,23 @@ def evaluate(
         option("Input", metavar="FOLDER", help="Reference masks, named <case id>.nii.gz."),
     ],
     label: Annotated[
-        int | None,
+        str | None,
         option(
-            "Regions", min=1, help="Label of the region in all masks; default: every non-zero one."
+            "Regions",
+            metavar="LABEL",
+            help="Labels of the region in all masks: numbers, or names that the masks' files give. "
+            "Default: every non-zero one; by name, the pancreas and its tumour.",
         ),
     ] = None,
+    published: Annotated[
+        bool,
+        option(
+            "Output",
+            "--published",
+            help="Put the Dice that the MoNet paper reports (85 other patients), and the number of "
+            "parameters, beside models that are named as its networks.",
+        ),
+    ] = False,
     out: Out,
     threads: Threads = None,
     printing: Printing,
@@ -60,8 +72,10 @@ def evaluate(
         predictions = _named_folders(prediction)
         need("evaluate", _PACKAGES, "train")
         from pancseg.evaluation.evaluate import evaluate as evaluate_pairs
+        from pancseg.evaluation.evaluate import labels_of
         from pancseg.evaluation.pairing import find_pairs
 
+        wanted = labels_of(label)
         pairs = find_pairs(predictions, reference)
         from pancseg.system.threads import available_cores, limit_threads
 
@@ -74,11 +88,12 @@ def evaluate(
             pairs,
             list(predictions),
             out,
-            label=label,
+            label=wanted,
+            published=published,
             report=lambda score: tell(_line(score), score.status != "pass"),
         )
     if not quiet:
-        say(_closing(found, out), sys.stdout)
+        say(_closing(found), sys.stdout)
     if any(score.measures is None for score in found.scores):
         raise typer.Exit(1)
 
@@ -113,7 +128,7 @@ def _line(score: MaskScore) -> str:
     )
 
 
-def _closing(found: Evaluation, out: Path) -> str:
+def _closing(found: Evaluation) -> str:
     """Return Table 2, the number of masks compared, the reasons for the others, and the report."""
     from collections import Counter
 
@@ -121,8 +136,7 @@ def _closing(found: Evaluation, out: Path) -> str:
 
     reasons = Counter(s.reason for s in found.scores if s.measures is None)
     compared = sum(s.measures is not None for s in found.scores)
-    where = out / "evaluation.md"
     lines = ["", markdown.table_2(found.table_2)]
-    lines += [f"{compared} of {len(found.scores)} masks compared; report in {where}"]
+    lines += [f"{compared} of {len(found.scores)} masks compared; report in evaluation.md"]
     lines += [f"  {reason}: {count}" for reason, count in reasons.most_common()]
     return "\n".join(lines)

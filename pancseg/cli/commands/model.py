@@ -29,7 +29,7 @@ app = typer.Typer(
     help="Predict molecular subtype or survival from a table; every step is fitted in the folds.",
     no_args_is_help=True,
 )
-_PACKAGES = ("dcurves", "matplotlib", "skops")
+_PACKAGES = ("dcurves", "matplotlib")
 _PAGE = "how-it-works.md#from-table-to-model"
 
 
@@ -268,10 +268,6 @@ def predict(
     roi: Annotated[
         str | None, option("Regions", "--roi", help="Name of the region; default: the model's.")
     ] = None,
-    trust_model: Annotated[
-        bool,
-        option("Model", "--trust-model", help="Load forests too; only from a source you trust."),
-    ] = False,
     out: Annotated[Path, option("Output", "--out", "-o", help="CSV of predictions to write.")],
     printing: Printing,
 ) -> None:
@@ -301,7 +297,6 @@ def predict(
             roi=roi,
             positive=positive,
             event_is=event_is,
-            trust_model=trust_model,
             report=tell,
         )
     for line in found.doubts:
@@ -341,9 +336,9 @@ def _analyse(study: PreparedStudy, out: Path, workers: int | None, printing: Pri
     quiet = printing.quiet
     with usage_errors(printing.verbose):
         from pancseg.modelling.analysis import steps_of
-        from pancseg.system.whole_files import check_writable
+        from pancseg.system.output_folder import claim
 
-        check_writable(out)
+        claim(out)
         for line in [] if quiet else study.joined.notes:
             say(line, sys.stdout)
         for line in study.warnings:
@@ -359,7 +354,7 @@ def _analyse(study: PreparedStudy, out: Path, workers: int | None, printing: Pri
         )
         raise typer.Exit(1)
     if not quiet:
-        say("\n".join([*results.verdict, f"report in {out / 'report.md'}"]), sys.stdout)
+        say("\n".join([*results.verdict, "report in report.md"]), sys.stdout)
 
 
 def _telling(tell: Callable[[str, bool], None]) -> Callable[[str], None]:

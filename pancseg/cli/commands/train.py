@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +28,7 @@ class TrainingSource:
         Path,
         option(
             "Input",
-            help="A Medical Segmentation Decathlon folder, a manifest CSV of CTs and masks, or, "
+            help="A Medical Segmentation Decathlon folder, a manifest of CTs and masks, or, "
             "with --slices, a folder of stored slices.",
         ),
     ]
@@ -34,7 +37,7 @@ class TrainingSource:
         option(
             "Input",
             help="Description of the stored slices under --data: a shipped name (open, open_nih, "
-            "phantoms) or a YAML file.",
+            "open_whole, phantoms) or a YAML file.",
         ),
     ] = None
     split: Annotated[
@@ -108,9 +111,8 @@ def train(
     OUT/predictions with OUT/references by `pancseg evaluate`.
     """
     quiet, verbose = printing.quiet, printing.verbose
-    with usage_errors(verbose):
+    with usage_errors(verbose), _interruptions():
         need("train", _PACKAGES, "train")
-        from pancseg.segmentation.networks import is_outside
         from pancseg.system.threads import available_cores, limit_threads
         from pancseg.training.data.load import load_data, validation_names
         from pancseg.training.fit import check
@@ -129,8 +131,10 @@ def train(
         check(loaded, machine)
         check_free(out)
 
+        first = is_first_process(machine)
+
         def tell(line: str) -> None:
-            if not quiet and is_first_process():
+            if first and not quiet:
                 say(line, sys.stdout)
 
         prepared = load_data(
@@ -143,19 +147,13 @@ def train(
         )
         tell(prepared.summary())
         bar = sys.stderr.isatty() and not quiet
-        try:
-            weights = fit(loaded, prepared, out, hardware=machine, progress=bar, report=tell)
-        except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
-            say(
-                "pancseg: interrupted; run the same command again to resume from the last epoch",
-                sys.stderr,
-            )
-            raise typer.Exit(130) from None
-    if not is_first_process():
+        weights = fit(loaded, prepared, out, hardware=machine, progress=bar, report=tell)
+    if not first:
         return
     count = len(validation_names(prepared))
     with (
         usage_errors(verbose),
+        _interruptions(),
         progress_lines(count, quiet, "scans", "run the same command again to resume") as done,
     ):
         write_predictions(
@@ -165,10 +163,34 @@ def train(
             out,
             hardware=machine,
             report=lambda name: done(f"{name}: masks written", False),
-            allow_code=is_outside(loaded.network),  # the user's own recipe names it
+            allow_code=loaded.network,  # the user's own recipe names it
         )
-    masks = f"; {count} validation masks in {out / 'predictions'}" if count else ""
-    tell(f"weights in {weights}{masks}")
+    masks = f"; {count} validation masks in predictions" if count else ""
+    tell(f"weights in {weights.name}{masks}")
+
+
+@contextmanager
+def _interruptions() -> Iterator[None]:
+    """End with one line and exit code 130 when the user or a signal interrupts the block."""
+    if find_spec("lightning") is None:  # the block says so
+        yield
+        return
+    from pancseg.errors import RunStopped
+    from pancseg.training.processes import started_by_a_training, stopped_by_signals
+
+    try:
+        with stopped_by_signals():
+            yield
+    except RunStopped as stopped:
+        if not started_by_a_training():
+            say(f"pancseg: {stopped}", sys.stderr)
+        raise typer.Exit(130) from None
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
+        say(
+            "pancseg: interrupted; run the same command again to resume from the last epoch",
+            sys.stderr,
+        )
+        raise typer.Exit(130) from None
 
 
 def _quiet_lightning() -> None:

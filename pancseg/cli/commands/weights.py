@@ -26,7 +26,8 @@ _Slices = Annotated[
     str,
     option(
         "Input",
-        help="Description of the stored slices: a shipped name (open, open_nih) or a YAML file.",
+        help="Description of the stored slices: a shipped name (open, open_nih, open_whole) or a "
+        "YAML file.",
     ),
 ]
 _Data = Annotated[Path, option("Input", help="Folder of the stored slices.")]

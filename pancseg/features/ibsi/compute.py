@@ -20,7 +20,7 @@ from pancseg.features.ibsi.settings import MOST_LEVELS, Binning, FilterSettings,
 from pancseg.features.neighbours import Neighbours, neighbours
 from pancseg.features.pyradiomics import classes
 from pancseg.features.pyradiomics.shape import ShapeFeatures
-from pancseg.features.result import FeatureResult
+from pancseg.features.result import FeatureResult, measured_region
 from pancseg.features.texture_matrices import grey_levels
 from pancseg.quality.verdict import can_be_hu
 from pancseg.reasons import ReasonCode
@@ -41,6 +41,7 @@ class PreparedRegion(NamedTuple):
         shape: (z, y, x) the region within the box: IBSI's morphological mask.
         inside: the part of it that re-segmentation left: IBSI's intensity mask.
         spacing_mm: voxel size (z, y, x).
+        first: position of the box's first voxel, in voxels of the scan (z, y, x).
     """
 
     image: NDArray[np.float64]
@@ -48,6 +49,7 @@ class PreparedRegion(NamedTuple):
     shape: NDArray[np.bool_]
     inside: NDArray[np.bool_]
     spacing_mm: tuple[float, float, float]
+    first: tuple[float, ...]
 
 
 def check(parameters: Mapping[str, Any], additions: Mapping[str, Any]) -> None:
@@ -126,7 +128,23 @@ def compute(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Fea
     share = None
     if settings.range_hu or settings.outlier_sigma:
         share = np.count_nonzero(prepared.inside) / np.count_nonzero(prepared.shape)
-    return FeatureResult(values, reasons, prepared.spacing_mm[::-1], share, frozenset(explained))
+    return FeatureResult(
+        values,
+        reasons,
+        prepared.spacing_mm[::-1],
+        share,
+        frozenset(explained),
+        _measured(scan, prepared),
+    )
+
+
+def _measured(scan: sitk.Image, prepared: PreparedRegion) -> sitk.Image:
+    """Return the region on the features' grid, where it lies in the scan."""
+    found = measured_region(prepared.shape, prepared.inside)
+    found.SetSpacing(prepared.spacing_mm[::-1])
+    found.SetDirection(scan.GetDirection())
+    found.SetOrigin(scan.TransformContinuousIndexToPhysicalPoint(prepared.first[::-1]))
+    return found
 
 
 def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> PreparedRegion:
@@ -174,7 +192,8 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
         for c, a, n in zip(core_box.start, around.start, core_box.size, strict=True)
     )
     left = _resegmented(image[core], shape, settings)
-    return PreparedRegion(image, core, shape, left, target.new_spacing_mm)
+    first = target.position(core_box.start)
+    return PreparedRegion(image, core, shape, left, target.new_spacing_mm, first)
 
 
 def filtered(

@@ -89,6 +89,15 @@ class ResamplingGrid:
         clipped: NDArray[np.float64] = positions.clip(0, n - 1)
         return clipped
 
+    def position(self, start: Sequence[int]) -> tuple[float, ...]:
+        """Return where one of the grid's voxels lies, in voxels of the scan (z, y, x)."""
+        found = []
+        for axis, index in enumerate(start):
+            step = self.new_spacing_mm[axis] / self.spacing_mm[axis]
+            middle = (self.shape[axis] - 1) / 2
+            found.append(middle + (index - (self.new_shape[axis] - 1) / 2) * step)
+        return tuple(found)
+
     def covering(self, box: BoundingBox) -> BoundingBox:
         """Return the part of the grid that covers a part of the scan and one voxel around it."""
         start, size = [], []

@@ -24,12 +24,13 @@ from radiomics import imageoperations
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 
 from pancseg.errors import UnusableCase
-from pancseg.features.ibsi.grid import SPLINE_REACH, check_size
 from pancseg.features.neighbours import Neighbours, neighbours
 from pancseg.features.pyradiomics import classes
 from pancseg.features.pyradiomics.filter_extent import reached
+from pancseg.features.pyradiomics.level_limits import MATRICES, check_bins, check_matrices
+from pancseg.features.pyradiomics.preparation import cut, prepared
 from pancseg.features.pyradiomics.shape import ShapeFeatures
-from pancseg.features.result import FeatureResult
+from pancseg.features.result import FeatureResult, measured_region
 from pancseg.features.texture_matrices import grey_levels
 from pancseg.reasons import ReasonCode
 from pancseg.scans.arrays import voxel_array
@@ -47,6 +48,9 @@ _REFUSALS: dict[str, ReasonCode] = {
 }
 """The beginnings of pyradiomics's own refusals, and the reason code of each."""
 
+_NO_INTERPOLATOR = 3
+"""pyradiomics takes this number, which was once SimpleITK's of the B-spline."""
+
 _NOT_COUNTED_HERE = {"weightingNorm": None, "distances": [1], "voxelArrayShift": 0}
 """Settings for which counting is left to pyradiomics unless they have this value."""
 
@@ -61,13 +65,14 @@ def compute(
 
     Args:
         scan: the volume, HU.
-        region: uint8, 1 inside; on the scan's grid unless the parameters say ``correctMask``.
+        region: uint8, 1 inside; on the scan's grid, or on another one, from which it is resampled.
         parameters: a pyradiomics parameter file as a dictionary.
         additions: ignored; mode ``pyradiomics`` has no settings beyond pyradiomics's own.
 
     Raises:
         UnusableCase: ``too_small`` or ``resegmented``, when pyradiomics refuses the region;
-            ``not_hu``, ``not_flat``, ``fine_grid``.
+            ``empty_mask``, ``geometry``, ``not_hu``, ``not_flat``, ``fine_grid``,
+            ``many_levels``.
         ValueError: the parameters are not valid.
     """
     extractor = _extractor(parameters)
@@ -90,7 +95,12 @@ def compute(
     missing = dict.fromkeys((name for names in without.values() for name in names), math.nan)
     values = extractor.in_order({**values, **missing})
     return FeatureResult(
-        values, reasons, extractor.spacing_mm, extractor.resegmented_share, frozenset(missing)
+        values,
+        reasons,
+        extractor.spacing_mm,
+        extractor.resegmented_share,
+        frozenset(missing),
+        extractor.measured,
     )
 
 
@@ -98,6 +108,10 @@ def check(parameters: dict[str, Any], additions: dict[str, Any] | None = None) -
     """Raise ValueError when pyradiomics would not accept these parameters."""
     if additions:
         raise ValueError(f"{', '.join(additions)} needs the mode ibsi")
+    if (parameters.get("setting") or {}).get("interpolator") == _NO_INTERPOLATOR:
+        raise ValueError(
+            "setting.interpolator: 3 is no interpolator any more; write its name, sitkBSpline"
+        )
     _extractor(parameters)
 
 
@@ -110,7 +124,16 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
     resegmented_share: float | None = None
     """Share left of the last region measured; None if the settings ask for no re-segmentation."""
 
+    measured: sitk.Image | None = None
+    """The last region measured, on the features' grid; None if pyradiomics alone knows it."""
+
     _around: tuple[int | None, NDArray[np.bool_], Neighbours] | None = None
+
+    def _setTolerance(self) -> None:  # noqa: N802
+        """Leave SimpleITK's tolerance, which is the whole process's, as it is.
+
+        Scan and region are on one grid before SimpleITK compares them.
+        """
 
     def measure(self, scan: sitk.Image, region: sitk.Image) -> dict[str, float]:
         """Return what ``execute`` would, but read only the part of the scan that each filter needs.
@@ -121,17 +144,18 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
         """
         settings = {**self.settings, "label": 1}
         found = box_of(voxel_array(region) != 0)
-        self.spacing_mm = scan.GetSpacing()
-        if found is None or settings.get("correctMask"):
-            return self._executed(scan, region)
-        image, mask, box = _loaded(scan, region, found, settings)
-        small, inside = _cut(image, box), _cut(mask, box)
+        if found is None:
+            raise UnusableCase("empty_mask", "no voxel of the region is set")
+        image, mask, box = prepared(scan, region, found, settings)
+        small, inside = cut(image, box), cut(mask, box)
         bounds, _ = imageoperations.checkMask(small, inside, **settings)
         whole, self.spacing_mm = inside, image.GetSpacing()
         if settings.get("resegmentRange") is not None:
             inside = imageoperations.resegmentMask(small, inside, **settings)
             self.resegmented_share = _voxels(inside) / _voxels(whole)
             bounds, _ = imageoperations.checkMask(small, inside, **settings)
+        self.measured = measured_region(voxel_array(whole) == 1, voxel_array(inside) == 1)
+        self.measured.CopyInformation(whole)
         values = self.computeShape(
             small, inside if settings.get("resegmentShape") else whole, bounds, **settings
         )
@@ -139,29 +163,17 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
             tuple(int(a + n) for a, n in zip(box.start, bounds[::2][::-1], strict=True)),
             tuple(int(n) + 1 for n in (bounds[1::2] - bounds[::2])[::-1]),
         )
-        inside = _cut(inside, left.within(box))
+        inside = cut(inside, left.within(box))
         shape, spacing = voxel_array(image).shape, image.GetSpacing()[::-1]
         for kind, custom in self.enabledImagetypes.items():
             part = reached({kind: custom}, settings, box, shape, spacing)
             images = getattr(imageoperations, f"get{kind}Image")(
-                _cut(image, part), _cut(mask, part), **{**settings, **(custom or {})}
+                cut(image, part), cut(mask, part), **{**settings, **(custom or {})}
             )
             for filtered, name, own in images:
-                cropped = _cut(filtered, left.within(part))
+                cropped = cut(filtered, left.within(part))
                 values.update(self.computeFeatures(cropped, inside, name, **own))
         return values
-
-    def _executed(self, scan: sitk.Image, region: sitk.Image) -> dict[str, float]:
-        """Return what ``execute`` does; its diagnostics give the share left by re-segmentation."""
-        self.addProvenance(True)
-        found: dict[str, Any] = self.execute(scan, region, label=1)
-        counts = {
-            step: found.get(f"diagnostics_Mask-{step}_VoxelNum")
-            for step in ("original", "interpolated", "corrected", "resegmented")
-        }
-        if (left := counts.pop("resegmented")) is not None:
-            self.resegmented_share = left / [n for n in counts.values() if n is not None][-1]
-        return {n: v for n, v in found.items() if not n.startswith("diagnostics_")}
 
     def too_wide(self, values: Mapping[str, float]) -> dict[float, list[str]]:
         """Return the LoGs that pyradiomics silently skipped: sigma in mm → feature names.
@@ -231,10 +243,14 @@ class _Extractor(RadiomicsFeatureExtractor):  # type: ignore[misc] # pyradiomics
                 "not_hu",
                 "voxels in the region are not finite (NaN or infinity); export the scan again",
             )
-        edges = imageoperations.getBinEdges(np.array([values.min(), values.max()]), **settings)
-        levels = np.digitize(values, edges)
+        ends = np.array([values.min(), values.max()])
+        check_bins(ends, settings)
+        levels = np.digitize(values, imageoperations.getBinEdges(ends, **settings))
         others = any(settings.get(key, usual) != usual for key, usual in _NOT_COUNTED_HERE.items())
-        if others or levels.min() < 1:
+        slowly = bool(others or levels.min() < 1)
+        if MATRICES & set(self.enabledFeatures):
+            check_matrices(levels, settings, every_level=slowly)
+        if slowly:
             slow: dict[str, float] = super().computeFeatures(image, mask, name, **settings)
             return slow
         plane = settings.get("force2Ddimension", 0) if settings.get("force2D") else None
@@ -290,70 +306,8 @@ def _check_flat(box: NDArray[np.int64], settings: dict[str, Any]) -> None:
         )
 
 
-def _loaded(
-    image: sitk.Image, mask: sitk.Image, box: BoundingBox, settings: dict[str, Any]
-) -> tuple[sitk.Image, sitk.Image, BoundingBox]:
-    """Return scan, mask and box as ``loadImage`` makes them: normalised and resampled."""
-    if settings.get("normalize"):
-        image = imageoperations.normalizeImage(image, **settings)
-    shape, margin = voxel_array(mask).shape, (settings.get("padDistance", 5),) * 3
-    if settings.get("interpolator") is not None and settings.get("resampledPixelSpacing"):
-        own = np.array(mask.GetSpacing())
-        wanted = np.array(settings["resampledPixelSpacing"], float)
-        wanted = np.where(wanted == 0, own, wanted)
-        wanted = np.where(np.array(box.size[::-1]) == 1, own, wanted)
-        if not np.allclose(image.GetSpacing(), wanted):
-            image, mask = _resampled(image, mask, box, wanted, settings)
-            moved = box_of(voxel_array(mask) != 0)
-            if moved is None:
-                raise UnusableCase("too_small", "the region is too small for the new voxels")
-            return image, mask, moved
-    elif not settings.get("preCrop"):
-        return image, mask, box
-    part = box.grown(margin, shape)
-    return _cut(image, part), _cut(mask, part), box.within(part)
-
-
-def _resampled(
-    image: sitk.Image,
-    mask: sitk.Image,
-    box: BoundingBox,
-    wanted: NDArray[np.float64],
-    settings: dict[str, Any],
-) -> tuple[sitk.Image, sitk.Image]:
-    """Resample as ``imageoperations.resampleImage`` does, but only the needed part of the scan."""
-    own, margin = np.array(mask.GetSpacing()), settings.get("padDistance", 5)
-    start, size = np.array(box.start[::-1]), np.array(box.size[::-1])
-    ratio = own / wanted
-    last = np.ceil(np.array(mask.GetSize()) * ratio) - 1
-    lower = np.maximum(np.floor((start - 0.5) * ratio - margin), 0)
-    upper = np.minimum(np.ceil((start + size - 0.5) * ratio + margin), last)
-    origin = 0.5 * (wanted - own) / own + lower / ratio
-    check_size([int(n) for n in upper - lower + 1], tuple(wanted))
-    resample = sitk.ResampleImageFilter()
-    resample.SetOutputSpacing(wanted)
-    resample.SetOutputDirection(mask.GetDirection())
-    resample.SetSize([int(n) for n in upper - lower + 1])
-    resample.SetOutputOrigin(mask.TransformContinuousIndexToPhysicalPoint(origin))
-    resample.SetInterpolator(sitk.sitkNearestNeighbor)
-    region = resample.Execute(mask)
-    interpolator = settings["interpolator"]
-    if isinstance(interpolator, str):
-        interpolator = getattr(sitk, interpolator)
-    if interpolator not in (sitk.sitkNearestNeighbor, sitk.sitkLinear):
-        reach = np.ceil((margin + 2) / ratio[::-1]).astype(int) + SPLINE_REACH
-        image = _cut(image, box.grown(reach, voxel_array(mask).shape))
-    resample.SetInterpolator(interpolator)
-    return resample.Execute(image), region
-
-
 def _voxels(mask: sitk.Image) -> int:
     return int(np.count_nonzero(voxel_array(mask) == 1))
-
-
-def _cut(image: sitk.Image, box: BoundingBox) -> sitk.Image:
-    size, start = [int(n) for n in box.size[::-1]], [int(n) for n in box.start[::-1]]
-    return sitk.RegionOfInterest(image, size, start)
 
 
 def _extractor(parameters: dict[str, Any]) -> _Extractor:

@@ -7,23 +7,33 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pancseg.errors import TableError
+from pancseg.system.regular_files import open_regular
 from pancseg.system.text_table import TextTable, read_text_table
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", ".", "-", "?", "#n/a", "unknown"})
 """Cells (in lower case) that mean a missing value in a column of numbers."""
 MISSING_CLASS = MISSING - {"none", "-"}
 """The same in a column of classes, where "none" is a class and "-" may be one."""
-_DOT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
+_DOT = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 _MAY_BE_THOUSANDS = "comma_may_separate_thousands"
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _DOT_MAY_BE_THOUSANDS = "dot_may_separate_thousands"
 _DOT_DECIMAL = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 _DOT_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+
+
+_MOST_ROWS, _MOST_COLUMNS, _MOST_CELLS = 1_000_000, 20_000, 25_000_000
+"""Largest table: 10,000 patients with 2,500 features take about 2 GB as text."""
+_MOST_BYTES = 1 << 29
+_MOST_PARQUET_BYTES, _ROWS_AT_ONCE = 1 << 32, 1024
+"""Parquet: values as Arrow holds them, which compression makes much larger than the file."""
 
 
 def read_table(path: Path, what: str) -> pd.DataFrame:
@@ -35,8 +45,9 @@ def read_table(path: Path, what: str) -> pd.DataFrame:
         what: what messages call the file.
 
     Raises:
-        ValueError: the file cannot be read or is not a table, a column name occurs twice, a row is
-            longer than the header, or a cell has several lines.
+        ValueError: the file cannot be read or is not a table, it is larger than the largest table,
+            a column name occurs twice, a row is longer than the header, or a cell has several
+            lines.
     """
     try:
         return _read(path, what)
@@ -48,8 +59,16 @@ def read_table(path: Path, what: str) -> pd.DataFrame:
 
 def _read(path: Path, what: str) -> pd.DataFrame:
     if path.suffix.lower() in (".parquet", ".pq"):
+        _check_regular(path, what)
         return _from_parquet(path, what)
-    return _from_csv(read_text_table(path, what), what)
+    return _from_csv(read_text_table(path, what, _MOST_BYTES), what)
+
+
+def _check_regular(path: Path, what: str) -> None:
+    try:
+        open_regular(path).close()
+    except OSError as error:
+        raise ValueError(f"{what} cannot be read: {error.strerror}") from error
 
 
 def numbers(cells: pd.Series[str], what: str) -> pd.Series[float]:
@@ -149,13 +168,51 @@ def _from_parquet(path: Path, what: str) -> pd.DataFrame:
     except ImportError:
         raise ValueError(f"{what}: Parquet needs pyarrow: pip install 'pancseg[parquet]'") from None
     try:
-        found = pq.ParquetFile(path).read()
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            _check_header(names, what)
+            _check_size(file.metadata.num_rows, len(names), what)
+            groups = range(file.metadata.num_row_groups)
+            _check_bytes(sum(file.metadata.row_group(n).total_byte_size for n in groups), what)
+            cells: list[list[str]] = [[] for _ in names]
+            length = 0
+            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
+                length += batch.nbytes
+                _check_bytes(length, what)
+                for column, values in zip(cells, batch.columns, strict=True):
+                    column += _column_as_text(values)
+    except TableError:
+        raise
     except (ValueError, OSError) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
         raise ValueError(f"{what} is not a readable Parquet file; write it again") from None
-    _check_header(found.column_names, what)
-    return pd.DataFrame({name: _as_text(found[name].to_pylist()) for name in found.column_names})
+    return pd.DataFrame(dict(zip(names, cells, strict=True)))
+
+
+def _check_size(rows: int, columns: int, what: str) -> None:
+    """Refuse a table that would take more memory than any cohort needs."""
+    if rows > _MOST_ROWS or columns > _MOST_COLUMNS or rows * columns > _MOST_CELLS:
+        raise TableError(
+            f"{what} has {rows} rows and {columns} columns (at most {_MOST_ROWS} rows, "
+            f"{_MOST_COLUMNS} columns and {_MOST_CELLS} cells); leave some out, or split it"
+        )
+
+
+def _check_bytes(length: int, what: str) -> None:
+    if length > _MOST_PARQUET_BYTES:
+        raise TableError(
+            f"{what} takes more than {_MOST_PARQUET_BYTES >> 30} GiB of memory; leave some columns "
+            "out, or split it"
+        )
+
+
+def _column_as_text(values: Any) -> list[str]:
+    """Return an Arrow array as text; texts that it repeats are not copied."""
+    if not hasattr(values, "dictionary"):
+        return _as_text(values.to_pylist())
+    known = _as_text(values.dictionary.to_pylist())
+    return ["" if index is None else known[index] for index in values.indices.to_pylist()]
 
 
 def _as_text(values: list[object]) -> list[str]:
@@ -167,8 +224,9 @@ def _from_csv(read: TextTable, what: str) -> pd.DataFrame:
         raise ValueError(f"{what} is empty; a header and a row per patient are needed")
     header = [name or f"unnamed_{place}" for place, name in enumerate(read.columns, start=1)]
     _check_header(header, what)
-    cells = []
+    cells: list[list[str]] = []
     for row in read.rows():
+        _check_size(len(cells) + 1, len(header), what)
         if row.problems:
             raise ValueError(f"{what}: line {row.line}: {row.problems[0]}")
         cells.append(row.cells)
@@ -184,8 +242,9 @@ def _from_csv(read: TextTable, what: str) -> pd.DataFrame:
 
 
 def _check_header(header: list[str], what: str) -> None:
+    _check_size(0, len(header), what)
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
-        raise ValueError(
+        raise TableError(
             f"{what}: the column name {twice[0]!r} occurs twice; rename one of the columns"
         )

@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pancseg.cohort.formulas import refuse_formulas
 from pancseg.modelling.inputs.cell_values import is_missing, numbers, read_table
+from pancseg.modelling.inputs.later_decisions import later_decisions
 from pancseg.tables import columns
+from pancseg.tables.wide import BETWEEN
 
 _TABLE = "the feature table"
 _NOT_FEATURES = {column.name for column in (*columns.IDS, *columns.HASHES)}
@@ -20,6 +23,7 @@ VOLUMES = (
     "volume_ml", "volume",
 )  # fmt: skip
 """Columns that measure the volume, the preferred one first."""
+_STATUSES = ("pass", "warn", "fail", "error")
 _NAMELESS = re.compile(r"unnamed_\d+|Unnamed: \d+(\.\d+)?|__index_level_\d+__")
 """Names given to unnamed columns, here or by pandas; these usually hold row numbers."""
 
@@ -38,7 +42,8 @@ class TableOptions:
         volume: column that measures volume; None: the first known name.
         clinical: columns of clinical variables.
         drop: columns of the feature table that are not features.
-        exclude_warn: leave out rows with ``qc_status`` warn too.
+        exclude_warn: leave out rows with ``qc_status`` warn too, unless a person's acceptance is
+            all that their reasons say.
     """
 
     id_column: str | None = None
@@ -112,9 +117,12 @@ def read_features(
             number.
     """
     text = read_table(path, _TABLE)
+    _refuse_wide(text)
     id_column = _id_column(text, options.id_column, ("patient_id",), _TABLE)
     text, region, notes = _of_one_region(text, options, known)
+    notes += later_decisions(path, text)
     all_ids = text[id_column]
+    refuse_formulas(map(str, all_ids), f"{_TABLE}: ids", "change them in both files")
     text = _usable_rows(text, options, notes)
     usable = {"", *text[id_column]}
     unusable = tuple(name for name in dict.fromkeys(all_ids) if name not in usable)
@@ -125,6 +133,7 @@ def read_features(
     names = _feature_names(text, id_column, options, notes) if known is None else known.features
     if not names and known is None:
         raise ValueError(f"{_TABLE} has no feature column besides ids and quality columns")
+    refuse_formulas(names, f"{_TABLE}: names of columns", "rename them, or leave them out (`drop`)")
     values = _feature_values(text, [name for name in names if name in text])
     empty = values.columns[values.isna().all()] if known is None else pd.Index([])
     if len(empty) and len(empty) == len(values.columns):
@@ -138,6 +147,17 @@ def read_features(
         tuple(map(str, values.columns)), settings, region, volume, options.group, grids=grids
     )
     return FeatureTable(values, text, origin, tuple(notes), unusable)
+
+
+def _refuse_wide(text: pd.DataFrame) -> None:
+    """Refuse a table with the regions side by side: its rows would keep what failed the verdict."""
+    ends = f"{BETWEEN}qc_status"
+    tags = [str(name).removesuffix(ends) for name in text.columns if str(name).endswith(ends)]
+    if tags and "qc_status" not in text:
+        raise ValueError(
+            f"{_TABLE} has {len(tags)} regions side by side ({_few(tags)}); give features.csv, "
+            "which lies beside it, and name one region with `roi`"
+        )
 
 
 def _grid_notes(text: pd.DataFrame, grids: tuple[str, ...], known: TableOrigin | None) -> list[str]:
@@ -191,16 +211,33 @@ def _of_one_region(
 def _usable_rows(text: pd.DataFrame, options: TableOptions, notes: list[str]) -> pd.DataFrame:
     """Return the rows that did not fail the verdict, and add a note on how many did."""
     if "qc_status" in text:
-        status = text["qc_status"].str.casefold()
+        status = text["qc_status"].str.strip().str.casefold()
+        if unknown := int((~status.isin(_STATUSES)).sum()):
+            raise ValueError(
+                f"{_TABLE} has {unknown} of {len(text)} rows whose qc_status is none of "
+                f"{', '.join(_STATUSES)}; correct them, or leave these rows out"
+            )
         out = {"fail", "error"} | ({"warn"} if options.exclude_warn else set())
+        if "qc_reasons" in text:  # nothing but a person's acceptance to warn of
+            status = status.mask((status == "warn") & (text["qc_reasons"] == "accepted"), "pass")
         for name in sorted(out & set(status)):
             notes.append(f"{int((status == name).sum())} rows with qc_status {name} were left out.")
         if (status == "warn").any() and not options.exclude_warn:
             notes.append(f"{int((status == 'warn').sum())} rows with qc_status warn were kept.")
+        if count := _accepted(text[~status.isin(out)]):
+            rows = "1 row was" if count == 1 else f"{count} rows were"
+            notes.append(f"Of these, {rows} accepted by a person (qc_reasons).")
         text = text[~status.isin(out)]
     if not len(text):
         raise ValueError(f"{_TABLE} has no usable row: none, or all failed the verdict (qc_status)")
     return text
+
+
+def _accepted(text: pd.DataFrame) -> int:
+    """Return the number of rows that a person accepted."""
+    if "qc_reasons" not in text:
+        return 0
+    return int(text["qc_reasons"].str.split(";").map(lambda codes: "accepted" in codes).sum())
 
 
 def _settings_of(text: pd.DataFrame, known: TableOrigin | None) -> str | None:
@@ -238,6 +275,11 @@ def _feature_names(
         for name in map(str, text.columns)
         if name not in skip | _NOT_FEATURES and not name.startswith("qc_")
     ]
+    if any(name.startswith("qc_") for name in map(str, text.columns)):  # pancseg's own table
+        carried = [name for name in names if columns.is_extra(name)]
+        names = [name for name in names if name not in carried]
+        if carried:
+            notes.append(f"Columns of the manifest were not taken as features: {_few(carried)}.")
     nameless = [name for name in names if _NAMELESS.fullmatch(name)]
     if nameless:
         notes.append(f"{len(nameless)} columns without a name were left out (row numbers?).")
@@ -276,6 +318,7 @@ def _indexed(text: pd.DataFrame, id_column: str, what: str) -> pd.DataFrame:
         raise ValueError(
             f"{what}: {int(is_missing(ids).sum())} rows have no id in {id_column!r}; fill them in"
         )
+    refuse_formulas(map(str, ids), f"{what}: ids", "change them in both files")
     twice = ids[ids.duplicated()]
     if len(twice):
         raise ValueError(

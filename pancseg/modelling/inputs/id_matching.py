@@ -25,8 +25,8 @@ def in_spelling_of(mine: pd.Index[str], theirs: pd.Index[str]) -> tuple[pd.Index
 
 
 def _as_integer(name: str) -> str:
-    found = re.fullmatch(r"0*(\d+)(\.0+)?", name)
-    return found[1] if found else name
+    found = re.fullmatch(r"(\d+)(\.0+)?", name)
+    return (found[1].lstrip("0") or found[1][-1]) if found else name
 
 
 def unmatched(

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from pancseg.cohort.formulas import refuse_formulas
 from pancseg.modelling.inputs.cell_values import is_missing, read_table
 from pancseg.modelling.inputs.clinical import clinical_levels, clinical_numbers, finite
 from pancseg.modelling.inputs.features_table import (
@@ -167,6 +168,7 @@ def _columns_of(
         return outcomes[name] if name in outcomes else text[name]
 
     names, notes = _clinical_names(options, known, present)
+    refuse_formulas(names, "`clinical`: names of columns", "rename them")
     groups, patients, more = _units(text, outcomes, options, known, column)
     if known is None:
         refuse_twins(features.values.loc[ids], text.drop(columns=list(options.drop)), groups)
@@ -258,6 +260,8 @@ def _patients(
     named = [table["patient_id"] for table in tables if "patient_id" in table]
     if not named:
         return None
+    for cells in named:
+        refuse_formulas(map(str, cells), "patient_id", "change them in both files")
     gaps = [int(is_missing(cells).sum()) for cells in named]
     if (count := min(gaps)) == 0:
         return np.asarray(named[gaps.index(0)], dtype=str)
@@ -294,4 +298,5 @@ def _clinical_names(
 def _named(cells: pd.Series[str], asked_by: str, what: str) -> pd.Series[str]:
     if (count := int(is_missing(cells).sum())) > 0:
         raise ValueError(f"{asked_by}: {count} rows name no {what}; fill them in")
+    refuse_formulas(map(str, cells), f"{asked_by}: values", "change them")
     return cells

@@ -140,7 +140,7 @@ def _pointers() -> dict[int, tuple[State, str]]:
         54: "the feature table with its codebook.csv and datapackage.json",
         55: "provenance.json, settings.yaml",
         56: "pancseg is open source; settings.yaml repeats the analysis",
-        57: "model.skops, if no patient can be identified from it",
+        57: "model.safetensors, if no patient can be identified from it",
         58: "`pancseg predict`",
     }
     return {number: (USER, note) for number, note in notes.items()}

@@ -17,6 +17,7 @@ from pancseg.modelling.estimators.cox import as_frame, kaplan_meier
 from pancseg.modelling.study import CHANCE, RADIOMICS
 from pancseg.modelling.survival import horizons, time_grid
 from pancseg.modelling.validation.importance import own_weights
+from pancseg.tables.picture_style import plain_style
 
 _MOST_FEATURES, _BINS = 15, 5
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
@@ -40,6 +41,7 @@ def pictures(results: AnalysisResults) -> dict[str, bytes]:
     return found
 
 
+@plain_style()
 def _png(draw: object, results: AnalysisResults) -> bytes:
     assert callable(draw)
     figure = Figure(figsize=(6, 4.5), layout="constrained")
@@ -207,7 +209,8 @@ def _features(axes: Axes, results: AnalysisResults) -> None:
     axes.set_subplotspec(grid[0])
     positions = np.arange(len(table))
     axes.barh(positions, table["share_of_folds"], color=_COLOURS[0])
-    axes.set_yticks(positions, list(table["feature"].str[-45:]))
+    names = table["feature"].str[-45:].str.replace("$", r"\$", regex=False)  # no formulas of TeX
+    axes.set_yticks(positions, list(names))
     axes.set(xlabel="share of models", title="Used")
     axes.set_xlim(0, 1)
     axes.figure.suptitle("Features across folds")

@@ -17,7 +17,7 @@ from pancseg.modelling.study import RADIOMICS, Endpoint
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.version import __version__
-from pancseg.tables.html_page import escape_markdown
+from pancseg.tables.html_page import escape_markdown, escape_message
 from pancseg.tables.markdown_table import markdown_table
 
 _SHOWN_FEATURES = 20
@@ -66,8 +66,9 @@ def sections(
     results: AnalysisResults, joined: JoinedTable, outcome: Endpoint, warned: Sequence[str]
 ) -> list[Section]:
     """Return the sections of the report; without performance when a canary sang."""
-    found = [_verdict(results), Section("Data", [_data(joined, outcome), *joined.notes])]
-    found.append(Section("Warnings", list(warned) or ["None."]))
+    about = [_data(joined, outcome), *joined.notes]  # these quote names from the tables
+    found = [_verdict(results), Section("Data", list(map(escape_message, about)))]
+    found.append(Section("Warnings", list(map(escape_message, warned)) or ["None."]))
     found.append(_canary(results))
     if not results.leaks:
         found.append(_performance(results))
@@ -108,7 +109,7 @@ def clear_text(results: AnalysisResults, joined: JoinedTable) -> str:
         "By item",
         ["The 58 items of CLEAR (Kocak et al. 2023, Insights Imaging 14:75), in our words."],
         ["section", "item", "state", "where, or why"],
-        items,
+        [[escape_message(text) for text in item] for item in items],
     )
     return markdown("CLEAR checklist, pre-filled", [part])
 

@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import delayed
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from pancseg.modelling.validation.importance import kept_columns, own_weights, permuted_weights
+from pancseg.modelling.validation.parallel import in_processes
+from pancseg.system.processes.python_child import safe_children
 
 
 class PredictionTask(Protocol):
@@ -262,11 +264,10 @@ def validate(
     outer = [(r, f) for r in range(plan.repeats) for f in range(plan.outer)]
     jobs = (delayed(_outer_fold)(plan, folds[r] == f, _seed(plan.seed, r, f + 1)) for r, f in outer)
     results = []
-    for (r, f), result in zip(
-        outer, Parallel(n_jobs=workers, return_as="generator")(jobs), strict=True
-    ):
-        results.append(result)
-        tell(f"repeat {r + 1}, fold {f + 1}")
+    with safe_children():
+        for (r, f), result in zip(outer, in_processes(jobs, workers), strict=True):
+            results.append(result)
+            tell(f"repeat {r + 1}, fold {f + 1}")
     models = {}
     for spec in plan.specs:
         parts = [result[spec.name] for result in results]

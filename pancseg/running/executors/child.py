@@ -1,7 +1,8 @@
 """``python -m pancseg.running.executors.child``: a worker as a separate process.
 
 It reads pickled requests from standard input and writes pickled messages to standard output. What
-libraries print goes to standard error. The process ends with its input, or with its parent.
+libraries print goes to standard error. The process ends with its input, or with its parent. It is
+started without the working folder on its import path (``system/processes/python_child.py``).
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import signal
 import sys
 import threading
 import time
-from typing import BinaryIO
+from functools import partial
+from typing import Any, BinaryIO
 
 from pancseg.running.messages import Message, Ready, Refused
+from pancseg.system.processes.build import own_build
+from pancseg.system.processes.memory_limit import MemoryLimit
 
 _PARENT_DEATH = 1  # Linux: PR_SET_PDEATHSIG
 
@@ -30,19 +34,24 @@ def main() -> None:
     plan, threads, verbose = pickle.load(requests)
     try:
         worker = _worker(plan, threads, verbose)
+    except MemoryError:
+        _send(answers, Refused("a worker process ran out of memory; lower `workers`"))
+        return
     except (OSError, ValueError) as error:
         _send(
             answers,
             Refused(error.strerror or str(error) if isinstance(error, OSError) else str(error)),
         )
         return
-    _send(answers, Ready(worker.network_info))
+    _send(answers, Ready(worker.network_info, own_build()))
+    limit, on_gpu = MemoryLimit(threads), _on_gpu(worker.network_info)
     while True:
         try:
             request = pickle.load(requests)
         except EOFError:
             return
-        for message in worker.messages(request):
+        limit.allow(0 if on_gpu else request.most_bytes)
+        for message in worker.messages(request, partial(_send, answers)):
             _send(answers, message)
 
 
@@ -59,8 +68,13 @@ def _worker(plan, threads: int, verbose: bool):  # type: ignore[no-untyped-def]
     return worker
 
 
+def _on_gpu(network_info: dict[str, Any]) -> bool:
+    """Return whether the network runs on a GPU, whose driver maps an unknown amount of memory."""
+    return bool(network_info) and network_info["inference"]["engine"] == "cuda"
+
+
 def _send(answers: BinaryIO, message: Message) -> None:
-    pickle.dump(message, answers)
+    answers.write(pickle.dumps(message))
     answers.flush()
 
 

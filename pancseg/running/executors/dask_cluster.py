@@ -25,14 +25,27 @@ from pancseg.processing.row import CaseResult
 from pancseg.running.executors.slurm import slurm_cluster
 from pancseg.running.executors.supervisor import SupervisedWorker
 from pancseg.running.memory import MemoryBudget
-from pancseg.running.messages import Message, Ready, Refused, Request, RowDone, ScanDone
+from pancseg.running.messages import (
+    Message,
+    OnStage,
+    Ready,
+    Refused,
+    Request,
+    RowDone,
+    ScanDone,
+)
 from pancseg.running.options import RunOptions
-from pancseg.system.version import __version__
+from pancseg.system.processes.build import Build, difference, own_build
+from pancseg.system.processes.patience import answer_within
+from pancseg.system.stage import Stage
 
 AHEAD = 3
 """Scans submitted in advance for each thread of the Dask workers."""
 LEAST_IN_FLIGHT = 16
 CONNECT_S = 10
+ANSWERS_S = 120.0
+"""Seconds that the scheduler, which may be stopped, may take to answer a question."""
+RETIRE_S = 20.0
 NO_WORKER_S = 300
 """Seconds that a Dask cluster may be without any worker before the run gives up."""
 _LOOK_S = 2
@@ -50,20 +63,20 @@ class WorkerSetup(NamedTuple):
     """
 
     run: str
-    child: tuple[ProcessingPlan, int, float | None, bool]
+    child: tuple[ProcessingPlan, int, bool]
 
 
 class Answer(NamedTuple):
     """A Dask worker's answer to a request.
 
     Attributes:
-        version: version of pancseg on the worker.
+        build: the pancseg that the Dask worker runs; its child process runs the same.
         network_info: the weights and the engine of its child process; empty without a network, or
             if no child could start.
         messages: messages of the request, or a single ``Refused``.
     """
 
-    version: str
+    build: Build
     network_info: dict[str, Any]
     messages: list[Message]
 
@@ -83,7 +96,8 @@ class ClusterExecutor:
         self._cluster: Any = None
         self._client: Any = None
         self._begun = False
-        child = (_absolute_plan(plan), options.threads or 1, options.timeout_s, options.verbose)
+        self.at_once = 0
+        child = (_absolute_plan(plan), options.threads or 1, options.verbose)
         self._setup = WorkerSetup(uuid4().hex, child)
         try:
             self._client = self._connected(options)
@@ -94,8 +108,12 @@ class ClusterExecutor:
             self.close()
             raise
 
-    def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
+    def execute(
+        self, requests: Iterator[Request], on_stage: OnStage
+    ) -> Iterator[tuple[Request, Message]]:
         """Yield the messages of all requests; requests of a lost worker are processed again.
+
+        The stages of a scan are not told: messages leave a Dask worker when its scan is done.
 
         Raises:
             RunRefused: the scheduler is lost, all workers are away for too long, or a worker cannot
@@ -104,7 +122,7 @@ class ClusterExecutor:
         submitted: dict[str, tuple[Any, Request]] = {}
         ended: queue.Queue[Any] = queue.Queue()
         while True:
-            for request in _some(requests, self._at_once() - len(submitted)):
+            for request in _some(requests, self._most_submitted() - len(submitted)):
                 future = self._client.submit(_process, self._setup, _absolute(request), pure=False)
                 submitted[future.key] = future, request
                 future.add_done_callback(ended.put)
@@ -120,7 +138,8 @@ class ClusterExecutor:
         if self._client is not None:
             with suppress(Exception):
                 if self._is_connected():
-                    self._client.run(_retire, self._setup.run, on_error="ignore")
+                    client, run = self._client, self._setup.run
+                    answer_within(RETIRE_S, lambda: client.run(_retire, run, on_error="ignore"))
             with suppress(Exception):
                 self._client.close(timeout=1)
         if self._cluster is not None:
@@ -135,7 +154,7 @@ class ClusterExecutor:
         self._next(ended)
         self._begun = True
         try:
-            version, answer = future.result()
+            build, answer = future.result(timeout=ANSWERS_S)
         except Exception as error:
             if future.status != "error":
                 raise RunRefused(_LOST) from error
@@ -143,7 +162,7 @@ class ClusterExecutor:
                 f"a Dask worker cannot start ({type(error).__name__}); install the same packages "
                 "there as here"
             ) from error
-        _refuse_version(version)
+        _refuse_other(build)
         if isinstance(answer, Refused):
             raise RunRefused(answer.fact)
         network_info: dict[str, Any] = answer.network_info
@@ -169,31 +188,36 @@ class ClusterExecutor:
     def _messages_of(self, future: Any, request: Request) -> list[Message]:
         """Return a request's messages; a scan that killed several Dask workers is given up."""
         try:
-            answer: Answer = future.result()
+            answer: Answer = future.result(timeout=ANSWERS_S)
         except Exception as error:
             if future.status != "error":
                 raise RunRefused(_LOST) from error
             return _given_up(request, error)
-        _refuse_version(answer.version)
+        _refuse_other(answer.build)
         if isinstance(answer.messages[0], Refused):
             raise RunRefused(answer.messages[0].fact)
         if answer.network_info and answer.network_info != self.network_info:
             raise RunRefused(_difference(answer.network_info, self.network_info))
         return answer.messages
 
-    def _at_once(self) -> int:
-        return max(LEAST_IN_FLIGHT, AHEAD * self._threads())
+    def _most_submitted(self) -> int:
+        self.at_once = self._threads()
+        return max(LEAST_IN_FLIGHT, AHEAD * self.at_once)
 
     def _threads(self) -> int:
         """Return the number of threads of all Dask workers together."""
         try:
-            return sum(int(n) for n in self._client.nthreads().values())
+            return sum(int(n) for n in answer_within(ANSWERS_S, self._client.nthreads).values())
         except (OSError, TimeoutError) as error:
             raise RunRefused(_LOST) from error
 
     def _share_of_memory(self) -> int:
         """Return the bytes of memory per thread of the smallest worker; 0 if there is no limit."""
-        return min(filter(None, self._client.run(_share_of_memory).values()), default=0)
+        try:
+            shares = answer_within(ANSWERS_S, lambda: self._client.run(_share_of_memory))
+        except (OSError, TimeoutError) as error:
+            raise RunRefused(_LOST) from error
+        return min(filter(None, shares.values()), default=0)
 
     def _is_connected(self) -> bool:
         return bool(self._client.status == "running")
@@ -226,12 +250,9 @@ class ClusterExecutor:
         return client
 
 
-def _refuse_version(version: str) -> None:
-    if version != __version__:
-        raise RunRefused(
-            f"the Dask workers have pancseg {version}, this machine {__version__}; "
-            "install the same version"
-        )
+def _refuse_other(build: Build) -> None:
+    if differs := difference(build, "a Dask worker"):
+        raise RunRefused(f"{differs}; install the same version there as here")
 
 
 def _difference(one: dict[str, Any], other: dict[str, Any]) -> str:
@@ -292,12 +313,12 @@ _children: dict[int, _Child] = {}
 _retired: set[str] = set()
 
 
-def _start_child(setup: WorkerSetup) -> tuple[str, Ready | Refused]:
-    """Start this thread's child process; return pancseg's version and the child's answer."""
+def _start_child(setup: WorkerSetup) -> tuple[Build, Ready | Refused]:
+    """Start this thread's child process; return the build of pancseg and the child's answer."""
     try:
-        return __version__, _child_for(setup).process.start()
+        return own_build(), _child_for(setup).process.start()
     except RunRefused as refusal:
-        return __version__, Refused(str(refusal))
+        return own_build(), Refused(str(refusal))
 
 
 def _process(setup: WorkerSetup, request: Request) -> Answer:
@@ -307,9 +328,14 @@ def _process(setup: WorkerSetup, request: Request) -> Answer:
     """
     child = _child_for(setup)
     messages: list[Message] = []
+
+    def keep(message: Message) -> None:
+        if not isinstance(message, Stage):  # nobody hears of it before the scan is done
+            messages.append(message)
+
     with child.busy:
         try:
-            child.process.run(request, messages.append)
+            child.process.run(request, keep)
         except RunRefused as refusal:
             messages = [Refused(str(refusal))]
         except Exception as error:  # noqa: BLE001  for example, no more processes can be started
@@ -317,7 +343,7 @@ def _process(setup: WorkerSetup, request: Request) -> Answer:
         finally:
             if setup.run in _retired:
                 child.stop()
-    return Answer(__version__, child.process.network_info, messages)
+    return Answer(own_build(), child.process.network_info, messages)
 
 
 def _child_for(setup: WorkerSetup) -> _Child:
@@ -346,7 +372,9 @@ def _retire(run: str) -> None:
 
 def _absolute(request: Request) -> Request:
     masks = request.masks and request.masks.absolute()
-    return replace(request, cases=tuple(map(_absolute_case, request.cases)), masks=masks)
+    pictures = request.pictures and request.pictures.absolute()
+    cases = tuple(map(_absolute_case, request.cases))
+    return replace(request, cases=cases, masks=masks, pictures=pictures)
 
 
 def _absolute_case(case: Case) -> Case:

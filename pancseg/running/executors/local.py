@@ -6,13 +6,15 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from pancseg.errors import RunRefused
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.executors.supervisor import SupervisedWorker
 from pancseg.running.memory import MemoryBudget
-from pancseg.running.messages import Message, Request
+from pancseg.running.messages import Message, OnStage, Request
+from pancseg.system.stage import Stage
 
 _QueueItem = tuple[Request, Message] | BaseException | None
 """A message, an error that ends the run, or None when a thread has no more requests."""
@@ -29,7 +31,6 @@ class LocalExecutor:
         workers: number of processes.
         threads: CPU threads of all workers together.
         budget: memory of all workers together.
-        timeout_s: seconds after which a scan is given up; None for no limit.
         verbose: print paths and tracebacks.
 
     Raises:
@@ -43,13 +44,13 @@ class LocalExecutor:
         workers: int,
         threads: int,
         budget: MemoryBudget,
-        timeout_s: float | None = None,
         verbose: bool = False,
     ) -> None:
         each = max(1, threads // workers)
         self._budget = budget
-        self._workers = [SupervisedWorker(plan, each, timeout_s, verbose) for _ in range(workers)]
+        self._workers = [SupervisedWorker(plan, each, verbose) for _ in range(workers)]
         self.budget: MemoryBudget | None = budget
+        self.at_once = workers
         self._messages: queue.Queue[_QueueItem] = queue.Queue(maxsize=4 * workers)
         self._stopped = threading.Event()
         for worker in self._workers:
@@ -63,7 +64,9 @@ class LocalExecutor:
         for worker in self._workers:
             worker.proven = True
 
-    def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
+    def execute(
+        self, requests: Iterator[Request], on_stage: OnStage
+    ) -> Iterator[tuple[Request, Message]]:
         """Yield all messages as they arrive, in any order of the requests."""
         source, budget = _SharedIterator(requests), self._budget
         threads = [
@@ -79,6 +82,8 @@ class LocalExecutor:
                 running -= 1
             elif isinstance(item, BaseException):
                 raise item
+            elif isinstance(item[1], Stage):
+                on_stage(item[0], item[1])
             else:
                 yield item
 
@@ -96,13 +101,21 @@ class LocalExecutor:
             while not self._stopped.is_set() and (request := requests.take()) is not None:
                 budget.take(request.memory_bytes)
                 try:
-                    worker.run(request, lambda message, r=request: self._messages.put((r, message)))  # type: ignore[misc]
+                    worker.run(request, partial(self._take, request))
                 finally:
                     budget.give_back(request.memory_bytes)
             self._messages.put(None)
         except BaseException as error:  # noqa: BLE001  ``execute`` raises it
             if not self._stopped.is_set():
                 self._messages.put(error)
+
+    def _take(self, request: Request, message: Message) -> None:
+        """Put a message into the queue; a stage only if there is room for it at once."""
+        if isinstance(message, Stage):
+            with suppress(queue.Full):
+                self._messages.put_nowait((request, message))
+        else:
+            self._messages.put((request, message))
 
 
 class _SharedIterator:

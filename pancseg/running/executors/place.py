@@ -13,7 +13,7 @@ from pancseg.errors import RunRefused
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.executors.local import LocalExecutor
 from pancseg.running.memory import GB, WORKER_BYTES, MemoryBudget, free_bytes
-from pancseg.running.messages import Message, Request
+from pancseg.running.messages import Message, OnStage, Request
 from pancseg.running.options import RunOptions
 from pancseg.system.threads import available_cores
 
@@ -25,13 +25,17 @@ class Executor(Protocol):
         network_info: the weights and the engine, for the provenance; empty without a network.
         budget: memory that the workers share; on a cluster, memory of each worker. None if no limit
             is known.
+        at_once: number of scans that are processed at the same time.
     """
 
     network_info: dict[str, Any]
     budget: MemoryBudget | None
+    at_once: int
 
-    def execute(self, requests: Iterator[Request]) -> Iterator[tuple[Request, Message]]:
-        """Yield the messages of all requests."""
+    def execute(
+        self, requests: Iterator[Request], on_stage: OnStage
+    ) -> Iterator[tuple[Request, Message]]:
+        """Yield the messages of all requests; call ``on_stage`` in between, in this thread."""
         ...
 
     def close(self) -> None:
@@ -64,18 +68,17 @@ def executor_for(plan: ProcessingPlan, cases: Sequence[Case], options: RunOption
 
         return InlineExecutor(plan, threads, budget)
     if options.memory_bytes:
-        _refuse_idle_workers(workers, WORKER_BYTES[_engine_of(plan)], options.memory_bytes)
+        _refuse_idle_workers(workers, WORKER_BYTES[expected_engine(plan)], options.memory_bytes)
     return LocalExecutor(
         plan,
         workers=workers,
         threads=threads,
         budget=budget,
-        timeout_s=options.timeout_s,
         verbose=options.verbose,
     )
 
 
-def _engine_of(plan: ProcessingPlan) -> str:
+def expected_engine(plan: ProcessingPlan) -> str:
     """Return the engine by which a worker's memory is estimated, without loading any."""
     if not plan.weights:
         return ""

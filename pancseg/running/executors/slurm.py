@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from pancseg.errors import RunRefused
+from pancseg.system.processes.python_child import JOB_LINES
 
 
 def slurm_cluster(settings: dict[str, Any]) -> Any:
@@ -32,6 +33,7 @@ def slurm_cluster(settings: dict[str, Any]) -> Any:
             "`slurm`: this machine has no sbatch; start the run on one that submits SLURM jobs"
         )
     no_dashboard = {"dashboard": False, "dashboard_address": ":0"}
+    own["job_script_prologue"] = [*JOB_LINES, *_prologue(own)]
     own["scheduler_options"] = {**no_dashboard, **(own.get("scheduler_options") or {})}
     try:
         cluster = SLURMCluster(**own)
@@ -49,6 +51,23 @@ def slurm_cluster(settings: dict[str, Any]) -> Any:
             "`slurm`: a job cannot be submitted; try its queue, account and walltime with sbatch"
         )
     return cluster
+
+
+def _prologue(settings: dict[str, Any]) -> list[str]:
+    """Return the user's own lines of the job script, or those of dask-jobqueue's configuration."""
+    import dask
+
+    configured = dask.config.get("jobqueue.slurm", None) or {}
+    lines = (
+        settings.pop("job_script_prologue", None)
+        or configured.get("job-script-prologue")
+        or settings.pop("env_extra", None)  # its earlier name
+        or configured.get("env-extra")
+        or []
+    )
+    if isinstance(lines, str) or not all(isinstance(line, str) for line in lines):
+        raise RunRefused("`slurm`: job_script_prologue is not a list of lines")
+    return list(lines)
 
 
 def _first_sentence(error: Exception) -> str:

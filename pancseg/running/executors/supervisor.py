@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from typing import IO, Any
+from typing import Any
 
 from pancseg.errors import RunRefused
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
 from pancseg.reasons import ReasonCode
+from pancseg.running.executors.process import BROKEN_PIPE, KILLED, ChildProcess
 from pancseg.running.memory import high_water_bytes
 from pancseg.running.messages import (
     MadeFrom,
@@ -31,7 +27,8 @@ from pancseg.running.messages import (
     RowKeys,
     ScanDone,
 )
-from pancseg.system.threads import environment
+from pancseg.running.time_limit import default_limit_s
+from pancseg.system.processes.build import difference
 from pancseg.tables.fields import Value
 
 OnMessage = Callable[[Message], None]
@@ -43,10 +40,8 @@ START_S = 600.0
 """Seconds after which a child that is not ready is given up; its files are likely unreachable."""
 BROKEN_OFF = "broken off"
 """Stage in the log for the time of children that ended during a scan."""
-_KILLED = "was killed"
-_ENDED = (EOFError, OSError, ValueError, pickle.UnpicklingError)
-"""Exceptions of reading from or writing to a child that has ended, or whose pipes are closed."""
-_Child = subprocess.Popen[bytes]
+_ANOTHER_BUILD = (AttributeError, ImportError, TypeError)
+"""Exceptions of reading the first answer of a child with another version of pancseg."""
 
 
 class SupervisedWorker:
@@ -55,7 +50,6 @@ class SupervisedWorker:
     Args:
         plan: what is done with every scan.
         threads: CPU threads of the child.
-        timeout_s: seconds after which a scan is given up; None for no limit.
         verbose: let the child print paths and tracebacks; otherwise nothing it prints is shown.
 
     Attributes:
@@ -68,15 +62,14 @@ class SupervisedWorker:
         self,
         plan: ProcessingPlan,
         threads: int,
-        timeout_s: float | None = None,
         verbose: bool = False,
     ) -> None:
         self._setup = (replace(plan, threads=threads), threads, verbose)
-        self._threads, self._timeout_s, self._verbose = threads, timeout_s, verbose
-        self._child: _Child | None = None
+        self._threads, self._verbose = threads, verbose
+        self._limit_s = 0.0
+        self._child: ChildProcess | None = None
         self._lock = threading.Lock()
         self._is_ready = self._timed_out = self._stopped = False
-        self._peak_bytes = 0
         self.proven = False
         self.network_info: dict[str, Any] = {}
 
@@ -87,17 +80,11 @@ class SupervisedWorker:
             OSError: the system cannot start another process.
         """
         self._is_ready = False
-        self._child = child = subprocess.Popen(
-            [sys.executable, *CHILD],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None if self._verbose else subprocess.DEVNULL,  # libraries print names
-            env={**os.environ, **environment(self._threads), "PYTHONPATH": _import_path()},
-        )
+        self._child = child = ChildProcess(CHILD, self._threads, self._verbose)
         if self._stopped:  # by another thread in the meantime
             child.kill()
-        with suppress(*_ENDED):  # waiting for the child raises it again
-            _send(child, self._setup)
+        with suppress(*BROKEN_PIPE):  # waiting for the child raises it again
+            child.send(self._setup, START_S)
 
     def start(self) -> Ready:
         """Start a child if need be, and wait until it is ready; for the first start of a run.
@@ -118,6 +105,7 @@ class SupervisedWorker:
         the child was reading or segmenting, and all rows are lost. A new child makes the others.
         """
         spent, masks = _Spent(), dict(request.earlier_masks)
+        self._limit_s = self._limit_of(request)
         left = list(range(len(request.cases)))
         while left and not self._stopped:
             relay = _Relay(on_message, left)
@@ -125,6 +113,7 @@ class SupervisedWorker:
                 request,
                 cases=tuple(request.cases[i] for i in left),
                 known=tuple(request.known[i] for i in left),
+                marks=tuple(request.marks[i] for i in left) if request.marks else (),
                 earlier_masks=masks,
             )
             lost = list(left)
@@ -157,26 +146,31 @@ class SupervisedWorker:
             _NotStarted: the child ended before it was ready.
             RunRefused: the child cannot carry out the plan, and no child of this plan ever could.
         """
-        late = threading.Event()
         try:
             if self._child is None:
                 self.launch()
             child = self._child
             assert child is not None
-            with _killed_after(START_S, child, late):
-                answer = _receive(child)
-        except _ENDED as error:
-            if late.is_set():
-                self._end()
-                raise _NotStarted(f"was not ready within {START_S:g} s") from None
+            answer = child.receive(until=time.monotonic() + START_S)
+        except TimeoutError:
+            self._kill()
+            self._end()
+            raise _NotStarted(f"was not ready within {START_S:g} s") from None
+        except _ANOTHER_BUILD:
+            answer = Ready({})
+        except BROKEN_PIPE as error:
             if self._child is None and isinstance(error, OSError):  # no process was started
                 raise _NotStarted(f"got no process ({error.strerror})") from None
             raise _NotStarted(self._end()) from None
-        if isinstance(answer, Refused):
+        fact = answer.fact if isinstance(answer, Refused) else ""
+        if isinstance(answer, Ready) and (differs := difference(answer.build, "a worker process")):
+            fact = f"{differs}; start pancseg again, and install it only once"
+            self._kill()
+        if fact:
             self._end()
             if self.proven:
                 raise _NotStarted("could not load what it needs")
-            raise RunRefused(answer.fact)
+            raise RunRefused(fact)
         assert isinstance(answer, Ready)
         self._is_ready = self.proven = True
         self.network_info = answer.network_info
@@ -191,19 +185,19 @@ class SupervisedWorker:
             if self._stopped:
                 break
             try:
-                if self._child and self._is_ready and self._child.poll() is not None:
+                if self._child and self._is_ready and not self._child.alive:
                     self._end()  # it ended while it was idle, so no row is to blame
                 if not (self._child and self._is_ready):
                     self._start()
                 assert self._child is not None
-                _send(self._child, request)
+                self._child.send(request, self._limit_s)
                 return None
             except _NotStarted as why:
                 how = str(why)
-            except _ENDED:
+            except BROKEN_PIPE:
                 how = self._end()
         fact = f"no worker process could start for it: the last of {STARTS} {how}"
-        if how == _KILLED:
+        if how == KILLED:
             return "killed", f"{fact}, most likely for lack of memory; lower `workers`"
         return "crashed", f"{fact}; run again with `verbose` to see why"
 
@@ -212,32 +206,33 @@ class SupervisedWorker:
         child = self._child
         if child is None:  # stopped by another thread
             return None
-        began = time.perf_counter()
-        self._timed_out, self._peak_bytes = False, 0
-        timer = threading.Timer(self._timeout_s or 0, self._give_up)
-        if self._timeout_s:
-            timer.daemon = True
-            timer.start()
+        began, self._timed_out = time.monotonic(), False
+        peak_bytes = 0
         try:
             while True:
-                message = _receive(child)
+                message = child.receive(until=began + self._limit_s)
                 if isinstance(message, ScanDone):
                     spent.finished(message)
                     return message
                 relay.forward(message)
                 if isinstance(message, OutputLost):
                     return message
-        except _ENDED:
-            spent.broken_off(time.perf_counter() - began, self._peak_bytes)
-            return None
-        finally:
-            timer.cancel()
+        except TimeoutError:
+            peak_bytes = high_water_bytes(child.pid)
+            self._timed_out = True
+            self._kill()
+        except BROKEN_PIPE:
+            pass
+        spent.broken_off(time.monotonic() - began, peak_bytes)
+        return None
 
-    def _give_up(self) -> None:
-        if child := self._child:
-            self._peak_bytes = high_water_bytes(child.pid)
-        self._timed_out = True
-        self._kill()
+    def _limit_of(self, request: Request) -> float:
+        """Return the seconds that a request may take."""
+        if request.limit_s is not None:
+            return request.limit_s
+        plan = self._setup[0]
+        passes = bool(plan.weights) + plan.uncertainty
+        return default_limit_s(request.memory_bytes, len(request.cases), passes)
 
     def _kill(self) -> None:
         if child := self._child:
@@ -247,11 +242,9 @@ class SupervisedWorker:
         """Return code and fact for the row that the child was working on when it ended."""
         how = self._end()
         if self._timed_out:
-            fact = (
-                f"it took longer than {self._timeout_s:g} s; raise `timeout_s`, or check the scan"
-            )
+            fact = f"it took longer than {self._limit_s:g} s; raise `timeout_s`, or check the scan"
             return "timeout", fact
-        if how == _KILLED:
+        if how == KILLED:
             fact = "its process was killed, most likely for lack of memory; lower `workers`"
             return "killed", fact
         return "crashed", f"its process {how}; run again with `verbose` to see where"
@@ -262,12 +255,7 @@ class SupervisedWorker:
             child, self._child = self._child, None
         if child is None:
             return "was stopped"
-        for pipe in (child.stdin, child.stdout):
-            _close(pipe)
-        code = child.wait()
-        if code >= 0:
-            return f"exited with code {code}"
-        return _KILLED if code == -signal.SIGKILL else f"crashed ({_name(-code)})"
+        return child.end()
 
 
 class _NotStarted(Exception):
@@ -330,50 +318,6 @@ class _Relay:
             message = message._replace(position=index)
         elif isinstance(message, MaskMade):
             self.masks[message.digest] = message.made
+            indices = tuple(self._indices[position] for position in message.positions)
+            message = message._replace(positions=indices)
         self._on_message(message)
-
-
-@contextmanager
-def _killed_after(seconds: float, child: _Child, late: threading.Event) -> Iterator[None]:
-    def kill() -> None:
-        late.set()
-        child.kill()
-
-    timer = threading.Timer(seconds, kill)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _send(child: _Child, value: object) -> None:
-    assert child.stdin is not None
-    pickle.dump(value, child.stdin)
-    child.stdin.flush()
-
-
-def _receive(child: _Child) -> Any:
-    assert child.stdout is not None
-    return pickle.load(child.stdout)
-
-
-def _import_path() -> str:
-    """Return a PYTHONPATH with which the child imports the same modules as this process."""
-    return os.pathsep.join(path or os.getcwd() for path in sys.path)
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _close(pipe: IO[bytes] | None) -> None:
-    try:
-        if pipe:
-            pipe.close()
-    except OSError:  # closing sends what is left, but nobody reads it
-        pass

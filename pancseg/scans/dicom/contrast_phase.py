@@ -12,6 +12,11 @@ from collections.abc import Iterable
 
 PORTAL_VENOUS = "portal_venous"
 PHASES = (PORTAL_VENOUS, "arterial", "native", "delayed")
+PHASE_TEXTS = (
+    "ContrastBolusAgentPhase", "SeriesDescription", "ProtocolName", "ImageComments",
+    "ContrastBolusAgent",
+)  # fmt: skip
+"""Elements that may name a contrast phase; nothing but the phase is kept of them."""
 
 _SAYS_NOTHING = (
     r"(non|not|no|nicht|kein\w*) (porto?|portal|pfortader)\w*( ven\w*)?",

@@ -1,85 +1,86 @@
 """Read what one DICOM file says about its slices, within bounds and before any decoder sees it.
 
-Every length in the file is checked here against the file's end, because GDCM allocates whatever a
+Every length in the file is checked against the file's end first, because GDCM allocates whatever a
 length says.
 """
 
 from __future__ import annotations
 
-import logging
-import math
 import re
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import pydicom
 from pydicom._uid_dict import UID_dictionary
-from pydicom.datadict import tag_for_keyword
-from pydicom.dataset import Dataset
-from pydicom.filereader import data_element_generator, read_partial
 
 from pancseg.errors import UnusableCase
-from pancseg.scans.dicom.contrast_phase import phase_in
+from pancseg.scans.dicom.contrast_phase import PHASE_TEXTS, phase_in
 from pancseg.scans.dicom.detect import CT_IMAGE
+from pancseg.scans.dicom.elements import (
+    MOST_ITEMS,
+    DamagedDicom,
+    DataSet,
+    ElementWalk,
+    Pixels,
+)
+from pancseg.scans.dicom.frames import (
+    FRAME_CONTENT,
+    MACROS,
+    DicomSlice,
+    Part,
+    parts_of_frames,
+    slices_of,
+    thickness_mm,
+)
+from pancseg.scans.dicom.modality_lut import MOST_BYTES, ModalityLut, modality_lut
+from pancseg.scans.dicom.values import (
+    UnusableHeader,
+    most_bytes,
+    number_of,
+    tag,
+    text_of,
+    uid_of,
+    whole,
+)
 
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote files' contents
-
-_IMPLICIT, _BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
-_NATIVE = (_IMPLICIT, "1.2.840.10008.1.2.1", _BIG)
-_PACKED = tuple(
-    f"1.2.840.10008.1.2.{ending}"
-    for ending in ("4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91", "5")
+_IMPLICIT, _EXPLICIT, _BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+_NATIVE = (_IMPLICIT, _EXPLICIT, _BIG)
+RLE = "1.2.840.10008.1.2.5"
+_PACKED = (
+    *(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 57, 70, 80, 81, 90, 91)),
+    RLE,
 )
 """JPEG baseline, extended, lossless; JPEG-LS, JPEG 2000 (lossless and not); RLE."""
-
-_SYNTAX = re.compile(rb"\x02\0\x10\0UI.\0([0-9.]{5,64})", re.DOTALL)
-_UNDEFINED = 0xFFFFFFFF
-_MOST_READS = 3_000_000
-"""More reads than the header of a CT of 5,000 frames takes; junk could ask for any number."""
-
-_PHASE_TEXTS = (
-    "ContrastBolusAgentPhase", "SeriesDescription", "ProtocolName", "ImageComments",
-    "ContrastBolusAgent",
-)  # fmt: skip
-"""Elements that may name a contrast phase; nothing but the phase is kept of them."""
-
-_TAGS = [
-    tag_for_keyword(keyword)
+_WANTED = {
+    tag(keyword): most_bytes(keyword)
     for keyword in (
-        "SOPClassUID", "Modality", "SeriesInstanceUID", "Rows", "Columns", "NumberOfFrames",
-        "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
-        "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope",
-        "RescaleIntercept", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-        "SliceThickness", "SpecificCharacterSet", *_PHASE_TEXTS,
+        "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "FrameOfReferenceUID",
+        "Rows", "Columns",
+        "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
+        "BitsStored", "HighBit", "PixelRepresentation", "ImagePositionPatient",
+        "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept",
+        "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", *MACROS,
+        *FRAME_CONTENT,
+        "SliceThickness", "SpecificCharacterSet", "AcquisitionNumber",
+        "TemporalPositionIdentifier", *PHASE_TEXTS,
     )
-]  # fmt: skip
-
-
-class DamagedDicom(ValueError):
-    """The file begins like a DICOM file but cannot be read."""
-
-
-class DicomSlice(NamedTuple):
-    """One frame of a DICOM file.
-
-    Attributes:
-        frame: its number in the file, from 0.
-        position_mm: position of its first pixel in LPS; None if the file gives none.
-        axes: direction cosines in which column numbers (x) and row numbers (y) increase, 6 values;
-            or None.
-        spacing_mm: distance between rows, and between columns; or None.
-        slope, intercept: scale that turns stored values into HU.
-    """
-
-    frame: int
-    position_mm: tuple[float, ...] | None
-    axes: tuple[float, ...] | None
-    spacing_mm: tuple[float, ...] | None
-    slope: float
-    intercept: float
+} | {
+    tag("ModalityLUTSequence"): 0,
+    tag("LUTDescriptor"): most_bytes("LUTDescriptor"),
+    tag("LUTData"): MOST_BYTES,
+}  # fmt: skip
+MODALITIES = frozenset(
+    ("AU", "BI", "BMD", "CR", "CT", "DG", "DMS", "DOC", "DX", "ECG", "EPS", "ES", "FID", "GM", "HC",
+     "HD", "IO", "IVOCT", "IVUS", "KO", "LS", "M3D", "MG", "MR", "NM", "OCT", "OP", "OPT", "OT",
+     "PLAN", "PR", "PT", "PX", "REG", "RESP", "RF", "RG", "RTDOSE", "RTIMAGE", "RTPLAN", "RTRECORD",
+     "RTSTRUCT", "RWV", "SC", "SEG", "SM", "SR", "TG", "US", "XA", "XC")
+)  # fmt: skip
+"""Terms of Modality (PS3.3, C.7.3.1.1.1) that may be shown."""
+_COLOURS = frozenset(
+    ("PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420",
+     "YBR_PARTIAL_422", "YBR_ICT", "YBR_RCT", "XYB")
+)  # fmt: skip
+"""Terms of PhotometricInterpretation except MONOCHROME1 and 2 (PS3.3, C.7.6.3.1.2)."""
 
 
 class DicomHeader(NamedTuple):
@@ -88,31 +89,49 @@ class DicomHeader(NamedTuple):
     Attributes:
         file: path of the file.
         series_uid: UID of its series; empty if the file gives none.
-        modality: for example ``CT``, or empty.
+        instance_uid: UID of the file's image; empty if the file gives none.
+        modality: a defined term, for example ``CT``; ``unknown`` for any other; or empty.
+        colours: the defined term of its colours; empty for grey values, or if not known.
         syntax: UID of the transfer syntax.
         rows, columns: size of each frame.
         numbers: number of values per pixel.
         stored: type of a stored pixel value.
         bits: number of its bits that are used.
-        parts: offset and length in the file of all pixels (native), or of each packed fragment.
+        high_bit: number of the highest of them, from 0; ``bits - 1`` unless the header is odd.
+        parts: for each frame, the places of its pixels in the file: one, or its packed fragments.
         slices: one for each frame.
         phase: the contrast phase that its text names, one of ``contrast_phase.PHASES``, or empty.
         thickness_mm: slice thickness; 0 if the file gives none.
+        acquisition, temporal: numbers of the acquisition, and of the position in time; or None.
+        lut: table that turns stored values into HU, where no slice has rescale values; or None.
+        frame_uid: UID of the frame of reference of its positions; empty if the file gives none.
     """
 
     file: Path
     series_uid: str
+    instance_uid: str
     modality: str
+    colours: str
     syntax: str
     rows: int
     columns: int
     numbers: int
     stored: np.dtype[Any]
     bits: int
-    parts: tuple[tuple[int, int], ...]
+    high_bit: int
+    parts: tuple[tuple[Part, ...], ...]
     slices: tuple[DicomSlice, ...]
     phase: str = ""
     thickness_mm: float = 0.0
+    acquisition: int | None = None
+    temporal: int | None = None
+    lut: ModalityLut | None = None
+    frame_uid: str = ""
+
+    def with_frames(self, slices: tuple[DicomSlice, ...]) -> DicomHeader:
+        """Return a header of some frames of the file, and of when these were taken."""
+        first = slices[0]
+        return self._replace(slices=slices, acquisition=first.acquisition, temporal=first.temporal)
 
     @property
     def native(self) -> bool:
@@ -128,211 +147,110 @@ class DicomHeader(NamedTuple):
 def read_header(path: Path) -> DicomHeader | None:
     """Read what a DICOM file says about its slices; None when it holds no image.
 
+    The encoding of the data set is taken from its first element: transfer syntaxes are missing
+    from some files and wrong in others.
+
     Raises:
         DamagedDicom: the file is cut off, or a length points beyond its end.
-        UnusableCase: ``unreadable`` for a transfer syntax that is not supported.
+        UnusableHeader: an element has an impossible value.
+        UnusableCase: ``unreadable`` for a transfer syntax that is not supported, and for more
+            elements than a CT has.
         OSError: the file cannot be reached.
     """
     with path.open("rb") as file:
-        beginning = file.read(4096)
-        match = _SYNTAX.search(beginning)
-        if not match:
-            raise DamagedDicom("no transfer syntax")
-        syntax = match[1].decode()
-        if syntax not in _NATIVE + _PACKED:
-            raise _unsupported(syntax)
-        bounded = _BoundedFile(file)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                found = _parse(bounded, syntax)
-                if found is None and CT_IMAGE.search(beginning):
-                    raise DamagedDicom("no pixels")
-                return None if found is None else _header(path, syntax, *found)
-        except (UnusableCase, DamagedDicom):
-            raise
-        except OSError as error:
-            if error.errno:
-                raise
-            raise DamagedDicom(str(error)) from error
-        except Exception as error:
-            raise DamagedDicom(type(error).__name__) from error
+        walk = ElementWalk(file)
+        stated = syntax_of(walk)
+        data_set, pixels = walk.data_set(_WANTED)
+        if pixels is None or tag("Rows") not in data_set:
+            if CT_IMAGE.match(uid_of(data_set, "SOPClassUID").encode()):
+                raise DamagedDicom("a CT without pixels")
+            return None
+        if pixels.packed and stated not in _PACKED:
+            syntax = f"is {_name(stated)}" if stated else "is missing"
+            raise UnusableHeader(f"TransferSyntaxUID {syntax}, but the pixels are packed")
+        native = _BIG if walk.big_endian else _EXPLICIT if walk.explicit else _IMPLICIT
+        header = _header(path, stated if pixels.packed else native, data_set, walk.big_endian)
+        frames = whole(data_set, "NumberOfFrames", walk.big_endian, 1) or 1
+        parts = _parts(header, pixels, frames)
+        length = sum(length for places in parts for _, length in places)
+        if header.native and stated in _PACKED and pixels.parts[0][1] - length not in (0, 1):
+            raise UnusableHeader(f"TransferSyntaxUID is {_name(stated)}, but the pixels are raw")
+        slices = slices_of(data_set, frames, walk.big_endian)
+        lut = None
+        if not any(each.rescaled for each in slices):
+            lut = modality_lut(data_set, walk.big_endian, header.stored.kind == "i")
+        if lut:
+            slices = tuple(each._replace(rescaled=True) for each in slices)
+        return header._replace(parts=parts, slices=slices, lut=lut)
 
 
-def _unsupported(syntax: str) -> UnusableCase:
-    name = UID_dictionary.get(syntax, ("unknown",))[0]
-    return UnusableCase(
-        "unreadable", f"DICOM transfer syntax {name!r} is not supported; export it uncompressed"
-    )
+def syntax_of(walk: ElementWalk) -> str:
+    """Return the transfer syntax that a file states; empty if it states none.
+
+    Raises:
+        UnusableCase: ``unreadable``, for one that is not supported.
+    """
+    stated = walk.stated_syntax if re.fullmatch("[0-9.]{5,64}", walk.stated_syntax) else ""
+    if stated and stated not in _NATIVE + _PACKED:
+        raise UnusableCase(
+            "unreadable",
+            f"DICOM transfer syntax {_name(stated)!r} is not supported; export it uncompressed",
+        )
+    return stated
 
 
-class _BoundedFile:
-    """A file for pydicom that refuses reads and seeks beyond its end, and too many reads."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._end = file.seek(0, 2)
-        self._reads = 0
-        file.seek(0)
-        self.name = ""
-
-    def read(self, count: int = -1) -> bytes:
-        self._reads += 1
-        left = self._end - self._file.tell()
-        if self._reads > _MOST_READS:
-            raise DamagedDicom("too many elements")
-        if count < 0 or count > left > 0:
-            raise DamagedDicom("a length that points beyond the file")
-        return self._file.read(min(count, left))
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        position = self._file.seek(offset, whence)
-        if position > self._end:
-            raise DamagedDicom("a length that points beyond the file")
-        return position
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def close(self) -> None:
-        self._file.close()
+def _name(syntax: str) -> str:
+    return UID_dictionary.get(syntax, ("unknown",))[0]
 
 
-def _parse(file: _BoundedFile, syntax: str) -> tuple[Dataset, list[tuple[int, int]]] | None:
-    """Return the elements of interest, and offset and length of the pixels; None without any."""
-    at: list[tuple[int, int]] = []
-
-    def note(tag: Any, vr: str | None, length: int) -> bool:
-        if tag == 0x7FE00010:
-            at.append((file.tell(), length))
-        return bool(tag == 0x7FE00010 and length == _UNDEFINED)
-
-    dataset = read_partial(file, stop_when=note, specific_tags=list(_TAGS))  # type: ignore[arg-type]
-    if not at or "Rows" not in dataset:
-        return None
-    offset, length = at[0]
-    if (length == _UNDEFINED) == (syntax in _NATIVE):
-        raise DamagedDicom("pixels that do not fit the transfer syntax")
-    if length != _UNDEFINED:
-        return dataset, [(offset, length)]
-    file.seek(offset)
-    fragments = _fragments(file)
-    rest = data_element_generator(file, False, True, specific_tags=[0x00080008])  # type: ignore[arg-type]
-    for _ in rest:
-        pass
-    return dataset, fragments
-
-
-def _fragments(file: _BoundedFile) -> list[tuple[int, int]]:
-    """Return offset and length of each fragment of packed pixels, without the offset table."""
-    found: list[tuple[int, int]] = []
-    while True:
-        head = file.read(8)
-        tag, length = head[:4], int.from_bytes(head[4:], "little")
-        if tag == b"\xfe\xff\xdd\xe0":
-            return found[1:]
-        if tag != b"\xfe\xff\x00\xe0":
-            raise DamagedDicom("a missing fragment of pixels")
-        found.append((file.tell(), length))
-        file.seek(length, 1)
-
-
-def _header(
-    path: Path, syntax: str, dataset: Dataset, parts: Sequence[tuple[int, int]]
-) -> DicomHeader:
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
-    if min(rows, columns, frames) < 1 or allocated not in (8, 16, 32):
-        raise DamagedDicom(f"{rows}×{columns}×{frames} pixels of {allocated} bits")
-    if not 1 <= bits <= allocated or int(dataset.get("HighBit", bits - 1)) != bits - 1:
-        raise DamagedDicom(f"{bits} of {allocated} bits")
-    letter = "i" if int(dataset.get("PixelRepresentation", 0)) else "u"
-    order = ">" if syntax == _BIG else "<"
-    modality = str(dataset.get("Modality") or "").strip()
-    header = DicomHeader(
+def _header(path: Path, syntax: str, data_set: DataSet, big_endian: bool) -> DicomHeader:
+    """Return what a file's own elements say, without its frames."""
+    rows, columns = (whole(data_set, name, big_endian) for name in ("Rows", "Columns"))
+    allocated = whole(data_set, "BitsAllocated", big_endian)
+    bits = whole(data_set, "BitsStored", big_endian)
+    high = whole(data_set, "HighBit", big_endian, bits - 1)
+    if min(rows, columns) < 1:
+        raise UnusableHeader(f"Rows and Columns are {rows} and {columns} (expected 1 or more)")
+    if allocated not in (8, 16, 32):
+        raise UnusableHeader(f"BitsAllocated is {allocated} (expected 8, 16 or 32)")
+    if not 1 <= bits <= allocated:
+        raise UnusableHeader(f"BitsStored is {bits} (expected 1–{allocated})")
+    if not bits - 1 <= high < allocated:
+        raise UnusableHeader(f"HighBit is {high} (expected {bits - 1}, as BitsStored is {bits})")
+    letter = "i" if whole(data_set, "PixelRepresentation", big_endian, 0) else "u"
+    modality = text_of(data_set, "Modality").upper()
+    colours = text_of(data_set, "PhotometricInterpretation").upper()
+    return DicomHeader(
         path,
-        re.sub("[^0-9A-Za-z.]", "?", str(dataset.get("SeriesInstanceUID") or "")),
-        modality if re.fullmatch("[A-Z]{2,8}", modality) else "",
+        uid_of(data_set, "SeriesInstanceUID"),
+        uid_of(data_set, "SOPInstanceUID"),
+        modality if not modality or modality in MODALITIES else "unknown",
+        colours if colours in _COLOURS else "",
         syntax,
         rows,
         columns,
-        int(dataset.get("SamplesPerPixel", 1)),
-        np.dtype(f"{order}{letter}{allocated // 8}"),
+        whole(data_set, "SamplesPerPixel", big_endian, 1),
+        np.dtype(f"{'>' if big_endian else '<'}{letter}{allocated // 8}"),
         bits,
-        tuple(parts),
+        high,
         (),
-        phase_in(str(dataset.get(text) or "") for text in _PHASE_TEXTS),
-        _thickness_mm(dataset),
-    )
-    wanted = header.frame_bytes * header.numbers * frames
-    if header.native and parts[0][1] < wanted:
-        raise DamagedDicom(f"{wanted - parts[0][1]} bytes of pixels missing")
-    if not header.native and (len(parts) < frames or (frames > 1 and len(parts) != frames)):
-        raise DamagedDicom(f"{len(parts)} fragments for {frames} frames")
-    return header._replace(slices=_slices(dataset, frames))
-
-
-def _thickness_mm(dataset: Dataset) -> float:
-    """Return the slice thickness; 0 if it makes no sense, as only a verdict depends on it."""
-    shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]
-    frames = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])[:1]
-    try:
-        datasets = [dataset, *(part for group in (*frames, *shared) for part in _macros(group))]
-        given = _floats(datasets, "SliceThickness", 1)
-    except (DamagedDicom, TypeError, ValueError):
-        return 0.0
-    return max(given[0], 0.0) if given else 0.0
-
-
-def _slices(dataset: Dataset, frames: int) -> tuple[DicomSlice, ...]:
-    """Return the frames, described by the file itself or by its functional groups."""
-    if "PerFrameFunctionalGroupsSequence" not in dataset:
-        alike = _slice(0, [dataset])
-        if frames > 1:  # they cannot all be at the one position that the file gives
-            alike = alike._replace(position_mm=None)
-        return tuple(alike._replace(frame=number) for number in range(frames))
-    shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]
-    groups = list(dataset.PerFrameFunctionalGroupsSequence)
-    if len(groups) != frames:
-        raise DamagedDicom(f"{len(groups)} descriptions of {frames} frames")
-    return tuple(
-        _slice(number, [item for part in (group, *shared) for item in _macros(part)])
-        for number, group in enumerate(groups)
+        (),
+        phase_in(text_of(data_set, name) for name in PHASE_TEXTS),
+        thickness_mm(data_set, big_endian),
+        number_of(data_set, "AcquisitionNumber", big_endian),
+        number_of(data_set, "TemporalPositionIdentifier", big_endian),
+        frame_uid=uid_of(data_set, "FrameOfReferenceUID"),
     )
 
 
-def _macros(group: Dataset) -> list[Dataset]:
-    """Return the functional groups with a frame's position, orientation, spacing and scale."""
-    names = (
-        "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
-        "PixelValueTransformationSequence",
-    )  # fmt: skip
-    return [group[name][0] for name in names if group.get(name)]
-
-
-def _slice(number: int, datasets: Sequence[Dataset]) -> DicomSlice:
-    slope = _floats(datasets, "RescaleSlope", 1) or (1.0,)
-    intercept = _floats(datasets, "RescaleIntercept", 1) or (0.0,)
-    return DicomSlice(
-        number,
-        _floats(datasets, "ImagePositionPatient", 3),
-        _floats(datasets, "ImageOrientationPatient", 6),
-        _floats(datasets, "PixelSpacing", 2),
-        slope[0],
-        intercept[0],
-    )
-
-
-def _floats(datasets: Sequence[Dataset], keyword: str, count: int) -> tuple[float, ...] | None:
-    """Return an attribute's values from the first dataset that has it; None if none has."""
-    for dataset in datasets:
-        value = dataset.get(keyword)
-        if value is None or value == "":
-            continue
-        given = list(value) if isinstance(value, (pydicom.multival.MultiValue, list)) else [value]
-        values = tuple(float(one) for one in given)
-        if len(values) != count or not all(math.isfinite(one) for one in values):
-            raise DamagedDicom(f"a {keyword} that is not {count} finite values")
-        return values
-    return None
+def _parts(header: DicomHeader, pixels: Pixels, frames: int) -> tuple[tuple[Part, ...], ...]:
+    """Return the places of each frame's pixels."""
+    if not 1 <= frames <= MOST_ITEMS:
+        raise UnusableHeader(f"NumberOfFrames is {frames} (expected 1–{MOST_ITEMS})")
+    if pixels.packed:
+        return parts_of_frames(header.file, pixels, frames, joined=header.syntax != RLE)
+    length = header.frame_bytes * header.numbers
+    offset, given = pixels.parts[0]
+    if given < length * frames:
+        raise DamagedDicom(f"{length * frames - given} bytes of pixels are missing")
+    return tuple(((offset + number * length, length),) for number in range(frames))

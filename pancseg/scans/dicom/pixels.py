@@ -6,6 +6,7 @@ GDCM sees a clean header of a few elements and the packed bytes, nothing else of
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
-from pancseg.scans.dicom.header import DamagedDicom, DicomHeader
+from pancseg.scans.dicom.elements import DamagedDicom
+from pancseg.scans.dicom.frames import Part
+from pancseg.scans.dicom.header import RLE, DicomHeader
 from pancseg.system.native_output import quiet_library
 
-_RLE = "1.2.840.10008.1.2.5"
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 """Second bytes of the JPEG and JPEG-LS markers that begin a frame and give its size."""
 
@@ -33,13 +35,13 @@ def stored_pixels(header: DicomHeader, frame: int, scratch: Path) -> NDArray[Any
         scratch: a file that may be overwritten, for packed frames.
 
     Raises:
-        DamagedDicom: the pixels cannot be unpacked, or have another size than the header says.
+        DamagedDicom: the pixels cannot be unpacked, have another size than the header says, or need
+            bits beyond those that the header counts.
         OSError: the file cannot be reached.
     """
     if header.native:
         count = header.rows * header.columns
-        offset = header.parts[0][0] + frame * header.frame_bytes
-        flat = np.fromfile(header.file, header.stored, count, offset=offset)
+        flat = np.fromfile(header.file, header.stored, count, offset=header.parts[frame][0][0])
         if len(flat) != count:
             raise DamagedDicom("missing pixels")
         pixels = flat.reshape(header.rows, header.columns)
@@ -48,6 +50,11 @@ def stored_pixels(header: DicomHeader, frame: int, scratch: Path) -> NDArray[Any
     pixels = pixels.astype(header.stored.newbyteorder("="), copy=False)
     if unused := header.stored.itemsize * 8 - header.bits:  # these bits may hold overlays
         used: NDArray[Any] = (pixels << unused) >> unused
+        if header.high_bit != header.bits - 1 and (used != pixels).any():
+            raise DamagedDicom(
+                f"pixels of more than {header.bits} bits, its HighBit is {header.high_bit} "
+                f"(expected {header.bits - 1})"
+            )
         if not header.native and used.dtype.kind == "u" and (used != pixels).any():
             raise DamagedDicom(f"packed pixels of more than {header.bits} bits")
         return used
@@ -55,10 +62,9 @@ def stored_pixels(header: DicomHeader, frame: int, scratch: Path) -> NDArray[Any
 
 
 def _unpacked(header: DicomHeader, frame: int, scratch: Path) -> NDArray[Any]:
-    alone = len(header.slices) == 1
-    packed = b"".join(_part(header, i) for i in (range(len(header.parts)) if alone else [frame]))
+    packed = _joined(header.file, header.parts[frame])
     allocated = header.stored.itemsize * 8
-    if header.syntax != _RLE:
+    if header.syntax != RLE:
         found = _codestream(packed)
         if found is None or found[:2] != (header.rows, header.columns):
             raise DamagedDicom("packed pixels of another size")
@@ -76,11 +82,13 @@ def _unpacked(header: DicomHeader, frame: int, scratch: Path) -> NDArray[Any]:
     return pixels.reshape(header.rows, header.columns)
 
 
-def _part(header: DicomHeader, index: int) -> bytes:
-    offset, length = header.parts[index]
-    with header.file.open("rb") as file:
-        file.seek(offset)
-        return file.read(length)
+def _joined(path: Path, parts: Sequence[Part]) -> bytes:
+    found = []
+    with path.open("rb") as file:
+        for offset, length in parts:
+            file.seek(offset)
+            found.append(file.read(length))
+    return b"".join(found)
 
 
 def _write_clean(header: DicomHeader, packed: bytes, path: Path) -> None:

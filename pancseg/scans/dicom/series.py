@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,26 +11,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
 from pancseg.scans.arrays import new_image, writable
-from pancseg.scans.dicom.detect import (
-    PHASE_HINT,
-    THICKNESS_MM,
-    is_dicom,
-    is_of_series,
-    may_hold_image,
-)
-from pancseg.scans.dicom.header import DamagedDicom, DicomHeader, DicomSlice, read_header
+from pancseg.scans.dicom.copies import without_copies
+from pancseg.scans.dicom.detect import CHOICE, COPIES, PHASE_HINT, THICKNESS_MM, may_hold_image
+from pancseg.scans.dicom.elements import DamagedDicom
+from pancseg.scans.dicom.folder import check_complete, passed_over, series_of, slices_in
+from pancseg.scans.dicom.frames import DicomSlice
+from pancseg.scans.dicom.header import DicomHeader, read_header
+from pancseg.scans.dicom.identity import identity_of_slices, mark_identity
+from pancseg.scans.dicom.located import LISTS, located, of_one_volume
+from pancseg.scans.dicom.parts import split_uid
 from pancseg.scans.dicom.pixels import stored_pixels
+from pancseg.scans.dicom.stack import SliceInFile, stack_of
+from pancseg.scans.dicom.values import UnusableHeader
 from pancseg.scans.voxel_stream import OVERHEAD_BYTES, not_finite
 from pancseg.system.memory_file import scratch_file
 
 log = logging.getLogger(__name__)
 
-Points = NDArray[np.float64]
-_FARTHEST_MM = 1e6
+_MOST_REASONS = 3
 
 
 class SeriesSize(NamedTuple):
@@ -46,9 +48,20 @@ class SeriesSize(NamedTuple):
     read_bytes: int
 
 
-class _SliceInFile(NamedTuple):
-    header: DicomHeader
-    slice: DicomSlice
+class FoundSeries(NamedTuple):
+    """The files of one series.
+
+    Attributes:
+        slices: in any order, without copies.
+        headers: of all files, with copies.
+        copies: number of files that are exact copies of others.
+        choice: how the series was chosen from several; empty if there was no choice.
+    """
+
+    slices: list[SliceInFile]
+    headers: list[DicomHeader]
+    copies: int
+    choice: str
 
 
 def size_of_series(folder: Path, series_uid: str | None) -> SeriesSize:
@@ -61,16 +74,15 @@ def size_of_series(folder: Path, series_uid: str | None) -> SeriesSize:
     Raises:
         UnusableCase, OSError: as :func:`read_series`.
     """
-    entries = sorted(folder.iterdir())
-    files = [entry for entry in entries if entry.is_file() and not entry.name.startswith(".")]
+    folder, series_uid, _ = located(folder, series_uid)
+    uid = split_uid(series_uid)[0] if series_uid else None
+    files = _files_in(folder)
     matching: Iterator[DicomHeader] = (
-        header
-        for file in files
-        if (header := _header_or_none(file)) and header.series_uid.endswith(series_uid or "")
+        header for file in files if (header := _header_or_none(file, uid))
     )
-    first = next(matching, None) or _chosen(_series_in(entries), series_uid, entries)[0]
+    first = next(matching, None) or _headers_of(folder, slices_in(folder), uid)[0]
     headers, count = [first], len(files)
-    if series_uid or len(first.slices) > 1:
+    if uid or len(first.slices) > 1:
         headers += matching
         count = sum(len(header.slices) for header in headers)
     _check_pixels(first)
@@ -84,9 +96,11 @@ def size_of_series(folder: Path, series_uid: str | None) -> SeriesSize:
 
 
 def read_series(folder: Path, series_uid: str | None) -> sitk.Image:
-    """Read the one series of a folder, or the one whose UID ends in ``series_uid``.
+    """Read the one series that a folder or file stands for, or the one whose UID is named.
 
-    Of all text in the files, only the contrast phase is kept with the image (``PHASE_HINT``).
+    Of all text in the files, only the contrast phase is kept with the image (``PHASE_HINT``). Exact
+    copies of slices are left out, and their number is kept (``COPIES``); how a series was chosen
+    from several is kept too (``CHOICE``).
 
     Raises:
         UnusableCase: ``unreadable``, ``several_series``, ``no_series``, ``tilted``,
@@ -94,16 +108,50 @@ def read_series(folder: Path, series_uid: str | None) -> sitk.Image:
             show nothing of a UID, which may contain a date of birth; the debug log does.
         OSError: the folder cannot be reached.
     """
-    entries = sorted(folder.iterdir())
-    headers = _chosen(_series_in(entries), series_uid, entries)
-    return _read([_SliceInFile(header, part) for header in headers for part in header.slices])
+    found = find_series(folder, series_uid)
+    for header in found.headers:
+        _check_pixels(header)
+    image = _read(found.slices)
+    if found.copies:
+        log.debug("%d files are exact copies of others and were left out", found.copies)
+        image.SetMetaData(COPIES, str(found.copies))
+    if found.choice:
+        image.SetMetaData(CHOICE, found.choice)
+    mark_identity(image, identity_of_slices(found.headers))
+    return image
 
 
-def _chosen(
-    series: dict[str, list[DicomHeader]], series_uid: str | None, entries: Sequence[Path]
-) -> list[DicomHeader]:
+def find_series(folder: Path, series_uid: str | None) -> FoundSeries:
+    """Return the slices of the one series that :func:`read_series` reads; no pixel is read.
+
+    Raises:
+        UnusableCase, OSError: as :func:`read_series`, except for what is wrong with pixels.
+    """
+    place = located(folder, series_uid)
+    files = slices_in(place.place) if place.place.is_dir() else [place.place]
+    uid = split_uid(place.series_uid or "")[0]
+    place, headers = of_one_volume(place, _headers_of(place.place, files, uid or None))
+    unique = without_copies(headers)
+    if place.place.is_dir():
+        instances = [header.instance_uid for header in unique]
+        check_complete(place.place, files, headers[0].series_uid, instances)
+    slices = [SliceInFile(header, part) for header in unique for part in header.slices]
+    return FoundSeries(slices, headers, len(headers) - len(unique), place.choice)
+
+
+def _files_in(place: Path) -> list[Path]:
+    """Return the files that may hold slices: those of a folder, or the one file."""
+    if not place.is_dir():
+        return [place]
+    entries = sorted(place.iterdir())
+    return [entry for entry in entries if entry.is_file() and not entry.name.startswith(".")]
+
+
+def _headers_of(folder: Path, files: Sequence[Path], series_uid: str | None) -> list[DicomHeader]:
+    """Return the headers of the one series of some files, or of the one that is named."""
+    series = _series_in(files, series_uid)
     if not series:
-        raise _no_series(entries)
+        raise _no_series(folder)
     chosen = [uid for uid in series if series_uid is None or uid.endswith(series_uid)]
     if len(chosen) != 1:
         listing = ", ".join(_size(series[uid]) for uid in sorted(series))
@@ -113,58 +161,99 @@ def _chosen(
         problem = "none fits series_uid" if not chosen else "name one by series_uid"
         raise UnusableCase(
             "several_series" if chosen else "no_series",
-            f"{several} in the folder ({listing}); {problem} (the end of the UID is enough; "
-            "`verbose` shows the UIDs)",
+            f"{several} in the folder ({listing}); {problem}; {LISTS}",
         )
     return series[chosen[0]]
 
 
-def _series_in(entries: Sequence[Path]) -> dict[str, list[DicomHeader]]:
+def _series_in(files: Sequence[Path], series_uid: str | None) -> dict[str, list[DicomHeader]]:
     """Return the headers of all images by their series.
 
-    Hidden files, dose reports, segmentations and other objects beside a series are ignored.
-
     Raises:
-        UnusableCase: ``unreadable``, when some slice is damaged.
+        UnusableCase: ``unreadable``, when some slice is damaged, unless it says that it belongs to
+            another series than the one that is asked for.
     """
     series: dict[str, list[DicomHeader]] = {}
-    damaged = images = 0
-    for entry in entries:
-        if not is_of_series(entry):
-            continue
+    wrong: Counter[str] = Counter()
+    images, whole = 0, True
+    for file in files:
         try:
-            header = read_header(entry) if is_dicom(entry) else None
-        except DamagedDicom:
-            damaged += 1
+            header = read_header(file) if file.exists() else None
+        except (DamagedDicom, UnusableCase) as error:
+            if series_uid and not (series_of(file) or series_uid).endswith(series_uid):
+                continue
+            if isinstance(error, UnusableCase):
+                raise
+            wrong[str(error)] += 1
+            whole = whole and isinstance(error, UnusableHeader)
+            continue
+        except OSError as error:
+            wrong[f"the file cannot be opened ({error.strerror or 'input error'})"] += 1
             continue
         if header:
             images += 1
             series.setdefault(header.series_uid, []).append(header)
-        elif not is_dicom(entry):
-            damaged += 1
-    if damaged:
-        raise UnusableCase(
-            "unreadable",
-            f"{damaged} of {damaged + images} CT slices in the folder are damaged; copy or export "
-            "the series again",
-        )
+        elif not file.exists():
+            wrong["the file is gone (a link that leads nowhere)"] += 1
+            whole = False
+    if wrong:
+        raise _damaged(wrong, images, whole)
     return series
 
 
-def _header_or_none(file: Path) -> DicomHeader | None:
-    try:
-        return read_header(file) if may_hold_image(file) else None
-    except DamagedDicom:
-        return None
+def _damaged(wrong: Counter[str], images: int, whole: bool) -> UnusableCase:
+    """Return the refusal of a folder in which slices cannot be read.
 
-
-def _no_series(entries: Sequence[Path]) -> UnusableCase:
-    folders = sum(entry.is_dir() for entry in entries)
+    Args:
+        wrong: what is wrong → number of slices.
+        images: number of slices that can be read.
+        whole: whether the slices are whole files, whose headers cannot be right.
+    """
+    count = wrong.total()
+    reasons = [
+        f"{reason}{f' ({number} of them)' if len(wrong) > 1 else ''}"
+        for reason, number in wrong.most_common(_MOST_REASONS)
+    ]
+    what, remedy = ("are damaged", "copy or export")
+    if whole:
+        what, remedy = ("cannot be read", "correct the header, or export")
     return UnusableCase(
         "unreadable",
-        f"no DICOM series in the folder (it holds {len(entries) - folders} files and "
-        f"{folders} folders); give the folder of the series, or name the scan in a manifest",
+        f"{count} of {count + images} CT slices in the folder {what}; {'; '.join(reasons)}; "
+        f"{remedy} the series again",
     )
+
+
+def _header_or_none(file: Path, series_uid: str | None) -> DicomHeader | None:
+    """Return the header of an image of the series that is asked for; None of anything else."""
+    try:
+        header = read_header(file) if may_hold_image(file) else None
+    except (DamagedDicom, OSError):
+        return None
+    except UnusableCase:
+        if series_uid and not (series_of(file) or series_uid).endswith(series_uid):
+            return None
+        raise
+    return header if header and header.series_uid.endswith(series_uid or "") else None
+
+
+def _no_series(folder: Path) -> UnusableCase:
+    entries = list(folder.iterdir())
+    folders = sum(entry.is_dir() for entry in entries)
+    near = [image for image in passed_over(folder, ()) if image.series_uid]
+    where = ", ".join(f"{n} {place}" for place, n in sorted(Counter(i.place for i in near).items()))
+    count = len({image.series_uid for image in near})
+    elsewhere = f"; images of {count} series are elsewhere: {where}" if near else ""
+    holds = f"{_number(len(entries) - folders, 'file')} and {_number(folders, 'folder')}"
+    return UnusableCase(
+        "unreadable",
+        f"no DICOM series in the folder (it holds {holds}{elsewhere}); give the folder of the "
+        "series, or name the scan in a manifest",
+    )
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _size(headers: Sequence[DicomHeader]) -> str:
@@ -173,19 +262,12 @@ def _size(headers: Sequence[DicomHeader]) -> str:
     return f"{headers[0].columns}×{headers[0].rows}×{count}"
 
 
-def _read(slices: list[_SliceInFile]) -> sitk.Image:
-    for each in slices:
-        _check_pixels(each.header)
-    _check_alike(slices)
-    axes, spacing_mm, positions = _geometry_of(slices)
-    order = np.argsort(positions @ axes[2], kind="stable")
-    positions = positions[order]
-    _check_upright(positions, axes[0], axes[1])
-    gap_mm = _even_gap(positions)
-    image = _pixels([slices[i] for i in order])
-    image.SetSpacing((spacing_mm[1], spacing_mm[0], gap_mm))
-    image.SetOrigin(positions[0].tolist())
-    image.SetDirection(axes.T.ravel().tolist())
+def _read(slices: list[SliceInFile]) -> sitk.Image:
+    stack = stack_of(slices)
+    image = _pixels([slices[i] for i in stack.order])
+    image.SetSpacing(stack.spacing_mm)
+    image.SetOrigin(stack.origin_mm)
+    image.SetDirection(stack.axes.T.ravel().tolist())
     if phase := slices[0].header.phase:
         image.SetMetaData(PHASE_HINT, phase)
     if thickest_mm := max(each.header.thickness_mm for each in slices):
@@ -194,107 +276,20 @@ def _read(slices: list[_SliceInFile]) -> sitk.Image:
 
 
 def _check_pixels(header: DicomHeader) -> None:
-    if header.numbers != 1:
+    colours = f" ({header.colours})" if header.colours else ""
+    if header.numbers != 1 or colours:
+        values = "1 value" if header.numbers == 1 else f"{header.numbers} values"
         raise UnusableCase(
-            "not_scalar", f"the image has {header.numbers} values per pixel, not 1; export the CT"
+            "not_scalar",
+            f"the image has {values} per pixel{colours}, expected 1 grey value; export the CT",
         )
     if header.modality not in ("", "CT", "OT"):
-        raise UnusableCase(
-            "not_hu", f"the DICOM images are of modality {header.modality}, not CT; export the CT"
-        )
+        known = header.modality != "unknown"
+        modality = f"modality {header.modality}" if known else "an unknown modality"
+        raise UnusableCase("not_hu", f"the DICOM images are of {modality}, not CT; export the CT")
 
 
-def _check_alike(slices: Sequence[_SliceInFile]) -> None:
-    """Refuse slices that do not form one stack."""
-    headers = {id(each.header): each.header for each in slices}.values()
-    sizes = sorted({(h.columns, h.rows) for h in headers})
-    if len(sizes) > 1:
-        shown = ", ".join(f"{columns}×{rows}" for columns, rows in sizes[:3])
-        raise UnusableCase(
-            "unreadable", f"the slices of the series differ in size ({shown}); export it again"
-        )
-    count = len(slices)
-    if count == 1:
-        raise UnusableCase(
-            "one_slice",
-            f"the series is one slice ({sizes[0][0]}×{sizes[0][1]}); give the whole series",
-        )
-    for what, values in (
-        ("position", [each.slice.position_mm for each in slices]),
-        ("orientation", [each.slice.axes for each in slices]),
-        ("pixel spacing", [each.slice.spacing_mm for each in slices]),
-    ):
-        if missing := sum(value is None for value in values):
-            raise UnusableCase(
-                "geometry", f"{missing} of {count} DICOM slices have no {what}; export them again"
-            )
-
-
-def _geometry_of(slices: Sequence[_SliceInFile]) -> tuple[Points, tuple[float, float], Points]:
-    """Return the axes x, y, z (rows of a matrix), the pixel spacing, and all positions.
-
-    Raises:
-        UnusableCase: ``geometry``, when they are impossible; ``uneven_slices`` when orientations
-            differ.
-    """
-    orientations = np.array([each.slice.axes for each in slices], np.float64)
-    spacings = np.array([each.slice.spacing_mm for each in slices], np.float64)
-    positions = np.array([each.slice.position_mm for each in slices], np.float64)
-    aside = np.abs(orientations - orientations[0]).max(axis=1) > 1e-3
-    if others := int(np.count_nonzero(aside)):
-        raise UnusableCase(
-            "uneven_slices",
-            f"{others} of {len(slices)} slices of the series have another orientation than the "
-            "first; is a localizer among them?",
-        )
-    if max(np.abs(positions).max(), spacings.max()) > _FARTHEST_MM:
-        raise UnusableCase(
-            "geometry", "the DICOM slices are kilometres away or apart; export them again"
-        )
-    if spacings.min() <= 0 or not np.allclose(spacings, spacings[0], rtol=1e-3):
-        low, high = spacings.min(), spacings.max()
-        raise UnusableCase(
-            "geometry",
-            f"the DICOM pixel spacing goes from {low:.6g} to {high:.6g} mm, expected one positive "
-            "value; export the series again",
-        )
-    x, y = orientations[0, :3], orientations[0, 3:]
-    if not all(off <= 1e-2 for off in (abs(x @ y), abs(x @ x - 1), abs(y @ y - 1))):
-        raise UnusableCase(
-            "geometry", "the DICOM rows and columns are not at right angles; export them again"
-        )
-    x = x / np.linalg.norm(x)
-    y = y - (x @ y) * x
-    y /= np.linalg.norm(y)
-    row_mm, column_mm = (float(side) for side in spacings[0])
-    return np.stack([x, y, np.cross(x, y)]), (row_mm, column_mm), positions
-
-
-def _check_upright(positions_mm: Points, x: Points, y: Points) -> None:
-    """Refuse slices that are stacked at an angle (tilted gantry): an image's axes are upright."""
-    stack = positions_mm[-1] - positions_mm[0]
-    aside_mm = float(max(abs(stack @ x), abs(stack @ y)))
-    if aside_mm > 1.0:
-        raise UnusableCase(
-            "tilted",
-            f"the slices are sheared by {aside_mm:.1f} mm over the series (tilted gantry); "
-            "resample the scan to upright axes first",
-        )
-
-
-def _even_gap(positions_mm: Points) -> float:
-    """Return the distance between slices; refuse missing, doubled or uneven ones (1 % off)."""
-    gaps = np.linalg.norm(np.diff(positions_mm, axis=0), axis=1)
-    if gaps.max() - gaps.min() > 0.01 * np.median(gaps) + 0.01 or gaps.min() <= 0:
-        raise UnusableCase(
-            "uneven_slices",
-            f"the slices are not evenly spaced ({gaps.min():.2f} to {gaps.max():.2f} mm apart); "
-            "is one missing, or are there two series in one?",
-        )
-    return float(np.linalg.norm(positions_mm[-1] - positions_mm[0])) / len(gaps)
-
-
-def _pixels(slices: Sequence[_SliceInFile]) -> sitk.Image:
+def _pixels(slices: Sequence[SliceInFile]) -> sitk.Image:
     """Return all slices in HU, in the smallest of int16, int32, float32, float64 that fits."""
     first = slices[0].header
     kind = _kind([(each.header, each.slice) for each in slices])
@@ -312,6 +307,8 @@ def _pixels(slices: Sequence[_SliceInFile]) -> sitk.Image:
                     f"the DICOM series of {len(slices)} slices cannot be read: a slice has "
                     f"{error}; copy or export it again",
                 ) from error
+            if header.lut:
+                stored = header.lut.of(stored)
             if kind.kind == "f":
                 target[:] = stored * np.float64(part.slope) + part.intercept
                 bad += target.size - int(np.count_nonzero(np.isfinite(target)))
@@ -331,7 +328,7 @@ def _kind(slices: Sequence[tuple[DicomHeader, DicomSlice]]) -> np.dtype[Any]:
     low = high = 0.0
     whole = True
     wide = False
-    different = {(h.bits, h.stored.str, s.slope, s.intercept): (h, s) for h, s in slices}
+    different = {(h.bits, h.stored.str, h.lut, s.slope, s.intercept): (h, s) for h, s in slices}
     for header, part in different.values():
         if part.slope == 0:
             raise UnusableCase(
@@ -340,6 +337,8 @@ def _kind(slices: Sequence[tuple[DicomHeader, DicomSlice]]) -> np.dtype[Any]:
         signed = header.stored.kind == "i"
         ends = np.array([-(2.0 ** (header.bits - 1)), 2.0 ** (header.bits - 1) - 1])
         ends = ends if signed else np.array([0.0, 2.0**header.bits - 1])
+        if header.lut:
+            ends = np.array([header.lut.values.min(), header.lut.values.max()], np.float64)
         scaled = ends * part.slope + part.intercept
         low, high = min(low, *scaled, *ends), max(high, *scaled, *ends)
         whole = whole and float(part.slope).is_integer() and float(part.intercept).is_integer()

@@ -10,14 +10,17 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
-from pancseg.scans.voxel_stream import Layout, Unpacked, checked, volume_size
+from pancseg.scans.formats.text_header import GZIP, archive_problem
+from pancseg.scans.voxel_stream import Layout, checked, first_bytes, unpacked, volume_size
+from pancseg.system.regular_files import open_regular
 
 _KINDS = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4",
@@ -26,6 +29,7 @@ _KINDS = {
 _SEVERAL_VALUES = {32: "complex", 128: "RGB", 1792: "complex", 2048: "complex", 2304: "RGBA"}
 _LONGEST_OFFSET = 1 << 26
 """Largest plausible number of bytes of header and extensions before the voxels."""
+_MOST_PACKED = 2
 _MM = {1: 1000.0, 3: 0.001}
 """Length in mm of NIfTI's units metre and micrometre; everything else is taken for mm."""
 
@@ -54,14 +58,14 @@ def read_layout(path: Path) -> Layout:
             ``not_hu`` for a scale that is not finite.
         OSError: the file cannot be reached.
     """
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        header = _header(_beginning(file, packed))
+    with open_regular(path) as file:
+        beginning, packed = _beginning(file)
+    header = _header(beginning)
     count = header.dims[0]
     if not 1 <= count <= 7:
         raise UnusableCase("unreadable", f"the NIfTI header declares {count} axes, expected 1–7")
-    sizes = header.dims[1 : count + 1]
+    sizes = [*header.dims[1 : count + 1]]
+    sizes[3:] = [length or 1 for length in sizes[3:]]  # some programs write 0 for an axis unused
     if count == 5 and sizes[3] == 1 and sizes[4] > 1:
         raise UnusableCase(
             "not_scalar", f"the image has {sizes[4]} values per voxel, not 1; export the CT"
@@ -70,29 +74,39 @@ def read_layout(path: Path) -> Layout:
     size = volume_size(sizes)
     offset = _offset(header)
     slope, intercept = _scale(header)
-    where = {"packed": True, "skip": offset} if packed else {"start": offset}
-    layout = Layout(path, size, stored, slope=slope, intercept=intercept, **where)  # type: ignore[arg-type]
-    return checked(layout)._replace(grids=_grids(header), itk=header.length == 348)
+    layout = Layout(path, size, stored, packed=packed, slope=slope, intercept=intercept)
+    layout = layout._replace(skip=offset) if packed else layout._replace(start=offset)
+    grids = _grids(header)
+    mm = _MM.get(header.units & 7, 1.0)
+    return checked(layout)._replace(
+        grids=grids or (_assumed(header),),
+        sides_mm=tuple(side * mm for side in header.pixdim[1:4]),
+        itk=header.length == 348,
+        oriented=bool(grids),
+    )
 
 
-def _beginning(file: BinaryIO, packed: bool) -> bytes:
-    """Return the first 540 unpacked bytes, or fewer if there are no more."""
-    if not packed:
-        return file.read(540)
-    target = bytearray(540)
-    done, stream = 0, Unpacked(file)
-    try:
-        while done < len(target) and (count := stream.readinto(memoryview(target)[done:])):
-            done += count
-    except zlib.error as error:
-        raise UnusableCase(
-            "unreadable", "the file's packed data are damaged; copy or export it again"
-        ) from error
-    return bytes(target[:done])
+def _beginning(file: BufferedReader) -> tuple[bytes, int]:
+    """Return the first 540 unpacked bytes, or fewer if there are no more, and how often packed."""
+    for times in range(_MOST_PACKED + 1):
+        file.seek(0)
+        try:
+            beginning = first_bytes(unpacked(file, times), 540)
+        except zlib.error as error:
+            raise UnusableCase(
+                "unreadable", "the file's packed data are damaged; copy or export it again"
+            ) from error
+        if not beginning.startswith(GZIP):
+            return beginning, times
+    raise UnusableCase(
+        "unreadable", f"the file is packed with gzip more than {_MOST_PACKED} times; unpack it"
+    )
 
 
 def _header(data: bytes) -> _NiftiHeader:
     """Return the header fields that are needed."""
+    if problem := archive_problem(data):
+        raise UnusableCase("unreadable", problem)
     for order in "<>":
         try:
             if data[344:348] == b"n+1\0" and struct.unpack_from(f"{order}i", data)[0] == 348:
@@ -101,6 +115,11 @@ def _header(data: bytes) -> _NiftiHeader:
                 return _nifti_2(order, data)
         except struct.error:
             break
+    if data[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c") and len(data) >= 348:
+        what = "of a pair (.hdr, .img)" if data[344:348] == b"ni1\0" else "of Analyze, not NIfTI"
+        raise UnusableCase(
+            "unreadable", f"the file has a header {what}; save the scan as one NIfTI file"
+        )
     raise UnusableCase(
         "unreadable",
         "the file is not a complete NIfTI file (damaged or truncated?); copy or export it again",
@@ -205,6 +224,13 @@ def _grids(header: _NiftiHeader) -> tuple[NDArray[np.float64], ...]:
             )
     mm = _MM.get(header.units & 7, 1.0)
     return tuple(np.diag([-mm, -mm, mm]) @ grid for grid in grids)
+
+
+def _assumed(header: _NiftiHeader) -> NDArray[np.float64]:
+    """Return the geometry that ITK assumes where the header declares none: LPS, origin zero."""
+    mm = _MM.get(header.units & 7, 1.0)
+    sides = np.array(header.pixdim[1:4], np.float64) * mm
+    return np.column_stack([np.diag(sides), np.zeros(3)])
 
 
 def _of_quaternion(header: _NiftiHeader) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from monai.transforms import (
     Compose,
+    RandAdjustContrastd,
     RandAffined,
     RandGaussianNoised,
     RandGaussianSmoothd,
@@ -54,6 +55,9 @@ def build_augmentation(settings: Augmentation, window: tuple[int, int]) -> Compo
         changes.append(RandScaleIntensityd(["image"], factors=settings.intensity_scale, prob=0.7))
     if settings.intensity_shift:
         changes.append(RandShiftIntensityd(["image"], offsets=settings.intensity_shift, prob=0.5))
+    if settings.gamma:
+        powers = (1 / (1 + settings.gamma), 1 + settings.gamma)
+        changes.append(RandAdjustContrastd(["image"], gamma=powers, prob=0.3))
     if settings.noise_std:
         changes.append(RandGaussianNoised(["image"], std=settings.noise_std, prob=0.5))
     if settings.blank:

@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from pancseg.errors import CohortError, UnusableCase
 from pancseg.features.regions import region_of
 from pancseg.scans.arrays import voxel_array
-from pancseg.scans.geometry import CANONICAL, on_grid_of, orient
-from pancseg.scans.reading import read_scan
+from pancseg.scans.geometry import CANONICAL, orient, require_orientation
+from pancseg.scans.masks import dicom_mask, named_segments, read_mask
+from pancseg.scans.placement import placed
+from pancseg.scans.reading import layout_of, read_scan, suffix_of
 from pancseg.segmentation.checkpoint import Preprocessing
 from pancseg.segmentation.preprocess import SliceGrid
 from pancseg.system.whole_files import whole_files, write_whole
@@ -94,11 +96,12 @@ def read_pair(pair: TrainingPair, axes: str = CANONICAL) -> tuple[sitk.Image, si
     """Read a CT and its mask (0, 1), both with the given axes.
 
     Raises:
-        UnusableCase: a file cannot be read, the two are on different grids, or the mask's region is
-            empty or ambiguous.
+        UnusableCase: a file cannot be read, the scan's header gives no orientation, the two are on
+            different grids, or the mask's region is empty or ambiguous.
     """
     image = read_scan(pair.image, series_uid=pair.series_uid)
-    mask = on_grid_of(image, read_scan(pair.mask))
+    require_orientation(image)
+    mask = placed(image, read_mask(pair.mask, image)).image
     region = region_of(mask, pair.region, image).image
     return orient(image, axes), orient(region, axes)
 
@@ -110,10 +113,12 @@ def _cached(pair: TrainingPair, folder: Path, preprocessing: Preprocessing) -> C
         "image": _stamp(pair.image, "image"),
         "mask": _stamp(pair.mask, "mask"),
         "region": str(pair.region),
+        "names": [[each.name, *each.values] for each in named_segments(pair.mask)],
         "series_uid": pair.series_uid,
     }
     about = _about(about_path)
-    if about.get("sources") != sources or not voxels_path.exists():
+    mapped = _mapped(voxels_path, about, preprocessing.size)
+    if about.get("sources") != sources or mapped is None:
         about_path.unlink(missing_ok=True)
         voxels = _converted(pair, preprocessing)
         with whole_files([voxels_path]) as partial, partial[voxels_path].open("wb") as file:
@@ -124,8 +129,21 @@ def _cached(pair: TrainingPair, folder: Path, preprocessing: Preprocessing) -> C
             "labelled": voxels[:, 1].any(axis=(1, 2)).tolist(),
         }
         write_whole({about_path: f"{json.dumps(about)}\n".encode()})
-    mapped = np.load(voxels_path, mmap_mode="r")
+        mapped = np.load(voxels_path, mmap_mode="r", allow_pickle=False)
     return CachedScan(pair.patient, mapped, np.array(about["labelled"]), about["sha256"])
+
+
+def _mapped(path: Path, about: dict[str, Any], size: int) -> NDArray[np.uint8] | None:
+    """Return the voxels of a cached scan; None if there are none, or they are not as described."""
+    if not path.is_file() or not isinstance(about.get("sha256"), str):
+        return None
+    try:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        count = len(about["labelled"])
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+    fits = mapped.dtype == np.uint8 and mapped.shape == (count, 2, size, size)
+    return mapped if fits else None
 
 
 def _converted(pair: TrainingPair, preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -152,16 +170,27 @@ def _about(path: Path) -> dict[str, Any]:
 def _stamp(path: Path, what: str) -> list[int | str]:
     """Return path hash, size and time stamp of a file or DICOM folder, to notice any change.
 
+    The file of the voxels counts too, if it is not the header's.
+
     Raises:
-        UnusableCase: the file or folder cannot be reached.
+        UnusableCase: the file or folder cannot be reached, or the header makes no sense.
     """
     try:
-        stats = [file.stat() for file in (path.iterdir() if path.is_dir() else [path])]
+        stats = [file.stat() for file in _files_of(path, what)]
     except OSError as error:
         fact = f"the {what} cannot be reached: {error.strerror}"
         raise UnusableCase("unreadable", fact) from error
     where = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
     return [where, sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)]
+
+
+def _files_of(path: Path, what: str) -> set[Path]:
+    """Return the files that a scan or a mask is made of; of a folder's files, the direct ones."""
+    if what == "mask" and (found := dicom_mask(path)):
+        return {found.file}
+    if path.is_dir():
+        return set(path.iterdir())
+    return {path, layout_of(path).file} if suffix_of(path) else {path}
 
 
 def _allow_open_files(count: int) -> None:

@@ -41,20 +41,27 @@ def grid_of(shape: tuple[int, ...], preprocessing: Preprocessing) -> SliceGrid:
 
 
 def on_network_grid(
-    image_hu: NDArray[Any], mask: NDArray[Any], known: NDArray[Any], grid: SliceGrid
+    image_hu: NDArray[Any],
+    mask: NDArray[Any],
+    known: NDArray[Any],
+    grid: SliceGrid,
+    *,
+    shown: NDArray[Any],
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return a slice ``(y, x)`` as the network sees it, in 0..255, and its mask.
 
     Args:
         image_hu: the slice in HU.
         mask: its mask, 0 and 1.
-        known: where the mask is known; elsewhere the image becomes 0 and the mask ``UNKNOWN``.
+        known: where the mask is known; elsewhere it becomes ``UNKNOWN``.
         grid: the maps to the network's grid.
+        shown: where the slice was stored; elsewhere the image becomes 0.
     """
     image = np.rint(grid.to_network(image_hu[None])[0] * 255).astype(np.uint8)
     inside = grid.share(mask[None])[0] >= 0.5
     result = inside.astype(np.uint8)
     if not known.all():
         result[grid.share(~known[None])[0] > 0.01] = UNKNOWN
-        image[result == UNKNOWN] = 0
+    if not shown.all():
+        image[grid.share(~shown[None])[0] > 0.01] = 0
     return image, result

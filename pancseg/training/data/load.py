@@ -165,7 +165,8 @@ def _from_slice_set(
         slices = read_slices(slice_set, data, preprocessing, split.part_of)
         if lost := sorted({*split.train, *split.val} - {s.patient for s in slices}):
             raise ValueError(
-                f"{split_file.name}: all slices of {', '.join(lost[:5])}"
+                "the split file: all slices of "
+                f"{', '.join(lost[:5])}"
                 f"{f' and {len(lost) - 5} more' if len(lost) > 5 else ''} are excluded from "
                 "validation by the slice set; leave these patients out, or move them to train"
             )

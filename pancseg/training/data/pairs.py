@@ -12,7 +12,9 @@ from pancseg.cohort.case import Case, stem_of
 from pancseg.cohort.manifest import read_manifest
 from pancseg.cohort.roi import Labels, Roi
 from pancseg.errors import CohortError
+from pancseg.system.regular_files import read_regular
 
+_LARGEST_BYTES = 1 << 24
 ALL_LABELS = Labels(None)
 """All labels count as pancreas: MSD's masks label the organ and its mass separately."""
 
@@ -47,9 +49,9 @@ def msd_pairs(folder: Path) -> list[TrainingPair]:
         OSError: ``dataset.json`` is missing.
     """
     try:
-        listed = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["training"]
-        entries = [(folder / e["image"], folder / e["label"]) for e in listed]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        listed = _described(folder)["training"]
+        entries = [(_listed(folder, e["image"]), _listed(folder, e["label"])) for e in listed]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CohortError(
             [
                 "dataset.json does not list 'training' cases with 'image' and 'label'; give an MSD "
@@ -88,13 +90,26 @@ def manifest_pairs(path: Path) -> list[TrainingPair]:
 
 def msd_provenance(folder: Path) -> dict[str, str]:
     """Return data, licence, attribution and intended use of weights trained on an MSD folder."""
-    about: dict[str, Any] = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    about = _described(folder)
     return {
         "data": f"{about.get('name', 'MSD')}: {about.get('description', 'labelled CTs')}",
         "licence": str(about.get("licence", about.get("license", "as stated by the data's owner"))),
         "attribution": str(about.get("reference", "Medical Segmentation Decathlon")),
         "intended_use": "Research and teaching. Not a medical device; not for clinical use.",
     }
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    """Return the content of ``dataset.json``, which may begin with a byte order mark."""
+    text = read_regular(folder / "dataset.json", _LARGEST_BYTES).decode("utf-8-sig")
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def _listed(folder: Path, name: str) -> Path:
+    """Return the path of a listed file; on Windows, programs write backslashes."""
+    path = folder / name
+    return path if "\\" not in name or path.exists() else folder / name.replace("\\", "/")
 
 
 def _pair(case: Case, mask: Path) -> TrainingPair:

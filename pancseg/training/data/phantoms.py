@@ -49,8 +49,9 @@ def _slices_of(
         preprocessing,
     )
     chosen = np.linspace(0, len(image) - 1, count).round().astype(int)
-    known = np.ones(image.shape[1:], dtype=bool)
-    return [
-        LabelledSlice(_patient(seed), split, *on_network_grid(image[z], mask[z] > 0, known, grid))
-        for z in chosen
-    ]
+    everywhere = np.ones(image.shape[1:], dtype=bool)
+    slices = []
+    for z in chosen:
+        both = on_network_grid(image[z], mask[z] > 0, everywhere, grid, shown=everywhere)
+        slices.append(LabelledSlice(_patient(seed), split, *both))
+    return slices

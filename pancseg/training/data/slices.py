@@ -6,8 +6,7 @@ anterior to posterior, columns from the patient's right to left (LPS), HU clippe
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from pancseg.cohort.case import name_problem
 from pancseg.segmentation.checkpoint import Preprocessing
+from pancseg.system.regular_files import open_regular
 from pancseg.training.data.labelled_slice import LabelledSlice, grid_of, on_network_grid
-from pancseg.training.data.slice_set import SliceSet, SliceSource
+from pancseg.training.data.slice_set import LARGEST_FRAME, SliceSet, SliceSource, VolumeSource
+from pancseg.training.data.volumes import volume_slices
 
 
 class NativeSlice(NamedTuple):
@@ -30,7 +32,8 @@ class NativeSlice(NamedTuple):
         split: ``train`` or ``val``.
         hu: the slice in HU, ``(y, x)``.
         mask: its mask.
-        known: where both are known.
+        known: where the mask is known.
+        shown: where the picture shows the slice; elsewhere it is blank.
     """
 
     patient: str
@@ -38,6 +41,7 @@ class NativeSlice(NamedTuple):
     hu: NDArray[np.float32]
     mask: NDArray[np.bool_]
     known: NDArray[np.bool_]
+    shown: NDArray[np.bool_]
 
 
 def read_slices(
@@ -67,7 +71,9 @@ def read_slices(
             if split is None or (split == "val" and not source.in_validation):
                 continue
             grid = grid_of(native.hu.shape, preprocessing)
-            image, mask = on_network_grid(native.hu, native.mask, native.known, grid)
+            image, mask = on_network_grid(
+                native.hu, native.mask, native.known, grid, shown=native.shown
+            )
             slices.append(LabelledSlice(native.patient, split, image, mask, number))
     if slice_set.phantoms is not None:
         from pancseg.training.data.phantoms import phantom_slices
@@ -87,7 +93,7 @@ def patients_of(slice_set: SliceSet, data: Path) -> set[str]:
     patients = {
         _patient(source.cohort, written)
         for source in slice_set.sources
-        for written in _index(source, data)["patient"]
+        for written in _patients_written(source, data)
     }
     if slice_set.phantoms is not None:
         from pancseg.training.data.phantoms import phantom_patients
@@ -96,8 +102,25 @@ def patients_of(slice_set: SliceSet, data: Path) -> set[str]:
     return patients
 
 
-def native_slices(source: SliceSource, data: Path) -> Iterator[NativeSlice]:
+def native_slices(source: SliceSource | VolumeSource, data: Path) -> Iterator[NativeSlice]:
     """Yield a source's slices at their own resolution, upright, in HU, one at a time."""
+    if isinstance(source, SliceSource):
+        yield from _pictures(source, data)
+        return
+    patient = _patient(source.cohort, source.patient)
+    for one in volume_slices(source, data):
+        yield NativeSlice(patient, source.split, *one, np.ones(one.hu.shape, bool))
+
+
+def _patients_written(source: SliceSource | VolumeSource, data: Path) -> Sequence[str]:
+    """Return the patients of a source as its description or its index spells them."""
+    if isinstance(source, VolumeSource):
+        return [source.patient]
+    return _index(source, data)["patient"].tolist()
+
+
+def _pictures(source: SliceSource, data: Path) -> Iterator[NativeSlice]:
+    """Yield the slices of a folder of pictures."""
     low, high = source.grey_hu
     for row in _records(_index(source, data)):
         folder = data / source.folder.format(**row)
@@ -114,7 +137,7 @@ def native_slices(source: SliceSource, data: Path) -> Iterator[NativeSlice]:
         if source.box is not None:
             hu, mask, known = _placed(hu, mask, *_box(source, row))
         patient = _patient(source.cohort, row["patient"])
-        yield NativeSlice(patient, row["split"], hu, mask, known)
+        yield NativeSlice(patient, row["split"], hu, mask, known, known)
 
 
 def _placed(
@@ -136,22 +159,41 @@ def _placed(
 
 def _box(source: SliceSource, row: dict[str, Any]) -> tuple[tuple[int, int, int, int], int]:
     if source.box == "columns":
-        return (row["x0"], row["y0"], row["w"], row["h"]), row["frame"]
+        x, y, width, height, frame = (row[name] for name in ("x0", "y0", "w", "h", "frame"))
+        if not _fits(x, width, frame) or not _fits(y, height, frame):
+            raise ValueError(
+                f"{source.index}: the box of {row['file']!r:.100} does not lie in its frame "
+                f"(expected whole numbers, frame 1–{LARGEST_FRAME})"
+            )
+        return (x, y, width, height), frame
     assert source.box is not None
     return source.box, source.frame
 
 
+def _fits(first: object, length: object, frame: object) -> bool:
+    """Return whether a box's side lies within a frame that is not too large."""
+    if not (isinstance(first, int) and isinstance(length, int) and isinstance(frame, int)):
+        return False
+    return 0 <= first < first + length <= frame <= LARGEST_FRAME
+
+
 def _index(source: SliceSource, data: Path) -> pd.DataFrame:
-    if not (data / source.index).is_file():
+    if not (data / source.index).exists():
         raise FileNotFoundError(
             f"the `data` folder has no {source.index}, which the slice set lists"
         )
-    index = pd.read_csv(data / source.index, dtype={"patient": str})
-    wanted = {"file", "patient", "split", *source.where}
+    try:
+        with open_regular(data / source.index) as file:
+            index = pd.read_csv(file, dtype={"patient": str})
+    except ValueError as error:  # pandas: no columns, or no CSV
+        raise ValueError(f"{source.index} is not a CSV: {str(error).splitlines()[0]}") from error
+    wanted = {"file", "patient", "split", *source.where, *source.without}
     if missing := sorted(wanted - set(index.columns)):
         raise ValueError(f"{source.index} has no column {', '.join(missing)}")
     for column, value in source.where.items():
         index = index[index[column].map(_written) == value]
+    for column, values in source.without.items():
+        index = index[~index[column].map(_written).isin(values)]
     index = index.reset_index(drop=True)
     index["patient"] = index["patient"].str.strip().replace("", None)
     _check_patients(source, index["patient"])
@@ -180,10 +222,18 @@ def _written(value: object) -> str:
 
 
 def _patient(cohort: str, written: object) -> str:
-    """Return cohort and number, for any spelling in the index (2, 0002, PANCREAS_0002)."""
-    number = re.search(r"\d+$", str(written))
-    name = str(int(number[0])) if number else str(written)
-    return f"{cohort}-{name}" if cohort else name
+    """Return cohort and number, for any spelling in the index (2, 0002, PANCREAS_0002).
+
+    Raises:
+        ValueError: it cannot be the name of a file, which the patient's masks are named by.
+    """
+    text = str(written)
+    number = text[len(text.rstrip("0123456789")) :]
+    name = number.lstrip("0") or "0" if number else text
+    whole = f"{cohort}-{name}" if cohort else name
+    if problem := name_problem(whole):
+        raise ValueError(f"a patient of the slices: {problem}")
+    return whole
 
 
 def _records(index: pd.DataFrame) -> list[dict[str, Any]]:
@@ -192,8 +242,15 @@ def _records(index: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _grey(path: Path) -> NDArray[np.float32]:
     try:
-        with Image.open(path) as picture:
+        with open_regular(path) as file, Image.open(file) as picture:
+            if max(picture.size) > LARGEST_FRAME:
+                sides = "×".join(map(str, picture.size))
+                raise OSError(0, f"{sides} pixels are too many (at most {LARGEST_FRAME} a side)")
             return np.asarray(picture.convert("L"), dtype=np.float32)
-    except (OSError, SyntaxError) as error:  # the second: a broken PNG
+    except (
+        OSError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ) as error:  # the second: a broken PNG
         reason = getattr(error, "strerror", None) or "it is not a picture, or damaged"
         raise ValueError(f"{path.parent.name}/{path.name} cannot be read: {reason}") from error

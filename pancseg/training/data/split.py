@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from pancseg.system.regular_files import read_regular
 from pancseg.system.whole_files import write_whole
 from pancseg.system.yaml_file import FrozenModel
 
+_LARGEST_BYTES = 1 << 24
 VALIDATION_SHARE = 0.3
 """Share of validation patients, the paper's 70/30: of 281 patients, 196 train and 85 validate."""
+_WHAT = "the split file"
 
 
 class Split(FrozenModel):
@@ -59,18 +62,19 @@ def read_split(path: Path, patients: Iterable[str]) -> Split:
     Patients in neither part are not used.
 
     Raises:
+        OSError: the file cannot be read, or is larger than 16 MiB.
         ValueError: not a split file, a patient in both parts, or a patient that the data lack.
     """
     try:
-        split = Split.model_validate_json(path.read_text(encoding="utf-8"))
+        split = Split.model_validate_json(read_regular(path, _LARGEST_BYTES).decode("utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
         raise ValueError(
-            f'{path.name} is not a split file; expected JSON {{"train": [ids], "val": [ids]}}'
+            f'{_WHAT} is not a split file; expected JSON {{"train": [ids], "val": [ids]}}'
         ) from error
     if both := sorted(set(split.train) & set(split.val)):
-        raise ValueError(f"{path.name}: in both train and val: {_some(both)}; keep each in one")
+        raise ValueError(f"{_WHAT}: in both train and val: {_some(both)}; keep each in one")
     if missing := sorted({*split.train, *split.val} - set(patients)):
-        raise ValueError(f"{path.name}: patients that the data lack: {_some(missing)}")
+        raise ValueError(f"{_WHAT}: patients that the data lack: {_some(missing)}")
     return split
 
 

@@ -1,0 +1,1 @@
+"""Fitted models as plain numbers, which NumPy alone can check and apply."""

@@ -1,0 +1,165 @@
+"""Read the plain numbers of a model out of the fitted scikit-learn estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from pancseg.modelling.estimators.cox import CoxElasticNet, NoPredictors
+from pancseg.modelling.estimators.survival_forest import MartingaleForest
+from pancseg.modelling.plain.arrays import Floats
+from pancseg.modelling.plain.model import BatchEffects, PlainModel, Scaling, UsedColumns
+from pancseg.modelling.plain.predictors import (
+    BoostedTrees,
+    Constant,
+    Cox,
+    ForestOfClasses,
+    KaplanMeier,
+    Logistic,
+    Predictor,
+    SurvivalForest,
+)
+from pancseg.modelling.plain.trees import Trees
+from pancseg.modelling.validation.importance import kept_columns
+from pancseg.modelling.validation.nested_cv import FittedModel
+
+
+def plain_model(fitted: FittedModel, names: Mapping[str, tuple[str, ...]]) -> PlainModel:
+    """Return a fitted model as plain numbers: it predicts the same, to the last bits.
+
+    Args:
+        fitted: a model that :func:`..validation.nested_cv.fit_specs` fitted.
+        names: names of the columns of each block, without the batch.
+
+    Raises:
+        TypeError: an estimator that has no plain form.
+    """
+    kept = kept_columns(fitted.model, len(fitted.columns))
+    parts, first = [], 0
+    for block, steps in zip(fitted.blocks, fitted.preparations, strict=True):
+        width = len(steps.named_steps["scale"].mean_)
+        mine = kept[(kept >= first) & (kept < first + width)] - first
+        parts.append(_used_columns(block, names[block], steps, mine))
+        first += width
+    last = fitted.model[-1] if isinstance(fitted.model, Pipeline) else fitted.model
+    weights = np.asarray(fitted.weights, dtype=float)[kept]
+    return PlainModel(tuple(parts), _predictor(last), weights, float(fitted.threshold))
+
+
+def _used_columns(
+    block: str, names: tuple[str, ...], steps: Pipeline, chosen: NDArray[np.intp]
+) -> UsedColumns:
+    """Return the preparation of some of the columns that ``steps`` returns.
+
+    Every step treats each column on its own, so that the columns left out change nothing.
+    """
+    scale = steps.named_steps["scale"]
+    centre, spread = _floats(scale.mean_[chosen]), _floats(scale.scale_[chosen])
+    clean = steps.named_steps.get("clean")
+    if clean is None:
+        median = steps.named_steps["impute"].statistics_[chosen]
+        scaling = Scaling(_floats(median), centre, spread)
+        return UsedColumns(block, tuple(names[j] for j in chosen), scaling)
+    among = clean.unredundant_.kept_[chosen]  # of the columns that were imputed
+    median = clean.imputer_.statistics_[int(clean.batch) :][among]
+    effects = None if clean.combat_ is None else _effects(clean.combat_, among)
+    used = tuple(names[j] for j in clean.kept_[chosen])
+    return UsedColumns(block, used, Scaling(_floats(median), centre, spread), effects)
+
+
+def _effects(combat: Any, among: NDArray[np.intp]) -> BatchEffects:
+    return BatchEffects(
+        np.ascontiguousarray(combat.batches_, dtype=np.int64),
+        _floats(combat.mean_[among]),
+        _floats(combat.scale_[among]),
+        _floats(combat.shift_[:, among]),
+        _floats(combat.spread_[:, among]),
+    )
+
+
+def _predictor(model: Any) -> Predictor:
+    match model:
+        case LogisticRegression():
+            return Logistic(_floats(model.coef_[0]), _floats(model.intercept_))
+        case DummyClassifier():
+            return Constant(_floats(model.class_prior_[1:]))
+        case RandomForestClassifier():
+            return ForestOfClasses(_forest(model, 1))
+        case HistGradientBoostingClassifier():
+            baseline = _floats(np.ravel(model._baseline_prediction))
+            return BoostedTrees(baseline, _boosted(model))
+        case CoxElasticNet():
+            return _cox(model)
+        case MartingaleForest():
+            return SurvivalForest(_forest(model.forest_, 0), _cox(model.cox_))
+        case NoPredictors():
+            return KaplanMeier(_floats(model.times_), _floats(model.survival_))
+    raise TypeError(f"{type(model).__name__} has no plain form; add it to {__name__}")
+
+
+def _cox(model: CoxElasticNet) -> Cox:
+    numbers = (model.coef_, model.mean_, model.times_, model.cumulative_hazard_)
+    return Cox(*map(_floats, numbers))
+
+
+def _forest(model: Any, output: int) -> Trees:
+    """Return the trees of a random forest; ``output`` is the class, or 0 for a regression."""
+    return _joined(
+        [
+            (tree.feature, tree.threshold, tree.children_left, tree.children_right, value)
+            for tree in (each.tree_ for each in model.estimators_)
+            for value in (tree.value[:, 0, output],)
+        ]
+    )
+
+
+def _boosted(model: HistGradientBoostingClassifier) -> Trees:
+    """Return the trees of gradient boosting on numbers without gaps."""
+    found: list[tuple[NDArray[Any], ...]] = []
+    for (tree,) in model._predictors:
+        nodes = tree.nodes
+        if nodes["is_categorical"].any():
+            raise TypeError("trees that split categories have no plain form")
+        inner = nodes["is_leaf"] == 0
+        left, right = (
+            np.where(inner, nodes[side].astype(np.int64), -1) for side in ("left", "right")
+        )
+        found.append((nodes["feature_idx"], nodes["num_threshold"], left, right, nodes["value"]))
+    return _joined(found)
+
+
+def _joined(trees: list[tuple[NDArray[Any], ...]]) -> Trees:
+    """Put trees, each (feature, threshold, left, right, value), one after the other.
+
+    In the arrays given, a leaf has no children: -1.
+    """
+    sizes = [len(tree[0]) for tree in trees]
+    roots = np.cumsum([0, *sizes[:-1]], dtype=np.int64)
+    feature, threshold, left, right, value = [], [], [], [], []
+    for root, tree in zip(roots, trees, strict=True):
+        leaf = tree[2] < 0
+        feature.append(np.where(leaf, 0, tree[0]))
+        threshold.append(np.where(leaf, 0.0, tree[1]))
+        left.append(np.where(leaf, 0, tree[2] + root))
+        right.append(np.where(leaf, 0, tree[3] + root))
+        value.append(np.where(leaf, tree[4], 0.0))
+    whole = [np.concatenate(part) for part in (feature, threshold, left, right, value)]
+    return Trees(
+        roots,
+        whole[0].astype(np.int64),
+        _floats(whole[1]),
+        whole[2].astype(np.int64),
+        whole[3].astype(np.int64),
+        _floats(whole[4]),
+    )
+
+
+def _floats(values: Any) -> Floats:
+    return np.ascontiguousarray(values, dtype=np.float64)

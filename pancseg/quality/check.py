@@ -1,0 +1,66 @@
+"""A check of a scan or region: its fact, and its grade under given limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from pancseg.quality.limits import LimitRange, QualityLimits
+
+Severity = Literal["pass", "warn", "fail", "error"]
+
+
+def per_cent(share: float) -> str:
+    """Return a share of 1 as per cent, with three digits.
+
+    >>> per_cent(0.0123), per_cent(1.0)
+    ('1.23 %', '100 %')
+    """
+    return f"{100 * share:.3g} %"
+
+
+class Finding(NamedTuple):
+    """One thing that is not as it should be.
+
+    Attributes:
+        code: reason code for ``qc_reasons``.
+        grade: ``warn`` or ``fail``; ``error`` for a bug.
+        fact: one line with numbers.
+    """
+
+    code: str
+    grade: Severity
+    fact: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check that can be graded again under other limits, without measuring anything again.
+
+    Attributes:
+        code: reason code of its finding.
+        fact: one line with numbers, without the limits.
+        limit: name of the limits in :class:`QualityLimits`; empty if the grade holds under all.
+        value: what the limits are compared with.
+        unit: of value and limits in the finding's fact, ``%`` for shares of 1; None leaves the
+            limits out of it.
+        grade: the grade that holds under all limits.
+    """
+
+    code: str
+    fact: str
+    limit: str = ""
+    value: float = 0.0
+    unit: str | None = ""
+    grade: Severity = "pass"
+
+    def finding(self, limits: QualityLimits) -> Finding | None:
+        """Return what is wrong under these limits; None if the check passes."""
+        if not self.limit:
+            return None if self.grade == "pass" else Finding(self.code, self.grade, self.fact)
+        expected: LimitRange = getattr(limits, self.limit)
+        grade = expected.grade(self.value)
+        if grade == "pass":
+            return None
+        end = "" if self.unit is None else f" (expected {expected.in_words(self.unit)})"
+        return Finding(self.code, grade, self.fact + end)

@@ -1,0 +1,159 @@
+"""Refuse an output folder that is not pancseg's, or in which a link leads out of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from pancseg.system.whole_files import check_writable, is_leftover
+
+STATE = ".pancseg"
+EXPORTS = "export"
+"""Folder of what is written for other programs."""
+FOLDERS = frozenset(
+    {
+        STATE,
+        EXPORTS,
+        "masks",
+        "report",
+        "scans",
+        "truth",
+        "cache",
+        "last_epochs",
+        "predictions",
+        "references",
+    }
+)
+FILES = frozenset(
+    {
+        # a cohort's tables and log, also of check and demo
+        *("features.csv", "features.parquet", "masks.csv", "check.csv", "codebook.csv"),
+        *("features_wide.csv", "features_wide.parquet", "codebook_wide.csv"),
+        *("value_labels.tsv", "review.csv"),
+        *("datapackage.json", "provenance.json", "acquisition.csv", "run.jsonl"),
+        *("README.txt", "manifest.csv"),
+        # a model's
+        *("report.md", "report.html", "CLEAR.md", "settings.yaml", "unmatched.csv", "folds.csv"),
+        *("features_used.csv", "predictions.csv", "model.skops", "model.json"),
+        *("model.safetensors", "features.png", "roc.png", "kaplan_meier.png", "calibration.png"),
+        "decision_curve.png",
+        # an evaluation's
+        *("cases.csv", "summary.csv", "comparisons.csv", "table2.csv", "table2.md"),
+        *("evaluation.md", "evaluation.html", "dice.png"),
+        # a training's
+        *("recipe.yaml", "data.json", "split.json", "environment.json", "metrics.csv"),
+        *("curve.png", "last.ckpt", "last.safetensors", "last.json", "best.safetensors"),
+        *("best.json", "mean.safetensors", "finished.json"),
+        # a benchmark's
+        *("inference.md", "inference.csv", "inference_rounds.csv", "inference_machine.json"),
+        *("patient.md", "patient_machine.json", "features.md", "features_machine.json"),
+    }
+)
+"""Everything that a command writes directly into its output folder, beside ``FOLDERS``."""
+_INNER_FOLDERS = ("report/pictures", "masks/.original")
+_LINK = "a link"
+_MARKS = frozenset({STATE, "check.csv", "CLEAR.md", "evaluation.md", "recipe.yaml", "inference.md"})
+"""Each of these says that the folder is pancseg's, whatever else somebody keeps in it."""
+_NOTES = frozenset(
+    {
+        *(".txt", ".md", ".log", ".out", ".err", ".csv", ".yaml", ".yml", ".json", ".sh"),
+        *(".docx", ".xlsx", ".pdf", ".py", ".r", ".ipynb"),
+    }
+)
+_MOST_NOTES, _MOST_OTHERS = 8, 2
+"""A new output folder may already hold so many: a log of the shell, the manifest, settings; and the
+folders of scans and masks."""
+_OF_SYSTEMS = frozenset(
+    {
+        *(".ds_store", ".directory", ".gitignore", ".gitkeep", ".keep", ".localized"),
+        *(".stfolder", ".snapshot", "desktop.ini", "thumbs.db", "lost+found", "@eadir"),
+        "__macosx",
+    }
+)
+
+
+def claim(folder: Path) -> None:
+    """Check an output folder (:func:`check_output_folder`), make it and test that it is writable.
+
+    Raises:
+        ValueError: as :func:`check_output_folder`.
+        OSError: no permission, disk full, or the path is that of a file.
+    """
+    check_output_folder(folder)
+    check_writable(folder)
+
+
+def check_output_folder(folder: Path) -> None:
+    """Refuse a folder into which no run may write, before anything is written or deleted.
+
+    The folder itself may be a link. It may hold notes beside an earlier run's files.
+
+    Args:
+        folder: the output folder; it may not exist yet.
+
+    Raises:
+        ValueError: the folder is a link that leads nowhere, or holds files but none of pancseg's;
+            or one of pancseg's entries is a link or of another kind than pancseg writes. The
+            message names no foreign file.
+    """
+    if any(part.is_symlink() and not part.exists() for part in (folder, *folder.parents)):
+        raise ValueError(
+            "the output folder is, or lies in, a link that leads nowhere; make the folder that it "
+            "leads to, or choose another `out`"
+        )
+    entries = list(_entries(folder))
+    for where in (entries, _entries(folder / STATE)):
+        for entry in where:
+            _refuse_other_kind(entry)
+    for name in _INNER_FOLDERS:
+        if (folder / name).is_symlink():
+            raise ValueError(_problem(name, _LINK))
+    if any(entry.name in _MARKS for entry in entries):
+        return
+    foreign = [entry for entry in entries if _is_foreign(entry.name)]
+    notes = sum(map(_is_note, foreign))
+    if notes > _MOST_NOTES or len(foreign) - notes > _MOST_OTHERS:
+        raise ValueError(
+            f"the output folder is not pancseg's: it holds {len(foreign)} other files and folders; "
+            "choose a new or empty folder as `out`"
+        )
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the entries of a folder; nothing where it cannot be listed, as writing will say why."""
+    try:
+        with os.scandir(folder) as found:
+            yield from found
+    except OSError:
+        return
+
+
+def _refuse_other_kind(entry: os.DirEntry[str]) -> None:
+    in_state = os.path.basename(os.path.dirname(entry.path)) == STATE
+    if not (in_state or entry.name in FILES or entry.name in FOLDERS):
+        return
+    mode = entry.stat(follow_symlinks=False).st_mode
+    is_folder = entry.name in FOLDERS and not in_state
+    if stat.S_ISDIR(mode) if is_folder else stat.S_ISREG(mode):
+        return
+    kind = _LINK if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "not a file"
+    if is_folder and kind == "not a file":
+        kind = "not a folder"
+    raise ValueError(_problem(f"{STATE}/{entry.name}" if in_state else entry.name, kind))
+
+
+def _problem(name: str, kind: str) -> str:
+    why = ", and pancseg would write to where it leads" if kind == _LINK else ""
+    return f"{name} in the output folder is {kind}{why}; remove it, or choose another `out`"
+
+
+def _is_foreign(name: str) -> bool:
+    ours = name in FILES or name in FOLDERS or is_leftover(name)
+    return not ours and name.lower() not in _OF_SYSTEMS
+
+
+def _is_note(entry: os.DirEntry[str]) -> bool:
+    suffix = os.path.splitext(entry.name)[1].lower()
+    return suffix in _NOTES and entry.is_file()

@@ -1,0 +1,1 @@
+"""Read text that anybody may have written: YAML and JSON within limits, and excerpts of it."""

@@ -1,0 +1,102 @@
+"""Read whole CTs with label maps, some of whose voxels may be unknown, as slices to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from pancseg.errors import UnusableCase
+from pancseg.scans.arrays import voxel_array
+from pancseg.scans.geometry import CANONICAL, on_grid_of, orient
+from pancseg.scans.reading import read_scan
+from pancseg.system.regular_files import open_regular
+from pancseg.training.data.slice_set import VolumeSource
+
+
+class VolumeSlice(NamedTuple):
+    """One axial slice of a volume, upright (LPS).
+
+    Attributes:
+        hu: the slice in HU, ``(y, x)``.
+        mask: its pancreas.
+        known: where the mask is known.
+    """
+
+    hu: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+
+
+def volume_slices(source: VolumeSource, data: Path) -> Iterator[VolumeSlice]:
+    """Yield the slices of a volume from foot to head, in its own resolution.
+
+    Args:
+        source: the volume's description.
+        data: the folder that its paths are relative to.
+
+    Raises:
+        ValueError: a file cannot be read or lacks a column, CT and label map are on different
+            grids, or the label map has labels other than 0, 1 and ``unknown``.
+        FileNotFoundError: a file does not exist.
+    """
+    image = orient(_read(source.image, data), CANONICAL)
+    voxels, labels = voxel_array(image), _labels(source, data, image)
+    empty = _empty_slices(source, data) if source.empty is not None else []
+    for number in sorted(empty) if source.mask is None else range(len(voxels)):
+        label = np.zeros_like(labels[number]) if number in empty else labels[number]
+        known = label != (-1 if source.unknown is None else source.unknown)
+        yield VolumeSlice(voxels[number].astype(np.float32), label == 1, known)
+
+
+def _read(path: str, data: Path) -> sitk.Image:
+    if not (data / path).exists():
+        raise FileNotFoundError(f"the `data` folder has no {path}, which the slice set lists")
+    try:
+        return read_scan(data / path)
+    except UnusableCase as unusable:
+        raise ValueError(f"{path}: {unusable.fact}") from unusable
+
+
+def _labels(source: VolumeSource, data: Path, image: sitk.Image) -> NDArray[np.integer]:
+    """Return the label map ``(z, y, x)`` on the oriented image's grid; zeros without a mask."""
+    if source.mask is None:
+        return np.zeros(voxel_array(image).shape, np.uint8)
+    try:
+        mask = on_grid_of(image, _read(source.mask, data))
+    except UnusableCase as unusable:
+        raise ValueError(f"{source.mask}: {unusable.fact}") from unusable
+    labels = voxel_array(mask)
+    allowed = {0, 1} if source.unknown is None else {0, 1, source.unknown}
+    if odd := sorted(set(np.unique(labels).tolist()) - allowed):
+        rest = "; set `unknown`" if source.unknown is None else f" nor `unknown` ({source.unknown})"
+        raise ValueError(f"{source.mask}: label {odd[0]:g} is neither 0 nor 1{rest}")
+    return labels
+
+
+def _empty_slices(source: VolumeSource, data: Path) -> list[int]:
+    """Return the numbers of the slices that are seen to hold no pancreas, from foot to head."""
+    assert source.empty is not None
+    if not (data / source.empty).is_file():
+        raise FileNotFoundError(
+            f"the `data` folder has no {source.empty}, which the slice set lists"
+        )
+    with open_regular(data / source.empty) as file:
+        table = pd.read_csv(file)
+    if missing := sorted({"slice", "no_pancreas"} - set(table.columns)):
+        raise ValueError(f"{source.empty} has no column {', '.join(missing)}")
+    stored = read_scan(data / source.image)
+    count = stored.GetDepth()
+    numbers = [int(n) for n in table.loc[table["no_pancreas"] == 1, "slice"]]
+    if wrong := [n for n in numbers if not 0 <= n < count]:
+        raise ValueError(f"{source.empty}: there is no slice {wrong[0]} (expected 0–{count - 1})")
+    rises = (
+        stored.TransformIndexToPhysicalPoint((0, 0, count - 1))[2]
+        >= stored.TransformIndexToPhysicalPoint((0, 0, 0))[2]
+    )
+    return numbers if rises else [count - 1 - n for n in numbers]
