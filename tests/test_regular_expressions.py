@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pancseg"
-LENGTH = 6000
+LENGTH = 20000
 MOST_SECONDS = 0.05
 ALPHABET = " \t\n0aA_.,:;-+=/\\\"'()[]{}<>*#é\0"
 METHODS = ("fullmatch", "match", "search", "sub", "split", "findall", "finditer")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import threading
 import traceback
@@ -33,12 +32,6 @@ _STARTED_BY = "PANCSEG_TRAINING_STARTED_BY"
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
 ]
-_LOADER_DIED = re.compile(
-    r"DataLoader worker .*(exited unexpectedly|is killed by signal)"
-    r"|(/torch_|shared memory|\(shm\)).*No space left on device",
-    re.DOTALL,
-)
-"""What torch says when a process that prepares slices has died, or has no shared memory."""
 _SLICES_LOST = (
     "a process that prepares slices died, probably for lack of memory; use fewer `workers`, or "
     "give the container more shared memory (/dev/shm); the same command then goes on from the last "
@@ -242,7 +235,7 @@ def errors_in_one_line(stop: StopOnSignal) -> Iterator[None]:
             ) from error
         if _while_restoring(error):
             raise ValueError(DAMAGED) from error
-        if isinstance(error, RuntimeError) and _LOADER_DIED.search(text):
+        if isinstance(error, RuntimeError) and _loader_died(text):
             if stop.received is not None:
                 raise RunStopped(stopped_by(stop.received)) from error
             raise ProcessDied(_SLICES_LOST) from error
@@ -256,3 +249,11 @@ def _while_restoring(error: Exception) -> bool:
         and Path(frame.filename).stem == "checkpoint_connector"
         for frame in traceback.extract_tb(error.__traceback__)
     )
+
+
+def _loader_died(text: str) -> bool:
+    """Tell whether torch says that a process that prepares slices died or has no shared memory."""
+    if "DataLoader worker " in text:
+        return "exited unexpectedly" in text or "is killed by signal" in text
+    shared = any(words in text for words in ("/torch_", "shared memory", "(shm)"))
+    return shared and "No space left on device" in text
