@@ -21,8 +21,8 @@ check: $(VENV)/installed  ## Lint, types, import contracts, regular expressions.
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/test_regular_expressions.py
 
-test: $(VENV)/installed  ## Run the tests, two files at a time.
-	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
+test: $(VENV)/installed  ## Run the tests, two files at a time, each with one thread.
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
 
 soak: $(VENV)/installed  ## Run the long tests alone: thousands of broken files, a huge scan.
 	$(BIN)/pytest -m soak $(PYTEST_FLAGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,18 @@ settings.register_profile(  # a busy machine fails no test
     "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("patient")
+
+
+SURROUNDINGS = (
+    "COLUMNS", "LINES", "TERMINAL_WIDTH", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS",
+    "GITHUB_ACTIONS", "SLURM_CPUS_PER_TASK", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "ZDOTDIR",
+)  # fmt: skip
+"""Variables of terminals, CI systems and clusters that would change what commands print or do."""
+
+
+def pytest_configure() -> None:
+    for name in SURROUNDINGS:
+        os.environ.pop(name, None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import inspect
+import itertools
 import math
 import multiprocessing
 import pickle
@@ -140,8 +141,10 @@ def as_given(small: Phantom, folder: Path) -> dict[str, tuple[Any, dict[str, Any
 def test_a_scan_may_come_in_every_way(
     small: Phantom, segmenter: pancseg.Segmenter, tmp_path: Path
 ) -> None:
-    expected = segmenter.segment(small.image)
-    given = as_given(small, tmp_path)
+    few = Phantom(*(image[:, :, 10:24] for image in small))
+    expected = segmenter.segment(few.image)
+    assert voxels(expected).any()
+    given = as_given(few, tmp_path)
     for way in ("path", "nibabel", "NumPy", "torch"):  # the others: as features, which is quicker
         scan, geometry = given[way]
         mask = segmenter.segment(scan, **geometry)
@@ -163,9 +166,10 @@ def test_features_do_not_depend_on_how_scan_and_mask_come(small: Phantom, tmp_pa
         "bool": voxels(mask) > 0,
         "torch": torch.from_numpy(voxels(mask)),
     }
+    others = itertools.cycle([way for way in masks if way != "path"])
     for way, (scan, geometry) in as_given(small, tmp_path).items():
-        for mask_way, given in masks.items():
-            found = pancseg.extract_features(scan, given, settings, **geometry)
+        for mask_way in ("path", next(others)):
+            found = pancseg.extract_features(scan, masks[mask_way], settings, **geometry)
             assert found == pytest.approx(expected, rel=1e-5), (way, mask_way)
 
 
@@ -378,12 +382,13 @@ def test_many_scans_one_of_them_unusable(
 
 def test_several_threads_get_the_serial_masks() -> None:
     scans = [
-        make_phantom(seed, size=(96, 96, 24), spacing_mm=(3.6, 3.6, 6)).image for seed in (1, 2)
+        make_phantom(seed, size=(96, 96, 12), spacing_mm=(3.6, 3.6, 12)).image for seed in (1, 2)
     ]
     segmenter = pancseg.load_segmenter(PHANTOMS, threads=1)
     serial = [voxels(segmenter.segment(scan)) for scan in scans]
+    assert all(mask.any() for mask in serial)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(segmenter.segment, scans * 4))
+        found = list(pool.map(segmenter.segment, scans * 2))
     for index, mask in enumerate(found):
         assert (voxels(mask) == serial[index % 2]).all()
 
@@ -411,8 +416,8 @@ def test_after_a_fork_it_says_so_instead_of_hanging(
         target=segment_in_a_child, args=(segmenter, voxels(small.image), queue), daemon=True
     )
     child.start()
-    line = queue.get(timeout=60)
-    child.join(10)
+    line = queue.get(timeout=300)
+    child.join(60)
     assert "before the process was forked" in line
     assert "spawn" in line
 

@@ -80,14 +80,14 @@ def test_table_has_ratios_tests_and_the_papers_numbers() -> None:
 
 
 def test_peak_and_machine_are_measured_and_hold_no_name() -> None:
-    assert peak_gflops("torch", "fp32", 1, seconds=0.05) > 1
+    assert peak_gflops("torch", "fp32", 1, seconds=0.05) > 0.01  # also of a busy core
     about = machine(1)
     assert about["torch"] == torch.__version__
     assert platform.node() not in json.dumps(about)
 
 
 def test_fp32_against_itself_changes_nothing(phantom: Phantom) -> None:
-    found = changed_by("fp32", [phantom.image], "monet_phantom", "auto", 2)
+    found = changed_by("fp32", [phantom.image[:, :, 14:26]], "monet_phantom", "auto", 2)
     assert found.voxels > 100
     assert (found.share, found.least_dice) == (0, 1)
 
@@ -96,7 +96,7 @@ def test_a_scan_without_pancreas_is_left_out_and_told(
     phantom: Phantom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     air = sitk.GetImageFromArray(np.full((4, 64, 64), -1000, np.int16))
-    found = changed_by("fp32", [air, phantom.image], "monet_phantom", "torch", 1)
+    found = changed_by("fp32", [air, phantom.image[:, :, 14:26]], "monet_phantom", "torch", 1)
     assert (found.changed, found.empty) == (0, 1)
     assert found.voxels > 0
     monkeypatch.setattr("pancseg.benchmark.changed.changed_by", lambda *_: found)

@@ -136,14 +136,14 @@ def _killed_in(words: list[str], folder: Path, is_helper: str) -> tuple[int, str
     with psutil.Popen(
         command, cwd=folder, env=env, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as run:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while run.poll() is None and time.monotonic() < deadline:
             helpers = [c for c in run.children(recursive=True) if is_helper in str(c.cmdline())]
             if helpers:
                 helpers[-1].kill()
                 break
             time.sleep(0.05)
-        _, complained = run.communicate(timeout=120)
+        _, complained = run.communicate(timeout=600)
     return run.returncode, complained
 
 

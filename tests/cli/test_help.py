@@ -66,7 +66,7 @@ def test_a_command_whose_words_are_wrong_is_no_example() -> None:
 def test_completion_is_installed_and_completes(shell: str, tmp_path: Path) -> None:
     environment = {
         **os.environ,
-        "HOME": str(tmp_path),
+        "HOME": str(tmp_path),  # conftest.py takes what else would lead out of it
         "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
     }
     start = [sys.executable, "-c", "from pancseg.cli import app; app(prog_name='pancseg')"]

@@ -19,7 +19,7 @@ from typing import Any
 PROGRAM = shutil.which("Orthanc") or shutil.which("orthanc")
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 AVAILABLE = bool(PROGRAM and DICOMWEB.exists() and shutil.which("storescu"))
-_PATIENCE_S = 60
+_PATIENCE_S = 300
 
 
 class Archive:

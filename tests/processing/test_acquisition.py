@@ -168,7 +168,8 @@ def test_words_are_reduced_to_known_ones(
 
 
 @pytest.mark.parametrize(
-    "text", ["1" * 60_000, "1" * 60_000 + "x", "9 " * 30_000, "no" * 30_000, "SOMATOM " * 9000]
+    "text",
+    ["1" * 240_000, "1" * 240_000 + "x", "9 " * 120_000, "no" * 120_000, "SOMATOM " * 36_000],
 )
 def test_long_texts_cost_nothing_and_are_not_copied(text: str, tmp_path: Path) -> None:
     path = write_header(tmp_path / "1.dcm", {})
@@ -178,7 +179,7 @@ def test_long_texts_cost_nothing_and_are_not_copied(text: str, tmp_path: Path) -
     ds.save_as(path)
     start = time.process_time()
     found = acquisition_of(path)
-    assert time.process_time() - start < 0.5
+    assert time.process_time() - start < 20  # quadratic work takes minutes
     assert set(found) <= {
         "manufacturer", "manufacturer_model_name", "convolution_kernel", "contrast_bolus_agent",
     }  # fmt: skip

@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from command_line import call
 from failing_patients import OUT, RECIPES, RECIPES_2D, write_patients
+from hanging_scans import limit_only_what_hangs
 
 import pancseg
 from pancseg.cli.parameters import with_options
@@ -70,7 +71,7 @@ def measured(cohort: Cohort) -> Cohort:
         cohort.out,
         settings=cohort.folder / "settings.yaml",
         options=pancseg.RunOptions(
-            workers=1, threads=1, timeout_s=8, memory_bytes=10**13, retry=False
+            workers=1, threads=1, timeout_s=2, memory_bytes=10**13, retry=False
         ),
     )
     pancseg.write_report(cohort.out, as_options)
@@ -102,6 +103,7 @@ def bad_ends() -> Iterator[None]:
     child = Path(__file__).parents[1] / "running" / "crashing_child.py"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(supervisor, "CHILD", (str(child),))
+        limit_only_what_hangs(patched)
         yield
 
 

@@ -21,7 +21,7 @@ FORMATS = (
     ".nii", ".nii.gz", "unpacked .nii.gz", ".nrrd", ".mha",
     "DICOM", "enhanced DICOM", "RLE", "JPEG2000", "JPEG",
 )  # fmt: skip
-MOST_SECONDS = 5.0
+MOST_SECONDS = 20.0
 
 
 def place_of(kind: str, folder: Path) -> tuple[Path, Path]:
@@ -85,7 +85,7 @@ def try_mutations(kind: str, folder: Path, examples: int) -> None:
     def look(seed: int) -> None:
         content = mutated(valid, seed, first_bytes)
         to_change.write_bytes(gzip.compress(content, 1) if inside else content)
-        start = time.perf_counter()
+        start = time.process_time()
         found = volume_or_reason(to_read)
         if isinstance(found, str):
             assert "\n" not in found
@@ -94,7 +94,7 @@ def try_mutations(kind: str, folder: Path, examples: int) -> None:
             assert found.GetDimension() == 3
             assert min(found.GetSize()) > 1
             assert min(found.GetSpacing()) > 0
-        assert time.perf_counter() - start < MOST_SECONDS
+        assert time.process_time() - start < MOST_SECONDS
 
     assert read_scan(to_read).GetSize() == (12, 16, 5 if to_read.is_dir() else 6)
     look()

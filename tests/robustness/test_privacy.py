@@ -113,7 +113,7 @@ def test_a_command_with_failures_and_crashes_in_its_workers_tells_of_nobody(
     ended = subprocess.run(
         [sys.executable, "-c", start, str(child), *map(str, words)],
         capture_output=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     said = ended.stdout + ended.stderr

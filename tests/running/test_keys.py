@@ -157,9 +157,9 @@ def test_holes_are_not_hashed(name: str, beginning: bytes, tmp_path: Path) -> No
     with (tmp_path / name).open("wb") as file:
         file.write(beginning)
         file.truncate(200 * 10**9)
-    start = time.perf_counter()
+    start = time.process_time()
     assert keys.of_files(tmp_path if name == "1.dcm" else tmp_path / name) == ""
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 20
 
 
 def test_a_slice_that_is_gone_leaves_no_key(tmp_path: Path) -> None:

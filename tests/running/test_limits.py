@@ -63,13 +63,13 @@ def test_a_stopped_worker_is_given_up_without_any_option(
 
     def limit(memory_bytes: int, rows: int, passes: int) -> float:
         asked.append((memory_bytes, rows, passes))
-        return 6
+        return 3 if len(asked) == 1 else 600
 
     monkeypatch.setattr(supervisor, "default_limit_s", limit)
     cases = cases_named(cohort, tmp_path, "stopped", "good")
     results = run_plan(cases, tmp_path / "out", plan, options=RunOptions(workers=1))
     assert [o.reason for o in results] == ["timeout", ""]
-    assert "longer than 6 s; raise `timeout_s`" in results[0].fact
+    assert "longer than 3 s; raise `timeout_s`" in results[0].fact
     assert all(size > 10**8 for size, _, _ in asked)  # from the header
     assert {(rows, passes) for _, rows, passes in asked} == {(1, 0)}
 
@@ -100,12 +100,18 @@ def test_a_request_that_a_stopped_worker_does_not_take_is_done_by_the_next(
     monkeypatch.setattr(supervisor, "WAIT_S", 0.01)
     worker = SupervisedWorker(plan, 1)
     worker.start()
-    assert worker._child is not None
-    worker._child._process.send_signal(signal.SIGSTOP)
+    stopped, send = worker._child, ChildProcess.send
+    assert stopped is not None
+    stopped._process.send_signal(signal.SIGSTOP)
+
+    def sent(self: ChildProcess, value: object, limit_s: float) -> None:
+        send(self, value, 1.0 if self is stopped else limit_s)
+
+    monkeypatch.setattr(ChildProcess, "send", sent)
     case = next(case for case in read_cohort(cohort) if case.mask)
     long = frozenset(f"{i:064}" for i in range(20_000))  # more than a pipe holds
     told: list[Message] = []
-    worker.run(Request((case,), (long,), limit_s=10), told.append)
+    worker.run(Request((case,), (long,), limit_s=600), told.append)
     worker.stop()
     assert "RowDone" in {type(message).__name__ for message in told}
     assert [m.result.reason for m in told if type(m).__name__ == "RowDone"] == [""]  # type: ignore[union-attr]
@@ -132,9 +138,9 @@ def test_a_child_that_has_answered_but_does_not_end_is_killed(
     script = "import os, pickle, sys, time\n"
     script += "sys.stdout.buffer.write(pickle.dumps('done')); sys.stdout.flush(); os.close(1)\n"
     child = child_of(script + "time.sleep(60)", tmp_path)
-    assert child.receive(until=time.monotonic() + 30) == "done"
+    assert child.receive(until=time.monotonic() + 300) == "done"
     with pytest.raises(EOFError):
-        child.receive(until=time.monotonic() + 30)
+        child.receive(until=time.monotonic() + 300)
     assert child.end() == process.KILLED
 
 

@@ -18,7 +18,7 @@ from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.lock import locked
 
 HOLD = "import sys,time; from pathlib import Path; from pancseg.running.lock import locked\n"
-HOLD += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+HOLD += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
 
 
 def test_a_second_run_is_refused_until_the_first_has_ended_or_was_killed(tmp_path: Path) -> None:

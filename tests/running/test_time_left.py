@@ -119,13 +119,13 @@ def test_a_scan_that_is_not_of_the_run_changes_nothing() -> None:
     assert left.seconds(1, 50.0) == pytest.approx(10)
 
 
-def test_ten_thousand_unchanged_scans_cost_no_time() -> None:
+def test_thirty_thousand_unchanged_scans_cost_no_time() -> None:
     """The estimate is asked for with every stage of every scan."""
-    left = cohort(0, 10_000)
-    began = time.perf_counter()
-    for i in range(10_000):
+    left = cohort(0, 30_000)
+    began = time.process_time()
+    for i in range(30_000):
         left.begin(f"e{i}", 0.0)
         left.seconds(2, 1.0)
         left.end(f"e{i}", None if i else 60.0)
         left.seconds(2, 1.0)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 30  # a walk over all scans each time: minutes

@@ -265,12 +265,12 @@ def test_only_known_words_of_a_header_are_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keyword", ["SeriesDescription", "ImageComments", "ContrastBolusAgent"])
-@pytest.mark.parametrize("text", ["1" * 60_000, "ven w/" * 10_000, "\\" * 60_000])
+@pytest.mark.parametrize("text", ["1" * 240_000, "ven w/" * 40_000, "\\" * 240_000])
 def test_long_texts_cost_nothing(keyword: str, text: str, tmp_path: Path) -> None:
     folder = series(tmp_path / "ct", with_vr(keyword, "UT", text))
     start = time.process_time()
     assert_whole(folder)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 30  # quadratic work takes minutes
 
 
 @pytest.mark.parametrize("table", [True, False])

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import call
 from conftest import ROOT
 
-from pancseg import write_scan
 from pancseg.benchmark.inference import plan
-from pancseg.phantom import Phantom
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.scan import ScanProcessor
 from pancseg.segmentation import engines
@@ -43,13 +42,6 @@ sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutTorch
 """As ``sitecustomize`` it acts in every Python process that finds it, workers among them."""
 
 
-@pytest.fixture(scope="module")
-def scan(tmp_path_factory: pytest.TempPathFactory, phantom: Phantom) -> Path:
-    path = tmp_path_factory.mktemp("scan") / "a.nii.gz"
-    write_scan(phantom.image, path)
-    return path
-
-
 @pytest.fixture
 def without_torch(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run Python with arguments as if torch were not installed."""
@@ -74,18 +66,15 @@ def torch_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_without_torch_gives_the_same_bytes(
-    scan: Path, tmp_path: Path, without_torch: Callable[..., subprocess.CompletedProcess[str]]
+    cohort: Path, tmp_path: Path, without_torch: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    words = ["-m", "pancseg", "run", scan, "--weights", "monet_phantom"]
-    words += ["--config", "pyradiomics_default", "--workers", "1"]
-    subprocess.run(
-        [sys.executable, *words, "--out", tmp_path / "with", "--engine", "openvino"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=True,
-    )
+    words = ["run", cohort.parent / "scans" / "auto1.nii.gz", "--weights", "monet_phantom"]
+    words += ["--config", cohort.parent / "quick.yaml", "--workers", "1"]
+    assert call(*words, "--out", tmp_path / "with", "--engine", "openvino")[0] == 0
+    words = ["-m", "pancseg", *words]
     done = without_torch(*words, "--out", tmp_path / "without")
     assert done.returncode == 0, done.stderr
-    names = ("masks/a.nii.gz", "features.csv", "codebook.csv", "masks/provenance.json")
+    names = ("masks/auto1.nii.gz", "features.csv", "codebook.csv", "masks/provenance.json")
     for name in names:
         assert (tmp_path / "without" / name).read_bytes() == (tmp_path / "with" / name).read_bytes()
     refused = without_torch(*words, "--out", tmp_path / "no", "--engine", "torch")

@@ -31,23 +31,24 @@ def signalled(monkeypatch: pytest.MonkeyPatch, number: int, epoch: int, index: i
     monkeypatch.setattr(SliceSegmentation, "training_step", training_step)
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGUSR2"])
-def test_a_signal_ends_a_training_that_then_goes_on_to_the_bit(
-    name: str,
+def test_signals_end_a_training_that_then_goes_on_to_the_bit(
     slice_set: Path,  # noqa: F811
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    data, plan = data_of(slice_set), recipe(epochs=3)
+    """One after the other, each an epoch later."""
+    data, plan = data_of(slice_set), recipe(epochs=4)
     whole = train(plan, data, tmp_path / "whole", hardware=ONE_THREAD)
     before = [signal.getsignal(number) for number in processes._SIGNALS]
-    with monkeypatch.context() as patch:
-        signalled(patch, getattr(signal, name), 1, 2)
-        line = f"the training was stopped by {name}; run the same command again to go on"
-        with pytest.raises(RunStopped, match=line):
-            train(plan, data, tmp_path / "cut", hardware=ONE_THREAD)
-    assert [signal.getsignal(number) for number in processes._SIGNALS] == before
-    assert len((tmp_path / "cut" / "metrics.csv").read_text().splitlines()) == 2
+    for epoch, name in enumerate(("SIGTERM", "SIGUSR1", "SIGUSR2"), start=1):
+        with monkeypatch.context() as patch:
+            signalled(patch, getattr(signal, name), epoch, 2)
+            line = f"the training was stopped by {name}; run the same command again to go on"
+            with pytest.raises(RunStopped, match=line):
+                train(plan, data, tmp_path / "cut", hardware=ONE_THREAD)
+        assert [signal.getsignal(number) for number in processes._SIGNALS] == before
+        metrics = (tmp_path / "cut" / "metrics.csv").read_text()
+        assert len(metrics.splitlines()) == 1 + epoch
     cut = train(plan, data, tmp_path / "cut", hardware=ONE_THREAD)
     for file in ("metrics.csv", "last.safetensors", "best.safetensors", "last.json", "best.json"):
         assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()

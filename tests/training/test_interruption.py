@@ -136,7 +136,7 @@ def test_trainings_that_get_signals_go_on_afterwards() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", *words], capture_output=True, text=True, check=False
     )
-    assert (ended.returncode, "4 passed" in ended.stdout) == (0, True), ended.stdout
+    assert (ended.returncode, "2 passed" in ended.stdout) == (0, True), ended.stdout
 
 
 def test_in_another_thread_a_training_runs_too(
@@ -238,7 +238,7 @@ def test_a_process_that_prepares_slices_and_dies_is_told_in_one_line(
     def killed(self: TrainingSlices, draw: object) -> object:
         if os.getpid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(60)
+        time.sleep(600)
 
     monkeypatch.setattr(TrainingSlices, "__getitem__", killed)
     hardware = replace(ONE_THREAD, workers=1)

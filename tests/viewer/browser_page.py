@@ -26,7 +26,7 @@ FLAGS = [
     "--no-sandbox", "--disable-quic", "--use-gl=angle", "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
 ]  # fmt: skip
-WAIT_MS = 60_000
+WAIT_MS = 180_000
 
 
 def browsing(config: pytest.Config) -> Iterator[Any]:

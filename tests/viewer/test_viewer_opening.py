@@ -39,7 +39,7 @@ def test_the_command_serves_until_it_is_interrupted_and_says_what_was_saved(fold
         assert re.fullmatch(r"page: http://127\.0\.0\.1:[0-9]+/[\w-]{32}/\n", first)
         assert process.stdout.readline() == "Ctrl-C stops the viewer\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert (process.returncode, err) == (0, "")

@@ -35,13 +35,13 @@ def test_what_is_kept_is_given_while_another_is_made() -> None:
 
     def slow() -> str:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(120)
         return "slow"
 
     thread = Thread(target=lambda: kept.get("next", slow))
     thread.start()
     try:
-        assert begun.wait(10)
+        assert begun.wait(120)
         assert kept.get("here", lambda: "read again") == "scan"
     finally:
         go_on.set()
@@ -71,12 +71,12 @@ def test_the_end_waits_for_what_is_being_made_and_nothing_more_is() -> None:
 
     def slow() -> str:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(120)
         made.append("slow")
         return "slow"
 
     Thread(target=kept.get, args=(1, slow), daemon=True).start()
-    assert begun.wait(10)
+    assert begun.wait(120)
     end = Thread(target=kept.close)
     end.start()
     end.join(0.05)

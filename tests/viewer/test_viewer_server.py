@@ -139,7 +139,7 @@ def test_what_a_form_of_another_site_could_send_is_refused(
     [("PUT", "api/mask/0", 80_000_000), ("POST", "api/review/0", 65_536)],
 )
 def test_a_body_has_a_limit(client: Client, method: str, path: str, most: int) -> None:
-    line = socket.create_connection(("127.0.0.1", client.server.port), timeout=20)
+    line = socket.create_connection(("127.0.0.1", client.server.port), timeout=120)
     with line:
         start = f"{method} /{client.server.token}/{path} HTTP/1.1\r\n"
         host = f"Host: 127.0.0.1:{client.server.port}\r\nX-Pancseg: 1\r\n"

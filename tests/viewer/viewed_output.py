@@ -88,7 +88,7 @@ class Client:
         *,
         whole_path: str | None = None,
     ) -> Reply:
-        line = HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+        line = HTTPConnection("127.0.0.1", self.server.port, timeout=300)
         try:
             line.request(method, whole_path or f"/{self.server.token}/{path}", body, dict(headers))
             answer = line.getresponse()
