@@ -90,7 +90,7 @@ def _calibration(axes: Axes, results: AnalysisResults) -> None:
         panel.axline((0, 0), slope=1, color="0.7", linewidth=1)
         panel.plot(curve.risk, curve.observed, color=_COLOURS[0])
         panel.fill_between(curve.risk, curve.low, curve.high, color=_COLOURS[0], alpha=0.3)
-        when = f", by {time:.3g}" if time else ""
+        when = f", by {time:.3g}" if results.settings.kind == "survival" else ""
         panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted risk", ylabel="observed")
         panel.set_title(f"{name}{when}", fontsize=8)
 

@@ -75,7 +75,7 @@ def widening(resampled: np.ndarray, by_fold: np.ndarray | None, outer: int) -> f
 
 
 def unbiased(resampled: np.ndarray) -> np.ndarray:
-    """Return resampled values around the estimate: duplicates raise some measures, such as PR-AUC.
+    """Return resampled values around the estimate: duplicates raise measures of distance.
 
     Args:
         resampled: the estimate, then its value in each resample.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +92,8 @@ def median_survival(y: np.ndarray) -> Estimate:
     if not y["event"].any():
         return Estimate(*[float("nan")] * 3)
     curve = ecdf(CensoredData.right_censored(y["time"], ~y["event"])).sf
-    with np.errstate(all="ignore"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no interval where the curve is 1 or 0
         interval = curve.confidence_interval(method="log-log")
     times = curve.quantiles
     parts = (curve, interval.low, interval.high)
