@@ -13,11 +13,10 @@ from pancseg.modelling.estimators.cox import CoxFew, CoxNet, CoxRidge, NoPredict
 from pancseg.modelling.estimators.cox_solver import partial_loss, score_test
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.subtype import (
-    FRACTIONS,
     NET_BENEFIT,
     SPREADS,
     TREE_COLUMNS,
-    sizes,
+    net_settings,
     wide_leaf,
 )
 from pancseg.modelling.validation import measures
@@ -29,9 +28,7 @@ HORIZONS = (0.25, 0.5, 0.75)
 
 
 def _many_linear(smallest: int, seed: int) -> Candidates:
-    nets = (
-        selected(score_test, k, CoxNet(fraction)) for k in sizes(smallest) for fraction in FRACTIONS
-    )
+    nets = (selected(score_test, k, CoxNet(fraction)) for k, fraction in net_settings(smallest))
     ridges = (CoxRidge(spread) for spread in SPREADS)
     return (*nets, *ridges)
 
