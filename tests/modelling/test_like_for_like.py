@@ -138,6 +138,7 @@ def test_a_site_that_goes_with_the_outcome_and_is_not_named_is_named():
     assert unnamed_columns(joined, ENDPOINT(y), TableOptions(clinical=("site",))) == []
     settings = ModelSettings(kind="subtype", folds=3, inner_folds=2, repeats=1, canary=0)
     plan = planned(joined, ENDPOINT(y), settings)
+    plan = replace(plan, specs=plan.specs[:1])
     assert analyse(plan, settings, against=(told,)).verdict[-1] == told
 
 
@@ -149,10 +150,10 @@ def test_a_site_that_goes_with_survival_is_named_by_the_log_rank_test():
 
     random = np.random.default_rng(2)
     code = random.integers(0, 3, 120)
-    death = random.exponential(np.where(code == 2, 1.0, 2.0)).round(1) + 0.1
+    death = random.exponential(np.where(code == 2, 1.0, 2.0))
     y = survival_outcome(random.random(120) < 0.7, death)
     expected = multivariate_logrank_test(y["time"], code, y["event"]).p_value
-    assert _log_rank(code, y) == pytest.approx(expected, rel=0.1)
+    assert _log_rank(code, y) == pytest.approx(expected, rel=1e-6)
     text = {"site": np.array(["A", "B", "C"])[code]}
     joined = cohort(random.normal(size=(120, 3)), outcomes=text)
     told = unnamed_columns(joined, Endpoint("survival", y, ("t", "e")), TableOptions())
