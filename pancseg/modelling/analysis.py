@@ -6,13 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from pancseg.modelling import subtype, survival
-from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME, ModelSettings
-from pancseg.modelling.validation.calibration import cox_slope, logistic_line
+from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, SINGLE, VOLUME, ModelSettings
+from pancseg.modelling.validation.calibration import (
+    SmoothCurve,
+    cox_slope,
+    in_the_large,
+    logistic_line,
+    smooth_curve,
+)
 from pancseg.modelling.validation.canary import Canary, run_canaries
-from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
+from pancseg.modelling.validation.comparison import Comparison, added
+from pancseg.modelling.validation.limits import honest
+from pancseg.modelling.validation.measures import (
+    Estimate,
+    bootstrap_weights,
+    class_pairs,
+    estimate,
+    harrell_pairs,
+    pair_measure,
+    random_precision,
+    widening,
+)
 from pancseg.modelling.validation.nested_cv import (
     FittedModel,
     ValidationPlan,
@@ -20,15 +38,37 @@ from pancseg.modelling.validation.nested_cv import (
     fit_specs,
     validate,
 )
+from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at
+from pancseg.modelling.validation.risk_groups import RiskGroups, risk_groups
+from pancseg.modelling.verdict import interval, verdict
 
 COMPARISONS = (
     (RADIOMICS, VOLUME),
+    (RADIOMICS, SINGLE),
     (RADIOMICS, CLINICAL),
     (BOTH, CLINICAL),
 )
 """Pairs (a, b) of models whose difference, a minus b, is reported."""
 _MOST_REPEATS = 10
 """Calibration uses the predictions of at most this many repeats."""
+_THRESHOLDS = np.arange(1, 100) / 100
+_RANDOM_SCORES = 200
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How well predicted risks fit what was observed.
+
+    Attributes:
+        slope: of the outcome on the linear predictor; below 1, predictions are too extreme.
+        intercept: log odds with the slope fixed at 1 (calibration-in-the-large); NaN for survival,
+            where each curve has a ratio of observed to expected.
+        curves: horizon → smoothed curve; the only horizon of a class is 0.
+    """
+
+    slope: Estimate
+    intercept: Estimate
+    curves: dict[float, SmoothCurve]
 
 
 @dataclass(frozen=True)
@@ -43,9 +83,11 @@ class AnalysisResults:
         final: model → the model fitted on all patients.
         measures: model → measure → estimate. Empty when a canary finds a signal, as are the
             attributes below.
-        differences: (a, b) → estimate of the main measure of a minus that of b.
-        calibration: model → (slope, intercept); see :func:`calibration`.
-        verdict: sentences on what radiomics adds.
+        comparisons: (a, b) → model a less model b.
+        calibration: model → :class:`Calibration`.
+        decision: net benefit with its interval by model and threshold.
+        groups: patients of high and low risk; None for a class, or if all are in one group.
+        verdict: sentences on what radiomics adds, and on what speaks against it.
     """
 
     plan: ValidationPlan
@@ -54,14 +96,21 @@ class AnalysisResults:
     canaries: list[Canary]
     final: dict[str, FittedModel]
     measures: dict[str, dict[str, Estimate]] = field(default_factory=dict)
-    differences: dict[tuple[str, str], Estimate] = field(default_factory=dict)
-    calibration: dict[str, tuple[Estimate, Estimate]] = field(default_factory=dict)
+    comparisons: dict[tuple[str, str], Comparison] = field(default_factory=dict)
+    calibration: dict[str, Calibration] = field(default_factory=dict)
+    decision: pd.DataFrame = field(default_factory=pd.DataFrame)
+    groups: RiskGroups | None = None
     verdict: tuple[str, ...] = ()
 
     @property
     def leaks(self) -> bool:
         """Whether a canary found a signal where there is none."""
         return any(canary.sings for canary in self.canaries)
+
+    @property
+    def differences(self) -> dict[tuple[str, str], Estimate]:
+        """(a, b) → difference in the main measure, a minus b."""
+        return {pair: found.discrimination for pair, found in self.comparisons.items()}
 
 
 def main_measure(kind: str) -> str:
@@ -74,11 +123,18 @@ def steps_of(settings: ModelSettings) -> int:
     return settings.outer * settings.repeats + 2 * settings.canary
 
 
+def empty_models(validation: ValidationResult, name: str) -> tuple[int, int]:
+    """Return how many of a model's outer models used no column, and how many there are."""
+    weights = validation.models[name].weights
+    return sum(not used for used in weights), len(weights)
+
+
 def analyse(
     plan: ValidationPlan,
     settings: ModelSettings,
     workers: int = 1,
     tell: Callable[[str], None] = lambda line: None,
+    against: tuple[str, ...] = (),
 ) -> AnalysisResults:
     """Validate and compare the models of a plan, unless a leak is found.
 
@@ -89,6 +145,8 @@ def analyse(
         settings: the choices made beforehand.
         workers: number of processes.
         tell: called with a line after each canary run and each outer fold.
+        against: sentences on what the tables have that speaks against the result; they follow the
+            verdict.
     """
     canaries = run_canaries(plan, RADIOMICS, settings.canary, workers, tell)
     validation = validate(plan, workers, tell)
@@ -96,26 +154,20 @@ def analyse(
         final = fit_specs(plan, np.arange(len(plan.y)), settings.seed)
     if any(canary.sings for canary in canaries):
         return AnalysisResults(plan, settings, validation, canaries, final)
-    weights = bootstrap_weights(plan.groups, settings.resamples, settings.seed)
-    resampled = {
-        name: measured(plan, validation, name, weights, settings.kind) for name in validation.models
-    }
+    judge = _Judge(plan, settings, validation)
     main = main_measure(settings.kind)
-    folds = {name: by_fold(plan, validation, name, settings.kind) for name in resampled}
-    differences = {
-        (a, b): estimate(
-            resampled[a][main] - resampled[b][main], folds[a][main] - folds[b][main], plan.outer
-        )
+    judged = {name: judge.estimates(name) for name in validation.models}
+    compared = {
+        (a, b): judge.compared(a, b)
         for a, b in COMPARISONS
-        if a in resampled and b in resampled
+        if a in validation.models and b in validation.models
     }
-    judged = {
-        name: {
-            measure: estimate(values, folds[name][measure], plan.outer).within(0, 1)
-            for measure, values in found.items()
-        }
-        for name, found in resampled.items()
-    }
+    models = [name for name in validation.models if name != CHANCE]
+    groups = None
+    if settings.kind == "survival":
+        model, strata = validation.models[RADIOMICS], judge.strata
+        groups = risk_groups(plan.y, model, strata, judge.weights, judge.wider(RADIOMICS))
+    empty = empty_models(validation, RADIOMICS)
     return AnalysisResults(
         plan,
         settings,
@@ -123,14 +175,99 @@ def analyse(
         canaries,
         final,
         judged,
-        differences,
-        {
-            name: calibration(plan, validation, name, weights)
-            for name in validation.models
-            if name != CHANCE
-        },
-        tuple(verdict(judged, differences, main)),
+        compared,
+        {name: calibration(judge, name) for name in models},
+        decision_curves(judge, models),
+        groups,
+        (*verdict(judged, compared, main, empty), *against),
     )
+
+
+class _Judge:
+    """Measures of the models of one validation under the same bootstrap weights."""
+
+    def __init__(
+        self, plan: ValidationPlan, settings: ModelSettings, validation: ValidationResult
+    ) -> None:
+        self.plan, self.settings, self.validation = plan, settings, validation
+        self.weights = bootstrap_weights(plan.groups, settings.resamples, settings.seed)
+        self.main = main_measure(settings.kind)
+        self.brier = "Brier" if settings.kind == "subtype" else "integrated Brier"
+        kind, names = settings.kind, list(validation.models)
+        self.values = {n: measured(plan, validation, n, self.weights, kind) for n in names}
+        self.folds = {n: by_fold(plan, validation, n, kind) for n in names}
+        self._random = random_spread(plan, validation, settings.seed)
+
+    @property
+    def strata(self) -> np.ndarray:
+        """(repeats, n) outer fold and repeat, of ten repeats at most."""
+        folds = self.validation.folds[:_MOST_REPEATS]
+        return np.asarray(folds + self.plan.outer * np.arange(len(folds))[:, None])
+
+    def wider(self, name: str) -> float:
+        """Return by how much intervals of a model are wider than the bootstrap's."""
+        return widening(self.values[name][self.main], self.folds[name][self.main], self.plan.outer)
+
+    def estimates(self, name: str) -> dict[str, Estimate]:
+        """Return the estimate of each measure of a model."""
+        found = {}
+        for measure, values in self.values[name].items():
+            one = estimate(values, self.folds[name][measure], self.plan.outer)
+            if measure == self.main and name != CHANCE:
+                one = self._no_surer_than_random(name, one)
+            one = honest(one, measure, self.plan.y, self.plan.groups)
+            found[measure] = one if measure == subtype.NET_BENEFIT else one.within(0, 1)
+        if name == CHANCE and self.settings.kind == "subtype":
+            expected = random_precision(int(self.plan.y.sum()), len(self.plan.y))
+            found["PR-AUC"] = Estimate(expected, float("nan"), float("nan"))
+        return found
+
+    def _no_surer_than_random(self, name: str, found: Estimate) -> Estimate:
+        """Widen an interval where models used no column: they rank nobody, which is not certainty.
+
+        The share of such models counts as random ranks would.
+        """
+        empty, models = empty_models(self.validation, name)
+        reach = 1.96 * self._random * empty / max(models, 1)
+        low, high = min(found.low, found.value - reach), max(found.high, found.value + reach)
+        return Estimate(found.value, low, high)
+
+    def compared(self, a: str, b: str) -> Comparison:
+        """Return model a less model b.
+
+        In AUC or C a model b below 0.5 counts as 0.5: out of fold a useless model ranks patients
+        the wrong way round, and that is no merit of model a.
+        """
+        parts = []
+        for measure in (self.main, self.brier, subtype.NET_BENEFIT):
+            if measure not in self.values[a]:  # the integrated Brier score needs two times
+                parts.append(Estimate(*[float("nan")] * 3))
+                continue
+            base, folds = self.values[b][measure], self.folds[b][measure]
+            if measure == self.main:
+                base = np.maximum(base, 0.5)
+            values = self.values[a][measure] - base
+            folds = self.folds[a][measure] - folds
+            parts.append(estimate(values, folds, self.plan.outer))
+        p = float("nan")
+        if len(np.unique(self.plan.groups)) == len(self.plan.y):
+            more, base = (self.validation.models[name].score for name in (a, b))
+            p = added(self.plan.y, more, base, self.validation.folds)
+        return Comparison(parts[0], parts[1], parts[2], p)
+
+
+def random_spread(plan: ValidationPlan, validation: ValidationResult, seed: int) -> float:
+    """Return the standard deviation of the main measure of random scores, in one repeat."""
+    random, y, folds = np.random.default_rng([seed, 3]), plan.y, validation.folds[0]
+    pair = class_pairs if y.dtype.names is None else harrell_pairs
+    parts = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
+    comparable = [pair(y[rows]) for rows in parts]
+    found = []
+    for _ in range(_RANDOM_SCORES):
+        score = random.random(len(y))
+        pairs = ((rows, score[rows], each) for rows, each in zip(parts, comparable, strict=True))
+        found.append(pair_measure(pairs, np.ones((1, len(y))))[0])
+    return float(np.nanstd(found))
 
 
 def measured(
@@ -150,8 +287,9 @@ def measured(
     """
     model = validation.models[name]
     if kind == "subtype":
-        return subtype.subtype_measures(plan.y, validation, model, weights)
-    times = np.asarray(survival.time_grid(plan.y))
+        share = float(plan.y.mean())
+        return subtype.subtype_measures(plan.y, validation, model, weights, share)
+    times = survival.judged_times(plan.y)
     return survival.survival_measures(plan.y, validation, model, weights, times)
 
 
@@ -178,78 +316,85 @@ def by_fold(
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
-def calibration(
-    plan: ValidationPlan, validation: ValidationResult, name: str, weights: np.ndarray
-) -> tuple[Estimate, Estimate]:
-    """Return the calibration slope and intercept of a model's out-of-fold predictions.
+def calibration(judge: _Judge, name: str) -> Calibration:
+    """Return the calibration of a model's out-of-fold predictions.
 
-    They are fitted once to the predictions of all repeats (ten at most). Predictions are not
-    averaged over repeats first: the saved model is a single model, and averages are less extreme.
-    Subtype: a logistic regression of the class on the logit of its predicted probability.
-    Survival: the slope is the coefficient of the log hazard in a Cox model stratified by fold;
-    there is no intercept (NaN).
+    It is of the predictions of all repeats (ten at most). Predictions are not averaged over repeats
+    first: the saved model is a single model, and averages are less extreme. Subtype: the slope of a
+    logistic regression of the class on the logit of its predicted probability, and the intercept
+    with the slope fixed at 1. Survival: the slope is the coefficient of the log hazard in a Cox
+    model stratified by fold. Intervals are wider than the bootstrap's by as much as those of the
+    main measure.
     """
-    scores = validation.models[name].score[:_MOST_REPEATS]
-    count = len(scores)
-    y, weights = np.tile(plan.y, count), np.tile(weights, (1, count))
+    plan, validation = judge.plan, judge.validation
+    model = validation.models[name]
+    scores = model.score[:_MOST_REPEATS]
+    count, wider = len(scores), judge.wider(name)
+    y, weights = np.tile(plan.y, count), np.tile(judge.weights, (1, count))
+    curves = {}
+    for horizon, risk, status in risks(judge, name):
+        curve = smooth_curve(risk, status, judge.weights)
+        if curve is not None:
+            curves[horizon] = curve
     if y.dtype.names is None:
-        slope, intercept = logistic_line(y, scores.ravel(), weights)
+        slope, _ = logistic_line(y, scores.ravel(), weights)
+        intercept = in_the_large(y, scores.ravel(), weights)
     else:
-        strata = validation.folds[:count] + plan.outer * np.arange(count)[:, None]
-        slope = cox_slope(y, scores.ravel(), strata.ravel(), weights)
+        slope = cox_slope(y, scores.ravel(), judge.strata.ravel(), weights)
         intercept = np.full(len(slope), np.nan)
-    return estimate(slope), estimate(intercept)
+    return Calibration(estimate(slope, wider=wider), estimate(intercept, wider=wider), curves)
 
 
-def verdict(
-    judged: dict[str, dict[str, Estimate]],
-    differences: dict[tuple[str, str], Estimate],
-    main: str,
-) -> list[str]:
-    """Return sentences that say what radiomics adds to volume and clinical variables.
+def risks(judge: _Judge, name: str) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """Return horizon, (repeats, n) predicted risks and (repeats, n, 2) status at each horizon."""
+    plan, model = judge.plan, judge.validation.models[name]
+    if model.curves is None:
+        risk = model.score[:_MOST_REPEATS]
+        return [(0.0, risk, np.tile(class_status(plan.y), (len(risk), 1, 1)))]
+    curves = model.curves[:_MOST_REPEATS]
+    found = []
+    for horizon in survival.horizons(plan.y):
+        status = np.zeros((*curves.shape[:2], 2))
+        for repeat, folds in enumerate(judge.validation.folds[: len(curves)]):
+            for fold in np.unique(folds):
+                test = folds == fold
+                status[repeat, test] = status_at(plan.y[test], plan.y[~test], horizon)
+        found.append((horizon, survival.risks_at(curves, plan.y, horizon), status))
+    return found
 
-    Args:
-        judged: model → measure → estimate.
-        differences: (a, b) → estimate of the main measure of a minus that of b.
-        main: the main measure (:func:`main_measure`).
+
+def decision_curves(judge: _Judge, names: list[str]) -> pd.DataFrame:
+    """Return net benefit and its interval by model and threshold.
+
+    Each repeat's predictions are judged on their own, as the saved model is a single model. For
+    survival the risk is that at the middle horizon.
+
+    Returns:
+        Columns ``model``, ``threshold``, ``net_benefit``, ``low_95``, ``high_95``.
     """
-    radiomics = judged[RADIOMICS][main]
-    sentences = []
-    if radiomics.low > 0.5:
-        sentences.append(f"Radiomics predicts better than chance ({main} {interval(radiomics)}).")
-    else:
-        sentences.append(
-            "No evidence that radiomics predicts better than chance "
-            f"({main} {interval(radiomics)})."
+    at = 0.0 if judge.settings.kind == "subtype" else survival.middle_horizon(judge.plan.y)
+    parts, total = [], judge.weights.sum(axis=1)[:, None]
+    for name in [*names, "all"]:
+        _, risk, status = next(
+            part for part in risks(judge, RADIOMICS if name == "all" else name) if part[0] == at
         )
-    volume = judged.get(VOLUME, {}).get(main)
-    if volume is not None and volume.low > 0.5:
-        over_volume = differences[RADIOMICS, VOLUME]
-        if radiomics.low <= 0.5:
-            sentences.append(
-                f"Volume alone predicts better than chance ({main} {interval(volume)})."
+        risk = np.ones_like(risk) if name == "all" else risk
+        each = [net_benefit(r, s, _THRESHOLDS) for r, s in zip(risk, status, strict=True)]
+        values = judge.weights @ np.mean(each, axis=0) / total
+        wider = 1.0 if name == "all" else judge.wider(name)
+        found = [estimate(column, wider=wider) for column in values.T]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "model": name,
+                    "threshold": _THRESHOLDS,
+                    "net_benefit": [one.value for one in found],
+                    "low_95": [one.low for one in found],
+                    "high_95": [one.high for one in found],
+                }
             )
-        elif over_volume.low <= 0:
-            sentences.append(
-                "**Explained by volume, as far as these data show**: volume alone reaches "
-                f"{interval(volume)}, and radiomics is not shown to be better (difference "
-                f"{interval(over_volume)})."
-            )
-        else:
-            sentences.append(
-                "More than volume: radiomics is better than volume alone by "
-                f"{interval(over_volume)}; volume's {main} is {interval(volume)}."
-            )
-    if (BOTH, CLINICAL) in differences:
-        added = differences[BOTH, CLINICAL]
-        says = "adds to" if added.low > 0 else "is not shown to add to"
-        sentences.append(
-            f"Radiomics {says} the clinical variables (difference in {main} {interval(added)})."
         )
-    return sentences
+    return pd.concat(parts, ignore_index=True)
 
 
-def interval(found: Estimate) -> str:
-    """Return an estimate and its interval as text for a sentence."""
-    values = (f"{value:.3f}".replace("-", "−") for value in (found.value, found.low, found.high))
-    return "{}, 95 % interval {} to {}".format(*values)
+__all__ = ["AnalysisResults", "analyse", "interval", "verdict"]

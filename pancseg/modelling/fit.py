@@ -22,6 +22,7 @@ from pancseg.modelling.study import (
     survival_outcome_of,
     warnings_of,
 )
+from pancseg.modelling.unnamed import unnamed_columns
 from pancseg.modelling.validation.nested_cv import ValidationPlan
 from pancseg.system.output_folder import claim
 from pancseg.system.threads import available_cores
@@ -41,6 +42,7 @@ class PreparedStudy:
         options: how the tables were read.
         plan: folds, blocks of features and models.
         warnings: what the data are hardly sufficient for, a line each.
+        against: sentences on what speaks against any result; they follow the verdict.
     """
 
     joined: JoinedTable
@@ -49,12 +51,14 @@ class PreparedStudy:
     options: TableOptions
     plan: ValidationPlan
     warnings: list[str]
+    against: tuple[str, ...] = ()
 
     def analyse(
         self, workers: int | None = None, report: Callable[[str], None] = lambda line: None
     ) -> AnalysisResults:
         """Validate and fit all models; ``report`` is called after each fold."""
-        return analyse(self.plan, self.settings, workers or available_cores(), report)
+        cores = workers or available_cores()
+        return analyse(self.plan, self.settings, cores, report, self.against)
 
     def write(self, out: Path, results: AnalysisResults) -> None:
         """Write report, predictions, model, settings and checklist.
@@ -103,7 +107,9 @@ def prepare_study(
         settings = settings.model_copy(update={"stability_sha256": digest})
     plan = make_study(joined, endpoint, settings, icc)
     warned = list(warnings_of(joined, endpoint, settings))
-    return PreparedStudy(joined, endpoint, settings, options, plan, warned)
+    against = unnamed_columns(joined, endpoint, options)
+    warned += against
+    return PreparedStudy(joined, endpoint, settings, options, plan, warned, tuple(against))
 
 
 def fit_model(  # noqa: PLR0913  keywords, as the command has options
@@ -188,7 +194,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         ...     folds=3, inner_folds=2, repeats=1, canary=0, workers=1,
         ... )
         >>> sorted(results.measures)
-        ['chance', 'radiomics', 'radiomics, random forest', 'volume only']
+        ['best single feature', 'chance', 'radiomics', 'radiomics, random forest', 'volume only']
     """
     if label is not None and time is None and event is None:
         columns: tuple[str, ...] = (label,)

@@ -25,7 +25,7 @@ from pancseg.modelling.saved_model import (
     model_bytes,
     used_features,
 )
-from pancseg.modelling.study import CHANCE, Endpoint, batch_codes
+from pancseg.modelling.study import CHANCE, SINGLE, Endpoint, batch_codes
 from pancseg.modelling.survival import time_grid
 from pancseg.system.version import __version__
 from pancseg.system.whole_files import write_whole
@@ -77,7 +77,7 @@ def saved_model(
     models = {
         name: plain_model(fitted, columns)
         for name, fitted in results.final.items()
-        if not name.startswith("radiomics, ")
+        if name != SINGLE and not name.startswith("radiomics, ")
     }
     used = set(used_features(models))
     features = [name for name in joined.origin.features if name in used]

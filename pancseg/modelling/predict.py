@@ -26,7 +26,8 @@ from pancseg.modelling.study import (
     survival_outcome_of,
 )
 from pancseg.modelling.validation import measures
-from pancseg.modelling.validation.calibration import cox_slope, logistic_line
+from pancseg.modelling.validation.calibration import cox_slope, in_the_large, logistic_line
+from pancseg.modelling.validation.limits import honest
 from pancseg.modelling.validation.measures import Estimate, estimate
 
 _VALIDATION_COLUMNS = (
@@ -207,7 +208,10 @@ def external(
             continue
         weights = measures.bootstrap_weights(groups[known], resamples, 0)
         vectors = judge(saved, name, table[known], y[known], weights)
-        found[name] = {measure: estimate(values) for measure, values in vectors.items()}
+        found[name] = {
+            measure: honest(estimate(values), measure, y[known], groups[known])
+            for measure, values in vectors.items()
+        }
     if not found:
         raise ValueError(
             "external validation is not possible: no model predicts patients both with and without "
@@ -281,7 +285,7 @@ def _judge_subtype(
     score = table[column_of(name)].to_numpy()
     called = score >= saved.models[name].threshold
     pairs = [(np.arange(len(y)), score, measures.class_pairs(y))]
-    slope, intercept = logistic_line(y, score, weights)
+    slope, _ = logistic_line(y, score, weights)
     return {
         "AUC": measures.pair_measure(pairs, weights),
         "PR-AUC": measures.average_precision(y, score, weights),
@@ -289,7 +293,7 @@ def _judge_subtype(
         "sensitivity": measures.mean_measure(np.where(y == 1, called, np.nan), weights),
         "specificity": measures.mean_measure(np.where(y == 0, ~called, np.nan), weights),
         "calibration slope": slope,
-        "calibration intercept": intercept,
+        "calibration-in-the-large": in_the_large(y, score, weights),
     }
 
 

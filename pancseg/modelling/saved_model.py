@@ -22,14 +22,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from pancseg.modelling.plain.arrays import from_arrays, named_arrays
+from pancseg.modelling.plain.beside import ALL_PREDICTORS
 from pancseg.modelling.plain.model import BatchEffects, PlainModel, Scaling, UsedColumns
-from pancseg.modelling.plain.predictors import PREDICTORS
 from pancseg.modelling.study import RADIOMICS
 from pancseg.system.regular_files import MEBIBYTE, read_regular
 from pancseg.system.version import __version__
 from pancseg.system.yaml_file import FrozenModel
 
-FORMAT = 4
+FORMAT = 5
 MODEL_FILE = "model.safetensors"
 OLD_FILE = "model.skops"
 """The model file of formats 1 to 3, which could crash scikit-learn when forged."""
@@ -80,7 +80,16 @@ class _Model(FrozenModel):
     name: _Name
     parts: list[_Part]
     predictor: Literal[
-        "logistic", "constant", "forest", "boosting", "cox", "survival_forest", "kaplan_meier"
+        "logistic",
+        "constant",
+        "forest",
+        "boosting",
+        "cox",
+        "survival_forest",
+        "kaplan_meier",
+        "forest_beside_score",
+        "boosting_beside_score",
+        "survival_forest_beside_score",
     ]
     threshold: float = Field(allow_inf_nan=False)
 
@@ -131,7 +140,7 @@ def model_bytes(saved: SavedModel) -> bytes:
             arrays |= named_arrays(part.scaling, f"{number}.{place}.scaling")
             if part.effects is not None:
                 arrays |= named_arrays(part.effects, f"{number}.{place}.effects")
-        kind = next(key for key, each in PREDICTORS.items() if type(model.predictor) is each)
+        kind = next(key for key, each in ALL_PREDICTORS.items() if type(model.predictor) is each)
         parts = [
             {
                 "block": part.block,
@@ -234,7 +243,7 @@ def _model(number: int, about: _Model, arrays: dict[str, NDArray[Any]]) -> Plain
             else None
         )
         parts.append(UsedColumns(part.block, tuple(part.names), scaling, effects))
-    predictor: Any = from_arrays(PREDICTORS[about.predictor], arrays, f"{number}.predictor")
+    predictor: Any = from_arrays(ALL_PREDICTORS[about.predictor], arrays, f"{number}.predictor")
     weights = arrays.get(f"{number}.weights", np.empty(0))
     return PlainModel(tuple(parts), predictor, weights, about.threshold)
 

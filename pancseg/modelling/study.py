@@ -27,6 +27,7 @@ from pancseg.modelling.validation.nested_cv import (
 from pancseg.system.yaml_file import FrozenModel
 
 RADIOMICS, VOLUME, CLINICAL, CHANCE = "radiomics", "volume only", "clinical only", "chance"
+SINGLE = "best single feature"
 BOTH = "clinical + radiomics"
 FEWEST_EVENTS, FEWEST_OF_CLASS, FEWEST_PATIENTS, FEWEST_OF_BATCH = 10, 10, 20, 10
 FEWEST_GROUPS = 3
@@ -306,9 +307,8 @@ def _blind_spots(joined: JoinedTable, endpoint: Endpoint) -> list[str]:
 
 def _largest_model(joined: JoinedTable, settings: ModelSettings, smaller: int) -> tuple[str, int]:
     """Return the judged model with the most variables, and their number."""
-    most = max(subtype.SIZES[0], _in_training(smaller, settings) // 4)
-    sizes = [k for k in subtype.SIZES if k <= most]
-    chosen = max(sizes) if settings.model == "elastic-net" else subtype.TREE_COLUMNS
+    allowed = subtype.sizes(_in_training(smaller, settings))
+    chosen = max(allowed) if settings.model == "elastic-net" else subtype.TREE_COLUMNS
     chosen, clinical = min(chosen, joined.features.shape[1]), joined.clinical.shape[1]
     return (BOTH, chosen + clinical) if clinical else (RADIOMICS, chosen)
 
@@ -355,19 +355,20 @@ def make_study(
                 frame.to_numpy(float), tuple(map(str, frame)), plain_preparation()
             )
     smaller = _in_training(_smaller(joined, endpoint), settings)
-    declared = models[settings.model](smaller, 0, settings.seed)
-    specs = [ModelSpec(RADIOMICS, (RADIOMICS,), declared, SHUFFLES)]
-    for name, build in models.items():
+    declared = models[settings.model]
+    few = declared.few(smaller, settings.seed)
+    many = declared.many(smaller, settings.seed)
+    specs = [ModelSpec(RADIOMICS, (RADIOMICS,), many, SHUFFLES)]
+    for name, other in models.items():
         if name != settings.model:
             title = f"{RADIOMICS}, {name.replace('-', ' ')}"
-            specs.append(ModelSpec(title, (RADIOMICS,), build(smaller, 0, settings.seed)))
-    specs += [
-        ModelSpec(name, (name,), kind.plain()) for name in (VOLUME, CLINICAL) if name in blocks
-    ]
+            specs.append(ModelSpec(title, (RADIOMICS,), other.many(smaller, settings.seed)))
+    specs.append(ModelSpec(SINGLE, (RADIOMICS,), declared.single(smaller, settings.seed)))
+    specs += [ModelSpec(name, (name,), few) for name in (VOLUME, CLINICAL) if name in blocks]
     if CLINICAL in blocks:
-        always = joined.clinical.shape[1]
-        both = models[settings.model](smaller, always, settings.seed)
-        specs.append(ModelSpec(BOTH, (RADIOMICS, CLINICAL), both))
+        columns = joined.clinical.shape[1] + 1
+        both = declared.few(smaller, settings.seed, rising=columns)
+        specs.append(ModelSpec(BOTH, (CLINICAL,), both, score_of=RADIOMICS))
     specs.append(ModelSpec(CHANCE, (), kind.chance()))
     task = (
         subtype.SubtypeTask()

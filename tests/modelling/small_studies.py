@@ -34,7 +34,7 @@ def study(x, y, model="elastic-net", repeats=1, seed=0, batch=None, shuffles=0):
         subtype.SubtypeTask() if kind is subtype else survival.SurvivalTask(survival.time_grid(y))
     )
     smaller = int(min(event.sum(), len(event) - event.sum())) * 4 // 5
-    spec = ModelSpec("radiomics", ("radiomics",), kind.MODELS[model](smaller, 0, seed), shuffles)
+    spec = ModelSpec("radiomics", ("radiomics",), kind.MODELS[model].many(smaller, seed), shuffles)
     strata = event if batch is None else event + 2 * batch
     return ValidationPlan(
         y, strata, np.arange(len(y)), blocks, [spec], task, inner=3, repeats=repeats, seed=seed

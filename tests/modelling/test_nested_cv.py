@@ -10,15 +10,16 @@ from lifelines.utils import concordance_index
 from small_studies import classes, features, study, times
 
 from pancseg.modelling import subtype, survival
-from pancseg.modelling.analysis import calibration, verdict
+from pancseg.modelling.analysis import _Judge, calibration, verdict
 from pancseg.modelling.estimators.combat import ComBat
 from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.estimators.cox_solver import score_test
 from pancseg.modelling.estimators.preparation import Cleaned, Strongest, Unredundant, Varied
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.inputs.outcome_coding import event_codes
-from pancseg.modelling.study import RADIOMICS, VOLUME, Endpoint, _separation
+from pancseg.modelling.study import RADIOMICS, VOLUME, Endpoint, ModelSettings, _separation
 from pancseg.modelling.validation.canary import _noise, discrimination, judged, run_canaries
+from pancseg.modelling.validation.comparison import Comparison
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.modelling.validation.nested_cv import (
     FeatureBlock,
@@ -42,12 +43,13 @@ def test_calibration_is_of_all_repeats_and_an_empty_one_hardly_moves_it():
     y = (random.random(400) < 1 / (1 + np.exp(-logit))).astype(int)
     s = study(logit[:, None], y, repeats=4)
     folds = np.tile(np.arange(400) % 5, (4, 1))
-    weights = np.ones((1, 400))
 
     def slope(logits):
         score = 1 / (1 + np.exp(-np.array(logits)))
-        model = OutOfFold(score, np.zeros_like(score), None, (), ())
-        return calibration(s, ValidationResult(folds, {"m": model}), "m", weights)[0].value
+        model = OutOfFold(score, np.zeros_like(score), None, ({},), ())
+        settings = ModelSettings(kind="subtype", repeats=4, resamples=100)
+        judge = _Judge(s, settings, ValidationResult(folds, {"m": model}))
+        return calibration(judge, "m").slope.value
 
     noise = random.normal(size=(4, 400))
     noisy = slope(logit + noise)  # as single models are: the mean over repeats would hide it
@@ -185,8 +187,9 @@ def test_what_volume_explains_is_said_where_there_is_something_to_explain():
     def said(own, beyond):
         judged = {RADIOMICS: {"AUC": Estimate(0.6, own, 0.7)}}
         judged[VOLUME] = {"AUC": Estimate(0.65, 0.55, 0.75)}
-        differences = {(RADIOMICS, VOLUME): Estimate(0.0, beyond, 0.1)}
-        return " ".join(verdict(judged, differences, "AUC"))
+        same = Estimate(0.0, -0.1, 0.1)
+        compared = {(RADIOMICS, VOLUME): Comparison(Estimate(0.0, beyond, 0.1), same, same, 0.01)}
+        return " ".join(verdict(judged, compared, "AUC"))
 
     assert "Explained by volume, as far" in said(0.55, -0.1)
     assert "More than volume" in said(0.55, 0.01)

@@ -10,6 +10,7 @@ from safetensors.numpy import load, save
 from small_studies import classes, features, study, times
 
 from pancseg.modelling import subtype, survival
+from pancseg.modelling.estimators.preparation import plain_preparation
 from pancseg.modelling.plain import trees
 from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.saved_model import (
@@ -19,7 +20,7 @@ from pancseg.modelling.saved_model import (
     model_bytes,
     read_model,
 )
-from pancseg.modelling.validation.nested_cv import ModelSpec, fit_specs
+from pancseg.modelling.validation.nested_cv import FeatureBlock, ModelSpec, fit_specs
 
 FACTS = {
     "origin": {
@@ -41,17 +42,23 @@ def fitted(kind="subtype", model="elastic-net", *, batch=False, gaps=False):
     codes = np.arange(80) % 3 if batch else None
     plan = study(x, y, model, batch=codes)
     task = survival if kind == "survival" else subtype
+    algorithm = task.MODELS[model]
+    few = FeatureBlock(x[:, 3:5], ("v", "w"), plain_preparation())
+    blocks = {**plan.blocks, "volume only": few}
     specs = [
         *plan.specs,
-        ModelSpec("volume only", ("radiomics",), task.plain()),
+        ModelSpec("volume only", ("volume only",), algorithm.few(25, 0)),
+        ModelSpec(
+            "clinical + radiomics", ("volume only",), algorithm.few(25, 0, 3), 0, "radiomics"
+        ),
         ModelSpec("chance", (), task.chance()),
     ]
-    plan = type(plan)(**{**vars(plan), "specs": specs})
+    plan = type(plan)(**{**vars(plan), "specs": specs, "blocks": blocks})
     return plan, fit_specs(plan, np.arange(80), 0)
 
 
 def saved_of(plan, models, kind="subtype", batch=False):
-    names = {"radiomics": plan.blocks["radiomics"].names}
+    names = {name: block.names for name, block in plan.blocks.items()}
     facts = FACTS | {"outcome": ["t", "e"], "classes": [], "times": [1.0]}
     facts = FACTS if kind == "subtype" else facts
     if batch:
@@ -72,12 +79,14 @@ def test_a_saved_model_predicts_what_the_fitted_one_does(kind, model, batch):
     assert model_bytes(read) == content
     block = plan.blocks["radiomics"]
     values = pd.DataFrame(block.x[:, int(batch) :], columns=list(block.names))
+    few = plan.blocks["volume only"]
+    frames = {"radiomics": values, "volume only": pd.DataFrame(few.x, columns=list(few.names))}
     codes = block.x[:, 0].astype(np.int64) if batch else None
     grid = np.array(survival.time_grid(plan.y)) if kind == "survival" else None
     for name, model_ in models.items():
         plain = read.models[name]
-        x = plain.prepared({"radiomics": values}, codes, len(values))
-        seen = model_.prepared({"radiomics": block.x})
+        x = plain.prepared(frames, codes, len(values))
+        seen = model_.prepared({name: each.x for name, each in plan.blocks.items()})
         expected = plan.task.predict(model_.model, seen)
         np.testing.assert_allclose(plain.predictor.score(x), expected, rtol=1e-12)
         assert plain.threshold == model_.threshold
@@ -189,7 +198,7 @@ def test_a_tree_of_too_many_levels_is_refused(monkeypatch):
         ("0.0.effects.batches", put(2, 7), "a scanner or site that is not named"),
         ("0.0.effects.shift", lambda a: a[:, :-1], "shift is 3×1 float64 .expected 3×2 float64"),
         ("0.weights", lambda _: None, "weights is 0 float64"),
-        ("2.predictor.share", put(0, 1.2), "share contains values outside 0–1"),
+        ("3.predictor.share", put(0, 1.2), "share contains values outside 0–1"),
     ],
 )
 def test_forged_numbers_are_refused(linear, name, change, problem):
@@ -214,7 +223,7 @@ def test_forged_numbers_are_refused(linear, name, change, problem):
         (lambda h: h["models"][0].update(predictor="os.system"), "models.0.predictor: Input"),
         (lambda h: h["models"][0].update(predictor="cox"), "0.predictor.mean is missing"),
         (lambda h: h["models"][0].update(name="=cmd|' /C calc'!A1"), "models.0.name: Input"),
-        (lambda h: h["models"][1].update(name="radiomics"), "3 models with 2 names"),
+        (lambda h: h["models"][1].update(name="radiomics"), "4 models with 3 names"),
         (lambda h: h["models"][0].update(threshold=None), "models.0.threshold: Input should be"),
         (lambda h: h.update(models=[]), "0 models with 0 names"),
         (lambda h: h["models"][0]["parts"][0].update(names=[]), "0 columns are named, but 2 are"),

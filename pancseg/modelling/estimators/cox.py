@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from pancseg.modelling.estimators.cox_solver import newton_cox
+from pancseg.modelling.estimators.cox_solver import newton_cox, null_gradient
 from pancseg.modelling.estimators.risk_sets import risk_sets
+from pancseg.modelling.estimators.rotation import rotated
 
 SURVIVAL = np.dtype([("event", "?"), ("time", "f8")])
 
@@ -49,6 +50,9 @@ class CoxElasticNet(BaseEstimator):
         self.coef_ = np.zeros(x.shape[1])
         if varied.any():
             self.coef_[varied] = newton_cox(x[:, varied], y, self.penalizer, self.l1_ratio)
+        return self._with_baseline(x, y)
+
+    def _with_baseline(self, x: np.ndarray, y: np.ndarray) -> Self:
         at_risk = risk_sets(y)
         relative = np.exp(self._log_hazard(x))[at_risk.order]
         self.times_, self.cumulative_hazard_ = at_risk.baseline(relative)
@@ -67,6 +71,71 @@ class CoxElasticNet(BaseEstimator):
     def _log_hazard(self, x: np.ndarray) -> np.ndarray:
         # Clipped so that a patient far outside the training rows does not overflow.
         return np.asarray(np.clip((x - self.mean_) @ self.coef_, -30, 30))
+
+
+class CoxNet(CoxElasticNet):
+    """A Cox model whose elastic-net penalty is a fraction of the one that leaves no column.
+
+    Args:
+        fraction: of the penalty from which on all coefficients are 0; below 1 some column is used.
+        l1_ratio: share of the lasso; above 0.
+    """
+
+    def __init__(self, fraction: float = 0.1, l1_ratio: float = 0.5) -> None:
+        self.fraction, self.l1_ratio = fraction, l1_ratio
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> Self:
+        """Fit coefficients and the baseline hazard."""
+        steepest = np.abs(null_gradient(x, y)).max(initial=0.0)
+        self.penalizer = self.fraction * steepest / self.l1_ratio
+        return super().fit(x, y)
+
+
+class CoxRidge(CoxElasticNet):
+    """A Cox model with a ridge penalty, for any number of columns.
+
+    Args:
+        spread: variance of the log hazard between patients that is expected beforehand; each of p
+            columns of variance 1 has a normal prior of variance ``spread`` / p.
+    """
+
+    def __init__(self, spread: float = 1.0) -> None:
+        self.spread = spread
+
+    def fit(self, x: np.ndarray, y: np.ndarray, shared: dict[str, Any] | None = None) -> Self:
+        """Fit coefficients and the baseline hazard.
+
+        Args:
+            x: (n, p) scaled columns.
+            y: (n,) events and times.
+            shared: results that candidates fitted to the same rows have in common.
+        """
+        self.mean_ = x.mean(axis=0)
+        scores, basis = rotated(x - self.mean_, shared)
+        penalty = max(x.shape[1], 1) / (self.spread * len(x))
+        self.coef_ = basis @ newton_cox(scores, y, penalty, 0.0)
+        return self._with_baseline(x, y)
+
+
+class CoxFew(CoxElasticNet):
+    """A Cox model of a few columns, none of which is dropped.
+
+    Its ridge penalty, of a tenth of a patient, only keeps columns that order all events finite.
+
+    Args:
+        rising: whether the last column's coefficient may not be below 0.
+    """
+
+    def __init__(self, rising: bool = False) -> None:
+        self.rising = rising
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> Self:
+        """Fit coefficients and the baseline hazard."""
+        self.penalizer, self.l1_ratio = 0.1 / len(x), 0.0
+        super().fit(x, y)
+        if self.rising and self.coef_[-1] < 0:
+            super().fit(np.column_stack([x[:, :-1], np.full(len(x), x[:, -1].mean())]), y)
+        return self
 
 
 class NoPredictors(BaseEstimator):

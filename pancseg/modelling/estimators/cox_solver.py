@@ -32,7 +32,7 @@ def newton_cox(x: np.ndarray, y: np.ndarray, penalizer: float, l1_ratio: float) 
     value = _objective(beta, z, at_risk, l1, l2)
     for _ in range(_STEPS):
         gradient, hessian = _derivatives(beta, z, at_risk)
-        target = _minimum(beta, gradient, hessian, l1, l2)
+        target = minimum(beta, gradient, hessian, l1, l2)
         step = 1.0
         while True:
             moved = beta + step * (target - beta)
@@ -47,6 +47,19 @@ def newton_cox(x: np.ndarray, y: np.ndarray, penalizer: float, l1_ratio: float) 
         if change < _SETTLED:
             break
     return beta
+
+
+def null_gradient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the (p,) gradient of −log partial likelihood per patient at β = 0."""
+    at_risk = risk_sets(y)
+    z = x[at_risk.order] - x.mean(axis=0)
+    return _derivatives(np.zeros(x.shape[1]), z, at_risk)[0]
+
+
+def partial_loss(score: np.ndarray, y: np.ndarray) -> float:
+    """Return −log partial likelihood per patient of given log hazards."""
+    at_risk = risk_sets(y)
+    return _objective(np.ones(1), score[at_risk.order, None], at_risk, 0.0, 0.0)
 
 
 def score_test(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -85,13 +98,29 @@ def _derivatives(
     return (mean - z[at_risk.event]).sum(axis=0) / len(z), hessian / len(z)
 
 
-def _minimum(
-    beta: np.ndarray, gradient: np.ndarray, hessian: np.ndarray, l1: float, l2: float
+def minimum(
+    beta: np.ndarray,
+    gradient: np.ndarray,
+    hessian: np.ndarray,
+    l1: float | np.ndarray,
+    l2: float | np.ndarray,
 ) -> np.ndarray:
-    """Minimise the quadratic model plus penalty: directly without L1, else by coordinates."""
-    if not l1:
-        curved = hessian + l2 * np.eye(len(beta))
-        return np.asarray(beta - np.linalg.lstsq(curved, gradient + l2 * beta)[0])
+    """Minimise a quadratic model plus penalty: directly without L1, else by coordinates.
+
+    Args:
+        beta: (p,) where the model was made.
+        gradient: (p,) of the model there.
+        hessian: (p, p) of the model.
+        l1: weight of |β|, of all coefficients or of each.
+        l2: weight of β² / 2, likewise.
+    """
+    lasso, ridge = (np.broadcast_to(weight, beta.shape) for weight in (l1, l2))
+    if not lasso.any():
+        curved = hessian + np.diag(ridge)
+        try:
+            return np.asarray(beta - np.linalg.solve(curved, gradient + ridge * beta))
+        except np.linalg.LinAlgError:  # columns that are combinations of others
+            return np.asarray(beta - np.linalg.lstsq(curved, gradient + ridge * beta)[0])
     found = beta.copy()
     slope = gradient.copy()  # gradient of the quadratic model at ``found``
     curvature = np.diag(hessian).clip(min=1e-9)
@@ -99,7 +128,7 @@ def _minimum(
         largest = 0.0
         for j in range(len(found)):
             wanted = curvature[j] * found[j] - slope[j]
-            new = np.sign(wanted) * max(abs(wanted) - l1, 0.0) / (curvature[j] + l2)
+            new = np.sign(wanted) * max(abs(wanted) - lasso[j], 0.0) / (curvature[j] + ridge[j])
             change = new - found[j]
             if change:
                 slope += hessian[:, j] * change

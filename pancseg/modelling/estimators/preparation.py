@@ -20,6 +20,7 @@ ScoreFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
 MOST_MISSING = 0.3
 FEWEST_DIFFERENT = 0.05
 REDUNDANT_RHO = 0.9
+_ORDER = "strongest first"
 
 
 class Varied(TransformerMixin, BaseEstimator):
@@ -100,18 +101,24 @@ class Strongest(TransformerMixin, BaseEstimator):
     Args:
         score: (x, y) → (p,) scores; higher is stronger.
         k: number of columns.
-        always: number of columns at the end (the clinical ones) that are kept besides the k.
     """
 
-    def __init__(self, score: ScoreFunction, k: int = 10, always: int = 0) -> None:
-        self.score, self.k, self.always = score, k, always
+    def __init__(self, score: ScoreFunction, k: int = 10) -> None:
+        self.score, self.k = score, k
 
-    def fit(self, x: np.ndarray, y: np.ndarray) -> Self:
-        """Choose columns from training rows and their outcomes."""
-        first = x.shape[1] - self.always
-        scores = np.nan_to_num(self.score(x[:, :first], y), nan=-1.0)
-        order = np.lexsort((np.arange(first), -scores))
-        self.kept_ = np.concatenate([np.sort(order[: self.k]), np.arange(first, x.shape[1])])
+    def fit(self, x: np.ndarray, y: np.ndarray, shared: dict[str, Any] | None = None) -> Self:
+        """Choose columns from training rows and their outcomes.
+
+        Args:
+            x: (n, p) columns.
+            y: (n,) outcome.
+            shared: results that candidates fitted to the same rows have in common.
+        """
+        shared = {} if shared is None else shared
+        if _ORDER not in shared:
+            scores = np.nan_to_num(self.score(x, y), nan=-1.0)
+            shared[_ORDER] = np.lexsort((np.arange(x.shape[1]), -scores))
+        self.kept_ = np.sort(shared[_ORDER][: self.k])
         return self
 
     def transform(self, x: np.ndarray) -> np.ndarray:

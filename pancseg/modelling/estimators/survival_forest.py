@@ -23,6 +23,7 @@ class MartingaleForest(BaseEstimator):
         trees: number of trees.
         smallest_leaf: fewest patients in a leaf.
         seed: random seed of the trees.
+        rising: whether the risk may not fall with the last column.
 
     Attributes:
         forest_: the fitted regressor.
@@ -30,8 +31,11 @@ class MartingaleForest(BaseEstimator):
         feature_importances_: (p,) mean decrease of squared error.
     """
 
-    def __init__(self, trees: int = 200, smallest_leaf: int = 6, seed: int = 0) -> None:
+    def __init__(
+        self, trees: int = 200, smallest_leaf: int = 6, seed: int = 0, rising: bool = False
+    ) -> None:
         self.trees, self.smallest_leaf, self.seed = trees, smallest_leaf, seed
+        self.rising = rising
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> Self:
         """Fit forest and Cox model on the same rows."""
@@ -42,6 +46,7 @@ class MartingaleForest(BaseEstimator):
             oob_score=True,
             random_state=self.seed,
             n_jobs=1,
+            monotonic_cst=rising_last(x.shape[1]) if self.rising else None,
         )
         self.forest_ = forest.fit(x, martingale_residuals(y))
         self.feature_importances_ = forest.feature_importances_
@@ -60,6 +65,11 @@ class MartingaleForest(BaseEstimator):
     def predict_survival(self, x: np.ndarray, times: np.ndarray) -> np.ndarray:
         """Return (n, times) probabilities of being event-free at each time."""
         return self.cox_.predict_survival(self.forest_.predict(x)[:, None], times)
+
+
+def rising_last(columns: int) -> list[int]:
+    """Return scikit-learn's constraints by which predictions may not fall with the last column."""
+    return [0] * (columns - 1) + [1]
 
 
 def martingale_residuals(y: np.ndarray) -> np.ndarray:

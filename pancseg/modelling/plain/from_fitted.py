@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
+from pancseg.modelling.estimators.beside import BesideScore
 from pancseg.modelling.estimators.cox import CoxElasticNet, NoPredictors
+from pancseg.modelling.estimators.logistic import LogisticModel
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.plain.arrays import Floats
+from pancseg.modelling.plain.beside import BESIDE
 from pancseg.modelling.plain.model import BatchEffects, PlainModel, Scaling, UsedColumns
 from pancseg.modelling.plain.predictors import (
     BoostedTrees,
@@ -48,9 +50,9 @@ def plain_model(fitted: FittedModel, names: Mapping[str, tuple[str, ...]]) -> Pl
         mine = kept[(kept >= first) & (kept < first + width)] - first
         parts.append(_used_columns(block, names[block], steps, mine))
         first += width
-    last = fitted.model[-1] if isinstance(fitted.model, Pipeline) else fitted.model
     weights = np.asarray(fitted.weights, dtype=float)[kept]
-    return PlainModel(tuple(parts), _predictor(last), weights, float(fitted.threshold))
+    predictor = _predictor(_last(fitted.model))
+    return PlainModel(tuple(parts), predictor, weights, float(fitted.threshold))
 
 
 def _used_columns(
@@ -84,10 +86,16 @@ def _effects(combat: Any, among: NDArray[np.intp]) -> BatchEffects:
     )
 
 
+def _last(model: Any) -> Any:
+    return model[-1] if isinstance(model, Pipeline) else model
+
+
 def _predictor(model: Any) -> Predictor:
     match model:
-        case LogisticRegression():
-            return Logistic(_floats(model.coef_[0]), _floats(model.intercept_))
+        case BesideScore():
+            return _beside(model)
+        case LogisticModel():
+            return Logistic(_floats(model.coef_), _floats([model.intercept_]))
         case DummyClassifier():
             return Constant(_floats(model.class_prior_[1:]))
         case RandomForestClassifier():
@@ -102,6 +110,31 @@ def _predictor(model: Any) -> Predictor:
         case NoPredictors():
             return KaplanMeier(_floats(model.times_), _floats(model.survival_))
     raise TypeError(f"{type(model).__name__} has no plain form; add it to {__name__}")
+
+
+def _beside(model: BesideScore) -> Predictor:
+    """Return a linear model of all columns, or both models of trees."""
+    first, last = _predictor(_last(model.first)), _predictor(model.last)
+    match first, last:
+        case Logistic(), Logistic():
+            few, slope = last.coefficients[:-1], last.coefficients[-1]
+            intercept = last.intercept + slope * (first.intercept - model.centre)
+            return Logistic(_floats([*(slope * first.coefficients), *few]), _floats(intercept))
+        case Cox(), Cox():
+            few, slope = last.coefficients[:-1], last.coefficients[-1]
+            coefficients = _floats([*(slope * first.coefficients), *few])
+            # The last model's mean of the score, as a shift of the first model's columns.
+            squares = float(first.coefficients @ first.coefficients)
+            shift = first.coefficients * (model.centre + last.mean[-1]) / (squares or 1.0)
+            mean = _floats([*(first.mean + shift), *last.mean[:-1]])
+            return Cox(coefficients, mean, last.times, last.hazard)
+        case (ForestOfClasses(), ForestOfClasses()) | (BoostedTrees(), BoostedTrees()) | (
+            SurvivalForest(), SurvivalForest()
+        ):  # fmt: skip
+            count = np.array([model.few], dtype=np.int64)
+            found: Predictor = BESIDE[type(first)](first, last, _floats([model.centre]), count)
+            return found
+    raise TypeError(f"{type(first).__name__} beside {type(last).__name__} has no plain form")
 
 
 def _cox(model: CoxElasticNet) -> Cox:

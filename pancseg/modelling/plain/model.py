@@ -144,7 +144,7 @@ class PlainModel:
     @property
     def is_of_trees(self) -> bool:
         """Whether the predictor follows trees, which need not look at every column."""
-        return hasattr(self.predictor, "trees")
+        return hasattr(self.predictor, "trees") or hasattr(self.predictor, "is_of_trees")
 
     @property
     def blocks(self) -> tuple[str, ...]:

@@ -132,10 +132,14 @@ class BoostedTrees(_Subtype):
 
     def score(self, x: Floats) -> Floats:
         """Return (n,) probabilities of the positive class."""
+        return np.asarray(expit(self.log_odds(x)))
+
+    def log_odds(self, x: Floats) -> Floats:
+        """Return (n,) log odds of the positive class."""
         total = np.full(len(x), self.baseline[0])
         for values in self.trees.values_of(x):
             total += values
-        return np.asarray(expit(total))
+        return total
 
 
 @dataclass(frozen=True)
@@ -244,7 +248,7 @@ PREDICTORS: dict[str, type] = {
     "survival_forest": SurvivalForest,
     "kaplan_meier": KaplanMeier,
 }
-"""Predictors by their name in a file."""
+"""Predictors of prepared columns by their name in a file."""
 
 
 def _mean_of(trees: Trees, x: Floats) -> Floats:

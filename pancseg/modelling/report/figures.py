@@ -13,13 +13,12 @@ from matplotlib.figure import Figure
 from scipy.stats import CensoredData, ecdf
 
 from pancseg.modelling.analysis import AnalysisResults
-from pancseg.modelling.estimators.cox import as_frame, kaplan_meier
-from pancseg.modelling.study import CHANCE, RADIOMICS
-from pancseg.modelling.survival import horizons, time_grid
+from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.validation.importance import own_weights
+from pancseg.modelling.validation.risk_groups import above_threshold
 from pancseg.tables.picture_style import plain_style
 
-_MOST_FEATURES, _BINS = 15, 5
+_MOST_FEATURES = 15
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 
 
@@ -71,89 +70,50 @@ def _roc(axes: Axes, results: AnalysisResults) -> None:
     axes.legend(fontsize=8)
 
 
-def predicted_risk(results: AnalysisResults, name: str) -> tuple[np.ndarray, str]:
-    """Return the (n,) out-of-fold risks, averaged over repeats, and a text that says of what."""
-    model = results.validation.models[name]
-    if model.curves is None:
-        return model.score.mean(axis=0), "of the positive class"
-    horizon = _horizon(results)
-    index = int(np.argmin(np.abs(np.asarray(time_grid(results.plan.y)) - horizon)))
-    return 1 - model.curves[:, :, index].mean(axis=0), f"of an event by {horizon:.3g}"
-
-
-def _horizon(results: AnalysisResults) -> float:
-    """Return the time of the grid that is closest to the median event time."""
-    grid = np.asarray(time_grid(results.plan.y))
-    wanted = horizons(results.plan.y)
-    return float(grid[np.argmin(np.abs(grid - wanted[len(wanted) // 2]))])
-
-
 def _calibration(axes: Axes, results: AnalysisResults) -> None:
-    y = results.plan.y
-    for colour, (name, _) in zip(_COLOURS, results.validation.models.items(), strict=False):
-        risk, what = predicted_risk(results, name)
-        order = np.array_split(np.argsort(risk, kind="stable"), _BINS)
-        if np.ptp(risk) < 1e-9 or name == CHANCE:
-            continue
-        if y.dtype.names is None:
-            seen = [y[rows].mean() for rows in order]
-        else:
-            seen = [1 - kaplan_meier(y[rows], np.array([_horizon(results)]))[0] for rows in order]
-        axes.plot([risk[rows].mean() for rows in order], seen, "o-", color=colour, label=name)
-        axes.set(xlabel=f"predicted risk {what}", ylabel="observed", title="Calibration, fifths")
-    axes.axline((0, 0), slope=1, color="0.7", linewidth=1)
-    axes.legend(fontsize=8)
-
-
-def decision_frame(results: AnalysisResults) -> pd.DataFrame:
-    """Return the net benefit by model and threshold (dcurves)."""
-    from dcurves import dca
-
-    names = [name for name in results.validation.models if name != CHANCE]
-    frame = pd.DataFrame({f"m{j}": predicted_risk(results, n)[0] for j, n in enumerate(names)})
-    thresholds = np.arange(1, 100) / 100
-    models = list(frame.columns)
-    if results.plan.y.dtype.names is None:
-        frame["outcome"] = results.plan.y
-        found = dca(data=frame, outcome="outcome", modelnames=models, thresholds=thresholds)
-    else:
-        own = as_frame(results.plan.y)
-        frame["outcome"], frame["time"] = own["event"].astype(bool), own["time"]
-        found = dca(
-            data=frame,
-            outcome="outcome",
-            modelnames=models,
-            thresholds=thresholds,
-            time=_horizon(results),
-            time_to_outcome_col="time",
-        )
-    names_of = dict(zip(models, names, strict=True))
-    found["model"] = found["model"].replace(names_of)
-    return pd.DataFrame(found)[["model", "threshold", "net_benefit"]]
+    """Draw a smooth curve with its band, one axes per model and horizon."""
+    shown = {name: found for name, found in results.calibration.items() if found.curves}
+    if not shown:
+        axes.set(title="Calibration: no model's predictions vary")
+        return
+    columns = max(len(found.curves) for found in shown.values())
+    columns = columns if columns > 1 else min(3, len(shown))
+    panels = [(n, t, curve) for n, found in shown.items() for t, curve in found.curves.items()]
+    rows = -(-len(panels) // columns)
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    figure.set_size_inches(3 * columns, 2.8 * rows)
+    grid = figure.add_gridspec(rows, columns)
+    axes.set_subplotspec(grid[0])
+    for place, (name, time, curve) in enumerate(panels):
+        panel = axes if place == 0 else figure.add_subplot(grid[place])
+        panel.axline((0, 0), slope=1, color="0.7", linewidth=1)
+        panel.plot(curve.risk, curve.observed, color=_COLOURS[0])
+        panel.fill_between(curve.risk, curve.low, curve.high, color=_COLOURS[0], alpha=0.3)
+        when = f", by {time:.3g}" if results.settings.kind == "survival" else ""
+        panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted risk", ylabel="observed")
+        panel.set_title(f"{name}{when}", fontsize=8)
 
 
 def _decision(axes: Axes, results: AnalysisResults) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # dcurves on empty strata at extreme thresholds
-        table = decision_frame(results)
-    for colour, (name, rows) in zip(
-        (*_COLOURS, "0.3", "0.6"), table.groupby("model", sort=False), strict=False
-    ):
-        axes.plot(rows["threshold"], rows["net_benefit"], color=colour, label=str(name))
-    top = float(table["net_benefit"].max())
+    table, top = results.decision, 0.1
+    wanted = [n for n in (RADIOMICS, VOLUME, CLINICAL, BOTH, "all") if n in set(table["model"])]
+    for colour, name in zip(_COLOURS, wanted, strict=False):
+        rows = table[table["model"] == name]
+        axes.plot(rows["threshold"], rows["net_benefit"], color=colour, label=name)
+        if name in (RADIOMICS, BOTH):
+            axes.fill_between(
+                rows["threshold"], rows["low_95"], rows["high_95"], color=colour, alpha=0.2
+            )
+        top = max(top, float(rows["net_benefit"].max()))
+    axes.axhline(0, color="0.6", linewidth=1, label="none")
     axes.set(xlabel="threshold probability", ylabel="net benefit", title="Decision curves")
-    axes.set_ylim(-0.1 * max(top, 0.1), 1.1 * max(top, 0.1))
+    axes.set_ylim(-0.1 * top, 1.1 * top)
     axes.legend(fontsize=8)
 
 
-def risk_groups(results: AnalysisResults, name: str) -> np.ndarray:
-    """Return for each patient whether the risk exceeds the training median in most repeats."""
-    model = results.validation.models[name]
-    return np.asarray((model.score > model.threshold).mean(axis=0) > 0.5)
-
-
 def _kaplan_meier(axes: Axes, results: AnalysisResults) -> None:
-    y, high = results.plan.y, risk_groups(results, RADIOMICS)
+    y, high = results.plan.y, above_threshold(results.validation.models[RADIOMICS])
     for name, rows, colour in (("high", high, _COLOURS[1]), ("low", ~high, _COLOURS[0])):
         if rows.any():
             _survival_curve(axes, y[rows], f"{name} risk, n = {rows.sum()}", colour)

@@ -9,11 +9,12 @@ from importlib.metadata import version
 
 import numpy as np
 
-from pancseg.modelling.analysis import AnalysisResults, interval, main_measure
+from pancseg.modelling.analysis import AnalysisResults, empty_models, interval, main_measure
+from pancseg.modelling.estimators.described import described
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.clear_checklist import checklist
-from pancseg.modelling.report.figures import feature_table, risk_groups, weights_are_permuted
-from pancseg.modelling.study import RADIOMICS, Endpoint
+from pancseg.modelling.report.figures import feature_table, weights_are_permuted
+from pancseg.modelling.study import BOTH, RADIOMICS, Endpoint
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.version import __version__
@@ -38,9 +39,21 @@ METHODS = (
     "percentile bootstrap of patients, widened where Nadeau and Bengio's corrected variance over "
     "folds, which allows for shared training rows, is larger.",
     "The model named `radiomics` was declared beforehand (`model`); other algorithms are shown "
-    "for comparison, and the best of them is not chosen. The models of volume alone and of "
-    "clinical variables alone are linear with a weak penalty, whatever algorithm was declared, so "
-    "part of a difference from them may be due to the algorithm.",
+    "for comparison, and the best of them is not chosen.",
+    "Both sides of a comparison are fitted by the declared algorithm in the same folds: volume "
+    "alone, the clinical variables alone, and the best single feature, which is chosen in each "
+    "fold. Clinical variables have no penalty and are never left out. In clinical + radiomics "
+    "they stand beside one more column, the score of the radiomics model (log odds or log hazard), "
+    "taken out of inner folds where the model is trained; it can only raise the risk.",
+    "The likelihood-ratio test asks whether the out-of-fold score of one model adds to that of the "
+    "other (logistic or Cox, one-sided; the median over repeats). Net benefit is at the mean risk "
+    "of the cohort; for survival, at the median event time, weighted for censoring.",
+    "An interval of AUC, C, sensitivity or specificity is never narrower than the exact one of a "
+    "perfect result of as many patients (Obuchowski and Lieber 2002; Clopper and Pearson 1934). "
+    "PR-AUC is of all patients of a repeat; that of random scores, the row of chance, is somewhat "
+    "above the prevalence.",
+    "Settings are chosen in the inner folds by log loss, or by the Cox partial likelihood (ties "
+    "as Efron).",
 )
 
 PERMUTED = (
@@ -74,11 +87,13 @@ def sections(
         found.append(_performance(results))
         if results.differences:
             found.append(_differences(results))
+        if BOTH in results.final:
+            found.append(_beside(results))
         found.append(_calibration(results))
         found += [_pictures(results)]
         if results.settings.kind == "survival":
-            found.append(_log_rank(results, joined))
-    found += [_features(results), Section("Methods", METHODS)]
+            found.append(_risk_groups(results, joined))
+    found += [_features(results), _choices(results), Section("Methods", METHODS)]
     found.append(Section("What it cannot know", CANNOT_KNOW))
     found.append(Section("Made by", [made_by()]))
     return found
@@ -86,7 +101,7 @@ def sections(
 
 def made_by() -> str:
     """Return the versions used, as text."""
-    names = ("scikit-learn", "dcurves", "numpy", "pandas")
+    names = ("scikit-learn", "scipy", "numpy", "pandas")
     return f"pancseg {__version__}, " + ", ".join(f"{n} {version(n)}" for n in names)
 
 
@@ -123,6 +138,8 @@ def with_interval(found: Estimate) -> str:
     """Return an estimate and its interval as text for a table."""
     if math.isnan(found.value):
         return "–"
+    if math.isnan(found.low) and math.isnan(found.high):
+        return number(found.value)
     return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
 
 
@@ -136,7 +153,12 @@ def _verdict(results: AnalysisResults) -> Section:
                 "0.5). No performance is shown, as it could not be trusted."
             ],
         )
-    return Section("Verdict", results.verdict)
+    return Section("Verdict", list(map(_plain_but_bold, results.verdict)))
+
+
+def _plain_but_bold(sentence: str) -> str:
+    """Return a sentence with names from the tables escaped and bold words kept."""
+    return escape_message(sentence).replace(r"\*\*", "**")
 
 
 def _data(joined: JoinedTable, outcome: Endpoint) -> str:
@@ -153,11 +175,25 @@ def _canary(results: AnalysisResults) -> Section:
     if not results.canaries:
         return Section("Leakage canary", ["Not run (`canary` is 0): a leak would go unnoticed."])
     rows = [
-        [c.what, str(len(c.values)), number(c.mean), number(c.low), "leak" if c.sings else "silent"]
+        [
+            *(c.what, str(len(c.values)), number(c.mean), number(c.low), number(c.detectable)),
+            "leak" if c.sings else "too few runs to tell" if c.powerless else "no leak found",
+        ]
         for c in results.canaries
     ]
-    line = "The same pipeline on data without a signal; it leaks when `from` is above 0.5."
-    return Section("Leakage canary", [line], ["on", "runs", "mean", "from", ""], rows)
+    main = main_measure(results.settings.kind)
+    lines = [
+        "The same pipeline on data without a signal; it leaks when the lower limit of the mean "
+        f"{main} is above 0.5. Four of five such canaries would find a leak that lifts the {main} "
+        "to the value in the column `would find`; smaller ones can stay unnoticed."
+    ]
+    if any(c.powerless and not c.sings for c in results.canaries):
+        lines.append(
+            "**Powerless**: so few runs find gross leaks only. Take 8 or more (`canary`) before "
+            "you call the pipeline sound."
+        )
+    header = ["on", "runs", f"mean {main}", "lower limit", "would find", ""]
+    return Section("Leakage canary", lines, header, rows)
 
 
 def _performance(results: AnalysisResults) -> Section:
@@ -170,22 +206,76 @@ def _performance(results: AnalysisResults) -> Section:
 
 
 def _differences(results: AnalysisResults) -> Section:
-    rows = [[f"{a} − {b}", with_interval(d)] for (a, b), d in results.differences.items()]
-    title = f"What radiomics adds: {main_measure(results.settings.kind)}"
-    return Section(title, (), ["models", "difference"], rows)
+    kind = results.settings.kind
+    brier = "Brier" if kind == "subtype" else "integrated Brier"
+    rows = [
+        [
+            f"{a} − {b}",
+            with_interval(found.discrimination),
+            with_interval(found.brier),
+            with_interval(found.net_benefit),
+            "–" if math.isnan(found.added_p) else f"{found.added_p:.2g}",
+        ]
+        for (a, b), found in results.comparisons.items()
+    ]
+    line = (
+        "Both by the same algorithm in the same folds. In discrimination a second model below 0.5 "
+        "counts as 0.5, because a useless model ranks the wrong way round out of fold. A negative "
+        "difference in Brier is better."
+    )
+    header = ["models", main_measure(kind), brier, "net benefit", "likelihood-ratio p"]
+    return Section("What radiomics adds", [line], header, rows)
+
+
+def _beside(results: AnalysisResults) -> Section:
+    """Return the weights of the clinical variables and of the radiomics score in one model."""
+    final = results.final[BOTH].beside or {}
+    models = results.validation.models[BOTH].weights
+    rows = []
+    for name, weight in final.items():
+        each = np.array([weights.get(name, 0.0) for weights in models])
+        rows.append(
+            [escape_markdown(name), number(weight), number(each.mean()), number(each.std())]
+        )
+    linear = results.settings.model == "elastic-net"
+    ratio = "log odds ratios" if results.settings.kind == "subtype" else "log hazard ratios"
+    meaning = (
+        f"{ratio}: of a clinical variable per standard deviation, of the radiomics score per unit "
+        "of its own log scale (1: as strong beside the clinical variables as alone; 0: it adds "
+        "nothing)"
+        if linear
+        else "importances of the trees (1 where the algorithm has none)"
+    )
+    line = f"Clinical variables are neither penalised nor left out. Weights are {meaning}."
+    header = ["column", "weight, all patients", "mean over outer models", "std"]
+    return Section(f"Weights of {BOTH}", [line], header, rows)
 
 
 def _calibration(results: AnalysisResults) -> Section:
-    rows = [
-        [name, with_interval(a), with_interval(b)] for name, (a, b) in results.calibration.items()
-    ]
+    survival = results.settings.kind == "survival"
+    rows, header = [], ["model", "slope"]
+    for name, found in results.calibration.items():
+        row = [name, with_interval(found.slope)]
+        if not survival:
+            row.append(with_interval(found.intercept))
+        for curve in found.curves.values():
+            row += [with_interval(curve.ratio)] * survival + [with_interval(curve.ici)]
+        rows.append(row)
+    if survival:
+        longest = max(results.calibration.values(), key=lambda found: len(found.curves))
+        for time in longest.curves:
+            header += [f"observed / expected at {time:.3g}", f"ICI at {time:.3g}"]
+        large = "observed / expected is the number of events by a time over the predicted one"
+    else:
+        header += ["in the large", "ICI"]
+        large = "in the large is the intercept in log odds with the slope fixed at 1 (0 is ideal)"
+    rows = [row + ["–"] * (len(header) - len(row)) for row in rows]
     line = (
-        "Slope 1 and intercept 0 are ideal; with a slope below 1 predictions are too extreme. All "
-        "repeats (ten at most) are judged together; intervals are of the patient bootstrap alone. "
-        "Curves in the pictures are of predictions averaged over repeats, which are less extreme "
-        "than those of one model."
+        f"Slope 1 is ideal; below 1 predictions are too extreme. Calibration {large}. ICI is the "
+        "mean distance of the smooth curve (local linear, span 0.75) from the diagonal. All of "
+        "single models, repeats judged together (ten at most)."
     )
-    return Section("Calibration", [line], ["model", "slope", "intercept"], rows)
+    return Section("Calibration", [line], header, rows)
 
 
 def _pictures(results: AnalysisResults) -> Section:
@@ -193,26 +283,50 @@ def _pictures(results: AnalysisResults) -> Section:
     return Section("Pictures", pictures=[first, "calibration.png", "decision_curve.png"])
 
 
-def _log_rank(results: AnalysisResults, joined: JoinedTable) -> Section:
-    from scipy.stats import CensoredData, logrank
-
-    y, high = results.plan.y, risk_groups(results, RADIOMICS)
-    if high.all() or not high.any():
+def _risk_groups(results: AnalysisResults, joined: JoinedTable) -> Section:
+    found = results.groups
+    if found is None:
         return Section("Risk groups", ["All patients are in one group."])
-    counted = f"Above the training median in most repeats: {int(np.sum(high))} of {joined.size()}"
-    if joined.count() < len(y):
-        line = f"{counted}. No log-rank test, as it would count each row as a different patient."
-        return Section("Risk groups", [line])
-    found = logrank(
-        *(CensoredData.right_censored(y["time"][g], ~y["event"][g]) for g in (high, ~high))
-    )
-    return Section(
-        "Risk groups",
-        [
-            f"{counted}; log-rank p = {found.pvalue:.2g} (out of fold; folds share patients, so "
-            "the p-value is approximate)."
-        ],
-    )
+    ratio = found.ratio
+    if ratio.low > 1:
+        direction = "the group called high risk has the event earlier."
+    elif ratio.high < 1:
+        direction = "**the wrong way round**: the group called high risk has the event later."
+    else:
+        direction = "the interval holds 1, so that no difference is shown."
+    lines = [
+        f"Hazard ratio, high against low: {with_interval(ratio)}; {direction}",
+        "High: above the median risk of the training patients in most repeats. The ratio is of "
+        "each repeat's groups. No log-rank p: groups of a cross-validation are not independent of "
+        "the outcomes that their models were fitted to.",
+    ]
+    y, rows = results.plan.y, []
+    for name, group in (("high", found.high), ("low", found.low)):
+        rows.append(
+            [
+                *(name, joined.size(group.rows), str(int(y["event"][group.rows].sum()))),
+                with_interval(group.median)
+                if not math.isnan(group.median.value)
+                else "not reached",
+                *map(str, group.at_risk),
+            ]
+        )
+    header = ["group", "patients", "events", "median survival"]
+    header += [f"at risk, {time:.3g}" for time in found.times]
+    return Section("Risk groups", lines, header, rows)
+
+
+def _choices(results: AnalysisResults) -> Section:
+    """Return how often the inner folds chose each candidate."""
+    rows, specs = [], {spec.name: spec for spec in results.plan.specs}
+    for name, spec in specs.items():
+        choices = results.validation.models[name].choices
+        for index, candidate in enumerate(spec.candidates):
+            if len(spec.candidates) > 1 and index in choices:
+                rows.append([name, described(candidate), f"{choices.count(index)}/{len(choices)}"])
+    if not rows:
+        return Section("Settings chosen in the inner folds", ["There was nothing to choose."])
+    return Section("Settings chosen in the inner folds", (), ["model", "setting", "models"], rows)
 
 
 def _features(results: AnalysisResults) -> Section:
@@ -222,7 +336,10 @@ def _features(results: AnalysisResults) -> Section:
         for name, share, mean, std in table.to_numpy()
     ]
     header = ["feature", "used in", "mean weight", "std"]
+    empty, models = empty_models(results.validation, RADIOMICS)
     lines = ["Over all outer models."]
+    if empty:
+        lines.append(f"No feature was used in {empty} of {models} models.")
     if weights_are_permuted(results):
         lines.append(PERMUTED)
     return Section("Features of the model", lines, header, rows, ["features.png"])

@@ -7,10 +7,14 @@ converge.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pancseg.modelling.estimators.risk_sets import RiskSets, risk_sets
+from pancseg.modelling.validation.measures import Estimate, estimate, unbiased
 
+_SPAN, _POINTS, _RESAMPLES = 0.75, 40, 200
 _STEPS, _LONGEST, _SETTLED, _LARGEST = 50, 2.0, 1e-9, 1e4
 
 
@@ -43,6 +47,95 @@ def logistic_line(
             break
     failed = ~(change < 1e-4)
     return np.where(failed, np.nan, slope), np.where(failed, np.nan, intercept)
+
+
+def in_the_large(y: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return (b,) intercepts of the class on the logit of its prediction with the slope fixed at 1.
+
+    Above 0, the class is more frequent than predicted: calibration-in-the-large.
+
+    Args:
+        y: (n,) 0 or 1.
+        probability: (n,) predicted probabilities of class 1.
+        weights: (b, n) bootstrap weights.
+    """
+    x = _logits(probability)
+    found, change = np.zeros(len(weights)), np.full(len(weights), np.inf)
+    for _ in range(_STEPS):
+        p = 1 / (1 + np.exp(-np.clip(found[:, None] + x, -500, 500)))
+        curved = (weights * p * (1 - p)).sum(axis=1)
+        change = (weights * (y - p)).sum(axis=1) / np.maximum(curved, 1e-12)
+        change = np.clip(change, -_LONGEST, _LONGEST)
+        found = found + change
+        if (np.abs(change) < _SETTLED).all():
+            break
+    return np.where(np.abs(change) < 1e-4, found, np.nan)
+
+
+@dataclass(frozen=True)
+class SmoothCurve:
+    """Observed against predicted risk, smoothed.
+
+    Attributes:
+        risk: (g,) predicted risks.
+        observed: (g,) smoothed observed risk.
+        low: (g,) lower end of its pointwise 95 % interval.
+        high: (g,) upper end.
+        ici: integrated calibration index, the mean distance of the curve from the diagonal over
+            patients (Austin and Steyerberg 2019, Stat Med 38:4051).
+        ratio: observed over expected number of events.
+    """
+
+    risk: np.ndarray
+    observed: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    ici: Estimate
+    ratio: Estimate
+
+
+def smooth_curve(risk: np.ndarray, status: np.ndarray, weights: np.ndarray) -> SmoothCurve | None:
+    """Return the calibration curve by local linear regression (span 0.75, tricube weights).
+
+    Args:
+        risk: (repeats, n) predicted risks.
+        status: (repeats, n, 2) weights of a patient with and without the event; both 0 where it is
+            not known (see :mod:`.net_benefit`).
+        weights: (b, n) bootstrap weights, of which 200 are used.
+
+    Returns:
+        The curve; None where predictions do not vary.
+    """
+    if np.ptp(risk) < 1e-9:
+        return None
+    weights = weights[: 1 + _RESAMPLES]
+    low, high = np.quantile(risk, [0.01, 0.99])
+    grid = np.linspace(low, high, _POINTS)
+    known, died = status.sum(axis=2), status[:, :, 0]
+    sums = np.zeros((5, _POINTS, risk.shape[1]))
+    for g, at in enumerate(grid):
+        distance = risk - at
+        reach = max(np.quantile(np.abs(distance), _SPAN), 1e-6)
+        kernel = (1 - np.clip(np.abs(distance) / reach, 0, 1) ** 3) ** 3
+        for k in range(3):
+            sums[k, g] = (kernel * known * distance**k).sum(axis=0)
+        for k in range(2):
+            sums[3 + k, g] = (kernel * died * distance**k).sum(axis=0)
+    s0, s1, s2, t0, t1 = (weights @ part.T for part in sums)
+    determinant = s0 * s2 - s1**2
+    usable = determinant > 1e-9 * np.maximum(s0 * s2, 1e-300)
+    with np.errstate(all="ignore"):
+        curves = np.where(usable, (s2 * t0 - s1 * t1) / determinant, t0 / s0).clip(0, 1)
+    ends = np.nanpercentile(curves[1:], [2.5, 97.5], axis=0)
+    apart = np.empty((len(weights), risk.shape[1]))
+    for b, curve in enumerate(curves):
+        apart[b] = np.abs(np.interp(risk, grid, curve) - risk).mean(axis=0)
+    total = weights.sum(axis=1)
+    ici = (weights * apart).sum(axis=1) / total
+    index = estimate(unbiased(ici)).within(0, 1)
+    expected = weights @ (risk * known).mean(axis=0)
+    ratio = (weights @ died.mean(axis=0)) / np.maximum(expected, 1e-12)
+    return SmoothCurve(grid, curves[0], ends[0], ends[1], index, estimate(ratio))
 
 
 def cox_slope(

@@ -14,6 +14,10 @@ from pancseg.modelling.validation.nested_cv import ValidationPlan, ValidationRes
 LEVEL = 0.005
 """One-sided level of each of the two canaries: one sound pipeline in a hundred is refused."""
 
+POWERLESS = 0.7
+"""A canary that would miss a leak up to this AUC or C says nothing for a pipeline."""
+_POWER = 0.8
+
 
 @dataclass(frozen=True)
 class Canary:
@@ -24,12 +28,19 @@ class Canary:
         values: one per run.
         mean: mean of the values.
         low: lower end of the mean's one-sided 99.5 % interval.
+        detectable: the mean at which four of five such canaries would find the leak.
     """
 
     what: str
     values: tuple[float, ...]
     mean: float
     low: float
+    detectable: float = 1.0
+
+    @property
+    def powerless(self) -> bool:
+        """Whether only a leak that nobody could overlook would have been found."""
+        return self.detectable > POWERLESS
 
     @property
     def sings(self) -> bool:
@@ -71,9 +82,11 @@ def run_canaries(
 def judged(what: str, values: list[float]) -> Canary:
     """Return the canary with the values of all runs; after a single run it cannot sing."""
     spread = np.std(values, ddof=1) if len(values) > 1 else np.inf
-    mean = float(np.mean(values))
-    reach = student.ppf(1 - LEVEL, max(len(values) - 1, 1)) * spread / np.sqrt(len(values))
-    return Canary(what, tuple(values), mean, float(mean - reach))
+    mean, freedom = float(np.mean(values)), max(len(values) - 1, 1)
+    error = spread / np.sqrt(len(values))
+    level, power = student.ppf([1 - LEVEL, _POWER], freedom)
+    detectable = min(1.0, 0.5 + float((level + power) * error))
+    return Canary(what, tuple(values), mean, float(mean - level * error), detectable)
 
 
 def discrimination(plan: ValidationPlan, found: ValidationResult, name: str) -> float:

@@ -35,31 +35,53 @@ class Estimate:
         return Estimate(self.value, float(low), float(high))
 
 
-def estimate(resampled: np.ndarray, by_fold: np.ndarray | None = None, outer: int = 5) -> Estimate:
+def estimate(
+    resampled: np.ndarray,
+    by_fold: np.ndarray | None = None,
+    outer: int = 5,
+    wider: float | None = None,
+) -> Estimate:
     """Return the value and interval of a measure.
-
-    The bootstrap keeps predictions fixed and therefore misses the variance that comes from the
-    training sample. Nadeau and Bengio (2003, Mach Learn 52:239) estimate that variance from folds
-    that share training rows; where their standard deviation is larger, the interval is widened to
-    it.
 
     Args:
         resampled: the estimate, then its value in each resample.
         by_fold: its value in each outer test fold of all repeats; None: models were not refitted.
         outer: number of outer folds.
+        wider: by how much the interval is wider than the bootstrap's; None: see :func:`widening`.
     """
     value, rest = float(resampled[0]), resampled[1:][~np.isnan(resampled[1:])]
     if not len(rest):
         return Estimate(value, float("nan"), float("nan"))
     low, high = np.percentile(rest, [2.5, 97.5])
-    wider = 1.0
-    folds = np.empty(0) if by_fold is None else by_fold[~np.isnan(by_fold)]
-    if len(folds) > 1 and rest.std() > 1e-12:
-        between = (1 / len(folds) + 1 / (outer - 1)) * folds.var(ddof=1)
-        wider = max(1.0, float(np.sqrt(between) / rest.std()))
+    wider = widening(resampled, by_fold, outer) if wider is None else wider
     return Estimate(
         value, float(value - wider * (value - low)), float(value + wider * (high - value))
     )
+
+
+def widening(resampled: np.ndarray, by_fold: np.ndarray | None, outer: int) -> float:
+    """Return by how much an interval is wider than that of the bootstrap; at least 1.
+
+    The bootstrap keeps predictions fixed and therefore misses the variance that comes from the
+    training sample. Nadeau and Bengio (2003, Mach Learn 52:239) estimate that variance from folds
+    that share training rows; where their standard deviation is larger, it counts.
+    """
+    rest = resampled[1:][~np.isnan(resampled[1:])]
+    folds = np.empty(0) if by_fold is None else by_fold[~np.isnan(by_fold)]
+    if len(folds) < 2 or not len(rest) or rest.std() <= 1e-12:
+        return 1.0
+    between = (1 / len(folds) + 1 / (outer - 1)) * folds.var(ddof=1)
+    return max(1.0, float(np.sqrt(between) / rest.std()))
+
+
+def unbiased(resampled: np.ndarray) -> np.ndarray:
+    """Return resampled values around the estimate: duplicates raise measures of distance.
+
+    Args:
+        resampled: the estimate, then its value in each resample.
+    """
+    rest = resampled[1:]
+    return np.append(resampled[:1], rest + (resampled[0] - np.nanmean(rest)))
 
 
 def bootstrap_weights(groups: np.ndarray, resamples: int, seed: int) -> np.ndarray:
@@ -165,6 +187,17 @@ def average_precision(y: np.ndarray, score: np.ndarray, weights: np.ndarray) -> 
     total = positive[:, -1]
     found = (gained * precision).sum(axis=1)
     return np.asarray(np.divide(found, total, out=np.full(len(total), np.nan), where=total > 0))
+
+
+def random_precision(positives: int, rows: int) -> float:
+    """Return the expected average precision of random scores, which is above the prevalence.
+
+    Args:
+        positives: number of rows of class 1.
+        rows: number of all rows, 2 or more.
+    """
+    rank = np.arange(1, rows + 1)
+    return float(((1 + (rank - 1) * (positives - 1) / (rows - 1)) / rank).mean())
 
 
 def best_threshold(y: np.ndarray, score: np.ndarray) -> float:

@@ -7,7 +7,7 @@ Rows of one patient stay in one fold. What differs between subtype and survival 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -16,8 +16,10 @@ from joblib import delayed
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
+from pancseg.modelling.estimators.beside import SCORE, BesideScore
 from pancseg.modelling.validation.importance import kept_columns, own_weights, permuted_weights
 from pancseg.modelling.validation.parallel import in_processes
 from pancseg.system.processes.python_child import safe_children
@@ -27,6 +29,7 @@ class PredictionTask(Protocol):
     """What is predicted.
 
     * ``predict`` returns one score per row; higher scores mean the event or the positive class.
+    * ``linear`` returns the score on the scale of a linear predictor: log odds or log hazards.
     * ``curves`` returns survival probabilities (rows, times), or None for classes.
     * ``loss`` judges a candidate by its out-of-fold scores of training rows; lower is better.
     * ``threshold`` returns the score that separates high from low risk, from the inner out-of-fold
@@ -34,6 +37,7 @@ class PredictionTask(Protocol):
     """
 
     def predict(self, model: Any, x: np.ndarray) -> np.ndarray: ...  # noqa: D102
+    def linear(self, model: Any, x: np.ndarray) -> np.ndarray: ...  # noqa: D102
     def curves(self, model: Any, x: np.ndarray) -> np.ndarray | None: ...  # noqa: D102
     def loss(self, y: np.ndarray, score: np.ndarray, fold: np.ndarray) -> float: ...  # noqa: D102
     def threshold(  # noqa: D102
@@ -66,12 +70,15 @@ class ModelSpec:
         candidates: unfitted estimators, the simplest first; the inner folds choose one.
         shuffles: number of shuffles of each column among the held-out rows, to weigh the columns of
             a model with neither coefficients nor importances; 0: they are not weighed.
+        score_of: name of an earlier model, without such a score of its own, whose score is one more
+            column, the last: its inner out-of-fold score where this model is trained.
     """
 
     name: str
     blocks: tuple[str, ...]
     candidates: tuple[BaseEstimator, ...]
     shuffles: int = 0
+    score_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,7 @@ class FittedModel:
             by a model that has neither.
         threshold: score that separates high from low risk.
         choice: index of the chosen candidate.
+        beside: weights of the few columns and of the score of a model with ``score_of``.
     """
 
     preparations: tuple[Pipeline, ...]
@@ -125,6 +133,7 @@ class FittedModel:
     weights: np.ndarray
     threshold: float
     choice: int
+    beside: Mapping[str, float] | None = None
 
     def prepared(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return (n, columns) prepared values that the model sees, from the values by block."""
@@ -142,7 +151,8 @@ class OutOfFold:
         score: (repeats, n).
         threshold: (repeats, n) threshold of the outer fold that a row was tested in.
         curves: (repeats, n, times) survival probabilities, or None.
-        weights: for each outer fold, name of a used column → coefficient or importance.
+        weights: for each outer fold, name of a used column → coefficient or importance; of a model
+            beside a score, name of each column and ``SCORE``.
         choices: for each outer fold, index of the chosen candidate.
     """
 
@@ -208,39 +218,136 @@ def fit_specs(plan: ValidationPlan, train: np.ndarray, seed: int) -> dict[str, F
     """
     y = plan.y[train]
     folds = make_folds(plan.strata[train], plan.groups[train], plan.inner, seed)
-    inner = {
-        spec.name: np.full((len(spec.candidates), len(train)), np.nan)
-        for spec in plan.specs
-        if len(spec.candidates) > 1 or _wants_inner_scores(plan.task)
-    }
-    for number in range(plan.inner):
-        fit, judge = folds != number, folds == number
-        if not inner or not judge.any():
-            continue
-        prepared = _prepared(plan, train[fit])
-        for spec in plan.specs:
-            x = _side_by_side(prepared, spec, train)
-            for index, candidate in enumerate(spec.candidates):
-                if spec.name in inner:
-                    model = _fit(candidate, x[fit], y[fit])
-                    inner[spec.name][index, judge] = plan.task.predict(model, x[judge])
-    prepared = _prepared(plan, train)
-    found = {}
+    inner = _inner_scores(plan, train, folds)
+    prepared = _prepared(plan, train, plan.blocks)
+    found: dict[str, FittedModel] = {}
     for spec in plan.specs:
-        scores = inner.get(spec.name)
+        scores = inner.scores.get(spec.name)
+        if spec.score_of is not None:
+            outside = inner.linear[spec.score_of][found[spec.score_of].choice]
+            scores = _inner_scores_beside(plan.task, spec, inner, outside, y, folds)
         choice = 0
         if scores is not None:
             losses = [plan.task.loss(y, score, folds) for score in scores]
             choice = int(np.argmin(np.round(losses, 9)))
-        x = _side_by_side(prepared, spec, train)
-        model = _fit(spec.candidates[choice], x, y)
+        if spec.score_of is None:
+            x = _side_by_side(prepared, spec.blocks, train)
+            model = _fit(spec.candidates[choice], x, y)
+            blocks, beside = spec.blocks, None
+        else:
+            first = found[spec.score_of]
+            blocks = (*first.blocks, *spec.blocks)
+            few, x = (_side_by_side(prepared, names, train) for names in (spec.blocks, blocks))
+            last = _fit(spec.candidates[choice], np.column_stack([few, outside]), y)
+            width = x.shape[1] - few.shape[1]
+            centre = float(plan.task.linear(first.model, x[:, :width]).mean())
+            model = BesideScore(first.model, width, few.shape[1], centre, last, plan.task.linear)
+            weights = own_weights(last)
+            names = [*_names(prepared, spec.blocks, plan.blocks), SCORE]
+            values = np.ones(len(names)) if weights is None else weights
+            beside = dict(zip(names, map(float, values), strict=True))
         seen = plan.task.predict(model, x)
         threshold = plan.task.threshold(y, seen if scores is None else scores[choice], seen)
-        columns, weights = _weights(prepared, spec, plan.blocks, model, x.shape[1])
-        steps = tuple(prepared[name][0] for name in spec.blocks)
+        weights = np.zeros(x.shape[1])
+        used, own = kept_columns(model, x.shape[1]), own_weights(model)
+        weights[used] = 1.0 if own is None else own[: len(used)]
         found[spec.name] = FittedModel(
-            steps, spec.blocks, model, columns, weights, threshold, choice
+            tuple(prepared[name][0] for name in blocks),
+            blocks,
+            model,
+            _names(prepared, blocks, plan.blocks),
+            weights,
+            threshold,
+            choice,
+            beside,
         )
+    return found
+
+
+@dataclass(frozen=True)
+class _Inner:
+    """What the inner folds found.
+
+    Attributes:
+        scores: model → (candidates, n) out-of-fold scores.
+        linear: model whose score others use → (candidates, n) out-of-fold linear predictors, less
+            their mean over the rows that were fitted: two folds' models have two intercepts.
+        few: for each fold, block → (n, p) prepared columns that are put beside a score.
+    """
+
+    scores: dict[str, np.ndarray]
+    linear: dict[str, np.ndarray]
+    few: list[dict[str, np.ndarray]]
+
+
+def _inner_scores(plan: ValidationPlan, train: np.ndarray, folds: np.ndarray) -> _Inner:
+    y, n = plan.y[train], len(train)
+    beside = [spec for spec in plan.specs if spec.score_of is not None]
+    used = {spec.score_of for spec in beside}
+    own = [
+        spec
+        for spec in plan.specs
+        if spec.score_of is None
+        and (len(spec.candidates) > 1 or _wants_inner_scores(plan.task) or spec.name in used)
+    ]
+    blocks = {name for spec in (*own, *beside) for name in spec.blocks}
+    found = _Inner(
+        {spec.name: np.full((len(spec.candidates), n), np.nan) for spec in own},
+        {
+            spec.name: np.full((len(spec.candidates), n), np.nan)
+            for spec in own
+            if spec.name in used
+        },
+        [],
+    )
+    for number in range(plan.inner if own else 0):
+        fit, judge = folds != number, folds == number
+        if not judge.any():
+            found.few.append({})
+            continue
+        prepared = _prepared(plan, train[fit], blocks)
+        for spec in own:
+            x = _side_by_side(prepared, spec.blocks, train)
+            shared: dict[str, Any] = {}
+            for index, candidate in enumerate(spec.candidates):
+                model = _fit(candidate, x[fit], y[fit], shared)
+                found.scores[spec.name][index, judge] = plan.task.predict(model, x[judge])
+                if spec.name in used:
+                    own_scale = plan.task.linear(model, x)
+                    centred = own_scale[judge] - own_scale[fit].mean()
+                    found.linear[spec.name][index, judge] = centred
+        few = {name for spec in beside for name in spec.blocks}
+        found.few.append({name: prepared[name][1][train] for name in few})
+    return found
+
+
+def _inner_scores_beside(
+    task: PredictionTask,
+    spec: ModelSpec,
+    inner: _Inner,
+    outside: np.ndarray,
+    y: np.ndarray,
+    folds: np.ndarray,
+) -> np.ndarray:
+    """Return (candidates, n) out-of-fold scores of a model of few columns beside a score.
+
+    Args:
+        task: what is predicted.
+        spec: the model.
+        inner: what the inner folds found.
+        outside: (n,) the score.
+        y: (n,) outcome.
+        folds: (n,) inner folds.
+    """
+    found = np.full((len(spec.candidates), len(outside)), np.nan)
+    for number, few in enumerate(inner.few):
+        fit, judge = folds != number, folds == number
+        if not judge.any():
+            continue
+        x = np.column_stack([*(few[name] for name in spec.blocks), outside])
+        for index, candidate in enumerate(spec.candidates):
+            model = _fit(candidate, x[fit], y[fit])
+            found[index, judge] = task.predict(model, x[judge])
     return found
 
 
@@ -313,11 +420,12 @@ def _outer_fold(plan: ValidationPlan, test: np.ndarray, seed: int) -> dict[str, 
                 loss = _held_out_loss(plan, test)
                 weights = permuted_weights(model.model, x, loss, spec.shuffles, seed)
             used = np.flatnonzero(model.weights)
+            named = {model.columns[j]: float(weights[j]) for j in used}
             found[spec.name] = _Part(
                 plan.task.predict(model.model, x),
                 model.threshold,
                 plan.task.curves(model.model, x),
-                {model.columns[j]: float(weights[j]) for j in used},
+                named if model.beside is None else dict(model.beside),
                 model.choice,
             )
         return found
@@ -337,27 +445,38 @@ def only(plan: ValidationPlan, name: str) -> ValidationPlan:
     return replace(plan, specs=specs, blocks=blocks)
 
 
-def _prepared(plan: ValidationPlan, rows: np.ndarray) -> dict[str, tuple[Pipeline, np.ndarray]]:
-    """Fit each block's preparation on these rows; return it with all rows that it prepared."""
+def _prepared(
+    plan: ValidationPlan, rows: np.ndarray, names: Iterable[str]
+) -> dict[str, tuple[Pipeline, np.ndarray]]:
+    """Fit the preparation of blocks on these rows; return it with all rows that it prepared."""
     found = {}
-    for name, block in plan.blocks.items():
+    for name in names:
+        block = plan.blocks[name]
         steps = clone(block.preparation).fit(block.x[rows], plan.y[rows])
         found[name] = (steps, steps.transform(block.x))
     return found
 
 
 def _side_by_side(
-    prepared: Mapping[str, tuple[Pipeline, np.ndarray]], spec: ModelSpec, rows: np.ndarray
+    prepared: Mapping[str, tuple[Pipeline, np.ndarray]], blocks: Sequence[str], rows: np.ndarray
 ) -> np.ndarray:
-    if not spec.blocks:
+    if not blocks:
         return np.empty((len(rows), 0))
-    return np.hstack([prepared[name][1][rows] for name in spec.blocks])
+    return np.hstack([prepared[name][1][rows] for name in blocks])
 
 
-def _fit(candidate: BaseEstimator, x: np.ndarray, y: np.ndarray) -> Any:
+def _fit(
+    candidate: BaseEstimator, x: np.ndarray, y: np.ndarray, shared: dict[str, Any] | None = None
+) -> Any:
+    """Fit a candidate; ``shared`` keeps what candidates on the same rows have in common."""
+    model, words = clone(candidate), {}
+    if shared is not None:
+        steps = model.steps if isinstance(model, Pipeline) else [("", model)]
+        takes = (name for name, step in steps if has_fit_parameter(step, "shared"))
+        words = {f"{name}__shared" if name else "shared": shared for name in takes}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of solvers: models are judged by their predictions
-        return clone(candidate).fit(x, y)
+        return model.fit(x, y, **words)
 
 
 def _wants_inner_scores(task: PredictionTask) -> bool:
@@ -368,20 +487,15 @@ def _seed(seed: int, repeat: int, fold: int) -> int:
     return int(np.random.SeedSequence([seed, repeat, fold]).generate_state(1)[0])
 
 
-def _weights(
+def _names(
     prepared: Mapping[str, tuple[Pipeline, np.ndarray]],
-    spec: ModelSpec,
+    names: Sequence[str],
     blocks: Mapping[str, FeatureBlock],
-    model: Any,
-    width: int,
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the names of the columns that the model saw, and their weights."""
-    names: list[str] = []
-    for name in spec.blocks:
+) -> tuple[str, ...]:
+    """Return the names of the prepared columns of some blocks, side by side."""
+    found: list[str] = []
+    for name in names:
         clean = prepared[name][0].named_steps.get("clean")
         kept = range(len(blocks[name].names)) if clean is None else clean.kept_
-        names += [blocks[name].names[j] for j in kept]
-    weights = np.zeros(width)
-    used, own = kept_columns(model, width), own_weights(model)
-    weights[used] = 1.0 if own is None else own[: len(used)]
-    return tuple(names), weights
+        found += [blocks[name].names[j] for j in kept]
+    return tuple(found)

@@ -1,0 +1,42 @@
+"""Compute net benefit (Vickers and Elkin 2006), for survival weighted for censoring."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pancseg.modelling.estimators.cox import censoring_survival
+
+
+def class_status(y: np.ndarray) -> np.ndarray:
+    """Return (n, 2) weights of each patient as one with and one without the class."""
+    return np.column_stack([y == 1, y == 0]).astype(float)
+
+
+def status_at(y: np.ndarray, train: np.ndarray, time: float) -> np.ndarray:
+    """Return (n, 2) weights of each patient as one with and one without the event by a time.
+
+    Who is censored before has no weight; the others stand for them (Graf 1999).
+
+    Args:
+        y: (n,) events and times.
+        train: outcomes from which the censoring distribution is estimated.
+        time: the horizon.
+    """
+    own = censoring_survival(train, y["time"])
+    then = float(censoring_survival(train, np.array([time]))[0])
+    died = y["event"] & (y["time"] <= time) & (own > 0)
+    free = (y["time"] > time) & (then > 0)
+    return np.column_stack([died / np.where(own > 0, own, 1.0), free / (then if then > 0 else 1.0)])
+
+
+def net_benefit(risk: np.ndarray, status: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Return each patient's contribution to the net benefit at each threshold, (n, thresholds).
+
+    Args:
+        risk: (n,) predicted probabilities.
+        status: (n, 2) weights with and without the event.
+        thresholds: (t,) between 0 and 1: from this risk on a patient is treated.
+    """
+    called = risk[:, None] >= thresholds
+    odds = thresholds / (1 - thresholds)
+    return np.asarray(called * (status[:, :1] - status[:, 1:] * odds))
