@@ -17,6 +17,7 @@ OPTIONS = {
     "canary": "--canary",
     "clinical": "--clinical",
     "cohort": "--cohort",
+    "competing": "--competing",
     "data": "--data",
     "decimal_comma": "--decimal-comma",
     "devices": "--devices",

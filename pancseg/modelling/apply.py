@@ -19,6 +19,7 @@ from pancseg.modelling.predict import (
     external,
     is_validation_table,
     known_outcome,
+    own_patients,
     predictions,
     read_new,
     validation_table,
@@ -117,7 +118,7 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
         write_whole({target: csv_bytes(rows)})
         if is_validation_table(beside):  # of earlier predictions
             beside.unlink()
-    for line in (*joined.notes, *notes, *more_notes):
+    for line in (*joined.notes, *notes, *more_notes, *own_patients(joined)):
         report(line)
     count = int(rows.drop(columns="id").notna().any(axis=1).sum())
     written = "; the predictions are written" if target else ""
@@ -136,17 +137,35 @@ def _judged(
     """Judge the models on rows with a known outcome, and write the result to ``path``."""
     judged, y = known
     rows = table.set_index("id").loc[judged.features.index].reset_index()
+    own = np.asarray(judged.features.index.isin(judged.own or ()))
+    if own.any() and not own.all():  # the others are new
+        judged, y, rows = judged.rows(~own), y[~own], rows[~own].reset_index(drop=True)
     doubtful = tuple(doubts(saved, y))
     try:
         found = external(saved, rows, y, judged.groups)
     except ValueError as error:
         return PredictionResult(table, {}, doubts=doubtful, not_judged=str(error))
     if path is not None:
-        write_whole({path: csv_bytes(validation_table(found, rows, y))})
-    lines = [f"external validation, {judged.size()} with a known outcome:"]
+        write_whole({path: csv_bytes(validation_table(found, rows, y, bool(own.all())))})
+    lines = [_title(judged, own)]
     for name, measured in found.items():
         text = ", ".join(f"{key} {with_interval(value)}" for key, value in measured.items())
         count = int(rows[column_of(name)].notna().sum())
         fewer = f" ({count} rows)" if count < len(y) else ""
         lines.append(f"  {name}{fewer}: {text}")
     return PredictionResult(table, found, tuple(lines), doubtful)
+
+
+def _title(judged: JoinedTable, own: np.ndarray) -> str:
+    """Return what is judged, on whom; ``own`` says who of them was in the training."""
+    size = f"{judged.size()} with a known outcome"
+    if own.all():
+        return f"apparent performance, not external validation, {size}:"
+    left_out = f" (the model's own {own.sum()} left out)" if own.any() else ""
+    unknown = (
+        ""
+        if judged.own is not None
+        else "; whether the model was fitted on some of them cannot be told, as the table lacks "
+        "features that the training's had, or they do not tell patients apart"
+    )
+    return f"external validation, {size}{left_out}{unknown}:"

@@ -5,13 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pandas as pd
+
 from pancseg.modelling.analysis import AnalysisResults, analyse
+from pancseg.modelling.competing_events import cause_specific
+from pancseg.modelling.doubts import doubts_of, id_warnings
 from pancseg.modelling.inputs.features_table import TableOptions, read_features
+from pancseg.modelling.inputs.gaps import missing_notes, missing_values, without_gaps
 from pancseg.modelling.inputs.join import JoinedTable, join
-from pancseg.modelling.outputs import write_analysis
+from pancseg.modelling.inputs.outcome_coding import EventCoding
+from pancseg.modelling.inputs.outliers import outlier_warnings, outliers
+from pancseg.modelling.outputs import DataRemarks, write_analysis
 from pancseg.modelling.study import (
     Endpoint,
     ModelSettings,
@@ -23,7 +30,7 @@ from pancseg.modelling.study import (
     warnings_of,
 )
 from pancseg.modelling.unnamed import unnamed_columns
-from pancseg.modelling.validation.nested_cv import ValidationPlan
+from pancseg.modelling.validation.nested_cv import ValidationPlan, outer_parts
 from pancseg.system.output_folder import claim
 from pancseg.system.threads import available_cores
 from pancseg.system.yaml_file import settings_of
@@ -43,6 +50,10 @@ class PreparedStudy:
         plan: folds, blocks of features and models.
         warnings: what the data are hardly sufficient for, a line each.
         against: sentences on what speaks against any result; they follow the verdict.
+        doubts: what speaks against any result, for the verdict.
+        remarks: what the verdict is to be read with.
+        missing: columns with missing values, and those that some folds cannot use.
+        outliers: single values far outside their column.
     """
 
     joined: JoinedTable
@@ -52,13 +63,20 @@ class PreparedStudy:
     plan: ValidationPlan
     warnings: list[str]
     against: tuple[str, ...] = ()
+    doubts: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    missing: pd.DataFrame = field(default_factory=pd.DataFrame)
+    outliers: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def analyse(
         self, workers: int | None = None, report: Callable[[str], None] = lambda line: None
     ) -> AnalysisResults:
         """Validate and fit all models; ``report`` is called after each fold."""
         cores = workers or available_cores()
-        return analyse(self.plan, self.settings, cores, report, self.against)
+        found = analyse(self.plan, self.settings, cores, report, self.against)
+        if found.leaks:
+            return found
+        return replace(found, verdict=(*self.doubts, *found.verdict, *self.remarks))
 
     def write(self, out: Path, results: AnalysisResults) -> None:
         """Write report, predictions, model, settings and checklist.
@@ -66,7 +84,8 @@ class PreparedStudy:
         Raises:
             OSError: the folder cannot be written.
         """
-        write_analysis(out, results, self.joined, self.endpoint, self.options, self.warnings)
+        about = DataRemarks(self.warnings, self.missing, self.outliers)
+        write_analysis(out, results, self.joined, self.endpoint, self.options, about)
 
 
 def prepare_study(
@@ -92,24 +111,51 @@ def prepare_study(
         ValueError: tables, columns or values that cannot be modelled.
         OSError: a file cannot be read.
     """
-    joined = join(read_features(features, options), outcome, options, columns)
+    table = read_features(features, options, outcomes=columns)
+    joined = join(table, outcome, options, columns)
     if settings.kind == "subtype":
         joined, endpoint = subtype_outcome(joined, columns[0], settings.positive)
     else:
         joined, endpoint = survival_outcome_of(
-            joined, columns[0], columns[1], settings.event_is, settings.trust_times
+            joined,
+            columns[0],
+            columns[1],
+            EventCoding(settings.event_is, settings.competing),
+            settings.trust_times,
         )
     refuse_what_cannot_be_modelled(joined, endpoint)
+    joined, left_out = without_gaps(joined)
     icc = None
     if stability is not None:
         icc = read_stability(stability, joined)
         digest = hashlib.sha256(stability.read_bytes()).hexdigest()
         settings = settings.model_copy(update={"stability_sha256": digest})
     plan = make_study(joined, endpoint, settings, icc)
-    warned = list(warnings_of(joined, endpoint, settings))
+    missing = missing_values(joined, list(outer_parts(plan)))
+    joined = replace(joined, notes=(*joined.notes, *missing_notes(missing)))
+    far = outliers(joined)
+    doubts = doubts_of(joined, endpoint)
     against = unnamed_columns(joined, endpoint, options)
-    warned += against
-    return PreparedStudy(joined, endpoint, settings, options, plan, warned, tuple(against))
+    warned = [
+        *doubts,
+        *warnings_of(joined, endpoint, settings),
+        *against,
+        *id_warnings(joined, endpoint),
+        *outlier_warnings(far),
+    ]
+    return PreparedStudy(
+        joined,
+        endpoint,
+        settings,
+        options,
+        plan,
+        warned,
+        tuple(against),
+        doubts,
+        cause_specific(endpoint),
+        pd.concat([left_out, missing]) if len(left_out) else missing,
+        far,
+    )
 
 
 def fit_model(  # noqa: PLR0913  keywords, as the command has options
@@ -122,6 +168,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
     time: str | None = None,
     event: str | None = None,
     event_is: str | None = None,
+    competing: Sequence[str] = (),
     trust_times: bool = False,
     id_column: str | None = None,
     outcome_id: str | None = None,
@@ -156,6 +203,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         time: column of the follow-up time.
         event: column that says event or censored.
         event_is: the value that means event.
+        competing: values of ``event`` that mean a competing event.
         trust_times: accept times that look as if they were in two units.
         id_column: id column of the features; by default ``patient_id``, else the first column.
         outcome_id: id column of the outcome file; by default a column of the same name, else
@@ -210,6 +258,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
             "kind": "survival" if label is None else "subtype",
             "positive": positive,
             "event_is": event_is,
+            "competing": tuple(_listed(competing)),
             "trust_times": trust_times,
             "model": model,
             "folds": folds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pancseg.cohort.formulas import refuse_formulas
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin
 from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.overlap import row_hashes, salt_of, telling_columns
 from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.report import report
 from pancseg.modelling.report.figures import PERFORMANCE, feature_table, pictures
@@ -32,15 +34,38 @@ from pancseg.system.whole_files import write_whole
 from pancseg.tables.html_page import escape_markdown, html_page
 
 
+@dataclass(frozen=True)
+class DataRemarks:
+    """What is remarkable about the data.
+
+    Attributes:
+        warnings: a line each.
+        missing: columns with missing values, and those that some folds could not use.
+        outliers: single values far outside their column.
+    """
+
+    warnings: Sequence[str]
+    missing: pd.DataFrame
+    outliers: pd.DataFrame
+
+
 def write_analysis(
     folder: Path,
     results: AnalysisResults,
     joined: JoinedTable,
     endpoint: Endpoint,
     options: TableOptions,
-    warned: Sequence[str],
+    about: DataRemarks,
 ) -> None:
     """Write report, predictions, model, settings and checklist; same input, same bytes.
+
+    Args:
+        folder: where to.
+        results: what was found.
+        joined: the cohort.
+        endpoint: what is predicted.
+        options: how the tables were read.
+        about: what the data are like.
 
     Raises:
         OSError: the folder cannot be written.
@@ -48,7 +73,9 @@ def write_analysis(
     folder.mkdir(parents=True, exist_ok=True)
     images = pictures(results)
     title = escape_markdown(f"Radiomics and {', '.join(endpoint.columns)}")
-    text = report.markdown(title, report.sections(results, joined, endpoint, warned))
+    text = report.markdown(
+        title, report.sections(results, joined, endpoint, about.warnings, about.missing)
+    )
     files: dict[str, bytes] = {
         **images,
         "report.md": text.encode(),
@@ -58,6 +85,8 @@ def write_analysis(
         "unmatched.csv": csv_bytes(joined.unmatched),
         "features_used.csv": csv_bytes(feature_table(results)),
         "folds.csv": csv_bytes(_folds(results, joined)),
+        "missing_values.csv": csv_bytes(about.missing),
+        "outliers.csv": csv_bytes(about.outliers),
     }
     if not results.leaks:
         files["predictions.csv"] = csv_bytes(_predictions(results, joined, endpoint))
@@ -81,7 +110,12 @@ def saved_model(
     }
     used = set(used_features(models))
     features = [name for name in joined.origin.features if name in used]
+    told = telling_columns(joined.features)
+    salt = salt_of(joined.features.to_numpy(float))
     facts: dict[str, Any] = {
+        "row_columns": told,
+        "salt": salt,
+        "competing": list(results.settings.competing),
         "origin": {**plain(joined.origin), "features": features},
         "batches": None if joined.batch is None else list(batch_codes(joined.batch)[1]),
         "batch_column": options.batch,
@@ -96,7 +130,8 @@ def saved_model(
     }
     if endpoint.kind == "survival":
         facts["median_time"] = float(np.median(endpoint.y["time"]))
-    return SavedModel(endpoint.kind, models, facts)
+    rows = np.sort(row_hashes(joined.features, told, salt), axis=0)  # in no order of patients
+    return SavedModel(endpoint.kind, models, facts, rows)
 
 
 def settings_text(

@@ -12,6 +12,9 @@ import pandas as pd
 from pancseg.modelling.inputs.cell_values import MISSING_CLASS, is_missing, is_missing_class
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin, read_features
 from pancseg.modelling.inputs.join import JoinedTable, join, without_clinical
+from pancseg.modelling.inputs.outcome_coding import EventCoding
+from pancseg.modelling.inputs.spelling import spelt_like
+from pancseg.modelling.overlap import own_rows
 from pancseg.modelling.plain.model import PlainModel
 from pancseg.modelling.saved_model import SavedModel, used_features
 from pancseg.modelling.study import (
@@ -31,7 +34,7 @@ from pancseg.modelling.validation.limits import honest
 from pancseg.modelling.validation.measures import Estimate, estimate
 
 _VALIDATION_COLUMNS = (
-    "model", "measure", "value", "low_95", "high_95", "rows", "positive_or_events",
+    "model", "measure", "value", "low_95", "high_95", "rows", "positive_or_events", "kind",
 )  # fmt: skip
 _ANOTHER_UNIT = 7
 """Median times that differ by more than this are probably in two units.
@@ -65,9 +68,11 @@ def read_new(
     """
     known, options = _as_known(saved, options)
     found = read_features(features, options, known=known)
+    facts = saved.facts
+    own = own_rows(found.text, facts["row_columns"], facts["salt"], saved.rows)
     if clinical is None:
-        return without_clinical(found, options, known)
-    return join(found, clinical, options, tuple(saved.facts["outcome"]), known)
+        return replace(without_clinical(found, options, known), own=own)
+    return replace(join(found, clinical, options, tuple(facts["outcome"]), known), own=own)
 
 
 def _as_known(saved: SavedModel, options: TableOptions) -> tuple[TableOrigin, TableOptions]:
@@ -117,17 +122,21 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
     """
     blocks, batch = _blocks(saved, joined), _batch_codes(saved, joined)
     found, notes = pd.DataFrame({"id": joined.features.index}), []
+    odd = found["id"].isin(joined.new_levels).to_numpy()
     for name, model in saved.models.items():
         if name == CHANCE or not set(model.blocks) <= set(blocks):
             continue
         missing = _missing(blocks, model)
+        if CLINICAL in model.blocks:  # told elsewhere
+            missing[odd] = False
         some = missing.any(axis=1)
         all_of = missing.all(axis=1) & some  # not for a model that uses no column at all
         if some.any():
+            shares = " (texts: the shares of the levels)" if CLINICAL in model.blocks else ""
             notes.append(
                 f"{name}: {int(some.sum())} of {len(found)} patients lack values that it uses; "
-                f"they were replaced by the medians of the training. {int(all_of.sum())} patients "
-                "lack all of them and get no prediction."
+                f"they were replaced by the medians of the training{shares}. {int(all_of.sum())} "
+                "patients lack all of them and get no prediction."
             )
         x = model.prepared(blocks, batch, len(found))
         columns = [column_of(name)]
@@ -136,7 +145,14 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
             columns.append(_curve_column(name, _middle(saved)))
             times = np.array([_middle(saved)])
             found[columns[1]] = model.predictor.event_free(x, times)[:, 0]
+        if CLINICAL in model.blocks:
+            all_of |= odd
         found.loc[all_of, columns] = np.nan
+    if rivals := saved.facts["competing"]:
+        notes.append(
+            f"the model is cause-specific: event-free shares ignore competing events "
+            f"({', '.join(rivals)}) and are no risks of patients."
+        )
     unusable = pd.DataFrame({"id": joined.unusable})
     return pd.concat([found, unusable] if len(unusable) else [found], ignore_index=True), notes
 
@@ -171,9 +187,21 @@ def known_outcome(
         positive = positive or classes[1]
         judged, found = subtype_outcome(joined, columns[0], positive, others)
     else:
-        fitted, event_is = event_is is None, event_is or saved.facts["event_is"]
-        judged, found = survival_outcome_of(joined, columns[0], columns[1], event_is, True, fitted)
+        coding = EventCoding(event_is or saved.facts["event_is"], fitted=event_is is None)
+        judged, found = survival_outcome_of(joined, columns[0], columns[1], coding, True)
     return judged, found.y
+
+
+def own_patients(joined: JoinedTable) -> list[str]:
+    """Return a sentence on the patients that the model was fitted on, who validate nothing."""
+    if not joined.own:
+        return []
+    first = ", ".join(joined.own[:3]) + (", …" if len(joined.own) > 3 else "")
+    these = f"these {len(joined.own)} of {len(joined.features)} patients"
+    return [
+        f"{these} are the model's own ({first}): it was fitted on them, and what it reaches with "
+        "them is apparent performance"
+    ]
 
 
 def external(
@@ -252,15 +280,28 @@ def doubts(saved: SavedModel, y: np.ndarray) -> list[str]:
 
 
 def validation_table(
-    found: Mapping[str, Mapping[str, Estimate]], table: pd.DataFrame, y: np.ndarray
+    found: Mapping[str, Mapping[str, Estimate]],
+    table: pd.DataFrame,
+    y: np.ndarray,
+    apparent: bool = False,
 ) -> pd.DataFrame:
-    """Return the result of :func:`external` as a table, a row per model and measure."""
+    """Return the result of :func:`external` as a table, a row per model and measure.
+
+    Args:
+        found: the result of :func:`external`.
+        table: the predictions that were judged.
+        y: (n,) their outcomes.
+        apparent: whether the patients are those that the model was fitted on.
+    """
     positive = np.asarray(y["event"] if y.dtype.names else y, bool)
     rows = []
     for name, measured in found.items():
         known = table[column_of(name)].notna().to_numpy()
         counts = int(known.sum()), int(positive[known].sum())
-        rows += [(name, m, one.value, one.low, one.high, *counts) for m, one in measured.items()]
+        of = "apparent performance" if apparent else "external validation"
+        rows += [
+            (name, m, one.value, one.low, one.high, *counts, of) for m, one in measured.items()
+        ]
     return pd.DataFrame(rows, columns=list(_VALIDATION_COLUMNS))
 
 
@@ -362,7 +403,8 @@ def _batch_codes(saved: SavedModel, joined: JoinedTable) -> np.ndarray | None:
         return None
     assert joined.batch is not None
     code_of = {name: code for code, name in enumerate(names)}
-    return np.array([code_of.get(name, -1) for name in joined.batch], dtype=np.int64)
+    found = spelt_like(pd.Series(joined.batch), names)
+    return np.array([code_of.get(name, -1) for name in found], dtype=np.int64)
 
 
 def _missing(blocks: Mapping[str, pd.DataFrame], model: PlainModel) -> np.ndarray:

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,7 +21,8 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from pancseg.modelling.plain.arrays import from_arrays, named_arrays
+from pancseg.modelling.overlap import COLUMNS, SETS
+from pancseg.modelling.plain.arrays import check_shape, from_arrays, named_arrays
 from pancseg.modelling.plain.beside import ALL_PREDICTORS
 from pancseg.modelling.plain.model import BatchEffects, PlainModel, Scaling, UsedColumns
 from pancseg.modelling.study import RADIOMICS
@@ -38,6 +39,7 @@ MOST_BYTES = 512 * MEBIBYTE
 MOST_HEADER_BYTES = MEBIBYTE
 """Longest header: names of the used columns, and the properties of the table."""
 _KEY = "pancseg_model"
+_ROWS = "training_rows"
 _NO_MODEL = "it is not a model that pancseg wrote"
 
 _Text = Annotated[str, Field(max_length=100_000)]
@@ -68,6 +70,11 @@ class _Facts(FrozenModel):
     patients: int = Field(ge=0)
     made_by: _Text
     median_time: float | None = Field(None, ge=0, allow_inf_nan=False)
+    row_columns: list[Annotated[list[_Text], Field(min_length=1, max_length=COLUMNS)]] = Field(
+        max_length=SETS
+    )
+    salt: Annotated[str, Field(max_length=100)]
+    competing: list[_Text]
 
 
 class _Part(FrozenModel):
@@ -110,11 +117,14 @@ class SavedModel:
         models: fitted models by name.
         facts: plain values on the table they were fitted on, its batches, classes and times, and
             the versions used.
+        rows: (n, sets) salted hashes of the rows that they were fitted on
+            (:mod:`pancseg.modelling.overlap`); empty where rows do not tell patients apart.
     """
 
     kind: str
     models: dict[str, PlainModel]
     facts: dict[str, Any]
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 0), np.int64))
 
 
 def used_features(models: Mapping[str, PlainModel]) -> list[str]:
@@ -131,7 +141,7 @@ def used_features(models: Mapping[str, PlainModel]) -> list[str]:
 
 def model_bytes(saved: SavedModel) -> bytes:
     """Return the content of a model file; the same model gives the same bytes."""
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, NDArray[Any]] = {_ROWS: saved.rows}
     models = []
     for number, (name, model) in enumerate(saved.models.items()):
         arrays |= named_arrays(model.predictor, f"{number}.predictor")
@@ -207,9 +217,11 @@ def read_model(content: bytes) -> SavedModel:
             each.name: _model(number, each, arrays) for number, each in enumerate(header.models)
         }
         _check(header, models)
+        rows = arrays.get(_ROWS, np.empty((0, 0), np.int64))
+        check_shape(_ROWS, rows, np.dtype(np.int64), (None, len(header.facts.row_columns)))
     except ValueError as error:
         raise ValueError(f"the model cannot be used: {error!s:.300}; fit it again") from error
-    return SavedModel(header.kind, models, header.facts.model_dump())
+    return SavedModel(header.kind, models, header.facts.model_dump(), rows)
 
 
 def _header(content: bytes) -> _Header:

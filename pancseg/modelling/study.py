@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +15,17 @@ from pancseg.modelling import subtype, survival
 from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.estimators.preparation import plain_preparation, preparation
 from pancseg.modelling.inputs.cell_values import MISSING, numbers, read_table
+from pancseg.modelling.inputs.clinical import indicator
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.inputs.leaks import refuse_outcome_values
-from pancseg.modelling.inputs.outcome_coding import class_codes, event_codes, survival_times
+from pancseg.modelling.inputs.outcome_coding import (
+    EventCoding,
+    class_codes,
+    competing_codes,
+    event_codes,
+    survival_times,
+)
+from pancseg.modelling.inputs.spelling import one_spelling
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.nested_cv import (
     FeatureBlock,
@@ -50,6 +59,7 @@ class ModelSettings(FrozenModel):
         seed: random seed of folds, models, bootstrap and canary.
         positive: the class to tell from all others, if it was named.
         event_is: the value that means event, if it was named.
+        competing: the values that mean a competing event, if they were named.
         trust_times: whether times that look as if they were in two units are accepted.
         stability_sha256: hash of the file with the features' stability, if one was given.
     """
@@ -64,6 +74,7 @@ class ModelSettings(FrozenModel):
     seed: int = Field(0, ge=0)
     positive: str | None = None
     event_is: str | None = None
+    competing: tuple[str, ...] = ()
     trust_times: bool = False
     stability_sha256: str | None = None
 
@@ -85,6 +96,9 @@ class Endpoint:
         columns: the columns of the clinical file that it was read from.
         classes: names of class 0 and 1; empty for survival.
         others: the classes that class 0 combines; empty for survival.
+        cause: (n,) 0 censored, 1 event, 2 competing event, where competing events were named.
+        censored_codes: what the event column says of those who count as censored, and how often,
+            where that is more than one value and no competing event was named.
     """
 
     kind: Literal["subtype", "survival"]
@@ -92,6 +106,8 @@ class Endpoint:
     columns: tuple[str, ...]
     classes: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    cause: np.ndarray | None = None
+    censored_codes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def strata(self) -> np.ndarray:
@@ -113,7 +129,7 @@ def subtype_outcome(
     joined = joined.rows(keep, _lost(keep, f"no {label}", cells))
     y = codes[keep].to_numpy().astype(int)
     _refuse_outcome_again(joined, y.astype(float), label)
-    others = others or tuple(sorted(set(cells[codes == 0])))
+    others = others or tuple(sorted(set(one_spelling(cells)[0][codes == 0])))
     return joined, Endpoint("subtype", y, (label,), classes, others)
 
 
@@ -121,31 +137,52 @@ def survival_outcome_of(
     joined: JoinedTable,
     time: str,
     event: str,
-    event_is: str | None,
-    trust_times: bool,
-    fitted: bool = False,
+    coding: EventCoding,
+    trust_times: bool = False,
 ) -> tuple[JoinedTable, Endpoint]:
-    """Return the patients with a known time and event, and the endpoint; others are counted."""
+    """Return the patients with a known time and event, and the endpoint; others are counted.
+
+    Args:
+        joined: the cohort.
+        time: column of the follow-up time.
+        event: column that says event or censored.
+        coding: what the values of ``event`` mean.
+        trust_times: do not check whether two units are mixed.
+
+    Raises:
+        ValueError: see :func:`survival_times`, :func:`event_codes` and :func:`competing_codes`.
+    """
     times = survival_times(joined.outcomes[time], time, trust_times)
-    events = event_codes(joined.outcomes[event], event, event_is, fitted)
+    cells = joined.outcomes[event]
+    rival = competing_codes(cells, event, coding.event_is, coding.competing)
+    events = event_codes(cells, event, coding.event_is, coding.fitted)
     keep = (times.notna() & events.notna()).to_numpy()
     joined = joined.rows(keep, _lost(keep, f"no {time} or no {event}", joined.outcomes[event]))
     y = survival_outcome(events[keep].to_numpy() == 1, times[keep].to_numpy())
     _refuse_outcome_again(joined, y["time"], time)
     _refuse_outcome_again(joined, y["event"].astype(float), event)
-    return joined, Endpoint("survival", y, (time, event))
+    cause = np.where(rival[keep], 2, y["event"].astype(int)) if coding.competing else None
+    named = coding.event_is is not None and not coding.competing
+    codes = _censored_codes(cells[keep][~y["event"]]) if named else {}
+    return joined, Endpoint("survival", y, (time, event), cause=cause, censored_codes=codes)
+
+
+def _censored_codes(cells: pd.Series[str]) -> dict[str, int]:
+    """Return what those without the event are called and how often, where names differ."""
+    counts = one_spelling(cells)[0].str.casefold().value_counts()
+    return {str(name): int(count) for name, count in counts.items()} if len(counts) > 1 else {}
 
 
 def _refuse_outcome_again(joined: JoinedTable, outcome: np.ndarray, column: str) -> None:
     refuse_outcome_values(joined.features, outcome, column)
-    refuse_outcome_values(_all_levels(joined), outcome, column, "clinical variable")
+    refuse_outcome_values(all_levels(joined), outcome, column, "clinical variable")
 
 
-def _all_levels(joined: JoinedTable) -> pd.DataFrame:
+def all_levels(joined: JoinedTable) -> pd.DataFrame:
     """Return clinical variables with an indicator of every level, including the first."""
     firsts = {
-        f"{name}={levels[0]}": 1
-        - joined.clinical[[f"{name}={x}" for x in levels[1:]]].sum(axis=1, skipna=False)
+        indicator(name, levels[0]): 1
+        - joined.clinical[[indicator(name, x) for x in levels[1:]]].sum(axis=1, skipna=False)
         for name, levels in joined.origin.levels.items()
         if levels
     }

@@ -6,7 +6,7 @@ import pytest
 
 from pancseg.modelling.inputs import cell_values
 from pancseg.modelling.inputs.cell_values import numbers, read_table
-from pancseg.modelling.inputs.clinical import clinical_levels, clinical_numbers
+from pancseg.modelling.inputs.clinical import clinical_levels, clinical_numbers, new_levels
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin, read_features
 from pancseg.modelling.inputs.join import join
 from pancseg.modelling.inputs.leaks import refuse_outcome_values
@@ -433,8 +433,8 @@ def test_levels_of_a_model_code_new_patients():
     """A single man is "male", whatever other texts would stand in his file."""
     levels = ("female", "male")
     assert list(clinical_numbers(pd.Series(["male"]), "sex", levels)["sex=male"]) == [1]
-    with pytest.raises(ValueError, match="fitted without the value 'other'"):
-        clinical_numbers(pd.Series(["other"]), "sex", levels)
+    assert clinical_numbers(pd.Series(["other"]), "sex", levels)["sex=male"].isna().all()
+    assert list(new_levels(pd.Series(["other", "", "MALE"]), levels)) == [True, False, False]
     with pytest.raises(ValueError, match="'age': 1 of 1 values are text"):
         clinical_numbers(pd.Series(["old"]), "age", ())
     for known in (None, ()):

@@ -166,13 +166,13 @@ def test_steps_keep_what_they_should():
     random = np.random.default_rng(7)
     x = random.normal(size=(50, 5))
     x[:, 1] = 3.0
-    x[:30, 2] = np.nan
+    x[:30, 2] = np.nan  # gaps drop no column by chance of the fold
     x[:, 3] = x[:, 0] + random.normal(size=50) * 0.01
-    assert list(Varied().fit(x).kept_) == [0, 3, 4]
+    assert list(Varied().fit(x).kept_) == [0, 2, 3, 4]
     assert len(Unredundant().fit(x[:, [0, 3, 4]]).kept_) == 2
     assert list(Unredundant((0.9, 0.5, 0.1)).fit(x[:, [0, 3, 4]]).kept_) == [0, 2]
     assert list(Unredundant((0.5, 0.9, 0.1)).fit(x[:, [0, 3, 4]]).kept_) == [1, 2]
-    assert list(Cleaned((0.5, 1.0, 1.0, 0.9, 0.1)).fit(x).kept_) == [3, 4]
+    assert list(Cleaned((0.5, 1.0, 1.0, 0.9, 0.1)).fit(x).kept_) == [2, 3, 4]
 
 
 def test_numbers_that_mean_event_may_be_written_as_floats():

@@ -135,22 +135,33 @@ def test_another_region_and_other_settings_are_refused(fitted, tmp_path, change,
     assert line in result.output
 
 
-def test_classes_and_levels_that_are_new_are_refused(fitted, tmp_path):
+def test_a_class_that_is_new_is_refused(fitted, tmp_path):
     table, clinical = cohort(2)
-    for column, line in (
-        ("grade", "fitted without the class 'odd'"),
-        ("sex", "fitted without the value 'odd'"),
-    ):
-        changed = clinical.copy()
-        changed.loc[3, column] = "odd"
-        result, _ = predict(fitted, tmp_path, table, changed)
-        assert result.exit_code == 2
-        assert line in result.output
+    changed = clinical.copy()
+    changed.loc[3, "grade"] = "odd"
+    result, _ = predict(fitted, tmp_path, table, changed)
+    assert result.exit_code == 2
+    assert "fitted without the class 'odd'" in result.output
     same, _ = predict(fitted, tmp_path, table, clinical)
     changed = clinical.assign(grade=clinical["grade"].map({"high": "H", "low": "L"}))
     result, _ = predict(fitted, tmp_path, table, changed, "--positive", "H")
     assert result.exit_code == 0, result.output
     assert result.output == same.output
+
+
+def test_a_patient_with_a_new_category_is_not_taken_for_another(fitted, tmp_path):
+    """Before, one such patient stopped the prediction of all."""
+    table, clinical = cohort(2)
+    _, before = predict(fitted, tmp_path, table, clinical)
+    changed = clinical.copy()
+    changed.loc[3, "sex"] = "odd"
+    result, found = predict(fitted, tmp_path, table, changed)
+    assert result.exit_code == 0, result.output
+    line = "clinical variable 'sex': 1 patients have values that the model was fitted without"
+    assert f"{line} ('odd'; it knows 'female', 'male'), and get no prediction" in result.output
+    assert found.loc[3, ["clinical_only", "clinical_and_radiomics"]].isna().all()
+    assert found.loc[3, "radiomics"] == before.loc[3, "radiomics"]
+    pd.testing.assert_frame_equal(found.drop(index=3), before.drop(index=3))
 
 
 @pytest.mark.parametrize("grade", ["", "unknown"])

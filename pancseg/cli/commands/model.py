@@ -187,6 +187,10 @@ def survival(
     event_is: Annotated[
         str | None, option("Input", metavar="VALUE", help="The value that means event.")
     ] = None,
+    competing: Annotated[
+        list[str] | None,
+        option("Input", metavar="VALUE", help="A value that means a competing event. Repeatable."),
+    ] = None,
     trust_times: Annotated[
         bool,
         option("Input", "--trust-times", help="Accept times that look like a mixture of units."),
@@ -211,7 +215,13 @@ def survival(
             features,
             outcome,
             (time, event),
-            _settings(fitting, kind="survival", event_is=event_is, trust_times=trust_times),
+            _settings(
+                fitting,
+                kind="survival",
+                event_is=event_is,
+                competing=tuple(competing or ()),
+                trust_times=trust_times,
+            ),
             _options(columns),
             fitting.stability,
         )

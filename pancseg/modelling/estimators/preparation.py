@@ -10,24 +10,26 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pancseg.modelling.estimators.combat import ComBat
+from pancseg.modelling.estimators.fences import Filled, Winsorised
 
 ScoreFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
-MOST_MISSING = 0.3
+MOST_MISSING = 0.5
+"""Largest share of missing values in a feature, over all patients: half."""
 FEWEST_DIFFERENT = 0.05
 REDUNDANT_RHO = 0.9
 _ORDER = "strongest first"
 
 
 class Varied(TransformerMixin, BaseEstimator):
-    """Keep columns that vary and have few gaps.
+    """Keep columns that vary.
 
-    A column is dropped when more than 30 % of it is missing, or when fewer than 5 % of its values
-    differ from the most frequent one.
+    A column is dropped when fewer than 5 % of its values differ from the most frequent one. Gaps
+    drop none: whether a column has too many is decided once, on all patients, and not by the
+    patients of a fold (:func:`pancseg.modelling.study.without_gaps`).
 
     Args:
         spared: number of columns at the start that are always kept (the batch).
@@ -39,13 +41,11 @@ class Varied(TransformerMixin, BaseEstimator):
 
     def fit(self, x: np.ndarray, y: Any = None) -> Self:
         """Choose columns from training rows; ``y`` is not used."""
-        missing = np.isnan(x)
         ordered = np.sort(x, axis=0)  # NaN last
         most = np.array([_longest_run(ordered[:, j]) for j in range(x.shape[1])])
-        present = (~missing).sum(axis=0)
+        present = (~np.isnan(x)).sum(axis=0)
         different = present - most
         kept = (different > 0) & (different >= self.fewest_different * present)
-        kept &= missing.mean(axis=0) <= MOST_MISSING
         kept[: self.spared] = True
         self.kept_ = np.flatnonzero(kept)
         return self
@@ -127,7 +127,9 @@ class Strongest(TransformerMixin, BaseEstimator):
 
 
 class Cleaned(TransformerMixin, BaseEstimator):
-    """Drop near-constant columns, fill gaps, remove batch effects, drop redundant columns.
+    """Drop near-constant columns, fill gaps, pull in values far out, remove batch effects.
+
+    Last, redundant columns are dropped.
 
     These are one step because :class:`Unredundant` has to know which columns :class:`Varied` kept.
 
@@ -153,10 +155,14 @@ class Cleaned(TransformerMixin, BaseEstimator):
         if len(self.varied_.kept_) == spared:
             raise ValueError(
                 f"no feature is left in a training fold: all {x.shape[1] - spared} are nearly "
-                f"constant or more than {MOST_MISSING:.0%} empty; give features that vary"
+                "constant; give features that vary"
             )
-        self.imputer_ = SimpleImputer(strategy="median")
-        filled = self.imputer_.fit_transform(self.varied_.transform(x))
+        varied = self.varied_.transform(x)
+        self.imputer_ = Filled().fit(varied)
+        self.fences_ = Winsorised().fit(varied)
+        if self.batch:  # a code is no measurement
+            self.fences_.low_[0], self.fences_.high_[0] = -np.inf, np.inf
+        filled = self.fences_.transform(self.imputer_.transform(varied))
         self.combat_ = ComBat().fit(filled) if self.batch else None
         if self.combat_ is not None:
             filled = self.combat_.transform(filled)
@@ -167,8 +173,8 @@ class Cleaned(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, x: np.ndarray) -> np.ndarray:
-        """Return the kept columns, without gaps and batch effects."""
-        filled = self.imputer_.transform(self.varied_.transform(x))
+        """Return the kept columns, without gaps, values far out and batch effects."""
+        filled = self.fences_.transform(self.imputer_.transform(self.varied_.transform(x)))
         if self.combat_ is not None:
             filled = self.combat_.transform(filled)
         return np.asarray(self.unredundant_.transform(filled))
@@ -180,11 +186,8 @@ def preparation(stability: tuple[float, ...] | None, batch: bool) -> Pipeline:
 
 
 def plain_preparation() -> Pipeline:
-    """Return the steps for a few chosen columns (volume, clinical): imputation and scaling."""
-    return Pipeline(
-        [("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
-         ("scale", StandardScaler())]
-    )  # fmt: skip
+    """Return the steps for a few chosen columns (volume, clinical)."""
+    return Pipeline([("fence", Winsorised()), ("impute", Filled()), ("scale", StandardScaler())])
 
 
 def _longest_run(ordered: np.ndarray) -> int:

@@ -16,7 +16,9 @@ from pancseg.errors import TableError
 from pancseg.system.regular_files import open_regular
 from pancseg.system.text_table import TextTable, read_text_table
 
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", ".", "-", "?", "#n/a", "unknown"})
+MISSING = frozenset(
+    {"", "na", "n/a", "nan", "null", "none", ".", "-", "?", "#n/a", "unknown", "missing"}
+)
 """Cells (in lower case) that mean a missing value in a column of numbers."""
 MISSING_CLASS = MISSING - {"none", "-"}
 """The same in a column of classes, where "none" is a class and "-" may be one."""

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from pancseg.cohort.formulas import refuse_formulas
-from pancseg.modelling.inputs.cell_values import is_missing, numbers, read_table
+from pancseg.modelling.inputs.cell_values import all_numbers, is_missing, numbers, read_table
 from pancseg.modelling.inputs.later_decisions import later_decisions
+from pancseg.modelling.inputs.leaks import among_the_features, dropping, outcome_names
 from pancseg.tables import columns
 from pancseg.tables.wide import BETWEEN
 
@@ -23,7 +24,11 @@ VOLUMES = (
     "volume_ml", "volume",
 )  # fmt: skip
 """Columns that measure the volume, the preferred one first."""
+_MOSTLY = 0.5
+"""A column with a larger share of text holds text; in others, some cells are typing errors."""
 _STATUSES = ("pass", "warn", "fail", "error")
+_DIAGNOSTICS = "diagnostics_"
+"""Columns in which pyradiomics describes image, mask and settings."""
 _NAMELESS = re.compile(r"unnamed_\d+|Unnamed: \d+(\.\d+)?|__index_level_\d+__")
 """Names given to unnamed columns, here or by pandas; these usually hold row numbers."""
 
@@ -101,7 +106,10 @@ class FeatureTable:
 
 
 def read_features(
-    path: Path, options: TableOptions, known: TableOrigin | None = None
+    path: Path,
+    options: TableOptions,
+    known: TableOrigin | None = None,
+    outcomes: tuple[str, ...] = (),
 ) -> FeatureTable:
     """Read a feature table; rows that failed the verdict are left out and counted.
 
@@ -110,11 +118,12 @@ def read_features(
         options: how the table is read.
         known: origin of the table that a model was fitted on; then only the features of that table
             are read.
+        outcomes: columns of the outcome, which may not be among the features.
 
     Raises:
         ValueError: the file cannot be read, columns are missing, ids are missing or duplicated, no
-            row is usable, the rows are of several regions or settings, or a feature is not a finite
-            number.
+            row is usable, the rows are of several regions or settings, or a feature is text, the
+            outcome, or not a finite number.
     """
     text = read_table(path, _TABLE)
     _refuse_wide(text)
@@ -134,6 +143,8 @@ def read_features(
     if not names and known is None:
         raise ValueError(f"{_TABLE} has no feature column besides ids and quality columns")
     refuse_formulas(names, f"{_TABLE}: names of columns", "rename them, or leave them out (`drop`)")
+    if known is None:
+        _refuse_no_features(text, names, outcomes)
     values = _feature_values(text, [name for name in names if name in text])
     empty = values.columns[values.isna().all()] if known is None else pd.Index([])
     if len(empty) and len(empty) == len(values.columns):
@@ -280,6 +291,13 @@ def _feature_names(
         names = [name for name in names if name not in carried]
         if carried:
             notes.append(f"Columns of the manifest were not taken as features: {_few(carried)}.")
+    told = [name for name in names if name.startswith(_DIAGNOSTICS)]
+    if told:
+        names = [name for name in names if name not in told]
+        notes.append(
+            f"{len(told)} columns diagnostics_…, which describe image, mask and settings, were "
+            "left out."
+        )
     nameless = [name for name in names if _NAMELESS.fullmatch(name)]
     if nameless:
         notes.append(f"{len(nameless)} columns without a name were left out (row numbers?).")
@@ -327,6 +345,33 @@ def _indexed(text: pd.DataFrame, id_column: str, what: str) -> pd.DataFrame:
             "with `id_column` and the patient with `group`"
         )
     return text.set_index(id_column)
+
+
+def _refuse_no_features(
+    text: pd.DataFrame, names: Sequence[str], outcomes: tuple[str, ...]
+) -> None:
+    """Refuse columns of text and of the outcome, all in one line with what leaves them out.
+
+    Columns with some text among numbers are left to :func:`numbers`, unless others are refused.
+    Texts are not shown, as they may be paths.
+    """
+    leaks = outcome_names(names, outcomes)
+    present = {name: text[name][~is_missing(text[name])] for name in names if name not in leaks}
+    texts = {
+        name: np.mean([not all_numbers(cells[i : i + 1]) for i in range(len(cells))])
+        for name, cells in present.items()
+        if not all_numbers(cells)
+    }
+    whole = [name for name, share in texts.items() if share > _MOSTLY]
+    if not whole and not leaks:
+        return
+    said = [among_the_features(leaks)] if leaks else []
+    if whole:
+        columns_are = "1 column holds" if len(whole) == 1 else f"{len(whole)} columns hold"
+        said.append(f"{_TABLE}: {columns_are} text ({_few(list(map(repr, whole)))})")
+    if partly := [name for name in texts if name not in whole]:
+        said.append(f"some cells of {_few(list(map(repr, partly)))} are text")
+    raise ValueError(f"{'; '.join(said)}; leave out with {dropping([*leaks, *texts])}")
 
 
 def _feature_values(text: pd.DataFrame, names: list[str]) -> pd.DataFrame:

@@ -13,8 +13,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pancseg.cohort.formulas import refuse_formulas
-from pancseg.modelling.inputs.cell_values import is_missing, read_table
-from pancseg.modelling.inputs.clinical import clinical_levels, clinical_numbers, finite
+from pancseg.modelling.inputs.cell_values import is_missing, read_table, shown
+from pancseg.modelling.inputs.clinical import (
+    clinical_levels,
+    clinical_numbers,
+    finite,
+    new_levels,
+)
 from pancseg.modelling.inputs.features_table import (
     FeatureTable,
     TableOptions,
@@ -25,6 +30,7 @@ from pancseg.modelling.inputs.features_table import (
 )
 from pancseg.modelling.inputs.id_matching import in_spelling_of, unmatched
 from pancseg.modelling.inputs.leaks import refuse_outcome_names, refuse_twins
+from pancseg.modelling.inputs.spelling import merged, one_spelling
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class JoinedTable:
         notes: sentences on what was joined and left out.
         unmatched: ids that are in one file only, with the file that lacks them.
         unusable: ids of the feature table whose rows failed the verdict.
+        new_levels: ids of new patients with a clinical value that the model was fitted without.
+        own: ids of new patients whom the model was fitted on; None if that cannot be told.
     """
 
     features: pd.DataFrame
@@ -59,6 +67,8 @@ class JoinedTable:
     notes: tuple[str, ...] = ()
     unmatched: pd.DataFrame = field(default_factory=pd.DataFrame)
     unusable: tuple[str, ...] = ()
+    new_levels: frozenset[str] = frozenset()
+    own: tuple[str, ...] | None = None
 
     def count(self, rows: np.ndarray | slice = slice(None)) -> int:
         """Return the number of patients among these rows."""
@@ -174,15 +184,19 @@ def _columns_of(
         refuse_twins(features.values.loc[ids], text.drop(columns=list(options.drop)), groups)
     batch = None
     if options.batch is not None:
-        batch = np.asarray(_named(column(options.batch, "`batch`"), "`batch`", "scanner or site"))
+        cells = column(options.batch, "`batch`")
+        batch = np.asarray(_named(cells, "`batch`", "scanner or site", more))
     volume = pd.DataFrame(index=pd.Index(ids))
     if (name := features.origin.volume) is not None:
         volume[name] = finite(text[name], f"volume {name!r}")
-    levels, parts = {}, [pd.DataFrame(index=pd.Index(ids))]
+    levels, parts, new = {}, [pd.DataFrame(index=pd.Index(ids))], set()
     for name in names:
         cells = column(name, "`clinical`")
         levels[name] = known.levels[name] if known else clinical_levels(cells, name)
         parts.append(clinical_numbers(cells, name, levels[name]))
+        odd = cells[new_levels(cells, levels[name])]
+        new |= set(map(str, odd.index))
+        more += _told_new_levels(name, odd, levels[name])
     return JoinedTable(
         features.values.loc[ids],
         pd.concat(parts, axis=1),
@@ -196,7 +210,20 @@ def _columns_of(
         (*features.notes, *notes, *more),
         unmatched,
         features.unusable,
+        frozenset(new),
     )
+
+
+def _told_new_levels(name: str, odd: pd.Series[str], levels: tuple[str, ...]) -> list[str]:
+    """Return a note on patients with a value of a clinical variable that the model never saw."""
+    if not len(odd):
+        return []
+    known = ", ".join(repr(level) for level in levels if level)
+    return [
+        f"clinical variable {name!r}: {len(odd)} patients have values that the model was fitted "
+        f"without ({shown(odd, 3)}; it knows {known}), and get no prediction from clinical "
+        "variables. Empty those cells to have them treated as missing."
+    ]
 
 
 def _units(
@@ -211,7 +238,8 @@ def _units(
     patients = _patients(text, outcomes, options, known, notes)
     groups = np.asarray(text.index, dtype=str) if patients is None else patients
     if (group := _group_column(options, known, outcomes, text)) is not None:
-        groups = np.asarray(_named(column(group, "`group`"), "`group`", "group"), dtype=str)
+        cells = column(group, "`group`")
+        groups = np.asarray(_named(cells, "`group`", "group", notes), dtype=str)
         if patients is not None and known is None:  # nothing is trained on new patients
             groups, joined = _with_patients_whole(groups, patients)
             notes += [
@@ -295,8 +323,11 @@ def _clinical_names(
     return tuple(known.levels), []
 
 
-def _named(cells: pd.Series[str], asked_by: str, what: str) -> pd.Series[str]:
+def _named(cells: pd.Series[str], asked_by: str, what: str, notes: list[str]) -> pd.Series[str]:
+    """Return names in one spelling each, and add a note where there were several."""
     if (count := int(is_missing(cells).sum())) > 0:
         raise ValueError(f"{asked_by}: {count} rows name no {what}; fill them in")
     refuse_formulas(map(str, cells), f"{asked_by}: values", "change them")
-    return cells
+    found, several = one_spelling(cells)
+    notes += merged(asked_by, several)
+    return found

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -13,13 +16,31 @@ _ENOUGH_FEATURES = 10
 
 def refuse_outcome_names(values: pd.DataFrame, outcome_columns: tuple[str, ...]) -> None:
     """Refuse features that have the name of an outcome column, in any case."""
-    wanted = {name.casefold() for name in outcome_columns}
-    leaks = [name for name in map(str, values.columns) if name.casefold() in wanted]
+    leaks = outcome_names(values.columns, outcome_columns)
     if leaks:
-        raise ValueError(
-            f"the outcome {leaks[0]!r} is among the features, which is a leak; leave it out with "
-            "`drop`"
-        )
+        raise ValueError(f"{among_the_features(leaks)}; leave out with {dropping(leaks)}")
+
+
+def outcome_names(names: Iterable[str], outcome_columns: tuple[str, ...]) -> list[str]:
+    """Return the names that are those of outcome columns, in any case."""
+    wanted = {name.casefold() for name in outcome_columns}
+    return [name for name in map(str, names) if name.casefold() in wanted]
+
+
+def among_the_features(leaks: Sequence[str]) -> str:
+    """Return the sentence on outcome columns in a feature table."""
+    verb = "is" if len(leaks) == 1 else "are"
+    return f"the outcome {', '.join(map(repr, leaks))} {verb} among the features, which is a leak"
+
+
+def dropping(names: Iterable[str]) -> str:
+    """Return the parameters that leave columns out, as they can be typed.
+
+    Example:
+        >>> dropping(["Image", "site no"])
+        "`drop` Image `drop` 'site no'"
+    """
+    return " ".join(f"`drop` {shlex.quote(name)}" for name in names)
 
 
 def refuse_outcome_values(

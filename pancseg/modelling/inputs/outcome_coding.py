@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from pancseg.modelling.inputs.cell_values import (
     refuse_two_spellings,
     shown,
 )
+from pancseg.modelling.inputs.spelling import meaning, one_spelling, spelt_like
 
 EVENT_WORDS = {
     "0": 0, "0.0": 0, "no": 0, "n": 0, "false": 0, "alive": 0, "living": 0, "censored": 0,
@@ -27,6 +29,21 @@ _UNIT_RATIO = 7.0
 
 _FEWEST_FOR_HEAPS = 40
 _HEAPS_BIC, _HEAPS_APART, _HEAPS_RATIO, _HEAPS_SHARE = 30.0, 2.5, 15.0, 0.1
+
+
+@dataclass(frozen=True)
+class EventCoding:
+    """What the values of an event column mean.
+
+    Attributes:
+        event_is: the value that means event; None: the usual codings (``EVENT_WORDS``).
+        competing: the values that mean a competing event, which counts as censored.
+        fitted: the coding is that of a fitted model, so an event need not occur.
+    """
+
+    event_is: str | None = None
+    competing: tuple[str, ...] = ()
+    fitted: bool = False
 
 
 def event_codes(
@@ -47,7 +64,7 @@ def event_codes(
     missing = is_missing_class(cells)
     present = cells[~missing].str.casefold()
     if event_is is not None:
-        present, wanted = present.map(_as_number), _as_number(event_is.strip().casefold())
+        present, wanted = present.map(meaning), meaning(event_is)
         if not (present == wanted).any() and not fitted:
             raise ValueError(
                 f"event column {column!r}: no row has the value {event_is!r} of `event_is`; found "
@@ -65,12 +82,35 @@ def event_codes(
     return plain.map(EVENT_WORDS).astype(float).reindex(cells.index)
 
 
-def _as_number(text: str) -> str:
-    """Return a number in one notation, so that 2 and 2.0 are equal; other text is unchanged."""
-    try:
-        return str(float(text))
-    except ValueError:
-        return text
+def competing_codes(
+    cells: pd.Series[str], column: str, event_is: str | None, competing: tuple[str, ...]
+) -> pd.Series[bool]:
+    """Return whether each row has a competing event.
+
+    Args:
+        cells: as read.
+        column: name of the column, for messages.
+        event_is: the value that means event.
+        competing: the values that mean a competing event; empty: none.
+
+    Raises:
+        ValueError: ``event_is`` is not named, is one of them, or no row has one of them.
+    """
+    found = cells.map(meaning)
+    if competing and event_is is None:
+        raise ValueError(
+            f"`competing`: name the value of {column!r} that means event with `event_is`, too"
+        )
+    for code in competing:
+        if event_is is not None and meaning(code) == meaning(event_is):
+            raise ValueError(f"`competing` {code}: that value is the event itself (`event_is`)")
+        if not (found == meaning(code)).any():
+            present = cells[~is_missing_class(cells)]
+            raise ValueError(
+                f"event column {column!r}: no row has the value {code!r} of `competing`; found "
+                f"{shown(present)}"
+            )
+    return found.isin({meaning(code) for code in competing})
 
 
 def survival_times(cells: pd.Series[str], column: str, trusted: bool) -> pd.Series[float]:
@@ -153,13 +193,20 @@ def _refuse_two_heaps(times: np.ndarray, column: str) -> None:
         )
 
 
+def _named_class(positive: str, classes: list[str]) -> str:
+    """Return the class that means the same as ``positive``; without one, ``positive``."""
+    return spelt_like(pd.Series([positive]), classes).iloc[0]
+
+
 def class_codes(
     cells: pd.Series[str], column: str, positive: str | None, others: tuple[str, ...] = ()
 ) -> tuple[pd.Series[float], tuple[str, str]]:
     """Return 1 for the positive class, 0 for the other and NaN where missing, and their names.
 
     Without ``positive`` there must be two classes, and the one that sorts last is positive (1 of
-    0/1, yes of no/yes). With ``positive``, all other classes together are class 0.
+    0/1, yes of no/yes). With ``positive``, all other classes together are class 0. Numbers and
+    logical values are compared as such (1, 1.0 and TRUE are one class), and with the classes of a
+    model, texts in any case.
 
     Args:
         cells: as read.
@@ -173,6 +220,7 @@ def class_codes(
             row of class ``positive``, or a class that is not among ``others``.
     """
     known = (*others, positive) if others and positive else ()
+    cells = spelt_like(cells, known) if known else one_spelling(cells)[0]
     missing = is_missing_class(cells, known)
     present = cells[~missing]
     classes = sorted(set(present))
@@ -194,7 +242,7 @@ def class_codes(
             f"label column {column!r}: {len(classes)} classes, found {shown(present)}; name the "
             "one to tell from all others with `positive`"
         )
-    chosen = classes[-1] if positive is None else positive.strip()
+    chosen = classes[-1] if positive is None else _named_class(positive.strip(), classes)
     if chosen not in classes and not others:
         raise ValueError(
             f"label column {column!r}: no row has the class {positive!r} of `positive`; found "

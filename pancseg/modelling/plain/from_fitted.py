@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from pancseg.modelling.estimators.beside import BesideScore
 from pancseg.modelling.estimators.cox import CoxElasticNet, NoPredictors
+from pancseg.modelling.estimators.fences import Winsorised
 from pancseg.modelling.estimators.logistic import LogisticModel
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.plain.arrays import Floats
@@ -67,13 +68,23 @@ def _used_columns(
     clean = steps.named_steps.get("clean")
     if clean is None:
         median = steps.named_steps["impute"].statistics_[chosen]
-        scaling = Scaling(_floats(median), centre, spread)
+        limits = _limits(steps.named_steps["fence"], chosen)
+        scaling = Scaling(_floats(median), *limits, centre, spread)
         return UsedColumns(block, tuple(names[j] for j in chosen), scaling)
     among = clean.unredundant_.kept_[chosen]  # of the columns that were imputed
     median = clean.imputer_.statistics_[int(clean.batch) :][among]
+    limits = _limits(clean.fences_, among + int(clean.batch))
     effects = None if clean.combat_ is None else _effects(clean.combat_, among)
     used = tuple(names[j] for j in clean.kept_[chosen])
-    return UsedColumns(block, used, Scaling(_floats(median), centre, spread), effects)
+    scaling = Scaling(_floats(median), *limits, centre, spread)
+    return UsedColumns(block, used, scaling, effects)
+
+
+def _limits(fitted: Winsorised, columns: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Return the fences of some columns as finite numbers."""
+    low, high = fitted.low_[columns], fitted.high_[columns]
+    most = np.finfo(np.float64).max
+    return _floats(np.clip(low, -most, most)), _floats(np.clip(high, -most, most))
 
 
 def _effects(combat: Any, among: NDArray[np.intp]) -> BatchEffects:

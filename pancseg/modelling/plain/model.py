@@ -17,20 +17,26 @@ MOST_BATCHES = 1_000_000
 
 @dataclass(frozen=True)
 class Scaling:
-    """Imputation and scaling of k columns.
+    """Imputation, winsorising and scaling of k columns.
 
     Attributes:
         median: (k,) what replaces a missing value.
+        low, high: (k,) the range that values are moved into; the largest numbers: no limit.
         centre, spread: (k,) subtracted from each column, then divided by.
     """
 
     median: Floats
+    low: Floats
+    high: Floats
     centre: Floats
     spread: Floats
 
     def __post_init__(self) -> None:
         check_floats("median", self.median, None)
-        check_floats("centre", self.centre, len(self.median))
+        for name in ("low", "high", "centre"):
+            check_floats(name, getattr(self, name), len(self.median))
+        if (self.low > self.high).any():
+            raise ValueError("low contains values above those of high")
         check_floats("spread", self.spread, len(self.median))
         if (self.spread <= 0).any():
             raise ValueError("spread contains values that are not positive")
@@ -111,6 +117,7 @@ class UsedColumns:
         """
         x = values.reindex(columns=pd.Index(self.names)).to_numpy(float)
         x = np.where(np.isnan(x), self.scaling.median, x)
+        x = np.clip(x, self.scaling.low, self.scaling.high)
         if self.effects is not None:
             assert batch is not None
             x = self.effects.removed_from(x, batch)

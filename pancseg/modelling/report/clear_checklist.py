@@ -163,11 +163,15 @@ def _settled(
         15: (DONE, f"{folds}, by patient; folds.csv"),
         17: (DONE if joined.clinical.shape[1] else USER, clinical),
         27: (DONE, f"{joined.features.shape[1]} candidate features"),
-        29: (DONE, "median of the training rows; columns with over 30 % missing left out"),
+        29: (
+            DONE,
+            "median of the training rows; texts: a level of their own; features that over half of "
+            "the patients lack left out; missing_values.csv",
+        ),
         30: (NOT, "survival has no classes")
         if survival
         else (DONE, "folds stratified, nothing resampled; counts in report.md"),
-        32: (DONE, "z-scores of the training rows"),
+        32: (DONE, "values far out moved to fences, then z-scores, of the training rows"),
         33: (DONE, "near-constant, Spearman clusters, univariate; within the folds"),
         34: (DONE, f"{settings.model}; settings.yaml"),
         35: (DONE, f"inner {settings.inner} folds, seed {settings.seed}; settings.yaml"),

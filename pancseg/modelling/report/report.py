@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
+import pandas as pd
 
 from pancseg.modelling.analysis import AnalysisResults, empty_models, interval, main_measure
+from pancseg.modelling.competing_events import hazard_ratios, incidence, told_times
 from pancseg.modelling.estimators.described import described
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.clear_checklist import checklist
@@ -32,9 +34,13 @@ CANNOT_KNOW = (
     "only this one.",
 )
 METHODS = (
-    "Everything is fitted on training rows alone: missing values (median), near-constant columns, "
-    "ComBat where a batch is named, redundant columns (Spearman's |rho| > 0.9, average linkage), "
-    "scaling, selection, model and threshold. All rows of a patient are in the same fold.",
+    "Everything is fitted on training rows alone: missing values (median; in 0/1 columns the mean; "
+    "texts have a level missing where five patients or more lack them), near-constant columns, "
+    "values far out (moved to three interquartile ranges beyond the quartiles, at most one in "
+    "twenty on each side), ComBat where a batch is named, redundant columns (Spearman's "
+    "|rho| > 0.9, average linkage), scaling, selection, model and threshold. All rows of a patient "
+    "are in the same fold. Only features that more than half of all patients lack are left out "
+    "beforehand, whatever the outcome.",
     "Ranks are compared only between patients of one test fold, over all repeats. Intervals: "
     "percentile bootstrap of patients, widened where Nadeau and Bengio's corrected variance over "
     "folds, which allows for shared training rows, is larger.",
@@ -76,12 +82,18 @@ class Section:
 
 
 def sections(
-    results: AnalysisResults, joined: JoinedTable, outcome: Endpoint, warned: Sequence[str]
+    results: AnalysisResults,
+    joined: JoinedTable,
+    outcome: Endpoint,
+    warned: Sequence[str],
+    missing: pd.DataFrame | None = None,
 ) -> list[Section]:
     """Return the sections of the report; without performance when a canary sang."""
     about = [_data(joined, outcome), *joined.notes]  # these quote names from the tables
     found = [_verdict(results), Section("Data", list(map(escape_message, about)))]
     found.append(Section("Warnings", list(map(escape_message, warned)) or ["None."]))
+    if missing is not None and len(missing):
+        found.append(_missing(missing))
     found.append(_canary(results))
     if not results.leaks:
         found.append(_performance(results))
@@ -93,6 +105,8 @@ def sections(
         found += [_pictures(results)]
         if results.settings.kind == "survival":
             found.append(_risk_groups(results, joined))
+        if outcome.cause is not None:
+            found += _competing(results, joined, outcome)
     found += [_features(results), _choices(results), Section("Methods", METHODS)]
     found.append(Section("What it cannot know", CANNOT_KNOW))
     found.append(Section("Made by", [made_by()]))
@@ -327,6 +341,47 @@ def _choices(results: AnalysisResults) -> Section:
     if not rows:
         return Section("Settings chosen in the inner folds", ["There was nothing to choose."])
     return Section("Settings chosen in the inner folds", (), ["model", "setting", "models"], rows)
+
+
+def _missing(table: pd.DataFrame) -> Section:
+    rows = [
+        [
+            *(escape_markdown(name), kind, f"{missing} ({share:.0%})"),
+            *(f"{dropped} of {models}" if models else "all", filled),
+        ]
+        for name, kind, missing, share, dropped, models, filled in table.head(
+            _SHOWN_FEATURES
+        ).to_numpy()
+    ]
+    more = f"; {len(table) - len(rows)} more in missing_values.csv" * (len(table) > len(rows))
+    line = (
+        "Columns with missing values, and those that were nearly constant in the training rows of "
+        f"some models (dropped){more}."
+    )
+    header = ["column", "kind", "missing", "dropped in", "filled with"]
+    return Section("Missing values", [line], header, rows)
+
+
+def _competing(results: AnalysisResults, joined: JoinedTable, outcome: Endpoint) -> list[Section]:
+    times = np.array(told_times(outcome))
+    shares = [
+        [f"{time:.3g}", number(among), number(alone)]
+        for time, (among, alone) in zip(times, incidence(outcome, times), strict=True)
+    ]
+    title = "Competing events: how often the event occurs"
+    line = "The last column counts competing events as censored, and is no share of patients."
+    header = ["by time", "cumulative incidence (Aalen–Johansen)", "1 − Kaplan–Meier"]
+    score = results.validation.models[RADIOMICS].score.mean(axis=0)
+    ratios = hazard_ratios(outcome, score, joined.groups, results.settings.seed)
+    rows = [[name, with_interval(found)] for name, found in ratios.items()]
+    about = (
+        "Per standard deviation of the out-of-fold score of radiomics, averaged over repeats; "
+        "percentile bootstrap of patients, the score kept. The model itself is cause-specific."
+    )
+    return [
+        Section(title, [line], header, shares),
+        Section("Competing events: hazard ratios of the score", [about], ["of", "ratio"], rows),
+    ]
 
 
 def _features(results: AnalysisResults) -> Section:

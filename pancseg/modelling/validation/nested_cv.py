@@ -197,15 +197,20 @@ def make_folds(strata: np.ndarray, groups: np.ndarray, count: int, seed: int) ->
 
 def training_parts(plan: ValidationPlan) -> Iterator[np.ndarray]:
     """Yield the rows of every outer and inner training part that :func:`validate` will use."""
+    for place, rows in enumerate(outer_parts(plan)):
+        yield rows
+        repeat, number = divmod(place, plan.outer)
+        seed = _seed(plan.seed, repeat, number + 1)
+        inner = make_folds(plan.strata[rows], plan.groups[rows], plan.inner, seed)
+        yield from (rows[inner != part] for part in range(plan.inner))
+
+
+def outer_parts(plan: ValidationPlan) -> Iterator[np.ndarray]:
+    """Yield the rows of every outer training part, those of the first repeat first."""
     for repeat in range(plan.repeats):
         seed = _seed(plan.seed, repeat, 0)
         outer = make_folds(plan.strata, plan.groups, plan.outer, seed)
-        for number in range(plan.outer):
-            rows = np.flatnonzero(outer != number)
-            yield rows
-            seed = _seed(plan.seed, repeat, number + 1)
-            inner = make_folds(plan.strata[rows], plan.groups[rows], plan.inner, seed)
-            yield from (rows[inner != part] for part in range(plan.inner))
+        yield from (np.flatnonzero(outer != number) for number in range(plan.outer))
 
 
 def fit_specs(plan: ValidationPlan, train: np.ndarray, seed: int) -> dict[str, FittedModel]:

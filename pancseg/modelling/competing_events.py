@@ -1,0 +1,103 @@
+"""Say what competing events mean for a survival model, and measure its score with them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pancseg.modelling.estimators.competing import (
+    COMPETING,
+    EVENT,
+    cumulative_incidence,
+    fine_gray,
+)
+from pancseg.modelling.estimators.cox import kaplan_meier
+from pancseg.modelling.estimators.cox_solver import newton_cox
+from pancseg.modelling.study import Endpoint
+from pancseg.modelling.survival import horizons
+from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
+
+_RESAMPLES = 200
+
+
+def cause_specific(endpoint: Endpoint) -> list[str]:
+    """Return the sentences on competing events for the verdict; none without any.
+
+    Args:
+        endpoint: the endpoint; competing events are either named or several values mean censored.
+    """
+    if endpoint.censored_codes:
+        counts = ", ".join(f"{name!r} {count}" for name, count in endpoint.censored_codes.items())
+        return [
+            f"Cause-specific: {len(endpoint.censored_codes)} values of the event column count as "
+            f"censored ({counts} patients). Hazards and Harrell's C are of this event alone, and "
+            "if one of the values is a competing event, 1 − Kaplan–Meier overstates how often the "
+            "event occurs: name it with `competing`."
+        ]
+    if endpoint.cause is None:
+        return []
+    last = told_times(endpoint)[-1]
+    among, alone = incidence(endpoint, np.array([last]))[0]
+    count = int((endpoint.cause == COMPETING).sum())
+    return [
+        f"Cause-specific: {count} patients with a competing event count as censored where hazards "
+        f"and Harrell's C are computed. The event occurs in {among:.1%} of the patients by "
+        f"{last:.3g} (Aalen–Johansen); 1 − Kaplan–Meier, {alone:.1%}, would be the share if "
+        "there were no competing events."
+    ]
+
+
+def told_times(endpoint: Endpoint) -> list[float]:
+    """Return the times at which incidences are told: quartiles of the event times, and the last."""
+    last = float(endpoint.y["time"][endpoint.y["event"]].max())
+    return [*horizons(endpoint.y), last]
+
+
+def incidence(endpoint: Endpoint, times: np.ndarray) -> np.ndarray:
+    """Return (times, 2) Aalen–Johansen's cumulative incidence and 1 − Kaplan–Meier."""
+    assert endpoint.cause is not None
+    among = cumulative_incidence(endpoint.y["time"], endpoint.cause, times)
+    return np.column_stack([among, 1 - kaplan_meier(endpoint.y, times)])
+
+
+def hazard_ratios(
+    endpoint: Endpoint, score: np.ndarray, groups: np.ndarray, seed: int
+) -> dict[str, Estimate]:
+    """Return hazard ratios per standard deviation of an out-of-fold score.
+
+    Args:
+        endpoint: the endpoint, with causes.
+        score: (n,) out-of-fold log hazards, averaged over repeats.
+        groups: (n,) rows that stay together, for the bootstrap of 200 resamples.
+        seed: random seed of the bootstrap.
+
+    Returns:
+        The subdistribution hazard ratio of the event (Fine and Gray), and the cause-specific
+        hazard ratios of the event and of the competing events; NaN for a constant score.
+    """
+    assert endpoint.cause is not None
+    found: dict[str, list[float]] = {name: [] for name in RATIOS}
+    spread = score.std()
+    weights = bootstrap_weights(groups, _RESAMPLES, seed)
+    for weight in weights:
+        rows = np.repeat(np.arange(len(score)), weight.astype(int))
+        time, cause = endpoint.y["time"][rows], endpoint.cause[rows]
+        x = score[rows, None] / (spread or 1.0)
+        if np.ptp(x) == 0 or not (cause == EVENT).any():
+            values = [np.nan, np.nan, np.nan]
+        else:
+            values = [fine_gray(x, time, cause)[0]]
+            for wanted in (EVENT, COMPETING):
+                y = np.zeros(len(rows), dtype=endpoint.y.dtype)
+                y["event"], y["time"] = cause == wanted, time
+                one = newton_cox(x, y, 0.0, 0.0)[0] if y["event"].any() else np.nan
+                values.append(one)
+        for name, value in zip(RATIOS, values, strict=True):
+            found[name].append(float(np.exp(np.clip(value, -30, 30))))
+    return {name: estimate(np.array(values)) for name, values in found.items()}
+
+
+RATIOS = (
+    "event, subdistribution (Fine–Gray)",
+    "event, cause-specific (Cox)",
+    "competing events, cause-specific (Cox)",
+)

@@ -1,0 +1,131 @@
+"""Count missing values per column, and leave out features that are mostly empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from pancseg.modelling.estimators.preparation import MOST_MISSING, Varied
+from pancseg.modelling.inputs.clinical import NOT_KNOWN, indicator
+from pancseg.modelling.inputs.join import JoinedTable
+
+COLUMNS = ("column", "kind", "missing", "share", "dropped_in", "models", "filled_with")
+_FEW = 3
+
+
+def without_gaps(joined: JoinedTable) -> tuple[JoinedTable, pd.DataFrame]:
+    """Leave out features that more than half of the patients lack.
+
+    All patients decide, not those of a fold: a feature with as many gaps as the limit would be
+    dropped in some folds and not in others. The outcome plays no part.
+
+    Returns:
+        The cohort with a note, and the rows of :func:`missing_values` for what was left out.
+
+    Raises:
+        ValueError: no feature is left.
+    """
+    shares = joined.features.isna().mean()
+    empty = shares.index[shares > MOST_MISSING]
+    rows = pd.DataFrame(
+        [
+            _row(str(name), "feature", joined.features[name].isna(), 0, 0, "left out")
+            for name in empty
+        ],
+        columns=list(COLUMNS),
+    )
+    if not len(empty):
+        return joined, rows
+    if len(empty) == len(shares):
+        raise ValueError(
+            f"all {len(shares)} features are missing in more than {MOST_MISSING:.0%} of the "
+            "patients; check how the tables were joined"
+        )
+    note = (
+        f"{len(empty)} features that more than {MOST_MISSING:.0%} of the patients lack were left "
+        f"out: {_named(map(str, empty))} (missing_values.csv)."
+    )
+    kept = joined.features.drop(columns=empty)
+    return replace(joined, features=kept, notes=(*joined.notes, note)), rows
+
+
+def missing_values(joined: JoinedTable, trainings: list[np.ndarray]) -> pd.DataFrame:
+    """Return the columns with missing values, and those that some models could not use.
+
+    Args:
+        joined: the cohort.
+        trainings: training rows of each outer fold.
+
+    Returns:
+        ``column``, ``kind`` (feature, volume, clinical), ``missing`` (patients), ``share``,
+        ``dropped_in`` (of ``models`` outer models, the number in which the column was nearly
+        constant), and ``filled_with``. Columns with most gaps come first.
+    """
+    features = joined.features
+    values = features.to_numpy(float)
+    kept = np.zeros(values.shape[1], int)
+    for rows in trainings:
+        kept[Varied().fit(values[rows]).kept_] += 1
+    found, count = [], len(trainings)
+    for j, name in enumerate(map(str, features.columns)):
+        gaps = features.iloc[:, j].isna()
+        if gaps.any() or kept[j] < count:
+            found.append(_row(name, "feature", gaps, count - int(kept[j]), count, "median"))
+    for volume in map(str, joined.volume.columns):
+        if (gaps := joined.volume[volume].isna()).any():
+            found.append(_row(volume, "volume", gaps, 0, count, "median"))
+    found += [row for name in joined.origin.levels if (row := _clinical(joined, name, count))]
+    table = pd.DataFrame(found, columns=list(COLUMNS))
+    return table.sort_values(["share", "dropped_in", "column"], ascending=[False, False, True])
+
+
+def missing_notes(table: pd.DataFrame) -> list[str]:
+    """Return sentences on a table of :func:`missing_values`."""
+    gaps = table[table["missing"] > 0]
+    dropped = table[table["dropped_in"] > 0]
+    found = []
+    if len(gaps):
+        first = gaps.iloc[0]
+        columns_have = "1 column has" if len(gaps) == 1 else f"{len(gaps)} columns have"
+        most = "" if len(gaps) == 1 else " most"
+        found.append(
+            f"{columns_have} missing values, {first['column']!r}{most} ({first['missing']} "
+            f"patients, {first['share']:.0%}; filled with: {first['filled_with']}). All are listed "
+            "in missing_values.csv."
+        )
+    if len(dropped):
+        names = [
+            f"{row.column} in {row.dropped_in} of {row.models} models"
+            for row in dropped.head(_FEW).itertuples()
+        ]
+        more = f" and {len(dropped) - _FEW} more" if len(dropped) > _FEW else ""
+        found.append(f"Nearly constant in the training rows: {', '.join(names)}{more}.")
+    return found
+
+
+def _clinical(joined: JoinedTable, name: str, models: int) -> tuple[object, ...] | None:
+    """Return the row of a clinical variable, None if it is complete."""
+    levels = joined.origin.levels[name]
+    if NOT_KNOWN in levels:
+        gaps = joined.clinical[indicator(name, NOT_KNOWN)] == 1
+        return _row(name, "clinical", gaps, 0, models, "a level of its own")
+    column = indicator(name, levels[1]) if len(levels) > 1 else name
+    if column not in joined.clinical or not (gaps := joined.clinical[column].isna()).any():
+        return None
+    return _row(name, "clinical", gaps, 0, models, "shares of the levels" if levels else "median")
+
+
+def _row(
+    name: str, kind: str, gaps: pd.Series[bool], dropped: int, models: int, filled: str
+) -> tuple[object, ...]:
+    return name, kind, int(gaps.sum()), round(float(gaps.mean()), 4), dropped, models, filled
+
+
+def _named(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:_FEW]) + (
+        f" and {len(listed) - _FEW} more" if len(listed) > _FEW else ""
+    )

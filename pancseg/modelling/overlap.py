@@ -1,0 +1,102 @@
+"""Tell whether new patients are those that a saved model was fitted on, by salted hashes.
+
+A hash is made of a row's values in a few features that differ between patients; several such sets
+of features have a hash each, so that a value that was rounded otherwise hides nobody. The salt is
+made of all rows: hashes of two models have nothing in common, and the same table gives the same
+bytes. Who has a patient's very values can tell that the patient was in the training; nothing else
+can be read from a hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pancseg.modelling.inputs.cell_values import numbers
+
+SETS, COLUMNS = 6, 5
+"""Most sets of features, and features in a set."""
+_MEASURED = 2
+
+
+def telling_columns(values: pd.DataFrame) -> list[list[str]]:
+    """Return sets of features that tell all patients apart; none if there are none.
+
+    At least two of a set are measurements, with different values in more than half of the patients.
+
+    Args:
+        values: (n, features) numbers.
+    """
+    counts = values.nunique().to_numpy()
+    order = np.argsort(-counts, kind="stable")
+    found = []
+    for start in range(0, min(len(order), SETS * COLUMNS), COLUMNS):
+        chosen = np.sort(order[start : start + COLUMNS])
+        texts = pd.Series(_texts(values.iloc[:, chosen].to_numpy(float)))
+        unique = not texts[texts != ""].duplicated().any()
+        if unique and (counts[chosen] > len(values) / 2).sum() >= _MEASURED:
+            found.append([str(values.columns[j]) for j in chosen])
+    return found
+
+
+def salt_of(values: np.ndarray) -> str:
+    """Return the salt of a table's (n, k) values, as hexadecimal digits."""
+    text = "\n".join(sorted(_texts(values)))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def row_hashes(table: pd.DataFrame, sets: Sequence[Sequence[str]], salt: str) -> NDArray[np.int64]:
+    """Return (n, sets) hashes of rows, of values to six digits; 0 where all values are missing.
+
+    Args:
+        table: (n, columns) numbers.
+        sets: what :func:`telling_columns` returned.
+        salt: what :func:`salt_of` returned.
+    """
+    found = np.zeros((len(table), len(sets)), dtype=np.int64)
+    for number, names in enumerate(sets):
+        for row, text in enumerate(_texts(table[list(names)].to_numpy(float))):
+            if text:
+                digest = hashlib.sha256(f"{salt}\n{number}\n{text}".encode()).digest()
+                found[row, number] = int.from_bytes(digest[:8], "big", signed=True)
+    return found
+
+
+def own_rows(
+    text: pd.DataFrame, sets: Sequence[Sequence[str]], salt: str, known: NDArray[np.int64]
+) -> tuple[str, ...] | None:
+    """Return the ids of the rows that a model was fitted on; None if that cannot be told.
+
+    Args:
+        text: the new feature table as read; the index is the id.
+        sets: what :func:`telling_columns` returned for the training table.
+        salt: what :func:`salt_of` returned for it.
+        known: what :func:`row_hashes` returned for it.
+    """
+    there = [number for number, names in enumerate(sets) if set(names) <= set(text.columns)]
+    own = np.zeros(len(text), dtype=bool)
+    told = False
+    for number in there:
+        names = list(sets[number])
+        try:
+            values = {name: numbers(text[name], name) for name in names}
+        except ValueError:
+            continue
+        lists = [[] if other != number else names for other in range(len(sets))]
+        found = row_hashes(pd.DataFrame(values, index=text.index), lists, salt)[:, number]
+        own |= np.isin(found, known[:, number]) & (found != 0)
+        told = True
+    return tuple(map(str, text.index[own])) if told else None
+
+
+def _texts(values: np.ndarray) -> list[str]:
+    """Return each row's numbers to six digits; empty for a row of gaps alone."""
+    gaps = np.isnan(values).all(axis=1)
+    return [
+        "" if empty else ",".join(f"{value + 0.0:.6g}" for value in row)
+        for empty, row in zip(gaps, values, strict=True)
+    ]
