@@ -52,7 +52,11 @@ def one_organ(found: Voxels, spacing_mm: Sequence[float]) -> Voxels:
     boxes = ndimage.find_objects(labels)
     kept = [largest, *_near(labels, boxes, largest, [int(i) for i in large], spacing_mm)]
     inner = _joint([boxes[i - 1] for i in kept])
-    organ = np.isin(labels[inner], kept)
+    is_kept = np.zeros(count + 1, dtype=bool)
+    is_kept[kept] = True
+    organ = np.empty(labels[inner].shape, dtype=bool)
+    for plane, slab in zip(organ, labels[inner], strict=True):  # an index takes 8 bytes a voxel
+        plane[:] = is_kept[slab]
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     result[box][inner] = organ | _small_holes(organ, LARGEST_HOLE_ML / voxel_ml)
     return result
