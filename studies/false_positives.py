@@ -52,7 +52,7 @@ def row(name: str, image: sitk.Image, mask: sitk.Image, segmenter: Segmenter) ->
     truth = voxel_array(mask) > 0
     empty = ~truth.any(axis=(1, 2))
     raw = segmenter.found(image)
-    cleaned = one_organ(raw, voxel_ml)
+    cleaned = one_organ(raw, image.GetSpacing())
     cells = [name, f"{truth.sum() * voxel_ml:.1f}", str(empty.sum())]
     for found in (raw, cleaned):
         cells += [f"{dice(found, truth):.3f}", f"{found[empty].sum() * voxel_ml:.1f}"]

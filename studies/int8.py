@@ -28,7 +28,7 @@ from pancseg.tables.markdown_table import markdown_table
 from pancseg.training.data.labelled_slice import UNKNOWN
 from pancseg.training.data.slice_set import load_slice_set
 from pancseg.training.data.slices import read_slices
-from pancseg.training.scoring import PatientDice, validate
+from pancseg.training.scoring import PatientDice, Scored, validate
 
 CALIBRATION_SLICES = 48
 ROUNDS, SLICES = 5, 40
@@ -83,9 +83,9 @@ def seconds_of(engine: Any, checkpoint: Checkpoint, threads: int) -> list[float]
     return spent
 
 
-def mean_of(scores: dict[tuple[str, str], PatientDice], what: str) -> float:
+def mean_of(scores: dict[Scored, PatientDice], what: str) -> float:
     """Return the mean Dice over patients."""
-    return float(np.mean([s.dice for (w, _), s in scores.items() if w == what and s.slices]))
+    return float(np.mean([s.dice for key, s in scores.items() if key.what == what and s.slices]))
 
 
 def main(data: Path, weights: str = DEFAULT_WEIGHTS) -> None:

@@ -70,6 +70,16 @@ Precision = Annotated[
         help="Precision of the network's arithmetic: fp32, or bf16 where the hardware has it.",
     ),
 ]
+Looks = Annotated[
+    int | None,
+    option(
+        "Network",
+        min=1,
+        max=2,
+        help="Looks at a scan: 1, or 2 to look again at what was found, at full resolution; "
+        "default: as many as the weights have networks for.",
+    ),
+]
 AllowCode = Annotated[
     bool,
     option(
@@ -132,6 +142,7 @@ class Measuring:
     ] = DEFAULT_WEIGHTS
     engine: Engine = DEFAULT_ENGINE
     precision: Precision = DEFAULT_PRECISION
+    looks: Looks = None
     allow_code: AllowCode = False
 
 
@@ -144,6 +155,7 @@ class Network:
     ] = DEFAULT_WEIGHTS
     engine: Engine = DEFAULT_ENGINE
     precision: Precision = DEFAULT_PRECISION
+    looks: Looks = None
     uncertainty: Annotated[
         int,
         option(

@@ -33,6 +33,7 @@ OPTIONS = {
     "keep_truncated_shape": "--keep-truncated-shape",
     "kind": "--format",
     "label": "--label",
+    "looks": "--looks",
     "masks": "--masks",
     "memory_bytes": "--memory",
     "model": "--model",
@@ -62,6 +63,7 @@ OPTIONS = {
     "verbose": "--verbose",
     "volume": "--volume",
     "weights": "--weights",
+    "window": "--window",
     "with_identity": "--with-identity",
     "workers": "--workers",
 }

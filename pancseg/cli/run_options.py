@@ -89,6 +89,8 @@ def tell_plan(
             name, inference = network_info["weights"]["name"], network_info["inference"]
             what.append(f"weights: {'own' if name == 'custom' else name}")
             what.append(f"engine: {inference['engine']}, {inference['precision']}")
+            if inference["looks"] > 1:
+                what.append(f"looks: {inference['looks']}")
         if not quiet:
             say("; ".join(what), sys.stdout)
 

@@ -79,6 +79,7 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
     weights: str | Path = DEFAULT_WEIGHTS,
     engine: str = DEFAULT_ENGINE,
     precision: str = DEFAULT_PRECISION,
+    looks: int | None = None,
     uncertainty: int = 0,
     settings: Settings = DEFAULT_PRESET,
     allow_code: bool = False,
@@ -100,7 +101,10 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
         engine: what runs the network: ``auto``, ``torch``, ``openvino`` or ``cuda``.
         precision: precision of the network's arithmetic: ``fp32``, or ``bf16`` where the hardware
             has it.
-        uncertainty: passes of the network with dropout, whose masks are compared; 0 for none.
+        looks: 1, or 2 for a second look at full resolution; by default as many as the weights have
+            networks for.
+        uncertainty: passes of the network with dropout, whose masks are compared; 0 for none. Of
+            two looks, these are passes of the first.
         settings: limits of the verdict: a preset's name, a settings file, or loaded settings.
         allow_code: accept weights of a network outside pancseg, whose code then runs.
         only: ids of the patients or scans to process, as in the table; all others keep the rows
@@ -134,6 +138,7 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
         str(weights),
         engine,
         precision,
+        looks=looks,
         uncertainty=uncertainty,
         limits=as_feature_settings(settings).limits,
         allow_code=allow_code,
@@ -229,6 +234,7 @@ def run_cohort(  # noqa: PLR0913
     weights: str | Path = DEFAULT_WEIGHTS,
     engine: str = DEFAULT_ENGINE,
     precision: str = DEFAULT_PRECISION,
+    looks: int | None = None,
     uncertainty: int = 0,
     allow_code: bool = False,
     table: TableFormat = PLAIN_CSV,
@@ -260,7 +266,10 @@ def run_cohort(  # noqa: PLR0913
         engine: what runs the network: ``auto``, ``torch``, ``openvino`` or ``cuda``.
         precision: precision of the network's arithmetic: ``fp32``, or ``bf16`` where the hardware
             has it.
-        uncertainty: passes of the network with dropout, whose masks are compared; 0 for none.
+        looks: 1, or 2 for a second look at full resolution; by default as many as the weights have
+            networks for.
+        uncertainty: passes of the network with dropout, whose masks are compared; 0 for none. Of
+            two looks, these are passes of the first.
         allow_code: accept weights of a network outside pancseg, whose code then runs.
         table: format of the table.
         pictures: make the pictures of every row that :func:`pancseg.write_report` shows.
@@ -295,6 +304,7 @@ def run_cohort(  # noqa: PLR0913
         precision,
         keep_failed=keep_failed,
         keep_truncated_shape=keep_truncated_shape,
+        looks=looks,
         uncertainty=uncertainty,
         allow_code=allow_code,
         pictures=pictures,

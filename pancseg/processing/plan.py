@@ -28,6 +28,7 @@ class ProcessingPlan:
         weights: name of shipped weights or path of a checkpoint; None for no network.
         engine: name of the engine that runs the network.
         precision: precision of the network's arithmetic.
+        looks: 1 or 2 looks of the segmenter; None for as many as the weights have networks for.
         threads: CPU threads of the network.
         keep_failed: measure features also of regions that fail the verdict.
         keep_truncated_shape: measure the shape also of a region that the scan's edge cuts off, if
@@ -53,6 +54,7 @@ class ProcessingPlan:
     keep_truncated_shape: bool = False
     reviews: Reviews = NO_REVIEWS
     pseudonyms: bool = False
+    looks: int | None = None
 
     def takes_given(self, case: Case) -> bool:
         """Return whether a case's region comes from the mask that the user gave for it."""

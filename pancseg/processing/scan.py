@@ -413,6 +413,7 @@ def _loaded(plan: ProcessingPlan) -> Segmenter:
         threads=plan.threads,
         engine=plan.engine,
         precision=plan.precision,
+        looks=plan.looks,
         allow_code=plan.allow_code,
     )
 

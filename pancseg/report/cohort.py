@@ -162,6 +162,7 @@ def made_with(output: OutputFolder) -> list[tuple[str, str]]:
         ("weights", weights.get("name")),
         ("hash of the weights", str(weights.get("sha256", ""))[:16]),
         ("engine", ", ".join(str(run[k]) for k in ("engine", "precision") if k in run)),
+        ("looks", run["looks"] if run.get("looks", 1) > 1 else None),
         ("feature settings", run.get("settings")),
         ("hash of the settings", str(record.get("settings_sha256", ""))[:16]),
     ]

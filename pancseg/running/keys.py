@@ -21,7 +21,7 @@ from pancseg.scans.voxel_stream import Layout
 from pancseg.system.regular_files import open_regular, read_regular
 
 RESULT_VERSION = 9
-MASK_VERSION = 2
+MASK_VERSION = 3
 
 _LONGEST_HEADER_BYTES = 1 << 20
 """Anything longer than this is not a header with its voxels in another file."""

@@ -58,7 +58,12 @@ class Worker:
         self._plan = plan
         segmenter = self._processor.segmenter
         self._network = (
-            (segmenter.checkpoint.sha256, segmenter.engine, segmenter.precision)
+            (
+                segmenter.checkpoint.sha256,
+                segmenter.engine,
+                segmenter.precision,
+                segmenter.looks,
+            )
             if segmenter
             else None
         )
@@ -70,15 +75,25 @@ class Worker:
         if segmenter is None:
             return {}
         checkpoint = segmenter.checkpoint
+        second = checkpoint.second if segmenter.looks > 1 else None
+        again: dict[str, Any] = {}
+        if second is not None and second.windows is not None:
+            windows = second.windows.model_dump(mode="json")
+            again = {"second_look": {"network": second.network, **windows}}
         return {
             "weights": {
                 "name": checkpoint.name,
                 "network": checkpoint.network,
                 "sha256": checkpoint.sha256,
                 "preprocessing": checkpoint.preprocessing.model_dump(mode="json"),
+                **again,
                 **checkpoint.provenance,
             },
-            "inference": {"engine": segmenter.engine, "precision": segmenter.precision},
+            "inference": {
+                "engine": segmenter.engine,
+                "precision": segmenter.precision,
+                "looks": segmenter.looks,
+            },
         }
 
     def messages(

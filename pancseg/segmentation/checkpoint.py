@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -29,6 +29,7 @@ from pancseg.segmentation.checkpoint_header import (
     read_header,
 )
 from pancseg.segmentation.location_prior import CELLS
+from pancseg.segmentation.look_windows import LARGEST_SIZE, LookWindows
 from pancseg.segmentation.networks import NETWORKS, build_network, is_outside
 from pancseg.segmentation.networks.stored_graphs import graph_of
 from pancseg.system.ranges import within
@@ -40,11 +41,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _KEY = "pancseg"
-LARGEST_SIZE = 1024
-"""Most rows and columns of a network's slices. A CT has 512; memory grows with their square."""
 _MOST_HU, _WIDEST_FIELD_MM = 100_000.0, 2000.0
 _PLACES = "places"
 """Key of the location prior among the stored tensors."""
+_SECOND = "second/"
+"""What the names of the second network's tensors begin with; no network has a slash in its own."""
 
 
 def _rising(window: tuple[float, float]) -> tuple[float, float]:
@@ -81,16 +82,24 @@ _CUSTOM = "custom"
 """Name of weights that do not come with pancseg: their file's name may name a patient or a user."""
 
 
+_Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class _CheckpointMetadata(FrozenModel):
     network: str
     preprocessing: Preprocessing
     provenance: dict[str, str]
     dropout: float | None = Field(None, ge=0, lt=1)
+    windows: LookWindows | None = None
+    second: _CheckpointMetadata | None = None
+    joined: tuple[_Sha256, _Sha256] | None = None
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A trained network with its preprocessing, provenance and location prior.
+
+    It may hold a second network for a second look (:mod:`pancseg.segmentation.second_look`).
 
     Attributes:
         network: a key of ``NETWORKS``, or ``module:Class``.
@@ -100,6 +109,9 @@ class Checkpoint:
         places: location prior, bool ``(64, 64)``: where in a body a pancreas can be
             (:mod:`pancseg.segmentation.location_prior`); None: anywhere.
         dropout: share of channels dropped in training; None: the network's default.
+        windows: the windows that the network of a second look sees; None: whole slices.
+        second: the second look's checkpoint, which has ``windows``; None: there is one look.
+        joined: hashes of the two files that a checkpoint of two looks was joined from.
         name: the shipped name, or ``custom``.
         sha256: hash of the file's bytes; empty for a checkpoint that was not read from a file.
     """
@@ -110,8 +122,16 @@ class Checkpoint:
     weights: dict[str, NDArray[Any]]
     places: NDArray[np.bool_] | None = None
     dropout: float | None = None
+    windows: LookWindows | None = None
+    second: Checkpoint | None = None
+    joined: tuple[str, str] | None = None
     name: str = ""
     sha256: str = ""
+
+    @property
+    def looks(self) -> int:
+        """The number of looks that it holds networks for, 1 or 2."""
+        return 1 if self.second is None else 2
 
     def build(self) -> nn.Module:
         """Return the network with these weights, in evaluation mode."""
@@ -135,17 +155,25 @@ class Checkpoint:
         Raises:
             OSError: disk full, no permission, no such folder.
         """
-        header = _CheckpointMetadata(
+        tensors = dict(self.weights)
+        if self.places is not None:
+            tensors[_PLACES] = self.places.astype(np.uint8)
+        if self.second is not None:
+            tensors |= {f"{_SECOND}{name}": w for name, w in self.second.weights.items()}
+        header = self._metadata.model_dump_json(exclude_none=True)
+        write_whole({path: save(tensors, metadata={_KEY: header})})
+
+    @property
+    def _metadata(self) -> _CheckpointMetadata:
+        return _CheckpointMetadata(
             network=self.network,
             preprocessing=self.preprocessing,
             provenance=self.provenance,
             dropout=self.dropout,
+            windows=self.windows,
+            second=None if self.second is None else self.second._metadata,
+            joined=self.joined,
         )
-        tensors = dict(self.weights)
-        if self.places is not None:
-            tensors[_PLACES] = self.places.astype(np.uint8)
-        content = save(tensors, metadata={_KEY: header.model_dump_json(exclude_none=True)})
-        write_whole({path: content})
 
 
 def weights_of(network: nn.Module) -> dict[str, NDArray[Any]]:
@@ -208,8 +236,12 @@ def _read(path: Path, name: str, allow_code: bool | str) -> Checkpoint:
             header = _CheckpointMetadata.model_validate_json(metadata.get(_KEY, ""))
         except ValidationError as error:
             raise ValueError(f"{NO_CHECKPOINT} ({first_problem(error)})") from error
+        own = {name: each for name, each in tensors.items() if not name.startswith(_SECOND)}
         _check_network(header.network, allow_code)
-        _check_tensors(header.network, tensors)
+        _check_tensors(header.network, own if header.second else tensors)
+        if header.second:
+            others = {n.removeprefix(_SECOND): e for n, e in tensors.items() if n not in own}
+            _check_second(header, header.second, others, allow_code)
         length = file.seek(0, os.SEEK_END)
         file.seek(0)
         content = file.read(length)
@@ -217,6 +249,16 @@ def _read(path: Path, name: str, allow_code: bool | str) -> Checkpoint:
         arrays = dict(sorted(load(content).items()))  # it gives them in any order
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{NO_CHECKPOINT} (damaged: {error!s:.200})") from error
+    second = None
+    if header.second:
+        names = [each for each in arrays if each.startswith(_SECOND)]
+        second = _made(header.second, {n.removeprefix(_SECOND): arrays.pop(n) for n in names})
+    made = _made(header, arrays)
+    return replace(made, second=second, name=name, sha256=hashlib.sha256(content).hexdigest())
+
+
+def _made(header: _CheckpointMetadata, arrays: dict[str, NDArray[Any]]) -> Checkpoint:
+    """Return one network's checkpoint, once its values make sense."""
     location_prior = arrays.pop(_PLACES, None)
     weights = {key: _single(weight) for key, weight in arrays.items()}
     _check_values(weights)
@@ -227,9 +269,49 @@ def _read(path: Path, name: str, allow_code: bool | str) -> Checkpoint:
         weights=weights,
         places=None if location_prior is None else _map_of(location_prior),
         dropout=header.dropout,
-        name=name,
-        sha256=hashlib.sha256(content).hexdigest(),
+        windows=header.windows,
+        joined=header.joined,
     )
+
+
+def _check_second(
+    first: _CheckpointMetadata,
+    second: _CheckpointMetadata,
+    tensors: dict[str, StoredTensor],
+    allow_code: bool | str,
+) -> None:
+    """Refuse a second network that is missing, or cannot be the second look of the first."""
+    if not tensors:
+        raise ValueError(
+            f"the checkpoint's second network is missing: the header names {second.network!r:.90}, "
+            "but the file holds none of its weights; join the two looks again"
+        )
+    _check_network(second.network, allow_code)
+    _check_tensors(second.network, tensors)
+    if problem := looks_problem(first, second):
+        raise ValueError(f"{NO_CHECKPOINT} ({problem})")
+
+
+def looks_problem(
+    first: Checkpoint | _CheckpointMetadata, second: Checkpoint | _CheckpointMetadata
+) -> str:
+    """Return why two networks cannot be the two looks of one checkpoint; empty if they can."""
+    if first.windows is not None:
+        return (
+            f"the first network is that of a second look, trained on windows of "
+            f"{first.windows.in_words} pixels; the first look needs one of whole slices"
+        )
+    if second.windows is None:
+        return "it is not known on which windows the second network was trained"
+    if second.second is not None:
+        return "the second network has a second look itself"
+    if first.preprocessing.window_hu != second.preprocessing.window_hu:
+        low, high = (
+            f"{a:g} to {b:g} HU"
+            for a, b in (first.preprocessing.window_hu, second.preprocessing.window_hu)
+        )
+        return f"the first network sees {low} (window_hu), the second {high}; train both on one"
+    return ""
 
 
 def _check_network(network: str, allow_code: bool | str) -> None:

@@ -1,12 +1,14 @@
-"""Clean a thresholded mask: keep the largest 3-D component and fill its small holes."""
+"""Clean a thresholded mask: keep the pieces of one organ and fill their small holes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 from pancseg.scans.bounding_box import box_of
 
@@ -14,14 +16,22 @@ Voxels = NDArray[np.bool_]
 
 LARGEST_HOLE_ML = 1.0
 """Enclosed cavities up to this volume count as noise and are filled."""
+LEAST_PIECE = 0.2
+"""A piece of the organ has at least this share of the largest one's volume."""
+WIDEST_GAP_MM = 12.0
+"""A piece of the organ is at most this far from the largest one, between centres of voxels."""
 
 
-def one_organ(found: Voxels, voxel_ml: float) -> Voxels:
-    """Return the largest 26-connected component with its small holes filled.
+def one_organ(found: Voxels, spacing_mm: Sequence[float]) -> Voxels:
+    """Return the largest 26-connected component and large ones near it, with small holes filled.
+
+    A network often loses the pancreas for a slice or two, so that its largest component is half of
+    an organ. Components of at least ``LEAST_PIECE`` of the largest one's volume within
+    ``WIDEST_GAP_MM`` of it stay too (how these were chosen: docs/log.md, 2026-11-30).
 
     Args:
         found: thresholded voxels ``(z, y, x)``.
-        voxel_ml: volume of one voxel in mL.
+        spacing_mm: of the voxels (x, y, z), as images have it.
 
     Returns:
         A new array of the same shape; empty when ``found`` is empty.
@@ -36,10 +46,59 @@ def one_organ(found: Voxels, voxel_ml: float) -> Voxels:
     for slab in labels:
         sizes += np.bincount(slab.ravel(), minlength=count + 1)
     largest = 1 + int(np.argmax(sizes[1:]))
-    inner = ndimage.find_objects(labels, max_label=largest)[largest - 1]
-    organ = labels[inner] == largest
+    least = LEAST_PIECE * sizes[largest]
+    sizes[[0, largest]] = 0
+    large = np.flatnonzero(sizes >= least)
+    boxes = ndimage.find_objects(labels)
+    kept = [largest, *_near(labels, boxes, largest, [int(i) for i in large], spacing_mm)]
+    inner = _joint([boxes[i - 1] for i in kept])
+    is_kept = np.zeros(count + 1, dtype=bool)
+    is_kept[kept] = True
+    organ = np.empty(labels[inner].shape, dtype=bool)
+    for plane, slab in zip(organ, labels[inner], strict=True):  # an index takes 8 bytes a voxel
+        plane[:] = is_kept[slab]
+    voxel_ml = float(np.prod(spacing_mm)) / 1000
     result[box][inner] = organ | _small_holes(organ, LARGEST_HOLE_ML / voxel_ml)
     return result
+
+
+def _near(
+    labels: NDArray[np.integer[Any]],
+    boxes: Sequence[tuple[slice, ...]],
+    largest: int,
+    others: Sequence[int],
+    spacing_mm: Sequence[float],
+) -> list[int]:
+    """Return those of the other components that are near enough to the largest."""
+    if not others:
+        return []
+    zyx_mm = np.array(spacing_mm[::-1])
+    tree = KDTree(_surface(labels, boxes[largest - 1], largest) * zyx_mm)
+    near = []
+    for other in others:
+        points = _surface(labels, boxes[other - 1], other) * zyx_mm
+        distances, _ = tree.query(points, distance_upper_bound=WIDEST_GAP_MM * (1 + 1e-6))
+        if np.isfinite(distances).any():
+            near.append(other)
+    return near
+
+
+def _surface(
+    labels: NDArray[np.integer[Any]], box: tuple[slice, ...], label: int
+) -> NDArray[np.int64]:
+    """Return the indices ``(n, 3)`` of a component's voxels that have a neighbour outside of it."""
+    part = labels[box] == label
+    edge = part & ~ndimage.binary_erosion(part)
+    found: NDArray[np.int64] = np.argwhere(edge) + [side.start for side in box]
+    return found
+
+
+def _joint(boxes: Sequence[tuple[slice, ...]]) -> tuple[slice, ...]:
+    """Return the smallest box around several."""
+    return tuple(
+        slice(min(side.start for side in sides), max(side.stop for side in sides))
+        for sides in zip(*boxes, strict=True)
+    )
 
 
 def _components(found: Voxels) -> tuple[NDArray[np.integer[Any]], int]:

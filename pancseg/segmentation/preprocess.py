@@ -6,6 +6,7 @@ The steps are an HU window, a square field of view and linear resampling. Arrays
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -58,6 +59,17 @@ class Taps(NamedTuple):
         found = np.flatnonzero(self.weights[0] + self.weights[1])
         return slice(int(found[0]), int(found[-1]) + 1)
 
+    def position(self, index: int) -> float:
+        """Return where a new point lies among the old ones."""
+        return float(self.first[index] + self.weights[1][index, 0])
+
+    def reading(self) -> tuple[slice, Taps]:
+        """Return the old points that are needed, and the taps that count from the first of them."""
+        start = int(self.first.min())
+        return slice(start, int(self.second.max()) + 1), Taps(
+            self.first - start, self.second - start, self.weights
+        )
+
     def within(self, part: slice) -> Taps:
         """Return the taps of some of the new points."""
         first, second = self.weights
@@ -80,11 +92,11 @@ class Taps(NamedTuple):
 
 @dataclass(frozen=True)
 class SliceGrid:
-    """Linear maps between a scan's axial slices and the network's square slices.
+    """Linear maps between a scan's axial slices and the network's slices.
 
-    The square is centred on the scan's slice and as wide as its longer side (at least the
-    checkpoint's ``smallest_field_mm``). Outside the scan is air, the window's lower end.
-    For 512×512 pixels and a 256×256 network this is the mean of each 2×2 block.
+    Those of :meth:`for_slices` are square, centred on the scan's slice and as wide as its longer
+    side (at least the checkpoint's ``smallest_field_mm``). Outside the scan is air, the window's
+    lower end. For 512×512 pixels and a 256×256 network this is the mean of each 2×2 block.
 
     Attributes:
         window_hu: HU clipped to this window, then scaled to 0..1.
@@ -112,6 +124,51 @@ class SliceGrid:
         (down_y, up_y), (down_x, up_x) = maps
         return cls(settings.window_hu, down_y, down_x, up_y, up_x)
 
+    @classmethod
+    def of_pixels(
+        cls,
+        shape: tuple[int, int],
+        spacing_mm: tuple[float, float],
+        pixel_mm: float,
+        least: tuple[int, int],
+        window_hu: tuple[float, float],
+    ) -> SliceGrid:
+        """Build the maps to pixels of a given size, which cover the slice and are not square.
+
+        Args:
+            shape: rows and columns of the scan's slices.
+            spacing_mm: of the scan's pixels (y, x). Where it equals ``pixel_mm``, pixels are copied
+                and not interpolated.
+            pixel_mm: side of the network's pixels.
+            least: fewest rows and columns; a smaller slice is padded with air on all sides.
+            window_hu: HU clipped to this window, then scaled to 0..1.
+        """
+        maps = []
+        for n, spacing, fewest in zip(shape, spacing_mm, least, strict=True):
+            size = max(math.ceil(n * spacing / pixel_mm - _ROUNDING), fewest)
+            size += spacing == pixel_mm and (size - n) % 2  # equal edges: no shift by half a pixel
+            maps.append(_both_ways(n, spacing, size, pixel_mm))
+        (down_y, up_y), (down_x, up_x) = maps
+        return cls(window_hu, down_y, down_x, up_y, up_x)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the network's slices."""
+        return len(self.down_y.first), len(self.down_x.first)
+
+    def window(self, slice_hu: NDArray[Any], rows: slice, columns: slice) -> Floats:
+        """Map a part of one slice in HU ``(y, x)`` to the network's rows and columns, in 0..1."""
+        read_rows, down_y = self.down_y.within(rows).reading()
+        read_columns, down_x = self.down_x.within(columns).reading()
+        return _resampled(self._scaled(slice_hu[read_rows, read_columns]), down_y, down_x)
+
+    def _scaled(self, hu: NDArray[Any]) -> Floats:
+        low, high = self.window_hu
+        scaled: Floats = np.clip(hu.astype(np.float32), low, high)
+        scaled -= np.float32(low)
+        scaled /= np.float32(high - low)
+        return scaled
+
     @property
     def shown_columns(self) -> slice:
         """The columns of the network's slices that the scan covers; the others are air."""
@@ -119,14 +176,9 @@ class SliceGrid:
 
     def to_network(self, slices_hu: NDArray[Any]) -> Floats:
         """Map slices in HU ``(n, y, x)`` to network input ``(n, size, size)`` in 0..1."""
-        low, high = self.window_hu
-        size = len(self.down_y.first), len(self.down_x.first)
-        result = np.empty((len(slices_hu), *size), np.float32)
+        result = np.empty((len(slices_hu), *self.shape), np.float32)
         for hu, made in zip(slices_hu, result, strict=True):  # one by one: they fit the cache
-            scaled = np.clip(hu.astype(np.float32), low, high)
-            scaled -= np.float32(low)
-            scaled /= np.float32(high - low)
-            made[:] = _resampled(scaled, self.down_y, self.down_x)
+            made[:] = _resampled(self._scaled(hu), self.down_y, self.down_x)
         return result
 
     def share(self, masks: NDArray[np.bool_] | NDArray[np.uint8]) -> Floats:

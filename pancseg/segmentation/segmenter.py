@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Unpack
@@ -22,7 +22,8 @@ from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_WEIG
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.location_prior import look
 from pancseg.segmentation.postprocess import one_organ
-from pancseg.segmentation.preprocess import SliceGrid
+from pancseg.segmentation.preprocess import Floats, SliceGrid
+from pancseg.segmentation.second_look import SecondLook, Seen, Wanted, guides
 from pancseg.segmentation.slice_search import LEAST_HEIGHT_MM, search, step_for
 from pancseg.system.progress import track
 from pancseg.system.stage import advance_stage, begin_stage
@@ -46,6 +47,7 @@ class Segmenter:
         engine: what runs the network, a key of ``ENGINES``.
         precision: ``fp32`` or ``bf16``, of the network's arithmetic.
         threads: CPU threads of the network.
+        looks: 1, or 2 if a second network looks again, at full resolution, at what the first found.
 
     Example:
         >>> from pancseg import load_segmenter
@@ -64,6 +66,7 @@ class Segmenter:
         threads: int,
         engine: str = DEFAULT_ENGINE,
         precision: str = DEFAULT_PRECISION,
+        looks: int | None = None,
         least_height_mm: float = LEAST_HEIGHT_MM,
     ) -> None:
         """Load the network.
@@ -73,14 +76,17 @@ class Segmenter:
             threads: CPU threads of the network.
             engine: a key of ``ENGINES``, or ``auto`` for the fastest that this machine has.
             precision: ``fp32`` or ``bf16``, of the network's arithmetic.
+            looks: 1 or 2; by default as many as the checkpoint has networks for.
             least_height_mm: components lower than this (in mm along z) may be missed, because some
                 slices are skipped; 0 skips none.
 
         Raises:
-            ValueError: unknown engine or precision, or this machine lacks what it needs.
+            ValueError: unknown engine or precision, this machine lacks what it needs, or the
+                checkpoint has no network for a second look.
         """
         self.checkpoint = checkpoint
-        self.engine = engines.pick(engine, network=checkpoint.network)
+        self.looks = _checked_looks(looks, checkpoint)
+        self.engine = _engine_for(engine, checkpoint, self.looks)
         self.precision = precision
         self.threads = threads
         self._least_height_mm = least_height_mm
@@ -89,9 +95,11 @@ class Segmenter:
 
     def _load(self) -> None:
         with timed("load the network"):
-            self._network = engines.build(
-                self.checkpoint, self.threads, self.engine, self.precision
-            )
+            how = (self.threads, self.engine, self.precision)
+            self._network = engines.build(self.checkpoint, *how)
+            self._second_network = None
+            if self.looks > 1 and self.checkpoint.second is not None:
+                self._second_network = engines.build(self.checkpoint.second, *how)
         self._lock = threading.Lock()
         self._process = os.getpid()
 
@@ -103,11 +111,13 @@ class Segmenter:
         Segmenter('monet_phantom', engine='torch', precision='fp32', threads=1)
         """
         how = f"engine={self.engine!r}, precision={self.precision!r}, threads={self.threads}"
+        if self.checkpoint.looks > 1:
+            how += f", looks={self.looks}"
         return f"Segmenter({self.checkpoint.name!r}, {how})"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what cannot be passed to another process: the loaded network and its lock."""
-        left_out = ("_network", "_lock", "_process")
+        """Leave out what cannot be passed to another process: loaded networks and their lock."""
+        left_out = ("_network", "_second_network", "_lock", "_process")
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -138,16 +148,19 @@ class Segmenter:
         require_orientation(image)
         del scan
         oriented = orient(image, self.checkpoint.preprocessing.orientation)
-        mask = image_like(self.found(oriented).view(np.uint8), oriented)
-        del oriented  # a gigabyte for 2,000 slices
-        with timed("keep one component"):
+        spacing_mm = oriented.GetSpacing()
+        found = self.found(oriented)
+        mask = image_like(found.view(np.uint8), oriented)
+        del oriented, found  # a gigabyte for 2,000 slices
+        with timed("keep one organ"):
             found = voxel_array(mask).view(np.bool_)
-            organ = one_organ(found, float(np.prod(image.GetSpacing())) / 1000)
+            organ = one_organ(found, spacing_mm)
         if not organ.any():
+            twice = "set `looks` to 1, " if self.looks > 1 else ""
             raise UnusableCase(
                 "no_pancreas",
                 f"no pancreas found in {len(found)} slices; "
-                "check that it is an abdominal CT in HU, or draw the mask by hand",
+                f"check that it is an abdominal CT in HU, {twice}or draw the mask by hand",
             )
         return on_grid_of(image, image_like(organ.view(np.uint8), mask))
 
@@ -186,9 +199,10 @@ class Segmenter:
     def probabilities(self, scan: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> sitk.Image:
         """Return the network's probability of "pancreas" for every voxel of one scan.
 
-        Every slice goes through the network, and nothing is cleaned. :meth:`segment`, in contrast,
-        skips slices that it does not need, thresholds at 0.5 and keeps the largest connected
-        component.
+        Every slice goes through the first network, and nothing is cleaned. :meth:`segment`, in
+        contrast, skips slices that it does not need, thresholds at 0.5 and keeps one organ. With
+        two looks, the probabilities are those of the second; they are 0 where it does not look,
+        away from what the first look found. If that is nothing, they are those of the first.
 
         Args:
             scan: as for :meth:`segment`.
@@ -210,14 +224,33 @@ class Segmenter:
         for first in range(0, len(voxels), self._at_once):
             batch = slice(first, first + self._at_once)
             found[batch] = grid.to_scan(self._probabilities_of(voxels[batch], grid, watch))
+        if self._second_network and (found >= THRESHOLD).any():
+            organ = one_organ(found >= THRESHOLD, oriented.GetSpacing())
+            found[:] = 0
+            look = self._second_look_at(oriented)
+            for seen in self._seen_again(oriented, organ, look, watch):
+                found[seen.number] = look.grid.to_scan(seen.probability[None])[0] * seen.near
         watch.tell()
         return on_grid_of(image, image_like(found, oriented))
 
     def found(self, oriented: sitk.Image) -> NDArray[np.bool_]:
         """Return the voxels ``(z, y, x)`` that reach the threshold, before cleaning.
 
+        With two looks, these are the voxels of the second look, around what the first look found
+        once that was cleaned.
+
         Args:
             oriented: a scan with the axes that the checkpoint's preprocessing names.
+        """
+        if self.looks == 1:
+            return self.found_first(oriented)
+        return self.found_again(oriented, self.found_first(oriented))
+
+    def found_first(self, oriented: sitk.Image) -> NDArray[np.bool_]:
+        """Return the voxels ``(z, y, x)`` that the first look finds, before cleaning.
+
+        Args:
+            oriented: as for :meth:`found`.
         """
         voxels, grid = voxel_array(oriented), self._grid_of(oriented)
         found = np.zeros(voxels.shape, dtype=bool)
@@ -241,6 +274,47 @@ class Segmenter:
         log.debug("%d of %d slices went through the network", looked_at, len(voxels))
         return found
 
+    def found_again(self, oriented: sitk.Image, first: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return the voxels ``(z, y, x)`` that the second look finds, before cleaning.
+
+        Args:
+            oriented: as for :meth:`found`.
+            first: what the first look found, before cleaning.
+        """
+        organ = one_organ(first, oriented.GetSpacing())
+        del first
+        found = np.zeros_like(organ)
+        watch, look = Stopwatch(), self._second_look_at(oriented)
+        for seen in self._seen_again(oriented, organ, look, watch):
+            with watch.running("resample back"):
+                again = look.grid.reaching(seen.probability[None], THRESHOLD)[0]
+                found[seen.number] = again & seen.near
+        watch.tell()
+        return found
+
+    def _second_look_at(self, oriented: sitk.Image) -> SecondLook:
+        assert self.checkpoint.second is not None
+        x_mm, y_mm, _ = oriented.GetSpacing()
+        columns, rows, _ = oriented.GetSize()
+        return SecondLook.for_slices((rows, columns), (y_mm, x_mm), self.checkpoint.second)
+
+    def _seen_again(
+        self, oriented: sitk.Image, organ: NDArray[np.bool_], look: SecondLook, watch: Stopwatch
+    ) -> Iterator[Seen]:
+        """Yield what the second look sees around an organ ``(z, y, x)``, slice by slice."""
+        voxels = voxel_array(oriented)
+        slice_mm, margin_mm = oriented.GetSpacing()[2], look.windows.margin_mm
+        wanted = (
+            Wanted(index, voxels[index], organ[nearest])
+            for index, nearest in guides(organ, slice_mm, margin_mm).items()
+        )
+
+        def network(windows: Floats) -> Floats:
+            assert self._second_network is not None
+            return self._run(self._second_network, windows, watch)
+
+        return look.at(wanted, network, self._at_once)
+
     def _grid_of(self, oriented: sitk.Image) -> SliceGrid:
         x_mm, y_mm, _ = oriented.GetSpacing()
         columns, rows, _ = oriented.GetSize()
@@ -250,15 +324,44 @@ class Segmenter:
         self, slices_hu: NDArray[Any], grid: SliceGrid, watch: Stopwatch
     ) -> NDArray[np.float32]:
         """Return the probabilities ``(n, size, size)`` of slices in HU ``(n, y, x)``."""
+        with watch.running("prepare slices"):
+            slices = grid.to_network(slices_hu)
+        return self._run(
+            lambda ready: look(self.checkpoint.places, self._network, ready, grid.shown_columns),
+            slices,
+            watch,
+        )
+
+    def _run(self, network: Callable[[Floats], Floats], slices: Floats, watch: Stopwatch) -> Floats:
         if os.getpid() != self._process:
             raise RuntimeError(
                 "this Segmenter was loaded before the process was forked, so its network would "
                 "hang; start processes with multiprocessing's 'spawn', or load one in each process"
             )
-        with watch.running("prepare slices"):
-            slices = grid.to_network(slices_hu)
         with watch.running("network"), self._lock:  # an engine's requests are shared
-            return look(self.checkpoint.places, self._network, slices, grid.shown_columns)
+            return network(slices)
+
+
+def _checked_looks(looks: int | None, checkpoint: Checkpoint) -> int:
+    if looks is None:
+        return checkpoint.looks
+    if isinstance(looks, bool) or looks not in (1, 2):
+        raise ValueError(f"`looks` is {looks!r} (expected 1 or 2)")
+    if looks > checkpoint.looks:
+        raise ValueError(
+            "`looks` is 2, but the weights hold no network for a second look; give 1, or weights "
+            "that two networks were joined into"
+        )
+    return looks
+
+
+def _engine_for(engine: str, checkpoint: Checkpoint, looks: int) -> str:
+    """Return the engine that runs all networks of a checkpoint."""
+    networks = [checkpoint.network]
+    if looks > 1 and checkpoint.second is not None:
+        networks.append(checkpoint.second.network)
+    picked = [engines.pick(engine, network=each) for each in networks]
+    return "torch" if "torch" in picked else picked[0]
 
 
 def load_segmenter(
@@ -267,6 +370,7 @@ def load_segmenter(
     threads: int | None = None,
     engine: str = DEFAULT_ENGINE,
     precision: str = DEFAULT_PRECISION,
+    looks: int | None = None,
     allow_code: bool = False,
 ) -> Segmenter:
     """Load a segmenter: a checkpoint, and an engine to run its network.
@@ -277,12 +381,15 @@ def load_segmenter(
         engine: what runs the network: ``auto`` takes a GPU, else OpenVINO, else torch.
         precision: ``fp32``, or ``bf16``, which is faster where the CPU or GPU supports it and
             changes some voxels.
+        looks: 1, or 2 for a second look at full resolution; by default as many as the checkpoint
+            has networks for.
         allow_code: load a checkpoint whose network is a class outside pancseg, and run that
             module's code. Do so only for checkpoints from people whom you trust.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`load_checkpoint`; ValueError also when this
-            machine lacks what the engine or the precision needs.
+            machine lacks what the engine or the precision needs, or when the weights lack a look:
+            the second one asked for, or the first.
 
     Example:
         >>> load_segmenter("monet_phantom", engine="torch", threads=1).checkpoint.network
@@ -292,6 +399,16 @@ def load_segmenter(
         raise ValueError(f"`threads` is {threads!r}; give a whole number of 1 or more")
     with timed("read the weights"):
         checkpoint = load_checkpoint(weights, allow_code=allow_code)
+    if checkpoint.windows is not None:
+        raise ValueError(
+            "the weights are those of a second look, which sees windows of "
+            f"{checkpoint.windows.in_words} pixels around a pancreas and cannot find one; join "
+            "them to weights of a first look"
+        )
     return Segmenter(
-        checkpoint, threads=threads or available_cores(), engine=engine, precision=precision
+        checkpoint,
+        threads=threads or available_cores(),
+        engine=engine,
+        precision=precision,
+        looks=looks,
     )

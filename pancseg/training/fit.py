@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from pancseg.running.lock import locked
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, weights_of
 from pancseg.segmentation.location_prior import Map
+from pancseg.segmentation.look_windows import LookWindows
 from pancseg.segmentation.networks import build_network, is_outside
 from pancseg.system.processes.python_child import safe_children
 from pancseg.system.whole_files import write_whole
@@ -309,4 +310,12 @@ def _export(
         places=location_prior,
         weights=weights_of(module.network),
         dropout=recipe.dropout,
+        windows=_windows_of(recipe),
     )
+
+
+def _windows_of(recipe: Recipe) -> LookWindows | None:
+    """Return the windows of a second look's network; None for one that sees whole slices."""
+    if recipe.crop is None or recipe.crop_around != "label":
+        return None
+    return LookWindows(size=recipe.crop)

@@ -18,6 +18,7 @@ from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import Probabilities
 from pancseg.segmentation.location_prior import look
+from pancseg.segmentation.second_look import SecondLook, Wanted
 from pancseg.segmentation.segmenter import THRESHOLD, Segmenter
 from pancseg.system.output_folder import check_output_folder
 from pancseg.system.threads import available_cores
@@ -36,6 +37,8 @@ Masks = tuple[str, tuple[sitk.Image, sitk.Image]]
 
 FOLDERS = ("references", "predictions")
 _MADE_BY = "weights.sha256"
+_AT_ONCE = 8
+"""Number of windows to give to a network at a time."""
 
 
 def check_free(run: Path) -> None:
@@ -100,13 +103,14 @@ def write_predictions(  # noqa: PLR0913
     todo = [name for name in names if not (predictions / f"{name}.nii.gz").exists()]
     engine = engines.pick(gpu=on_gpu(hardware), network=checkpoint.network)
     threads = hardware.threads
+    networks = (checkpoint, checkpoint.second)
     masks = (
         _of_stored_slices(
             data.slice_set,
             source,
             todo,
             checkpoint,
-            engines.build(checkpoint, threads, engine, "fp32"),
+            [engines.build(each, threads, engine, "fp32") for each in networks if each],
         )
         if data.slice_set is not None
         else _of_scans(data.pairs, todo, Segmenter(checkpoint, threads=threads, engine=engine))
@@ -118,9 +122,14 @@ def write_predictions(  # noqa: PLR0913
 
 
 def found_in(
-    native: NativeSlice, probabilities: Probabilities, checkpoint: Checkpoint
-) -> NDArray[np.bool_]:
-    """Return the mask of one stored slice, without 3-D cleaning; pixels without labels are 0.
+    native: NativeSlice,
+    probabilities: Probabilities,
+    checkpoint: Checkpoint,
+    second: Probabilities | None = None,
+) -> list[NDArray[np.bool_]]:
+    """Return the mask of one stored slice after each look; pixels without labels are 0.
+
+    There is no 3-D cleaning, so the second look goes to all that the first found.
 
     The checkpoint's location prior applies to whole slices only, because a box does not show the
     body's frame.
@@ -129,17 +138,24 @@ def found_in(
         native: the slice.
         probabilities: the network, loaded into an engine.
         checkpoint: gives the preprocessing and the location prior.
+        second: the second look's network; None for one look.
 
     Returns:
-        The mask ``(y, x)`` in the slice's own resolution.
+        A mask ``(y, x)`` for each look, in the slice's own resolution.
     """
     grid = grid_of(native.hu.shape, checkpoint.preprocessing)
     air = checkpoint.preprocessing.window_hu[0]  # as in training (``on_network_grid``)
-    slices = grid.to_network(np.where(native.shown, native.hu, air)[None])
+    hu = np.where(native.shown, native.hu, air)
+    slices = grid.to_network(hu[None])
     location_prior = checkpoint.places if native.shown.all() else None
     probability = look(location_prior, probabilities, slices)
-    found: NDArray[np.bool_] = (grid.to_scan(probability)[0] >= THRESHOLD) & native.known
-    return found
+    found: NDArray[np.bool_] = grid.to_scan(probability)[0] >= THRESHOLD
+    if second is None or checkpoint.second is None:
+        return [found & native.known]
+    look_again = SecondLook.for_stored(hu.shape, checkpoint.second)
+    ((_, windows, near),) = look_again.at([Wanted(0, hu, found)], second, at_once=_AT_ONCE)
+    again = look_again.grid.reaching(windows[None], THRESHOLD)[0] & near
+    return [found & native.known, again & native.known]
 
 
 def _of_scans(
@@ -163,14 +179,14 @@ def _of_stored_slices(
     source: Path,
     todo: list[str],
     checkpoint: Checkpoint,
-    probabilities: Probabilities,
+    networks: Sequence[Probabilities],
 ) -> Iterator[Masks]:
     members: defaultdict[str, list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]]
     members = defaultdict(list)
     for part in slice_set.sources:
         for native in native_slices(part, source) if part.in_validation else ():
             if native.patient in todo:
-                found = found_in(native, probabilities, checkpoint)
+                *_, found = found_in(native, networks[0], checkpoint, *networks[1:])
                 members[native.patient].append((native.mask, found))
     for patient, slices in members.items():
         if len({mask.shape for mask, _ in slices}) > 1:

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from pancseg.segmentation.checkpoint import LARGEST_SIZE, Window
+from pancseg.segmentation.checkpoint import Window
+from pancseg.segmentation.look_windows import LARGEST_SIZE
 from pancseg.segmentation.networks import builder_of
 from pancseg.system.yaml_file import FrozenModel, read_yaml_mapping, settings_of, shipped_or_own
 

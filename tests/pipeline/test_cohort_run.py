@@ -330,7 +330,7 @@ def test_corrected_masks_are_picked_up_between_the_stages(tmp_path: Path, phanto
     assert pd.read_csv(tmp_path / "out" / "masks.csv")["qc_status"].tolist() == ["pass"]
     made_by = json.loads((tmp_path / "out" / "masks" / "provenance.json").read_text())
     engine = engines.pick()
-    assert made_by["inference"] == {"engine": engine, "precision": "fp32"}
+    assert made_by["inference"] == {"engine": engine, "precision": "fp32", "looks": 1}
     assert ("openvino" in made_by["versions"]) == (engine == "openvino")
     assert ("torch" in made_by["versions"]) == (engine != "openvino")
     write_scan(phantom.mask, tmp_path / "out" / "masks" / "a.nii.gz")

@@ -1,10 +1,13 @@
-"""One organ: the largest component, its small holes filled, its large cavities kept."""
+"""One organ: the largest component and large ones near it, small holes filled, cavities kept."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from pancseg.segmentation.postprocess import LARGEST_HOLE_ML, one_organ
+from pancseg.segmentation.postprocess import LARGEST_HOLE_ML, WIDEST_GAP_MM, one_organ
+
+TEN_MM3 = (2.0, 2.0, 2.5)
 
 
 def test_the_largest_component_stays_and_small_holes_are_filled() -> None:
@@ -12,25 +15,70 @@ def test_the_largest_component_stays_and_small_holes_are_filled() -> None:
     found[2:10, 5:20, 5:20] = True
     found[5, 10, 10] = False
     found[1:5, 30:35, 30:35] = True
-    organ = one_organ(found, voxel_ml=0.01)
+    organ = one_organ(found, TEN_MM3)
     assert organ[5, 10, 10]
     assert organ.sum() == 8 * 15 * 15
     assert not organ[:, 25:].any()
 
 
+def two_pieces(second: int, gap: int) -> np.ndarray:
+    """100 voxels of 1 × 1 × 2.5 mm, and more after a gap of some slices."""
+    found = np.zeros((40, 20, 20), dtype=bool)
+    found[5:9, 5:10, 5:10] = True
+    piece = np.zeros(25, bool)
+    piece[:second] = True
+    found[9 + gap, 5:10, 5:10] = piece.reshape(5, 5)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("second", "gap", "kept"),
+    [
+        (20, 1, True),  # a fifth, one slice missing between them: 5 mm
+        (19, 1, False),
+        (25, 3, True),  # 10 mm
+        (25, 4, False),  # 12.5 mm
+    ],
+)
+def test_a_large_piece_near_the_largest_stays(second: int, gap: int, kept: bool) -> None:
+    organ = one_organ(two_pieces(second, gap), (1.0, 1.0, 2.5))
+    assert organ.sum() == 100 + kept * second
+
+
+def test_the_gap_is_in_mm_along_every_axis() -> None:
+    found = np.zeros((6, 60, 60), dtype=bool)
+    found[:, :10, :10] = True
+    found[:, :10, 21:30] = True
+    # the nearest columns are 9 and 21: twelve pixels
+    for x_mm, kept in ((1.0, True), (1.01, False), (0.5, True)):
+        organ = one_organ(found, (x_mm, 1.0, 1.0))
+        assert organ[:, :10, 21:30].all() == kept
+        assert organ[:, :10, :10].all()
+    assert WIDEST_GAP_MM == 12.0
+
+
+def test_a_piece_near_another_piece_alone_is_not_kept() -> None:
+    found = np.zeros((1, 4, 80), dtype=bool)
+    for start in (0, 20, 40):
+        found[0, :, start : start + 10] = True
+    organ = one_organ(found, (1.0, 1.0, 1.0))
+    assert organ[0, 0].nonzero()[0].tolist() == [*range(10), *range(20, 30)]
+
+
 def test_a_large_cavity_is_not_a_hole() -> None:
     found = np.ones((12, 12, 12), dtype=bool)
     found[3:9, 3:9, 3:9] = False
-    voxel_ml = 1.01 * LARGEST_HOLE_ML / 6**3
-    assert not one_organ(found, voxel_ml)[5, 5, 5]
-    assert one_organ(found, voxel_ml * 0.98)[5, 5, 5]
+    side = (1000 * 1.01 * LARGEST_HOLE_ML / 6**3) ** (1 / 3)
+    assert not one_organ(found, (side, side, side))[5, 5, 5]
+    side *= 0.98 ** (1 / 3)
+    assert one_organ(found, (side, side, side))[5, 5, 5]
 
 
 def test_diagonal_neighbours_are_one_component() -> None:
     found = np.zeros((4, 4, 4), dtype=bool)
     found[0, 0, 0] = found[1, 1, 1] = True
-    assert one_organ(found, 0.001).sum() == 2
+    assert one_organ(found, (1.0, 1.0, 1.0)).sum() == 2
 
 
 def test_nothing_stays_nothing() -> None:
-    assert not one_organ(np.zeros((3, 4, 5), dtype=bool), 0.001).any()
+    assert not one_organ(np.zeros((3, 4, 5), dtype=bool), (1.0, 1.0, 1.0)).any()

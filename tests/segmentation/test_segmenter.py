@@ -71,7 +71,7 @@ def plain_mask(image: sitk.Image, checkpoint: Checkpoint) -> np.ndarray:
     torch_cpu = ENGINES["torch"](checkpoint, 2)
     probabilities = np.concatenate([torch_cpu(part) for part in np.array_split(slices, 4)])
     found = up_y @ probabilities @ up_x.T >= 0.5
-    return one_organ(found, float(np.prod(image.GetSpacing())) / 1000)
+    return one_organ(found, image.GetSpacing())
 
 
 def test_all_that_is_done_for_speed_leaves_the_mask_as_it_is(segmenter: Segmenter) -> None:

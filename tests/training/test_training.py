@@ -42,7 +42,7 @@ from pancseg.training.losses import KnownLoss
 from pancseg.training.module import SliceSegmentation
 from pancseg.training.predictions import check_free, write_predictions
 from pancseg.training.recipe import RECIPES, Augmentation, Recipe, load_recipe
-from pancseg.training.scoring import validate
+from pancseg.training.scoring import Scored, validate
 
 PROVENANCE = {"data": "a", "licence": "b", "attribution": "c", "intended_use": "d"}
 ONE_THREAD = Hardware(threads=1, precision="32-true", accelerator="cpu", devices=1)
@@ -165,6 +165,7 @@ def test_outside_a_box_is_air_to_the_network(slice_set: Path) -> None:
     checkpoint = load_checkpoint("monet_phantom")
     settings = checkpoint.preprocessing.model_copy(update={"window_hu": (-150.0, 200.0)})
     predictions.found_in(native, probabilities, replace(checkpoint, preprocessing=settings))
+    assert len(seen) == 1
     assert (seen[0][:, :, :60] == 0).all()
     assert seen[0].max() > 0.9
 
@@ -645,8 +646,9 @@ def test_statistics_are_those_of_the_slices(slice_set: Path) -> None:
 def test_validation_scores_slices(slice_set: Path, tmp_path: Path) -> None:
     weights = train(recipe(), data_of(slice_set), tmp_path / "run", hardware=ONE_THREAD)
     scores = validate(str(weights), description(), slice_set, threads=1)
-    assert set(scores) == {("whole", "5")}
-    assert (scores["whole", "5"].slices, scores["whole", "5"].empty) == (4, 0)
+    (score,) = scores.values()
+    assert set(scores) == {Scored("whole", "5")}
+    assert (score.slices, score.empty) == (4, 0)
     _predict(weights, slice_set, tmp_path / "run")
     truth, found = (
         sitk.GetArrayFromImage(sitk.ReadImage(tmp_path / "run" / folder / "5.nii.gz"))
@@ -654,7 +656,7 @@ def test_validation_scores_slices(slice_set: Path, tmp_path: Path) -> None:
     )
     assert found.any()
     dice = 2 * (truth & found).sum() / (truth.sum() + found.sum())
-    assert scores["whole", "5"].dice == pytest.approx(dice)
+    assert score.dice == pytest.approx(dice)
 
 
 def test_validation_prints_a_mean_with_cohorts_and_without(slice_set: Path, tmp_path: Path) -> None:
@@ -671,7 +673,9 @@ def test_validation_prints_a_mean_with_cohorts_and_without(slice_set: Path, tmp_
         assert code == 0
         assert "nan" not in told
         assert f"\n{title}: mean Dice 0." in told
-        assert told.endswith(", N=1\n")
+        mean = told.splitlines()[-1]
+        assert ", N=1; false alarms in " in mean
+        assert mean.endswith(" of 4 slices without pancreas")
 
 
 def test_a_split_file_decides_before_sources_are_left_out(slice_set: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""Whole CTs in a slice set: their slices, their unknown voxels, their empty slices."""
+"""Whole CTs in a slice set: their slices, unknown voxels and empty slices, and their scores."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,19 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from pydantic import ValidationError
+from two_looks import two_looks
 
+from pancseg import load_segmenter
+from pancseg.phantom import Phantom
+from pancseg.scans.arrays import image_like, voxel_array
+from pancseg.scans.writing import write_scan
 from pancseg.segmentation.checkpoint import Preprocessing
+from pancseg.segmentation.overlap import dice
 from pancseg.training.data.labelled_slice import UNKNOWN
 from pancseg.training.data.slice_set import SliceSet, load_slice_set
 from pancseg.training.data.slices import native_slices, patients_of, read_slices
+from pancseg.training.data.volumes import WholeVolume, whole_volume
+from pancseg.training.scoring import Scored, markdown, score_volume, validate
 
 PROVENANCE = {"data": "a", "licence": "b", "attribution": "c", "intended_use": "d"}
 
@@ -120,3 +129,68 @@ def test_the_shipped_sets_use_no_patient_for_both_training_and_validation(data: 
     named = sum(any(name in line for name in held_out) for line in index)
     assert named > 0
     assert len(list(native_slices(negatives, data))) == len(index) - 1 - named
+
+
+def labelled() -> WholeVolume:
+    """A whole CT of 6 slices of 8×8 voxels; a part of slices 3 and 4 is unknown."""
+    image = sitk.Image([8, 8, 6], sitk.sitkInt16)
+    image.SetSpacing((10.0, 10.0, 5.0))  # half a mL a voxel
+    mask, known = np.zeros((6, 8, 8), bool), np.ones((6, 8, 8), bool)
+    mask[2:4, :4, :4] = True
+    known[3:5, 4:, 4:] = False
+    return WholeVolume(image, mask, known)
+
+
+def test_a_volumes_mask_is_scored_without_unknown_voxels() -> None:
+    volume = labelled()
+    found = np.zeros((6, 8, 8), bool)
+    found[2, :4, :2] = True  # half of one of two slices
+    found[3:5, 4:, 4:] = True  # unknown
+    found[0, 0, :3] = found[5, 0, :1] = True
+    found[4, 0, 0] = True
+    score = score_volume(found, volume)
+    assert score.dice == pytest.approx(2 * 8 / (8 + 3 + 1 + 1 + 32))
+    assert (score.slices, score.recall_z) == (2, 0.5)
+    assert (score.below_ml, score.above_ml) == (1.5, 1.0)
+    assert (score.empty, score.false_alarms, score.false_pixels) == (3, 2, 4)  # slice 4: unknown
+    assert math.isnan(score.agreement)
+
+
+def test_a_whole_volume_has_its_slices_from_foot_to_head(folder: Path) -> None:
+    (source,) = description().sources
+    volume, slices = whole_volume(source, folder), list(native_slices(source, folder))
+    np.testing.assert_array_equal(volume.mask, np.stack([s.mask for s in slices]))
+    np.testing.assert_array_equal(volume.known, np.stack([s.known for s in slices]))
+    (source,) = description(mask=None, unknown=None, empty="slices.csv").sources
+    volume = whole_volume(source, folder)
+    assert not volume.mask.any()
+    assert volume.known.all(axis=(1, 2)).sum() == 2
+
+
+def test_whole_cts_are_scored_before_and_after_cleaning_with_one_look_and_two(
+    tmp_path: Path, phantom: Phantom
+) -> None:
+    labels = voxel_array(phantom.mask).astype(np.uint8)
+    write_scan(phantom.image, tmp_path / "ct.nii.gz")
+    write_scan(image_like(labels, phantom.mask), tmp_path / "labels.nii.gz")
+    which = description(
+        image="ct.nii.gz", mask="labels.nii.gz", unknown=None, split="val", patient="7"
+    )
+    weights = tmp_path / "two.safetensors"
+    two_looks().save(weights)
+    scores = validate(str(weights), which, tmp_path, threads=1)
+    assert list(scores) == [
+        Scored("volume", "hcc-7", looks, cleaned) for looks in (1, 2) for cleaned in (False, True)
+    ]
+    final = scores[Scored("volume", "hcc-7", 2, True)]
+    mask = voxel_array(load_segmenter(weights, threads=1).segment(phantom.image)) > 0
+    assert final.dice == pytest.approx(dice(mask, labels > 0), abs=0.01)
+    assert final.dice > 0.75
+    assert 0.5 < final.agreement < 1
+    text = markdown(scores, which)
+    assert "volume, hcc, 2 looks, cleaned: mean Dice 0." in text
+    assert "nan" not in text
+    alone = validate("monet_phantom", which, tmp_path, threads=1)
+    assert [key.looks for key in alone] == [1, 1]
+    first = Scored("volume", "hcc-7", 1, True)
+    assert alone[first].dice == scores[first].dice

@@ -92,8 +92,8 @@ def check(
             check_output_folder(out)
         if measuring != Measuring() and not estimate:
             raise ValueError(
-                "check runs no network; --weights, --engine, --precision and --allow-code are "
-                "for --estimate"
+                "check runs no network; --weights, --engine, --precision, --looks and --allow-code "
+                "are for --estimate"
             )
         cases = _rows(read_cases(cohort, out, masks, privacy), regions)
         settings = _settings(config)

@@ -1,4 +1,4 @@
-"""The commands on trained weights and stored slices: weights score, masks, places."""
+"""The commands on trained weights and stored slices: weights score, masks, places, join."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from pancseg.cli.errors import need, usage_errors
 from pancseg.cli.options import AllowCode, Out, Verbose, example, option
 
 app = typer.Typer(
-    help="Score trained weights on stored slices, or add a map of locations to them.",
+    help="Score trained weights on stored slices, add a map of locations to them, or join two "
+    "networks for two looks.",
     no_args_is_help=True,
 )
+_SIDES = 2
 _PACKAGES = ("lightning", "matplotlib", "monai", "PIL")
 _PAGE = "reproduce.md#the-shipped-weights"
 
@@ -113,3 +115,52 @@ def places(
         with_places(
             weights, slices, data, WIDENED if widen is None else widen, allow_code=allow_code
         ).save(out)
+
+
+@app.command(
+    epilog=example("pancseg weights join monet_open fine.safetensors --out two.safetensors", _PAGE)
+)
+def join(
+    *,
+    first: Annotated[
+        str,
+        typer.Argument(
+            metavar="FIRST", help="Weights that see whole slices: a shipped name or a file."
+        ),
+    ],
+    second: Annotated[
+        str,
+        typer.Argument(
+            metavar="SECOND", help="Weights that were trained on windows around the pancreas."
+        ),
+    ],
+    window: Annotated[
+        str | None,
+        option(
+            "Network",
+            metavar="ROWSxCOLUMNS",
+            help="Window of the second weights' training, such as 192x256, if they do not say it.",
+        ),
+    ] = None,
+    allow_code: AllowCode = False,
+    out: Annotated[Path, option("Output", "--out", "-o", help="Checkpoint to write.")],
+    verbose: Verbose = False,
+) -> None:
+    """Join two checkpoints into one of two looks.
+
+    The first finds the pancreas, and the second looks at it again at full resolution.
+    """
+    with usage_errors(verbose):
+        from pancseg.segmentation.joining import join_looks
+
+        sides = _window(window) if window is not None else None
+        join_looks(first, second, window=sides, allow_code=allow_code).save(out)
+
+
+def _window(text: str) -> tuple[int, int]:
+    """Return the rows and columns that a text such as ``192x256`` means."""
+    sides = text.lower().replace("×", "x").split("x")
+    if len(sides) != _SIDES or not all(each.strip().isdecimal() for each in sides):
+        raise ValueError(f"`window` {text!r:.50} is no window; write rows and columns as 192x256")
+    rows, columns = map(int, sides)
+    return rows, columns

@@ -95,6 +95,7 @@ def estimate_run(  # noqa: PLR0913  keywords, as for the run
     weights: str | Path = DEFAULT_WEIGHTS,
     engine: str = DEFAULT_ENGINE,
     precision: str = DEFAULT_PRECISION,
+    looks: int | None = None,
     allow_code: bool = False,
     options: RunOptions = HERE,
 ) -> RunEstimate:
@@ -114,6 +115,7 @@ def estimate_run(  # noqa: PLR0913  keywords, as for the run
         weights: a shipped name or a checkpoint file.
         engine: what runs the network.
         precision: precision of the network's arithmetic.
+        looks: 1 or 2; by default as many as the weights have networks for.
         allow_code: accept weights of a network outside pancseg, whose code then runs.
         options: workers, threads and memory on this machine.
 
@@ -130,7 +132,14 @@ def estimate_run(  # noqa: PLR0913  keywords, as for the run
     cases = with_regions(cases_of(cohort, out, masks), label, regions)
     loaded = as_feature_settings(settings)
     plan = ProcessingPlan(
-        "run", loaded, str(weights), engine, precision, allow_code=allow_code, pictures=True
+        "run",
+        loaded,
+        str(weights),
+        engine,
+        precision,
+        looks=looks,
+        allow_code=allow_code,
+        pictures=True,
     )
     return estimate_cases(cases, Path(out) if out is not None else None, plan, options)
 

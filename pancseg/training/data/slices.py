@@ -91,7 +91,7 @@ def patients_of(slice_set: SliceSet, data: Path) -> set[str]:
         ValueError, FileNotFoundError: an index cannot be used, as for :func:`read_slices`.
     """
     patients = {
-        _patient(source.cohort, written)
+        patient_of(source.cohort, written)
         for source in slice_set.sources
         for written in _patients_written(source, data)
     }
@@ -107,7 +107,7 @@ def native_slices(source: SliceSource | VolumeSource, data: Path) -> Iterator[Na
     if isinstance(source, SliceSource):
         yield from _pictures(source, data)
         return
-    patient = _patient(source.cohort, source.patient)
+    patient = patient_of(source.cohort, source.patient)
     for one in volume_slices(source, data):
         yield NativeSlice(patient, source.split, *one, np.ones(one.hu.shape, bool))
 
@@ -136,7 +136,7 @@ def _pictures(source: SliceSource, data: Path) -> Iterator[NativeSlice]:
         known = np.ones(mask.shape, dtype=bool)
         if source.box is not None:
             hu, mask, known = _placed(hu, mask, *_box(source, row))
-        patient = _patient(source.cohort, row["patient"])
+        patient = patient_of(source.cohort, row["patient"])
         yield NativeSlice(patient, row["split"], hu, mask, known, known)
 
 
@@ -208,7 +208,7 @@ def _check_patients(source: SliceSource, written: pd.Series[str]) -> None:
         )
     names: dict[str, str] = {}
     for one in written.unique():
-        other = names.setdefault(_patient(source.cohort, one), one)
+        other = names.setdefault(patient_of(source.cohort, one), one)
         if other != one:
             raise ValueError(
                 f"{source.index}: patients {other} and {one} end in the same number, so they would "
@@ -221,7 +221,7 @@ def _written(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _patient(cohort: str, written: object) -> str:
+def patient_of(cohort: str, written: object) -> str:
     """Return cohort and number, for any spelling in the index (2, 0002, PANCREAS_0002).
 
     Raises:

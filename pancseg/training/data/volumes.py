@@ -33,6 +33,40 @@ class VolumeSlice(NamedTuple):
     known: NDArray[np.bool_]
 
 
+class WholeVolume(NamedTuple):
+    """A whole CT with its label, upright (LPS), from foot to head.
+
+    Attributes:
+        image: the CT in HU.
+        mask: its pancreas, ``(z, y, x)``.
+        known: where the mask is known.
+    """
+
+    image: sitk.Image
+    mask: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+
+
+def whole_volume(source: VolumeSource, data: Path) -> WholeVolume:
+    """Return a volume in one piece; without a label map only the empty slices are known.
+
+    Args:
+        source: the volume's description.
+        data: the folder that its paths are relative to.
+
+    Raises:
+        ValueError, FileNotFoundError: as for :func:`volume_slices`.
+    """
+    image = orient(_read(source.image, data), CANONICAL)
+    labels = _labels(source, data, image)
+    empty = _empty_slices(source, data) if source.empty is not None else []
+    mask, known = labels == 1, np.full(labels.shape, source.mask is not None)
+    if source.unknown is not None:
+        known &= labels != source.unknown
+    mask[empty], known[empty] = False, True
+    return WholeVolume(image, mask, known)
+
+
 def volume_slices(source: VolumeSource, data: Path) -> Iterator[VolumeSlice]:
     """Yield the slices of a volume from foot to head, in its own resolution.
 

@@ -1,0 +1,252 @@
+"""Look again at what a first look found, in windows of the scan's own resolution.
+
+The first look sees whole slices, in which a pixel of the network covers two of the scan's each way.
+The second sees less around the pancreas, but every pixel (coarse to fine, arXiv 1612.08230). Slices
+are arrays ``(y, x)`` of an upright scan (LPS).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pancseg.scans.bounding_box import box_of
+from pancseg.segmentation.checkpoint import Checkpoint
+from pancseg.segmentation.look_windows import LookWindows
+from pancseg.segmentation.preprocess import Floats, SliceGrid
+
+Mask = NDArray[np.bool_]
+Window = tuple[slice, slice]
+"""Rows and columns of the network's grid."""
+
+NOMINAL_PIXEL_MM = 0.8
+"""Pixel of stored slices, whose spacing is not known."""
+_MARGIN_PX = 16
+"""Least margin around several pieces that share a window."""
+
+
+class Wanted(NamedTuple):
+    """A slice to look at again.
+
+    Attributes:
+        number: of the slice in the scan.
+        hu: the slice, ``(y, x)``.
+        around: what the first look found, here or on the nearest slice that shows something.
+    """
+
+    number: int
+    hu: NDArray[Any]
+    around: Mask
+
+
+class Seen(NamedTuple):
+    """What the second look saw in a slice.
+
+    Attributes:
+        number: of the slice in the scan.
+        probability: on the network's grid; 0 outside the windows.
+        near: the scan's pixels ``(y, x)`` that are near enough to what the first look found.
+    """
+
+    number: int
+    probability: Floats
+    near: Mask
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """The second look at slices of one shape and spacing.
+
+    Attributes:
+        windows: their size, pixels and reach.
+        grid: the maps between the scan's pixels and the network's.
+        spacing_mm: of the scan's pixels (y, x).
+    """
+
+    windows: LookWindows
+    grid: SliceGrid
+    spacing_mm: tuple[float, float]
+
+    @classmethod
+    def for_slices(
+        cls, shape: tuple[int, int], spacing_mm: tuple[float, float], checkpoint: Checkpoint
+    ) -> SecondLook:
+        """Prepare a second look.
+
+        Args:
+            shape: rows and columns of the scan's slices.
+            spacing_mm: of their pixels (y, x).
+            checkpoint: that of the second look.
+        """
+        windows = checkpoint.windows
+        assert windows is not None
+        pixel_mm = float(np.clip(max(spacing_mm), *windows.pixel_mm))
+        window_hu = checkpoint.preprocessing.window_hu
+        grid = SliceGrid.of_pixels(shape, spacing_mm, pixel_mm, windows.size, window_hu)
+        return cls(windows, grid, spacing_mm)
+
+    @classmethod
+    def for_stored(cls, shape: tuple[int, ...], checkpoint: Checkpoint) -> SecondLook:
+        """Prepare a second look at stored slices of unknown spacing, resampled as in training.
+
+        Args:
+            shape: rows and columns of the slices.
+            checkpoint: that of the second look.
+        """
+        windows = checkpoint.windows
+        assert windows is not None
+        spacing = NOMINAL_PIXEL_MM * checkpoint.preprocessing.size / max(shape)
+        rows, columns = shape
+        window_hu = checkpoint.preprocessing.window_hu
+        spacing_mm = (spacing, spacing)
+        grid = SliceGrid.of_pixels(
+            (rows, columns), spacing_mm, NOMINAL_PIXEL_MM, windows.size, window_hu
+        )
+        return cls(windows, grid, spacing_mm)
+
+    def at(
+        self, slices: Iterable[Wanted], network: Callable[[Floats], Floats], at_once: int
+    ) -> Iterator[Seen]:
+        """Yield what is seen in each slice; only a few slices are in memory at a time.
+
+        Args:
+            slices: the slices to look at.
+            network: from windows ``(n, rows, columns)`` in 0..1 to probabilities.
+            at_once: number of windows to give to the network at a time.
+        """
+        waiting: list[tuple[Wanted, list[Window]]] = []
+        parts: list[Floats] = []
+        for wanted in slices:
+            found = self.windows_around(wanted.around)
+            parts += [self.grid.window(wanted.hu, *window) for window in found]
+            waiting.append((wanted, found))
+            if len(parts) >= at_once:
+                yield from self._seen(waiting, parts, network, at_once)
+                waiting, parts = [], []
+        if waiting:
+            yield from self._seen(waiting, parts, network, at_once)
+
+    def _seen(
+        self,
+        waiting: list[tuple[Wanted, list[Window]]],
+        parts: list[Floats],
+        network: Callable[[Floats], Floats],
+        at_once: int,
+    ) -> Iterator[Seen]:
+        batches = (parts[i : i + at_once] for i in range(0, len(parts), at_once))
+        probabilities = iter([each for batch in batches for each in network(np.stack(batch))])
+        for wanted, windows in waiting:
+            total, count = np.zeros((2, *self.grid.shape), np.float32)
+            for window in windows:
+                total[window] += next(probabilities)
+                count[window] += 1
+            total /= np.maximum(count, 1)
+            yield Seen(wanted.number, total, self._near(wanted.around))
+
+    def windows_around(self, found: Mask) -> list[Window]:
+        """Return windows that together show all pixels found in a slice.
+
+        One window shows as many pieces as fit into it with a margin, the largest first; pieces
+        larger than a window get several, side by side.
+
+        Args:
+            found: the scan's pixels ``(y, x)``.
+        """
+        labels, count = ndimage.label(found, structure=np.ones((3, 3)))
+        sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+        boxes = [self._on_grid(box) for box in ndimage.find_objects(labels)]
+        left = [boxes[i] for i in np.argsort(-sizes, kind="stable")]
+        room = tuple(side - 2 * _MARGIN_PX for side in self.windows.size)
+        windows: list[Window] = []
+        while left:
+            box, others = left[0], []
+            for other in left[1:]:
+                both = _around(box, other)
+                if all(high - low <= most for (low, high), most in zip(both, room, strict=True)):
+                    box = both
+                else:
+                    others.append(other)
+            left = others
+            (rows, columns) = (
+                _covering(low, high, side, whole)
+                for (low, high), side, whole in zip(
+                    box, self.windows.size, self.grid.shape, strict=True
+                )
+            )
+            windows += [(row, column) for row in rows for column in columns]
+        return windows
+
+    def _on_grid(self, box: tuple[slice, slice]) -> _Box:
+        """Return a box of the scan's pixels on the network's grid."""
+        (top, bottom), (left, right) = (
+            (math.floor(taps.position(side.start)), math.ceil(taps.position(side.stop - 1)) + 1)
+            for taps, side in zip((self.grid.up_y, self.grid.up_x), box, strict=True)
+        )
+        return (top, bottom), (left, right)
+
+    def _near(self, found: Mask) -> Mask:
+        """Return the pixels within reach of those found."""
+        near = np.zeros_like(found)
+        box = box_of(found[None])
+        if box is None:
+            return near
+        sides = []
+        for side, mm, n in zip(box.slices[1:], self.spacing_mm, found.shape, strict=True):
+            reach = math.ceil(self.windows.reach_mm / mm)
+            sides.append(slice(max(side.start - reach, 0), min(side.stop + reach, n)))
+        part = tuple(sides)
+        distance = ndimage.distance_transform_edt(~found[part], sampling=self.spacing_mm)
+        near[part] = distance <= self.windows.reach_mm
+        return near
+
+
+_Box = tuple[tuple[int, int], tuple[int, int]]
+"""First and last row, first and last column; the last are excluded."""
+
+
+def _around(box: _Box, other: _Box) -> _Box:
+    rows, columns = ((min(a[0], b[0]), max(a[1], b[1])) for a, b in zip(box, other, strict=True))
+    return rows, columns
+
+
+def _covering(low: int, high: int, side: int, whole: int) -> list[slice]:
+    """Return the fewest slices of length ``side`` within ``whole`` that cover low to high."""
+    count = math.ceil((high - low) / side)
+    if count <= 1:
+        starts = [round((low + high - side) / 2)]
+    else:
+        starts = [round(low + i * (high - low - side) / (count - 1)) for i in range(count)]
+    starts = [min(max(start, 0), whole - side) for start in starts]
+    return [slice(start, start + side) for start in starts]
+
+
+def guides(organ: Mask, slice_mm: float, margin_mm: float) -> dict[int, int]:
+    """Return, for each slice to look at again, the slice whose findings say where.
+
+    These are the slices of the organ, and those up to ``margin_mm`` above and below it or between
+    its pieces, which take the nearest slice that shows something.
+
+    Args:
+        organ: what the first look found, ``(z, y, x)``.
+        slice_mm: distance of the slices.
+        margin_mm: of the slices to add.
+
+    >>> guides(np.array([0, 0, 1, 1, 0], bool).reshape(5, 1, 1), 2.5, 3.0)
+    {1: 2, 2: 2, 3: 3, 4: 3}
+    """
+    shown = np.flatnonzero(organ.any(axis=(1, 2)))
+    if not shown.size:
+        return {}
+    reach = int(margin_mm / slice_mm + 1e-9)
+    found = {}
+    for index in range(max(shown[0] - reach, 0), min(shown[-1] + reach + 1, len(organ))):
+        nearest = int(shown[np.argmin(np.abs(shown - index))])
+        if abs(nearest - index) <= reach or nearest == index:
+            found[index] = nearest
+    return found

@@ -1,0 +1,213 @@
+"""A segmenter of two looks finds the phantom's pancreas, in any engine, near the first look's."""
+
+from __future__ import annotations
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from two_looks import PHANTOM_WINDOWS, fine, two_looks
+
+from pancseg import Segmenter, UnusableCase, load_segmenter
+from pancseg.phantom import Phantom, make_phantom
+from pancseg.scans.arrays import voxel_array
+from pancseg.scans.geometry import orient
+from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
+from pancseg.segmentation.engines.hardware import cpu_has_bf16
+from pancseg.segmentation.overlap import dice
+from pancseg.segmentation.postprocess import one_organ
+from pancseg.segmentation.uncertainty import DropoutPasses
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    return two_looks()
+
+
+@pytest.fixture(scope="module")
+def segmenter(checkpoint: Checkpoint) -> Segmenter:
+    return Segmenter(checkpoint, threads=1)
+
+
+@pytest.fixture(scope="module")
+def mask(segmenter: Segmenter, phantom: Phantom) -> np.ndarray:
+    return voxel_array(segmenter.segment(phantom.image)) > 0
+
+
+def silent(checkpoint: Checkpoint) -> Checkpoint:
+    """A second network that finds nothing anywhere."""
+    assert checkpoint.second is not None
+    weights = dict(checkpoint.second.weights)
+    weights["head.1.bias"] = weights["head.1.bias"] - 1000
+    return replace(checkpoint, second=replace(checkpoint.second, weights=weights))
+
+
+def talkative(checkpoint: Checkpoint) -> Checkpoint:
+    """A second network that finds pancreas everywhere."""
+    assert checkpoint.second is not None
+    weights = dict(checkpoint.second.weights)
+    weights["head.1.bias"] = weights["head.1.bias"] + 1000
+    return replace(checkpoint, second=replace(checkpoint.second, weights=weights))
+
+
+def test_both_looks_find_the_phantoms_pancreas(mask: np.ndarray, phantom: Phantom) -> None:
+    assert dice(mask, voxel_array(phantom.mask) > 0) > 0.75
+
+
+def test_one_look_is_the_first_alone(
+    checkpoint: Checkpoint, mask: np.ndarray, phantom: Phantom
+) -> None:
+    alone = load_segmenter("monet_phantom", threads=1).segment(phantom.image)
+    first = Segmenter(checkpoint, threads=1, looks=1)
+    assert (first.looks, Segmenter(checkpoint, threads=1).looks) == (1, 2)
+    found = voxel_array(first.segment(phantom.image))
+    np.testing.assert_array_equal(found, voxel_array(alone))
+    assert (found != mask).any()
+
+
+def test_what_is_found_lies_near_the_first_looks_findings(
+    checkpoint: Checkpoint, phantom: Phantom
+) -> None:
+    """Where the second look finds everything, the result is all within reach, and no more."""
+    segmenter = Segmenter(talkative(checkpoint), threads=1)
+    first = one_organ(segmenter.found_first(phantom.image), phantom.image.GetSpacing())
+    found = segmenter.found(phantom.image)
+    shown = np.flatnonzero(first.any(axis=(1, 2)))
+    reached = np.flatnonzero(found.any(axis=(1, 2)))
+    assert (reached[0], reached[-1]) == (shown[0] - 2, shown[-1] + 2)  # 6 mm of 3 mm
+    x_mm, y_mm, _ = phantom.image.GetSpacing()
+    y, x = np.nonzero(first[shown[0]])
+    for index, row, column in np.argwhere(found[shown[0] - 2 : shown[0] + 1])[::50]:
+        assert index <= 2
+        nearest = np.hypot((y - row) * y_mm, (x - column) * x_mm).min()
+        assert nearest <= PHANTOM_WINDOWS.reach_mm
+    assert found[shown[0]].sum() > first[shown[0]].sum()
+
+
+def test_the_axes_of_the_file_do_not_matter(
+    segmenter: Segmenter, phantom: Phantom, mask: np.ndarray
+) -> None:
+    turned = segmenter.segment(orient(phantom.image, "SLP"))
+    np.testing.assert_array_equal(voxel_array(orient(turned, "LPS")) > 0, mask)
+
+
+def test_engines_agree(checkpoint: Checkpoint, phantom: Phantom, mask: np.ndarray) -> None:
+    torch_too = Segmenter(checkpoint, threads=1, engine="torch").segment(phantom.image)
+    assert np.count_nonzero((voxel_array(torch_too) > 0) != mask) <= 2
+
+
+@pytest.mark.skipif(not cpu_has_bf16(), reason="needs a CPU with bfloat16 arithmetic")
+def test_bfloat16_changes_few_voxels(
+    checkpoint: Checkpoint, phantom: Phantom, mask: np.ndarray
+) -> None:
+    other = Segmenter(checkpoint, threads=1, precision="bf16").segment(phantom.image)
+    assert dice(voxel_array(other) > 0, mask) > 0.98
+
+
+def test_threads_share_it_and_pickling_keeps_it(
+    segmenter: Segmenter, phantom: Phantom, mask: np.ndarray
+) -> None:
+    again = pickle.loads(pickle.dumps(segmenter))
+    assert again.looks == 2
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(again.segment, [phantom.image] * 2))
+    for each in found:
+        np.testing.assert_array_equal(voxel_array(each) > 0, mask)
+
+
+def test_the_number_of_windows_at_a_time_does_not_matter(
+    checkpoint: Checkpoint, phantom: Phantom, mask: np.ndarray
+) -> None:
+    few = Segmenter(checkpoint, threads=1)
+    few._at_once = 3
+    found = voxel_array(few.segment(phantom.image)) > 0
+    assert np.count_nonzero(found != mask) <= 1
+
+
+def test_probabilities_are_those_of_the_mask(
+    checkpoint: Checkpoint, phantom: Phantom, mask: np.ndarray
+) -> None:
+    segmenter = Segmenter(checkpoint, threads=1, least_height_mm=0)
+    image = segmenter.probabilities(phantom.image)
+    values = voxel_array(image)
+    assert image.GetSpacing() == phantom.image.GetSpacing()
+    assert 0 <= values.min() < values.max() <= 1
+    cleaned = one_organ(values >= 0.5, image.GetSpacing())
+    np.testing.assert_array_equal(cleaned, voxel_array(segmenter.segment(phantom.image)) > 0)
+
+
+def test_nothing_found_at_first_is_nothing(checkpoint: Checkpoint) -> None:
+    air = sitk.GetImageFromArray(np.full((4, 64, 64), -1000, np.int16))
+    segmenter = Segmenter(checkpoint, threads=1)
+    with pytest.raises(UnusableCase, match=r"no pancreas found in 4 slices; .*set `looks` to 1"):
+        segmenter.segment(air)
+    assert voxel_array(segmenter.probabilities(air)).max() < 0.5
+
+
+def test_a_second_look_that_finds_nothing_says_so(checkpoint: Checkpoint, phantom: Phantom) -> None:
+    with pytest.raises(UnusableCase, match="set `looks` to 1, or draw") as caught:
+        Segmenter(silent(checkpoint), threads=1).segment(phantom.image)
+    assert caught.value.code == "no_pancreas"
+
+
+def test_a_scan_smaller_than_the_window(checkpoint: Checkpoint, phantom: Phantom) -> None:
+    """The pancreas and 42 mm around it alone: the window is padded with air."""
+    inside = np.argwhere(voxel_array(phantom.mask) > 0)
+    (_, top, left), (_, bottom, right) = inside.min(axis=0), inside.max(axis=0)
+    rows, columns = slice(int(top) - 15, int(bottom) + 16), slice(int(left) - 15, int(right) + 16)
+    part = phantom.image[columns, rows, :]
+    truth = voxel_array(phantom.mask)[:, rows, columns] > 0
+    windows = PHANTOM_WINDOWS.model_copy(update={"size": (256, 256)})
+    segmenter = Segmenter(replace(checkpoint, second=fine(windows)), threads=1)
+    again = segmenter.found_again(part, truth)
+    assert max(truth.shape[1:]) * 2.8 < 256 * 1.6
+    assert again.shape == truth.shape
+    assert dice(again, truth) > 0.5
+
+
+@pytest.mark.parametrize("pixel_mm", [0.6, 4.2])
+def test_unusual_pixels(pixel_mm: float, checkpoint: Checkpoint) -> None:
+    """Pixels that are resampled either way; the organ is found where it is."""
+    side = round(358 / pixel_mm)
+    patient = make_phantom(3, size=(side, side, 12), spacing_mm=(pixel_mm, pixel_mm, 12.0))
+    truth = voxel_array(patient.mask) > 0
+    segmenter = Segmenter(checkpoint, threads=1)
+    assert dice(voxel_array(segmenter.segment(patient.image)) > 0, truth) > 0.5
+
+
+def test_the_first_looks_dropout_tells_the_uncertainty(
+    checkpoint: Checkpoint, phantom: Phantom
+) -> None:
+    inside = voxel_array(phantom.mask).astype(np.uint8)
+    inside[: len(inside) // 2] = 0
+    inside[len(inside) // 2 + 1 :] = 0
+    one_slice = sitk.GetImageFromArray(inside)
+    one_slice.CopyInformation(phantom.mask)
+    alone = DropoutPasses(load_checkpoint("monet_phantom"), 2, threads=1)
+    both = DropoutPasses(checkpoint, 2, threads=1)
+    arguments = (phantom.image, one_slice)
+    assert both.agreement(*arguments) == alone.agreement(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("looks", "problem"),
+    [
+        (0, r"`looks` is 0 \(expected 1 or 2\)"),
+        (3, r"`looks` is 3 \(expected 1 or 2\)"),
+        (True, r"`looks` is True \(expected 1 or 2\)"),
+        (2, "`looks` is 2, but the weights hold no network for a second look; give 1"),
+    ],
+)
+def test_looks_that_cannot_be_are_refused(looks: int, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        load_segmenter("monet_phantom", threads=1, looks=looks)
+
+
+def test_a_second_looks_network_alone_is_refused(tmp_path: Path) -> None:
+    fine().save(tmp_path / "fine.safetensors")
+    with pytest.raises(ValueError, match="windows of 96×128 pixels around a pancreas and cannot"):
+        load_segmenter(tmp_path / "fine.safetensors", threads=1)
