@@ -38,6 +38,7 @@ FILES = frozenset(
         # a model's
         *("report.md", "report.html", "CLEAR.md", "settings.yaml", "unmatched.csv", "folds.csv"),
         *("features_used.csv", "predictions.csv", "model.skops", "model.json"),
+        *("missing_values.csv", "outliers.csv"),
         *("model.safetensors", "features.png", "roc.png", "kaplan_meier.png", "calibration.png"),
         "decision_curve.png",
         # an evaluation's
