@@ -16,7 +16,7 @@ from pancseg.modelling.estimators.described import described
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.clear_checklist import checklist
 from pancseg.modelling.report.figures import feature_table, weights_are_permuted
-from pancseg.modelling.study import BOTH, RADIOMICS, Endpoint
+from pancseg.modelling.study import BOTH, RADIOMICS, SINGLE, Endpoint
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.version import __version__
@@ -133,7 +133,8 @@ def markdown(title: str, parts: Sequence[Section]) -> str:
 
 def clear_text(results: AnalysisResults, joined: JoinedTable) -> str:
     """Return the text of ``CLEAR.md``."""
-    items = checklist(joined, results.settings, not results.leaks, bool(results.differences))
+    compared = any(SINGLE not in pair for pair in results.comparisons)
+    items = checklist(joined, results.settings, not results.leaks, compared)
     part = Section(
         "By item",
         ["The 58 items of CLEAR (Kocak et al. 2023, Insights Imaging 14:75), in our words."],
