@@ -59,6 +59,19 @@ class AnalysisResults:
     verdict: tuple[str, ...] = ()
 
     @property
+    def horizons(self) -> tuple[float, ...]:
+        """The times that survival is reported for; none for a class."""
+        task = self.plan.task
+        return task.horizons if isinstance(task, survival.SurvivalTask) else ()
+
+    def event_free_at(self, name: str, horizon: int) -> np.ndarray:
+        """Return (repeats, n) out-of-fold probabilities at a horizon, given by its place."""
+        curves, task = self.validation.models[name].curves, self.plan.task
+        assert curves is not None
+        assert isinstance(task, survival.SurvivalTask)
+        return np.asarray(curves[:, :, len(task.times) + horizon])
+
+    @property
     def leaks(self) -> bool:
         """Whether a canary found a signal where there is none."""
         return any(canary.sings for canary in self.canaries)
@@ -151,8 +164,8 @@ def measured(
     model = validation.models[name]
     if kind == "subtype":
         return subtype.subtype_measures(plan.y, validation, model, weights)
-    times = np.asarray(survival.time_grid(plan.y))
-    return survival.survival_measures(plan.y, validation, model, weights, times)
+    assert isinstance(plan.task, survival.SurvivalTask)
+    return survival.survival_measures(plan.y, validation, model, weights, plan.task)
 
 
 def by_fold(

@@ -24,7 +24,7 @@ from pancseg.modelling.predict import (
     validation_table,
     without_clinical_row,
 )
-from pancseg.modelling.report.report import with_interval
+from pancseg.modelling.report.parts import with_interval
 from pancseg.modelling.saved_model import SavedModel, load_model
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.whole_files import write_whole

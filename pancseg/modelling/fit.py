@@ -127,6 +127,9 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
     drop: Sequence[str] = (),
     exclude_warn: bool = False,
     stability: str | os.PathLike[str] | None = None,
+    time_unit: str | None = None,
+    horizons: Sequence[float] = (),
+    subgroup: Sequence[str] = (),
     model: str = _DEFAULTS.model,
     folds: int = _DEFAULTS.outer,
     inner_folds: int = _DEFAULTS.inner,
@@ -163,6 +166,9 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         exclude_warn: leave out rows with ``qc_status`` warn too.
         stability: CSV with columns ``feature`` and ``icc``; of correlated features the most stable
             one is kept.
+        time_unit: what a time of 1 is, such as ``months``, for the report.
+        horizons: times that survival is reported for; by default quartiles of the event times.
+        subgroup: columns of either table whose values are reported as subgroups.
         model: the algorithm that is declared beforehand and saved.
         folds: number of outer folds.
         inner_folds: number of inner folds.
@@ -198,6 +204,8 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         raise ValueError("give either `label`, for a class, or `time` and `event`, for survival")
     if positive is not None and label is None:
         raise ValueError("`positive` is for a class (`label`); for survival give `event_is`")
+    if label is not None and (horizons or time_unit):
+        raise ValueError("`horizons` and `time_unit` are for survival; leave them out for a class")
     settings = settings_of(
         ModelSettings,
         {
@@ -205,6 +213,9 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
             "positive": positive,
             "event_is": event_is,
             "trust_times": trust_times,
+            "time_unit": time_unit,
+            "horizons": tuple(horizons),
+            "subgroups": tuple(dict.fromkeys(_listed(subgroup))),
             "model": model,
             "folds": folds,
             "inner_folds": inner_folds,

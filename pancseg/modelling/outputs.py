@@ -18,6 +18,17 @@ from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.report import report
 from pancseg.modelling.report.figures import PERFORMANCE, feature_table, pictures
+from pancseg.modelling.report.formula import formula_sections
+from pancseg.modelling.report.model_card import model_card
+from pancseg.modelling.report.model_numbers import (
+    Tuning,
+    baseline_table,
+    coefficient_table,
+    model_json,
+    tuning_of,
+)
+from pancseg.modelling.report.nomogram import nomograms
+from pancseg.modelling.report.parts import Section
 from pancseg.modelling.saved_model import (
     MODEL_FILE,
     OLD_FILE,
@@ -25,11 +36,22 @@ from pancseg.modelling.saved_model import (
     model_bytes,
     used_features,
 )
-from pancseg.modelling.study import CHANCE, Endpoint, batch_codes
+from pancseg.modelling.study import CHANCE, CLINICAL, RADIOMICS, VOLUME, Endpoint, batch_codes
 from pancseg.modelling.survival import time_grid
 from pancseg.system.version import __version__
 from pancseg.system.whole_files import write_whole
 from pancseg.tables.html_page import escape_markdown, html_page
+
+OPTIONAL = (
+    "predictions.csv", MODEL_FILE, OLD_FILE, "model.json", "coefficients.csv", "MODEL.md",
+    "baseline_survival.csv",
+    *(
+        f"nomogram{which}.{kind}"
+        for which in ("", "_clinical_and_radiomics")
+        for kind in ("png", "svg")
+    ),
+)  # fmt: skip
+"""Files that not every analysis writes; those of an earlier one are deleted."""
 
 
 def write_analysis(
@@ -48,8 +70,18 @@ def write_analysis(
     folder.mkdir(parents=True, exist_ok=True)
     images = pictures(results)
     title = escape_markdown(f"Radiomics and {', '.join(endpoint.columns)}")
-    text = report.markdown(title, report.sections(results, joined, endpoint, warned))
-    files: dict[str, bytes] = {
+    files: dict[str, bytes] = {}
+    model = Section("The model as a formula", ["Withheld: the pipeline leaks."])
+    formulas = [model]
+    if not results.leaks:
+        saved = saved_model(results, joined, endpoint, options)
+        files |= _model_files(saved, results, joined, endpoint, warned)
+        drawn, more = nomograms(saved, _training_values(joined))
+        images |= more
+        formulas = formula_sections(saved, tuned(results), drawn)
+    parts = report.sections(results, joined, endpoint, warned, formulas)
+    text = report.markdown(title, parts)
+    files |= {
         **images,
         "report.md": text.encode(),
         "report.html": html_page(text, images).encode(),
@@ -61,12 +93,44 @@ def write_analysis(
     }
     if not results.leaks:
         files["predictions.csv"] = csv_bytes(_predictions(results, joined, endpoint))
-        files[MODEL_FILE] = model_bytes(saved_model(results, joined, endpoint, options))
     write_whole({folder / name: content for name, content in files.items()})
-    for name in {"predictions.csv", MODEL_FILE, OLD_FILE, *PERFORMANCE} - set(
-        files
-    ):  # of an earlier run
+    for name in {*OPTIONAL, *PERFORMANCE} - set(files):  # of an earlier run
         (folder / name).unlink(missing_ok=True)
+
+
+def _model_files(
+    saved: SavedModel,
+    results: AnalysisResults,
+    joined: JoinedTable,
+    endpoint: Endpoint,
+    warned: Sequence[str],
+) -> dict[str, bytes]:
+    """Return the files that hold the model: to apply, to read and to share."""
+    files = {
+        MODEL_FILE: model_bytes(saved),
+        "model.json": model_json(saved, tuned(results)).encode(),
+        "coefficients.csv": csv_bytes(coefficient_table(saved.models)),
+        "MODEL.md": model_card(saved, results, joined, endpoint, warned).encode(),
+    }
+    if saved.kind == "survival":
+        files["baseline_survival.csv"] = csv_bytes(baseline_table(saved.models))
+    return files
+
+
+def tuned(results: AnalysisResults) -> dict[str, Tuning]:
+    """Return, by model, which of its candidates was chosen."""
+    return {
+        spec.name: tuning_of(
+            spec.candidates,
+            results.final[spec.name].choice,
+            results.validation.models[spec.name].choices,
+        )
+        for spec in results.plan.specs
+    }
+
+
+def _training_values(joined: JoinedTable) -> dict[str, pd.DataFrame]:
+    return {RADIOMICS: joined.features, VOLUME: joined.volume, CLINICAL: joined.clinical}
 
 
 def saved_model(
@@ -96,6 +160,8 @@ def saved_model(
     }
     if endpoint.kind == "survival":
         facts["median_time"] = float(np.median(endpoint.y["time"]))
+        facts["time_unit"] = results.settings.time_unit
+        facts["horizons"] = list(results.horizons)
     return SavedModel(endpoint.kind, models, facts)
 
 

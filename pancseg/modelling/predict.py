@@ -105,8 +105,8 @@ def without_clinical_row(
 def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, list[str]]:
     """Return one row per patient and one column per model, and notes on missing values.
 
-    Subtype: the probability of the positive class. Survival: the log hazard, and in another column
-    the probability of being event-free at the middle of the model's times. Models whose columns are
+    Subtype: the probability of the positive class. Survival: the log hazard, and in other columns
+    the probabilities of being event-free at the model's horizons. Models whose columns are
     missing are left out. A patient who lacks all values that a model uses gets no prediction (NaN).
 
     Rows that failed the verdict come last, without a prediction.
@@ -132,9 +132,9 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
         columns = [column_of(name)]
         found[columns[0]] = model.predictor.score(x)
         if saved.kind == "survival":
-            columns.append(_curve_column(name, _middle(saved)))
-            times = np.array([_middle(saved)])
-            found[columns[1]] = model.predictor.event_free(x, times)[:, 0]
+            times = horizons_of(saved)
+            columns += [_curve_column(name, time) for time in times]
+            found[columns[1:]] = model.predictor.event_free(x, np.array(times))
         found.loc[all_of, columns] = np.nan
     unusable = pd.DataFrame({"id": joined.unusable})
     return pd.concat([found, unusable] if len(unusable) else [found], ignore_index=True), notes
@@ -317,10 +317,16 @@ def _judge_survival(
     }
 
 
-def _middle(saved: SavedModel) -> float:
-    """Return the middle of the times at which the model keeps survival curves."""
+def horizons_of(saved: SavedModel) -> list[float]:
+    """Return the times that survival is predicted for."""
     times = saved.facts["times"]
-    return float(times[len(times) // 2])
+    return [float(t) for t in saved.facts.get("horizons") or [times[len(times) // 2]]]
+
+
+def _middle(saved: SavedModel) -> float:
+    """Return the middle one of the times that survival is predicted for."""
+    times = horizons_of(saved)
+    return times[len(times) // 2]
 
 
 def column_of(name: str) -> str:

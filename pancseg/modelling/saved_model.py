@@ -68,6 +68,8 @@ class _Facts(FrozenModel):
     patients: int = Field(ge=0)
     made_by: _Text
     median_time: float | None = Field(None, ge=0, allow_inf_nan=False)
+    time_unit: _Text | None = None
+    horizons: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field([])
 
 
 class _Part(FrozenModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,10 +62,12 @@ class SurvivalTask:
     """Prediction of time to an event; scores are log partial hazards.
 
     Attributes:
-        times: (t,) times at which survival curves are evaluated.
+        times: (t,) times of the integrated Brier score.
+        horizons: (h,) times that the report gives probabilities for.
     """
 
     times: tuple[float, ...]
+    horizons: tuple[float, ...] = ()
     threshold_needs_inner: bool = False
 
     def predict(self, model: Any, x: np.ndarray) -> np.ndarray:
@@ -72,10 +75,10 @@ class SurvivalTask:
         return np.asarray(model.predict(x))
 
     def curves(self, model: Any, x: np.ndarray) -> np.ndarray:
-        """Return (n, t) survival probabilities at ``times``."""
+        """Return (n, t + h) survival probabilities at ``times``, then at ``horizons``."""
         if isinstance(model, Pipeline):
             x, model = model[:-1].transform(x) if len(model) > 1 else x, model[-1]
-        return np.asarray(model.predict_survival(x, np.asarray(self.times)))
+        return np.asarray(model.predict_survival(x, np.asarray([*self.times, *self.horizons])))
 
     def loss(self, y: np.ndarray, score: np.ndarray, fold: np.ndarray) -> float:
         """Return minus Harrell's C, over pairs of patients within an inner fold."""
@@ -100,9 +103,14 @@ def time_grid(y: np.ndarray) -> tuple[float, ...]:
 
 
 def survival_measures(
-    y: np.ndarray, found: ValidationResult, model: OutOfFold, weights: np.ndarray, times: np.ndarray
+    y: np.ndarray,
+    found: ValidationResult,
+    model: OutOfFold,
+    weights: np.ndarray,
+    task: SurvivalTask,
 ) -> dict[str, np.ndarray]:
     """Return each measure under each bootstrap weighting (see :mod:`.validation.measures`)."""
+    times = np.asarray(task.times)
     folds = [
         (r, np.flatnonzero(found.folds[r] == f), np.flatnonzero(found.folds[r] != f))
         for r in range(len(found.folds))
@@ -118,20 +126,42 @@ def survival_measures(
             weights,
         ),
     }
-    for horizon in horizons(y):
+    for horizon in task.horizons or horizons(y):
         result[f"AUC at {horizon:.3g}"] = measures.pair_measure(
             ((t, scores[r, t], measures.horizon_pairs(y[t], y[o], horizon)) for r, t, o in folds),
             weights,
         )
     if model.curves is not None and len(times) > 1:
-        brier = np.zeros(len(y))
+        brier, curves = np.zeros(len(y)), model.curves[:, :, : len(times)]
         for r, test, train in folds:
-            errors = measures.squared_errors(y[test], y[train], model.curves[r, test], times)
+            errors = measures.squared_errors(y[test], y[train], curves[r, test], times)
             brier[test] += measures.integrated(errors, times) / len(found.folds)
         result["integrated Brier"] = measures.mean_measure(brier, weights)
     return result
 
 
+def chosen_horizons(y: np.ndarray, chosen: Sequence[float]) -> tuple[float, ...]:
+    """Return the horizons of a study in rising order.
+
+    Args:
+        y: outcomes.
+        chosen: times after 0, or none: quartiles of the event times.
+
+    Raises:
+        ValueError: a horizon before the first event, or after the longest follow-up.
+    """
+    if not chosen:
+        return tuple(horizons(y))
+    first, longest = float(y["time"][y["event"]].min()), float(y["time"].max())
+    for time in chosen:
+        if not first <= time < longest:
+            raise ValueError(
+                f"`horizons`: {time:g} is not within the follow-up; the first event is at "
+                f"{first:g} and the longest follow-up is {longest:g}"
+            )
+    return tuple(sorted(set(map(float, chosen))))
+
+
 def horizons(y: np.ndarray) -> list[float]:
-    """Return the times at which the time-dependent AUC is computed."""
+    """Return the horizons where none were chosen: quartiles of the event times."""
     return [float(t) for t in np.unique(np.quantile(y["time"][y["event"]], HORIZONS))]

@@ -123,6 +123,10 @@ class Fitting:
         option("Model", min=1, max=100, help="Repeats of the nested cross-validation."),
     ] = 5
     folds: Annotated[int, option("Model", min=3, max=20, help="Outer folds.")] = 5
+    subgroup: Annotated[
+        list[str] | None,
+        option("Model", metavar="COLUMN", help="Report its values as subgroups. May be repeated."),
+    ] = None
     inner_folds: Annotated[int, option("Model", min=2, max=20, help="Inner folds.")] = 5
     canary: Annotated[
         int,
@@ -191,6 +195,18 @@ def survival(
         bool,
         option("Input", "--trust-times", help="Accept times that look like a mixture of units."),
     ] = False,
+    time_unit: Annotated[
+        str | None,
+        option("Input", metavar="UNIT", help="What a time of 1 is, such as months."),
+    ] = None,
+    horizons: Annotated[
+        str | None,
+        option(
+            "Model",
+            metavar="TIMES",
+            help="Times to report survival for, such as 12,24; default: quartiles of the events.",
+        ),
+    ] = None,
     columns: Columns,
     fitting: Fitting,
     out: Out,
@@ -211,7 +227,14 @@ def survival(
             features,
             outcome,
             (time, event),
-            _settings(fitting, kind="survival", event_is=event_is, trust_times=trust_times),
+            _settings(
+                fitting,
+                kind="survival",
+                event_is=event_is,
+                trust_times=trust_times,
+                time_unit=time_unit,
+                horizons=_times(horizons),
+            ),
             _options(columns),
             fitting.stability,
         )
@@ -308,6 +331,23 @@ def predict(
         tell(line)
 
 
+def _times(text: str | None) -> tuple[float, ...]:
+    """Return numbers that commas separate.
+
+    Raises:
+        ValueError: a part is not a number above 0.
+    """
+    if text is None:
+        return ()
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(0 < time < float("inf") for time in found):
+        raise ValueError(f"`horizons`: {text!r} is no list of times above 0; write 12,24")
+    return found
+
+
 def _options(columns: Columns) -> TableOptions:
     from pancseg.modelling.inputs.features_table import TableOptions
 
@@ -324,6 +364,7 @@ def _settings(fitting: Fitting, **endpoint: Any) -> ModelSettings:
     return ModelSettings(
         **endpoint,
         model=fitting.model,
+        subgroups=tuple(dict.fromkeys(fitting.subgroup or ())),
         outer=fitting.folds,
         inner=fitting.inner_folds,
         repeats=fitting.repeats,

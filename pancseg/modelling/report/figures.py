@@ -15,7 +15,6 @@ from scipy.stats import CensoredData, ecdf
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.estimators.cox import as_frame, kaplan_meier
 from pancseg.modelling.study import CHANCE, RADIOMICS
-from pancseg.modelling.survival import horizons, time_grid
 from pancseg.modelling.validation.importance import own_weights
 from pancseg.tables.picture_style import plain_style
 
@@ -76,16 +75,13 @@ def predicted_risk(results: AnalysisResults, name: str) -> tuple[np.ndarray, str
     model = results.validation.models[name]
     if model.curves is None:
         return model.score.mean(axis=0), "of the positive class"
-    horizon = _horizon(results)
-    index = int(np.argmin(np.abs(np.asarray(time_grid(results.plan.y)) - horizon)))
-    return 1 - model.curves[:, :, index].mean(axis=0), f"of an event by {horizon:.3g}"
+    event_free = results.event_free_at(name, len(results.horizons) // 2).mean(axis=0)
+    return 1 - event_free, f"of an event by {_horizon(results):.3g}"
 
 
 def _horizon(results: AnalysisResults) -> float:
-    """Return the time of the grid that is closest to the median event time."""
-    grid = np.asarray(time_grid(results.plan.y))
-    wanted = horizons(results.plan.y)
-    return float(grid[np.argmin(np.abs(grid - wanted[len(wanted) // 2]))])
+    """Return the middle one of the study's horizons."""
+    return results.horizons[len(results.horizons) // 2]
 
 
 def _calibration(axes: Axes, results: AnalysisResults) -> None:

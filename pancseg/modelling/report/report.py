@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
@@ -13,12 +11,11 @@ from pancseg.modelling.analysis import AnalysisResults, interval, main_measure
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.clear_checklist import checklist
 from pancseg.modelling.report.figures import feature_table, risk_groups, weights_are_permuted
+from pancseg.modelling.report.parts import Picture, Section, markdown, number, with_interval
 from pancseg.modelling.study import RADIOMICS, Endpoint
 from pancseg.modelling.validation.importance import SHUFFLES
-from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.version import __version__
 from pancseg.tables.html_page import escape_markdown, escape_message
-from pancseg.tables.markdown_table import markdown_table
 
 _SHOWN_FEATURES = 20
 CANNOT_KNOW = (
@@ -51,19 +48,12 @@ PERMUTED = (
 )
 
 
-@dataclass(frozen=True)
-class Section:
-    """A heading, sentences, perhaps a table and pictures (file names)."""
-
-    title: str
-    lines: Sequence[str] = ()
-    header: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = ()
-    pictures: Sequence[str] = ()
-
-
 def sections(
-    results: AnalysisResults, joined: JoinedTable, outcome: Endpoint, warned: Sequence[str]
+    results: AnalysisResults,
+    joined: JoinedTable,
+    outcome: Endpoint,
+    warned: Sequence[str],
+    formulas: Sequence[Section] = (),
 ) -> list[Section]:
     """Return the sections of the report; without performance when a canary sang."""
     about = [_data(joined, outcome), *joined.notes]  # these quote names from the tables
@@ -78,7 +68,7 @@ def sections(
         found += [_pictures(results)]
         if results.settings.kind == "survival":
             found.append(_log_rank(results, joined))
-    found += [_features(results), Section("Methods", METHODS)]
+    found += [*formulas, _features(results), Section("Methods", METHODS)]
     found.append(Section("What it cannot know", CANNOT_KNOW))
     found.append(Section("Made by", [made_by()]))
     return found
@@ -88,18 +78,6 @@ def made_by() -> str:
     """Return the versions used, as text."""
     names = ("scikit-learn", "dcurves", "numpy", "pandas")
     return f"pancseg {__version__}, " + ", ".join(f"{n} {version(n)}" for n in names)
-
-
-def markdown(title: str, parts: Sequence[Section]) -> str:
-    """Return sections as Markdown; pictures are files beside it."""
-    out = [f"# {title}\n"]
-    for part in parts:
-        out.append(f"## {part.title}\n")
-        out += [f"{line}\n" for line in part.lines]
-        if part.header:
-            out.append(markdown_table(part.header, part.rows))
-        out += [f"![{name}]({name})\n" for name in part.pictures]
-    return "\n".join(out)
 
 
 def clear_text(results: AnalysisResults, joined: JoinedTable) -> str:
@@ -112,18 +90,6 @@ def clear_text(results: AnalysisResults, joined: JoinedTable) -> str:
         [[escape_message(text) for text in item] for item in items],
     )
     return markdown("CLEAR checklist, pre-filled", [part])
-
-
-def number(value: float) -> str:
-    """Return a number with three decimals, or a dash for NaN."""
-    return "–" if math.isnan(value) else f"{value:.3f}".replace("-", "−")
-
-
-def with_interval(found: Estimate) -> str:
-    """Return an estimate and its interval as text for a table."""
-    if math.isnan(found.value):
-        return "–"
-    return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
 
 
 def _verdict(results: AnalysisResults) -> Section:
@@ -190,7 +156,8 @@ def _calibration(results: AnalysisResults) -> Section:
 
 def _pictures(results: AnalysisResults) -> Section:
     first = "roc.png" if results.settings.kind == "subtype" else "kaplan_meier.png"
-    return Section("Pictures", pictures=[first, "calibration.png", "decision_curve.png"])
+    names = (first, "calibration.png", "decision_curve.png")
+    return Section("Pictures", pictures=[Picture(name, "") for name in names])
 
 
 def _log_rank(results: AnalysisResults, joined: JoinedTable) -> Section:
@@ -225,7 +192,7 @@ def _features(results: AnalysisResults) -> Section:
     lines = ["Over all outer models."]
     if weights_are_permuted(results):
         lines.append(PERMUTED)
-    return Section("Features of the model", lines, header, rows, ["features.png"])
+    return Section("Features of the model", lines, header, rows, [Picture("features.png", "")])
 
 
 __all__ = ["Section", "clear_text", "interval", "markdown", "sections"]
