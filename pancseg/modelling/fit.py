@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pancseg.modelling.analysis import AnalysisResults, analyse
+from pancseg.modelling.cohort import Cohort, cohort_of
 from pancseg.modelling.inputs.features_table import TableOptions, read_features
 from pancseg.modelling.inputs.join import JoinedTable, join
-from pancseg.modelling.outputs import write_analysis
+from pancseg.modelling.outputs import StudyTables, write_analysis
 from pancseg.modelling.study import (
     Endpoint,
     ModelSettings,
@@ -41,6 +42,7 @@ class PreparedStudy:
         options: how the tables were read.
         plan: folds, blocks of features and models.
         warnings: what the data are hardly sufficient for, a line each.
+        cohort: who was analysed, and who was left out.
     """
 
     joined: JoinedTable
@@ -49,6 +51,7 @@ class PreparedStudy:
     options: TableOptions
     plan: ValidationPlan
     warnings: list[str]
+    cohort: Cohort
 
     def analyse(
         self, workers: int | None = None, report: Callable[[str], None] = lambda line: None
@@ -62,7 +65,8 @@ class PreparedStudy:
         Raises:
             OSError: the folder cannot be written.
         """
-        write_analysis(out, results, self.joined, self.endpoint, self.options, self.warnings)
+        about = StudyTables(self.joined, self.endpoint, self.options, self.warnings, self.cohort)
+        write_analysis(out, results, about)
 
 
 def prepare_study(
@@ -88,7 +92,8 @@ def prepare_study(
         ValueError: tables, columns or values that cannot be modelled.
         OSError: a file cannot be read.
     """
-    joined = join(read_features(features, options), outcome, options, columns)
+    table = read_features(features, options)
+    joined = in_both = join(table, outcome, options, columns)
     if settings.kind == "subtype":
         joined, endpoint = subtype_outcome(joined, columns[0], settings.positive)
     else:
@@ -103,7 +108,8 @@ def prepare_study(
         settings = settings.model_copy(update={"stability_sha256": digest})
     plan = make_study(joined, endpoint, settings, icc)
     warned = list(warnings_of(joined, endpoint, settings))
-    return PreparedStudy(joined, endpoint, settings, options, plan, warned)
+    cohort = cohort_of(table, in_both, joined, outcome, options)
+    return PreparedStudy(joined, endpoint, settings, options, plan, warned, cohort)
 
 
 def fit_model(  # noqa: PLR0913  keywords, as the command has options

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import yaml
 
 from pancseg.cohort.formulas import refuse_formulas
 from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.cohort import Cohort
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.report import report
+from pancseg.modelling.report.cohort_section import cohort_sections, flow_files
 from pancseg.modelling.report.figures import PERFORMANCE, feature_table, pictures
 from pancseg.modelling.report.formula import formula_sections
 from pancseg.modelling.report.model_card import model_card
@@ -54,63 +57,73 @@ OPTIONAL = (
 """Files that not every analysis writes; those of an earlier one are deleted."""
 
 
-def write_analysis(
-    folder: Path,
-    results: AnalysisResults,
-    joined: JoinedTable,
-    endpoint: Endpoint,
-    options: TableOptions,
-    warned: Sequence[str],
-) -> None:
+@dataclass(frozen=True)
+class StudyTables:
+    """The tables behind an analysis.
+
+    Attributes:
+        joined: the rows analysed.
+        endpoint: their outcomes.
+        options: how the tables were read.
+        warnings: what the data are hardly sufficient for.
+        cohort: who was analysed, and who was left out.
+    """
+
+    joined: JoinedTable
+    endpoint: Endpoint
+    options: TableOptions
+    warnings: Sequence[str]
+    cohort: Cohort
+
+
+def write_analysis(folder: Path, results: AnalysisResults, tables: StudyTables) -> None:
     """Write report, predictions, model, settings and checklist; same input, same bytes.
 
     Raises:
         OSError: the folder cannot be written.
     """
+    joined, endpoint, options = tables.joined, tables.endpoint, tables.options
     folder.mkdir(parents=True, exist_ok=True)
-    images = pictures(results)
-    title = escape_markdown(f"Radiomics and {', '.join(endpoint.columns)}")
-    files: dict[str, bytes] = {}
-    model = Section("The model as a formula", ["Withheld: the pipeline leaks."])
-    formulas = [model]
+    files = pictures(results) | flow_files(tables.cohort, report.outcome_counts(endpoint))
+    more: dict[str, Sequence[Section]] = {
+        "cohort": cohort_sections(
+            tables.cohort, joined, endpoint, results.settings.time_unit, results.horizons
+        )
+    }
     if not results.leaks:
         saved = saved_model(results, joined, endpoint, options)
-        files |= _model_files(saved, results, joined, endpoint, warned)
-        drawn, more = nomograms(saved, _training_values(joined))
-        images |= more
-        formulas = formula_sections(saved, tuned(results), drawn)
-    parts = report.sections(results, joined, endpoint, warned, formulas)
+        files |= _model_files(saved, results, tables)
+        drawn, nomogram_files = nomograms(saved, _training_values(joined))
+        files |= nomogram_files
+        more["formula"] = formula_sections(saved, tuned(results), drawn)
+        files["predictions.csv"] = csv_bytes(_predictions(results, joined, endpoint))
+    title = escape_markdown(f"Radiomics and {', '.join(endpoint.columns)}")
+    parts = report.sections(results, joined, endpoint, tables.warnings, more)
     text = report.markdown(title, parts)
     files |= {
-        **images,
         "report.md": text.encode(),
-        "report.html": html_page(text, images).encode(),
+        "report.html": html_page(text, files).encode(),
         "CLEAR.md": report.clear_text(results, joined).encode(),
         "settings.yaml": settings_text(results, endpoint, options, joined.origin).encode(),
         "unmatched.csv": csv_bytes(joined.unmatched),
         "features_used.csv": csv_bytes(feature_table(results)),
         "folds.csv": csv_bytes(_folds(results, joined)),
     }
-    if not results.leaks:
-        files["predictions.csv"] = csv_bytes(_predictions(results, joined, endpoint))
     write_whole({folder / name: content for name, content in files.items()})
     for name in {*OPTIONAL, *PERFORMANCE} - set(files):  # of an earlier run
         (folder / name).unlink(missing_ok=True)
 
 
 def _model_files(
-    saved: SavedModel,
-    results: AnalysisResults,
-    joined: JoinedTable,
-    endpoint: Endpoint,
-    warned: Sequence[str],
+    saved: SavedModel, results: AnalysisResults, tables: StudyTables
 ) -> dict[str, bytes]:
     """Return the files that hold the model: to apply, to read and to share."""
+    card = model_card(saved, results, tables.joined, tables.endpoint, tables.warnings)
     files = {
         MODEL_FILE: model_bytes(saved),
         "model.json": model_json(saved, tuned(results)).encode(),
         "coefficients.csv": csv_bytes(coefficient_table(saved.models)),
-        "MODEL.md": model_card(saved, results, joined, endpoint, warned).encode(),
+        "MODEL.md": card.encode(),
     }
     if saved.kind == "survival":
         files["baseline_survival.csv"] = csv_bytes(baseline_table(saved.models))
@@ -240,4 +253,4 @@ def _folds(results: AnalysisResults, joined: JoinedTable) -> pd.DataFrame:
     return pd.DataFrame({"id": joined.features.index, "group": joined.groups, **columns})
 
 
-__all__ = ["CHANCE", "MODEL_FILE", "csv_bytes", "saved_model", "write_analysis"]
+__all__ = ["CHANCE", "MODEL_FILE", "StudyTables", "csv_bytes", "saved_model", "write_analysis"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -53,11 +53,20 @@ def sections(
     joined: JoinedTable,
     outcome: Endpoint,
     warned: Sequence[str],
-    formulas: Sequence[Section] = (),
+    more: Mapping[str, Sequence[Section]],
 ) -> list[Section]:
-    """Return the sections of the report; without performance when a canary sang."""
+    """Return the sections of the report; without performance when a canary sang.
+
+    Args:
+        results: the analysis.
+        joined: the rows analysed.
+        outcome: their outcomes.
+        warned: what the data are hardly sufficient for.
+        more: sections made elsewhere, by their place: ``cohort``, ``formula``.
+    """
     about = [_data(joined, outcome), *joined.notes]  # these quote names from the tables
     found = [_verdict(results), Section("Data", list(map(escape_message, about)))]
+    found += more.get("cohort", ())
     found.append(Section("Warnings", list(map(escape_message, warned)) or ["None."]))
     found.append(_canary(results))
     if not results.leaks:
@@ -68,7 +77,7 @@ def sections(
         found += [_pictures(results)]
         if results.settings.kind == "survival":
             found.append(_log_rank(results, joined))
-    found += [*formulas, _features(results), Section("Methods", METHODS)]
+    found += [*more.get("formula", ()), _features(results), Section("Methods", METHODS)]
     found.append(Section("What it cannot know", CANNOT_KNOW))
     found.append(Section("Made by", [made_by()]))
     return found
@@ -113,6 +122,14 @@ def _data(joined: JoinedTable, outcome: Endpoint) -> str:
     rest, positive = outcome.classes
     count = int(outcome.y.sum())
     return f"{n}, {count} {positive} (the positive class), {rows - count} {rest}, {p} features."
+
+
+def outcome_counts(outcome: Endpoint) -> str:
+    """Return how many rows have the event or are of each class, as a short text."""
+    count, n = int(np.sum(outcome.strata)), len(outcome.y)
+    if outcome.kind == "survival":
+        return f"{count} events, {n - count} censored"
+    return f"{count} {outcome.classes[1]}, {n - count} {outcome.classes[0]}"
 
 
 def _canary(results: AnalysisResults) -> Section:
