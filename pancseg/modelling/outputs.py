@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from pancseg.cohort.formulas import refuse_formulas
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis import AnalysisResults, main_measure
 from pancseg.modelling.cohort import Cohort
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin
 from pancseg.modelling.inputs.join import JoinedTable
@@ -40,14 +40,14 @@ from pancseg.modelling.saved_model import (
     used_features,
 )
 from pancseg.modelling.study import CHANCE, CLINICAL, RADIOMICS, VOLUME, Endpoint, batch_codes
-from pancseg.modelling.survival import time_grid
+from pancseg.modelling.survival import SurvivalTask, time_grid
 from pancseg.system.version import __version__
 from pancseg.system.whole_files import write_whole
 from pancseg.tables.html_page import escape_markdown, html_page
 
 OPTIONAL = (
-    "predictions.csv", MODEL_FILE, OLD_FILE, "model.json", "coefficients.csv", "MODEL.md",
-    "baseline_survival.csv",
+    "predictions.csv", "performance.csv", MODEL_FILE, OLD_FILE, "model.json",
+    "coefficients.csv", "MODEL.md", "baseline_survival.csv",
     *(
         f"nomogram{which}.{kind}"
         for which in ("", "_clinical_and_radiomics")
@@ -97,6 +97,7 @@ def write_analysis(folder: Path, results: AnalysisResults, tables: StudyTables) 
         files |= nomogram_files
         more["formula"] = formula_sections(saved, tuned(results), drawn)
         files["predictions.csv"] = csv_bytes(_predictions(results, joined, endpoint))
+        files["performance.csv"] = csv_bytes(_performance(results))
     title = escape_markdown(f"Radiomics and {', '.join(endpoint.columns)}")
     parts = report.sections(results, joined, endpoint, tables.warnings, more)
     text = report.markdown(title, parts)
@@ -193,9 +194,18 @@ def settings_text(
             name: list(value) if isinstance(value, tuple) else value
             for name, value in vars(options).items()
         },
+        "times": _times(results),
         "models": {spec.name: len(spec.candidates) for spec in results.plan.specs},
     }
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _times(results: AnalysisResults) -> dict[str, list[float]]:
+    """Return the times that predictions.csv gives probabilities for."""
+    task = results.plan.task
+    if not isinstance(task, SurvivalTask):
+        return {}
+    return {"horizons": list(task.horizons), "integrated_brier": list(task.times)}
 
 
 def plain(origin: TableOrigin) -> dict[str, Any]:
@@ -222,29 +232,52 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
 
 
 def _predictions(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> pd.DataFrame:
+    """Return ``predictions.csv``, from which every number of the report can be computed again.
+
+    A row per model, repeat and patient; for survival a column per time of settings.yaml.
+    """
     parts = []
     for name, model in results.validation.models.items():
         for repeat, score in enumerate(model.score):
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "id": joined.features.index,
-                        "repeat": repeat + 1,
-                        "fold": results.validation.folds[repeat] + 1,
-                        "model": name,
-                        **_outcome_columns(endpoint),
-                        "score": score,
-                        "threshold": model.threshold[repeat],
-                    }
-                )
-            )
+            columns: dict[str, Any] = {
+                "id": joined.features.index,
+                "group": joined.groups,
+                "repeat": repeat + 1,
+                "fold": results.validation.folds[repeat] + 1,
+                "model": name,
+                **_outcome_columns(endpoint),
+                "score": score,
+                "threshold": model.threshold[repeat],
+            }
+            if model.curves is not None:
+                for place, time in enumerate(_curve_times(results)):
+                    columns.setdefault(f"event_free_at_{time:.10g}", model.curves[repeat, :, place])
+            parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
+
+
+def _curve_times(results: AnalysisResults) -> tuple[float, ...]:
+    task = results.plan.task
+    return (*task.times, *task.horizons) if isinstance(task, SurvivalTask) else ()
 
 
 def _outcome_columns(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.kind == "survival":
         return {"event": endpoint.y["event"].astype(int), "time": endpoint.y["time"]}
     return {"outcome": endpoint.y}
+
+
+def _performance(results: AnalysisResults) -> pd.DataFrame:
+    """Return ``performance.csv``: the measures of the report with all their digits."""
+    rows = [
+        (name, measure, one.value, one.low, one.high)
+        for name, found in results.measures.items()
+        for measure, one in found.items()
+    ]
+    main = main_measure(results.settings.kind)
+    for (a, b), one in results.differences.items():
+        rows.append((f"{a} − {b}", f"difference in {main}", one.value, one.low, one.high))
+    return pd.DataFrame(rows, columns=["model", "measure", "value", "low_95", "high_95"])
 
 
 def _folds(results: AnalysisResults, joined: JoinedTable) -> pd.DataFrame:

@@ -1,0 +1,166 @@
+"""Every measure of the report follows from predictions.csv and settings.yaml alone.
+
+The measures are computed here by other libraries, from the two files.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from pancseg import fit_model
+
+QUICK = {"folds": 3, "inner_folds": 2, "repeats": 2, "canary": 0, "workers": 1}
+N = 150
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    random = np.random.default_rng(8)
+    folder = tmp_path_factory.mktemp("predictions")
+    x = random.normal(size=(N, 4))
+    ids = pd.Index([f"P{i:03d}" for i in range(N)], name="id")
+    pd.DataFrame(x, columns=[*"abc", "volume_ml"], index=ids).to_csv(folder / "f.csv")
+    death, censored = random.exponential(10 * np.exp(-x[:, 0])), random.exponential(20, N)
+    time = np.minimum(death, censored).round(1) + 0.1
+    table = pd.DataFrame({"time": time, "event": death <= censored}, index=ids)
+    table["class"] = np.where(x[:, 0] + random.logistic(size=N) > 0, "high", "low")
+    table.to_csv(folder / "c.csv")
+    found = {}
+    for kind, options in {
+        "subtype": {"label": "class", "positive": "high"},
+        "survival": {"time": "time", "event": "event", "horizons": [4, 9.5]},
+    }.items():
+        out = folder / kind
+        results = fit_model(folder / "f.csv", folder / "c.csv", out, **options, **QUICK)
+        found[kind] = (
+            pd.read_csv(out / "predictions.csv", float_precision="round_trip"),
+            pd.read_csv(out / "performance.csv"),
+            yaml.safe_load((out / "settings.yaml").read_text())["times"],
+            results,
+        )
+    return found
+
+
+def folds_of(rows):
+    return [(fold, rows.drop(fold.index)) for _, fold in rows.groupby("fold")]
+
+
+def by_repeat(rows):
+    """Pairs (test fold, rows of the other folds of the same repeat)."""
+    return [pair for _, part in rows.groupby("repeat") for pair in folds_of(part)]
+
+
+def pooled(parts):
+    concordant, total = np.sum(parts, axis=0)
+    return concordant / total
+
+
+def of_class(rows):
+    from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+    pairs, precision = [], []
+    for test, _ in by_repeat(rows):
+        count = test["outcome"].sum() * (1 - test["outcome"]).sum()
+        pairs.append((roc_auc_score(test["outcome"], test["score"]) * count, count))
+        precision.append(average_precision_score(test["outcome"], test["score"]))
+    called = rows["score"] >= rows["threshold"]
+    return {
+        "AUC": pooled(pairs),
+        "PR-AUC": np.mean(precision),
+        "Brier": brier_score_loss(rows["outcome"], rows["score"]),
+        "sensitivity": called[rows["outcome"] == 1].mean(),
+        "specificity": 1 - called[rows["outcome"] == 0].mean(),
+    }
+
+
+def of_survival(rows, times):
+    from sksurv.metrics import brier_score, concordance_index_censored
+    from sksurv.nonparametric import CensoringDistributionEstimator
+    from sksurv.util import Surv
+
+    grid = times["integrated_brier"]
+    names = [f"event_free_at_{t:.10g}" for t in grid]
+    found = {"Harrell's C": [], "Uno's C": [], **{f"AUC at {t:.3g}": [] for t in times["horizons"]}}
+    brier = []
+    for test, train in by_repeat(rows):
+        y, of_train = (Surv.from_arrays(t["event"] == 1, t["time"]) for t in (test, train))
+        _, right, wrong, tied, _ = concordance_index_censored(y["event"], y["time"], test["score"])
+        found["Harrell's C"].append((right + tied / 2, right + wrong + tied))
+        censoring = CensoringDistributionEstimator().fit(of_train)
+        g = censoring.predict_proba(test["time"].to_numpy())
+        score, time = test["score"].to_numpy(), test["time"].to_numpy()
+        event = test["event"].to_numpy() == 1
+        higher = (score[:, None] > score) + (score[:, None] == score) / 2
+        later = (time[:, None] < time) | ((time[:, None] == time) & ~event)
+        weight = np.where(event & (time < grid[-1]), 1 / g**2, 0)[:, None] * later
+        found["Uno's C"].append(((weight * higher).sum(), weight.sum()))
+        for t in times["horizons"]:
+            weight = np.where(event & (time <= t), 1 / g, 0)[:, None] * (time > t)
+            found[f"AUC at {t:.3g}"].append(((weight * higher).sum(), weight.sum()))
+        _, errors = brier_score(of_train, y, test[names], grid)
+        brier += [np.trapezoid(errors, grid) / (grid[-1] - grid[0])] * len(test)
+    return {name: pooled(parts) for name, parts in found.items()} | {
+        "integrated Brier": np.mean(brier)
+    }
+
+
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_every_measure_follows_from_the_file(studies, kind):
+    predictions, performance, times, _ = studies[kind]
+    shown = performance[~performance["model"].str.contains("−")]
+    for name, rows in shown.groupby("model"):
+        mine = predictions[predictions["model"] == name]
+        again = of_class(mine) if kind == "subtype" else of_survival(mine, times)
+        assert set(again) == set(rows["measure"])
+        for measure, value in zip(rows["measure"], rows["value"], strict=True):
+            assert again[measure] == pytest.approx(value, abs=1e-9), (name, measure)
+
+
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_differences_follow_too(studies, kind):
+    predictions, performance, times, _ = studies[kind]
+    row = performance[performance["model"] == "radiomics − volume only"].iloc[0]
+    main = "AUC" if kind == "subtype" else "Harrell's C"
+    assert row["measure"] == f"difference in {main}"
+    values = [
+        (of_class(rows) if kind == "subtype" else of_survival(rows, times))[main]
+        for rows in (predictions[predictions["model"] == n] for n in ("radiomics", "volume only"))
+    ]
+    assert values[0] - values[1] == pytest.approx(row["value"], abs=1e-9)
+
+
+def test_the_calibration_slope_of_a_class_follows_from_the_file(studies):
+    import statsmodels.api as sm
+    from scipy.special import logit
+
+    predictions, _, _, results = studies["subtype"]
+    rows = predictions[predictions["model"] == "radiomics"]
+    fitted = sm.Logit(rows["outcome"], sm.add_constant(logit(rows["score"]))).fit(disp=0)
+    assert fitted.params.iloc[1] == pytest.approx(
+        results.calibration["radiomics"][0].value, abs=1e-5
+    )
+
+
+def test_the_calibration_slope_of_survival_follows_from_the_file(studies):
+    from lifelines import CoxPHFitter
+
+    predictions, _, _, results = studies["survival"]
+    rows = predictions[predictions["model"] == "radiomics"]
+    rows = rows.assign(stratum=rows["repeat"] * 10 + rows["fold"])
+    fitted = CoxPHFitter().fit(
+        rows[["score", "time", "event", "stratum"]], "time", "event", strata="stratum"
+    )
+    slope = results.calibration["radiomics"][0].value
+    assert fitted.params_["score"] == pytest.approx(slope, rel=1e-4)
+
+
+def test_survival_at_the_horizons_is_in_the_file(studies):
+    predictions, _, times, results = studies["survival"]
+    assert times["horizons"] == [4.0, 9.5]
+    rows = predictions[(predictions["model"] == "radiomics") & (predictions["repeat"] == 1)]
+    np.testing.assert_array_equal(
+        rows["event_free_at_9.5"], results.event_free_at("radiomics", 1)[0]
+    )
+    assert (rows["event_free_at_4"] >= rows["event_free_at_9.5"]).all()
+    assert rows["event_free_at_9.5"].between(0, 1).all()
