@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from pancseg.modelling.analysis import AnalysisResults, analyse
 from pancseg.modelling.cohort import Cohort, cohort_of
-from pancseg.modelling.inputs.features_table import TableOptions, read_features
+from pancseg.modelling.inputs.features_table import FeatureTable, TableOptions, read_features
 from pancseg.modelling.inputs.join import JoinedTable, join
 from pancseg.modelling.outputs import StudyTables, write_analysis
+from pancseg.modelling.report.subgroups import Subgroup, subgroups_of
 from pancseg.modelling.study import (
     Endpoint,
     ModelSettings,
@@ -43,6 +46,7 @@ class PreparedStudy:
         plan: folds, blocks of features and models.
         warnings: what the data are hardly sufficient for, a line each.
         cohort: who was analysed, and who was left out.
+        subgroups: of the rows, to be reported.
     """
 
     joined: JoinedTable
@@ -52,6 +56,7 @@ class PreparedStudy:
     plan: ValidationPlan
     warnings: list[str]
     cohort: Cohort
+    subgroups: list[Subgroup]
 
     def analyse(
         self, workers: int | None = None, report: Callable[[str], None] = lambda line: None
@@ -65,7 +70,9 @@ class PreparedStudy:
         Raises:
             OSError: the folder cannot be written.
         """
-        about = StudyTables(self.joined, self.endpoint, self.options, self.warnings, self.cohort)
+        about = StudyTables(
+            self.joined, self.endpoint, self.options, self.warnings, self.cohort, self.subgroups
+        )
         write_analysis(out, results, about)
 
 
@@ -109,7 +116,25 @@ def prepare_study(
     plan = make_study(joined, endpoint, settings, icc)
     warned = list(warnings_of(joined, endpoint, settings))
     cohort = cohort_of(table, in_both, joined, outcome, options)
-    return PreparedStudy(joined, endpoint, settings, options, plan, warned, cohort)
+    subgroups = [
+        each
+        for name in settings.subgroups
+        for each in subgroups_of(name, _cells(name, table, joined))
+    ]
+    return PreparedStudy(joined, endpoint, settings, options, plan, warned, cohort, subgroups)
+
+
+def _cells(name: str, table: FeatureTable, joined: JoinedTable) -> pd.Series[str]:
+    """Return a column of the clinical file, or else of the feature table, of the rows analysed."""
+    ids = joined.features.index
+    if name in joined.outcomes:
+        return joined.outcomes[name]
+    if name not in table.text:
+        raise ValueError(
+            f"`subgroup`: neither the clinical file nor the feature table has a column {name!r}; "
+            "check the spelling"
+        )
+    return table.text[name].loc[ids]
 
 
 def fit_model(  # noqa: PLR0913  keywords, as the command has options

@@ -32,6 +32,7 @@ from pancseg.modelling.report.model_numbers import (
 )
 from pancseg.modelling.report.nomogram import nomograms
 from pancseg.modelling.report.parts import Section
+from pancseg.modelling.report.subgroups import Subgroup, subgroup_section
 from pancseg.modelling.saved_model import (
     MODEL_FILE,
     OLD_FILE,
@@ -67,6 +68,7 @@ class StudyTables:
         options: how the tables were read.
         warnings: what the data are hardly sufficient for.
         cohort: who was analysed, and who was left out.
+        subgroups: of the rows, to be reported.
     """
 
     joined: JoinedTable
@@ -74,6 +76,7 @@ class StudyTables:
     options: TableOptions
     warnings: Sequence[str]
     cohort: Cohort
+    subgroups: Sequence[Subgroup] = ()
 
 
 def write_analysis(folder: Path, results: AnalysisResults, tables: StudyTables) -> None:
@@ -96,6 +99,8 @@ def write_analysis(folder: Path, results: AnalysisResults, tables: StudyTables) 
         drawn, nomogram_files = nomograms(saved, _training_values(joined))
         files |= nomogram_files
         more["formula"] = formula_sections(saved, tuned(results), drawn)
+        if tables.subgroups:
+            more["subgroups"] = [subgroup_section(results, tables.subgroups)]
         files["predictions.csv"] = csv_bytes(_predictions(results, joined, endpoint))
         files["performance.csv"] = csv_bytes(_performance(results))
     title = escape_markdown(f"Radiomics and {', '.join(endpoint.columns)}")

@@ -1,82 +1,93 @@
-"""Draw the pictures of the report as PNG."""
+"""Draw the pictures of the report, and say what they show."""
 
 from __future__ import annotations
 
-import io
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from scipy.stats import CensoredData, ecdf
 
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.estimators.cox import as_frame, kaplan_meier
+from pancseg.modelling.report.km_figure import km_caption, km_files
+from pancseg.modelling.report.parts import Picture
+from pancseg.modelling.report.picture_files import COLOURS, picture_files, wrapped
+from pancseg.modelling.report.roc_figures import roc_caption, roc_files
+from pancseg.modelling.report.stability import stability_files
 from pancseg.modelling.study import CHANCE, RADIOMICS
 from pancseg.modelling.validation.importance import own_weights
-from pancseg.tables.picture_style import plain_style
 
-_MOST_FEATURES, _BINS = 15, 5
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+_MOST_FEATURES, _BINS, _TALL = 15, 5, (7.5, 6.0)
+Drawing = Callable[[Figure], None]
 
 
-PERFORMANCE = ("roc.png", "kaplan_meier.png", "calibration.png", "decision_curve.png")
+PERFORMANCE = tuple(
+    f"{name}.{kind}"
+    for name in (
+        "roc", "time_dependent_roc", "kaplan_meier", "calibration", "decision_curve",
+        "prediction_stability",
+    )
+    for kind in ("png", "svg")
+)  # fmt: skip
 """Pictures that show performance."""
 
 
 def pictures(results: AnalysisResults) -> dict[str, bytes]:
-    """Return file name → PNG bytes; no picture of performance when a canary sang."""
-    found = {"features.png": _png(_features, results)}
+    """Return file name → content; no picture of performance when a canary sang."""
+    found = picture_files(
+        "features", lambda figure: _features(figure.add_subplot(), results), _TALL
+    )
     if results.leaks:
         return found
-    if results.settings.kind == "subtype":
-        found["roc.png"] = _png(_roc, results)
-    else:
-        found["kaplan_meier.png"] = _png(_kaplan_meier, results)
-    found["calibration.png"] = _png(_calibration, results)
-    found["decision_curve.png"] = _png(_decision, results)
+    found |= roc_files(results) | stability_files(results)
+    if results.settings.kind == "survival":
+        found |= km_files(results, risk_groups(results, RADIOMICS))
+    for name, draw in (("calibration", _calibration), ("decision_curve", _decision)):
+        found |= picture_files(name, _on_axes(draw, results))
     return found
 
 
-@plain_style()
-def _png(draw: object, results: AnalysisResults) -> bytes:
-    assert callable(draw)
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    draw(figure.add_subplot(), results)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
-    return content.getvalue()
+def shown(results: AnalysisResults) -> list[Picture]:
+    """Return the figures of performance with their captions, in the order of the report."""
+    found = [roc_caption(results)]
+    if results.settings.kind == "survival":
+        found.append(km_caption())
+    return [
+        *found,
+        Picture(
+            "calibration.png",
+            f"Calibration, out of fold: patients in fifths of the predicted risk "
+            f"{_of_what(results)}, averaged over repeats, against the share observed"
+            + (" (Kaplan–Meier)." if results.horizons else "."),
+        ),
+        Picture(
+            "decision_curve.png",
+            f"Decision curves (Vickers and Elkin 2006) of the risk {_of_what(results)}, averaged "
+            "over repeats, out of fold: net benefit per patient by the threshold probability.",
+        ),
+    ]
 
 
-def _roc(axes: Axes, results: AnalysisResults) -> None:
-    from sklearn.metrics import roc_curve
+def _of_what(results: AnalysisResults) -> str:
+    if not results.horizons:
+        return "of the positive class"
+    return f"of an event by {_horizon(results):.4g} {results.settings.time_unit or 'time units'}"
 
-    y, grid = results.plan.y, np.linspace(0, 1, 101)
-    for colour, (name, model) in zip(_COLOURS, results.validation.models.items(), strict=False):
-        curves = []
-        for score, folds in zip(model.score, results.validation.folds, strict=True):
-            for fold in np.unique(folds):
-                rows = folds == fold
-                if len(np.unique(y[rows])) == 2:
-                    false, true, _ = roc_curve(y[rows], score[rows])
-                    curves.append(np.interp(grid, false, true))
-        if curves:
-            value = results.measures[name]["AUC"].value
-            axes.plot(grid, np.mean(curves, axis=0), color=colour, label=f"{name} {value:.2f}")
-    axes.set(xlabel="1 − specificity", ylabel="sensitivity", title="Mean ROC over test folds")
-    axes.legend(fontsize=8)
+
+def _on_axes(draw: Callable[[Axes, AnalysisResults], None], results: AnalysisResults) -> Drawing:
+    return lambda figure: draw(figure.add_subplot(), results)
 
 
 def predicted_risk(results: AnalysisResults, name: str) -> tuple[np.ndarray, str]:
     """Return the (n,) out-of-fold risks, averaged over repeats, and a text that says of what."""
     model = results.validation.models[name]
     if model.curves is None:
-        return model.score.mean(axis=0), "of the positive class"
+        return model.score.mean(axis=0), _of_what(results)
     event_free = results.event_free_at(name, len(results.horizons) // 2).mean(axis=0)
-    return 1 - event_free, f"of an event by {_horizon(results):.3g}"
+    return 1 - event_free, _of_what(results)
 
 
 def _horizon(results: AnalysisResults) -> float:
@@ -86,7 +97,7 @@ def _horizon(results: AnalysisResults) -> float:
 
 def _calibration(axes: Axes, results: AnalysisResults) -> None:
     y = results.plan.y
-    for colour, (name, _) in zip(_COLOURS, results.validation.models.items(), strict=False):
+    for colour, (name, _) in zip(COLOURS, results.validation.models.items(), strict=False):
         risk, what = predicted_risk(results, name)
         order = np.array_split(np.argsort(risk, kind="stable"), _BINS)
         if np.ptp(risk) < 1e-9 or name == CHANCE:
@@ -133,7 +144,7 @@ def _decision(axes: Axes, results: AnalysisResults) -> None:
         warnings.simplefilter("ignore")  # dcurves on empty strata at extreme thresholds
         table = decision_frame(results)
     for colour, (name, rows) in zip(
-        (*_COLOURS, "0.3", "0.6"), table.groupby("model", sort=False), strict=False
+        (*COLOURS, "0.3", "0.6"), table.groupby("model", sort=False), strict=False
     ):
         axes.plot(rows["threshold"], rows["net_benefit"], color=colour, label=str(name))
     top = float(table["net_benefit"].max())
@@ -146,29 +157,6 @@ def risk_groups(results: AnalysisResults, name: str) -> np.ndarray:
     """Return for each patient whether the risk exceeds the training median in most repeats."""
     model = results.validation.models[name]
     return np.asarray((model.score > model.threshold).mean(axis=0) > 0.5)
-
-
-def _kaplan_meier(axes: Axes, results: AnalysisResults) -> None:
-    y, high = results.plan.y, risk_groups(results, RADIOMICS)
-    for name, rows, colour in (("high", high, _COLOURS[1]), ("low", ~high, _COLOURS[0])):
-        if rows.any():
-            _survival_curve(axes, y[rows], f"{name} risk, n = {rows.sum()}", colour)
-    axes.set(xlabel="time", ylabel="event-free", title="Out-of-fold risk groups (radiomics)")
-    axes.legend()
-
-
-def _survival_curve(axes: Axes, y: np.ndarray, label: str, colour: str) -> None:
-    """Draw a Kaplan–Meier curve with its pointwise 95 % interval (log-log)."""
-    curve = ecdf(CensoredData.right_censored(y["time"], ~y["event"])).sf
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no interval where the curve is 1 or 0
-        interval = curve.confidence_interval(method="log-log")
-    times = np.concatenate([[0.0], curve.quantiles])
-    low, share, high = (
-        np.concatenate([[1.0], part.probabilities]) for part in (interval.low, curve, interval.high)
-    )
-    axes.step(times, share, where="post", color=colour, label=label)
-    axes.fill_between(times, low, high, step="post", color=colour, alpha=0.3, linewidth=0)
 
 
 def weights_are_permuted(results: AnalysisResults) -> bool:
@@ -204,16 +192,15 @@ def _features(axes: Axes, results: AnalysisResults) -> None:
     grid = axes.figure.add_gridspec(1, 2)
     axes.set_subplotspec(grid[0])
     positions = np.arange(len(table))
-    axes.barh(positions, table["share_of_folds"], color=_COLOURS[0])
-    names = table["feature"].str[-45:].str.replace("$", r"\$", regex=False)  # no formulas of TeX
-    axes.set_yticks(positions, list(names))
+    axes.barh(positions, table["share_of_folds"], color=COLOURS[0])
+    axes.set_yticks(positions, [wrapped(name) for name in table["feature"]])
     axes.set(xlabel="share of models", title="Used")
     axes.set_xlim(0, 1)
     axes.figure.suptitle("Features across folds")
     axes.tick_params(axis="y", labelsize=7)
     weight = axes.figure.add_subplot(grid[1], sharey=axes)
     mean, spread = table["mean_weight"], table["std_weight"]
-    weight.errorbar(mean, positions, xerr=spread, fmt="o", color=_COLOURS[1])
+    weight.errorbar(mean, positions, xerr=spread, fmt="o", color=COLOURS[1])
     weight.axvline(0, color="0.7", linewidth=1)
     what = "rise of log loss" if weights_are_permuted(results) else "weight"
     weight.set(xlabel=what, title="Weight ± std")

@@ -10,8 +10,14 @@ import numpy as np
 from pancseg.modelling.analysis import AnalysisResults, interval, main_measure
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.clear_checklist import checklist
-from pancseg.modelling.report.figures import feature_table, risk_groups, weights_are_permuted
+from pancseg.modelling.report.figures import (
+    feature_table,
+    risk_groups,
+    shown,
+    weights_are_permuted,
+)
 from pancseg.modelling.report.parts import Picture, Section, markdown, number, with_interval
+from pancseg.modelling.report.stability import stability_section
 from pancseg.modelling.study import RADIOMICS, Endpoint
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.system.version import __version__
@@ -47,6 +53,12 @@ PERMUTED = (
     "unimportant. Empty where the pipeline leaks."
 )
 
+TABLE = f"The {_SHOWN_FEATURES} features used most often; all of them: features_used.csv."
+FEATURES = (
+    "The features used most often by the outer models of radiomics: the share of models that use "
+    "each, and the mean and standard deviation of its weight over all of them (0 where unused)."
+)
+
 
 def sections(
     results: AnalysisResults,
@@ -74,7 +86,8 @@ def sections(
         if results.differences:
             found.append(_differences(results))
         found.append(_calibration(results))
-        found += [_pictures(results)]
+        found.append(Section("Figures", pictures=shown(results)))
+        found += [stability_section(results), *more.get("subgroups", ())]
         if results.settings.kind == "survival":
             found.append(_log_rank(results, joined))
     found += [*more.get("formula", ()), _features(results), Section("Methods", METHODS)]
@@ -171,12 +184,6 @@ def _calibration(results: AnalysisResults) -> Section:
     return Section("Calibration", [line], ["model", "slope", "intercept"], rows)
 
 
-def _pictures(results: AnalysisResults) -> Section:
-    first = "roc.png" if results.settings.kind == "subtype" else "kaplan_meier.png"
-    names = (first, "calibration.png", "decision_curve.png")
-    return Section("Pictures", pictures=[Picture(name, "") for name in names])
-
-
 def _log_rank(results: AnalysisResults, joined: JoinedTable) -> Section:
     from scipy.stats import CensoredData, logrank
 
@@ -209,7 +216,14 @@ def _features(results: AnalysisResults) -> Section:
     lines = ["Over all outer models."]
     if weights_are_permuted(results):
         lines.append(PERMUTED)
-    return Section("Features of the model", lines, header, rows, [Picture("features.png", "")])
+    return Section(
+        "Features of the model",
+        lines,
+        header,
+        rows,
+        [Picture("features.png", FEATURES)],
+        caption=TABLE,
+    )
 
 
 __all__ = ["Section", "clear_text", "interval", "markdown", "sections"]
