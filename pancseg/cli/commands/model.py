@@ -241,7 +241,60 @@ def survival(
     _analyse(study, out, workers, printing)
 
 
+def plan(
+    *,
+    parameters: Annotated[
+        int,
+        option("Model", min=1, help="Candidate parameters, before any selection of features."),
+    ],
+    share: Annotated[
+        float | None, option("Class", help="Expected share of the class, 0 to 1.")
+    ] = None,
+    rate: Annotated[
+        float | None, option("Survival", help="Expected events per unit of time, such as a month.")
+    ] = None,
+    horizon: Annotated[
+        float | None, option("Survival", help="Time that risk is predicted for.")
+    ] = None,
+    follow_up: Annotated[
+        float | None, option("Survival", help="Expected mean follow-up, in the same unit.")
+    ] = None,
+    c_statistic: Annotated[
+        float | None, option("Model", help="Expected AUC or C; from an earlier study.")
+    ] = None,
+    r_squared: Annotated[
+        float | None,
+        option("Model", help="Or expected R² of Cox and Snell; default: Nagelkerke's R² is 0.15."),
+    ] = None,
+    patients: Annotated[
+        int | None, option("Model", min=1, help="Patients there are: how many parameters?")
+    ] = None,
+    printing: Printing,
+) -> None:
+    """Say how many patients a model needs, before the study (Riley's criteria).
+
+    For a class give --share; for survival --rate, --horizon and --follow-up.
+    Every feature that a selection may choose is a candidate parameter.
+    """
+    with usage_errors(printing.verbose):
+        from pancseg.modelling.sample_size import needed_lines
+
+        lines = needed_lines(
+            parameters,
+            share=share,
+            rate=rate,
+            horizon=horizon,
+            follow_up=follow_up,
+            r_squared=r_squared,
+            c_statistic=c_statistic,
+            patients=patients,
+        )
+    for line in lines:
+        say(line, sys.stdout)
+
+
 _COMMANDS = (
+    (plan, "pancseg model plan --parameters 10 --share 0.3 --c-statistic 0.75"),
     (
         subtype,
         "pancseg model subtype features.csv --outcome clinical.csv --label grade --out model",
