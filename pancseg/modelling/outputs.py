@@ -26,6 +26,7 @@ from pancseg.modelling.report.model_card import model_card
 from pancseg.modelling.report.model_numbers import (
     Tuning,
     baseline_table,
+    candidate_settings,
     coefficient_table,
     model_json,
     tuning_of,
@@ -109,7 +110,7 @@ def write_analysis(folder: Path, results: AnalysisResults, tables: StudyTables) 
     files |= {
         "report.md": text.encode(),
         "report.html": html_page(text, files).encode(),
-        "CLEAR.md": report.clear_text(results, joined).encode(),
+        **{name: text.encode() for name, text in report.checklists(results, joined).items()},
         "settings.yaml": settings_text(results, endpoint, options, joined.origin).encode(),
         "unmatched.csv": csv_bytes(joined.unmatched),
         "features_used.csv": csv_bytes(feature_table(results)),
@@ -201,6 +202,11 @@ def settings_text(
         },
         "times": _times(results),
         "models": {spec.name: len(spec.candidates) for spec in results.plan.specs},
+        "candidates": {
+            spec.name: candidate_settings(spec.candidates)
+            for spec in results.plan.specs
+            if len(spec.candidates) > 1
+        },
     }
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 

@@ -52,12 +52,17 @@ def tuning_of(candidates: Sequence[Any], choice: int, choices: Sequence[int]) ->
         choice: place of the one that the saved model is.
         choices: places of those chosen in the outer folds.
     """
-    found = [_scalars(each) for each in candidates]
-    varied = [key for key in found[0] if len({repr(each.get(key)) for each in found}) > 1]
-    settings = [{_short(key): each.get(key) for key in varied} for each in found]
+    settings = candidate_settings(candidates)
     names = [", ".join(f"{key} {value}" for key, value in each.items()) for each in settings]
     counts = Counter(names[place] for place in sorted(choices)) if len(candidates) > 1 else {}
     return Tuning(settings[choice], len(candidates), dict(counts))
+
+
+def candidate_settings(candidates: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return, for each candidate, those of its settings in which the candidates differ."""
+    found = [_scalars(each) for each in candidates]
+    varied = [key for key in found[0] if len({repr(each.get(key)) for each in found}) > 1]
+    return [{_short(key): each.get(key) for key in varied} for each in found]
 
 
 def _scalars(estimator: Any) -> dict[str, Any]:

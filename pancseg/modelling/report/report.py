@@ -9,15 +9,19 @@ import numpy as np
 
 from pancseg.modelling.analysis import AnalysisResults, interval, main_measure
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.clear_checklist import checklist
+from pancseg.modelling.report.checklists import metrics_items, tripod_items
+from pancseg.modelling.report.clear_checklist import clear_items
 from pancseg.modelling.report.figures import (
     feature_table,
     risk_groups,
     shown,
     weights_are_permuted,
 )
+from pancseg.modelling.report.methods_text import methods_section
 from pancseg.modelling.report.parts import Picture, Section, markdown, number, with_interval
 from pancseg.modelling.report.stability import stability_section
+from pancseg.modelling.report.study_facts import checklist_text, facts_of
+from pancseg.modelling.report.verdict_section import verdict_section
 from pancseg.modelling.study import RADIOMICS, Endpoint
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.system.version import __version__
@@ -77,9 +81,11 @@ def sections(
         more: sections made elsewhere, by their place: ``cohort``, ``formula``.
     """
     about = [_data(joined, outcome), *joined.notes]  # these quote names from the tables
-    found = [_verdict(results), Section("Data", list(map(escape_message, about)))]
+    found = [verdict_section(results, joined, outcome, warned)]
+    found.append(Section("Data", list(map(escape_message, about))))
     found += more.get("cohort", ())
-    found.append(Section("Warnings", list(map(escape_message, warned)) or ["None."]))
+    if results.leaks:
+        found.append(Section("Warnings", list(map(escape_message, warned)) or ["None."]))
     found.append(_canary(results))
     if not results.leaks:
         found.append(_performance(results))
@@ -91,6 +97,7 @@ def sections(
         if results.settings.kind == "survival":
             found.append(_log_rank(results, joined))
     found += [*more.get("formula", ()), _features(results), Section("Methods", METHODS)]
+    found.append(methods_section(results, joined, outcome, made_by()))
     found.append(Section("What it cannot know", CANNOT_KNOW))
     found.append(Section("Made by", [made_by()]))
     return found
@@ -102,29 +109,33 @@ def made_by() -> str:
     return f"pancseg {__version__}, " + ", ".join(f"{n} {version(n)}" for n in names)
 
 
-def clear_text(results: AnalysisResults, joined: JoinedTable) -> str:
-    """Return the text of ``CLEAR.md``."""
-    items = checklist(joined, results.settings, not results.leaks, bool(results.differences))
-    part = Section(
-        "By item",
-        ["The 58 items of CLEAR (Kocak et al. 2023, Insights Imaging 14:75), in our words."],
-        ["section", "item", "state", "where, or why"],
-        [[escape_message(text) for text in item] for item in items],
-    )
-    return markdown("CLEAR checklist, pre-filled", [part])
-
-
-def _verdict(results: AnalysisResults) -> Section:
-    if results.leaks:
-        sang = ", ".join(f"{c.what}: {c.mean:.3f}" for c in results.canaries if c.sings)
-        return Section(
-            "Verdict",
+def checklists(results: AnalysisResults, joined: JoinedTable) -> dict[str, str]:
+    """Return file name → text of the checklists, pre-filled."""
+    facts = facts_of(results, joined)
+    source = "{} in our words, filled in by the software as far as it did or knows them."
+    return {
+        "CLEAR.md": checklist_text(
+            "CLEAR checklist, pre-filled",
+            [source.format("The 58 items of CLEAR (Kocak et al. 2023, Insights Imaging 14:75)")],
+            clear_items(facts),
+        ),
+        "TRIPOD.md": checklist_text(
+            "TRIPOD+AI checklist, pre-filled",
             [
-                f"**The pipeline leaks**: it finds a signal where there is none ({sang}; chance is "
-                "0.5). No performance is shown, as it could not be trusted."
+                source.format("The 27 items of TRIPOD+AI (Collins et al. 2024, BMJ 385:e078378)"),
+                "For a study that develops a model and validates it internally.",
             ],
-        )
-    return Section("Verdict", results.verdict)
+            tripod_items(facts),
+        ),
+        "METRICS.md": checklist_text(
+            "METRICS, pre-filled",
+            [
+                source.format("The 30 items of METRICS (Kocak et al. 2024, Insights Imaging 15:8)"),
+                "The score itself is for you to compute, once all items are judged.",
+            ],
+            metrics_items(facts),
+        ),
+    }
 
 
 def _data(joined: JoinedTable, outcome: Endpoint) -> str:
@@ -148,12 +159,17 @@ def outcome_counts(outcome: Endpoint) -> str:
 def _canary(results: AnalysisResults) -> Section:
     if not results.canaries:
         return Section("Leakage canary", ["Not run (`canary` is 0): a leak would go unnoticed."])
+    finding = {True: "leak", False: "no leak found"}
     rows = [
-        [c.what, str(len(c.values)), number(c.mean), number(c.low), "leak" if c.sings else "silent"]
+        [c.what, str(len(c.values)), number(c.mean), number(c.low), finding[c.sings]]
         for c in results.canaries
     ]
-    line = "The same pipeline on data without a signal; it leaks when `from` is above 0.5."
-    return Section("Leakage canary", [line], ["on", "runs", "mean", "from", ""], rows)
+    line = (
+        "The same pipeline on data without a signal; it leaks when the lower limit of the mean is "
+        "above 0.5."
+    )
+    header = ["data", "runs", "mean", "lower limit", "finding"]
+    return Section("Leakage canary", [line], header, rows)
 
 
 def _performance(results: AnalysisResults) -> Section:
@@ -162,13 +178,15 @@ def _performance(results: AnalysisResults) -> Section:
         [model, *(with_interval(found[name]) for name in names)]
         for model, found in results.measures.items()
     ]
-    return Section("Performance, out of fold", (), ["model", *names], rows)
+    caption = "Performance of every model out of fold, with 95 % intervals. Definitions: Methods."
+    return Section("Performance, out of fold", (), ["model", *names], rows, caption=caption)
 
 
 def _differences(results: AnalysisResults) -> Section:
     rows = [[f"{a} − {b}", with_interval(d)] for (a, b), d in results.differences.items()]
     title = f"What radiomics adds: {main_measure(results.settings.kind)}"
-    return Section(title, (), ["models", "difference"], rows)
+    caption = "Differences between models, on the same patients and folds, with 95 % intervals."
+    return Section(title, (), ["models", "difference"], rows, caption=caption)
 
 
 def _calibration(results: AnalysisResults) -> Section:
@@ -226,4 +244,4 @@ def _features(results: AnalysisResults) -> Section:
     )
 
 
-__all__ = ["Section", "clear_text", "interval", "markdown", "sections"]
+__all__ = ["Section", "checklists", "interval", "markdown", "sections"]
