@@ -34,6 +34,7 @@ from pancseg.modelling.report.model_numbers import (
 from pancseg.modelling.report.nomogram import nomograms
 from pancseg.modelling.report.parts import Section
 from pancseg.modelling.report.subgroups import Subgroup, subgroup_section
+from pancseg.modelling.report.word import word_document
 from pancseg.modelling.saved_model import (
     MODEL_FILE,
     OLD_FILE,
@@ -110,6 +111,7 @@ def write_analysis(folder: Path, results: AnalysisResults, tables: StudyTables) 
     files |= {
         "report.md": text.encode(),
         "report.html": html_page(text, files).encode(),
+        "report.docx": word_document(text, files),
         **{name: text.encode() for name, text in report.checklists(results, joined).items()},
         "settings.yaml": settings_text(results, endpoint, options, joined.origin).encode(),
         "unmatched.csv": csv_bytes(joined.unmatched),

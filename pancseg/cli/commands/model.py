@@ -29,7 +29,7 @@ app = typer.Typer(
     help="Predict molecular subtype or survival from a table; every step is fitted in the folds.",
     no_args_is_help=True,
 )
-_PACKAGES = ("dcurves", "matplotlib")
+_PACKAGES = ("dcurves", "matplotlib", "docx")
 _PAGE = "how-it-works.md#from-table-to-model"
 
 
