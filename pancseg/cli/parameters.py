@@ -60,6 +60,7 @@ OPTIONS = {
     "time_unit": "--time-unit",
     "horizons": "--horizons",
     "subgroup": "--subgroup",
+    "leave_out": "--leave-out",
     "parameters": "--parameters",
     "share": "--share",
     "rate": "--rate",

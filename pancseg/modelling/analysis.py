@@ -9,6 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pancseg.modelling import subtype, survival
+from pancseg.modelling.internal_external import SiteResult
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME, ModelSettings
 from pancseg.modelling.validation.calibration import cox_slope, logistic_line
 from pancseg.modelling.validation.canary import Canary, run_canaries
@@ -46,6 +47,7 @@ class AnalysisResults:
         differences: (a, b) → estimate of the main measure of a minus that of b.
         calibration: model → (slope, intercept); see :func:`calibration`.
         verdict: sentences on what radiomics adds.
+        sites: performance in each site by models fitted on the others, if that was asked for.
     """
 
     plan: ValidationPlan
@@ -57,6 +59,7 @@ class AnalysisResults:
     differences: dict[tuple[str, str], Estimate] = field(default_factory=dict)
     calibration: dict[str, tuple[Estimate, Estimate]] = field(default_factory=dict)
     verdict: tuple[str, ...] = ()
+    sites: tuple[SiteResult, ...] = ()
 
     @property
     def horizons(self) -> tuple[float, ...]:

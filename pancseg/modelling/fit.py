@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pancseg.modelling.analysis import AnalysisResults, analyse
 from pancseg.modelling.cohort import Cohort, cohort_of
+from pancseg.modelling.inputs.cell_values import is_missing
 from pancseg.modelling.inputs.features_table import FeatureTable, TableOptions, read_features
 from pancseg.modelling.inputs.join import JoinedTable, join
+from pancseg.modelling.internal_external import leave_sites_out, refuse_sites
 from pancseg.modelling.outputs import StudyTables, write_analysis
 from pancseg.modelling.report.subgroups import Subgroup, subgroups_of
 from pancseg.modelling.study import (
@@ -47,6 +50,7 @@ class PreparedStudy:
         warnings: what the data are hardly sufficient for, a line each.
         cohort: who was analysed, and who was left out.
         subgroups: of the rows, to be reported.
+        sites: (n,) site of each row, to be left out in turn; None: no such validation.
     """
 
     joined: JoinedTable
@@ -57,12 +61,17 @@ class PreparedStudy:
     warnings: list[str]
     cohort: Cohort
     subgroups: list[Subgroup]
+    sites: np.ndarray | None = None
 
     def analyse(
         self, workers: int | None = None, report: Callable[[str], None] = lambda line: None
     ) -> AnalysisResults:
         """Validate and fit all models; ``report`` is called after each fold."""
-        return analyse(self.plan, self.settings, workers or available_cores(), report)
+        results = analyse(self.plan, self.settings, workers or available_cores(), report)
+        if self.sites is None or results.leaks:
+            return results
+        sites = leave_sites_out(self.plan, self.sites, self.settings.resamples)
+        return replace(results, sites=tuple(sites))
 
     def write(self, out: Path, results: AnalysisResults) -> None:
         """Write report, predictions, model, settings and checklist.
@@ -121,17 +130,46 @@ def prepare_study(
         for name in settings.subgroups
         for each in subgroups_of(name, _cells(name, table, joined))
     ]
-    return PreparedStudy(joined, endpoint, settings, options, plan, warned, cohort, subgroups)
+    sites = _sites(settings, table, joined, plan)
+    return PreparedStudy(
+        joined, endpoint, settings, options, plan, warned, cohort, subgroups, sites
+    )
 
 
-def _cells(name: str, table: FeatureTable, joined: JoinedTable) -> pd.Series[str]:
+def _sites(
+    settings: ModelSettings, table: FeatureTable, joined: JoinedTable, plan: ValidationPlan
+) -> np.ndarray | None:
+    """Return the site of each row, if sites are to be left out in turn.
+
+    Raises:
+        ValueError: no such column, a row without a site, or sites that cannot be left out.
+    """
+    name = settings.leave_out
+    if name is None:
+        return None
+    if joined.batch is not None:
+        raise ValueError(
+            "`leave_out` and `batch` exclude each other: ComBat cannot harmonise a site that the "
+            "model has not seen; leave one of them out"
+        )
+    cells = _cells(name, table, joined, "leave_out")
+    if missing := int(is_missing(cells).sum()):
+        raise ValueError(f"`leave_out` {name!r}: {missing} rows have no site; fill them in")
+    sites = cells.to_numpy(str)
+    refuse_sites(plan, sites, name)
+    return sites
+
+
+def _cells(
+    name: str, table: FeatureTable, joined: JoinedTable, asked_by: str = "subgroup"
+) -> pd.Series[str]:
     """Return a column of the clinical file, or else of the feature table, of the rows analysed."""
     ids = joined.features.index
     if name in joined.outcomes:
         return joined.outcomes[name]
     if name not in table.text:
         raise ValueError(
-            f"`subgroup`: neither the clinical file nor the feature table has a column {name!r}; "
+            f"`{asked_by}`: neither the clinical file nor the feature table has a column {name!r}; "
             "check the spelling"
         )
     return table.text[name].loc[ids]
@@ -161,6 +199,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
     time_unit: str | None = None,
     horizons: Sequence[float] = (),
     subgroup: Sequence[str] = (),
+    leave_out: str | None = None,
     model: str = _DEFAULTS.model,
     folds: int = _DEFAULTS.outer,
     inner_folds: int = _DEFAULTS.inner,
@@ -200,6 +239,8 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         time_unit: what a time of 1 is, such as ``months``, for the report.
         horizons: times that survival is reported for; by default quartiles of the event times.
         subgroup: columns of either table whose values are reported as subgroups.
+        leave_out: column of hospitals or sites, each of which is left out in turn, the model
+            fitted to the others and judged in it (internal–external validation).
         model: the algorithm that is declared beforehand and saved.
         folds: number of outer folds.
         inner_folds: number of inner folds.
@@ -247,6 +288,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
             "time_unit": time_unit,
             "horizons": tuple(horizons),
             "subgroups": tuple(dict.fromkeys(_listed(subgroup))),
+            "leave_out": leave_out,
             "model": model,
             "folds": folds,
             "inner_folds": inner_folds,

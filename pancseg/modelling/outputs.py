@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from pancseg.modelling.cohort import Cohort
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.plain.from_fitted import plain_model
+from pancseg.modelling.plain.model import PlainModel
 from pancseg.modelling.report import report
 from pancseg.modelling.report.cohort_section import cohort_sections, flow_files
+from pancseg.modelling.report.external_report import linear_of
 from pancseg.modelling.report.figures import PERFORMANCE, feature_table, pictures
 from pancseg.modelling.report.formula import formula_sections
 from pancseg.modelling.report.model_card import model_card
@@ -33,6 +35,7 @@ from pancseg.modelling.report.model_numbers import (
 )
 from pancseg.modelling.report.nomogram import nomograms
 from pancseg.modelling.report.parts import Section
+from pancseg.modelling.report.sites_section import sites_files, sites_section
 from pancseg.modelling.report.subgroups import Subgroup, subgroup_section
 from pancseg.modelling.report.word import word_document
 from pancseg.modelling.saved_model import (
@@ -56,6 +59,7 @@ OPTIONAL = (
         for which in ("", "_clinical_and_radiomics")
         for kind in ("png", "svg")
     ),
+    "sites.png", "sites.svg",
 )  # fmt: skip
 """Files that not every analysis writes; those of an earlier one are deleted."""
 
@@ -101,6 +105,10 @@ def write_analysis(folder: Path, results: AnalysisResults, tables: StudyTables) 
         drawn, nomogram_files = nomograms(saved, _training_values(joined))
         files |= nomogram_files
         more["formula"] = formula_sections(saved, tuned(results), drawn)
+        if results.sites:
+            column, kind = str(results.settings.leave_out), results.settings.kind
+            more["sites"] = [sites_section(list(results.sites), kind, column)]
+            files |= sites_files(list(results.sites), kind)
         if tables.subgroups:
             more["subgroups"] = [subgroup_section(results, tables.subgroups)]
         files["predictions.csv"] = csv_bytes(_predictions(results, joined, endpoint))
@@ -184,7 +192,34 @@ def saved_model(
         facts["median_time"] = float(np.median(endpoint.y["time"]))
         facts["time_unit"] = results.settings.time_unit
         facts["horizons"] = list(results.horizons)
-    return SavedModel(endpoint.kind, models, facts)
+    return SavedModel(endpoint.kind, models, facts | _training_facts(results, joined, models))
+
+
+def _training_facts(
+    results: AnalysisResults, joined: JoinedTable, models: Mapping[str, PlainModel]
+) -> dict[str, Any]:
+    """Return what new patients are compared with: ranges, linear predictors, performance."""
+    blocks = _training_values(joined)
+    codes = None if joined.batch is None else batch_codes(joined.batch)[0]
+    ranges: dict[str, tuple[float, float]] = {}
+    scores: dict[str, tuple[float, float]] = {}
+    for name, model in models.items():
+        if not model.columns:
+            continue
+        score = model.predictor.score(model.prepared(blocks, codes, len(joined.features)))
+        linear = score if results.horizons else linear_of(score)
+        scores[name] = float(linear.mean()), float(linear.std())
+        for part in model.parts:
+            for column in part.names:
+                values = blocks[part.block][column].dropna()
+                ranges[str(column)] = float(values.min()), float(values.max())
+    main = main_measure(results.settings.kind)
+    measures = {
+        name: {main: (found[main].value, found[main].low, found[main].high)}
+        for name, found in results.measures.items()
+        if name in models and np.isfinite([found[main].low, found[main].high]).all()
+    }
+    return {"ranges": ranges, "scores": scores, "measures": measures}
 
 
 def settings_text(

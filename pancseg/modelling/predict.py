@@ -114,7 +114,7 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
     Raises:
         ValueError: features that the model uses are missing, or a scanner or site is unknown to it.
     """
-    blocks, batch = _blocks(saved, joined), _batch_codes(saved, joined)
+    blocks, batch = blocks_of(saved, joined), _batch_codes(saved, joined)
     found, notes = pd.DataFrame({"id": joined.features.index}), []
     for name, model in saved.models.items():
         if name == CHANCE or not set(model.blocks) <= set(blocks):
@@ -133,7 +133,7 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
         found[columns[0]] = model.predictor.score(x)
         if saved.kind == "survival":
             times = horizons_of(saved)
-            columns += [_curve_column(name, time) for time in times]
+            columns += [curve_column(name, time) for time in times]
             found[columns[1:]] = model.predictor.event_free(x, np.array(times))
         found.loc[all_of, columns] = np.nan
     unusable = pd.DataFrame({"id": joined.unusable})
@@ -302,7 +302,7 @@ def _judge_survival(
         return measures.pair_measure([(rows, score, pairs)], weights)
 
     middle = _middle(saved)
-    curve = table[_curve_column(name, middle)].to_numpy()[:, None]
+    curve = table[curve_column(name, middle)].to_numpy()[:, None]
     errors = measures.squared_errors(y, y, curve, np.array([middle]))[:, 0]
     unknown = ~y["event"] & (y["time"] < middle)
     if middle >= y["time"].max() and unknown.any():  # no follow-up that long
@@ -334,11 +334,12 @@ def column_of(name: str) -> str:
     return name.replace(" + ", "_and_").replace(" ", "_")
 
 
-def _curve_column(name: str, time: float) -> str:
+def curve_column(name: str, time: float) -> str:
+    """Return the name of the column with a model's event-free probabilities at a time."""
     return f"{column_of(name)}_event_free_at_{time:.6g}"
 
 
-def _blocks(saved: SavedModel, joined: JoinedTable) -> dict[str, pd.DataFrame]:
+def blocks_of(saved: SavedModel, joined: JoinedTable) -> dict[str, pd.DataFrame]:
     """Return the new patients' values by block; blocks of which nothing is known are left out.
 
     Raises:

@@ -41,6 +41,7 @@ _KEY = "pancseg_model"
 _NO_MODEL = "it is not a model that pancseg wrote"
 
 _Text = Annotated[str, Field(max_length=100_000)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Block = Literal["radiomics", "volume only", "clinical only"]
 _Name = Literal["radiomics", "volume only", "clinical only", "clinical + radiomics", "chance"]
 
@@ -69,6 +70,9 @@ class _Facts(FrozenModel):
     made_by: _Text
     median_time: float | None = Field(None, ge=0, allow_inf_nan=False)
     time_unit: _Text | None = None
+    ranges: dict[_Text, tuple[_Finite, _Finite]] = Field({})
+    scores: dict[_Text, tuple[_Finite, _Finite]] = Field({})
+    measures: dict[_Text, dict[_Text, tuple[_Finite, _Finite, _Finite]]] = Field({})
     horizons: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field([])
 
 

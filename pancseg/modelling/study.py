@@ -54,6 +54,7 @@ class ModelSettings(FrozenModel):
         time_unit: what a time of 1 is, such as ``months``; None: not told.
         horizons: times that survival is reported for; none: quartiles of the event times.
         subgroups: columns whose values are reported as subgroups.
+        leave_out: column of sites that are left out in turn; None: no such validation.
     """
 
     kind: Literal["subtype", "survival"]
@@ -71,6 +72,7 @@ class ModelSettings(FrozenModel):
     time_unit: str | None = Field(None, min_length=1, max_length=20, pattern=r"^[A-Za-z ]+$")
     horizons: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = ()
     subgroups: tuple[str, ...] = ()
+    leave_out: str | None = None
 
     @field_validator("canary")
     @classmethod

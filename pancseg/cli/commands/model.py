@@ -127,6 +127,10 @@ class Fitting:
         list[str] | None,
         option("Model", metavar="COLUMN", help="Report its values as subgroups. May be repeated."),
     ] = None
+    leave_out: Annotated[
+        str | None,
+        option("Model", metavar="COLUMN", help="Leave each site out in turn, and judge it there."),
+    ] = None
     inner_folds: Annotated[int, option("Model", min=2, max=20, help="Inner folds.")] = 5
     canary: Annotated[
         int,
@@ -350,8 +354,9 @@ def predict(
     """Apply a fitted model to new patients, and validate it if their outcomes are given.
 
     OUT is a CSV with a row for every id of FEATURES and one column per model.
-    The validation is written to <OUT>_validation.csv. The exit code is 1 if the
-    outcomes cannot validate the model, for example with one class only.
+    The validation is written to <OUT>_validation.csv, its report to <OUT>_report.
+    The exit code is 1 if the outcomes cannot validate the model, for example
+    with one class only.
     """
 
     def tell(line: str) -> None:
@@ -417,6 +422,7 @@ def _settings(fitting: Fitting, **endpoint: Any) -> ModelSettings:
     return ModelSettings(
         **endpoint,
         model=fitting.model,
+        leave_out=fitting.leave_out,
         subgroups=tuple(dict.fromkeys(fitting.subgroup or ())),
         outer=fitting.folds,
         inner=fitting.inner_folds,

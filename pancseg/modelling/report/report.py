@@ -94,6 +94,7 @@ def sections(
         found.append(_calibration(results))
         found.append(Section("Figures", pictures=shown(results)))
         found += [stability_section(results), *more.get("subgroups", ())]
+        found += more.get("sites", ())
         if results.settings.kind == "survival":
             found.append(_log_rank(results, joined))
     found += [*more.get("formula", ()), _features(results), Section("Methods", METHODS)]

@@ -119,5 +119,6 @@ def _draw(figure: Figure, results: AnalysisResults) -> None:
         mean = values.mean(axis=0)[rows]
         axes.plot(place[rows], mean, ".", color=colour, markersize=4, label=label)
     axes.set(xlabel="patients, by mean predicted risk", ylabel=f"risk {_of(results)}")
-    axes.set(ylim=(-0.02, 1.02), title=f"Predictions over {len(values)} repeats: radiomics")
+    top = min(1.02, 1.25 * float(values.max()))  # room for the legend
+    axes.set(ylim=(-0.02, top), title=f"Predictions over {len(values)} repeats: radiomics")
     axes.legend(fontsize=8, loc="upper left")
