@@ -114,8 +114,8 @@ def test_words_that_nobody_would_write(reports, kind):
 FACTS = StudyFacts(
     survival=False, shown=True, compared=True, clinical=("age",), volume=True, features=30,
     missing=0, incomplete=0, linear=True, candidates=6, stability=False, batch=False,
-    subgroups=False, folds="5×5×5 repeated nested cross-validation", inner=5, resamples=1000,
-    repeats=5, model="elastic-net", seed=0,
+    subgroups=False, sites=False, folds="5×5×5 repeated nested cross-validation", inner=5,
+    resamples=1000, repeats=5, model="elastic-net", seed=0,
 )  # fmt: skip
 
 
@@ -148,6 +148,8 @@ def test_an_item_is_done_only_if_it_was():
     metrics = states(metrics_items(FACTS))
     assert metrics["27"][0] == metrics["14"][0] == NOT_DONE
     assert states(tripod_items(FACTS))["23a"][0] == PART
+    assert states(tripod_items(FACTS))["23b"][0] == NOT_DONE
+    assert states(tripod_items(replace(FACTS, sites=True)))["23b"][0] == DONE
     assert states(tripod_items(replace(FACTS, subgroups=True)))["23a"][0] == DONE
 
 

@@ -142,9 +142,11 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
         "12a": (DONE, f"{facts.folds}, by patient; folds.csv"),
         "12b": (DONE, "z-scores, median imputation, redundancy: report.md, Methods"),
         "12c": (DONE, f"{facts.model}, {facts.candidates} candidates, {facts.folds}"),
-        "12d": (PART, "scanner or site effects removed by ComBat; performance by site not shown")
+        "12d": (DONE, "each site left out in turn, pooled by random effects: report.md")
+        if facts.sites
+        else (PART, "scanner or site effects removed by ComBat; performance by site not shown")
         if facts.batch
-        else (USER, "not looked at; `batch`, `subgroup`"),
+        else (NOT_DONE, "`leave_out` COLUMN leaves each site out in turn"),
         "12e": (PART, "measures and definitions: report.md, Methods; the reasons are yours"),
         "12f": (NOT, "no model was updated"),
         "12g": (NOT, "no earlier model is evaluated"),
@@ -176,7 +178,9 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
         else (DONE, "report.md, performance.csv, with subgroups")
         if facts.subgroups
         else (PART, "report.md, performance.csv; no subgroups were given (`subgroup`)"),
-        "23b": (USER, "not looked at"),
+        "23b": (DONE, "each site left out in turn: report.md, Sites left out")
+        if facts.sites
+        else (NOT_DONE, "`leave_out` COLUMN leaves each site out in turn"),
         "24": (NOT, "no model was updated"),
         "26": (USER, "report.md: What speaks against it, What it cannot know"),
         "27a": (PART, "missing values: training medians; rows that failed the verdict: none"),

@@ -61,7 +61,7 @@ def sites_section(results: list[SiteResult], kind: str, column: str) -> Section:
     header = ["site", "n", "events" if kind == "survival" else "positive", *names]
     lines = [
         f"Each value of {escape_markdown(column)} in turn was left out, the models were fitted to "
-        f"the others, tuning included, and judged in it. The {main} is pooled by random effects "
+        f"the others, tuning included, and judged in it. {main} is pooled by random effects "
         "(logit scale, DerSimonian–Laird, Hartung–Knapp); the last interval is where that of a new "
         "site is expected (95 % prediction interval; three sites or more). A site with fewer than "
         f"{FEWEST_OF_EACH} patients with the outcome has no value.",

@@ -50,6 +50,7 @@ class StudyFacts:
         stability: whether the features' stability was given (``stability``).
         batch: whether scanner or site effects were removed (``batch``).
         subgroups: whether subgroups are reported.
+        sites: whether each site was left out in turn (``leave_out``).
         folds: the validation, as text.
         inner: number of inner folds.
         resamples: number of resamples of the bootstrap.
@@ -71,6 +72,7 @@ class StudyFacts:
     stability: bool
     batch: bool
     subgroups: bool
+    sites: bool
     folds: str
     inner: int
     resamples: int
@@ -114,6 +116,7 @@ def facts_of(results: AnalysisResults, joined: JoinedTable) -> StudyFacts:
         stability=settings.stability_sha256 is not None,
         batch=joined.batch is not None,
         subgroups=bool(settings.subgroups),
+        sites=bool(results.sites),
         folds=f"{settings.repeats}×{settings.outer}×{settings.inner} repeated nested "
         "cross-validation",
         inner=settings.inner,

@@ -8,7 +8,8 @@ import numpy as np
 
 from pancseg.modelling.analysis import AnalysisResults, main_measure
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.parts import Section, counted, digits, number
+from pancseg.modelling.internal_external import pooled_over
+from pancseg.modelling.report.parts import Section, counted, digits, number, with_interval
 from pancseg.modelling.report.stability import risks
 from pancseg.modelling.study import RADIOMICS, Endpoint
 from pancseg.tables.html_page import escape_markdown, escape_message
@@ -84,6 +85,12 @@ def _how_sure(results: AnalysisResults) -> list[str]:
         lines.append(
             f"Between the {len(results.validation.folds)} repeats the predicted risk of the median "
             f"patient varies by {number(spread)}."
+        )
+    pooled = pooled_over(list(results.sites), RADIOMICS)
+    if pooled is not None:
+        lines.append(
+            f"With each of {pooled.sites} sites left out in turn, its pooled {main} is "
+            f"{with_interval(pooled.value)}."
         )
     if results.canaries:
         runs = sum(len(canary.values) for canary in results.canaries)
