@@ -49,7 +49,7 @@ def wrapped(text: str, width: int = 34) -> str:
     r"""Return a long name of a column on several lines, broken after an underscore or blank.
 
     >>> wrapped("original_firstorder_90Percentile", 20)
-    'original_firstorder_\\n90Percentile'
+    'original_firstorder_\n90Percentile'
     """
     lines = [""]
     for part in text.replace("_", "_\0").replace(" ", " \0").split("\0"):
