@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Literal
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -38,6 +40,14 @@ def picture_files(
             figure.savefig(content, format=kind, dpi=DPI, metadata=metadata)
             found[f"{name}.{kind}"] = content.getvalue()
     return found
+
+
+def legend(axes: Axes, size: float, place: Literal["lower right"]) -> None:
+    """Draw a legend, or say that there is nothing to draw, such as no event until then."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=size, loc=place)
+    else:
+        axes.text(0.5, 0.5, "no pair to compare", ha="center", transform=axes.transAxes)
 
 
 def plain_label(text: str) -> str:
