@@ -135,3 +135,29 @@ def test_points_of_the_curve_are_those_of_lifelines():
         interval = fitter.confidence_interval_.loc[:at].iloc[-1]
         assert [point.event_free.low, point.event_free.high] == pytest.approx(list(interval))
         assert point.at_risk == (y["time"] >= at).sum()
+
+
+def test_times_on_the_command_line():
+    from pancseg.cli.commands.model import _times
+
+    assert _times(None) == ()
+    assert _times("12,24.5") == (12.0, 24.5)
+    for text in ("12;24", "0,12", "", "1,inf"):
+        with pytest.raises(ValueError, match="is no list of times above 0"):
+            _times(text)
+
+
+def test_the_flow_shows_what_was_left_out_and_no_formula(study):
+    from pancseg.modelling.report.cohort_section import flow_files
+
+    files = flow_files(study.cohort, "20 $x$, 21 low")
+    text = files["flow.svg"].decode()
+    for part in (
+        "n = 50",
+        "n = 41",
+        "not in the clinical file",
+        "failed the quality verdict",
+        "$x$",
+    ):
+        assert part in text
+    assert flow_files(study.cohort, "20 $x$, 21 low") == files

@@ -182,3 +182,20 @@ def test_in_the_large_is_nan_for_one_class():
     assert p.sum() == pytest.approx(2)
     assert np.isnan(found[1])
     assert recalibrated_class(y, x).shift == pytest.approx(found[0])
+
+
+def test_patients_followed_for_too_short_or_without_early_events_still_get_a_report(validated):
+    """Times in another unit: no follow-up to any horizon, or no event before one."""
+    case = validated["survival"]
+    _, features, outcomes, out = case.paths
+    for factor, drawn in ((0.001, False), (1000, True)):
+        other = out.with_name(f"times_{factor}.csv")
+        table = pd.read_csv(outcomes)
+        table.assign(time=table["time"] * factor).to_csv(other, index=False)
+        found = predict(case.paths[0], features, other, out.with_name(f"at_{factor}.csv"))
+        assert found.not_judged is None
+        folder = out.with_name(f"at_{factor}_report")
+        assert (folder / "time_dependent_roc.png").exists() == drawn
+        report = (folder / "report.md").read_text()
+        assert ("time_dependent_roc.png" in report) == drawn
+        assert "nan" not in report.replace("nanmedian", "")

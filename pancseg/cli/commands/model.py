@@ -210,7 +210,7 @@ def survival(
     horizons: Annotated[
         str | None,
         option(
-            "Model",
+            "Input",
             metavar="TIMES",
             help="Times to report survival for, such as 12,24; default: quartiles of the events.",
         ),
@@ -252,22 +252,22 @@ def survival(
 
 def plan(
     *,
+    share: Annotated[
+        float | None, option("Input", help="Expected share of the class, 0 to 1.")
+    ] = None,
+    rate: Annotated[
+        float | None, option("Input", help="Expected events per unit of time, such as a month.")
+    ] = None,
+    horizon: Annotated[
+        float | None, option("Input", help="Time that risk is predicted for.")
+    ] = None,
+    follow_up: Annotated[
+        float | None, option("Input", help="Expected mean follow-up, in the same unit.")
+    ] = None,
     parameters: Annotated[
         int,
         option("Model", min=1, help="Candidate parameters, before any selection of features."),
     ],
-    share: Annotated[
-        float | None, option("Class", help="Expected share of the class, 0 to 1.")
-    ] = None,
-    rate: Annotated[
-        float | None, option("Survival", help="Expected events per unit of time, such as a month.")
-    ] = None,
-    horizon: Annotated[
-        float | None, option("Survival", help="Time that risk is predicted for.")
-    ] = None,
-    follow_up: Annotated[
-        float | None, option("Survival", help="Expected mean follow-up, in the same unit.")
-    ] = None,
     c_statistic: Annotated[
         float | None, option("Model", help="Expected AUC or C; from an earlier study.")
     ] = None,

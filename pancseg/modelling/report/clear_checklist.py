@@ -163,7 +163,7 @@ def _settled(facts: StudyFacts) -> Settled:
         else (DONE, "folds stratified, nothing resampled; counts in report.md"),
         31: (PART, "features' ICC as given (`stability`); how it was measured is yours to say")
         if facts.stability
-        else (USER, "not given (`stability`); `pancseg` can measure it with --uncertainty"),
+        else (USER, "not given (`stability`)"),
         32: (DONE, "values far out moved to fences, then z-scores, of the training rows"),
         33: (DONE, "near-constant, Spearman clusters, univariate; within the folds"),
         34: (DONE, f"{facts.model}, its settings and formula: report.md, model.json")

@@ -18,7 +18,7 @@ from pancseg.modelling.estimators.competing import CENSORED, COMPETING, EVENT
 from pancseg.modelling.inputs.cell_values import is_missing, is_missing_class, numbers
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import DASH, Picture, Section, counted, digits
-from pancseg.modelling.report.picture_files import picture_files
+from pancseg.modelling.report.picture_files import picture_files, plain_label
 from pancseg.modelling.study import Endpoint
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.tables.html_page import escape_markdown
@@ -226,7 +226,9 @@ def flow_files(cohort: Cohort, analysed: str) -> dict[str, bytes]:
         cohort: who was analysed and left out.
         analysed: a line on the outcome for the last box.
     """
-    return picture_files(FLOW, lambda figure: _draw(figure, cohort, analysed), (7.0, 5.2))
+    return picture_files(
+        FLOW, lambda figure: _draw(figure, cohort, plain_label(analysed)), (7.0, 5.2)
+    )
 
 
 def _draw(figure: Figure, cohort: Cohort, analysed: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from pancseg.modelling.report.parts import (
     markdown,
     with_interval,
 )
-from pancseg.modelling.report.picture_files import COLOURS, LINES, picture_files
+from pancseg.modelling.report.picture_files import COLOURS, LINES, legend, picture_files
 from pancseg.modelling.report.roc_figures import pooled_roc
 from pancseg.modelling.report.word import word_document
 from pancseg.modelling.saved_model import SavedModel
@@ -127,8 +127,8 @@ def external_files(judged: Judged, resamples: int = 1000) -> dict[str, bytes]:
     parts = [
         _verdict(judged, calibrated),
         _patients(judged),
-        _performance(judged, shown),
-        _calibration(judged, calibrated),
+        _drawn(_performance(judged, shown), files),
+        _drawn(_calibration(judged, calibrated), files),
         _recalibration(judged, shown),
         _case_mix(judged, shown),
         _outside(judged),
@@ -141,6 +141,11 @@ def external_files(judged: Judged, resamples: int = 1000) -> dict[str, bytes]:
         "report.html": html_page(text, files).encode(),
         "report.docx": word_document(text, files),
     }
+
+
+def _drawn(section: Section, files: Mapping[str, bytes]) -> Section:
+    """Return a section without figures that were not drawn: nobody was followed to a horizon."""
+    return replace(section, pictures=[each for each in section.pictures if each.file in files])
 
 
 def calibration_of(judged: Judged, name: str, resamples: int) -> dict[str, Estimate]:
@@ -262,10 +267,9 @@ def _calibration_sentence(judged: Judged, found: Mapping[str, Estimate]) -> str:
             if each.high < 1
             else "no shift of the average risk is shown"
         )
-        parts.append(f"{key} {with_interval(each)}: {says}.")
-    text = " ".join(parts)
+        parts.append(f"{key[0].upper()}{key[1:]} {with_interval(each)}: {says}.")
     slope = judged.measures[RADIOMICS]["calibration slope"]
-    return f"{text[0].upper()}{text[1:]} Calibration slope {with_interval(slope)}."
+    return f"{' '.join(parts)} Calibration slope {with_interval(slope)}."
 
 
 def _counts(judged: Judged) -> str:
@@ -458,6 +462,8 @@ def _methods(judged: Judged, resamples: int) -> str:
 def _figures(judged: Judged, shown: Sequence[str]) -> dict[str, bytes]:
     name = "time_dependent_roc" if judged.survival else "roc"
     horizons = [t for t in judged.horizons if judged.survival and _followed(judged.y, t)]
+    if judged.survival and not horizons:
+        return {}
     width = 3.3 * max(1, len(horizons)) + (0.4 if judged.survival else 2.0)
     height = 4.3 if judged.survival else 5.0
 
@@ -490,7 +496,7 @@ def _roc(figure: Figure, judged: Judged, shown: Sequence[str], horizons: Sequenc
             axes.plot(*curve, color=COLOURS[place], linestyle=style, label=label)
         title = "ROC, new patients" if horizon is None else f"{horizon:.4g} {judged.unit}"
         axes.set(xlabel="1 − specificity", aspect="equal", title=title)
-        axes.legend(fontsize=7, loc="lower right")
+        legend(axes, 7, "lower right")
     many[0].set_ylabel("sensitivity")
 
 
@@ -532,6 +538,7 @@ def _calibration_axes(axes: Axes, judged: Judged, horizon: float | None) -> None
     axes.errorbar(x, seen, yerr=gaps, fmt="o-", color=COLOURS[0], capsize=2, linewidth=1.2)
     top = 1.02 if horizon is None else min(1.02, 1.1 * float(np.nanmax([*x, *high, *seen])))
     title = "Calibration: radiomics" if horizon is None else f"{horizon:.4g} {judged.unit}"
+    top = max(top, 0.01)
     axes.set(xlabel="predicted risk", title=title, xlim=(0, top), ylim=(0, top))
 
 

@@ -16,7 +16,7 @@ from pancseg.modelling.plain.model import PlainModel
 from pancseg.modelling.plain.predictors import Logistic
 from pancseg.modelling.report.model_numbers import baseline, linear_terms
 from pancseg.modelling.report.parts import Picture
-from pancseg.modelling.report.picture_files import picture_files, plain_label, wrapped
+from pancseg.modelling.report.picture_files import picture_files, wrapped
 from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.study import BOTH, RADIOMICS
 
@@ -207,7 +207,7 @@ def _drawing(found: Nomogram, outcomes: Sequence[_Outcome], title: str) -> Calla
                 for p in _PROBABILITIES
             ]
             seen = [(x, text) for x, text in places if 0 <= x <= 100]
-            _scale(axes, row, wrapped(plain_label(outcome.title), 26), _apart(seen))
+            _scale(axes, row, wrapped(outcome.title, 26), _apart(seen))
 
     return draw
 

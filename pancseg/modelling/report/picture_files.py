@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Literal
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -40,6 +42,14 @@ def picture_files(
     return found
 
 
+def legend(axes: Axes, size: float, place: Literal["lower right"]) -> None:
+    """Draw a legend, or say that there is nothing to draw, such as no event until then."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=size, loc=place)
+    else:
+        axes.text(0.5, 0.5, "no pair to compare", ha="center", transform=axes.transAxes)
+
+
 def plain_label(text: str) -> str:
     """Return a text in which matplotlib sees no formula."""
     return text.replace("$", r"\$")
@@ -49,7 +59,7 @@ def wrapped(text: str, width: int = 34) -> str:
     r"""Return a long name of a column on several lines, broken after an underscore or blank.
 
     >>> wrapped("original_firstorder_90Percentile", 20)
-    'original_firstorder_\\n90Percentile'
+    'original_firstorder_\n90Percentile'
     """
     lines = [""]
     for part in text.replace("_", "_\0").replace(" ", " \0").split("\0"):

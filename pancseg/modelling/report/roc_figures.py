@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.estimators.cox import censoring_survival
 from pancseg.modelling.report.parts import Picture
-from pancseg.modelling.report.picture_files import COLOURS, LINES, picture_files
+from pancseg.modelling.report.picture_files import COLOURS, LINES, legend, picture_files
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.validation.measures import Estimate
 
@@ -149,4 +149,4 @@ def _draw(axes: Axes, curves: Mapping[str, Curve | None], areas: Mapping[str, Es
         axes.plot(*curve, color=COLOURS[place], linestyle=style, label=label, linewidth=1.6)
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    axes.legend(fontsize=7, loc="lower right")
+    legend(axes, 7, "lower right")

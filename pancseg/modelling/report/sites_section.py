@@ -14,7 +14,7 @@ from pancseg.modelling.internal_external import (
     pooled_over,
 )
 from pancseg.modelling.report.parts import DASH, Picture, Section, number, with_interval
-from pancseg.modelling.report.picture_files import COLOURS, picture_files, plain_label, wrapped
+from pancseg.modelling.report.picture_files import COLOURS, picture_files, wrapped
 from pancseg.modelling.study import RADIOMICS
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.tables.html_page import escape_markdown
@@ -87,7 +87,7 @@ def sites_files(results: list[SiteResult], kind: str) -> dict[str, bytes]:
 def _draw(figure: Figure, results: list[SiteResult], kind: str) -> None:
     axes, labels = figure.add_subplot(), []
     for place, site in enumerate(results):
-        labels.append(wrapped(plain_label(f"{site.site} ({site.positive} of {site.rows})")))
+        labels.append(wrapped(f"{site.site} ({site.positive} of {site.rows})"))
         if RADIOMICS in site.measures:
             _bar(axes, -place, site.measures[RADIOMICS], COLOURS[0])
     found = pooled_over(results, RADIOMICS)
