@@ -54,6 +54,7 @@ class PreparedStudy:
         options: how the tables were read.
         plan: folds, blocks of features and models.
         warnings: what the data are hardly sufficient for, a line each.
+        limits: those of them that name no patient, for the model card.
         against: sentences on what speaks against any result; they follow the verdict.
         doubts: what speaks against any result, for the verdict.
         remarks: what the verdict is to be read with.
@@ -70,6 +71,7 @@ class PreparedStudy:
     options: TableOptions
     plan: ValidationPlan
     warnings: list[str]
+    limits: list[str]
     against: tuple[str, ...]
     doubts: list[str]
     remarks: list[str]
@@ -104,7 +106,7 @@ class PreparedStudy:
             self.joined,
             self.endpoint,
             self.options,
-            DataRemarks(self.warnings, self.missing, self.outliers),
+            DataRemarks(self.warnings, self.limits, self.missing, self.outliers),
             self.cohort,
             self.subgroups,
         )
@@ -159,10 +161,10 @@ def prepare_study(
     far = outliers(joined)
     doubts = doubts_of(joined, endpoint)
     against = unnamed_columns(joined, endpoint, options)
+    limits = [*warnings_of(joined, endpoint, settings), *against]
     warned = [
         *doubts,
-        *warnings_of(joined, endpoint, settings),
-        *against,
+        *limits,
         *id_warnings(joined, endpoint),
         *outlier_warnings(far),
     ]
@@ -180,6 +182,7 @@ def prepare_study(
         options,
         plan,
         warned,
+        limits,
         tuple(against),
         doubts,
         cause_specific(endpoint),

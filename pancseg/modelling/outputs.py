@@ -81,11 +81,13 @@ class DataRemarks:
 
     Attributes:
         warnings: a line each.
+        limits: those of them that name no patient, for the model card.
         missing: columns with missing values, and those that some folds could not use.
         outliers: single values far outside their column.
     """
 
     warnings: Sequence[str]
+    limits: Sequence[str]
     missing: pd.DataFrame
     outliers: pd.DataFrame
 
@@ -171,7 +173,7 @@ def _model_files(
     saved: SavedModel, results: AnalysisResults, tables: StudyTables
 ) -> dict[str, bytes]:
     """Return the files that hold the model: to apply, to read and to share."""
-    card = model_card(saved, results, tables.joined, tables.endpoint, tables.remarks.warnings)
+    card = model_card(saved, results, tables.joined, tables.endpoint, tables.remarks.limits)
     files = {
         MODEL_FILE: model_bytes(saved),
         "model.json": model_json(saved, tuned(results)).encode(),

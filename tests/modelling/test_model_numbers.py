@@ -198,6 +198,9 @@ def test_the_model_card_names_what_the_model_needs(tables):
         "has not been tested on other patients",
     ):
         assert text in card
+    report = (out / "report.md").read_text()
+    assert "P10: b 1e+07" in report
+    assert "P10" not in card
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,8 @@ def _table_one(cohort: Cohort, joined: JoinedTable, endpoint: Endpoint) -> Secti
     rows = []
     for name, levels in cohort.levels.items():
         rows += _rows(name, levels, [part[name] for part in parts])
-    lost = counted(len(cohort.excluded), "row") if len(cohort.excluded) else "no row"
+    count = len(cohort.excluded)
+    lost = f"{counted(count, 'row')} {'was' if count == 1 else 'were'}" if count else "no row was"
     lines = [f"{joined.size()} were analysed; {lost} left out."]
     if not rows:
         lines.append(

@@ -11,7 +11,7 @@ from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.report.km_figure import km_caption, km_files
 from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import COLOURS, LINES, picture_files, wrapped
-from pancseg.modelling.report.roc_figures import roc_caption, roc_files
+from pancseg.modelling.report.roc_figures import SHOWN, roc_caption, roc_files
 from pancseg.modelling.report.stability import stability_files
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.validation.calibration import SmoothCurve
@@ -86,9 +86,10 @@ def _unit(results: AnalysisResults) -> str:
 
 def _calibration_files(results: AnalysisResults) -> dict[str, bytes]:
     """Return the files of the calibration curves, one axes per model and horizon."""
-    shown = {name: found for name, found in results.calibration.items() if found.curves}
+    fits = {name: results.calibration[name] for name in SHOWN if name in results.calibration}
+    shown = {name: found for name, found in fits.items() if found.curves}
     columns = max((len(found.curves) for found in shown.values()), default=1)
-    columns = columns if columns > 1 else min(3, max(1, len(shown)))
+    columns = columns if columns > 1 else min(2, max(1, len(shown)))
     panels = [(n, t, curve) for n, found in shown.items() for t, curve in found.curves.items()]
     rows = max(1, -(-len(panels) // columns))
 

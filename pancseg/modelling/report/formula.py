@@ -79,8 +79,9 @@ def _shrunken(name: str) -> str:
     if name == BOTH:
         return (
             "The clinical variables have no penalty; the coefficients of features are those of "
-            "radiomics, shrunken by its penalty, times the weight of the radiomics score. There "
-            "are no standard errors. "
+            "radiomics, shrunken by its penalty, times the weight of the radiomics score, and "
+            "their means are those at which the score is at its mean out of inner folds. There are "
+            "no standard errors. "
         )
     return "Coefficients are shrunken by the penalty and have no standard errors. "
 
@@ -110,10 +111,15 @@ def _equation(model: PlainModel, saved: SavedModel) -> list[str]:
         for time in saved.facts.get("horizons") or ()
     ]
     return [
-        f"Log hazard, relative to a patient at all means = {each}. Probability of being event-free "
-        "at time t = S₀(t) to the power of exp(log hazard), with S₀ = "
+        f"Log hazard, relative to a patient at the values under mean = {each}. Probability of "
+        "being event-free at time t = S₀(t) to the power of exp(log hazard), with S₀ = "
         f"{', '.join(values)} (all times: baseline\\_survival.csv). Risk is called high above a "
         f"log hazard of {digits(model.threshold)}, the median of the training."
+        + (
+            " Competing events count as censored, so that the probability is no share of patients."
+            if saved.facts.get("competing")
+            else ""
+        )
     ]
 
 

@@ -11,7 +11,7 @@ from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.model_numbers import linear_terms
 from pancseg.modelling.report.parts import Section, markdown, with_interval
 from pancseg.modelling.saved_model import SavedModel, used_features
-from pancseg.modelling.study import CHANCE, RADIOMICS, Endpoint
+from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE, Endpoint
 from pancseg.tables.html_page import escape_markdown, escape_message
 
 _TO_FILL = "*For you to fill in:* "
@@ -31,7 +31,7 @@ def model_card(
         results: their validation.
         joined: the cohort.
         endpoint: what is predicted.
-        warned: what the data are hardly sufficient for.
+        warned: what the data are hardly sufficient for; no line may name a patient.
     """
     what = ", ".join(map(escape_markdown, endpoint.columns))
     parts = [
@@ -40,7 +40,7 @@ def model_card(
         Section("Whom it was fitted on", _training(results, joined, endpoint)),
         _needs(saved),
         _performance(results, joined, endpoint),
-        Section("Limits", [escape_message(line) for line in warned] + _limits()),
+        Section("Limits", [*map(escape_message, warned), *_competing(saved), *_limits()]),
         Section("Files", _files(saved, results)),
     ]
     return markdown(f"Model card: radiomics and {what}", parts)
@@ -108,7 +108,8 @@ def _needs(saved: SavedModel) -> Section:
 
 
 def _performance(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> Section:
-    shown = {name: found for name, found in results.measures.items() if name != CHANCE}
+    unsaved = (CHANCE, SINGLE)
+    shown = {name: found for name, found in results.measures.items() if name not in unsaved}
     shown = {name: found for name, found in shown.items() if not name.startswith("radiomics, ")}
     measures = list(next(iter(shown.values())))
     rows = [[name, *(with_interval(f[m]) for m in measures)] for name, f in shown.items()]
@@ -119,6 +120,15 @@ def _performance(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoi
         "them and has not been tested on other patients."
     )
     return Section("How good it is", [line], ["model", *measures], rows)
+
+
+def _competing(saved: SavedModel) -> list[str]:
+    if not saved.facts.get("competing"):
+        return []
+    return [
+        "It is cause-specific: competing events count as censored, and the probability of being "
+        "event-free is no share of patients."
+    ]
 
 
 def _limits() -> list[str]:

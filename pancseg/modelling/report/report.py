@@ -242,13 +242,13 @@ def _calibration(results: AnalysisResults) -> Section:
         longest = max(results.calibration.values(), key=lambda found: len(found.curves))
         for time in longest.curves:
             header += [f"observed / expected at {time:.4g}", f"ICI at {time:.4g}"]
-        large = "observed / expected is the number of events by a time over the predicted one"
+        large = "Observed / expected is the number of events by a time over the predicted one"
     else:
         header += ["in the large", "ICI"]
-        large = "in the large is the intercept in log odds with the slope fixed at 1 (0 is ideal)"
+        large = "In the large is the intercept in log odds with the slope fixed at 1 (0 is ideal)"
     rows = [row + ["–"] * (len(header) - len(row)) for row in rows]
     line = (
-        f"Slope 1 is ideal; below 1 predictions are too extreme. Calibration {large}. ICI is the "
+        f"Slope 1 is ideal; below 1 predictions are too extreme. {large}. ICI is the "
         "mean distance of the smooth curve (local linear, span 0.75) from the diagonal. All of "
         "single models, repeats judged together (ten at most)."
     )

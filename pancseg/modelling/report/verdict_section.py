@@ -108,9 +108,12 @@ def _how_sure(results: AnalysisResults) -> list[str]:
         runs = sum(len(canary.values) for canary in results.canaries)
         found_from = max(canary.detectable for canary in results.canaries)
         lines.append(
-            f"{runs} runs of the pipeline on data without a signal gave no sign of a leak within "
-            f"the pipeline (one that lifts the {main} to {number(found_from)} would be found in "
-            "four of five cases)."
+            f"{runs} runs of the pipeline on data without a signal are too few to tell whether it "
+            "leaks; take 8 or more (`canary`)."
+            if any(canary.powerless for canary in results.canaries)
+            else f"{runs} runs of the pipeline on data without a signal gave no sign of a leak "
+            f"within it (one that lifts the {main} to {number(found_from)} would be found in four "
+            "of five cases)."
         )
     else:
         lines.append("Whether the pipeline leaks was not tested (`canary` is 0).")
