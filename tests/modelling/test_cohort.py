@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.fit import prepare_study
 from pancseg.modelling.inputs.features_table import TableOptions
 from pancseg.modelling.report.cohort_section import (
@@ -11,8 +12,10 @@ from pancseg.modelling.report.cohort_section import (
     kaplan_meier_points,
     median_follow_up,
     median_time,
+    outcome_counts,
+    outcome_groups,
 )
-from pancseg.modelling.study import ModelSettings
+from pancseg.modelling.study import Endpoint, ModelSettings
 
 
 @pytest.fixture
@@ -91,14 +94,11 @@ def test_table_one_counts_what_the_files_say(study):
 def rossi():
     from lifelines.datasets import load_rossi
 
-    from pancseg.modelling.estimators.cox import survival_outcome
-
     data = load_rossi()
     return survival_outcome(data["arrest"].to_numpy() == 1, data["week"].to_numpy(float)), data
 
 
 def veterans(seed=0, n=200):
-    from pancseg.modelling.estimators.cox import survival_outcome
 
     random = np.random.default_rng(seed)
     time, censored = random.exponential(10, n).round(1) + 0.1, random.exponential(20, n).round(1)
@@ -161,3 +161,19 @@ def test_the_flow_shows_what_was_left_out_and_no_formula(study):
     ):
         assert part in text
     assert flow_files(study.cohort, "20 $x$, 21 low") == files
+
+
+def test_competing_events_have_their_column_and_end_the_follow_up():
+    """Before, they were counted as censored, in table 1 and in the median follow-up."""
+    time = np.array([1.0, 2, 3, 4, 5, 6])
+    cause = np.array([1, 2, 2, 0, 0, 0])
+    y = survival_outcome(cause == 1, time)
+    endpoint = Endpoint("survival", y, ("time", "code"), cause=cause)
+    assert outcome_counts(endpoint) == "1 event, 2 competing events, 3 censored"
+    assert [list(rows.nonzero()[0]) for _, rows in outcome_groups(endpoint)] == [
+        [0],
+        [1, 2],
+        [3, 4, 5],
+    ]
+    assert median_follow_up(y, cause).value == 5
+    assert median_follow_up(y).value == 4

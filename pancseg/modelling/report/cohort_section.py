@@ -62,9 +62,11 @@ def outcome_groups(endpoint: Endpoint) -> list[tuple[str, np.ndarray]]:
 
 def outcome_counts(endpoint: Endpoint) -> str:
     """Return how many rows have each outcome, as a short text."""
-    plural = {"event": "events", "competing event": "competing events"}
-    parts = [f"{int(rows.sum())} {plural.get(n, n)}" for n, rows in outcome_groups(endpoint)]
-    return ", ".join(parts)
+    events = ("event", "competing event") if endpoint.kind == "survival" else ()
+    return ", ".join(
+        counted(int(rows.sum()), name, None if name in events else name)
+        for name, rows in outcome_groups(endpoint)
+    )
 
 
 def _table_one(cohort: Cohort, joined: JoinedTable, endpoint: Endpoint) -> Section:

@@ -60,7 +60,7 @@ def sections(
     joined: JoinedTable,
     outcome: Endpoint,
     warned: Sequence[str],
-    more: Mapping[str, Sequence[Section]],
+    more: Mapping[str, Sequence[Section]] | None = None,
 ) -> list[Section]:
     """Return the sections of the report; without performance when a canary sang.
 
@@ -72,10 +72,11 @@ def sections(
         more: sections made elsewhere, by their place: ``cohort``, ``missing``, ``subgroups``,
             ``sites``, ``formula``.
     """
+    more = more or {}
     found = [verdict_section(results, joined, outcome, warned)]
     found += more.get("cohort", ())
     notes = list(map(escape_message, joined.notes))  # these quote names from the tables
-    found.append(Section("How the tables were read", notes or ["Nothing to note."]))
+    found.append(Section("Data", notes or ["Nothing to note."]))
     found += more.get("missing", ())
     if results.leaks:
         found.append(Section("Warnings", list(map(escape_message, warned)) or ["None."]))

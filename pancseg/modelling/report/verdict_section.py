@@ -72,7 +72,7 @@ def _what(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> 
             who += f", {counted(int((endpoint.cause == COMPETING).sum()), 'competing event')}"
     else:
         rest, positive = map(escape_markdown, endpoint.classes)
-        what = f"{positive} against {rest} (column {columns})"
+        what = f"{positive} (the positive class) against {rest} (column {columns})"
         count = int(endpoint.y.sum())
         who = f"{joined.size()}, {count} {positive} and {len(endpoint.y) - count} {rest}"
     clinical = list(joined.origin.levels)
