@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pancseg.modelling.inputs.cell_values import is_missing, read_table
+from pancseg.modelling.inputs.clinical import NOT_KNOWN
 from pancseg.modelling.inputs.features_table import FeatureTable, TableOptions, _id_column
 from pancseg.modelling.inputs.id_matching import in_spelling_of
 from pancseg.modelling.inputs.join import JoinedTable
@@ -68,7 +69,10 @@ def cohort_of(
         ValueError: the clinical file cannot be read.
         OSError: likewise.
     """
-    names = {name: tuple(levels) for name, levels in after.origin.levels.items()}
+    names = {
+        name: tuple(level for level in levels if level != NOT_KNOWN)
+        for name, levels in after.origin.levels.items()
+    }
     if after.origin.volume is not None and after.origin.volume not in names:
         names[after.origin.volume] = ()
     other = _clinical_rows(table, clinical, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,12 @@ SHOWN = (RADIOMICS, BOTH)
 """The models whose formula the report writes; the files have that of every linear model."""
 
 
+_RULES = (
+    "A missing value becomes the one under *if missing*; a value beyond the limits is moved onto "
+    "them."
+)
+
+
 def formula_sections(
     saved: SavedModel, tuned: Mapping[str, Tuning], pictures: Mapping[str, Picture]
 ) -> list[Section]:
@@ -28,11 +35,19 @@ def formula_sections(
         tuned: model → the candidate chosen.
         pictures: model → its nomogram, where it has one.
     """
-    return [
-        _formula(name, saved, tuned.get(name), [pictures[name]] if name in pictures else [])
-        for name in SHOWN
-        if name in saved.models
-    ]
+    found: list[Section] = []
+    for name in SHOWN:
+        if name in saved.models:
+            section = _formula(name, saved, tuned.get(name), _pictures(name, pictures))
+            if any(before.rows for before in found):
+                same = f"Missing values and limits as for {SHOWN[0]}."
+                section = replace(section, caption=section.caption.replace(_RULES, same))
+            found.append(section)
+    return found
+
+
+def _pictures(name: str, pictures: Mapping[str, Picture]) -> list[Picture]:
+    return [pictures[name]] if name in pictures else []
 
 
 def _formula(
@@ -68,9 +83,8 @@ def _formula(
     ]
     header = ["variable", "coefficient", "mean", "SD", ratio, "if missing", "limits"]
     caption = (
-        f"Terms of the model {name}. {_shrunken(name)}A missing value becomes the one under *if "
-        "missing*; a value beyond the limits is moved onto them. Exact values: coefficients.csv, "
-        "model.json."
+        f"Terms of the model {name}. {_shrunken(name)}{_RULES} Exact values: "
+        "coefficients.csv, model.json."
     )
     return Section(title, lines, header if rows else (), rows, pictures, caption)
 

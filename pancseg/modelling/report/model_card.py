@@ -97,7 +97,7 @@ def _needs(saved: SavedModel) -> Section:
     if saved.facts["origin"]["volume"]:
         rows.append(["volume", escape_markdown(saved.facts["origin"]["volume"])])
     for name, levels in saved.facts["origin"]["levels"].items():
-        texts = f" ({', '.join(levels)})" if levels else ""
+        texts = f" ({', '.join(level or 'missing' for level in levels)})" if levels else ""
         rows.append(["clinical variable", escape_markdown(name + texts)])
     lines = [
         "A missing value is replaced by the median of the training; a missing text by the shares "

@@ -141,7 +141,10 @@ def nomograms(
         draw = _drawing(found, outcomes, f"Nomogram: {name}")
         height = 1.6 + 0.52 * (len(found.scales) + len(outcomes) + 1)
         files |= picture_files(stem, draw, (7.5, height))
-        pictures[name] = Picture(f"{stem}.png", _caption(name, saved.kind))
+        caption = _caption(name, saved.kind)
+        if pictures:
+            caption = f"Nomogram of the saved model {name}, to be read as that of {RADIOMICS}."
+        pictures[name] = Picture(f"{stem}.png", caption)
     return pictures, files
 
 
