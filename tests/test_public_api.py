@@ -372,11 +372,12 @@ def test_probabilities_are_those_that_the_mask_is_made_of(
 def test_many_scans_one_of_them_unusable(
     small: Phantom, segmenter: pancseg.Segmenter, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    one, gone, other = segmenter.segment_many([small.image, "gone.nii.gz", small.image])
+    image = small.image[:, :, 10:24]
+    one, gone, other = segmenter.segment_many([image, "gone.nii.gz", image])
     assert isinstance(gone, pancseg.UnusableCase)
     assert (gone.code, capfd.readouterr().err) == ("unreadable", "")
     assert (voxels(one) == voxels(other)).all()
-    list(segmenter.segment_many([small.image], progress=True))
+    list(segmenter.segment_many([image], progress=True))
     assert "segmenting" in capfd.readouterr().err
 
 
@@ -396,7 +397,8 @@ def test_several_threads_get_the_serial_masks() -> None:
 def test_it_can_be_pickled(small: Phantom, segmenter: pancseg.Segmenter) -> None:
     again = pickle.loads(pickle.dumps(segmenter))
     assert repr(again) == repr(segmenter)
-    assert (voxels(again.segment(small.image)) == voxels(segmenter.segment(small.image))).all()
+    image = small.image[:, :, 10:24]
+    assert (voxels(again.segment(image)) == voxels(segmenter.segment(image))).all()
 
 
 def segment_in_a_child(segmenter: pancseg.Segmenter, image: Any, queue: Any) -> None:

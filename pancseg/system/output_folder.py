@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pancseg.system.whole_files import check_writable, is_leftover
+from pancseg.system.whole_files import check_writable, final_name, is_leftover
 
 STATE = ".pancseg"
 EXPORTS = "export"
@@ -37,6 +38,7 @@ FILES = frozenset(
         # a model's
         *("report.md", "report.html", "CLEAR.md", "settings.yaml", "unmatched.csv", "folds.csv"),
         *("features_used.csv", "predictions.csv", "model.skops", "model.json"),
+        *("missing_values.csv", "outliers.csv"),
         *("model.safetensors", "features.png", "roc.png", "kaplan_meier.png", "calibration.png"),
         "decision_curve.png",
         # an evaluation's
@@ -65,6 +67,8 @@ _NOTES = frozenset(
 _MOST_NOTES, _MOST_OTHERS = 8, 2
 """A new output folder may already hold so many: a log of the shell, the manifest, settings; and the
 folders of scans and masks."""
+_LEFT_BEHIND_S = 3600.0
+"""Age of an unfinished file that nobody is writing any more; to write one takes seconds."""
 _OF_SYSTEMS = frozenset(
     {
         *(".ds_store", ".directory", ".gitignore", ".gitkeep", ".keep", ".localized"),
@@ -77,12 +81,19 @@ _OF_SYSTEMS = frozenset(
 def claim(folder: Path) -> None:
     """Check an output folder (:func:`check_output_folder`), make it and test that it is writable.
 
+    Unfinished files that a killed process left in it long ago are removed.
+
     Raises:
         ValueError: as :func:`check_output_folder`.
         OSError: no permission, disk full, or the path is that of a file.
     """
     check_output_folder(folder)
     check_writable(folder)
+    for entry in _entries(folder):
+        if final_name(entry.name) in FILES and entry.is_file(follow_symlinks=False):
+            written = entry.stat(follow_symlinks=False).st_mtime
+            if time.time() - written > _LEFT_BEHIND_S:
+                os.unlink(entry.path)
 
 
 def check_output_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _PREFIX = ".partial-"
-_LEFTOVER = re.compile(rf"{re.escape(_PREFIX)}([0-9]+|new)-.+", re.DOTALL)
+_LEFTOVER = re.compile(rf"{re.escape(_PREFIX)}(?:[0-9]+|new)-(.+)", re.DOTALL)
 """Names that :func:`partial_path` gives; a hidden file of another name is somebody else's."""
 _OWNER_ONLY = 0o600
 _NO_HARD_LINKS = (
@@ -38,6 +38,16 @@ def partial_path(path: Path, writer: str | None = None) -> Path:
 def is_leftover(name: str) -> bool:
     """Return whether a file's name is one that :func:`partial_path` gives."""
     return bool(_LEFTOVER.fullmatch(name))
+
+
+def final_name(name: str) -> str:
+    """Return the name that an unfinished file would have got; empty if it is not one.
+
+    >>> final_name(".partial-12-report.md"), final_name("report.md")
+    ('report.md', '')
+    """
+    found = _LEFTOVER.fullmatch(name)
+    return found[1] if found else ""
 
 
 def remove_leftovers(folder: Path) -> None:

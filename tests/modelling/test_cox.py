@@ -12,7 +12,6 @@ from pancseg.modelling.estimators.cox import (
     CoxElasticNet,
     censoring_survival,
     kaplan_meier,
-    nelson_aalen,
     survival_outcome,
 )
 from pancseg.modelling.estimators.cox_solver import newton_cox, score_test
@@ -188,9 +187,6 @@ def test_curves_of_whole_cohorts_are_lifelines(unit):
     at = np.array([0.0, 0.5, 2.0, 5.0, 99.0])
     own = KaplanMeierFitter().fit(y["time"], y["event"])
     assert kaplan_meier(y, at) == pytest.approx(own.predict(at).to_numpy(), abs=1e-9)
-    hazard = NelsonAalenFitter(nelson_aalen_smoothing=False).fit(y["time"], y["event"])
-    expected = hazard.cumulative_hazard_at_times(at).ffill().to_numpy()
-    assert nelson_aalen(y, at) == pytest.approx(expected, abs=1e-9)
     if not unit:
         curve = KaplanMeierFitter().fit(y["time"], ~y["event"])
         assert censoring_survival(y, at) == pytest.approx(curve.predict(at).to_numpy(), abs=1e-9)
@@ -199,3 +195,12 @@ def test_curves_of_whole_cohorts_are_lifelines(unit):
 @pytest.mark.parametrize("unit", [0, 1])
 def test_martingale_residuals_sum_to_zero(unit):
     assert martingale_residuals(cohort(2, unit)[1]).sum() == pytest.approx(0, abs=1e-9)
+
+
+def test_martingale_residuals_are_efrons():
+    """By hand: three of five die at time 1, one at time 2."""
+    y = survival_outcome(np.array([1, 1, 1, 0, 1], bool), np.array([1.0, 1, 1, 1.5, 2]))
+    survived = 1 / 5 + 1 / 4 + 1 / 3
+    died = 1 / 5 + 2 / 3 / 4 + 1 / 3 / 3
+    expected = [1 - died] * 3 + [-survived, 1 - survived - 1]
+    assert martingale_residuals(y) == pytest.approx(expected)

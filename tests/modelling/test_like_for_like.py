@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
+from pancseg.modelling import survival
 from pancseg.modelling.analysis import analyse
 from pancseg.modelling.estimators.beside import SCORE
 from pancseg.modelling.inputs.features_table import TableOptions
@@ -158,3 +159,34 @@ def test_a_site_that_goes_with_survival_is_named_by_the_log_rank_test():
     joined = cohort(random.normal(size=(120, 3)), outcomes=text)
     told = unnamed_columns(joined, Endpoint("survival", y, ("t", "e")), TableOptions())
     assert bool(told) == (expected < 0.01)
+
+
+def test_times_in_whole_years_end_in_sentences_with_a_direction():
+    """Ties, zeros and a censored tail, with a signal in one feature."""
+    from pancseg.modelling.estimators.cox import survival_outcome
+
+    random = np.random.default_rng(11)
+    x = random.normal(size=(120, 10))
+    death, lost = random.exponential(3 * np.exp(-1.2 * x[:, 0])), random.uniform(0, 6, 120)
+    event, time = death <= lost, np.floor(np.minimum(death, lost))
+    time[:12], event[:12] = 9, False
+    y = survival_outcome(event, time)
+    joined, endpoint = cohort(x), Endpoint("survival", y, ("years", "dead"))
+    settings = ModelSettings(
+        kind="survival", folds=3, inner_folds=2, repeats=2, resamples=300, canary=0
+    )
+    plan = planned(joined, endpoint, settings)
+    specs = [spec for spec in plan.specs if not spec.name.startswith("radiomics, ")]
+    found = analyse(replace(plan, specs=specs), settings)
+    assert "Radiomics predicts better than chance (Harrell's C" in found.verdict[0]
+    assert "A single feature, chosen in the fold, reaches" in found.verdict[1]
+    assert found.groups.ratio.low > 1
+    parts = {part.title: part for part in sections(found, joined, endpoint, [])}
+    groups = parts["Risk groups"]
+    assert "the group called high risk has the event earlier" in groups.lines[0]
+    assert "p =" not in " ".join(groups.lines)
+    assert [row[0] for row in groups.rows] == ["high", "low"]
+    assert groups.header[:4] == ["group", "patients", "events", "median survival"]
+    calibrated = found.calibration[RADIOMICS]
+    assert set(calibrated.curves) == set(survival.horizons(y))
+    assert all(0.5 < curve.ratio.value < 2 for curve in calibrated.curves.values())

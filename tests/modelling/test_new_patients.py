@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from pancseg import load_model
 from pancseg import predict as predict_new
 from pancseg.cli import app
+from pancseg.modelling import subtype
 from pancseg.modelling.saved_model import read_model
 
 SHORT = ["--repeats", "1", "--folds", "3", "--inner-folds", "2", "--workers", "1", "--canary", "0"]
@@ -461,7 +462,10 @@ def test_groups_that_the_folds_cannot_part_are_refused(tmp_path):
     assert "3 groups of rows that stay together are too few for 5 folds" in result.output
 
 
-def test_a_model_that_uses_no_feature_predicts(tmp_path):
+def test_a_model_that_uses_no_feature_predicts(tmp_path, monkeypatch):
+    """The elastic net always uses one, so it is given a penalty that no column survives."""
+    monkeypatch.setattr(subtype, "net_settings", lambda smallest: [(2, 2.0)])
+    monkeypatch.setattr(subtype, "SPREADS", ())
     table, clinical = cohort(1)
     clinical["grade"] = np.where(np.random.default_rng(9).random(N) < 0.5, "high", "low")
     paths = write(tmp_path, table.drop(columns="diagnostics_version"), clinical)
@@ -470,6 +474,8 @@ def test_a_model_that_uses_no_feature_predicts(tmp_path):
         *("--out", tmp_path / "out", *SHORT),
     )
     assert result.exit_code == 0, result.output
+    assert "No feature was used in 3 of 3 models." in result.output
+    assert "cannot be excluded" in result.output
     saved = read_model((tmp_path / "out" / "model.safetensors").read_bytes())
     assert not saved.models["radiomics"].weights.any()
     result, found = predict(tmp_path / "out", tmp_path, table)

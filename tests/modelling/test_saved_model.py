@@ -29,7 +29,8 @@ FACTS = {
     },
     "batches": None, "batch_column": None, "exclude_warn": False, "outcome": ["grade"],
     "classes": ["low", "high"], "others": ["low"], "event_is": None, "times": [], "patients": 100,
-    "made_by": "pancseg 1, numpy 2", "median_time": None,
+    "made_by": "pancseg 1, numpy 2", "median_time": None, "row_columns": [], "salt": "",
+    "competing": [],
 }  # fmt: skip
 
 
@@ -193,7 +194,11 @@ def test_a_tree_of_too_many_levels_is_refused(monkeypatch):
         ("0.predictor.coefficients", lambda a: a[:, None], "coefficients is 2×1 float64"),
         ("0.predictor.intercept", lambda a: a[:0], "intercept is 0 float64"),
         ("0.0.scaling.spread", lambda a: a * 0, "spread contains values that are not positive"),
-        ("0.0.scaling.median", lambda a: a[:-1], "centre is 2 float64 .expected 1 float64"),
+        ("0.0.scaling.low", put(0, 1e308), "low contains values above those of high"),
+        ("0.0.scaling.high", lambda a: a[:0], "high is 0 float64"),
+        ("training_rows", lambda a: a.astype(np.float64), "training_rows is 0×0 float64"),
+        ("training_rows", lambda a: np.zeros((3, 1), np.int64), "training_rows is 3×1 int64"),
+        ("0.0.scaling.median", lambda a: a[:-1], "low is 2 float64 .expected 1 float64"),
         ("0.0.effects.batches", put(0, -1), "batches contains numbers from -1"),
         ("0.0.effects.batches", put(2, 7), "a scanner or site that is not named"),
         ("0.0.effects.shift", lambda a: a[:, :-1], "shift is 3×1 float64 .expected 3×2 float64"),

@@ -198,3 +198,13 @@ def test_everything_that_commands_write_is_known(example_folder: Path, tmp_path:
         assert {path.name for path in folder.iterdir()} <= FILES | FOLDERS
     model = {path.name for path in (example_folder / "model").iterdir()}
     assert model <= FILES | FOLDERS
+
+
+def test_only_old_unfinished_files_of_ours_are_removed(tmp_path: Path) -> None:
+    kept = [".partial-7-report.md", ".partial-7-other.txt", "report.md", ".partial-x"]
+    for name in (*kept, ".partial-9-report.md", ".partial-9-CLEAR.md"):
+        (tmp_path / name).write_text("x")
+        if name != kept[0]:
+            os.utime(tmp_path / name, (0, 0))
+    claim(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)

@@ -659,6 +659,15 @@ def test_validation_scores_slices(slice_set: Path, tmp_path: Path) -> None:
     assert score.dice == pytest.approx(dice)
 
 
+def test_weights_of_windows_around_the_label_say_so(slice_set: Path, tmp_path: Path) -> None:
+    """They are for a second look; weights of windows around the body see whole slices in use."""
+    for around, expected in (("label", (16, 32)), ("body", None)):
+        changed = recipe(crop=(16, 32), crop_around=around)
+        weights = train(changed, data_of(slice_set), tmp_path / around, hardware=ONE_THREAD)
+        windows = load_checkpoint(weights).windows
+        assert (windows and windows.size) == expected
+
+
 def test_validation_prints_a_mean_with_cohorts_and_without(slice_set: Path, tmp_path: Path) -> None:
     """A patient of whom no slice shows pancreas has no Dice."""
     for number in (5, 11, 17, 23):

@@ -86,9 +86,9 @@ def _serve(server: Server, no_browser: bool) -> None:
             say(f"pancseg: {line}", sys.stderr)
     say(f"page: {server.url}", sys.stdout)
     Thread(target=session.read_first, daemon=True).start()
-    _open(server, no_browser)
-    say("Ctrl-C stops the viewer", sys.stdout)
     try:
+        _open(server, no_browser)
+        say("Ctrl-C stops the viewer", sys.stdout)
         server.serve_forever()
     except KeyboardInterrupt:
         say(session.account, sys.stdout)

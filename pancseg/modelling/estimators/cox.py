@@ -1,4 +1,4 @@
-"""The Cox model as a scikit-learn estimator, and the curves of Kaplan, Meier, Nelson and Aalen.
+"""The Cox model as a scikit-learn estimator, and the curve of Kaplan and Meier.
 
 An outcome is a structured array with fields ``event`` (bool) and ``time`` (float).
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator
 
 from pancseg.modelling.estimators.cox_solver import newton_cox, null_gradient
@@ -177,19 +176,6 @@ def kaplan_meier(y: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Return the Kaplan–Meier probability of being event-free at each time."""
     curve = NoPredictors().fit(np.empty((len(y), 0)), y)
     return np.asarray(curve.predict_survival(np.empty((1, 0)), times)[0])
-
-
-def nelson_aalen(y: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return the Nelson–Aalen cumulative hazard up to each time."""
-    steps, deaths, at_risk = _life_table(y)
-    hazard = np.concatenate([[0.0], np.cumsum(deaths / at_risk)])
-    return np.asarray(hazard[np.searchsorted(steps, times, side="right")])
-
-
-def as_frame(y: np.ndarray) -> pd.DataFrame:
-    """Return an outcome as a table with columns ``event`` (0/1) and ``time``."""
-    columns: dict[str, Any] = {"event": y["event"].astype(int), "time": y["time"]}
-    return pd.DataFrame(columns)
 
 
 def _life_table(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import RandomForestRegressor
 
-from pancseg.modelling.estimators.cox import CoxElasticNet, nelson_aalen
+from pancseg.modelling.estimators.cox import CoxElasticNet
+from pancseg.modelling.estimators.risk_sets import risk_sets
 
 
 class MartingaleForest(BaseEstimator):
@@ -73,5 +74,11 @@ def rising_last(columns: int) -> list[int]:
 
 
 def martingale_residuals(y: np.ndarray) -> np.ndarray:
-    """Return (n,) martingale residuals: event minus Nelson–Aalen hazard at the patient's time."""
-    return np.asarray(y["event"] - nelson_aalen(y, y["time"]))
+    """Return (n,) martingale residuals of the null model, with Efron's handling of ties.
+
+    That is the event minus the cumulative hazard at the patient's time.
+    """
+    at_risk = risk_sets(y)
+    hazard = np.empty(len(y))
+    hazard[at_risk.order] = at_risk.sums_over_events(1 / at_risk.totals(np.ones(len(y))))
+    return np.asarray(y["event"] - hazard)

@@ -143,6 +143,13 @@ def all_numbers(cells: pd.Series[str]) -> bool:
     return all(_DOT.fullmatch(cell) or _COMMA.fullmatch(cell) for cell in present)
 
 
+def share_of_text(cells: pd.Series[str]) -> float:
+    """Return the share of the values, missing ones aside, that cannot be read as a number."""
+    present = cells[~is_missing(cells)]
+    texts = [not (_DOT.fullmatch(cell) or _COMMA.fullmatch(cell)) for cell in present]
+    return sum(texts) / len(texts) if texts else 0.0
+
+
 def refuse_two_spellings(texts: Iterable[str], what: str) -> None:
     """Refuse texts that differ in case only, such as yes and Yes.
 

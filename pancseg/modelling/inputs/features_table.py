@@ -11,7 +11,12 @@ import numpy as np
 import pandas as pd
 
 from pancseg.cohort.formulas import refuse_formulas
-from pancseg.modelling.inputs.cell_values import all_numbers, is_missing, numbers, read_table
+from pancseg.modelling.inputs.cell_values import (
+    is_missing,
+    numbers,
+    read_table,
+    share_of_text,
+)
 from pancseg.modelling.inputs.later_decisions import later_decisions
 from pancseg.modelling.inputs.leaks import among_the_features, dropping, outcome_names
 from pancseg.tables import columns
@@ -143,9 +148,14 @@ def read_features(
     if not names and known is None:
         raise ValueError(f"{_TABLE} has no feature column besides ids and quality columns")
     refuse_formulas(names, f"{_TABLE}: names of columns", "rename them, or leave them out (`drop`)")
-    if known is None:
+    if known is None and outcome_names(names, outcomes):
         _refuse_no_features(text, names, outcomes)
-    values = _feature_values(text, [name for name in names if name in text])
+    try:
+        values = _feature_values(text, [name for name in names if name in text])
+    except ValueError:
+        if known is None:
+            _refuse_no_features(text, names, outcomes)
+        raise
     empty = values.columns[values.isna().all()] if known is None else pd.Index([])
     if len(empty) and len(empty) == len(values.columns):
         raise ValueError(f"{_TABLE}: all {len(names)} feature columns are empty; use another table")
@@ -356,12 +366,8 @@ def _refuse_no_features(
     Texts are not shown, as they may be paths.
     """
     leaks = outcome_names(names, outcomes)
-    present = {name: text[name][~is_missing(text[name])] for name in names if name not in leaks}
-    texts = {
-        name: np.mean([not all_numbers(cells[i : i + 1]) for i in range(len(cells))])
-        for name, cells in present.items()
-        if not all_numbers(cells)
-    }
+    shares = {name: share_of_text(text[name]) for name in names if name not in leaks}
+    texts = {name: share for name, share in shares.items() if share}
     whole = [name for name, share in texts.items() if share > _MOSTLY]
     if not whole and not leaks:
         return

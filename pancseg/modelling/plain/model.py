@@ -33,7 +33,7 @@ class Scaling:
 
     def __post_init__(self) -> None:
         check_floats("median", self.median, None)
-        for name in ("low", "high", "centre"):
+        for name in ("centre", "low", "high"):
             check_floats(name, getattr(self, name), len(self.median))
         if (self.low > self.high).any():
             raise ValueError("low contains values above those of high")

@@ -10,7 +10,8 @@ from pancseg.modelling.validation import measures
 
 AUC_FROM_CHANCE, C_FROM_CHANCE = 0.4, 0.35
 """A column is named where its AUC is above 0.9 or below 0.1, its C above 0.85 or below 0.15."""
-_FIRST_LOOK, _LOOSE = 300, 0.2
+_FIRST_LOOK, _SECOND_LOOK, _LOOSE = 300, 2000, 0.2
+"""Most patients of the first and of the second look, and what earns a second one."""
 _NAMED, _FEWEST = 3, 10
 _LARGE, _NOISE = 40, 5000
 """In a cohort with more events, or patients of the smaller class, noise is never that strong."""
@@ -32,15 +33,14 @@ def lone_columns(columns: pd.DataFrame, y: np.ndarray) -> pd.Series[float]:
         strength = auc_from_chance(x, y == 1)
         return _strong(strength, columns, AUC_FROM_CHANCE)
     c = np.zeros(x.shape[1])
-    rows = np.arange(len(y))
-    if len(y) > _FIRST_LOOK:  # all columns on some patients, then the strong ones on all
-        rows = np.sort(np.random.default_rng(0).choice(len(y), _FIRST_LOOK, replace=False))
-    likely = np.arange(x.shape[1])
-    c[likely] = c_from_chance(x[rows], y[rows])
-    if len(rows) < len(y):
+    # All columns on some patients, then the strong ones on more.
+    order = np.random.default_rng(0).permutation(len(y))
+    some, more = np.sort(order[:_FIRST_LOOK]), np.sort(order[:_SECOND_LOOK])
+    c[:] = c_from_chance(x[some], y[some])
+    if len(some) < len(y):
         likely = np.flatnonzero(c > _LOOSE)
         c[:] = 0
-        c[likely] = c_from_chance(x[:, likely], y)
+        c[likely] = c_from_chance(x[np.ix_(more, likely)], y[more])
     found = _strong(c, columns, C_FROM_CHANCE)
     ends = _strong(auc_from_chance(x, y["event"]), columns, AUC_FROM_CHANCE)
     return pd.concat([found, ends[~ends.index.isin(found.index)]])
@@ -68,8 +68,8 @@ def lone_column_sentences(columns: pd.DataFrame, y: np.ndarray) -> list[str]:
         else ""
     )
     return [
-        f"{what} the outcome ({measure}): {named}{more}. If it was made from the outcome, or "
-        "is known only after it, everything here is void: leave it out with `drop` (or of "
+        f"{what} the outcome ({measure}): {named}{more}. What was made from the outcome, or is "
+        "known only after it, makes everything here void: leave it out with `drop` (or of "
         f"`clinical`).{chance}"
     ]
 
@@ -104,11 +104,12 @@ def _strong(strength: np.ndarray, columns: pd.DataFrame, least: float) -> pd.Ser
 
 
 def _by_chance(columns: int, y: np.ndarray) -> float:
-    """Return the number of columns of noise that would be named, from 5,000 such columns."""
+    """Return the number of columns of noise that would be named, from up to 5,000 such columns."""
     event = (y == 1) if y.dtype.names is None else y["event"]
     if min(event.sum(), (~event).sum() or len(y)) > _LARGE:
         return 0.0
-    noise = np.random.default_rng(0).normal(size=(len(y), _NOISE))
+    count = int(np.clip(_NOISE * 200 // len(y), 200, _NOISE))
+    noise = np.random.default_rng(0).normal(size=(len(y), count))
     if y.dtype.names is None:
         named = auc_from_chance(noise, event) > AUC_FROM_CHANCE
     else:
