@@ -10,6 +10,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from pancseg.modelling import subtype, survival
+from pancseg.modelling.internal_external import SiteResult
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, SINGLE, VOLUME, ModelSettings
 from pancseg.modelling.validation.calibration import (
     SmoothCurve,
@@ -88,6 +89,8 @@ class AnalysisResults:
         decision: net benefit with its interval by model and threshold.
         groups: patients of high and low risk; None for a class, or if all are in one group.
         verdict: sentences on what radiomics adds, and on what speaks against it.
+        doubts: those of them that come first, as they put every number in doubt.
+        sites: performance in each site by models fitted on the others, if that was asked for.
     """
 
     plan: ValidationPlan
@@ -101,6 +104,21 @@ class AnalysisResults:
     decision: pd.DataFrame = field(default_factory=pd.DataFrame)
     groups: RiskGroups | None = None
     verdict: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    sites: tuple[SiteResult, ...] = ()
+
+    @property
+    def horizons(self) -> tuple[float, ...]:
+        """The times that survival is reported for; none for a class."""
+        task = self.plan.task
+        return task.horizons if isinstance(task, survival.SurvivalTask) else ()
+
+    def event_free_at(self, name: str, horizon: int) -> np.ndarray:
+        """Return (repeats, n) out-of-fold probabilities at a horizon, given by its place."""
+        curves, task = self.validation.models[name].curves, self.plan.task
+        assert curves is not None
+        assert isinstance(task, survival.SurvivalTask)
+        return task.event_free(curves, task.horizons[horizon])
 
     @property
     def leaks(self) -> bool:
@@ -116,6 +134,11 @@ class AnalysisResults:
 def main_measure(kind: str) -> str:
     """Return the measure that models of a kind, ``subtype`` or ``survival``, are compared by."""
     return "AUC" if kind == "subtype" else "Harrell's C"
+
+
+def brier_measure(kind: str) -> str:
+    """Return the name of the Brier score of a kind, ``subtype`` or ``survival``."""
+    return "Brier" if kind == "subtype" else "integrated Brier"
 
 
 def steps_of(settings: ModelSettings) -> int:
@@ -192,7 +215,7 @@ class _Judge:
         self.plan, self.settings, self.validation = plan, settings, validation
         self.weights = bootstrap_weights(plan.groups, settings.resamples, settings.seed)
         self.main = main_measure(settings.kind)
-        self.brier = "Brier" if settings.kind == "subtype" else "integrated Brier"
+        self.brier = brier_measure(settings.kind)
         kind, names = settings.kind, list(validation.models)
         self.values = {n: measured(plan, validation, n, self.weights, kind) for n in names}
         self.folds = {n: by_fold(plan, validation, n, kind) for n in names}
@@ -289,8 +312,9 @@ def measured(
     if kind == "subtype":
         share = float(plan.y.mean())
         return subtype.subtype_measures(plan.y, validation, model, weights, share)
-    times = survival.judged_times(plan.y)
-    return survival.survival_measures(plan.y, validation, model, weights, times)
+    assert isinstance(plan.task, survival.SurvivalTask)
+    threshold = survival.treatment_threshold(plan.y, plan.task.middle)
+    return survival.survival_measures(plan.y, validation, model, weights, plan.task, threshold)
 
 
 def by_fold(
@@ -348,18 +372,19 @@ def calibration(judge: _Judge, name: str) -> Calibration:
 def risks(judge: _Judge, name: str) -> list[tuple[float, np.ndarray, np.ndarray]]:
     """Return horizon, (repeats, n) predicted risks and (repeats, n, 2) status at each horizon."""
     plan, model = judge.plan, judge.validation.models[name]
-    if model.curves is None:
+    task = plan.task
+    if model.curves is None or not isinstance(task, survival.SurvivalTask):
         risk = model.score[:_MOST_REPEATS]
         return [(0.0, risk, np.tile(class_status(plan.y), (len(risk), 1, 1)))]
     curves = model.curves[:_MOST_REPEATS]
     found = []
-    for horizon in survival.horizons(plan.y):
+    for horizon in task.horizons:
         status = np.zeros((*curves.shape[:2], 2))
         for repeat, folds in enumerate(judge.validation.folds[: len(curves)]):
             for fold in np.unique(folds):
                 test = folds == fold
                 status[repeat, test] = status_at(plan.y[test], plan.y[~test], horizon)
-        found.append((horizon, survival.risks_at(curves, plan.y, horizon), status))
+        found.append((horizon, 1 - task.event_free(curves, horizon), status))
     return found
 
 
@@ -372,7 +397,8 @@ def decision_curves(judge: _Judge, names: list[str]) -> pd.DataFrame:
     Returns:
         Columns ``model``, ``threshold``, ``net_benefit``, ``low_95``, ``high_95``.
     """
-    at = 0.0 if judge.settings.kind == "subtype" else survival.middle_horizon(judge.plan.y)
+    task = judge.plan.task
+    at = task.middle if isinstance(task, survival.SurvivalTask) else 0.0
     parts, total = [], judge.weights.sum(axis=1)[:, None]
     for name in [*names, "all"]:
         _, risk, status = next(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,12 @@ from pancseg.modelling.inputs.features_table import TableOptions
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.outputs import csv_bytes
 from pancseg.modelling.predict import (
+    blocks_of,
     column_of,
+    curve_column,
     doubts,
     external,
+    horizons_of,
     is_validation_table,
     known_outcome,
     own_patients,
@@ -25,7 +29,14 @@ from pancseg.modelling.predict import (
     validation_table,
     without_clinical_row,
 )
-from pancseg.modelling.report.report import with_interval
+from pancseg.modelling.report.external_report import (
+    EXTERNAL_FILES,
+    TITLE,
+    Judged,
+    external_files,
+    values_of,
+)
+from pancseg.modelling.report.parts import with_interval
 from pancseg.modelling.saved_model import SavedModel, load_model
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.whole_files import write_whole
@@ -71,7 +82,7 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
         features: the new patients' table of features (CSV or Parquet).
         outcome: CSV with their clinical variables, their outcomes, or both; None: neither.
         out: CSV of predictions to write; the external validation goes to
-            ``<out>_validation.csv`` beside it. None writes nothing.
+            ``<out>_validation.csv`` and the folder ``<out>_report`` beside it. None writes nothing.
         id_column: id column of the features; by default ``patient_id``, else the first column.
         outcome_id: id column of the outcome file; by default a column of the same name, else
             ``patient_id``, else the first column.
@@ -118,6 +129,7 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
         write_whole({target: csv_bytes(rows)})
         if is_validation_table(beside):  # of earlier predictions
             beside.unlink()
+            _remove_report(report_folder(beside))
     for line in (*joined.notes, *notes, *more_notes, *own_patients(joined)):
         report(line)
     count = int(rows.drop(columns="id").notna().any(axis=1).sum())
@@ -129,6 +141,45 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
         line = f"the clinical file has no values of {name!r}: no external validation"
         return PredictionResult(rows, {}, (line,) * (clinical is not None))
     return _judged(saved, rows, known, beside)
+
+
+def report_folder(table: Path) -> Path:
+    """Return the folder of the report that goes with the table of an external validation."""
+    return table.with_name(f"{table.stem.removesuffix('_validation')}_report")
+
+
+def _as_judged(
+    saved: SavedModel,
+    rows: pd.DataFrame,
+    known: tuple[JoinedTable, np.ndarray],
+    measures: dict[str, dict[str, Estimate]],
+    doubtful: tuple[str, ...],
+) -> Judged:
+    judged, y = known
+    times = horizons_of(saved) if saved.kind == "survival" else []
+    names = [name for name in measures if column_of(name) in rows]
+    return Judged(
+        saved,
+        {name: rows[column_of(name)].to_numpy(float) for name in names},
+        {name: rows[[curve_column(name, t) for t in times]].to_numpy(float) for name in names}
+        if times
+        else {},
+        y,
+        judged.groups,
+        values_of(saved, blocks_of(saved, judged)),
+        measures,
+        judged.size(),
+        doubtful,
+        times,
+    )
+
+
+def _remove_report(folder: Path) -> None:
+    """Delete the report of an earlier validation."""
+    report = folder / "report.md"
+    if report.is_file() and report.read_text("utf-8", "replace").startswith(f"# {TITLE}"):
+        for name in EXTERNAL_FILES:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _judged(
@@ -146,7 +197,14 @@ def _judged(
     except ValueError as error:
         return PredictionResult(table, {}, doubts=doubtful, not_judged=str(error))
     if path is not None:
-        write_whole({path: csv_bytes(validation_table(found, rows, y, bool(own.all())))})
+        files = {path: csv_bytes(validation_table(found, rows, y, bool(own.all())))}
+        if not own.all():  # apparent performance validates nothing, and gets no report
+            folder = report_folder(path)
+            folder.mkdir(exist_ok=True)
+            new = _as_judged(saved, rows, (judged, y), found, doubtful)
+            new = replace(new, own=int(own.sum()), overlap_known=judged.own is not None)
+            files |= {folder / name: content for name, content in external_files(new).items()}
+        write_whole(files)
     lines = [_title(judged, own)]
     for name, measured in found.items():
         text = ", ".join(f"{key} {with_interval(value)}" for key, value in measured.items())

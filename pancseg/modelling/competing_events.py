@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pancseg.modelling.estimators.competing import (
@@ -46,10 +48,15 @@ def cause_specific(endpoint: Endpoint) -> list[str]:
     ]
 
 
-def told_times(endpoint: Endpoint) -> list[float]:
-    """Return the times at which incidences are told: quartiles of the event times, and the last."""
+def told_times(endpoint: Endpoint, chosen: Sequence[float] = ()) -> list[float]:
+    """Return the times at which incidences are told, the last event's included.
+
+    Args:
+        endpoint: the endpoint.
+        chosen: horizons of the report; none: quartiles of the event times.
+    """
     last = float(endpoint.y["time"][endpoint.y["event"]].max())
-    return [*horizons(endpoint.y), last]
+    return sorted({*(chosen or horizons(endpoint.y)), last})
 
 
 def incidence(endpoint: Endpoint, times: np.ndarray) -> np.ndarray:

@@ -8,17 +8,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pancseg.modelling.analysis import AnalysisResults, analyse
+from pancseg.modelling.cohort import Cohort, cohort_of
 from pancseg.modelling.competing_events import cause_specific
 from pancseg.modelling.doubts import doubts_of, id_warnings
-from pancseg.modelling.inputs.features_table import TableOptions, read_features
+from pancseg.modelling.inputs.cell_values import is_missing
+from pancseg.modelling.inputs.features_table import FeatureTable, TableOptions, read_features
 from pancseg.modelling.inputs.gaps import missing_notes, missing_values, without_gaps
 from pancseg.modelling.inputs.join import JoinedTable, join
 from pancseg.modelling.inputs.outcome_coding import EventCoding
 from pancseg.modelling.inputs.outliers import outlier_warnings, outliers
-from pancseg.modelling.outputs import DataRemarks, write_analysis
+from pancseg.modelling.internal_external import leave_sites_out, refuse_sites
+from pancseg.modelling.outputs import DataRemarks, StudyTables, write_analysis
+from pancseg.modelling.report.subgroups import Subgroup, subgroups_of
 from pancseg.modelling.study import (
     Endpoint,
     ModelSettings,
@@ -49,11 +54,15 @@ class PreparedStudy:
         options: how the tables were read.
         plan: folds, blocks of features and models.
         warnings: what the data are hardly sufficient for, a line each.
+        limits: those of them that name no patient, for the model card.
         against: sentences on what speaks against any result; they follow the verdict.
         doubts: what speaks against any result, for the verdict.
         remarks: what the verdict is to be read with.
         missing: columns with missing values, and those that some folds cannot use.
         outliers: single values far outside their column.
+        cohort: who was analysed, and who was left out.
+        subgroups: of the rows, to be reported.
+        sites: (n,) site of each row, to be left out in turn; None: no such validation.
     """
 
     joined: JoinedTable
@@ -62,11 +71,15 @@ class PreparedStudy:
     options: TableOptions
     plan: ValidationPlan
     warnings: list[str]
-    against: tuple[str, ...] = ()
-    doubts: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    missing: pd.DataFrame = field(default_factory=pd.DataFrame)
-    outliers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    limits: list[str]
+    against: tuple[str, ...]
+    doubts: list[str]
+    remarks: list[str]
+    missing: pd.DataFrame
+    outliers: pd.DataFrame
+    cohort: Cohort
+    subgroups: list[Subgroup] = field(default_factory=list)
+    sites: np.ndarray | None = None
 
     def analyse(
         self, workers: int | None = None, report: Callable[[str], None] = lambda line: None
@@ -76,7 +89,12 @@ class PreparedStudy:
         found = analyse(self.plan, self.settings, cores, report, self.against)
         if found.leaks:
             return found
-        return replace(found, verdict=(*self.doubts, *found.verdict, *self.remarks))
+        verdict = (*self.doubts, *found.verdict, *self.remarks)
+        found = replace(found, verdict=verdict, doubts=tuple(self.doubts))
+        if self.sites is None:
+            return found
+        sites = leave_sites_out(self.plan, self.sites, self.settings.resamples)
+        return replace(found, sites=tuple(sites))
 
     def write(self, out: Path, results: AnalysisResults) -> None:
         """Write report, predictions, model, settings and checklist.
@@ -84,8 +102,15 @@ class PreparedStudy:
         Raises:
             OSError: the folder cannot be written.
         """
-        about = DataRemarks(self.warnings, self.missing, self.outliers)
-        write_analysis(out, results, self.joined, self.endpoint, self.options, about)
+        about = StudyTables(
+            self.joined,
+            self.endpoint,
+            self.options,
+            DataRemarks(self.warnings, self.limits, self.missing, self.outliers),
+            self.cohort,
+            self.subgroups,
+        )
+        write_analysis(out, results, about)
 
 
 def prepare_study(
@@ -112,7 +137,7 @@ def prepare_study(
         OSError: a file cannot be read.
     """
     table = read_features(features, options, outcomes=columns)
-    joined = join(table, outcome, options, columns)
+    joined = in_both = join(table, outcome, options, columns)
     if settings.kind == "subtype":
         joined, endpoint = subtype_outcome(joined, columns[0], settings.positive)
     else:
@@ -136,13 +161,20 @@ def prepare_study(
     far = outliers(joined)
     doubts = doubts_of(joined, endpoint)
     against = unnamed_columns(joined, endpoint, options)
+    limits = [*warnings_of(joined, endpoint, settings), *against]
     warned = [
         *doubts,
-        *warnings_of(joined, endpoint, settings),
-        *against,
+        *limits,
         *id_warnings(joined, endpoint),
         *outlier_warnings(far),
     ]
+    cohort = cohort_of(table, in_both, joined, outcome, options)
+    subgroups = [
+        each
+        for name in settings.subgroups
+        for each in subgroups_of(name, _cells(name, table, joined))
+    ]
+    sites = _sites(settings, table, joined, plan)
     return PreparedStudy(
         joined,
         endpoint,
@@ -150,12 +182,55 @@ def prepare_study(
         options,
         plan,
         warned,
+        limits,
         tuple(against),
         doubts,
         cause_specific(endpoint),
         pd.concat([left_out, missing]) if len(left_out) else missing,
         far,
+        cohort,
+        subgroups,
+        sites,
     )
+
+
+def _sites(
+    settings: ModelSettings, table: FeatureTable, joined: JoinedTable, plan: ValidationPlan
+) -> np.ndarray | None:
+    """Return the site of each row, if sites are to be left out in turn.
+
+    Raises:
+        ValueError: no such column, a row without a site, or sites that cannot be left out.
+    """
+    name = settings.leave_out
+    if name is None:
+        return None
+    if joined.batch is not None:
+        raise ValueError(
+            "`leave_out` and `batch` exclude each other: ComBat cannot harmonise a site that the "
+            "model has not seen; leave one of them out"
+        )
+    cells = _cells(name, table, joined, "leave_out")
+    if missing := int(is_missing(cells).sum()):
+        raise ValueError(f"`leave_out` {name!r}: {missing} rows have no site; fill them in")
+    sites = cells.to_numpy(str)
+    refuse_sites(plan, sites, name)
+    return sites
+
+
+def _cells(
+    name: str, table: FeatureTable, joined: JoinedTable, asked_by: str = "subgroup"
+) -> pd.Series[str]:
+    """Return a column of the clinical file, or else of the feature table, of the rows analysed."""
+    ids = joined.features.index
+    if name in joined.outcomes:
+        return joined.outcomes[name]
+    if name not in table.text:
+        raise ValueError(
+            f"`{asked_by}`: neither the clinical file nor the feature table has a column {name!r}; "
+            "check the spelling"
+        )
+    return table.text[name].loc[ids]
 
 
 def fit_model(  # noqa: PLR0913  keywords, as the command has options
@@ -180,6 +255,10 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
     drop: Sequence[str] = (),
     exclude_warn: bool = False,
     stability: str | os.PathLike[str] | None = None,
+    time_unit: str | None = None,
+    horizons: Sequence[float] = (),
+    subgroup: Sequence[str] = (),
+    leave_out: str | None = None,
     model: str = _DEFAULTS.model,
     folds: int = _DEFAULTS.outer,
     inner_folds: int = _DEFAULTS.inner,
@@ -217,6 +296,11 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         exclude_warn: leave out rows with ``qc_status`` warn too.
         stability: CSV with columns ``feature`` and ``icc``; of correlated features the most stable
             one is kept.
+        time_unit: what a time of 1 is, such as ``months``, for the report.
+        horizons: times that survival is reported for; by default quartiles of the event times.
+        subgroup: columns of either table whose values are reported as subgroups.
+        leave_out: column of hospitals or sites, each of which is left out in turn, the model
+            fitted to the others and judged in it (internal–external validation).
         model: the algorithm that is declared beforehand and saved.
         folds: number of outer folds.
         inner_folds: number of inner folds.
@@ -252,6 +336,8 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         raise ValueError("give either `label`, for a class, or `time` and `event`, for survival")
     if positive is not None and label is None:
         raise ValueError("`positive` is for a class (`label`); for survival give `event_is`")
+    if label is not None and (horizons or time_unit):
+        raise ValueError("`horizons` and `time_unit` are for survival; leave them out for a class")
     settings = settings_of(
         ModelSettings,
         {
@@ -260,6 +346,10 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
             "event_is": event_is,
             "competing": tuple(_listed(competing)),
             "trust_times": trust_times,
+            "time_unit": time_unit,
+            "horizons": tuple(horizons),
+            "subgroups": tuple(dict.fromkeys(_listed(subgroup))),
+            "leave_out": leave_out,
             "model": model,
             "folds": folds,
             "inner_folds": inner_folds,

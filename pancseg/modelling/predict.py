@@ -111,8 +111,8 @@ def without_clinical_row(
 def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, list[str]]:
     """Return one row per patient and one column per model, and notes on missing values.
 
-    Subtype: the probability of the positive class. Survival: the log hazard, and in another column
-    the probability of being event-free at the middle of the model's times. Models whose columns are
+    Subtype: the probability of the positive class. Survival: the log hazard, and in other columns
+    the probabilities of being event-free at the model's horizons. Models whose columns are
     missing are left out. A patient who lacks all values that a model uses gets no prediction (NaN).
 
     Rows that failed the verdict come last, without a prediction.
@@ -120,7 +120,7 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
     Raises:
         ValueError: features that the model uses are missing, or a scanner or site is unknown to it.
     """
-    blocks, batch = _blocks(saved, joined), _batch_codes(saved, joined)
+    blocks, batch = blocks_of(saved, joined), _batch_codes(saved, joined)
     found, notes = pd.DataFrame({"id": joined.features.index}), []
     odd = found["id"].isin(joined.new_levels).to_numpy()
     for name, model in saved.models.items():
@@ -142,9 +142,9 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
         columns = [column_of(name)]
         found[columns[0]] = model.predictor.score(x)
         if saved.kind == "survival":
-            columns.append(_curve_column(name, _middle(saved)))
-            times = np.array([_middle(saved)])
-            found[columns[1]] = model.predictor.event_free(x, times)[:, 0]
+            times = horizons_of(saved)
+            columns += [curve_column(name, time) for time in times]
+            found[columns[1:]] = model.predictor.event_free(x, np.array(times))
         if CLINICAL in model.blocks:
             all_of |= odd
         found.loc[all_of, columns] = np.nan
@@ -347,7 +347,7 @@ def _judge_survival(
         return measures.pair_measure([(rows, score, pairs)], weights)
 
     middle = _middle(saved)
-    curve = table[_curve_column(name, middle)].to_numpy()[:, None]
+    curve = table[curve_column(name, middle)].to_numpy()[:, None]
     errors = measures.squared_errors(y, y, curve, np.array([middle]))[:, 0]
     unknown = ~y["event"] & (y["time"] < middle)
     if middle >= y["time"].max() and unknown.any():  # no follow-up that long
@@ -362,10 +362,16 @@ def _judge_survival(
     }
 
 
-def _middle(saved: SavedModel) -> float:
-    """Return the middle of the times at which the model keeps survival curves."""
+def horizons_of(saved: SavedModel) -> list[float]:
+    """Return the times that survival is predicted for."""
     times = saved.facts["times"]
-    return float(times[len(times) // 2])
+    return [float(t) for t in saved.facts.get("horizons") or [times[len(times) // 2]]]
+
+
+def _middle(saved: SavedModel) -> float:
+    """Return the middle one of the times that survival is predicted for."""
+    times = horizons_of(saved)
+    return times[len(times) // 2]
 
 
 def column_of(name: str) -> str:
@@ -373,11 +379,12 @@ def column_of(name: str) -> str:
     return name.replace(" + ", "_and_").replace(" ", "_")
 
 
-def _curve_column(name: str, time: float) -> str:
+def curve_column(name: str, time: float) -> str:
+    """Return the name of the column with a model's event-free probabilities at a time."""
     return f"{column_of(name)}_event_free_at_{time:.6g}"
 
 
-def _blocks(saved: SavedModel, joined: JoinedTable) -> dict[str, pd.DataFrame]:
+def blocks_of(saved: SavedModel, joined: JoinedTable) -> dict[str, pd.DataFrame]:
     """Return the new patients' values by block; blocks of which nothing is known are left out.
 
     Raises:

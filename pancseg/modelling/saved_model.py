@@ -43,6 +43,7 @@ _ROWS = "training_rows"
 _NO_MODEL = "it is not a model that pancseg wrote"
 
 _Text = Annotated[str, Field(max_length=100_000)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Block = Literal["radiomics", "volume only", "clinical only"]
 _Name = Literal["radiomics", "volume only", "clinical only", "clinical + radiomics", "chance"]
 
@@ -75,6 +76,11 @@ class _Facts(FrozenModel):
     )
     salt: Annotated[str, Field(max_length=100)]
     competing: list[_Text]
+    time_unit: _Text | None = None
+    ranges: dict[_Text, tuple[_Finite, _Finite]] = Field({})
+    scores: dict[_Text, tuple[_Finite, _Finite]] = Field({})
+    measures: dict[_Text, dict[_Text, tuple[_Finite, _Finite, _Finite]]] = Field({})
+    horizons: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field([])
 
 
 class _Part(FrozenModel):

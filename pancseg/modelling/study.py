@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -62,6 +62,10 @@ class ModelSettings(FrozenModel):
         competing: the values that mean a competing event, if they were named.
         trust_times: whether times that look as if they were in two units are accepted.
         stability_sha256: hash of the file with the features' stability, if one was given.
+        time_unit: what a time of 1 is, such as ``months``; None: not told.
+        horizons: times that survival is reported for; none: quartiles of the event times.
+        subgroups: columns whose values are reported as subgroups.
+        leave_out: column of sites that are left out in turn; None: no such validation.
     """
 
     kind: Literal["subtype", "survival"]
@@ -77,6 +81,10 @@ class ModelSettings(FrozenModel):
     competing: tuple[str, ...] = ()
     trust_times: bool = False
     stability_sha256: str | None = None
+    time_unit: str | None = Field(None, min_length=1, max_length=20, pattern=r"^[A-Za-z ]+$")
+    horizons: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = ()
+    subgroups: tuple[str, ...] = ()
+    leave_out: str | None = None
 
     @field_validator("canary")
     @classmethod
@@ -410,7 +418,10 @@ def make_study(
     task = (
         subtype.SubtypeTask()
         if endpoint.kind == "subtype"
-        else survival.SurvivalTask(survival.time_grid(endpoint.y))
+        else survival.SurvivalTask(
+            survival.time_grid(endpoint.y),
+            survival.chosen_horizons(endpoint.y, settings.horizons),
+        )
     )
     plan = ValidationPlan(
         endpoint.y,

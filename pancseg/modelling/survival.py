@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from pancseg.modelling.validation.nested_cv import OutOfFold, ValidationResult
 from pancseg.modelling.validation.net_benefit import net_benefit, status_at
 
 HORIZONS = (0.25, 0.5, 0.75)
-"""Quantiles of the event times at which models are judged: AUC, net benefit, calibration."""
+"""Quantiles of the event times that are the horizons where none were chosen."""
 
 
 def _many_linear(smallest: int, seed: int) -> Candidates:
@@ -57,11 +58,28 @@ class SurvivalTask:
     """Prediction of time to an event; scores are log partial hazards.
 
     Attributes:
-        times: (t,) times at which survival curves are evaluated.
+        times: (t,) times of the integrated Brier score.
+        horizons: (h,) times at which models are judged (AUC, net benefit, calibration) and that the
+            report gives probabilities for.
     """
 
     times: tuple[float, ...]
+    horizons: tuple[float, ...]
     threshold_needs_inner: bool = False
+
+    @property
+    def middle(self) -> float:
+        """The horizon of the net benefit."""
+        return self.horizons[len(self.horizons) // 2]
+
+    def event_free(self, curves: np.ndarray, horizon: float) -> np.ndarray:
+        """Return the probabilities at a horizon, of curves that :meth:`curves` returned.
+
+        Args:
+            curves: (…, t + h) survival probabilities.
+            horizon: one of ``horizons``.
+        """
+        return np.asarray(curves[..., len(self.times) + self.horizons.index(horizon)])
 
     def predict(self, model: Any, x: np.ndarray) -> np.ndarray:
         """Return (n,) log partial hazards."""
@@ -72,10 +90,10 @@ class SurvivalTask:
         return self.predict(model, x)
 
     def curves(self, model: Any, x: np.ndarray) -> np.ndarray:
-        """Return (n, t) survival probabilities at ``times``."""
+        """Return (n, t + h) survival probabilities at ``times``, then at ``horizons``."""
         if isinstance(model, Pipeline):
             x, model = model[:-1].transform(x) if len(model) > 1 else x, model[-1]
-        return np.asarray(model.predict_survival(x, np.asarray(self.times)))
+        return np.asarray(model.predict_survival(x, np.asarray([*self.times, *self.horizons])))
 
     def loss(self, y: np.ndarray, score: np.ndarray, fold: np.ndarray) -> float:
         """Return −log partial likelihood per patient of log hazards from several inner folds.
@@ -90,62 +108,47 @@ class SurvivalTask:
 
 
 def time_grid(y: np.ndarray) -> tuple[float, ...]:
-    """Return the times of curves and of the integrated Brier score, the horizons among them.
+    """Return the times of the integrated Brier score.
 
     They run from the 5 % to the 90 % quantile of the event times. Using all patients for this is
     no leak: the times are a choice of the evaluation, and no model is fitted to them.
     """
     events = y["time"][y["event"]]
-    grid = np.unique([*np.quantile(events, np.linspace(0.05, 0.9, 18)), *horizons(y)])
+    grid = np.unique(np.quantile(events, np.linspace(0.05, 0.9, 18)))
     return tuple(float(t) for t in grid)
 
 
+def chosen_horizons(y: np.ndarray, chosen: Sequence[float]) -> tuple[float, ...]:
+    """Return the horizons of a study in rising order.
+
+    Args:
+        y: outcomes.
+        chosen: times after 0, or none: quartiles of the event times.
+
+    Raises:
+        ValueError: a horizon before the first event, or after the longest follow-up.
+    """
+    if not chosen:
+        return tuple(horizons(y))
+    first, longest = float(y["time"][y["event"]].min()), float(y["time"].max())
+    for time in chosen:
+        if not first <= time < longest:
+            raise ValueError(
+                f"`horizons`: {time:g} is not within the follow-up; the first event is at "
+                f"{first:g} and the longest follow-up is {longest:g}"
+            )
+    return tuple(sorted(set(map(float, chosen))))
+
+
 def horizons(y: np.ndarray) -> list[float]:
-    """Return the times at which models are judged: AUC, net benefit, calibration."""
+    """Return the horizons where none were chosen: quartiles of the event times."""
     return [float(t) for t in np.unique(np.quantile(y["time"][y["event"]], HORIZONS))]
 
 
-def middle_horizon(y: np.ndarray) -> float:
-    """Return the horizon of the net benefit."""
-    wanted = horizons(y)
-    return wanted[len(wanted) // 2]
-
-
-def risks_at(curves: np.ndarray, y: np.ndarray, time: float) -> np.ndarray:
-    """Return the (repeats, n) predicted risks of an event by a time of the grid.
-
-    Args:
-        curves: (repeats, n, times) survival probabilities.
-        y: (n,) outcomes that the grid was made from.
-        time: one of the grid's times.
-    """
-    grid = np.asarray(time_grid(y))
-    return np.asarray(1 - curves[:, :, int(np.argmin(np.abs(grid - time)))])
-
-
-@dataclass(frozen=True)
-class JudgedTimes:
-    """Times that survival models are judged at.
-
-    Attributes:
-        grid: (t,) times of the curves.
-        horizons: times of the AUC.
-        horizon: time of the net benefit.
-        threshold: risk at that time from which on a patient would be treated.
-    """
-
-    grid: np.ndarray
-    horizons: tuple[float, ...]
-    horizon: float
-    threshold: float
-
-
-def judged_times(y: np.ndarray) -> JudgedTimes:
-    """Return the times for a cohort; the threshold is the mean risk at the middle horizon."""
-    middle = middle_horizon(y)
-    risk = 1 - float(kaplan_meier(y, np.array([middle]))[0])
-    grid = np.asarray(time_grid(y))
-    return JudgedTimes(grid, tuple(horizons(y)), middle, min(max(risk, 0.01), 0.99))
+def treatment_threshold(y: np.ndarray, time: float) -> float:
+    """Return the mean risk by a time, from which on a patient would be treated."""
+    risk = 1 - float(kaplan_meier(y, np.array([time]))[0])
+    return min(max(risk, 0.01), 0.99)
 
 
 def survival_measures(
@@ -153,15 +156,25 @@ def survival_measures(
     found: ValidationResult,
     model: OutOfFold,
     weights: np.ndarray,
-    times: JudgedTimes,
+    task: SurvivalTask,
+    threshold: float,
 ) -> dict[str, np.ndarray]:
-    """Return each measure under each bootstrap weighting (see :mod:`.validation.measures`)."""
+    """Return each measure under each bootstrap weighting (see :mod:`.validation.measures`).
+
+    Args:
+        y: (n,) events and times.
+        found: the validation, for its folds.
+        model: out-of-fold predictions of the model.
+        weights: (b, n) bootstrap weights.
+        task: the times that the curves are of.
+        threshold: risk by the middle horizon from which on a patient would be treated.
+    """
     folds = [
         (r, np.flatnonzero(found.folds[r] == f), np.flatnonzero(found.folds[r] != f))
         for r in range(len(found.folds))
         for f in np.unique(found.folds[r])
     ]
-    scores, grid = model.score, times.grid
+    scores, grid = model.score, np.asarray(task.times)
     result = {
         "Harrell's C": measures.pair_measure(
             ((t, scores[r, t], measures.harrell_pairs(y[t])) for r, t, _ in folds), weights
@@ -171,23 +184,23 @@ def survival_measures(
             weights,
         ),
     }
-    for horizon in times.horizons:
+    for horizon in task.horizons:
         result[f"AUC at {horizon:.3g}"] = measures.pair_measure(
             ((t, scores[r, t], measures.horizon_pairs(y[t], y[o], horizon)) for r, t, o in folds),
             weights,
         )
     if model.curves is None:
         return result
-    repeats, at = len(found.folds), np.array([times.threshold])
-    then = int(np.argmin(np.abs(grid - times.horizon)))
+    repeats, at = len(found.folds), np.array([threshold])
     brier, gained = np.zeros((2, len(y)))
     for r, test, train in folds:
         curves = model.curves[r, test]
         if len(grid) > 1:
-            errors = measures.squared_errors(y[test], y[train], curves, grid)
+            errors = measures.squared_errors(y[test], y[train], curves[:, : len(grid)], grid)
             brier[test] += measures.integrated(errors, grid) / repeats
-        status = status_at(y[test], y[train], times.horizon)
-        gained[test] += net_benefit(1 - curves[:, then], status, at)[:, 0] / repeats
+        status = status_at(y[test], y[train], task.middle)
+        risk = 1 - task.event_free(curves, task.middle)
+        gained[test] += net_benefit(risk, status, at)[:, 0] / repeats
     if len(grid) > 1:
         result["integrated Brier"] = measures.mean_measure(brier, weights)
     result[NET_BENEFIT] = measures.mean_measure(gained, weights)

@@ -31,7 +31,9 @@ def study(x, y, model="elastic-net", repeats=1, seed=0, batch=None, shuffles=0):
     event = y if y.dtype.names is None else y["event"].astype(int)
     kind = subtype if y.dtype.names is None else survival
     task = (
-        subtype.SubtypeTask() if kind is subtype else survival.SurvivalTask(survival.time_grid(y))
+        subtype.SubtypeTask()
+        if kind is subtype
+        else survival.SurvivalTask(survival.time_grid(y), survival.chosen_horizons(y, ()))
     )
     smaller = int(min(event.sum(), len(event) - event.sum())) * 4 // 5
     spec = ModelSpec("radiomics", ("radiomics",), kind.MODELS[model].many(smaller, seed), shuffles)

@@ -46,7 +46,9 @@ def test_subtype_on_a_real_table_and_on_new_patients(breast, tmp_path):
         assert title in report
     assert "| volume only |" in report
     page = (tmp_path / "out" / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 4
+    figures = {"flow", "roc", "calibration", "decision_curve", "nomogram", "features"}
+    assert {name for name in figures if f"({name}.png)" in report} == figures
+    assert page.count("data:image/png;base64,") == report.count("![Figure ") == len(figures)
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
     assert (table.groupby("model").size() == 100).all()
     found = pancseg(

@@ -226,6 +226,7 @@ def test_the_training_table_is_no_external_validation(fitted, tmp_path):
     title = "apparent performance, not external validation, 60 patients with a known outcome:"
     assert found.lines[0] == title
     assert set(written["kind"]) == {"apparent performance"}
+    assert not (tmp_path / "p_report").exists()
 
 
 def test_own_patients_among_others_are_left_out_of_the_validation(fitted, tmp_path):
@@ -242,6 +243,9 @@ def test_own_patients_among_others_are_left_out_of_the_validation(fitted, tmp_pa
     assert found.lines[0] == (
         "external validation, 60 patients with a known outcome (the model's own 20 left out):"
     )
+    report = (tmp_path / "p_report" / "report.md").read_text()
+    assert "60 patients, " in report
+    assert "20 patients that the model was fitted on, and found again" in report
     for name, measured in alone.measures.items():
         for measure, estimate in measured.items():
             assert found.measures[name][measure].value == pytest.approx(estimate.value, nan_ok=True)

@@ -160,7 +160,7 @@ def test_what_pyradiomics_writes_is_refused_in_one_line_with_what_to_type(tmp_pa
     fitted = command(*words, "--drop", "y", "--drop", "Image", "--drop", "Mask file")
     assert fitted.exit_code == 0, fitted.output
     assert "22 columns diagnostics_…, which describe image, mask and settings" in fitted.output
-    assert "12 features" in (tmp_path / "out" / "report.md").read_text()
+    assert "12 candidate features" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_a_typing_error_in_a_column_of_numbers_is_shown(tmp_path):

@@ -29,7 +29,7 @@ app = typer.Typer(
     help="Predict molecular subtype or survival from a table; every step is fitted in the folds.",
     no_args_is_help=True,
 )
-_PACKAGES = ("joblib", "matplotlib")
+_PACKAGES = ("joblib", "matplotlib", "docx")
 _PAGE = "how-it-works.md#from-table-to-model"
 
 
@@ -123,6 +123,14 @@ class Fitting:
         option("Model", min=1, max=100, help="Repeats of the nested cross-validation."),
     ] = 5
     folds: Annotated[int, option("Model", min=3, max=20, help="Outer folds.")] = 5
+    subgroup: Annotated[
+        list[str] | None,
+        option("Model", metavar="COLUMN", help="Report its values as subgroups. May be repeated."),
+    ] = None
+    leave_out: Annotated[
+        str | None,
+        option("Model", metavar="COLUMN", help="Leave each site out in turn, and judge it there."),
+    ] = None
     inner_folds: Annotated[int, option("Model", min=2, max=20, help="Inner folds.")] = 5
     canary: Annotated[
         int,
@@ -195,6 +203,18 @@ def survival(
         bool,
         option("Input", "--trust-times", help="Accept times that look like a mixture of units."),
     ] = False,
+    time_unit: Annotated[
+        str | None,
+        option("Input", metavar="UNIT", help="What a time of 1 is, such as months."),
+    ] = None,
+    horizons: Annotated[
+        str | None,
+        option(
+            "Input",
+            metavar="TIMES",
+            help="Times to report survival for, such as 12,24; default: quartiles of the events.",
+        ),
+    ] = None,
     columns: Columns,
     fitting: Fitting,
     out: Out,
@@ -221,6 +241,8 @@ def survival(
                 event_is=event_is,
                 competing=tuple(competing or ()),
                 trust_times=trust_times,
+                time_unit=time_unit,
+                horizons=_times(horizons),
             ),
             _options(columns),
             fitting.stability,
@@ -228,7 +250,60 @@ def survival(
     _analyse(study, out, workers, printing)
 
 
+def plan(
+    *,
+    share: Annotated[
+        float | None, option("Input", help="Expected share of the class, 0 to 1.")
+    ] = None,
+    rate: Annotated[
+        float | None, option("Input", help="Expected events per unit of time, such as a month.")
+    ] = None,
+    horizon: Annotated[
+        float | None, option("Input", help="Time that risk is predicted for.")
+    ] = None,
+    follow_up: Annotated[
+        float | None, option("Input", help="Expected mean follow-up, in the same unit.")
+    ] = None,
+    parameters: Annotated[
+        int,
+        option("Model", min=1, help="Candidate parameters, before any selection of features."),
+    ],
+    c_statistic: Annotated[
+        float | None, option("Model", help="Expected AUC or C; from an earlier study.")
+    ] = None,
+    r_squared: Annotated[
+        float | None,
+        option("Model", help="Or expected R² of Cox and Snell; default: Nagelkerke's R² is 0.15."),
+    ] = None,
+    patients: Annotated[
+        int | None, option("Model", min=1, help="Patients there are: how many parameters?")
+    ] = None,
+    printing: Printing,
+) -> None:
+    """Say how many patients a model needs, before the study (Riley's criteria).
+
+    For a class give --share; for survival --rate, --horizon and --follow-up.
+    Every feature that a selection may choose is a candidate parameter.
+    """
+    with usage_errors(printing.verbose):
+        from pancseg.modelling.sample_size import needed_lines
+
+        lines = needed_lines(
+            parameters,
+            share=share,
+            rate=rate,
+            horizon=horizon,
+            follow_up=follow_up,
+            r_squared=r_squared,
+            c_statistic=c_statistic,
+            patients=patients,
+        )
+    for line in lines:
+        say(line, sys.stdout)
+
+
 _COMMANDS = (
+    (plan, "pancseg model plan --parameters 10 --share 0.3 --c-statistic 0.75"),
     (
         subtype,
         "pancseg model subtype features.csv --outcome clinical.csv --label grade --out model",
@@ -284,8 +359,9 @@ def predict(
     """Apply a fitted model to new patients, and validate it if their outcomes are given.
 
     OUT is a CSV with a row for every id of FEATURES and one column per model.
-    The validation is written to <OUT>_validation.csv. The exit code is 1 if the
-    outcomes cannot validate the model, for example with one class only.
+    The validation is written to <OUT>_validation.csv, its report to <OUT>_report.
+    The exit code is 1 if the outcomes cannot validate the model, for example
+    with one class only.
     """
 
     def tell(line: str) -> None:
@@ -318,6 +394,23 @@ def predict(
         tell(line)
 
 
+def _times(text: str | None) -> tuple[float, ...]:
+    """Return numbers that commas separate.
+
+    Raises:
+        ValueError: a part is not a number above 0.
+    """
+    if text is None:
+        return ()
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(0 < time < float("inf") for time in found):
+        raise ValueError(f"`horizons`: {text!r} is no list of times above 0; write 12,24")
+    return found
+
+
 def _options(columns: Columns) -> TableOptions:
     from pancseg.modelling.inputs.features_table import TableOptions
 
@@ -334,6 +427,8 @@ def _settings(fitting: Fitting, **endpoint: Any) -> ModelSettings:
     return ModelSettings(
         **endpoint,
         model=fitting.model,
+        leave_out=fitting.leave_out,
+        subgroups=tuple(dict.fromkeys(fitting.subgroup or ())),
         outer=fitting.folds,
         inner=fitting.inner_folds,
         repeats=fitting.repeats,

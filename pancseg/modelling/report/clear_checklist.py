@@ -6,15 +6,18 @@ concern modelling. The others are left to the user, with a note on where to find
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
-from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.study import ModelSettings
-
-State = Literal["done by the software", "for the user to fill", "not applicable"]
-DONE: State = "done by the software"
-USER: State = "for the user to fill"
-NOT: State = "not applicable"
+from pancseg.modelling.report.study_facts import (
+    DONE,
+    NOT,
+    NOT_DONE,
+    PART,
+    USER,
+    ChecklistItem,
+    Settled,
+    State,
+    StudyFacts,
+    filled,
+)
 
 _ITEMS = {
     "Title": ("Title names the radiomic method",),
@@ -90,40 +93,22 @@ _ITEMS = {
 }
 
 
-class ChecklistItem(NamedTuple):
-    """One line of the checklist: section, number and short name, state, and where or why."""
-
-    section: str
-    item: str
-    state: State
-    note: str
-
-
-def checklist(
-    joined: JoinedTable, settings: ModelSettings, performance: bool, compared: bool
-) -> list[ChecklistItem]:
-    """Return the 58 items, filled in as far as this analysis can.
-
-    Args:
-        joined: the cohort.
-        settings: the choices made beforehand.
-        performance: whether the report shows performance.
-        compared: whether the report compares radiomics with volume or clinical variables.
-    """
-    known = {**_pointers(), **_settled(joined, settings, performance, compared)}
+def clear_items(facts: StudyFacts) -> list[ChecklistItem]:
+    """Return the 58 items, filled in as far as this analysis can."""
     names = [(section, name) for section, items in _ITEMS.items() for name in items]
-    return [
-        ChecklistItem(section, f"{number}. {name}", *known.get(number, (USER, "")))
-        for number, (section, name) in enumerate(names, start=1)
-    ]
+    numbered: dict[str, dict[str, str]] = {section: {} for section in _ITEMS}
+    for number, (section, name) in enumerate(names, start=1):
+        numbered[section][str(number)] = name
+    return filled(numbered, {**_pointers(), **_settled(facts)})
 
 
-def _pointers() -> dict[int, tuple[State, str]]:
+def _pointers() -> Settled:
     """Return, by item, where the user finds material for it."""
     made = "where pancseg made the feature table: "
     notes = {
         7: "this file",
-        9: "counts and events per variable: report.md, Warnings",
+        9: "`pancseg model plan`; counts and events per variable: report.md",
+        11: "flow of rows from the tables to those analysed: flow.png",
         16: "acquisition.csv, where it was written",
         18: "columns: settings.yaml",
         19: made + "weights_sha256 and qc_mask_source in the table",
@@ -135,58 +120,84 @@ def _pointers() -> dict[int, tuple[State, str]]:
         26: made + "codebook.csv",
         28: made + "provenance.json holds every setting",
         36: "volume only, clinical only, ComBat by `batch`: report.md",
-        45: "rows left out and ids without a match: report.md, unmatched.csv",
         52: "report.md, What it cannot know",
         54: "the feature table with its codebook.csv and datapackage.json",
         55: "provenance.json, settings.yaml",
         56: "pancseg is open source; settings.yaml repeats the analysis",
-        57: "model.safetensors, if no patient can be identified from it",
+        57: "model.json, coefficients.csv, model.safetensors, MODEL.md, if no patient can be "
+        "identified from them",
         58: "`pancseg predict`",
     }
-    return {number: (USER, note) for number, note in notes.items()}
+    return {str(number): (USER, note) for number, note in notes.items()}
 
 
-def _settled(
-    joined: JoinedTable, settings: ModelSettings, performance: bool, compared: bool
-) -> dict[int, tuple[State, str]]:
+def _settled(facts: StudyFacts) -> Settled:
     """Return the state and note of the items that this analysis settles."""
-    shown = "report.md" if performance else "withheld: the canary found a leak"
-    folds = f"{settings.repeats}×{settings.outer}×{settings.inner} repeated nested cross-validation"
-    survival = settings.kind == "survival"
+    shown = facts.where
     nothing = (
         USER,
-        "nothing to compare with: neither a volume column nor clinical variables (`clinical`)",
+        "nothing to compare with: neither a volume column nor clinical variables (`clinical`)"
+        if facts.shown
+        else shown,
     )
-    nothing = nothing if performance else (USER, shown)
-    clinical = ", ".join(map(str, joined.clinical)) or "none given (`clinical`)"
-    return {
-        15: (DONE, f"{folds}, by patient; folds.csv"),
-        17: (DONE if joined.clinical.shape[1] else USER, clinical),
-        27: (DONE, f"{joined.features.shape[1]} candidate features"),
-        29: (
-            DONE,
-            "median of the training rows; texts: a level of their own; features that over half of "
-            "the patients lack left out; missing_values.csv",
-        ),
+    models = ", ".join(
+        name
+        for name, there in (("volume", facts.volume), ("clinical variables", facts.clinical))
+        if there
+    )
+    tuned = (
+        f"{facts.candidates} candidates, chosen by {facts.inner} inner folds, seed {facts.seed}; "
+        "settings.yaml; which were chosen: report.md"
+        if facts.candidates > 1
+        else "one candidate, nothing was tuned; settings.yaml"
+    )
+    found: dict[int, tuple[State, str]] = {
+        15: (DONE, f"{facts.folds}, by patient; folds.csv"),
+        17: (DONE, ", ".join(facts.clinical))
+        if facts.clinical
+        else (USER, "none given (`clinical`)"),
+        27: (DONE, f"{facts.features} candidate features"),
+        29: (DONE if not facts.missing else PART, _missing(facts)),
         30: (NOT, "survival has no classes")
-        if survival
+        if facts.survival
         else (DONE, "folds stratified, nothing resampled; counts in report.md"),
+        31: (PART, "features' ICC as given (`stability`); how it was measured is yours to say")
+        if facts.stability
+        else (USER, "not given (`stability`)"),
         32: (DONE, "values far out moved to fences, then z-scores, of the training rows"),
         33: (DONE, "near-constant, Spearman clusters, univariate; within the folds"),
-        34: (DONE, f"{settings.model}; settings.yaml"),
-        35: (DONE, f"inner {settings.inner} folds, seed {settings.seed}; settings.yaml"),
+        34: (DONE, f"{facts.model}, its settings and formula: report.md, model.json")
+        if facts.linear and facts.shown
+        else (PART, f"{facts.model}; its settings are in settings.yaml, it has no formula"),
+        35: (DONE, tuned),
         37: (DONE, "the model was declared beforehand; the best of several is not chosen"),
-        38: (DONE, f"internal: {folds}; external: pancseg predict with outcomes"),
+        38: (PART, f"internal: {facts.folds}; external: not done (`pancseg predict`)"),
         39: (USER, "report.md names the measures; the reasons for them are yours to give")
-        if performance
+        if facts.shown
         else (USER, shown),
-        40: (DONE, f"bootstrap of patients, {settings.resamples} resamples; {shown}"),
-        41: (DONE, f"difference with its interval; {shown}") if compared else nothing,
-        42: (DONE, f"volume, clinical, both and chance, as far as columns were given; {shown}")
-        if compared
+        40: (DONE, f"bootstrap of patients, {facts.resamples} resamples; {shown}")
+        if facts.shown
+        else (NOT_DONE, shown),
+        41: (DONE, f"differences with intervals, likelihood-ratio test; {shown}")
+        if facts.compared
         else nothing,
-        43: (DONE, "weights and their stability over the models: features_used.csv"),
-        46: (DONE, "how often each feature was used: features_used.csv"),
-        47: (DONE, shown),
-        48: (DONE, shown) if compared else nothing,
-    }
+        42: (DONE, f"{models}, alone and together, and chance; {shown}")
+        if facts.compared
+        else nothing,
+        43: (PART, "weights and their stability over the models: features_used.csv; what they mean "
+             "is yours to say"),
+        44: (PART, "clinical variables and volume, by outcome: report.md, The patients")
+        if facts.clinical or facts.volume
+        else (USER, "none given (`clinical`)"),
+        45: (PART, "rows of the tables: flow.png, unmatched.csv; patients before them are yours"),
+        46: (PART, "how often each feature was used: features_used.csv; no univariate statistics"),
+        47: (DONE, shown) if facts.shown else (NOT_DONE, shown),
+        48: (DONE, shown) if facts.compared else nothing,
+    }  # fmt: skip
+    return {str(number): state for number, state in found.items()}
+
+
+def _missing(facts: StudyFacts) -> str:
+    if not facts.missing:
+        return facts.gaps
+    return f"{facts.gaps}; why they are missing is yours to say"

@@ -1,138 +1,137 @@
-"""Draw the pictures of the report as PNG."""
+"""Draw the pictures of the report, and say what they show."""
 
 from __future__ import annotations
-
-import io
-import warnings
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from scipy.stats import CensoredData, ecdf
 
 from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.report.km_figure import km_caption, km_files
+from pancseg.modelling.report.parts import Picture
+from pancseg.modelling.report.picture_files import COLOURS, LINES, picture_files, wrapped
+from pancseg.modelling.report.roc_figures import SHOWN, roc_caption, roc_files
+from pancseg.modelling.report.stability import stability_files
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
+from pancseg.modelling.validation.calibration import SmoothCurve
 from pancseg.modelling.validation.importance import own_weights
 from pancseg.modelling.validation.risk_groups import above_threshold
-from pancseg.tables.picture_style import plain_style
 
-_MOST_FEATURES = 15
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+_MOST_FEATURES, _TALL = 15, (7.5, 6.0)
 
 
-PERFORMANCE = ("roc.png", "kaplan_meier.png", "calibration.png", "decision_curve.png")
+PERFORMANCE = tuple(
+    f"{name}.{kind}"
+    for name in (
+        "roc", "time_dependent_roc", "kaplan_meier", "calibration", "decision_curve",
+        "prediction_stability",
+    )
+    for kind in ("png", "svg")
+)  # fmt: skip
 """Pictures that show performance."""
 
 
 def pictures(results: AnalysisResults) -> dict[str, bytes]:
-    """Return file name → PNG bytes; no picture of performance when a canary sang."""
-    found = {"features.png": _png(_features, results)}
+    """Return file name → content; no picture of performance when a canary sang."""
+    found = picture_files(
+        "features", lambda figure: _features(figure.add_subplot(), results), _TALL
+    )
     if results.leaks:
         return found
-    if results.settings.kind == "subtype":
-        found["roc.png"] = _png(_roc, results)
-    else:
-        found["kaplan_meier.png"] = _png(_kaplan_meier, results)
-    found["calibration.png"] = _png(_calibration, results)
-    found["decision_curve.png"] = _png(_decision, results)
-    return found
+    found |= roc_files(results) | stability_files(results)
+    if results.settings.kind == "survival":
+        found |= km_files(results, above_threshold(results.validation.models[RADIOMICS]))
+    found |= _calibration_files(results)
+    return found | picture_files(
+        "decision_curve", lambda figure: _decision(figure.add_subplot(), results)
+    )
 
 
-@plain_style()
-def _png(draw: object, results: AnalysisResults) -> bytes:
-    assert callable(draw)
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    draw(figure.add_subplot(), results)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
-    return content.getvalue()
+def shown(results: AnalysisResults) -> list[Picture]:
+    """Return the figures of performance with their captions, in the order of the report."""
+    found = [roc_caption(results)]
+    if results.settings.kind == "survival":
+        found.append(km_caption(bool(results.settings.competing)))
+    return [
+        *found,
+        Picture(
+            "calibration.png",
+            f"Calibration, out of fold: observed against predicted risk {_of_what(results, True)}, "
+            "smoothed (local linear regression, span 0.75), with pointwise 95 % intervals. "
+            "Predictions are of single models, repeats judged together (ten at most)"
+            + ("; weighted for censoring." if results.horizons else "."),
+        ),
+        Picture(
+            "decision_curve.png",
+            f"Decision curves (Vickers and Elkin 2006) of the risk {_of_what(results)}, out of "
+            "fold: net benefit per patient by the threshold probability, of single models, the "
+            "mean over repeats. Bands: 95 % intervals of radiomics and of clinical + radiomics.",
+        ),
+    ]
 
 
-def _roc(axes: Axes, results: AnalysisResults) -> None:
-    from sklearn.metrics import roc_curve
-
-    y, grid = results.plan.y, np.linspace(0, 1, 101)
-    for colour, (name, model) in zip(_COLOURS, results.validation.models.items(), strict=False):
-        curves = []
-        for score, folds in zip(model.score, results.validation.folds, strict=True):
-            for fold in np.unique(folds):
-                rows = folds == fold
-                if len(np.unique(y[rows])) == 2:
-                    false, true, _ = roc_curve(y[rows], score[rows])
-                    curves.append(np.interp(grid, false, true))
-        if curves:
-            value = results.measures[name]["AUC"].value
-            axes.plot(grid, np.mean(curves, axis=0), color=colour, label=f"{name} {value:.2f}")
-    axes.set(xlabel="1 − specificity", ylabel="sensitivity", title="Mean ROC over test folds")
-    axes.legend(fontsize=8)
+def _of_what(results: AnalysisResults, every: bool = False) -> str:
+    """Return what the risk is of; for survival by the middle horizon, or by every one."""
+    if not results.horizons:
+        return "of the positive class"
+    if every:
+        return "of an event by each horizon"
+    return f"of an event by {results.horizons[len(results.horizons) // 2]:.4g} {_unit(results)}"
 
 
-def _calibration(axes: Axes, results: AnalysisResults) -> None:
-    """Draw a smooth curve with its band, one axes per model and horizon."""
-    shown = {name: found for name, found in results.calibration.items() if found.curves}
-    if not shown:
-        axes.set(title="Calibration: no model's predictions vary")
-        return
-    columns = max(len(found.curves) for found in shown.values())
-    columns = columns if columns > 1 else min(3, len(shown))
+def _unit(results: AnalysisResults) -> str:
+    return results.settings.time_unit or "time units"
+
+
+def _calibration_files(results: AnalysisResults) -> dict[str, bytes]:
+    """Return the files of the calibration curves, one axes per model and horizon."""
+    fits = {name: results.calibration[name] for name in SHOWN if name in results.calibration}
+    shown = {name: found for name, found in fits.items() if found.curves}
+    columns = max((len(found.curves) for found in shown.values()), default=1)
+    columns = columns if columns > 1 else min(2, max(1, len(shown)))
     panels = [(n, t, curve) for n, found in shown.items() for t, curve in found.curves.items()]
-    rows = -(-len(panels) // columns)
-    figure = axes.figure
-    assert isinstance(figure, Figure)
-    figure.set_size_inches(3 * columns, 2.8 * rows)
-    grid = figure.add_gridspec(rows, columns)
-    axes.set_subplotspec(grid[0])
-    for place, (name, time, curve) in enumerate(panels):
-        panel = axes if place == 0 else figure.add_subplot(grid[place])
-        panel.axline((0, 0), slope=1, color="0.7", linewidth=1)
-        panel.plot(curve.risk, curve.observed, color=_COLOURS[0])
-        panel.fill_between(curve.risk, curve.low, curve.high, color=_COLOURS[0], alpha=0.3)
-        when = f", by {time:.3g}" if results.settings.kind == "survival" else ""
-        panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted risk", ylabel="observed")
-        panel.set_title(f"{name}{when}", fontsize=8)
+    rows = max(1, -(-len(panels) // columns))
+
+    def draw(figure: Figure) -> None:
+        if not panels:
+            figure.add_subplot().set_title("Calibration: no model's predictions vary")
+            return
+        figure.suptitle("Calibration, out of fold", fontsize=11)
+        grid = figure.add_gridspec(rows, columns)
+        for place, (name, time, curve) in enumerate(panels):
+            when = f", by {time:.4g} {_unit(results)}" if results.horizons else ""
+            _calibration(figure.add_subplot(grid[place]), f"{name}{when}", curve)
+
+    return picture_files("calibration", draw, (max(3.1 * columns, 3.6), 2.9 * rows + 0.4))
+
+
+def _calibration(axes: Axes, title: str, curve: SmoothCurve) -> None:
+    """Draw a smooth curve with its band."""
+    axes.axline((0, 0), slope=1, color="0.7", linewidth=1)
+    axes.plot(curve.risk, curve.observed, color=COLOURS[0])
+    axes.fill_between(curve.risk, curve.low, curve.high, color=COLOURS[0], alpha=0.3, linewidth=0)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted risk", ylabel="observed")
+    axes.set_title(wrapped(title, 30), fontsize=8)
 
 
 def _decision(axes: Axes, results: AnalysisResults) -> None:
     table, top = results.decision, 0.1
     wanted = [n for n in (RADIOMICS, VOLUME, CLINICAL, BOTH, "all") if n in set(table["model"])]
-    for colour, name in zip(_COLOURS, wanted, strict=False):
-        rows = table[table["model"] == name]
-        axes.plot(rows["threshold"], rows["net_benefit"], color=colour, label=name)
+    for place, name in enumerate(wanted):
+        rows, colour = table[table["model"] == name], COLOURS[place]
+        style = LINES[place % len(LINES)]
+        axes.plot(rows["threshold"], rows["net_benefit"], color=colour, label=name, linestyle=style)
         if name in (RADIOMICS, BOTH):
             axes.fill_between(
-                rows["threshold"], rows["low_95"], rows["high_95"], color=colour, alpha=0.2
-            )
+                rows["threshold"], rows["low_95"], rows["high_95"], color=colour, alpha=0.2,
+                linewidth=0,
+            )  # fmt: skip
         top = max(top, float(rows["net_benefit"].max()))
     axes.axhline(0, color="0.6", linewidth=1, label="none")
     axes.set(xlabel="threshold probability", ylabel="net benefit", title="Decision curves")
     axes.set_ylim(-0.1 * top, 1.1 * top)
     axes.legend(fontsize=8)
-
-
-def _kaplan_meier(axes: Axes, results: AnalysisResults) -> None:
-    y, high = results.plan.y, above_threshold(results.validation.models[RADIOMICS])
-    for name, rows, colour in (("high", high, _COLOURS[1]), ("low", ~high, _COLOURS[0])):
-        if rows.any():
-            _survival_curve(axes, y[rows], f"{name} risk, n = {rows.sum()}", colour)
-    axes.set(xlabel="time", ylabel="event-free", title="Out-of-fold risk groups (radiomics)")
-    axes.legend()
-
-
-def _survival_curve(axes: Axes, y: np.ndarray, label: str, colour: str) -> None:
-    """Draw a Kaplan–Meier curve with its pointwise 95 % interval (log-log)."""
-    curve = ecdf(CensoredData.right_censored(y["time"], ~y["event"])).sf
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no interval where the curve is 1 or 0
-        interval = curve.confidence_interval(method="log-log")
-    times = np.concatenate([[0.0], curve.quantiles])
-    low, share, high = (
-        np.concatenate([[1.0], part.probabilities]) for part in (interval.low, curve, interval.high)
-    )
-    axes.step(times, share, where="post", color=colour, label=label)
-    axes.fill_between(times, low, high, step="post", color=colour, alpha=0.3, linewidth=0)
 
 
 def weights_are_permuted(results: AnalysisResults) -> bool:
@@ -168,16 +167,15 @@ def _features(axes: Axes, results: AnalysisResults) -> None:
     grid = axes.figure.add_gridspec(1, 2)
     axes.set_subplotspec(grid[0])
     positions = np.arange(len(table))
-    axes.barh(positions, table["share_of_folds"], color=_COLOURS[0])
-    names = table["feature"].str[-45:].str.replace("$", r"\$", regex=False)  # no formulas of TeX
-    axes.set_yticks(positions, list(names))
+    axes.barh(positions, table["share_of_folds"], color=COLOURS[0])
+    axes.set_yticks(positions, [wrapped(name) for name in table["feature"]])
     axes.set(xlabel="share of models", title="Used")
     axes.set_xlim(0, 1)
     axes.figure.suptitle("Features across folds")
     axes.tick_params(axis="y", labelsize=7)
     weight = axes.figure.add_subplot(grid[1], sharey=axes)
     mean, spread = table["mean_weight"], table["std_weight"]
-    weight.errorbar(mean, positions, xerr=spread, fmt="o", color=_COLOURS[1])
+    weight.errorbar(mean, positions, xerr=spread, fmt="o", color=COLOURS[1])
     weight.axvline(0, color="0.7", linewidth=1)
     what = "rise of log loss" if weights_are_permuted(results) else "weight"
     weight.set(xlabel=what, title="Weight ± std")

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 import numpy as np
-import pandas as pd
 
-from pancseg.modelling.analysis import AnalysisResults, empty_models, interval, main_measure
+from pancseg.modelling.analysis import (
+    AnalysisResults,
+    brier_measure,
+    empty_models,
+    interval,
+    main_measure,
+)
 from pancseg.modelling.competing_events import hazard_ratios, incidence, told_times
 from pancseg.modelling.estimators.described import described
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.clear_checklist import checklist
-from pancseg.modelling.report.figures import feature_table, weights_are_permuted
-from pancseg.modelling.study import BOTH, RADIOMICS, SINGLE, Endpoint
+from pancseg.modelling.report.checklists import metrics_items, tripod_items
+from pancseg.modelling.report.clear_checklist import clear_items
+from pancseg.modelling.report.figures import feature_table, shown, weights_are_permuted
+from pancseg.modelling.report.methods_text import methods_section
+from pancseg.modelling.report.parts import Picture, Section, markdown, number, with_interval
+from pancseg.modelling.report.stability import stability_section
+from pancseg.modelling.report.study_facts import checklist_text, facts_of
+from pancseg.modelling.report.verdict_section import verdict_section
+from pancseg.modelling.study import BOTH, RADIOMICS, Endpoint
 from pancseg.modelling.validation.importance import SHUFFLES
-from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.version import __version__
 from pancseg.tables.html_page import escape_markdown, escape_message
-from pancseg.tables.markdown_table import markdown_table
 
 _SHOWN_FEATURES = 20
 CANNOT_KNOW = (
@@ -33,35 +41,6 @@ CANNOT_KNOW = (
     "Whether an analysis was repeated until it gave the desired result: settings.yaml describes "
     "only this one.",
 )
-METHODS = (
-    "Everything is fitted on training rows alone: missing values (median; in 0/1 columns the mean; "
-    "texts have a level missing where five patients or more lack them), near-constant columns, "
-    "values far out (moved to three interquartile ranges beyond the quartiles, at most one in "
-    "twenty on each side), ComBat where a batch is named, redundant columns (Spearman's "
-    "|rho| > 0.9, average linkage), scaling, selection, model and threshold. All rows of a patient "
-    "are in the same fold. Only features that more than half of all patients lack are left out "
-    "beforehand, whatever the outcome.",
-    "Ranks are compared only between patients of one test fold, over all repeats. Intervals: "
-    "percentile bootstrap of patients, widened where Nadeau and Bengio's corrected variance over "
-    "folds, which allows for shared training rows, is larger.",
-    "The model named `radiomics` was declared beforehand (`model`); other algorithms are shown "
-    "for comparison, and the best of them is not chosen.",
-    "Both sides of a comparison are fitted by the declared algorithm in the same folds: volume "
-    "alone, the clinical variables alone, and the best single feature, which is chosen in each "
-    "fold. Clinical variables have no penalty and are never left out. In clinical + radiomics "
-    "they stand beside one more column, the score of the radiomics model (log odds or log hazard), "
-    "taken out of inner folds where the model is trained; it can only raise the risk.",
-    "The likelihood-ratio test asks whether the out-of-fold score of one model adds to that of the "
-    "other (logistic or Cox, one-sided; the median over repeats). Net benefit is at the mean risk "
-    "of the cohort; for survival, at the median event time, weighted for censoring.",
-    "An interval of AUC, C, sensitivity or specificity is never narrower than the exact one of a "
-    "perfect result of as many patients (Obuchowski and Lieber 2002; Clopper and Pearson 1934). "
-    "PR-AUC is of all patients of a repeat; that of random scores, the row of chance, is somewhat "
-    "above the prevalence.",
-    "Settings are chosen in the inner folds by log loss, or by the Cox partial likelihood (ties "
-    "as Efron).",
-)
-
 PERMUTED = (
     "The model has no coefficients. Used: selected in the fold. Weight: permutation importance, "
     "the rise of the log loss on the held-out patients when the feature is shuffled among them "
@@ -69,16 +48,11 @@ PERMUTED = (
     "unimportant. Empty where the pipeline leaks."
 )
 
-
-@dataclass(frozen=True)
-class Section:
-    """A heading, sentences, perhaps a table and pictures (file names)."""
-
-    title: str
-    lines: Sequence[str] = ()
-    header: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = ()
-    pictures: Sequence[str] = ()
+TABLE = f"The {_SHOWN_FEATURES} features used most often; all of them: features_used.csv."
+FEATURES = (
+    "The features used most often by the outer models of radiomics: the share of models that use "
+    "each, and the mean and standard deviation of its weight over all of them (0 where unused)."
+)
 
 
 def sections(
@@ -86,14 +60,26 @@ def sections(
     joined: JoinedTable,
     outcome: Endpoint,
     warned: Sequence[str],
-    missing: pd.DataFrame | None = None,
+    more: Mapping[str, Sequence[Section]] | None = None,
 ) -> list[Section]:
-    """Return the sections of the report; without performance when a canary sang."""
-    about = [_data(joined, outcome), *joined.notes]  # these quote names from the tables
-    found = [_verdict(results), Section("Data", list(map(escape_message, about)))]
-    found.append(Section("Warnings", list(map(escape_message, warned)) or ["None."]))
-    if missing is not None and len(missing):
-        found.append(_missing(missing))
+    """Return the sections of the report; without performance when a canary sang.
+
+    Args:
+        results: the analysis.
+        joined: the rows analysed.
+        outcome: their outcomes.
+        warned: what the data are hardly sufficient for.
+        more: sections made elsewhere, by their place: ``cohort``, ``missing``, ``subgroups``,
+            ``sites``, ``formula``.
+    """
+    more = more or {}
+    found = [verdict_section(results, joined, outcome, warned)]
+    found += more.get("cohort", ())
+    notes = list(map(escape_message, joined.notes))  # these quote names from the tables
+    found.append(Section("Data", notes or ["Nothing to note."]))
+    found += more.get("missing", ())
+    if results.leaks:
+        found.append(Section("Warnings", list(map(escape_message, warned)) or ["None."]))
     found.append(_canary(results))
     if not results.leaks:
         found.append(_performance(results))
@@ -102,12 +88,15 @@ def sections(
         if BOTH in results.final:
             found.append(_beside(results))
         found.append(_calibration(results))
-        found += [_pictures(results)]
+        found.append(Section("Figures", pictures=shown(results)))
+        found += [stability_section(results), *more.get("subgroups", ())]
+        found += more.get("sites", ())
         if results.settings.kind == "survival":
             found.append(_risk_groups(results, joined))
         if outcome.cause is not None:
             found += _competing(results, joined, outcome)
-    found += [_features(results), _choices(results), Section("Methods", METHODS)]
+    found += [*more.get("formula", ()), _features(results), _choices(results)]
+    found.append(methods_section(results, joined, outcome, made_by()))
     found.append(Section("What it cannot know", CANNOT_KNOW))
     found.append(Section("Made by", [made_by()]))
     return found
@@ -119,71 +108,33 @@ def made_by() -> str:
     return f"pancseg {__version__}, " + ", ".join(f"{n} {version(n)}" for n in names)
 
 
-def markdown(title: str, parts: Sequence[Section]) -> str:
-    """Return sections as Markdown; pictures are files beside it."""
-    out = [f"# {title}\n"]
-    for part in parts:
-        out.append(f"## {part.title}\n")
-        out += [f"{line}\n" for line in part.lines]
-        if part.header:
-            out.append(markdown_table(part.header, part.rows))
-        out += [f"![{name}]({name})\n" for name in part.pictures]
-    return "\n".join(out)
-
-
-def clear_text(results: AnalysisResults, joined: JoinedTable) -> str:
-    """Return the text of ``CLEAR.md``."""
-    compared = any(SINGLE not in pair for pair in results.comparisons)
-    items = checklist(joined, results.settings, not results.leaks, compared)
-    part = Section(
-        "By item",
-        ["The 58 items of CLEAR (Kocak et al. 2023, Insights Imaging 14:75), in our words."],
-        ["section", "item", "state", "where, or why"],
-        [[escape_message(text) for text in item] for item in items],
-    )
-    return markdown("CLEAR checklist, pre-filled", [part])
-
-
-def number(value: float) -> str:
-    """Return a number with three decimals, or a dash for NaN."""
-    return "–" if math.isnan(value) else f"{value:.3f}".replace("-", "−")
-
-
-def with_interval(found: Estimate) -> str:
-    """Return an estimate and its interval as text for a table."""
-    if math.isnan(found.value):
-        return "–"
-    if math.isnan(found.low) and math.isnan(found.high):
-        return number(found.value)
-    return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
-
-
-def _verdict(results: AnalysisResults) -> Section:
-    if results.leaks:
-        sang = ", ".join(f"{c.what}: {c.mean:.3f}" for c in results.canaries if c.sings)
-        return Section(
-            "Verdict",
+def checklists(results: AnalysisResults, joined: JoinedTable) -> dict[str, str]:
+    """Return file name → text of the checklists, pre-filled."""
+    facts = facts_of(results, joined)
+    source = "{} in our words, filled in by the software as far as it did or knows them."
+    return {
+        "CLEAR.md": checklist_text(
+            "CLEAR checklist, pre-filled",
+            [source.format("The 58 items of CLEAR (Kocak et al. 2023, Insights Imaging 14:75)")],
+            clear_items(facts),
+        ),
+        "TRIPOD.md": checklist_text(
+            "TRIPOD+AI checklist, pre-filled",
             [
-                f"**The pipeline leaks**: it finds a signal where there is none ({sang}; chance is "
-                "0.5). No performance is shown, as it could not be trusted."
+                source.format("The 27 items of TRIPOD+AI (Collins et al. 2024, BMJ 385:e078378)"),
+                "For a study that develops a model and validates it internally.",
             ],
-        )
-    return Section("Verdict", list(map(_plain_but_bold, results.verdict)))
-
-
-def _plain_but_bold(sentence: str) -> str:
-    """Return a sentence with names from the tables escaped and bold words kept."""
-    return escape_message(sentence).replace(r"\*\*", "**")
-
-
-def _data(joined: JoinedTable, outcome: Endpoint) -> str:
-    rows, p = joined.features.shape
-    n = joined.size()
-    if outcome.kind == "survival":
-        return f"{n}, {int(outcome.y['event'].sum())} events, {p} features."
-    rest, positive = outcome.classes
-    count = int(outcome.y.sum())
-    return f"{n}, {count} {positive} (the positive class), {rows - count} {rest}, {p} features."
+            tripod_items(facts),
+        ),
+        "METRICS.md": checklist_text(
+            "METRICS, pre-filled",
+            [
+                source.format("The 30 items of METRICS (Kocak et al. 2024, Insights Imaging 15:8)"),
+                "The score itself is for you to compute, once all items are judged.",
+            ],
+            metrics_items(facts),
+        ),
+    }
 
 
 def _canary(results: AnalysisResults) -> Section:
@@ -207,8 +158,9 @@ def _canary(results: AnalysisResults) -> Section:
             "**Powerless**: so few runs find gross leaks only. Take 8 or more (`canary`) before "
             "you call the pipeline sound."
         )
-    header = ["on", "runs", f"mean {main}", "lower limit", "would find", ""]
-    return Section("Leakage canary", lines, header, rows)
+    header = ["data", "runs", f"mean {main}", "lower limit", "would find", "finding"]
+    caption = f"Mean {main} of the declared model on data without a signal."
+    return Section("Leakage canary", lines, header, rows, caption=caption)
 
 
 def _performance(results: AnalysisResults) -> Section:
@@ -217,12 +169,15 @@ def _performance(results: AnalysisResults) -> Section:
         [model, *(with_interval(found[name]) for name in names)]
         for model, found in results.measures.items()
     ]
-    return Section("Performance, out of fold", (), ["model", *names], rows)
+    caption = (
+        "Performance of every model out of fold, with 95 % intervals. Definitions: Methods, ready "
+        "to paste."
+    )
+    return Section("Performance, out of fold", (), ["model", *names], rows, caption=caption)
 
 
 def _differences(results: AnalysisResults) -> Section:
     kind = results.settings.kind
-    brier = "Brier" if kind == "subtype" else "integrated Brier"
     rows = [
         [
             f"{a} − {b}",
@@ -238,8 +193,15 @@ def _differences(results: AnalysisResults) -> Section:
         "counts as 0.5, because a useless model ranks the wrong way round out of fold. A negative "
         "difference in Brier is better."
     )
-    header = ["models", main_measure(kind), brier, "net benefit", "likelihood-ratio p"]
-    return Section("What radiomics adds", [line], header, rows)
+    header = [
+        "models",
+        main_measure(kind),
+        brier_measure(kind),
+        "net benefit",
+        "likelihood-ratio p",
+    ]
+    caption = "Differences between models, on the same patients and folds, with 95 % intervals."
+    return Section("What radiomics adds", [line], header, rows, caption=caption)
 
 
 def _beside(results: AnalysisResults) -> Section:
@@ -263,7 +225,8 @@ def _beside(results: AnalysisResults) -> Section:
     )
     line = f"Clinical variables are neither penalised nor left out. Weights are {meaning}."
     header = ["column", "weight, all patients", "mean over outer models", "std"]
-    return Section(f"Weights of {BOTH}", [line], header, rows)
+    caption = f"The clinical variables and the radiomics score in the model {BOTH}."
+    return Section(f"Weights of {BOTH}", [line], header, rows, caption=caption)
 
 
 def _calibration(results: AnalysisResults) -> Section:
@@ -279,23 +242,19 @@ def _calibration(results: AnalysisResults) -> Section:
     if survival:
         longest = max(results.calibration.values(), key=lambda found: len(found.curves))
         for time in longest.curves:
-            header += [f"observed / expected at {time:.3g}", f"ICI at {time:.3g}"]
-        large = "observed / expected is the number of events by a time over the predicted one"
+            header += [f"observed / expected at {time:.4g}", f"ICI at {time:.4g}"]
+        large = "Observed / expected is the number of events by a time over the predicted one"
     else:
         header += ["in the large", "ICI"]
-        large = "in the large is the intercept in log odds with the slope fixed at 1 (0 is ideal)"
+        large = "In the large is the intercept in log odds with the slope fixed at 1 (0 is ideal)"
     rows = [row + ["–"] * (len(header) - len(row)) for row in rows]
     line = (
-        f"Slope 1 is ideal; below 1 predictions are too extreme. Calibration {large}. ICI is the "
+        f"Slope 1 is ideal; below 1 predictions are too extreme. {large}. ICI is the "
         "mean distance of the smooth curve (local linear, span 0.75) from the diagonal. All of "
         "single models, repeats judged together (ten at most)."
     )
-    return Section("Calibration", [line], header, rows)
-
-
-def _pictures(results: AnalysisResults) -> Section:
-    first = "roc.png" if results.settings.kind == "subtype" else "kaplan_meier.png"
-    return Section("Pictures", pictures=[first, "calibration.png", "decision_curve.png"])
+    caption = "Calibration of every model out of fold, with 95 % intervals."
+    return Section("Calibration", [line], header, rows, caption=caption)
 
 
 def _risk_groups(results: AnalysisResults, joined: JoinedTable) -> Section:
@@ -311,9 +270,9 @@ def _risk_groups(results: AnalysisResults, joined: JoinedTable) -> Section:
         direction = "the interval holds 1, so that no difference is shown."
     lines = [
         f"Hazard ratio, high against low: {with_interval(ratio)}; {direction}",
-        "High: above the median risk of the training patients in most repeats. The ratio is of "
-        "each repeat's groups. No log-rank p: groups of a cross-validation are not independent of "
-        "the outcomes that their models were fitted to.",
+        "The ratio is of each repeat's groups (Cox, stratified by fold); the table is of patients "
+        "who are above the median risk of the training in most repeats. Numbers at risk: see the "
+        "Kaplan–Meier figure.",
     ]
     y, rows = results.plan.y, []
     for name, group in (("high", found.high), ("low", found.low)):
@@ -323,12 +282,12 @@ def _risk_groups(results: AnalysisResults, joined: JoinedTable) -> Section:
                 with_interval(group.median)
                 if not math.isnan(group.median.value)
                 else "not reached",
-                *map(str, group.at_risk),
             ]
         )
-    header = ["group", "patients", "events", "median survival"]
-    header += [f"at risk, {time:.3g}" for time in found.times]
-    return Section("Risk groups", lines, header, rows)
+    unit = results.settings.time_unit or "time units"
+    header = ["group", "patients", "events", f"median survival ({unit})"]
+    caption = "Out-of-fold risk groups of the model radiomics, with 95 % intervals."
+    return Section("Risk groups", lines, header, rows, caption=caption)
 
 
 def _choices(results: AnalysisResults) -> Section:
@@ -341,37 +300,21 @@ def _choices(results: AnalysisResults) -> Section:
                 rows.append([name, described(candidate), f"{choices.count(index)}/{len(choices)}"])
     if not rows:
         return Section("Settings chosen in the inner folds", ["There was nothing to choose."])
-    return Section("Settings chosen in the inner folds", (), ["model", "setting", "models"], rows)
-
-
-def _missing(table: pd.DataFrame) -> Section:
-    rows = [
-        [
-            *(escape_markdown(name), kind, f"{missing} ({share:.0%})"),
-            *(f"{dropped} of {models}" if models else "all", filled),
-        ]
-        for name, kind, missing, share, dropped, models, filled in table.head(
-            _SHOWN_FEATURES
-        ).to_numpy()
-    ]
-    more = f"; {len(table) - len(rows)} more in missing_values.csv" * (len(table) > len(rows))
-    line = (
-        "Columns with missing values, and those that were nearly constant in the training rows of "
-        f"some models (dropped){more}."
-    )
-    header = ["column", "kind", "missing", "dropped in", "filled with"]
-    return Section("Missing values", [line], header, rows)
+    caption = "Candidates by the number of outer models in which the inner folds chose them."
+    title, header = "Settings chosen in the inner folds", ["model", "setting", "models"]
+    return Section(title, (), header, rows, caption=caption)
 
 
 def _competing(results: AnalysisResults, joined: JoinedTable, outcome: Endpoint) -> list[Section]:
-    times = np.array(told_times(outcome))
+    times = np.array(told_times(outcome, results.horizons))
     shares = [
-        [f"{time:.3g}", number(among), number(alone)]
+        [f"{time:.4g}", number(among), number(alone)]
         for time, (among, alone) in zip(times, incidence(outcome, times), strict=True)
     ]
-    title = "Competing events: how often the event occurs"
+    title = "Competing events"
     line = "The last column counts competing events as censored, and is no share of patients."
-    header = ["by time", "cumulative incidence (Aalen–Johansen)", "1 − Kaplan–Meier"]
+    unit = results.settings.time_unit or "time units"
+    header = [f"by time ({unit})", "cumulative incidence (Aalen–Johansen)", "1 − Kaplan–Meier"]
     score = results.validation.models[RADIOMICS].score.mean(axis=0)
     ratios = hazard_ratios(outcome, score, joined.groups, results.settings.seed)
     rows = [[name, with_interval(found)] for name, found in ratios.items()]
@@ -380,8 +323,14 @@ def _competing(results: AnalysisResults, joined: JoinedTable, outcome: Endpoint)
         "percentile bootstrap of patients, the score kept. The model itself is cause-specific."
     )
     return [
-        Section(title, [line], header, shares),
-        Section("Competing events: hazard ratios of the score", [about], ["of", "ratio"], rows),
+        Section(title, [line], header, shares, caption="How often the event occurs."),
+        Section(
+            "Competing events: the score",
+            [about],
+            ["of", "hazard ratio"],
+            rows,
+            caption="Hazard ratios of the out-of-fold score, with 95 % intervals.",
+        ),
     ]
 
 
@@ -398,7 +347,14 @@ def _features(results: AnalysisResults) -> Section:
         lines.append(f"No feature was used in {empty} of {models} models.")
     if weights_are_permuted(results):
         lines.append(PERMUTED)
-    return Section("Features of the model", lines, header, rows, ["features.png"])
+    return Section(
+        "Features of the model",
+        lines,
+        header,
+        rows,
+        [Picture("features.png", FEATURES)],
+        caption=TABLE,
+    )
 
 
-__all__ = ["Section", "clear_text", "interval", "markdown", "sections"]
+__all__ = ["Section", "checklists", "interval", "markdown", "sections"]

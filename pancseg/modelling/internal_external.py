@@ -1,0 +1,187 @@
+"""Internal–external validation: leave one site out, fit on the others, and pool the results.
+
+Each site is predicted by a model that never saw it. The sites' values are pooled by random effects
+on a logit scale, with a prediction interval for a new site (Debray et al. 2017, BMJ 356:i6460;
+Riley et al. 2016, BMJ 353:i3140).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import t as student
+from threadpoolctl import threadpool_limits
+
+from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
+from pancseg.modelling.validation import measures
+from pancseg.modelling.validation.limits import honest
+from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
+from pancseg.modelling.validation.nested_cv import ValidationPlan, fit_specs
+
+JUDGED = (RADIOMICS, VOLUME, CLINICAL, BOTH)
+FEWEST_SITES, FEWEST_OF_EACH = 2, 5
+_EDGE = 1e-6
+
+
+@dataclass(frozen=True)
+class SiteResult:
+    """One site, predicted by models fitted on the others.
+
+    Attributes:
+        site: its name.
+        rows: number of rows.
+        positive: number with the event or of the positive class.
+        measures: model → AUC or Harrell's C; none where too few rows have or lack the outcome.
+        errors: model → standard error of its logit, from the patient bootstrap.
+    """
+
+    site: str
+    rows: int
+    positive: int
+    measures: dict[str, Estimate]
+    errors: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A value pooled over sites.
+
+    Attributes:
+        value: the mean over sites, with its 95 % interval.
+        new_site: 95 % prediction interval of the value in a new site; NaN for two sites.
+        heterogeneity: standard deviation between sites, on the logit scale.
+        sites: number of sites.
+    """
+
+    value: Estimate
+    new_site: tuple[float, float]
+    heterogeneity: float
+    sites: int
+
+
+def pooled(values: np.ndarray, errors: np.ndarray) -> Pooled:
+    """Return values between 0 and 1 pooled on the logit scale by random effects.
+
+    The variance between sites is DerSimonian and Laird's; intervals use Student's t: of k − 1
+    degrees of freedom with Hartung and Knapp's variance for the mean, of k − 2 for a new site.
+
+    Args:
+        values: (k,) of the sites, two or more.
+        errors: (k,) standard errors of their logits.
+    """
+    k = len(values)
+    x, variance = logit(np.clip(values, _EDGE, 1 - _EDGE)), errors**2
+    fixed = 1 / variance
+    centre = np.average(x, weights=fixed)
+    excess = (fixed * (x - centre) ** 2).sum() - (k - 1)
+    between = max(0.0, float(excess / (fixed.sum() - (fixed**2).sum() / fixed.sum())))
+    weight = 1 / (variance + between)
+    mean = float(np.average(x, weights=weight))
+    spread = float((weight * (x - mean) ** 2).sum() / (k - 1) / weight.sum())
+    # Not narrower than without Hartung and Knapp's factor (Röver et al. 2015).
+    error = np.sqrt(max(spread, 1 / weight.sum()))
+    half = student.ppf(0.975, k - 1) * error
+    low, high = expit([mean - half, mean + half])
+    new = (float("nan"), float("nan"))
+    if k > 2:
+        wide = student.ppf(0.975, k - 2) * np.sqrt(between + error**2)
+        new = (float(expit(mean - wide)), float(expit(mean + wide)))
+    return Pooled(
+        Estimate(float(expit(mean)), float(low), float(high)), new, float(np.sqrt(between)), k
+    )
+
+
+def refuse_sites(plan: ValidationPlan, sites: np.ndarray, column: str) -> None:
+    """Refuse a column that makes no sites to leave out.
+
+    Raises:
+        ValueError: one site, a site with nearly all patients, or a patient in two sites.
+    """
+    names = np.unique(sites)
+    if len(names) < FEWEST_SITES:
+        raise ValueError(
+            f"`leave_out` {column!r}: all rows are of one site ({names[0]}); two or more are needed"
+        )
+    owner = dict(zip(plan.groups, sites, strict=True))
+    if any(owner[group] != site for group, site in zip(plan.groups, sites, strict=True)):
+        raise ValueError(
+            f"`leave_out` {column!r}: rows that stay together are of several sites; give a column "
+            "that is the same for all rows of a patient"
+        )
+    strata = plan.strata % 2
+    for name in names:
+        left = strata[sites != name]
+        if min((left == 1).sum(), (left == 0).sum()) < 2 * plan.inner:
+            raise ValueError(
+                f"`leave_out` {column!r}: without {str(name)!r} too few rows are left to fit a "
+                f"model to ({int((left == 1).sum())} with and {int((left == 0).sum())} without the "
+                f"outcome; {2 * plan.inner} of each are needed); merge sites"
+            )
+
+
+def leave_sites_out(
+    plan: ValidationPlan,
+    sites: np.ndarray,
+    resamples: int = 1000,
+    tell: Callable[[str], None] = lambda line: None,
+) -> list[SiteResult]:
+    """Return each site's performance by models fitted on the other sites.
+
+    Args:
+        plan: data and models; only radiomics and those it is compared with are fitted.
+        sites: (n,) names.
+        resamples: number of resamples of the patient bootstrap.
+        tell: called with a line after each site.
+    """
+    plan = replace(plan, specs=[spec for spec in plan.specs if spec.name in JUDGED])
+    found = []
+    for number, site in enumerate(np.unique(sites)):
+        test = np.flatnonzero(sites == site)
+        with threadpool_limits(1):
+            fitted = fit_specs(plan, np.flatnonzero(sites != site), plan.seed + number)
+        values = {name: block.x[test] for name, block in plan.blocks.items()}
+        scores = {
+            name: plan.task.predict(model.model, model.prepared(values))
+            for name, model in fitted.items()
+        }
+        found.append(_judged(plan, str(site), test, scores, resamples))
+        tell(f"site {number + 1}")
+    return found
+
+
+def _judged(
+    plan: ValidationPlan,
+    site: str,
+    test: np.ndarray,
+    scores: dict[str, np.ndarray],
+    resamples: int,
+) -> SiteResult:
+    y = plan.y[test]
+    positive = np.asarray(y["event"] if y.dtype.names else y, dtype=bool)
+    judged: dict[str, Estimate] = {}
+    errors: dict[str, float] = {}
+    if min(positive.sum(), (~positive).sum() if not y.dtype.names else len(y)) >= FEWEST_OF_EACH:
+        pairs = measures.harrell_pairs(y) if y.dtype.names else measures.class_pairs(y)
+        weights = bootstrap_weights(plan.groups[test], resamples, plan.seed)
+        rows, measure = np.arange(len(test)), "Harrell's C" if y.dtype.names else "AUC"
+        for name, score in scores.items():
+            resampled = measures.pair_measure([(rows, score, pairs)], weights)
+            found = honest(estimate(resampled), measure, y, plan.groups[test])
+            judged[name] = found.within(0, 1)
+            logits = logit(np.clip(resampled[1:], 0.5 / len(test), 1 - 0.5 / len(test)))
+            errors[name] = float(np.nanstd(logits))
+    return SiteResult(site, len(test), int(positive.sum()), judged, errors)
+
+
+def pooled_over(results: list[SiteResult], name: str) -> Pooled | None:
+    """Return a model's value pooled over the sites that have one; None for fewer than two."""
+    judged = [site for site in results if site.errors.get(name, 0.0) > 0]
+    if len(judged) < FEWEST_SITES:
+        return None
+    return pooled(
+        np.array([site.measures[name].value for site in judged]),
+        np.array([site.errors[name] for site in judged]),
+    )

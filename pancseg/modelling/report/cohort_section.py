@@ -1,0 +1,281 @@
+"""The section of the report on the patients: table 1, the flow and the follow-up."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import CensoredData, ecdf
+
+from pancseg.modelling.cohort import Cohort, FlowStep
+from pancseg.modelling.estimators.competing import CENSORED, COMPETING, EVENT
+from pancseg.modelling.inputs.cell_values import is_missing, is_missing_class, numbers
+from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.report.parts import DASH, Picture, Section, counted, digits
+from pancseg.modelling.report.picture_files import picture_files, plain_label
+from pancseg.modelling.study import Endpoint
+from pancseg.modelling.validation.measures import Estimate
+from pancseg.tables.html_page import escape_markdown
+
+FLOW = "flow"
+
+
+def unit_of(time_unit: str | None) -> str:
+    """Return the unit of times for sentences; "time units" where it was not told."""
+    return time_unit or "time units"
+
+
+def cohort_sections(
+    cohort: Cohort, joined: JoinedTable, endpoint: Endpoint, time_unit: str | None,
+    horizons: Sequence[float] = (),
+) -> list[Section]:  # fmt: skip
+    """Return table 1 with the flow picture, and for survival the follow-up.
+
+    Args:
+        cohort: who was analysed and left out.
+        joined: the rows analysed.
+        endpoint: their outcomes.
+        time_unit: what a time of 1 is.
+        horizons: times that survival is reported for.
+    """
+    found = [_table_one(cohort, joined, endpoint)]
+    if endpoint.kind == "survival":
+        found.append(_follow_up(endpoint, unit_of(time_unit), horizons))
+    return found
+
+
+def outcome_groups(endpoint: Endpoint) -> list[tuple[str, np.ndarray]]:
+    """Return the name and the (n,) rows of each outcome."""
+    if endpoint.kind == "subtype":
+        return [(endpoint.classes[code], endpoint.strata == code) for code in (1, 0)]
+    if endpoint.cause is None:
+        return [("event", endpoint.strata == 1), ("censored", endpoint.strata == 0)]
+    names = (("event", EVENT), ("competing event", COMPETING), ("censored", CENSORED))
+    return [(name, endpoint.cause == code) for name, code in names]
+
+
+def outcome_counts(endpoint: Endpoint) -> str:
+    """Return how many rows have each outcome, as a short text."""
+    events = ("event", "competing event") if endpoint.kind == "survival" else ()
+    return ", ".join(
+        counted(int(rows.sum()), name, None if name in events else name)
+        for name, rows in outcome_groups(endpoint)
+    )
+
+
+def _table_one(cohort: Cohort, joined: JoinedTable, endpoint: Endpoint) -> Section:
+    groups = outcome_groups(endpoint)
+    parts = [cohort.included]
+    parts += [cohort.included[rows] for _, rows in groups]
+    parts.append(cohort.excluded)
+    names = ["all analysed", *(escape_markdown(name) for name, _ in groups), "left out"]
+    header = ["", *(f"{name} (n = {len(part)})" for name, part in zip(names, parts, strict=True))]
+    rows = []
+    for name, levels in cohort.levels.items():
+        rows += _rows(name, levels, [part[name] for part in parts])
+    count = len(cohort.excluded)
+    lost = f"{counted(count, 'row')} {'was' if count == 1 else 'were'}" if count else "no row was"
+    lines = [f"{joined.size()} were analysed; {lost} left out."]
+    if not rows:
+        lines.append(
+            "Neither clinical variables (`clinical`) nor a volume column were given, so there is "
+            "nothing to describe the patients by."
+        )
+    caption = (
+        "Patients by outcome. Numbers: median (quartiles). Texts, and the ones where a number is 0 "
+        "or 1: count (% of known). Rows left out are described as far as either file has them."
+    )
+    picture = Picture(f"{FLOW}.png", "Flow of rows from the two files to those analysed.")
+    return Section("The patients", lines, header if rows else (), rows, [picture], caption)
+
+
+def _rows(name: str, levels: Sequence[str], parts: Sequence[pd.Series[str]]) -> list[list[str]]:
+    """Return the lines of one variable."""
+    title = escape_markdown(name)
+    if levels:
+        gaps = [is_missing_class(part, levels) for part in parts]
+        rows = [[title, *[""] * len(parts)]]
+        for level in levels:
+            cells = []
+            for part, gap in zip(parts, gaps, strict=True):
+                count, known = int((part == level).sum()), int((~gap).sum())
+                cells.append(f"{count} ({count / known:.0%})" if known else DASH)
+            rows.append([f"– {escape_markdown(level)}", *cells])
+    else:
+        gaps = [is_missing(part) for part in parts]
+        values = [numbers(part, f"column {name!r}").dropna() for part in parts]
+        rows = [[title, *map(_quartiles, values)]]
+    if any(gap.any() for gap in gaps):
+        cells = [f"{int(gap.sum())} ({gap.mean():.0%})" if len(gap) else DASH for gap in gaps]
+        rows.append(["– missing", *cells])
+    return rows
+
+
+def _quartiles(values: pd.Series[float]) -> str:
+    if not len(values):
+        return DASH
+    if set(values) <= {0.0, 1.0}:
+        return f"{int(values.sum())} ({values.mean():.0%})"
+    low, middle, high = (f"{q:.4g}" for q in np.percentile(values, [25, 50, 75]))
+    return f"{middle} ({low} to {high})"
+
+
+class CurvePoint(NamedTuple):
+    """A Kaplan–Meier probability with its interval, and the number at risk."""
+
+    time: float
+    event_free: Estimate
+    at_risk: int
+
+
+def kaplan_meier_points(y: np.ndarray, times: Sequence[float]) -> list[CurvePoint]:
+    """Return the curve at some times, with its pointwise 95 % interval (log-log).
+
+    Args:
+        y: (n,) events and times.
+        times: at which to read the curve.
+    """
+    curve = ecdf(CensoredData.right_censored(y["time"], ~y["event"])).sf
+    interval = _interval(curve)
+    found = []
+    for time in times:
+        values = [float(part.evaluate(time)) for part in (curve, interval.low, interval.high)]
+        if values[0] == 1:
+            values = [1.0, float("nan"), float("nan")]
+        found.append(CurvePoint(time, Estimate(*values), int((y["time"] >= time).sum())))
+    return found
+
+
+def _interval(curve: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no interval where the curve is 1 or 0
+        return curve.confidence_interval(method="log-log")
+
+
+def median_time(y: np.ndarray) -> Estimate:
+    """Return the median of Kaplan and Meier's curve; NaN where the curve does not reach 1/2.
+
+    The interval is of those times at which the curve's log-log interval contains 1/2 (Brookmeyer
+    and Crowley 1982); its upper end is NaN where the upper curve stays above 1/2.
+    """
+    curve = ecdf(CensoredData.right_censored(y["time"], ~y["event"])).sf
+    interval = _interval(curve)
+    ends = []
+    for part in (curve, interval.low, interval.high):
+        below = np.flatnonzero(np.nan_to_num(part.probabilities, nan=1.0) <= 0.5)
+        ends.append(float(curve.quantiles[below[0]]) if len(below) else float("nan"))
+    return Estimate(*ends)
+
+
+def median_follow_up(y: np.ndarray, cause: np.ndarray | None = None) -> Estimate:
+    """Return the median follow-up: the curve of the time to censoring (Schemper and Smith 1996).
+
+    It is Kaplan and Meier's curve with events and censorings exchanged, and says how long patients
+    would have been followed if nobody had had an event.
+
+    Args:
+        y: (n,) events and times.
+        cause: (n,) 0 censored, 1 event, 2 competing event, where competing events were named: they
+            end the follow-up as the event does.
+    """
+    turned = y.copy()
+    turned["event"] = ~y["event"] if cause is None else cause == CENSORED
+    return median_time(turned)
+
+
+def _follow_up(endpoint: Endpoint, unit: str, horizons: Sequence[float]) -> Section:
+    y = endpoint.y
+    events, n = int(y["event"].sum()), len(y)
+    lines = [
+        f"{counted(events, 'event')} in {counted(n, 'row')} ({events / n:.0%}); "
+        f"{digits(float(y['time'].sum()))} {unit} of follow-up in all. Median follow-up (reverse "
+        f"Kaplan–Meier): {_time(median_follow_up(y, endpoint.cause), unit)}. Median time to the "
+        f"event (Kaplan–Meier): {_time(median_time(y), unit)}.",
+    ]
+    if unit == "time units":
+        lines.append("The unit of the times was not told (`time_unit`).")
+    rows = []
+    for point in kaplan_meier_points(y, horizons):
+        free = point.event_free
+        ends = "" if np.isnan(free.low) else f" ({free.low:.1%} to {free.high:.1%})"
+        events_by = int((y["event"] & (y["time"] <= point.time)).sum())
+        rows.append(
+            [f"{point.time:.4g}", f"{free.value:.1%}{ends}", str(events_by), str(point.at_risk)]
+        )
+    header = [f"time ({unit})", "event-free (95 % interval)", "events until then", "at risk"]
+    caption = "Kaplan–Meier estimate at the horizons of the report, with log-log intervals."
+    if endpoint.cause is not None:
+        caption += " Competing events count as censored; see Competing events."
+    return Section("Follow-up", lines, header, rows, caption=caption)
+
+
+def _time(found: Estimate, unit: str) -> str:
+    if np.isnan(found.value):
+        return "not reached"
+    low, high = ("not reached" if np.isnan(x) else digits(x) for x in (found.low, found.high))
+    return f"{digits(found.value)} {unit} (95 % interval {low} to {high})"
+
+
+def flow_files(cohort: Cohort, analysed: str) -> dict[str, bytes]:
+    """Return the files of the flow picture.
+
+    Args:
+        cohort: who was analysed and left out.
+        analysed: a line on the outcome for the last box.
+    """
+    return picture_files(
+        FLOW, lambda figure: _draw(figure, cohort, plain_label(analysed)), (7.0, 5.2)
+    )
+
+
+def _draw(figure: Figure, cohort: Cohort, analysed: str) -> None:
+    axes = figure.add_subplot()
+    axes.set(xlim=(0, 10), ylim=(0, 10))
+    axes.axis("off")
+    axes.set_title("Flow of rows", loc="left")
+    first, second, both, last = cohort.flow
+    places = (9.2, 6.7, 4.2, 1.4)
+    for step, y in zip((first, second, both), places[:3], strict=True):
+        _box(axes, 2.1, y, f"{step.title}\nn = {step.count}")
+    _box(axes, 2.1, places[3], f"{last.title}\nn = {last.count}\n{analysed}")
+    for upper, lower in pairwise(places):
+        _arrow(axes, (2.1, upper - 0.5), (2.1, lower + (0.75 if lower == places[3] else 0.5)))
+    for step, upper, lower in zip((first, second, both), places, places[1:], strict=False):
+        y = (upper + lower) / 2
+        if (text := _left_out(step)) is not None:
+            _box(axes, 5.2, y, text, dashed=True)
+            _arrow(axes, (2.1, y), (4.15, y))
+    theirs = cohort.clinical[0]
+    _box(axes, 8.6, places[0], f"{theirs.title}\nn = {theirs.count}")
+    _arrow(axes, (8.6, places[0] - 0.5), (8.6, 4.2), head=False)
+    _arrow(axes, (8.6, 4.2), (3.0, 4.2))
+    if (text := _left_out(theirs)) is not None:
+        _box(axes, 8.6, 6.7, text, dashed=True)
+
+
+def _left_out(step: FlowStep) -> str | None:
+    lines = [f"{why}\nn = {count}" for why, count in step.left_out if count]
+    return "\n".join(["Left out", *lines]) if lines else None
+
+
+def _box(axes: Axes, x: float, y: float, text: str, dashed: bool = False) -> None:
+    style = {
+        "boxstyle": "round,pad=0.4",
+        "facecolor": "white",
+        "edgecolor": "0.5" if dashed else "black",
+        "linestyle": "--" if dashed else "-",
+    }
+    axes.text(x, y, text, ha="center", va="center", fontsize=8.5, bbox=style, zorder=3)
+
+
+def _arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], head: bool = True
+) -> None:
+    arrow = {"arrowstyle": "->" if head else "-", "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", end, start, arrowprops=arrow, zorder=1)

@@ -1,0 +1,208 @@
+"""A methods paragraph to paste into a paper: what was done, with every definition and version."""
+
+from __future__ import annotations
+
+from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.estimators.fences import FAR_OUT
+from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING, REDUNDANT_RHO
+from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.report.parts import Section, counted
+from pancseg.modelling.study import BOTH, CLINICAL, SINGLE, VOLUME, Endpoint
+from pancseg.modelling.subtype import TREE_COLUMNS
+from pancseg.modelling.survival import SurvivalTask
+from pancseg.tables.html_page import escape_markdown
+
+_ALGORITHMS = {
+    ("elastic-net", "subtype"): "penalised logistic regression",
+    ("elastic-net", "survival"): "penalised Cox regression (Efron's handling of ties)",
+    ("random-forest", "subtype"): "a random forest of 200 trees",
+    ("random-forest", "survival"): "a random forest of martingale residuals, calibrated by Cox "
+    "regression",
+    ("gradient-boosting", "subtype"): "gradient-boosted trees of depth 2",
+}
+_LINEAR = (
+    "Candidates were elastic nets (l1 ratio 0.5) of those features that were most strongly "
+    "associated with the outcome, each alone, and ridge regressions of all features"
+)
+_TREES = (
+    f"It saw the {TREE_COLUMNS} features that were most strongly associated with the outcome, each "
+    "alone"
+)
+
+
+def methods_section(
+    results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint, made_by: str
+) -> Section:
+    """Return the section with the paragraphs.
+
+    Args:
+        results: the analysis.
+        joined: the rows analysed.
+        endpoint: their outcomes.
+        made_by: the versions used.
+    """
+    lines = [
+        "To paste into a paper. What stands in square brackets is yours to fill in.",
+        _data(joined, endpoint),
+        _models(results, joined),
+        _validation(results),
+        _measures(results),
+        _uncertainty(results, made_by),
+    ]
+    return Section("Methods, ready to paste", lines)
+
+
+def _data(joined: JoinedTable, endpoint: Endpoint) -> str:
+    if endpoint.kind == "survival":
+        time, event = map(escape_markdown, endpoint.columns)
+        outcome = f"the time to [event] (columns {time} and {event}), censored at [last contact]"
+    else:
+        rest, positive = map(escape_markdown, endpoint.classes)
+        outcome = f"{positive} against {rest}"
+    clinical = ", ".join(map(escape_markdown, joined.origin.levels))
+    beside = f" Clinical variables were {clinical}." if clinical else ""
+    return (
+        f"From [hospital, years], {joined.size()} with {joined.features.shape[1]} radiomics "
+        f"features were analysed. The outcome was {outcome}.{beside}"
+    )
+
+
+def _models(results: AnalysisResults, joined: JoinedTable) -> str:
+    settings = results.settings
+    spec = results.plan.specs[0]
+    combat = (
+        " Effects of the scanner or site were removed by ComBat, estimated on the training rows."
+        if joined.batch is not None
+        else ""
+    )
+    stable = (
+        "the one with the highest ICC"
+        if settings.stability_sha256 is not None
+        else "the one most correlated with its cluster"
+    )
+    criterion = "the Cox partial likelihood" if settings.kind == "survival" else "the log loss"
+    chosen = (
+        f"; the settings were chosen among {len(spec.candidates)} candidates by {criterion} in the "
+        "inner folds"
+        if len(spec.candidates) > 1
+        else ""
+    )
+    algorithm = _ALGORITHMS.get((settings.model, settings.kind), settings.model)
+    form = _LINEAR if settings.model == "elastic-net" else _TREES
+    return (
+        f"The model, declared before the analysis, was {algorithm}. Features that more than "
+        f"{MOST_MISSING:.0%} of the patients lack were left out beforehand, whatever the outcome. "
+        f"Features in which fewer than {FEWEST_DIFFERENT:.0%} of values differ from the most "
+        "frequent one were dropped. Missing values were replaced by the median (0/1 columns: the "
+        "mean; texts have a level missing where five patients or more lack them). Values far out "
+        f"were moved to {FAR_OUT:g} interquartile ranges beyond the quartiles, at most one in "
+        f"twenty on each side.{combat} Of features with Spearman's |rho| above {REDUNDANT_RHO} "
+        f"(average linkage) {stable} was kept, and features were scaled to z-scores. {form}"
+        f"{chosen}. All of these steps were fitted on training rows only. {_compared(results)}"
+    )
+
+
+def _compared(results: AnalysisResults) -> str:
+    """Return what the declared model was compared with, and how."""
+    names = {spec.name for spec in results.plan.specs}
+    others = {
+        VOLUME: "volume alone",
+        CLINICAL: "the clinical variables alone",
+        SINGLE: "the best single feature, chosen in each fold",
+    }
+    listed = [text for name, text in others.items() if name in names]
+    text = (
+        f"It was compared with {', '.join(listed)}: both sides of a comparison were fitted by this "
+        "algorithm in the same folds. Other algorithms are shown beside it, and the best of them "
+        "is not chosen."
+    )
+    if BOTH in names:
+        text += (
+            " Clinical variables have no penalty and are never left out. In clinical + radiomics "
+            "they stand beside one more column, the score of the radiomics model (log odds or log "
+            "hazard), taken out of inner folds where the model is trained; it can only raise the "
+            "risk."
+        )
+    return text
+
+
+def _validation(results: AnalysisResults) -> str:
+    settings = results.settings
+    return (
+        f"Performance was estimated by nested cross-validation with {settings.outer} outer and "
+        f"{settings.inner} inner folds, stratified by the outcome, repeated "
+        f"{counted(settings.repeats, 'time')} (random seed {settings.seed}); all rows of a patient "
+        "were in the same fold. The final model was fitted in the same way to all patients."
+        + (
+            f" To detect leaks the pipeline was run {settings.canary} times each on permuted "
+            "outcomes and on noise."
+            if settings.canary
+            else ""
+        )
+    )
+
+
+def _measures(results: AnalysisResults) -> str:
+    task = results.plan.task
+    if not isinstance(task, SurvivalTask):
+        return (
+            "The AUC counts pairs of patients of the same test fold, ties as half, over all "
+            "repeats. PR-AUC is the average precision of all patients of a repeat, averaged over "
+            "repeats; that of random scores (the row of chance) is somewhat above the prevalence. "
+            "The Brier score is the mean squared difference between probability and class. Net "
+            "benefit is at the share of the class in the cohort. Sensitivity and specificity are "
+            "at the threshold with the highest Youden index (sensitivity + specificity − 1) among "
+            "the inner out-of-fold predictions of the training rows. The calibration slope is "
+            "that of a logistic regression of the class on the logit of the out-of-fold "
+            "probability; calibration in the large is its intercept with the slope fixed at 1. "
+            f"{_ICI}"
+        )
+    unit = results.settings.time_unit or "[time units]"
+    horizons = ", ".join(f"{time:.4g}" for time in task.horizons)
+    competing = (
+        " Competing events count as censored: hazards and all of these measures are "
+        "cause-specific. How often the event occurs is by Aalen and Johansen, the subdistribution "
+        "hazard ratio of the score by Fine and Gray."
+        if results.settings.competing
+        else ""
+    )
+    return (
+        "Harrell's C counts pairs of patients of the same test fold of which the earlier time is "
+        "an event, ties of the score as half; at tied times an event counts as earlier than a "
+        f"censoring. Uno's C counts events before τ = {task.times[-1]:.4g} {unit} (the 90 % "
+        "quantile of the event times), weighted by the inverse squared probability of being "
+        "uncensored, which is estimated on the training rows. The time-dependent AUC is cumulative "
+        f"(cases) and dynamic (controls) at {horizons} {unit}, with the same weighting. The "
+        "integrated Brier score (Graf et al. 1999) is the mean over the time from "
+        f"{task.times[0]:.4g} to {task.times[-1]:.4g} {unit} (5 % to 90 % quantile of the event "
+        f"times; {len(task.times)} points, trapezoidal rule). Net benefit is of the risk by "
+        f"{task.middle:.4g} {unit}, at the mean risk of the cohort by then (Kaplan–Meier), "
+        "weighted for censoring. The calibration slope is the coefficient of the out-of-fold log "
+        "hazard in a Cox model stratified by fold (Efron's ties); observed / expected is the "
+        f"number of events by a horizon over the predicted one. {_ICI} Median follow-up is by "
+        "reverse Kaplan–Meier. High risk is a log hazard above the training median; the hazard "
+        f"ratio of the groups is of a Cox model stratified by fold.{competing}"
+    )
+
+
+_ICI = (
+    "ICI is the mean distance of the smooth calibration curve (local linear, span 0.75) from the "
+    "diagonal."
+)
+
+
+def _uncertainty(results: AnalysisResults, made_by: str) -> str:
+    test = (
+        " The likelihood-ratio test asks whether the out-of-fold score of one model adds to that "
+        "of the other (logistic or Cox, one-sided; the median over repeats)."
+        if results.comparisons
+        else ""
+    )
+    return (
+        f"The 95 % intervals are percentiles of {results.settings.resamples} bootstrap resamples "
+        "of patients, with predictions kept, and widened where the corrected variance over folds "
+        "of Nadeau and Bengio (2003) was larger. Those of AUC, C, sensitivity and specificity are "
+        "never narrower than the exact one of a perfect result of as many patients (Obuchowski and "
+        f"Lieber 2002; Clopper and Pearson 1934).{test} No p-value was adjusted for multiple "
+        f"testing [say which were looked at]. Software: {made_by}."
+    )

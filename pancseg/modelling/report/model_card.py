@@ -1,0 +1,153 @@
+"""Write ``MODEL.md``: the card that goes with a model (Mitchell et al. 2019, arXiv 1810.03993)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.report.model_numbers import linear_terms
+from pancseg.modelling.report.parts import Section, markdown, with_interval
+from pancseg.modelling.saved_model import SavedModel, used_features
+from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE, Endpoint
+from pancseg.tables.html_page import escape_markdown, escape_message
+
+_TO_FILL = "*For you to fill in:* "
+
+
+def model_card(
+    saved: SavedModel,
+    results: AnalysisResults,
+    joined: JoinedTable,
+    endpoint: Endpoint,
+    warned: Sequence[str],
+) -> str:
+    """Return the text of ``MODEL.md``.
+
+    Args:
+        saved: the models.
+        results: their validation.
+        joined: the cohort.
+        endpoint: what is predicted.
+        warned: what the data are hardly sufficient for; no line may name a patient.
+    """
+    what = ", ".join(map(escape_markdown, endpoint.columns))
+    parts = [
+        Section("What it is", _details(saved, results, what)),
+        Section("What it is for", _use(saved)),
+        Section("Whom it was fitted on", _training(results, joined, endpoint)),
+        _needs(saved),
+        _performance(results, joined, endpoint),
+        Section("Limits", [*map(escape_message, warned), *_competing(saved), *_limits()]),
+        Section("Files", _files(saved, results)),
+    ]
+    return markdown(f"Model card: radiomics and {what}", parts)
+
+
+def _details(saved: SavedModel, results: AnalysisResults, what: str) -> list[str]:
+    model = saved.models[RADIOMICS]
+    form = "a sum of terms" if linear_terms(model) is not None else "trees"
+    if saved.kind == "survival":
+        predicts = f"the time to an event ({what}): a log hazard, and from it the probability of "
+        predicts += "being event-free"
+    else:
+        positive, rest = (escape_markdown(saved.facts["classes"][k]) for k in (1, 0))
+        predicts = f"the probability of {positive} against {rest} (column {what})"
+    return [
+        f"It predicts {predicts}.",
+        f"Algorithm, declared before the data were analysed: {results.settings.model} ({form}). "
+        f"Saved beside it for comparison: {', '.join(n for n in saved.models if n != RADIOMICS)}.",
+        f"Made by {saved.facts['made_by']}; random seed {results.settings.seed}.",
+    ]
+
+
+def _use(saved: SavedModel) -> list[str]:
+    return [
+        "Research. It is not a medical device, and no decision about a patient may rest on it.",
+        "Apply it with `pancseg predict`, or compute it from model.json as report.md says.",
+        _TO_FILL + "the intended users and patients, and the time point of care at which the "
+        "prediction would be made.",
+    ]
+
+
+def _training(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> list[str]:
+    if endpoint.kind == "survival":
+        unit = results.settings.time_unit or "time units"
+        median = float(np.median(endpoint.y["time"]))
+        outcome = f"{int(endpoint.y['event'].sum())} events; median observed time {median:.4g} "
+        outcome += unit
+    else:
+        rest, positive = map(escape_markdown, endpoint.classes)
+        count = int(endpoint.y.sum())
+        outcome = f"{count} {positive}, {len(endpoint.y) - count} {rest}"
+    origin = joined.origin
+    region = f"Region: {escape_markdown(origin.region)}. " if origin.region else ""
+    settings = f"Feature settings: {origin.settings[:12]}…. " if origin.settings else ""
+    return [
+        f"{joined.size()}; {outcome}. See report.md for table and flow.",
+        f"{joined.features.shape[1]} candidate features. {region}{settings}".strip(),
+        _TO_FILL + "hospital, years, scanners, and who was eligible.",
+    ]
+
+
+def _needs(saved: SavedModel) -> Section:
+    rows = [["radiomics features", escape_markdown(name)] for name in used_features(saved.models)]
+    if saved.facts["origin"]["volume"]:
+        rows.append(["volume", escape_markdown(saved.facts["origin"]["volume"])])
+    for name, levels in saved.facts["origin"]["levels"].items():
+        texts = f" ({', '.join(level or 'missing' for level in levels)})" if levels else ""
+        rows.append(["clinical variable", escape_markdown(name + texts)])
+    lines = [
+        "A missing value is replaced by the median of the training; a missing text by the shares "
+        "of the levels, or it is a level of its own. Values far out are moved to the limits in "
+        "model.json."
+    ]
+    return Section("What it needs of a patient", lines, ["kind", "column"], rows)
+
+
+def _performance(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> Section:
+    unsaved = (CHANCE, SINGLE)
+    shown = {name: found for name, found in results.measures.items() if name not in unsaved}
+    shown = {name: found for name, found in shown.items() if not name.startswith("radiomics, ")}
+    measures = list(next(iter(shown.values())))
+    rows = [[name, *(with_interval(f[m]) for m in measures)] for name, f in shown.items()]
+    settings = results.settings
+    line = (
+        f"Out of fold, in {joined.size()}: {settings.repeats} repeats of {settings.outer} outer "
+        f"and {settings.inner} inner folds; 95 % intervals. The saved model was refitted on all of "
+        "them and has not been tested on other patients."
+    )
+    return Section("How good it is", [line], ["model", *measures], rows)
+
+
+def _competing(saved: SavedModel) -> list[str]:
+    if not saved.facts.get("competing"):
+        return []
+    return [
+        "It is cause-specific: competing events count as censored, and the probability of being "
+        "event-free is no share of patients."
+    ]
+
+
+def _limits() -> list[str]:
+    return [
+        "No external validation is part of this card; `pancseg predict` with outcomes makes one.",
+        "Other scanners, protocols, ways of drawing the region or feature settings change the "
+        "features, and with them the predictions.",
+        "Differences between groups of patients were looked at only if `subgroup` was given.",
+        "The files hold no patient's row, but training medians, means and, for survival, the event "
+        "times. Check whether that may be shared.",
+    ]
+
+
+def _files(saved: SavedModel, results: AnalysisResults) -> list[str]:
+    found = [
+        "model.safetensors: what `pancseg predict` reads.",
+        "model.json: the same as numbers, for people and other programs (trees excepted).",
+        "coefficients.csv: the terms of the linear models.",
+    ]
+    if saved.kind == "survival":
+        found.append("baseline\\_survival.csv: their curves for a patient at all means.")
+    return [*found, "report.md, predictions.csv, folds.csv, settings.yaml: the study behind it."]

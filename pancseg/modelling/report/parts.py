@@ -1,0 +1,120 @@
+"""The parts of a report, and how they are written as Markdown: sentences, tables, figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pancseg.modelling.validation.measures import Estimate
+from pancseg.tables.markdown_table import markdown_table
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the report.
+
+    Attributes:
+        file: name of its PNG file.
+        caption: what it shows, with the definitions and numbers that a reader needs.
+    """
+
+    file: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, sentences, perhaps a table and figures.
+
+    Attributes:
+        title: the heading.
+        lines: paragraphs, as Markdown.
+        header: names of the table's columns; empty: no table.
+        rows: cells of the table.
+        pictures: figures, below the table.
+        caption: what the table shows; with it the table gets a number.
+        notes: paragraphs below the table.
+        level: of the heading, 2 or 3.
+    """
+
+    title: str
+    lines: Sequence[str] = ()
+    header: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    pictures: Sequence[Picture] = ()
+    caption: str = ""
+    notes: Sequence[str] = ()
+    level: int = 2
+
+
+def markdown(title: str, parts: Sequence[Section]) -> str:
+    """Return sections as Markdown; tables and figures are numbered, pictures are files beside it.
+
+    >>> print(markdown("A", [Section("B", ["c"], ["d"], [["e"]], caption="f")]), end="")
+    # A
+    <BLANKLINE>
+    ## B
+    <BLANKLINE>
+    c
+    <BLANKLINE>
+    **Table 1.** f
+    <BLANKLINE>
+    | d |
+    | --- |
+    | e |
+    """
+    out, tables, figures = [f"# {title}\n"], 0, 0
+    for part in parts:
+        out.append(f"{'#' * part.level} {part.title}\n")
+        out += [f"{line}\n" for line in part.lines]
+        if part.header:
+            if part.caption:
+                tables += 1
+                out.append(f"**Table {tables}.** {part.caption}\n")
+            out.append(markdown_table(part.header, part.rows))
+        out += [f"{line}\n" for line in part.notes]
+        for picture in part.pictures:
+            figures += 1
+            out.append(f"![Figure {figures}]({picture.file})\n")
+            out.append(f"**Figure {figures}.** {picture.caption}\n")
+    return "\n".join(out)
+
+
+def number(value: float) -> str:
+    """Return a number with three decimals, or a dash for NaN."""
+    return DASH if math.isnan(value) else f"{value:.3f}".replace("-", "−")
+
+
+def digits(value: float, count: int = 4) -> str:
+    """Return a number with so many significant digits, or a dash for NaN.
+
+    >>> digits(-0.0123456), digits(123456.0)
+    ('−0.01235', '123500')
+    """
+    if math.isnan(value):
+        return DASH
+    if value and not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.{count - 1}e}".replace("-", "−")
+    places = 0 if not value else count - 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, places):.{max(places, 0)}f}".replace("-", "−")
+
+
+def with_interval(found: Estimate) -> str:
+    """Return an estimate and its interval as text for a table."""
+    if math.isnan(found.value):
+        return DASH
+    if math.isnan(found.low) and math.isnan(found.high):
+        return number(found.value)
+    return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Return a count with its noun.
+
+    >>> counted(1, "patient"), counted(2, "patient"), counted(0, "class", "classes")
+    ('1 patient', '2 patients', '0 classes')
+    """
+    return f"{count} {one if count == 1 else many or one + 's'}"

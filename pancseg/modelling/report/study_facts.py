@@ -1,0 +1,159 @@
+"""What an analysis did and did not do, for the checklists: an item is done only if it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.report.parts import Section, counted, markdown
+from pancseg.modelling.study import CLINICAL, VOLUME
+from pancseg.tables.html_page import escape_message
+
+State = Literal[
+    "done by the software", "done in part", "for the user to fill", "not done", "not applicable"
+]
+DONE: State = "done by the software"
+PART: State = "done in part"
+USER: State = "for the user to fill"
+NOT_DONE: State = "not done"
+NOT: State = "not applicable"
+Settled = dict[str, tuple[State, str]]
+"""Number of an item → its state, and where or why."""
+
+
+class ChecklistItem(NamedTuple):
+    """One line of a checklist: section, number and short name, state, and where or why."""
+
+    section: str
+    item: str
+    state: State
+    note: str
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """What was done.
+
+    Attributes:
+        survival: whether the outcome is the time to an event.
+        shown: whether the report shows performance.
+        compared: whether it compares radiomics with volume or clinical variables.
+        clinical: names of the clinical variables.
+        volume: whether there is a volume column.
+        features: number of candidate features.
+        missing: missing values of features and clinical variables.
+        incomplete: number of columns that have one.
+        linear: whether the declared model has a formula.
+        candidates: number of candidates of the declared model.
+        stability: whether the features' stability was given (``stability``).
+        batch: whether scanner or site effects were removed (``batch``).
+        subgroups: whether subgroups are reported.
+        sites: whether each site was left out in turn (``leave_out``).
+        folds: the validation, as text.
+        inner: number of inner folds.
+        resamples: number of resamples of the bootstrap.
+        repeats: number of repeats.
+        model: the declared algorithm.
+        seed: random seed.
+    """
+
+    survival: bool
+    shown: bool
+    compared: bool
+    clinical: tuple[str, ...]
+    volume: bool
+    features: int
+    missing: int
+    incomplete: int
+    linear: bool
+    candidates: int
+    stability: bool
+    batch: bool
+    subgroups: bool
+    sites: bool
+    folds: str
+    inner: int
+    resamples: int
+    repeats: int
+    model: str
+    seed: int
+
+    @property
+    def where(self) -> str:
+        """Where performance is, or why it is not shown."""
+        return "report.md" if self.shown else "withheld: the canary found a leak"
+
+    @property
+    def gaps(self) -> str:
+        """A sentence on missing values."""
+        if not self.missing:
+            return "no value of a feature or clinical variable is missing"
+        return (
+            f"{counted(self.missing, 'value')} in {counted(self.incomplete, 'column')} missing; "
+            "replaced by the median of the training rows; texts: a level of their own, or the "
+            "shares of the levels; missing_values.csv"
+        )
+
+
+def facts_of(results: AnalysisResults, joined: JoinedTable) -> StudyFacts:
+    """Return what an analysis did."""
+    settings = results.settings
+    gaps = [int(frame.isna().to_numpy().sum()) for frame in (joined.features, joined.clinical)]
+    columns = sum(int(frame.isna().any().sum()) for frame in (joined.features, joined.clinical))
+    spec = results.plan.specs[0]
+    return StudyFacts(
+        survival=settings.kind == "survival",
+        shown=not results.leaks,
+        compared=any(VOLUME in pair or CLINICAL in pair for pair in results.comparisons),
+        clinical=tuple(joined.origin.levels),
+        volume=joined.volume.shape[1] > 0,
+        features=joined.features.shape[1],
+        missing=sum(gaps),
+        incomplete=columns,
+        linear=settings.model == "elastic-net",
+        candidates=len(spec.candidates),
+        stability=settings.stability_sha256 is not None,
+        batch=joined.batch is not None,
+        subgroups=bool(settings.subgroups),
+        sites=bool(results.sites),
+        folds=f"{settings.repeats}×{settings.outer}×{settings.inner} repeated nested "
+        "cross-validation",
+        inner=settings.inner,
+        resamples=settings.resamples,
+        repeats=settings.repeats,
+        model=settings.model,
+        seed=settings.seed,
+    )
+
+
+def filled(items: dict[str, dict[str, str]], known: Settled) -> list[ChecklistItem]:
+    """Return a checklist, filled in as far as an analysis can.
+
+    Args:
+        items: section → number → short name.
+        known: the state of some items; the others are the user's.
+    """
+    return [
+        ChecklistItem(section, f"{number}. {name}", *known.get(number, (USER, "")))
+        for section, names in items.items()
+        for number, name in names.items()
+    ]
+
+
+def checklist_text(title: str, lines: Sequence[str], items: Sequence[ChecklistItem]) -> str:
+    """Return a checklist as Markdown."""
+    counts = ", ".join(
+        f"{sum(item.state == state for item in items)} {state}"
+        for state in (DONE, PART, USER, NOT_DONE, NOT)
+        if any(item.state == state for item in items)
+    )
+    part = Section(
+        "By item",
+        [*lines, f"{len(items)} items: {counts}."],
+        ["section", "item", "state", "where, or why"],
+        [[escape_message(text) for text in item] for item in items],
+    )
+    return markdown(title, [part])

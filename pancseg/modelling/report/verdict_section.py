@@ -1,0 +1,137 @@
+"""The section that comes first: what was found, in whom, how sure, and what speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pancseg.modelling.analysis import AnalysisResults, main_measure
+from pancseg.modelling.estimators.competing import COMPETING
+from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.internal_external import pooled_over
+from pancseg.modelling.report.parts import Section, counted, number, with_interval
+from pancseg.modelling.report.stability import risks
+from pancseg.modelling.study import RADIOMICS, Endpoint
+from pancseg.tables.html_page import escape_markdown, escape_message
+
+_WIDE = 0.2
+"""Width of an interval of AUC or C from which on the report calls it wide."""
+_SLOPES = 0.8, 1.25
+
+
+def verdict_section(
+    results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint, warned: Sequence[str]
+) -> Section:
+    """Return the first section; without performance when a canary sang.
+
+    Args:
+        results: the analysis.
+        joined: the rows analysed.
+        endpoint: their outcomes.
+        warned: what the data are hardly sufficient for.
+    """
+    if results.leaks:
+        sang = ", ".join(f"{c.what}: {c.mean:.3f}" for c in results.canaries if c.sings)
+        lines = [
+            f"**The pipeline leaks**: it finds a signal where there is none ({sang}; chance is "
+            "0.5). No performance is shown, as it could not be trusted.",
+            *_what(results, joined, endpoint),
+        ]
+        return Section("Verdict", lines)
+    said = {*results.doubts, *warned}
+    much = [line for line in results.verdict if line not in said]
+    others = [line for line in warned if line not in results.doubts]
+    against = [f"* {escape_message(line)}" for line in [*_against(results), *others]]
+    return Section(
+        "Verdict",
+        [
+            *(f"**Doubtful.** {escape_message(line)}" for line in results.doubts),
+            *_what(results, joined, endpoint),
+            f"**How much?** {' '.join(map(plain_but_bold, much))}",
+            f"**How sure?** {' '.join(_how_sure(results))}",
+            "**What speaks against it?**" + ("" if against else " Nothing that these data show."),
+            *against,
+        ],
+    )
+
+
+def plain_but_bold(sentence: str) -> str:
+    """Return a sentence with names from the tables escaped and bold words kept."""
+    return escape_message(sentence).replace(r"\*\*", "**")
+
+
+def _what(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> list[str]:
+    settings = results.settings
+    columns = ", ".join(map(escape_markdown, endpoint.columns))
+    if endpoint.kind == "survival":
+        events = int(endpoint.y["event"].sum())
+        what = f"the time to an event ({columns})"
+        who = f"{joined.size()}, {counted(events, 'event')}"
+        if endpoint.cause is not None:
+            who += f", {counted(int((endpoint.cause == COMPETING).sum()), 'competing event')}"
+    else:
+        rest, positive = map(escape_markdown, endpoint.classes)
+        what = f"{positive} (the positive class) against {rest} (column {columns})"
+        count = int(endpoint.y.sum())
+        who = f"{joined.size()}, {count} {positive} and {len(endpoint.y) - count} {rest}"
+    clinical = list(joined.origin.levels)
+    beside = f", beside {', '.join(map(escape_markdown, clinical))}" if clinical else ""
+    return [
+        f"**What?** Does radiomics predict {what}? {joined.features.shape[1]} candidate features"
+        f"{beside}; the algorithm, {settings.model}, was declared beforehand.",
+        f"**In whom?** {who}. Cross-validated: every patient was predicted by models fitted to "
+        f"others ({counted(settings.repeats, 'repeat')} of {settings.outer} folds); no other "
+        "cohort was tested.",
+    ]
+
+
+def _how_sure(results: AnalysisResults) -> list[str]:
+    main = main_measure(results.settings.kind)
+    found = results.measures[RADIOMICS][main]
+    width = found.high - found.low
+    wide = ", which is wide" if width > _WIDE else ""
+    lines = [f"The 95 % interval of radiomics's {main} is {number(width)} across{wide}."]
+    if len(results.validation.folds) > 1:
+        spread = float(np.median(np.ptp(risks(results, RADIOMICS), axis=0)))
+        lines.append(
+            f"Between the {len(results.validation.folds)} repeats the predicted risk of the median "
+            f"patient varies by {number(spread)}."
+        )
+    pooled = pooled_over(list(results.sites), RADIOMICS)
+    if pooled is not None:
+        lines.append(
+            f"With each of {pooled.sites} sites left out in turn, its pooled {main} is "
+            f"{with_interval(pooled.value)}."
+        )
+    if results.canaries:
+        runs = sum(len(canary.values) for canary in results.canaries)
+        found_from = max(canary.detectable for canary in results.canaries)
+        lines.append(
+            f"{runs} runs of the pipeline on data without a signal are too few to tell whether it "
+            "leaks; take 8 or more (`canary`)."
+            if any(canary.powerless for canary in results.canaries)
+            else f"{runs} runs of the pipeline on data without a signal gave no sign of a leak "
+            f"within it (one that lifts the {main} to {number(found_from)} would be found in four "
+            "of five cases)."
+        )
+    else:
+        lines.append("Whether the pipeline leaks was not tested (`canary` is 0).")
+    return lines
+
+
+def _against(results: AnalysisResults) -> list[str]:
+    """Return what the results themselves say against the model."""
+    found = ["No external validation: other scanners and hospitals were not tested."]
+    fitted = results.calibration.get(RADIOMICS)
+    if fitted is None or np.isnan(fitted.slope.value):
+        return found
+    slope, (low, high) = fitted.slope, _SLOPES
+    far = "too extreme" if slope.value < low else "too close to the average"
+    if not low <= slope.value <= high:
+        sure = "" if slope.high < 1 or slope.low > 1 else ", though the interval holds 1"
+        found.append(
+            f"Calibration slope {with_interval(slope)}: the predictions of radiomics are {far}"
+            f"{sure}."
+        )
+    return found

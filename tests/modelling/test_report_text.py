@@ -1,0 +1,200 @@
+"""What the report says: the verdict first, checklists that claim what was done, true methods."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from pancseg import fit_model
+from pancseg.modelling.report.checklists import metrics_items, tripod_items
+from pancseg.modelling.report.clear_checklist import clear_items
+from pancseg.modelling.report.study_facts import DONE, NOT_DONE, PART, USER, StudyFacts
+
+QUICK = {"folds": 3, "inner_folds": 2, "repeats": 2, "canary": 0, "workers": 1}
+N = 90
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    random = np.random.default_rng(4)
+    folder = tmp_path_factory.mktemp("text")
+    x = random.normal(size=(N, 3))
+    x[:7, 1] = np.nan
+    ids = pd.Index([f"P{i:03d}" for i in range(N)], name="id")
+    pd.DataFrame(x, columns=["a", "b", "volume_ml"], index=ids).to_csv(folder / "f.csv")
+    death, censored = random.exponential(10 * np.exp(-x[:, 0])), random.exponential(20, N)
+    table = pd.DataFrame({"time": np.minimum(death, censored) + 0.1}, index=ids)
+    table["event"] = death <= censored
+    table["class"] = np.where(x[:, 0] + random.logistic(size=N) > 0, "high", "low")
+    table["age"] = random.normal(60, 10, N).round()
+    table.to_csv(folder / "c.csv")
+    found = {}
+    for kind, options in {
+        "subtype": {"label": "class", "positive": "high", "clinical": "age"},
+        "survival": {"time": "time", "event": "event"},
+    }.items():
+        out = folder / kind
+        results = fit_model(folder / "f.csv", folder / "c.csv", out, **options, **QUICK)
+        found[kind] = results, out, table
+    return found
+
+
+def prepare_again(out):
+    from pancseg.modelling.fit import prepare_study
+    from pancseg.modelling.inputs.features_table import TableOptions
+    from pancseg.modelling.study import ModelSettings
+
+    settings = ModelSettings(kind="subtype", positive="high", outer=3, inner=2, repeats=2)
+    paths = out.parent / "f.csv", out.parent / "c.csv"
+    return prepare_study(*paths, ("class",), settings, TableOptions(clinical=("age",)))
+
+
+def section(report, title):
+    return report.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_verdict_says_what_in_whom_how_much_how_sure_and_what_speaks_against_it(reports):
+    results, out, table = reports["subtype"]
+    report = (out / "report.md").read_text()
+    verdict = section(report, "Verdict")
+    places = [
+        verdict.index(f"**{word}") for word in ("What?", "In whom?", "How much?", "How sure?")
+    ]
+    assert places == sorted(places)
+    positive = (table["class"] == "high").sum()
+    assert f"{N} patients, {positive} high and {N - positive} low." in verdict
+    assert "(2 repeats of 3 folds)" in verdict
+    for sentence in results.verdict:
+        assert sentence in verdict
+    found = results.measures["radiomics"]["AUC"]
+    assert f"AUC is {found.high - found.low:.3f} across" in verdict
+    against = verdict.split("**What speaks against it?**")[1]
+    assert "* No external validation" in against
+    assert f"* {N} patients: intervals are wide" in against
+    assert report.index("## Verdict") < report.index("| model |")
+
+
+def test_a_verdict_on_survival_counts_events(reports):
+    _, out, table = reports["survival"]
+    verdict = section((out / "report.md").read_text(), "Verdict")
+    assert f"{N} patients, {table['event'].sum()} events." in verdict
+    assert "What radiomics adds to them cannot be tested" not in verdict
+    assert "No clinical variables (`clinical`)" in verdict
+
+
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_nothing_is_said_twice(reports, kind):
+    """No sentence of a paragraph stands in the report again."""
+    report = (reports[kind][1] / "report.md").read_text()
+    lines = [line for line in report.splitlines() if line and line[0] not in "|#!"]
+    sentences = [s for line in lines for s in line.removeprefix("* ").split(". ") if len(s) > 60]
+    assert sorted(sentences) == sorted(set(sentences))
+    titles = [line for line in report.splitlines() if line.startswith("## ")]
+    assert len(titles) == len(set(titles))
+
+
+def test_doubts_come_first_and_once(reports):
+    from pancseg.modelling.report.verdict_section import verdict_section
+
+    results, out, _ = reports["subtype"]
+    study = prepare_again(out)
+    doubt, other = "The column 'x' alone reaches 0.99.", "A site goes with the outcome."
+    doubtful = replace(
+        results, doubts=(doubt,), verdict=(doubt, *results.verdict, other, "Cause-specific: 3.")
+    )
+    lines = verdict_section(doubtful, study.joined, study.endpoint, [doubt, other]).lines
+    assert lines[0] == f"**Doubtful.** {doubt}"
+    text = "\n".join(lines)
+    assert text.count(doubt) == text.count(other) == 1
+    assert text.index(other) > text.index("**What speaks against it?**")
+    assert text.index("Cause-specific: 3.") < text.index("**How sure?**")
+
+
+def test_definitions_in_the_methods_are_those_of_the_analysis(reports):
+    _, out, table = reports["survival"]
+    times = yaml.safe_load((out / "settings.yaml").read_text())["times"]
+    methods = section((out / "report.md").read_text(), "Methods, ready to paste")
+    events = table["time"][table["event"]]
+    assert times["integrated_brier"][-1] == pytest.approx(np.quantile(events, 0.9))
+    assert times["horizons"] == pytest.approx(list(np.quantile(events, [0.25, 0.5, 0.75])))
+    assert f"before τ = {np.quantile(events, 0.9):.4g} [time units]" in methods
+    low, high = np.quantile(events, [0.05, 0.9])
+    assert f"the time from {low:.4g} to {high:.4g}" in methods
+    assert "scikit-learn 1." in methods
+    subtype = section((reports["subtype"][1] / "report.md").read_text(), "Methods, ready to paste")
+    assert "highest Youden index" in subtype
+    assert "2 outer" not in subtype
+    assert "3 outer and 2 inner folds" in subtype
+    assert "repeated 2 times" in subtype
+
+
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_words_that_nobody_would_write(reports, kind):
+    report = (reports[kind][1] / "report.md").read_text()
+    for word in ("silent", "| from |", "nan", "how manieth"):
+        assert word not in report.lower()
+
+
+FACTS = StudyFacts(
+    survival=False, shown=True, compared=True, clinical=("age",), volume=True, features=30,
+    missing=0, incomplete=0, linear=True, candidates=6, stability=False, batch=False,
+    subgroups=False, sites=False, folds="5×5×5 repeated nested cross-validation", inner=5,
+    resamples=1000, repeats=5, model="elastic-net", seed=0,
+)  # fmt: skip
+
+
+def states(items):
+    return {item.item.split(".")[0]: (item.state, item.note) for item in items}
+
+
+def test_the_checklists_are_complete():
+    assert list(states(clear_items(FACTS))) == [str(n) for n in range(1, 59)]
+    assert list(states(metrics_items(FACTS))) == [str(n) for n in range(1, 31)]
+    tripod = list(states(tripod_items(FACTS)))
+    assert len(tripod) == 52
+    assert sorted({int(name.rstrip("abcdefg")) for name in tripod}) == list(range(1, 28))
+
+
+def test_an_item_is_done_only_if_it_was():
+    clear = states(clear_items(FACTS))
+    assert clear["29"] == (DONE, "no value of a feature or clinical variable is missing")
+    assert clear["34"][0] == DONE
+    assert clear["35"][1].startswith("6 candidates, chosen by 5 inner folds")
+    assert clear["38"][0] == PART
+    assert "external: not done" in clear["38"][1]
+    gaps = replace(FACTS, missing=12, incomplete=3)
+    assert states(clear_items(gaps))["29"][0] == PART
+    assert "12 values in 3 columns missing" in states(clear_items(gaps))["29"][1]
+    assert states(tripod_items(gaps))["11"][0] == PART
+    forest = states(clear_items(replace(FACTS, linear=False, candidates=1, model="random-forest")))
+    assert forest["34"][0] == PART
+    assert forest["35"][1].startswith("one candidate, nothing was tuned")
+    metrics = states(metrics_items(FACTS))
+    assert metrics["27"][0] == metrics["14"][0] == NOT_DONE
+    assert states(tripod_items(FACTS))["23a"][0] == PART
+    assert states(tripod_items(FACTS))["23b"][0] == NOT_DONE
+    assert states(tripod_items(replace(FACTS, sites=True)))["23b"][0] == DONE
+    assert states(tripod_items(replace(FACTS, subgroups=True)))["23a"][0] == DONE
+
+
+def test_nothing_of_performance_is_done_when_it_is_withheld():
+    facts = replace(FACTS, shown=False, compared=False)
+    for items, numbers in (
+        (clear_items, ["40", "47"]),
+        (tripod_items, ["15", "22", "23a"]),
+        (metrics_items, ["20", "21", "22", "24", "25", "26"]),
+    ):
+        found = states(items(facts))
+        for number in numbers:
+            assert found[number][0] == NOT_DONE, number
+    for number in ("41", "42", "48"):
+        assert states(clear_items(facts))[number] == (USER, "withheld: the canary found a leak")
+
+
+def test_the_files_of_the_checklists_count_the_missing_values(reports):
+    _, out, _ = reports["subtype"]
+    assert "| done in part | 7 values in 1 column missing;" in (out / "CLEAR.md").read_text()
+    assert "52 items: " in (out / "TRIPOD.md").read_text()
+    assert "30 items: " in (out / "METRICS.md").read_text()

@@ -1,0 +1,124 @@
+"""Internal–external validation: each site judged by models that never saw it, then pooled."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+from scipy.stats import t as student
+from small_studies import classes, features, study, times
+
+from pancseg import fit_model
+from pancseg.modelling.internal_external import leave_sites_out, pooled, pooled_over, refuse_sites
+
+QUICK = {"folds": 3, "inner_folds": 2, "repeats": 1, "canary": 0, "workers": 1}
+SITES = np.repeat(["north", "south", "west"], 40)
+
+
+@pytest.mark.parametrize(
+    ("values", "errors", "wider"),
+    [
+        ([0.62, 0.81, 0.7, 0.55], [0.2, 0.25, 0.3, 0.2], False),
+        ([0.52, 0.9, 0.7, 0.55, 0.85], [0.1, 0.35, 0.3, 0.15, 0.4], True),
+    ],
+)
+def test_pooling_is_that_of_statsmodels(values, errors, wider):
+    from statsmodels.stats.meta_analysis import combine_effects
+
+    values, errors = np.array(values), np.array(errors)
+    oracle = combine_effects(logit(values), errors**2, method_re="dl", use_t=True)
+    found = pooled(values, errors)
+    assert found.heterogeneity**2 == pytest.approx(oracle.tau2)
+    assert found.value.value == pytest.approx(expit(oracle.mean_effect_re))
+    knapp, plain = oracle.sd_eff_w_re_hksj, np.sqrt(oracle.var_eff_w_re)
+    assert (knapp > plain) == wider
+    error = max(knapp, plain)
+    low, high = logit([found.value.low, found.value.high])
+    assert (high - low) / 2 == pytest.approx(student.ppf(0.975, len(values) - 1) * error)
+    wide = student.ppf(0.975, len(values) - 2) * np.sqrt(oracle.tau2 + error**2)
+    assert found.new_site[1] == pytest.approx(expit(oracle.mean_effect_re + wide))
+
+
+def test_equal_sites_have_no_heterogeneity_and_two_no_prediction():
+    found = pooled(np.array([0.7, 0.7]), np.array([0.2, 0.2]))
+    assert found.heterogeneity == 0
+    assert found.value.value == pytest.approx(0.7)
+    assert np.isnan(found.new_site).all()
+    assert logit(found.value.high) - logit(0.7) == pytest.approx(
+        student.ppf(0.975, 1) * 0.2 / np.sqrt(2)
+    )
+
+
+def test_the_outcomes_of_a_site_do_not_reach_the_model_that_judges_it():
+    """With the classes of one site exchanged its AUC is 1 minus what it was."""
+    x = features(0, n=120, p=5)
+    y = classes(x, 1.5, 0)
+    plan = study(x, y)
+    before = leave_sites_out(plan, SITES, 100)
+    turned = np.where(SITES == "south", 1 - y, y)
+    after = leave_sites_out(replace(plan, y=turned, strata=turned), SITES, 100)
+    assert [site.site for site in before] == ["north", "south", "west"]
+    assert [site.rows for site in before] == [40, 40, 40]
+    assert [site.positive for site in before] == [y[s == SITES].sum() for s in np.unique(SITES)]
+    old, new = (found[1].measures["radiomics"].value for found in (before, after))
+    assert old > 0.6
+    assert new == pytest.approx(1 - old)
+
+
+def test_survival_is_judged_by_harrells_c():
+    x = features(1, n=120, p=5)
+    y = times(x, 1.0, 1)
+    found = leave_sites_out(study(x, y), SITES, 100)
+    for site in found:
+        assert site.positive == y["event"][site.site == SITES].sum()
+        assert 0.5 < site.measures["radiomics"].value < 1
+    assert pooled_over(found, "radiomics").sites == 3
+    assert pooled_over(found, "volume only") is None
+
+
+@pytest.mark.parametrize(
+    ("sites", "line"),
+    [
+        (["all"] * 120, "all rows are of one site"),
+        (["big"] * 117 + ["b", "c", "d"], "without 'big' too few rows are left"),
+    ],
+)
+def test_sites_that_cannot_be_left_out(sites, line):
+    x = features(0, n=120, p=5)
+    plan = study(x, classes(x, 1.0, 0))
+    with pytest.raises(ValueError, match=line):
+        refuse_sites(plan, np.array(sites), "site")
+    with pytest.raises(ValueError, match="rows that stay together are of several sites"):
+        refuse_sites(replace(plan, groups=np.arange(120) // 2), np.resize(["a", "b"], 120), "s")
+
+
+@pytest.fixture
+def tables(tmp_path):
+    x = features(2, n=120, p=4)
+    ids = pd.Index([f"P{i:03d}" for i in range(120)], name="id")
+    pd.DataFrame(x, columns=[*"abc", "volume_ml"], index=ids).to_csv(tmp_path / "f.csv")
+    table = pd.DataFrame({"class": classes(x, 1.5, 2), "site": SITES, "scanner": SITES}, index=ids)
+    table.to_csv(tmp_path / "c.csv")
+    return tmp_path / "f.csv", tmp_path / "c.csv"
+
+
+def test_the_report_shows_each_site_and_the_pooled_value(tables, tmp_path):
+    out = tmp_path / "out"
+    results = fit_model(*tables, out, label="class", positive="1", leave_out="site", **QUICK)
+    report = (out / "report.md").read_text()
+    text = report.split("## Sites left out")[1].split("## ")[0]
+    for site in results.sites:
+        value = site.measures["radiomics"]
+        assert f"| {site.site} | 40 | {site.positive} | {value.value:.3f} (" in text
+    found = pooled_over(list(results.sites), "radiomics")
+    assert f"| pooled |  |  | {found.value.value:.3f} (" in text
+    assert f"| {found.new_site[0]:.3f} to {found.new_site[1]:.3f} |" in text
+    assert (out / "sites.png").exists()
+
+
+def test_sites_and_combat_exclude_each_other(tables):
+    with pytest.raises(ValueError, match="`leave_out` and `batch` exclude each other"):
+        fit_model(*tables, label="class", positive="1", leave_out="site", batch="scanner", **QUICK)
+    with pytest.raises(ValueError, match="`leave_out`: neither the clinical file nor"):
+        fit_model(*tables, label="class", positive="1", leave_out="hospital", **QUICK)
