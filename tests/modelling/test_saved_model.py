@@ -198,7 +198,7 @@ def test_a_tree_of_too_many_levels_is_refused(monkeypatch):
         ("0.0.scaling.high", lambda a: a[:0], "high is 0 float64"),
         ("training_rows", lambda a: a.astype(np.float64), "training_rows is 0×0 float64"),
         ("training_rows", lambda a: np.zeros((3, 1), np.int64), "training_rows is 3×1 int64"),
-        ("0.0.scaling.median", lambda a: a[:-1], "low is 2 float64 .expected 1 float64"),
+        ("0.0.scaling.median", lambda a: a[:-1], "centre is 2 float64 .expected 1 float64"),
         ("0.0.effects.batches", put(0, -1), "batches contains numbers from -1"),
         ("0.0.effects.batches", put(2, 7), "a scanner or site that is not named"),
         ("0.0.effects.shift", lambda a: a[:, :-1], "shift is 3×1 float64 .expected 3×2 float64"),
