@@ -56,7 +56,7 @@ from pancseg.modelling.study import (
     Endpoint,
     batch_codes,
 )
-from pancseg.modelling.survival import SurvivalTask, time_grid
+from pancseg.modelling.survival import SurvivalTask, named_time, time_grid
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.version import __version__
 from pancseg.system.whole_files import write_whole
@@ -375,7 +375,7 @@ def _performance(results: AnalysisResults) -> pd.DataFrame:
         if not results.horizons:
             add(name, "calibration-in-the-large", fit.intercept)
         for horizon, curve in fit.curves.items():
-            at = f" at {horizon:.3g}" if results.horizons else ""
+            at = f" at {named_time(horizon)}" if results.horizons else ""
             add(name, f"observed / expected{at}", curve.ratio)
             add(name, f"ICI{at}", curve.ici)
     nothing = float("nan")

@@ -28,6 +28,7 @@ from pancseg.modelling.study import (
     subtype_outcome,
     survival_outcome_of,
 )
+from pancseg.modelling.survival import named_time
 from pancseg.modelling.validation import measures
 from pancseg.modelling.validation.calibration import cox_slope, in_the_large, logistic_line
 from pancseg.modelling.validation.limits import honest
@@ -356,8 +357,8 @@ def _judge_survival(
     return {
         "Harrell's C": share(measures.harrell_pairs(y)),
         "Uno's C": share(measures.uno_pairs(y, y, tau)),
-        f"AUC at {middle:.3g}": share(measures.horizon_pairs(y, y, middle)),
-        f"Brier at {middle:.3g}": measures.mean_measure(errors, weights),
+        f"AUC at {named_time(middle)}": share(measures.horizon_pairs(y, y, middle)),
+        f"Brier at {named_time(middle)}": measures.mean_measure(errors, weights),
         "calibration slope": cox_slope(y, score, np.zeros(len(y)), weights),
     }
 

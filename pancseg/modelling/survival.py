@@ -185,7 +185,7 @@ def survival_measures(
         ),
     }
     for horizon in task.horizons:
-        result[f"AUC at {horizon:.3g}"] = measures.pair_measure(
+        result[f"AUC at {named_time(horizon)}"] = measures.pair_measure(
             ((t, scores[r, t], measures.horizon_pairs(y[t], y[o], horizon)) for r, t, o in folds),
             weights,
         )
@@ -205,3 +205,12 @@ def survival_measures(
         result["integrated Brier"] = measures.mean_measure(brier, weights)
     result[NET_BENEFIT] = measures.mean_measure(gained, weights)
     return result
+
+
+def named_time(time: float) -> str:
+    """Return a time as it stands in the name of a measure: four digits, without an exponent.
+
+    >>> named_time(1095.0), named_time(25.6789)
+    ('1095', '25.68')
+    """
+    return f"{float(f'{time:.4g}'):g}"

@@ -27,6 +27,10 @@ FOLDERS = frozenset(
         "references",
     }
 )
+_MODEL_PICTURES = (
+    *("features", "roc", "time_dependent_roc", "kaplan_meier", "calibration", "decision_curve"),
+    *("flow", "nomogram", "nomogram_clinical_and_radiomics", "prediction_stability", "sites"),
+)
 FILES = frozenset(
     {
         # a cohort's tables and log, also of check and demo
@@ -38,9 +42,10 @@ FILES = frozenset(
         # a model's
         *("report.md", "report.html", "CLEAR.md", "settings.yaml", "unmatched.csv", "folds.csv"),
         *("features_used.csv", "predictions.csv", "model.skops", "model.json"),
-        *("missing_values.csv", "outliers.csv"),
-        *("model.safetensors", "features.png", "roc.png", "kaplan_meier.png", "calibration.png"),
-        "decision_curve.png",
+        *("missing_values.csv", "outliers.csv", "performance.csv", "coefficients.csv"),
+        *("baseline_survival.csv", "report.docx", "MODEL.md", "TRIPOD.md", "METRICS.md"),
+        "model.safetensors",
+        *(f"{name}{suffix}" for name in _MODEL_PICTURES for suffix in (".png", ".svg")),
         # an evaluation's
         *("cases.csv", "summary.csv", "comparisons.csv", "table2.csv", "table2.md"),
         *("evaluation.md", "evaluation.html", "dice.png"),

@@ -103,7 +103,7 @@ def of_survival(rows, times):
 
     grid = times["integrated_brier"]
     names = [f"event_free_at_{t:.10g}" for t in grid]
-    found = {"Harrell's C": [], "Uno's C": [], **{f"AUC at {t:.3g}": [] for t in times["horizons"]}}
+    found = {"Harrell's C": [], "Uno's C": [], **{f"AUC at {t:.4g}": [] for t in times["horizons"]}}
     brier, gained, middle = [], [], times["horizons"][len(times["horizons"]) // 2]
     threshold = 1 - kaplan_meier(rows[rows["repeat"] == 1], middle)
     for test, train in by_repeat(rows):
@@ -120,7 +120,7 @@ def of_survival(rows, times):
         found["Uno's C"].append(((weight * higher).sum(), weight.sum()))
         for t in times["horizons"]:
             weight = np.where(event & (time <= t), 1 / g, 0)[:, None] * (time > t)
-            found[f"AUC at {t:.3g}"].append(((weight * higher).sum(), weight.sum()))
+            found[f"AUC at {t:.4g}"].append(((weight * higher).sum(), weight.sum()))
         _, errors = brier_score(of_train, y, test[names], grid)
         at = np.minimum(time, middle)
         weight = 1 / censoring.predict_proba(at)

@@ -22,12 +22,13 @@ from pancseg.modelling.report.checklists import metrics_items, tripod_items
 from pancseg.modelling.report.clear_checklist import clear_items
 from pancseg.modelling.report.figures import feature_table, shown, weights_are_permuted
 from pancseg.modelling.report.methods_text import methods_section
-from pancseg.modelling.report.parts import Picture, Section, markdown, number, with_interval
+from pancseg.modelling.report.parts import Picture, Section, digits, markdown, number, with_interval
 from pancseg.modelling.report.stability import stability_section
 from pancseg.modelling.report.study_facts import checklist_text, facts_of
 from pancseg.modelling.report.verdict_section import verdict_section
 from pancseg.modelling.study import BOTH, RADIOMICS, Endpoint
 from pancseg.modelling.validation.importance import SHUFFLES
+from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.version import __version__
 from pancseg.tables.html_page import escape_markdown, escape_message
 
@@ -279,15 +280,20 @@ def _risk_groups(results: AnalysisResults, joined: JoinedTable) -> Section:
         rows.append(
             [
                 *(name, joined.size(group.rows), str(int(y["event"][group.rows].sum()))),
-                with_interval(group.median)
-                if not math.isnan(group.median.value)
-                else "not reached",
+                _median_time(group.median),
             ]
         )
     unit = results.settings.time_unit or "time units"
     header = ["group", "patients", "events", f"median survival ({unit})"]
     caption = "Out-of-fold risk groups of the model radiomics, with 95 % intervals."
     return Section("Risk groups", lines, header, rows, caption=caption)
+
+
+def _median_time(found: Estimate) -> str:
+    if math.isnan(found.value):
+        return "not reached"
+    low, high = (digits(value) for value in (found.low, found.high))
+    return f"{digits(found.value)} ({low} to {high})"
 
 
 def _choices(results: AnalysisResults) -> Section:

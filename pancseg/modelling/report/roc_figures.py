@@ -13,6 +13,7 @@ from pancseg.modelling.estimators.cox import censoring_survival
 from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import COLOURS, LINES, legend, picture_files
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
+from pancseg.modelling.survival import named_time
 from pancseg.modelling.validation.measures import Estimate
 
 SHOWN = (RADIOMICS, VOLUME, CLINICAL, BOTH)
@@ -129,7 +130,7 @@ def _survival(figure: Figure, results: AnalysisResults) -> None:
     for axes, horizon in zip(all_axes, results.horizons, strict=True):
         names = [name for name in SHOWN if name in results.measures]
         curves = {name: horizon_roc(results, name, horizon) for name in names}
-        areas = {name: results.measures[name][f"AUC at {horizon:.3g}"] for name in names}
+        areas = {name: results.measures[name][f"AUC at {named_time(horizon)}"] for name in names}
         _draw(axes, curves, areas)
         y = results.plan.y
         events = int((y["event"] & (y["time"] <= horizon)).sum())
