@@ -146,8 +146,7 @@ def _model(folder: Path) -> Iterator[bytes]:
         folder / "features.csv", folder / "clinical.csv", folder / "model",
         time="os_months", event="os_event", folds=3, inner_folds=2, repeats=1, canary=0, workers=1,
     )  # fmt: skip
-    for path in sorted((folder / "model").glob("model.*")):
-        yield path.read_bytes()
+    yield (folder / "model" / "model.safetensors").read_bytes()
 
 
 def _weights(_: Path) -> Iterator[bytes]:
