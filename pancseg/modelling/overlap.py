@@ -1,7 +1,8 @@
 """Tell whether new patients are those that a saved model was fitted on, by salted hashes.
 
-A hash is made of a row's values in a few features that differ between patients; several such sets
-of features have a hash each, so that a value that was rounded otherwise hides nobody. The salt is
+A hash is made of a row's values, to six digits, in a few features that differ between patients;
+several such sets of features have a hash each, so that one value that was rounded otherwise hides
+nobody. A table of which all values were rounded to fewer digits is not recognised. The salt is
 made of all rows: hashes of two models have nothing in common, and the same table gives the same
 bytes. Who has a patient's very values can tell that the patient was in the training; nothing else
 can be read from a hash.
@@ -10,6 +11,7 @@ can be read from a hash.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +23,9 @@ from pancseg.modelling.inputs.cell_values import numbers
 SETS, COLUMNS = 6, 5
 """Most sets of features, and features in a set."""
 _MEASURED = 2
+_UNROUNDED, _RARER_THAN = 1e5, 1e6
+"""A column without a value twice may have so many; others have those that were seen. A set has so
+many times more combinations than there are patients: with few, strangers would have the same."""
 
 
 def telling_columns(values: pd.DataFrame) -> list[list[str]]:
@@ -32,13 +37,15 @@ def telling_columns(values: pd.DataFrame) -> list[list[str]]:
         values: (n, features) numbers.
     """
     counts = values.nunique().to_numpy()
+    possible = np.where(counts == values.notna().sum().to_numpy(), _UNROUNDED, counts)
     order = np.argsort(-counts, kind="stable")
     found = []
     for start in range(0, min(len(order), SETS * COLUMNS), COLUMNS):
         chosen = np.sort(order[start : start + COLUMNS])
         texts = pd.Series(_texts(values.iloc[:, chosen].to_numpy(float)))
         unique = not texts[texts != ""].duplicated().any()
-        if unique and (counts[chosen] > len(values) / 2).sum() >= _MEASURED:
+        rare = math.prod(possible[chosen]) > _RARER_THAN * len(values)
+        if unique and rare and (counts[chosen] > len(values) / 2).sum() >= _MEASURED:
             found.append([str(values.columns[j]) for j in chosen])
     return found
 

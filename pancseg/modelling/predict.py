@@ -195,10 +195,11 @@ def known_outcome(
 
 def own_patients(joined: JoinedTable) -> list[str]:
     """Return a sentence on the patients that the model was fitted on, who validate nothing."""
-    if not joined.own:
+    own = [name for name in joined.own or () if name in joined.features.index]
+    if not own:
         return []
-    first = ", ".join(joined.own[:3]) + (", …" if len(joined.own) > 3 else "")
-    these = f"these {len(joined.own)} of {len(joined.features)} patients"
+    first = ", ".join(own[:3]) + (", …" if len(own) > 3 else "")
+    these = f"these {len(own)} of {len(joined.features)} patients"
     return [
         f"{these} are the model's own ({first}): it was fitted on them, and what it reaches with "
         "them is apparent performance"
@@ -271,7 +272,7 @@ def doubts(saved: SavedModel, y: np.ndarray) -> list[str]:
             f"warning: no patient was followed up to {middle:.3g}, the middle of the model's times "
             f"(the longest follow-up is {longest:.3g}); measures at that time are left empty"
         )
-    fitted = saved.facts.get("median_time", usual)
+    fitted = saved.facts.get("median_time") or usual
     if not fitted / _ANOTHER_UNIT < usual < fitted * _ANOTHER_UNIT:
         found.append(
             f"warning: times are about {usual:.3g} here and {fitted:.3g} in the model's cohort; "
@@ -312,7 +313,8 @@ def is_validation_table(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         header = file.readline(1000).decode("utf-8-sig", "replace")
-    return tuple(header.strip().split(",")) == _VALIDATION_COLUMNS
+    columns = tuple(header.strip().split(","))
+    return columns in (_VALIDATION_COLUMNS, _VALIDATION_COLUMNS[:-1])  # older ones lack the kind
 
 
 def _has_contrast(kind: str, y: np.ndarray) -> bool:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -58,6 +58,15 @@ class _Origin(FrozenModel):
     grids: list[_Text]
 
 
+def _told_apart(horizons: list[float]) -> list[float]:
+    if len({f"{horizon:.6g}" for horizon in horizons}) < len(horizons):
+        raise ValueError("two horizons are the same to six digits")
+    return horizons
+
+
+_Unit = Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[A-Za-z ]+$")]
+
+
 class _Facts(FrozenModel):
     origin: _Origin
     batches: list[_Text] | None
@@ -76,11 +85,13 @@ class _Facts(FrozenModel):
     )
     salt: Annotated[str, Field(max_length=100)]
     competing: list[_Text]
-    time_unit: _Text | None = None
+    time_unit: _Unit | None = None
     ranges: dict[_Text, tuple[_Finite, _Finite]] = Field({})
     scores: dict[_Text, tuple[_Finite, _Finite]] = Field({})
     measures: dict[_Text, dict[_Text, tuple[_Finite, _Finite, _Finite]]] = Field({})
-    horizons: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field([])
+    horizons: Annotated[
+        list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], AfterValidator(_told_apart)
+    ] = Field([], max_length=50)
 
 
 class _Part(FrozenModel):

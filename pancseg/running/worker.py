@@ -82,12 +82,12 @@ class Worker:
             again = {"second_look": {"network": second.network, **windows}}
         return {
             "weights": {
+                **checkpoint.provenance,  # first, so that a file cannot forge the rest
                 "name": checkpoint.name,
                 "network": checkpoint.network,
                 "sha256": checkpoint.sha256,
                 "preprocessing": checkpoint.preprocessing.model_dump(mode="json"),
                 **again,
-                **checkpoint.provenance,
             },
             "inference": {
                 "engine": segmenter.engine,

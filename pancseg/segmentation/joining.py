@@ -22,8 +22,7 @@ def join_looks(
     """Return one checkpoint of two looks.
 
     Args:
-        first: weights that see whole slices: a shipped name or a file. Of a checkpoint of two
-            looks, the first is taken.
+        first: weights that see whole slices: a shipped name or a file.
         second: weights that were trained on windows around the pancreas.
         window: rows and columns of these windows; only for weights that do not say it.
         allow_code: accept networks outside pancseg, whose code then runs.
@@ -33,7 +32,9 @@ def join_looks(
         ValueError: no checkpoint, or the two do not go together: another window in HU, unknown or
             contradictory windows, or the first is itself a second look's.
     """
-    whole = replace(load_checkpoint(first, allow_code=allow_code), second=None, joined=None)
+    whole = load_checkpoint(first, allow_code=allow_code)
+    if whole.second is not None:  # what it says of its data holds for both of its networks
+        raise ValueError("the first weights already hold two looks; give those of one network")
     fine = load_checkpoint(second, allow_code=allow_code)
     if fine.second is not None:
         raise ValueError("the second weights already hold two looks; give those of one network")

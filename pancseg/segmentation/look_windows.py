@@ -22,7 +22,7 @@ def _rising(pixels_mm: tuple[float, float]) -> tuple[float, float]:
     return pixels_mm
 
 
-_PixelMm = Annotated[float, within(0.1, 10, "mm")]
+_PixelMm = Annotated[float, within(0.3, 10, "mm")]
 
 
 class LookWindows(FrozenModel):

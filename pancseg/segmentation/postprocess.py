@@ -18,6 +18,8 @@ LARGEST_HOLE_ML = 1.0
 """Enclosed cavities up to this volume count as noise and are filled."""
 LEAST_PIECE = 0.2
 """A piece of the organ has at least this share of the largest one's volume."""
+MOST_PIECES = 20
+"""At most so many components are looked at beside the largest; more are noise."""
 WIDEST_GAP_MM = 12.0
 """A piece of the organ is at most this far from the largest one, between centres of voxels."""
 
@@ -49,6 +51,7 @@ def one_organ(found: Voxels, spacing_mm: Sequence[float]) -> Voxels:
     least = LEAST_PIECE * sizes[largest]
     sizes[[0, largest]] = 0
     large = np.flatnonzero(sizes >= least)
+    large = large[np.argsort(-sizes[large], kind="stable")][:MOST_PIECES]
     boxes = ndimage.find_objects(labels)
     kept = [largest, *_near(labels, boxes, largest, [int(i) for i in large], spacing_mm)]
     inner = _joint([boxes[i - 1] for i in kept])

@@ -82,8 +82,9 @@ class Segmenter:
 
         Raises:
             ValueError: unknown engine or precision, this machine lacks what it needs, or the
-                checkpoint has no network for a second look.
+                checkpoint has no network for a second look, or holds one alone.
         """
+        require_whole_slices(checkpoint)
         self.checkpoint = checkpoint
         self.looks = _checked_looks(looks, checkpoint)
         self.engine = _engine_for(engine, checkpoint, self.looks)
@@ -342,17 +343,31 @@ class Segmenter:
             return network(slices)
 
 
+def require_whole_slices(checkpoint: Checkpoint) -> None:
+    """Refuse weights that were trained on windows, alone.
+
+    Raises:
+        ValueError: they are those of a second look.
+    """
+    if checkpoint.windows is not None:
+        raise ValueError(
+            "the weights are those of a second look, which sees windows of "
+            f"{checkpoint.windows.in_words} pixels around a pancreas and cannot find one; join "
+            "them to weights of a first look"
+        )
+
+
 def _checked_looks(looks: int | None, checkpoint: Checkpoint) -> int:
     if looks is None:
         return checkpoint.looks
-    if isinstance(looks, bool) or looks not in (1, 2):
+    if isinstance(looks, bool) or not isinstance(looks, Integral) or looks not in (1, 2):
         raise ValueError(f"`looks` is {looks!r} (expected 1 or 2)")
     if looks > checkpoint.looks:
         raise ValueError(
             "`looks` is 2, but the weights hold no network for a second look; give 1, or weights "
             "that two networks were joined into"
         )
-    return looks
+    return int(looks)
 
 
 def _engine_for(engine: str, checkpoint: Checkpoint, looks: int) -> str:
@@ -399,12 +414,6 @@ def load_segmenter(
         raise ValueError(f"`threads` is {threads!r}; give a whole number of 1 or more")
     with timed("read the weights"):
         checkpoint = load_checkpoint(weights, allow_code=allow_code)
-    if checkpoint.windows is not None:
-        raise ValueError(
-            "the weights are those of a second look, which sees windows of "
-            f"{checkpoint.windows.in_words} pixels around a pancreas and cannot find one; join "
-            "them to weights of a first look"
-        )
     return Segmenter(
         checkpoint,
         threads=threads or available_cores(),

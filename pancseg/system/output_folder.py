@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pancseg.system.whole_files import check_writable, final_name, is_leftover
@@ -95,10 +96,15 @@ def claim(folder: Path) -> None:
     check_output_folder(folder)
     check_writable(folder)
     for entry in _entries(folder):
-        if final_name(entry.name) in FILES and entry.is_file(follow_symlinks=False):
-            written = entry.stat(follow_symlinks=False).st_mtime
-            if time.time() - written > _LEFT_BEHIND_S:
-                os.unlink(entry.path)
+        if final_name(entry.name) in FILES:
+            with suppress(OSError):  # another process may remove it too, or it is somebody else's
+                _remove_if_old(entry)
+
+
+def _remove_if_old(entry: os.DirEntry[str]) -> None:
+    written = entry.stat(follow_symlinks=False)
+    if stat.S_ISREG(written.st_mode) and time.time() - written.st_mtime > _LEFT_BEHIND_S:
+        os.unlink(entry.path)
 
 
 def check_output_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pancseg.cohort.case import is_name
 from pancseg.errors import UnusableCase
+from pancseg.running.keys import MASK_VERSION
 from pancseg.scans.arrays import image_like, voxel_array
 from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
@@ -19,7 +20,7 @@ from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import Probabilities
 from pancseg.segmentation.location_prior import look
 from pancseg.segmentation.second_look import SecondLook, Wanted
-from pancseg.segmentation.segmenter import THRESHOLD, Segmenter
+from pancseg.segmentation.segmenter import THRESHOLD, Segmenter, require_whole_slices
 from pancseg.system.output_folder import check_output_folder
 from pancseg.system.threads import available_cores
 from pancseg.system.whole_files import write_whole
@@ -83,7 +84,8 @@ def write_predictions(  # noqa: PLR0913
         allow_code: accept a network outside pancseg and run its code.
 
     Raises:
-        ValueError: as for :func:`check_free`, or the data have changed on disk.
+        ValueError: as for :func:`check_free`, the data have changed on disk, or the weights are a
+            second look's.
         OSError: the masks cannot be written.
     """
     check_free(run)
@@ -91,7 +93,8 @@ def write_predictions(  # noqa: PLR0913
     names = validation_names(data)
     made_by = predictions / _MADE_BY
     checkpoint = load_checkpoint(weights, allow_code=allow_code)
-    stamp = [f"{checkpoint.sha256} {data.fingerprint()}", *names]
+    require_whole_slices(checkpoint)
+    stamp = [f"{checkpoint.sha256} {data.fingerprint()} {MASK_VERSION}", *names]
     before = made_by.read_text(encoding="utf-8").splitlines() if made_by.is_file() else []
     if before[:1] != stamp[:1]:
         for folder in (predictions, references):

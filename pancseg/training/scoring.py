@@ -21,7 +21,7 @@ from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.overlap import dice
 from pancseg.segmentation.postprocess import one_organ
-from pancseg.segmentation.segmenter import Segmenter
+from pancseg.segmentation.segmenter import Segmenter, require_whole_slices
 from pancseg.tables.html_page import escape_markdown
 from pancseg.tables.markdown_table import markdown_table
 from pancseg.training.data.slice_set import SliceSet, SliceSource, VolumeSource
@@ -90,9 +90,10 @@ def validate(
         allow_code: accept a network outside pancseg, whose code then runs.
 
     Raises:
-        ValueError: the set has no stored validation slice.
+        ValueError: the set has no stored validation slice, or the weights are a second look's.
     """
     checkpoint = load_checkpoint(weights, allow_code=allow_code)
+    require_whole_slices(checkpoint)
     found = _scores_of_slices(checkpoint, slice_set, data, threads)
     found |= _scores_of_volumes(checkpoint, slice_set, data, threads)
     if not found:

@@ -296,3 +296,13 @@ def test_one_value_that_was_rounded_otherwise_hides_nobody():
     assert own_rows(table.astype(str), sets, salt, known) == tuple(table.index)
     table.iloc[7] += 1e-3
     assert own_rows(table.astype(str), sets, salt, known) == tuple(table.index.drop("P007"))
+
+
+def test_rounded_values_that_strangers_may_have_are_not_hashed():
+    """Two measurements in whole millimetres and a grade tell 60 patients apart, but no others."""
+    random = np.random.default_rng(2)
+    sizes = random.permutation(90)[:60] // 2 + np.array([0, 40]).repeat(30)
+    table = frame(np.column_stack([sizes, random.permutation(80)[:60] // 1.4 // 1, sizes % 3]))
+    assert telling_columns(table) == []
+    measured = frame(random.normal(size=(60, 2)))
+    assert [len(names) for names in telling_columns(measured)] == [2]

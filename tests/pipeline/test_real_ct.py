@@ -30,7 +30,7 @@ VERDICTS = {
         "warn",
         "not_hu;truncated",
     ),  # stored clipped to -160..240 HU; a part of the slices
-    "dicom": ("fail", "volume;truncated"),  # 20 slices with the end of a pancreas
+    "dicom": ("fail", "volume;truncated;gap"),  # 20 slices with the end of a pancreas
     "small": ("warn", "volume"),  # 11 mL of something else
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from two_looks import PHANTOM_WINDOWS, two_looks
 import pancseg
 from pancseg import CaseResult, RunOptions, RunRefused
 from pancseg.phantom import Phantom
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.running.worker import Worker
+from pancseg.segmentation.checkpoint import load_checkpoint
 
 HERE = RunOptions(workers=0, threads=1)
 
@@ -87,3 +91,15 @@ def test_looks_that_the_weights_do_not_have_are_one_line(folder: Path) -> None:
     assert "--looks is 2, but the weights hold no network for a second look; give 1" in errors
     code, _, errors = call("segment", scan, "--looks", 3, *how)
     assert code == 2
+
+
+def test_weights_cannot_forge_their_hash_in_the_provenance(tmp_path: Path) -> None:
+    forged = replace(
+        load_checkpoint("monet_phantom"), provenance={"data": "x", "sha256": "0", "name": "mine"}
+    )
+    forged.save(tmp_path / "own.safetensors")
+    plan = ProcessingPlan("segment", None, weights=str(tmp_path / "own.safetensors"))
+    told = Worker(plan).network_info["weights"]
+    assert told["sha256"] == load_checkpoint(tmp_path / "own.safetensors").sha256
+    assert told["name"] != "mine"
+    assert told["data"] == "x"

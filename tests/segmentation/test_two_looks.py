@@ -211,3 +211,14 @@ def test_a_second_looks_network_alone_is_refused(tmp_path: Path) -> None:
     fine().save(tmp_path / "fine.safetensors")
     with pytest.raises(ValueError, match="windows of 96×128 pixels around a pancreas and cannot"):
         load_segmenter(tmp_path / "fine.safetensors", threads=1)
+
+
+def test_a_second_look_alone_finds_nothing_and_is_refused() -> None:
+    with pytest.raises(ValueError, match="the weights are those of a second look"):
+        Segmenter(fine(), threads=1, engine="torch")
+
+
+def test_looks_are_a_plain_number_in_keys_and_provenance(checkpoint: Checkpoint) -> None:
+    assert type(Segmenter(checkpoint, threads=1, engine="torch", looks=np.int64(1)).looks) is int  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="`looks` is 2.0"):
+        Segmenter(checkpoint, threads=1, engine="torch", looks=2.0)  # type: ignore[arg-type]

@@ -150,6 +150,12 @@ def train(
         weights = fit(loaded, prepared, out, hardware=machine, progress=bar, report=tell)
     if not first:
         return
+    if loaded.crop_around == "label":
+        tell(
+            f"weights in {weights.name}; they are those of a second look, which finds nothing "
+            "alone: join them to others with pancseg weights join"
+        )
+        return
     count = len(validation_names(prepared))
     with (
         usage_errors(verbose),
