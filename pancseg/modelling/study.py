@@ -107,6 +107,8 @@ class Endpoint:
         cause: (n,) 0 censored, 1 event, 2 competing event, where competing events were named.
         censored_codes: what the event column says of those who count as censored, and how often,
             where that is more than one value and no competing event was named.
+        codes: outcome (``event``, ``competing event``, ``censored``) → what the event column says
+            of it → number of rows; empty for classes.
     """
 
     kind: Literal["subtype", "survival"]
@@ -116,6 +118,7 @@ class Endpoint:
     others: tuple[str, ...] = ()
     cause: np.ndarray | None = None
     censored_codes: Mapping[str, int] = field(default_factory=dict)
+    codes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def strata(self) -> np.ndarray:
@@ -172,7 +175,23 @@ def survival_outcome_of(
     cause = np.where(rival[keep], 2, y["event"].astype(int)) if coding.competing else None
     named = coding.event_is is not None and not coding.competing
     codes = _censored_codes(cells[keep][~y["event"]]) if named else {}
-    return joined, Endpoint("survival", y, (time, event), cause=cause, censored_codes=codes)
+    said = _codes_by_outcome(cells[keep], y["event"], rival[keep].to_numpy())
+    return joined, Endpoint(
+        "survival", y, (time, event), cause=cause, censored_codes=codes, codes=said
+    )
+
+
+def _codes_by_outcome(
+    cells: pd.Series[str], event: np.ndarray, rival: np.ndarray
+) -> dict[str, dict[str, int]]:
+    """Return what the cells of each outcome say, and in how many rows; the most frequent first."""
+    spelt = one_spelling(cells)[0]
+    parts = {"event": event, "competing event": rival, "censored": ~event & ~rival}
+    return {
+        name: {str(code): int(count) for code, count in spelt[rows].value_counts().items()}
+        for name, rows in parts.items()
+        if rows.any()
+    }
 
 
 def _censored_codes(cells: pd.Series[str]) -> dict[str, int]:

@@ -198,3 +198,43 @@ def test_the_files_of_the_checklists_count_the_missing_values(reports):
     assert "| done in part | 7 values in 1 column missing;" in (out / "CLEAR.md").read_text()
     assert "52 items: " in (out / "TRIPOD.md").read_text()
     assert "30 items: " in (out / "METRICS.md").read_text()
+
+
+def test_the_report_says_which_code_means_event(reports):
+    _, out, table = reports["survival"]
+    events = int(table["event"].sum())
+    follow_up = section((out / "report.md").read_text(), "Follow-up")
+    said = f"Event: event = True ({events} rows); censored: event = False ({N - events} rows)."
+    assert said in follow_up
+    assert "coding: report.md, Follow-up" in (out / "TRIPOD.md").read_text()
+    card = (reports["subtype"][1] / "TRIPOD.md").read_text()
+    assert "horizons" not in card.split("8a. ")[1].split("\n")[0]
+
+
+def test_every_code_is_counted_by_outcome():
+    from pancseg.modelling.study import _codes_by_outcome
+
+    cells = pd.Series(["1", "1.0", "0", "2", "lost_1", "2"])
+    event, rival = (cells.map(float_or_none) == k for k in (1, 2))
+    found = _codes_by_outcome(cells, event.to_numpy(), rival.to_numpy())
+    assert found == {
+        "event": {"1": 2}, "competing event": {"2": 2}, "censored": {"0": 1, "lost_1": 1}
+    }  # fmt: skip
+
+
+def float_or_none(text):
+    return float(text) if text[0].isdigit() else None
+
+
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_the_card_says_which_files_hold_what_of_patients(reports, kind):
+    card = " ".join((reports[kind][1] / "MODEL.md").read_text().split())
+    assert "The files hold no patient's row" not in card
+    assert "predictions.csv and folds.csv hold a row per patient" in card
+    assert "a salted hash of each training row (with its salt)" in card
+
+
+def test_the_weights_of_the_auc_are_named(reports):
+    report = (reports["survival"][1] / "report.md").read_text()
+    assert "each case weighted by the inverse probability of being uncensored" in report
+    assert "with the same weighting" not in report

@@ -135,7 +135,13 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
     external = "`pancseg predict` with outcomes"
     known: Settled = {
         "7": (USER, _MADE + "qc_status, qc_reasons, provenance.json; rows left out: flow.png"),
-        "8a": (PART, "column, coding and horizons: settings.yaml; how it was assessed is yours"),
+        "8a": (
+            PART,
+            "columns and horizons: settings.yaml; coding: report.md, Follow-up; how it "
+            "was assessed is yours",
+        )
+        if facts.survival
+        else (PART, "column: settings.yaml; classes: report.md; how it was assessed is yours"),
         "9b": (USER, _MADE + "codebook.csv, provenance.json"),
         "10": (USER, "`pancseg model plan`; events per variable: report.md"),
         "11": (DONE if not facts.missing else PART, facts.gaps),

@@ -198,6 +198,8 @@ def _follow_up(endpoint: Endpoint, unit: str, horizons: Sequence[float]) -> Sect
         f"Kaplan–Meier): {_time(median_follow_up(y, endpoint.cause), unit)}. Median time to the "
         f"event (Kaplan–Meier): {_time(median_time(y), unit)}.",
     ]
+    if endpoint.codes:
+        lines.append(_coding(endpoint))
     if unit == "time units":
         lines.append("The unit of the times was not told (`time_unit`).")
     rows = []
@@ -213,6 +215,17 @@ def _follow_up(endpoint: Endpoint, unit: str, horizons: Sequence[float]) -> Sect
     if endpoint.cause is not None:
         caption += " Competing events count as censored; see Competing events."
     return Section("Follow-up", lines, header, rows, caption=caption)
+
+
+def _coding(endpoint: Endpoint) -> str:
+    """Return which codes of the event column mean what, and in how many rows."""
+    column = escape_markdown(endpoint.columns[1])
+    parts = []
+    for name, counts in endpoint.codes.items():
+        said = (f"{escape_markdown(c)} ({counted(k, 'row')})" for c, k in counts.items())
+        parts.append(f"{name}: {column} = {', '.join(said)}")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _time(found: Estimate, unit: str) -> str:

@@ -67,7 +67,7 @@ def _use(saved: SavedModel) -> list[str]:
     return [
         "Research. It is not a medical device, and no decision about a patient may rest on it.",
         "Apply it with `pancseg predict`, or compute it from model.json as report.md says.",
-        _TO_FILL + "the intended users and patients, and the time point of care at which the "
+        _TO_FILL + "the intended users and patients, and the point in care at which the "
         "prediction would be made.",
     ]
 
@@ -137,8 +137,11 @@ def _limits() -> list[str]:
         "Other scanners, protocols, ways of drawing the region or feature settings change the "
         "features, and with them the predictions.",
         "Differences between groups of patients were looked at only if `subgroup` was given.",
-        "The files hold no patient's row, but training medians, means and, for survival, the event "
-        "times. Check whether that may be shared.",
+        "model.json and coefficients.csv hold no patient's row, but training medians, means and, "
+        "for survival, the event times. model.safetensors also holds the "
+        "smallest and largest training values and, where features identify a row, a salted hash of "
+        "each training row (with its salt), by which a known patient can be recognised. "
+        "predictions.csv and folds.csv hold a row per patient. Check what may be shared.",
     ]
 
 
