@@ -238,3 +238,38 @@ def test_the_weights_of_the_auc_are_named(reports):
     report = (reports["survival"][1] / "report.md").read_text()
     assert "each case weighted by the inverse probability of being uncensored" in report
     assert "with the same weighting" not in report
+
+
+def test_net_benefit_has_its_threshold_and_horizon(reports):
+    for kind in ("subtype", "survival"):
+        _, out, table = reports[kind]
+        share = f"{(table['class'] == 'high').mean():.0%}".replace("%", " %")
+        named = f"net benefit (threshold {share})" if kind == "subtype" else "net benefit (thresh"
+        performance = section((out / "report.md").read_text(), "Performance, out of fold")
+        assert f"| {named}" in performance
+        assert "The threshold is the mean risk of the cohort" in performance
+        assert f"| {named}" in (out / "MODEL.md").read_text()
+    assert "by " in performance.split("(threshold ")[1].split(")")[0]
+
+
+def test_how_both_sides_were_fitted(reports):
+    report = (reports["subtype"][1] / "report.md").read_text()
+    assert (
+        "that of radiomics is penalised and tuned, those of volume, one feature and clinical "
+        "variables are practically unpenalised" in report
+    )
+    assert "volume alone, the clinical variables alone and the best single feature" in report
+    assert "fitted by this algorithm" not in report
+
+
+def test_the_methods_say_which_intervals_are_widened(reports):
+    report = (reports["survival"][1] / "report.md").read_text()
+    assert "those of slope, hazard ratio and decision curves are widened by the factor" in report
+    assert "ICI intervals are re-centred on the estimate." in report
+    assert "observed / expected are" not in (reports["subtype"][1] / "report.md").read_text()
+
+
+def test_few_features_are_all_shown(reports):
+    report = (reports["subtype"][1] / "report.md").read_text()
+    assert "The 20 features used most often" not in report
+    assert "features used.\n" in section(report, "Features of the model")

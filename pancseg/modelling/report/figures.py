@@ -59,8 +59,8 @@ def shown(results: AnalysisResults) -> list[Picture]:
             "calibration.png",
             f"Calibration, out of fold: observed against predicted risk {_of_what(results, True)}, "
             "smoothed (local linear regression, span 0.75), with pointwise 95 % intervals. "
-            "Predictions are of single models, repeats judged together (ten at most)"
-            + ("; weighted for censoring." if results.horizons else "."),
+            + ("Weighted for censoring. " if results.horizons else "")
+            + "Up to ten repeats are pooled.",
         ),
         Picture(
             "decision_curve.png",

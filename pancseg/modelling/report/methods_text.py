@@ -6,7 +6,7 @@ from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.estimators.fences import FAR_OUT
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING, REDUNDANT_RHO
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.parts import Section, counted
+from pancseg.modelling.report.parts import Section, counted, listed
 from pancseg.modelling.study import BOTH, CLINICAL, SINGLE, VOLUME, Endpoint
 from pancseg.modelling.subtype import TREE_COLUMNS
 from pancseg.modelling.survival import SurvivalTask
@@ -110,11 +110,16 @@ def _compared(results: AnalysisResults) -> str:
         CLINICAL: "the clinical variables alone",
         SINGLE: "the best single feature, chosen in each fold",
     }
-    listed = [text for name, text in others.items() if name in names]
+    compared = [text for name, text in others.items() if name in names]
+    how = (
+        "all were fitted in the same folds and are linear, but only the model of radiomics was "
+        "penalised and tuned"
+        if results.settings.model == "elastic-net"
+        else "both sides of a comparison were fitted by this algorithm in the same folds"
+    )
     text = (
-        f"It was compared with {', '.join(listed)}: both sides of a comparison were fitted by this "
-        "algorithm in the same folds. Other algorithms are shown beside it, and the best of them "
-        "is not chosen."
+        f"It was compared with {listed(compared)}: {how}. Other algorithms are shown beside it, "
+        "and the best of them is not chosen."
     )
     if BOTH in names:
         text += (
@@ -199,11 +204,21 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
         if results.comparisons
         else ""
     )
+    curves, slopes = (
+        ("calibration curves, ICI and observed / expected", "slope, hazard ratio")
+        if results.settings.kind == "survival"
+        else ("calibration curves and ICI", "slope, intercept")
+    )
+    calibrated = (
+        f" Those of {curves} are of at most 200 resamples and not widened; those of {slopes} and "
+        "decision curves are widened by the factor of the main measure. ICI intervals are "
+        "re-centred on the estimate."
+    )
     return (
         f"The 95 % intervals are percentiles of {results.settings.resamples} bootstrap resamples "
         "of patients, with predictions kept, and widened where the corrected variance over folds "
         "of Nadeau and Bengio (2003) was larger. Those of AUC, C, sensitivity and specificity are "
         "never narrower than the exact one of a perfect result of as many patients (Obuchowski and "
-        f"Lieber 2002; Clopper and Pearson 1934).{test} No p-value was adjusted for multiple "
-        f"testing [say which were looked at]. Software: {made_by}."
+        f"Lieber 2002; Clopper and Pearson 1934).{calibrated}{test} No p-value was adjusted for "
+        f"multiple testing [say which were looked at]. Software: {made_by}."
     )

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis import AnalysisResults, benefit_at
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.model_numbers import linear_terms
 from pancseg.modelling.report.parts import Section, markdown, with_interval
 from pancseg.modelling.saved_model import SavedModel, used_features
 from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE, Endpoint
+from pancseg.modelling.subtype import NET_BENEFIT
 from pancseg.tables.html_page import escape_markdown, escape_message
 
 _TO_FILL = "*For you to fill in:* "
@@ -119,7 +120,9 @@ def _performance(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoi
         f"and {settings.inner} inner folds; 95 % intervals. The saved model was refitted on all of "
         "them and has not been tested on other patients."
     )
-    return Section("How good it is", [line], ["model", *measures], rows)
+    benefit = f"{NET_BENEFIT} ({benefit_at(results.plan, settings)})"
+    header = [benefit if name == NET_BENEFIT else name for name in measures]
+    return Section("How good it is", [line], ["model", *header], rows)
 
 
 def _competing(saved: SavedModel) -> list[str]:
