@@ -196,7 +196,7 @@ def test_nothing_of_performance_is_done_when_it_is_withheld():
 def test_the_files_of_the_checklists_count_the_missing_values(reports):
     _, out, _ = reports["subtype"]
     assert "| done in part | 7 values in 1 column missing;" in (out / "CLEAR.md").read_text()
-    assert "52 items: " in (out / "TRIPOD.md").read_text()
+    assert "52 parts: " in (out / "TRIPOD.md").read_text()
     assert "30 items: " in (out / "METRICS.md").read_text()
 
 
@@ -273,3 +273,46 @@ def test_few_features_are_all_shown(reports):
     report = (reports["subtype"][1] / "report.md").read_text()
     assert "The 20 features used most often" not in report
     assert "features used.\n" in section(report, "Features of the model")
+
+
+def test_the_spread_of_predictions_is_said_as_it_is(reports):
+    _, out, table = reports["survival"]
+    report = (out / "report.md").read_text()
+    lowest_to_highest = "the lowest and highest predicted risk of a patient differ by "
+    assert lowest_to_highest in section(report, "Verdict")
+    stability = section(report, "Stability of individual predictions")
+    assert "whose training rows overlap, so the spread on new samples is larger" in stability
+    assert "| mean absolute difference from the patient's mean |" in stability
+    events = int(table["event"].sum())
+    columns = len(pd.read_csv(out.parent / "f.csv").columns) - 1
+    patients = section(report, "The patients")
+    assert f"{events} events, {columns} candidate columns: " in patients
+
+
+def test_checklists_name_only_what_was_given():
+    alone = replace(FACTS, clinical=(), batch=True)
+    for facts, words in ((alone, "clinical variables"), (replace(FACTS, volume=False), "volume")):
+        for items, numbers in (
+            (clear_items, ["36", "42", "44"]),
+            (tripod_items, ["20b"]),
+            (metrics_items, ["19", "24", "25"]),
+        ):
+            found = states(items(facts))
+            for number in numbers:
+                assert words not in found[number][1], number
+    assert states(clear_items(alone))["36"][1] == "volume and ComBat by `batch`: report.md"
+    assert "ComBat" not in states(clear_items(FACTS))["36"][1]
+    assert "ComBat" not in states(metrics_items(FACTS))["19"][1]
+    nothing = replace(FACTS, clinical=(), volume=False, compared=False)
+    assert states(metrics_items(nothing))["19"][0] == USER
+    assert "follow-up" not in states(tripod_items(FACTS))["20a"][1]
+    assert "follow-up" in states(tripod_items(replace(FACTS, survival=True)))["20a"][1]
+
+
+def test_fixed_texts_name_the_model_and_the_groups_used(reports):
+    subtype, survival = ((reports[k][1] / "report.md").read_text() for k in ("subtype", "survival"))
+    assert "(logistic regression, one-sided" in subtype
+    assert "score of the radiomics model (log odds)" in subtype
+    assert "(Cox regression, one-sided" in survival
+    card = (reports["subtype"][1] / "MODEL.md").read_text()
+    assert "groups of patients were not looked at (`subgroup`)" in card

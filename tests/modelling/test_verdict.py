@@ -2,9 +2,23 @@
 
 import math
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
+from pancseg.modelling.doubts import doubts_of
+from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.study import (
+    BOTH,
+    CLINICAL,
+    RADIOMICS,
+    SINGLE,
+    VOLUME,
+    Endpoint,
+    ModelSettings,
+    events_per_column,
+    warnings_of,
+)
 from pancseg.modelling.validation.comparison import Comparison
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.modelling.verdict import HowCompared, verdict
@@ -77,3 +91,54 @@ def test_a_list_in_a_sentence_ends_in_and():
     assert listed([]) == ""
     assert listed(["a", "b", "c"]) == "a, b and c"
     assert listed(["a", "b"]) == "a and b"
+
+
+def test_candidates_differ_where_there_are_few_features():
+    """5 and 15 of 5 features are the same model; it used to count as two candidates."""
+    from pancseg.modelling.algorithm import distinct
+    from pancseg.modelling.estimators.described import described
+    from pancseg.modelling.subtype import MODELS
+
+    many = MODELS["elastic-net"].many(200, 0)
+    assert len(many) == 10
+    names = [described(each) for each in distinct(many, 5)]
+    assert len(names) == len(set(names)) == 8
+    assert names[:4] == [
+        "2 columns, elastic net, 0.5 of the largest penalty",
+        "2 columns, elastic net, 0.1 of the largest penalty",
+        "2 columns, elastic net, 0.01 of the largest penalty",
+        "all columns, elastic net, 0.5 of the largest penalty",
+    ]
+    assert len(distinct(many, 100)) == 10
+
+
+def cohort(x, volume):
+    index = pd.Index([f"P{i:03d}" for i in range(len(x))], name="patient_id")
+    features = pd.DataFrame(x, index).add_prefix("f")
+    empty = pd.DataFrame(index=index)
+    beside = features[["f0"]] if volume else empty
+    return JoinedTable(features, empty, beside, empty, np.asarray(index), None)
+
+
+def test_a_volume_that_was_declared_is_no_leak():
+    """It is what radiomics is compared with, and it may be strong."""
+    random = np.random.default_rng(5)
+    y = np.arange(100) % 2
+    x = random.normal(size=(100, 6))
+    x[:, 0] = y + random.normal(0, 0.3, 100)
+    endpoint = Endpoint("subtype", y, ("y",), ("no", "yes"))
+    (line,) = doubts_of(cohort(x, volume=False), endpoint)
+    assert line.startswith("One column alone predicts the outcome strongly (AUC): 'f0' (")
+    assert doubts_of(cohort(x, volume=True), endpoint) == []
+    assert doubts_of(cohort(x[:, :1], volume=True), endpoint) == []
+
+
+def test_events_per_column_count_every_candidate_feature():
+    """A ridge of all features is a candidate: 50 events for 40 features are few."""
+    y = np.arange(100) % 2
+    joined = cohort(np.random.default_rng(6).normal(size=(100, 40)), volume=False)
+    endpoint = Endpoint("subtype", y, ("y",), ("no", "yes"))
+    said = events_per_column(joined, endpoint)
+    assert said == "50 patients of the smaller class, 40 candidate columns: 1.2 per column."
+    warned = " ".join(warnings_of(joined, endpoint, ModelSettings(kind="subtype")))
+    assert "for models of up to 40 variables (radiomics): 1.2 per variable" in warned

@@ -19,7 +19,7 @@ from pancseg.modelling.inputs.cell_values import is_missing, is_missing_class, n
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import DASH, Picture, Section, counted, digits
 from pancseg.modelling.report.picture_files import picture_files, plain_label
-from pancseg.modelling.study import Endpoint
+from pancseg.modelling.study import Endpoint, events_per_column
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.tables.html_page import escape_markdown
 
@@ -82,14 +82,15 @@ def _table_one(cohort: Cohort, joined: JoinedTable, endpoint: Endpoint) -> Secti
     count = len(cohort.excluded)
     lost = f"{counted(count, 'row')} {'was' if count == 1 else 'were'}" if count else "no row was"
     lines = [f"{joined.size()} were analysed; {lost} left out."]
+    lines.append(events_per_column(joined, endpoint))
     if not rows:
         lines.append(
             "Neither clinical variables (`clinical`) nor a volume column were given, so there is "
             "nothing to describe the patients by."
         )
     caption = (
-        "Patients by outcome. Numbers: median (quartiles). Texts, and the ones where a number is 0 "
-        "or 1: count (% of known). Rows left out are described as far as either file has them."
+        "Patients by outcome. Numbers: median (quartiles). Texts and 0/1 columns: count (% of "
+        "known). Rows left out are described as far as either file has them."
     )
     picture = Picture(f"{FLOW}.png", "Flow of rows from the two files to those analysed.")
     return Section("The patients", lines, header if rows else (), rows, [picture], caption)

@@ -122,11 +122,11 @@ def _compared(results: AnalysisResults) -> str:
         "and the best of them is not chosen."
     )
     if BOTH in names:
+        score = "log hazard" if results.settings.kind == "survival" else "log odds"
         text += (
             " Clinical variables have no penalty and are never left out. In clinical + radiomics "
-            "they stand beside one more column, the score of the radiomics model (log odds or log "
-            "hazard), taken out of inner folds where the model is trained; it can only raise the "
-            "risk."
+            f"they stand beside one more column, the score of the radiomics model ({score}), taken "
+            "out of inner folds where the model is trained; it can only raise the risk."
         )
     return text
 
@@ -198,9 +198,10 @@ _ICI = (
 
 
 def _uncertainty(results: AnalysisResults, made_by: str) -> str:
+    model = "Cox" if results.settings.kind == "survival" else "logistic"
     test = (
         " The likelihood-ratio test asks whether the out-of-fold score of one model adds to that "
-        "of the other (logistic or Cox, one-sided; the median over repeats)."
+        f"of the other ({model} regression, one-sided; the median over repeats)."
         if results.comparisons
         else ""
     )

@@ -9,7 +9,7 @@ import numpy as np
 from pancseg.modelling.analysis import AnalysisResults, benefit_at
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.model_numbers import linear_terms
-from pancseg.modelling.report.parts import Section, markdown, with_interval
+from pancseg.modelling.report.parts import Section, listed, markdown, with_interval
 from pancseg.modelling.saved_model import SavedModel, used_features
 from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE, Endpoint
 from pancseg.modelling.subtype import NET_BENEFIT
@@ -41,7 +41,7 @@ def model_card(
         Section("Whom it was fitted on", _training(results, joined, endpoint)),
         _needs(saved),
         _performance(results, joined, endpoint),
-        Section("Limits", [*map(escape_message, warned), *_competing(saved), *_limits()]),
+        Section("Limits", [*map(escape_message, warned), *_competing(saved), *_limits(results)]),
         Section("Files", _files(saved, results)),
     ]
     return markdown(f"Model card: radiomics and {what}", parts)
@@ -134,12 +134,16 @@ def _competing(saved: SavedModel) -> list[str]:
     ]
 
 
-def _limits() -> list[str]:
+def _limits(results: AnalysisResults) -> list[str]:
+    groups = results.settings.subgroups
+    by = listed([escape_markdown(name) for name in groups])
     return [
         "No external validation is part of this card; `pancseg predict` with outcomes makes one.",
         "Other scanners, protocols, ways of drawing the region or feature settings change the "
         "features, and with them the predictions.",
-        "Differences between groups of patients were looked at only if `subgroup` was given.",
+        f"Differences between groups of patients were looked at by {by}: report.md."
+        if groups
+        else "Differences between groups of patients were not looked at (`subgroup`).",
         "model.json and coefficients.csv hold no patient's row, but training medians, means and, "
         "for survival, the event times. model.safetensors also holds the "
         "smallest and largest training values and, where features identify a row, a salted hash of "

@@ -136,6 +136,7 @@ def checklists(results: AnalysisResults, joined: JoinedTable) -> dict[str, str]:
                 "For a study that develops a model and validates it internally.",
             ],
             tripod_items(facts),
+            "parts",
         ),
         "METRICS.md": checklist_text(
             "METRICS, pre-filled",
