@@ -8,6 +8,7 @@ from typing import Protocol
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from pancseg.modelling.estimators.described import described
 from pancseg.modelling.estimators.preparation import ScoreFunction, Strongest
 
 Candidates = tuple[BaseEstimator, ...]
@@ -61,6 +62,19 @@ class Algorithm:
 
     def _strongest(self, columns: int, smallest: int, seed: int) -> Candidates:
         return tuple(selected(self.score, columns, model) for model in self.few(smallest, seed))
+
+
+def distinct(candidates: Candidates, columns: int) -> Candidates:
+    """Return the candidates that differ where there are only so many columns to choose from.
+
+    One that selects as many columns as there are is a model of all columns.
+    """
+    found: dict[str, BaseEstimator] = {}
+    for each in candidates:
+        whole = isinstance(each, Pipeline) and each.named_steps["select"].k >= columns
+        candidate = each[-1] if whole else each
+        found.setdefault(described(candidate), candidate)
+    return tuple(found.values())
 
 
 def selected(score: ScoreFunction, columns: int, model: BaseEstimator) -> Pipeline:

@@ -41,7 +41,7 @@ from pancseg.modelling.validation.nested_cv import (
 )
 from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at
 from pancseg.modelling.validation.risk_groups import RiskGroups, risk_groups
-from pancseg.modelling.verdict import interval, verdict
+from pancseg.modelling.verdict import HowCompared, interval, verdict
 
 COMPARISONS = (
     (RADIOMICS, VOLUME),
@@ -190,7 +190,6 @@ def analyse(
     if settings.kind == "survival":
         model, strata = validation.models[RADIOMICS], judge.strata
         groups = risk_groups(plan.y, model, strata, judge.weights, judge.wider(RADIOMICS))
-    empty = empty_models(validation, RADIOMICS)
     return AnalysisResults(
         plan,
         settings,
@@ -202,8 +201,36 @@ def analyse(
         {name: calibration(judge, name) for name in models},
         decision_curves(judge, models),
         groups,
-        (*verdict(judged, compared, main, empty), *against),
+        (
+            *verdict(
+                judged,
+                compared,
+                main,
+                HowCompared(
+                    empty_models(validation, RADIOMICS),
+                    settings.model == "elastic-net",
+                    benefit_at(plan, settings),
+                    _same_scores(validation, SINGLE, VOLUME),
+                ),
+            ),
+            *against,
+        ),
     )
+
+
+def benefit_at(plan: ValidationPlan, settings: ModelSettings) -> str:
+    """Return the threshold of the net benefit, and for survival its horizon, as text."""
+    if not isinstance(plan.task, survival.SurvivalTask):
+        return f"threshold {plan.y.mean():.0%}".replace("%", " %")
+    risk = survival.treatment_threshold(plan.y, plan.task.middle)
+    unit = settings.time_unit or "time units"
+    time = survival.named_time(plan.task.middle)
+    return f"threshold {risk:.0%}".replace("%", " %") + f", by {time} {unit}"
+
+
+def _same_scores(validation: ValidationResult, a: str, b: str) -> bool:
+    models = validation.models
+    return a in models and b in models and np.allclose(models[a].score, models[b].score)
 
 
 class _Judge:

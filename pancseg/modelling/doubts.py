@@ -23,7 +23,9 @@ def doubts_of(joined: JoinedTable, endpoint: Endpoint) -> list[str]:
         joined: the cohort.
         endpoint: the endpoint of the same rows.
     """
-    columns = pd.concat([joined.features, joined.volume, all_levels(joined)], axis=1)
+    columns = pd.concat([joined.features, all_levels(joined)], axis=1)
+    # Volume is what radiomics is compared with, and may be strong.
+    columns = columns.drop(columns=joined.volume.columns, errors="ignore")
     columns = columns.loc[:, ~columns.columns.duplicated()]
     found = lone_column_sentences(columns, endpoint.y)
     twins = near_twins(joined.features, joined.groups)

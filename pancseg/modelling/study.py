@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from pancseg.modelling import subtype, survival
+from pancseg.modelling.algorithm import distinct
 from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.estimators.preparation import plain_preparation, preparation
 from pancseg.modelling.inputs.cell_values import MISSING, numbers, read_table
@@ -107,6 +108,8 @@ class Endpoint:
         cause: (n,) 0 censored, 1 event, 2 competing event, where competing events were named.
         censored_codes: what the event column says of those who count as censored, and how often,
             where that is more than one value and no competing event was named.
+        codes: outcome (``event``, ``competing event``, ``censored``) → what the event column says
+            of it → number of rows; empty for classes.
     """
 
     kind: Literal["subtype", "survival"]
@@ -116,6 +119,7 @@ class Endpoint:
     others: tuple[str, ...] = ()
     cause: np.ndarray | None = None
     censored_codes: Mapping[str, int] = field(default_factory=dict)
+    codes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def strata(self) -> np.ndarray:
@@ -172,7 +176,23 @@ def survival_outcome_of(
     cause = np.where(rival[keep], 2, y["event"].astype(int)) if coding.competing else None
     named = coding.event_is is not None and not coding.competing
     codes = _censored_codes(cells[keep][~y["event"]]) if named else {}
-    return joined, Endpoint("survival", y, (time, event), cause=cause, censored_codes=codes)
+    said = _codes_by_outcome(cells[keep], y["event"], rival[keep].to_numpy())
+    return joined, Endpoint(
+        "survival", y, (time, event), cause=cause, censored_codes=codes, codes=said
+    )
+
+
+def _codes_by_outcome(
+    cells: pd.Series[str], event: np.ndarray, rival: np.ndarray
+) -> dict[str, dict[str, int]]:
+    """Return what the cells of each outcome say, and in how many rows; the most frequent first."""
+    spelt = one_spelling(cells)[0]
+    parts = {"event": event, "competing event": rival, "censored": ~event & ~rival}
+    return {
+        name: {str(code): int(count) for code, count in spelt[rows].value_counts().items()}
+        for name, rows in parts.items()
+        if rows.any()
+    }
 
 
 def _censored_codes(cells: pd.Series[str]) -> dict[str, int]:
@@ -233,6 +253,16 @@ def refuse_what_cannot_be_modelled(joined: JoinedTable, endpoint: Endpoint) -> N
         raise ValueError(f"the cohort has {n} patients; at least {FEWEST_PATIENTS} are needed")
     if joined.batch is not None:
         _refuse_batches(joined, joined.batch)
+
+
+def events_per_column(joined: JoinedTable, endpoint: Endpoint) -> str:
+    """Return how many events, or patients of the smaller class, there are per candidate column."""
+    smaller = _smaller(joined, endpoint)
+    columns = joined.features.shape[1] + joined.clinical.shape[1]
+    what = "events" if endpoint.kind == "survival" else "patients of the smaller class"
+    share = f"{smaller / columns:.1f}" if smaller < 10 * columns else f"{smaller / columns:.0f}"
+    noun = "column" if columns == 1 else "columns"
+    return f"{smaller} {what}, {columns} candidate {noun}: {share} per column."
 
 
 def _smaller(joined: JoinedTable, endpoint: Endpoint) -> int:
@@ -302,7 +332,7 @@ def warnings_of(joined: JoinedTable, endpoint: Endpoint, settings: ModelSettings
     n, p = joined.count(), joined.features.shape[1]
     smaller = _smaller(joined, endpoint)
     what = "events" if endpoint.kind == "survival" else "patients of the smaller class"
-    name, most = _largest_model(joined, settings, smaller)
+    name, most = _largest_model(joined, settings)
     if n < _FEW_PATIENTS:
         found.append(
             f"{n} patients: intervals are wide, and differences in so small a study are mostly "
@@ -317,7 +347,7 @@ def warnings_of(joined: JoinedTable, endpoint: Endpoint, settings: ModelSettings
             f"{smaller} {what} for models of up to {most} variables ({name}): "
             f"{smaller / most:.1f} per variable; at least {_EVENTS_PER_VARIABLE} are advised."
         )
-    if smaller / p < 1:
+    if smaller / p < 1 and most < p:
         found.append(f"{p} candidate features for {smaller} {what}: {smaller / p:.2g} per feature.")
     if endpoint.kind == "subtype" and smaller / n < _SMALL_SHARE:
         found.append(f"The smaller class has {smaller} of {n} patients ({smaller / n:.0%}).")
@@ -350,11 +380,11 @@ def _blind_spots(joined: JoinedTable, endpoint: Endpoint) -> list[str]:
     return found
 
 
-def _largest_model(joined: JoinedTable, settings: ModelSettings, smaller: int) -> tuple[str, int]:
+def _largest_model(joined: JoinedTable, settings: ModelSettings) -> tuple[str, int]:
     """Return the judged model with the most variables, and their number."""
-    allowed = subtype.sizes(_in_training(smaller, settings))
-    chosen = max(allowed) if settings.model == "elastic-net" else subtype.TREE_COLUMNS
-    chosen, clinical = min(chosen, joined.features.shape[1]), joined.clinical.shape[1]
+    features, clinical = joined.features.shape[1], joined.clinical.shape[1]
+    linear = settings.model == "elastic-net"  # one of its candidates is a ridge of all features
+    chosen = features if linear else min(subtype.TREE_COLUMNS, features)
     return (BOTH, chosen + clinical) if clinical else (RADIOMICS, chosen)
 
 
@@ -402,12 +432,14 @@ def make_study(
     smaller = _in_training(_smaller(joined, endpoint), settings)
     declared = models[settings.model]
     few = declared.few(smaller, settings.seed)
-    many = declared.many(smaller, settings.seed)
+    width = joined.features.shape[1]
+    many = distinct(declared.many(smaller, settings.seed), width)
     specs = [ModelSpec(RADIOMICS, (RADIOMICS,), many, SHUFFLES)]
     for name, other in models.items():
         if name != settings.model:
             title = f"{RADIOMICS}, {name.replace('-', ' ')}"
-            specs.append(ModelSpec(title, (RADIOMICS,), other.many(smaller, settings.seed)))
+            others = distinct(other.many(smaller, settings.seed), width)
+            specs.append(ModelSpec(title, (RADIOMICS,), others))
     specs.append(ModelSpec(SINGLE, (RADIOMICS,), declared.single(smaller, settings.seed)))
     specs += [ModelSpec(name, (name,), few) for name in (VOLUME, CLINICAL) if name in blocks]
     if CLINICAL in blocks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.validation.comparison import Comparison
@@ -11,11 +12,29 @@ from pancseg.modelling.validation.measures import Estimate
 LEVEL = 0.05
 
 
+@dataclass(frozen=True)
+class HowCompared:
+    """How the models were fitted and judged, as far as the sentences tell it.
+
+    Attributes:
+        empty: number of models of radiomics that used no feature, and of all.
+        linear: whether the declared algorithm is linear: radiomics is then penalised, and what it
+            is compared with is not.
+        benefit_at: threshold and horizon of the net benefit, as text.
+        single_is_volume: whether the best single feature was the volume in every fold.
+    """
+
+    empty: tuple[int, int] = (0, 1)
+    linear: bool = True
+    benefit_at: str = ""
+    single_is_volume: bool = False
+
+
 def verdict(
     judged: Mapping[str, Mapping[str, Estimate]],
     compared: Mapping[tuple[str, str], Comparison],
     main: str,
-    empty: tuple[int, int] = (0, 1),
+    how: HowCompared | None = None,
 ) -> list[str]:
     """Return sentences that say what radiomics adds to volume and clinical variables.
 
@@ -23,8 +42,10 @@ def verdict(
         judged: model → measure → estimate.
         compared: (a, b) → model a less model b.
         main: the main measure, AUC or Harrell's C.
-        empty: number of models of radiomics that used no feature, and of all.
+        how: how the models were fitted and judged; None: the defaults.
     """
+    how = how or HowCompared()
+    empty = how.empty
     radiomics = judged[RADIOMICS][main]
     found = radiomics.low > 0.5
     if found:
@@ -41,11 +62,17 @@ def verdict(
             f"every patient, and the {main} is drawn to 0.5."
         )
     if (RADIOMICS, SINGLE) in compared and found:
-        sentences.append(_single(judged[SINGLE][main], compared[RADIOMICS, SINGLE], main))
+        sentences.append(
+            "The best single feature was the volume in every fold."
+            if how.single_is_volume
+            else _single(judged[SINGLE][main], compared[RADIOMICS, SINGLE], main)
+        )
     if VOLUME in judged:
-        sentences += _volume(judged, compared, main)
+        sentences += _volume(judged, compared, main, how)
     if (BOTH, CLINICAL) in compared:
-        sentences.append(_added(judged[CLINICAL][main], compared[BOTH, CLINICAL], main))
+        sentences.append(
+            _added(judged[CLINICAL][main], compared[BOTH, CLINICAL], main, how.benefit_at)
+        )
     return sentences
 
 
@@ -56,9 +83,11 @@ def _single(alone: Estimate, more: Comparison, main: str) -> str:
             f"the fold, by {interval(more.discrimination)}; the feature's {main} is "
             f"{interval(alone)}."
         )
+    risks = ", though their predicted risks are better" if more.brier.high < 0 else ""
     return (
         f"A single feature, chosen in the fold, reaches {interval(alone)}; more features are not "
-        f"shown to be better (difference in {main} {interval(more.discrimination)})."
+        f"shown to rank patients better (difference in {main} {interval(more.discrimination)}, in "
+        f"the Brier score {interval(more.brier)}{_test(more)}){risks}."
     )
 
 
@@ -66,7 +95,12 @@ def _volume(
     judged: Mapping[str, Mapping[str, Estimate]],
     compared: Mapping[tuple[str, str], Comparison],
     main: str,
+    how: HowCompared,
 ) -> list[str]:
+    at = how.benefit_at
+    fitted = (
+        "linear models, fitted in the same folds" if how.linear else "fitted by the same algorithm"
+    )
     volume, more = judged[VOLUME][main], compared[RADIOMICS, VOLUME]
     found = judged[RADIOMICS][main].low > 0.5
     if volume.low > 0.5 and not found:
@@ -75,27 +109,30 @@ def _volume(
         return [
             "**Explained by volume, as far as these data show**: volume alone reaches "
             f"{interval(volume)}, and radiomics is not shown to be better (difference in {main} "
-            f"{_all(more)})."
+            f"{_all(more, at)})."
         ]
     if volume.low > 0.5:
         return [
-            "More than volume: radiomics is better than volume alone, fitted by the same "
-            f"algorithm (difference in {main} {_all(more)}); volume's {main} is "
-            f"{interval(volume)}."
+            f"More than volume: radiomics is better than volume alone ({fitted}; difference in "
+            f"{main} {_all(more, at)}); volume's {main} is {interval(volume)}."
         ]
     if found and not is_better(more):
         return [
             f"Volume alone reaches {interval(volume)}; radiomics is not shown to be better than "
-            f"volume (difference in {main} {_all(more)})."
+            f"volume (difference in {main} {_all(more, at)})."
         ]
     return []
 
 
-def _added(clinical: Estimate, more: Comparison, main: str) -> str:
-    tail = (
-        f"difference in {main} {_all(more)}; the clinical variables alone reach "
-        f"{interval(clinical)}"
+def _added(clinical: Estimate, more: Comparison, main: str, at: str) -> str:
+    alone = (
+        f"the clinical variables alone are not shown to be better than chance: {main} "
+        f"{interval(clinical)}, counted as 0.5 in the difference, as a useless model ranks the "
+        "wrong way round out of fold"
+        if clinical.value < 0.5
+        else f"the clinical variables alone reach {interval(clinical)}"
     )
+    tail = f"difference in {main} {_all(more, at)}; {alone}"
     if is_better(more):
         return f"Radiomics adds to the clinical variables, by the same algorithm ({tail})."
     most = max(more.discrimination.high, 0.0)
@@ -110,12 +147,16 @@ def is_better(more: Comparison) -> bool:
     return more.discrimination.low > 0 and not more.added_p >= LEVEL
 
 
-def _all(more: Comparison) -> str:
-    text = (
-        f"{interval(more.discrimination)}, in the Brier score {interval(more.brier)}, in net "
-        f"benefit {interval(more.net_benefit)}"
+def _all(more: Comparison, at: str) -> str:
+    benefit = f"net benefit ({at})" if at else "net benefit"
+    return (
+        f"{interval(more.discrimination)}, in the Brier score {interval(more.brier)}, in {benefit} "
+        f"{interval(more.net_benefit)}{_test(more)}"
     )
-    return text if more.added_p != more.added_p else f"{text}; {p_value(more.added_p)}"
+
+
+def _test(more: Comparison) -> str:
+    return "" if more.added_p != more.added_p else f"; {p_value(more.added_p)}"
 
 
 def p_value(p: float) -> str:

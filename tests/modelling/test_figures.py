@@ -1,6 +1,7 @@
 """Figures and the numbers in them: ROC curves, stability, subgroups, files."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,9 +10,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pancseg import fit_model
-from pancseg.modelling.report.figures import pictures, shown
+from pancseg.modelling.report.figures import _calibration, _decision, _highest, pictures, shown
 from pancseg.modelling.report.km_figure import draw_curves
-from pancseg.modelling.report.roc_figures import class_roc, horizon_roc, pooled_roc
+from pancseg.modelling.report.nomogram import Nomogram, Scale, _values
+from pancseg.modelling.report.roc_figures import class_roc, horizon_roc, pooled_roc, style_of
 from pancseg.modelling.report.stability import changing, risks, spreads, stability_section
 from pancseg.modelling.report.subgroups import Subgroup, subgroup_estimate, subgroups_of
 from pancseg.modelling.validation.risk_groups import above_threshold
@@ -192,3 +194,57 @@ def test_a_leak_hides_the_figures_of_performance(studies):
     assert set(drawn) == {"features.png", "features.svg"}
     with Image.open(io.BytesIO(drawn["features.png"])) as image:
         assert image.size[0] > 1500
+
+
+def test_both_ends_of_a_variable_are_labelled():
+    """The smallest and largest value used to have no label where they were no round numbers."""
+    scale = Scale("age", 21.3, 79.8, 0.05)
+    found = Nomogram((scale,), scale.effect / 100, 0.0)
+    places = _values(found, scale)
+    assert places[0] == (0.0, "21.3")
+    assert places[-1] == (pytest.approx(100.0), "79.8")
+    assert [text for _, text in places[1:-1]]
+    falling = _values(found, scale._replace(per_unit=-0.05))
+    assert (falling[0][1], falling[-1][1]) == ("79.8", "21.3")
+    short = scale._replace(per_unit=0.0005)
+    assert [text for _, text in _values(found, short)] == ["21.3", "79.8"]
+
+
+def test_a_model_has_one_colour_whatever_stands_beside_it():
+    styles = [style_of(name) for name in ("radiomics", "volume only", "clinical only")]
+    assert len(set(styles)) == 3
+    results = SimpleNamespace(
+        decision=pd.DataFrame(
+            [
+                (name, at, gain, gain - 0.1, gain + 0.3)
+                for name in ("radiomics", "clinical only", "all")
+                for at, gain in ((0.1, 0.2), (0.5, 0.05))
+            ],
+            columns=["model", "threshold", "net_benefit", "low_95", "high_95"],
+        )
+    )
+    axes = Figure().add_subplot()
+    _decision(axes, results)
+    colours = {line.get_label(): line.get_color() for line in axes.get_lines()}
+    assert colours["clinical only"] == style_of("clinical only")[0]
+    low, high = axes.get_ylim()
+    assert low <= -0.05
+    assert high >= 0.5
+
+
+def test_panels_of_a_horizon_have_the_same_limits(studies):
+    results, _, _ = studies["survival"]
+    curves = [
+        curve
+        for found in results.calibration.values()
+        for time, curve in found.curves.items()
+        if time == results.horizons[0]
+    ]
+    top = _highest(curves)
+    assert 0 < top <= 1
+    for curve in curves:
+        assert top >= min(1, np.nanmax(curve.high))
+        assert top >= min(1, curve.risk.max())
+        axes = Figure().add_subplot()
+        _calibration(axes, "title", curve, top)
+        assert axes.get_xlim() == axes.get_ylim() == (0, top)

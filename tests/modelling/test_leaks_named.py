@@ -76,9 +76,9 @@ def test_a_column_made_from_the_time_is_named(kind, n):
     y, table = survival(random, n), frame(random.normal(size=(n, 20)))
     assert lone_column_sentences(table, y) == []
     (line,) = lone_column_sentences(table.assign(texture=leak_of_time(kind, y, random)), y)
-    assert line.startswith("One column alone nearly tells the outcome (Harrell's C or AUC of the ")
+    assert line.startswith("One column alone predicts the outcome strongly (Harrell's C or AUC of ")
     assert "'texture' (0.9" in line or "'texture' (1.0" in line
-    assert "leave it out with `drop`" in line
+    assert "every number here is void: leave it out (`drop`" in line
 
 
 def test_a_class_with_a_few_errors_is_named():
@@ -110,7 +110,7 @@ def test_log_time_ends_in_the_verdict(tmp_path):
     table = frame(random.normal(size=(80, 20))).assign(texture=np.log(y["time"]).round(4))
     clinical.index = table.index
     found, told = fit(tmp_path, table, clinical, time="months", event="dead")
-    assert found.verdict[0].startswith("One column alone nearly tells the outcome")
+    assert found.verdict[0].startswith("One column alone predicts the outcome strongly")
     assert "'texture' (1.000)" in found.verdict[0]
     assert f"warning: {found.verdict[0]}" in told
     report = (tmp_path / "out" / "report.md").read_text()

@@ -196,5 +196,123 @@ def test_nothing_of_performance_is_done_when_it_is_withheld():
 def test_the_files_of_the_checklists_count_the_missing_values(reports):
     _, out, _ = reports["subtype"]
     assert "| done in part | 7 values in 1 column missing;" in (out / "CLEAR.md").read_text()
-    assert "52 items: " in (out / "TRIPOD.md").read_text()
+    assert "52 parts: " in (out / "TRIPOD.md").read_text()
     assert "30 items: " in (out / "METRICS.md").read_text()
+
+
+def test_the_report_says_which_code_means_event(reports):
+    _, out, table = reports["survival"]
+    events = int(table["event"].sum())
+    follow_up = section((out / "report.md").read_text(), "Follow-up")
+    said = f"Event: event = True ({events} rows); censored: event = False ({N - events} rows)."
+    assert said in follow_up
+    assert "coding: report.md, Follow-up" in (out / "TRIPOD.md").read_text()
+    card = (reports["subtype"][1] / "TRIPOD.md").read_text()
+    assert "horizons" not in card.split("8a. ")[1].split("\n")[0]
+
+
+def test_every_code_is_counted_by_outcome():
+    from pancseg.modelling.study import _codes_by_outcome
+
+    cells = pd.Series(["1", "1.0", "0", "2", "lost_1", "2"])
+    event, rival = (cells.map(float_or_none) == k for k in (1, 2))
+    found = _codes_by_outcome(cells, event.to_numpy(), rival.to_numpy())
+    assert found == {
+        "event": {"1": 2}, "competing event": {"2": 2}, "censored": {"0": 1, "lost_1": 1}
+    }  # fmt: skip
+
+
+def float_or_none(text):
+    return float(text) if text[0].isdigit() else None
+
+
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_the_card_says_which_files_hold_what_of_patients(reports, kind):
+    card = " ".join((reports[kind][1] / "MODEL.md").read_text().split())
+    assert "The files hold no patient's row" not in card
+    assert "predictions.csv and folds.csv hold a row per patient" in card
+    assert "a salted hash of each training row (with its salt)" in card
+
+
+def test_the_weights_of_the_auc_are_named(reports):
+    report = (reports["survival"][1] / "report.md").read_text()
+    assert "each case weighted by the inverse probability of being uncensored" in report
+    assert "with the same weighting" not in report
+
+
+def test_net_benefit_has_its_threshold_and_horizon(reports):
+    for kind in ("subtype", "survival"):
+        _, out, table = reports[kind]
+        share = f"{(table['class'] == 'high').mean():.0%}".replace("%", " %")
+        named = f"net benefit (threshold {share})" if kind == "subtype" else "net benefit (thresh"
+        performance = section((out / "report.md").read_text(), "Performance, out of fold")
+        assert f"| {named}" in performance
+        assert "The threshold is the mean risk of the cohort" in performance
+        assert f"| {named}" in (out / "MODEL.md").read_text()
+    assert "by " in performance.split("(threshold ")[1].split(")")[0]
+
+
+def test_how_both_sides_were_fitted(reports):
+    report = (reports["subtype"][1] / "report.md").read_text()
+    assert (
+        "that of radiomics is penalised and tuned, those of volume, one feature and clinical "
+        "variables are practically unpenalised" in report
+    )
+    assert "volume alone, the clinical variables alone and the best single feature" in report
+    assert "fitted by this algorithm" not in report
+
+
+def test_the_methods_say_which_intervals_are_widened(reports):
+    report = (reports["survival"][1] / "report.md").read_text()
+    assert "those of slope, hazard ratio and decision curves are widened by the factor" in report
+    assert "ICI intervals are re-centred on the estimate." in report
+    assert "observed / expected are" not in (reports["subtype"][1] / "report.md").read_text()
+
+
+def test_few_features_are_all_shown(reports):
+    report = (reports["subtype"][1] / "report.md").read_text()
+    assert "The 20 features used most often" not in report
+    assert "features used.\n" in section(report, "Features of the model")
+
+
+def test_the_spread_of_predictions_is_said_as_it_is(reports):
+    _, out, table = reports["survival"]
+    report = (out / "report.md").read_text()
+    lowest_to_highest = "the lowest and highest predicted risk of a patient differ by "
+    assert lowest_to_highest in section(report, "Verdict")
+    stability = section(report, "Stability of individual predictions")
+    assert "whose training rows overlap, so the spread on new samples is larger" in stability
+    assert "| mean absolute difference from the patient's mean |" in stability
+    events = int(table["event"].sum())
+    columns = len(pd.read_csv(out.parent / "f.csv").columns) - 1
+    patients = section(report, "The patients")
+    assert f"{events} events, {columns} candidate columns: " in patients
+
+
+def test_checklists_name_only_what_was_given():
+    alone = replace(FACTS, clinical=(), batch=True)
+    for facts, words in ((alone, "clinical variables"), (replace(FACTS, volume=False), "volume")):
+        for items, numbers in (
+            (clear_items, ["36", "42", "44"]),
+            (tripod_items, ["20b"]),
+            (metrics_items, ["19", "24", "25"]),
+        ):
+            found = states(items(facts))
+            for number in numbers:
+                assert words not in found[number][1], number
+    assert states(clear_items(alone))["36"][1] == "volume and ComBat by `batch`: report.md"
+    assert "ComBat" not in states(clear_items(FACTS))["36"][1]
+    assert "ComBat" not in states(metrics_items(FACTS))["19"][1]
+    nothing = replace(FACTS, clinical=(), volume=False, compared=False)
+    assert states(metrics_items(nothing))["19"][0] == USER
+    assert "follow-up" not in states(tripod_items(FACTS))["20a"][1]
+    assert "follow-up" in states(tripod_items(replace(FACTS, survival=True)))["20a"][1]
+
+
+def test_fixed_texts_name_the_model_and_the_groups_used(reports):
+    subtype, survival = ((reports[k][1] / "report.md").read_text() for k in ("subtype", "survival"))
+    assert "(logistic regression, one-sided" in subtype
+    assert "score of the radiomics model (log odds)" in subtype
+    assert "(Cox regression, one-sided" in survival
+    card = (reports["subtype"][1] / "MODEL.md").read_text()
+    assert "groups of patients were not looked at (`subgroup`)" in card

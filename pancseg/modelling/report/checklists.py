@@ -6,6 +6,7 @@ METRICS: Kocak et al. 2024, Insights Imaging 15:8 (30 items, CC BY 4.0).
 
 from __future__ import annotations
 
+from pancseg.modelling.report.parts import listed
 from pancseg.modelling.report.study_facts import (
     DONE,
     NOT,
@@ -133,9 +134,16 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
     """Return the 52 parts of TRIPOD+AI, filled in as far as this analysis can."""
     shown = facts.shown
     external = "`pancseg predict` with outcomes"
+    counts = "events, follow-up" if facts.survival else "classes"
     known: Settled = {
         "7": (USER, _MADE + "qc_status, qc_reasons, provenance.json; rows left out: flow.png"),
-        "8a": (PART, "column, coding and horizons: settings.yaml; how it was assessed is yours"),
+        "8a": (
+            PART,
+            "columns and horizons: settings.yaml; coding: report.md, Follow-up; how it "
+            "was assessed is yours",
+        )
+        if facts.survival
+        else (PART, "column: settings.yaml; classes: report.md; how it was assessed is yours"),
         "9b": (USER, _MADE + "codebook.csv, provenance.json"),
         "10": (USER, "`pancseg model plan`; events per variable: report.md"),
         "11": (DONE if not facts.missing else PART, facts.gaps),
@@ -162,8 +170,8 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
         "16": (NOT, f"no evaluation data; {external}"),
         "18e": (USER, "feature table with its codebook.csv; predictions.csv"),
         "18f": (USER, "pancseg is open source; settings.yaml repeats the analysis"),
-        "20a": (PART, "flow of rows, events, follow-up: report.md; before the tables it is yours"),
-        "20b": (PART, "clinical variables, volume, missing values: report.md, The patients")
+        "20a": (PART, f"flow of rows, {counts}: report.md; before the tables it is yours"),
+        "20b": (PART, f"{listed([*facts.beside, 'missing values'])}: report.md, The patients")
         if facts.clinical or facts.volume
         else (USER, "none given (`clinical`)"),
         "20c": (NOT, f"no evaluation data; {external}"),
@@ -183,7 +191,10 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
         else (NOT_DONE, "`leave_out` COLUMN leaves each site out in turn"),
         "24": (NOT, "no model was updated"),
         "26": (USER, "report.md: What speaks against it, What it cannot know"),
-        "27a": (PART, "missing values: training medians; rows that failed the verdict: none"),
+        "27a": (
+            PART,
+            "missing values: training medians; rows with qc_status fail get no prediction",
+        ),
     }
     return filled(_TRIPOD, known)
 
@@ -191,6 +202,7 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
 def metrics_items(facts: StudyFacts) -> list[ChecklistItem]:
     """Return the 30 items of METRICS, filled in as far as this analysis can."""
     shown = facts.shown
+    simple = listed([*facts.beside, "one feature"])
     known: Settled = {
         "1": (PART, "CLEAR.md, TRIPOD.md and this file, pre-filled"),
         "6": (USER, "acquisition.csv, where it was written"),
@@ -207,10 +219,8 @@ def metrics_items(facts: StudyFacts) -> list[ChecklistItem]:
         "16": (USER, "events per variable: report.md; `pancseg model plan`"),
         "17": (NOT, "no end-to-end deep learning"),
         "18": (DONE, f"{facts.folds}, by patient; folds.csv"),
-        "19": (PART, "ComBat by `batch`; volume and clinical variables as comparators")
-        if facts.batch
-        else (PART, "volume or clinical variables as comparators: report.md")
-        if facts.compared
+        "19": (PART, _confounders(facts))
+        if facts.batch or (facts.compared and facts.beside)
         else (USER, "nothing was given (`clinical`, `volume`, `batch`)"),
         "20": (DONE, "report.md, Performance, with net benefit")
         if shown
@@ -219,12 +229,12 @@ def metrics_items(facts: StudyFacts) -> list[ChecklistItem]:
         if shown
         else (NOT_DONE, facts.where),
         "22": (DONE, "report.md, Calibration") if shown else (NOT_DONE, facts.where),
-        "24": (DONE, "volume or clinical variables: report.md")
+        "24": (DONE, f"{listed(facts.beside)}: report.md")
         if facts.compared
         else (NOT_DONE, "nothing to compare with (`clinical`, `volume`)"),
-        "25": (DONE, "linear models of volume, clinical variables, one feature; report.md")
+        "25": (DONE, f"linear models of {simple}; report.md")
         if facts.compared and facts.linear
-        else (PART, "volume, clinical variables, one feature, by the declared algorithm")
+        else (PART, f"{simple}, by the declared algorithm")
         if facts.compared
         else (NOT_DONE, "nothing to compare with (`clinical`, `volume`)"),
         "26": (DONE, facts.folds) if shown else (NOT_DONE, facts.where),
@@ -234,3 +244,11 @@ def metrics_items(facts: StudyFacts) -> list[ChecklistItem]:
         "30": (USER, "model.json, model.safetensors, MODEL.md"),
     }  # fmt: skip
     return filled(_METRICS, known)
+
+
+def _confounders(facts: StudyFacts) -> str:
+    """Return how confounders were handled, by what there was."""
+    parts = ["ComBat by `batch`"] if facts.batch else []
+    if facts.compared and facts.beside:
+        parts.append(f"{listed(facts.beside)} compared with radiomics: report.md")
+    return "; ".join(parts)

@@ -6,6 +6,7 @@ concern modelling. The others are left to the user, with a note on where to find
 
 from __future__ import annotations
 
+from pancseg.modelling.report.parts import listed
 from pancseg.modelling.report.study_facts import (
     DONE,
     NOT,
@@ -99,12 +100,13 @@ def clear_items(facts: StudyFacts) -> list[ChecklistItem]:
     numbered: dict[str, dict[str, str]] = {section: {} for section in _ITEMS}
     for number, (section, name) in enumerate(names, start=1):
         numbered[section][str(number)] = name
-    return filled(numbered, {**_pointers(), **_settled(facts)})
+    return filled(numbered, {**_pointers(facts), **_settled(facts)})
 
 
-def _pointers() -> Settled:
+def _pointers(facts: StudyFacts) -> Settled:
     """Return, by item, where the user finds material for it."""
     made = "where pancseg made the feature table: "
+    handled = [*facts.beside, *["ComBat by `batch`"] * facts.batch]
     notes = {
         7: "this file",
         9: "`pancseg model plan`; counts and events per variable: report.md",
@@ -119,7 +121,9 @@ def _pointers() -> Settled:
         25: made + "provenance.json",
         26: made + "codebook.csv",
         28: made + "provenance.json holds every setting",
-        36: "volume only, clinical only, ComBat by `batch`: report.md",
+        36: f"{listed(handled)}: report.md"
+        if handled
+        else "nothing was given (`clinical`, `volume`, `batch`)",
         52: "report.md, What it cannot know",
         54: "the feature table with its codebook.csv and datapackage.json",
         55: "provenance.json, settings.yaml",
@@ -140,11 +144,7 @@ def _settled(facts: StudyFacts) -> Settled:
         if facts.shown
         else shown,
     )
-    models = ", ".join(
-        name
-        for name, there in (("volume", facts.volume), ("clinical variables", facts.clinical))
-        if there
-    )
+    models = ", ".join(facts.beside)
     tuned = (
         f"{facts.candidates} candidates, chosen by {facts.inner} inner folds, seed {facts.seed}; "
         "settings.yaml; which were chosen: report.md"
@@ -186,7 +186,7 @@ def _settled(facts: StudyFacts) -> Settled:
         else nothing,
         43: (PART, "weights and their stability over the models: features_used.csv; what they mean "
              "is yours to say"),
-        44: (PART, "clinical variables and volume, by outcome: report.md, The patients")
+        44: (PART, f"{listed(facts.beside)}, by outcome: report.md, The patients")
         if facts.clinical or facts.volume
         else (USER, "none given (`clinical`)"),
         45: (PART, "rows of the tables: flow.png, unmatched.csv; patients before them are yours"),

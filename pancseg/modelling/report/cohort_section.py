@@ -19,7 +19,7 @@ from pancseg.modelling.inputs.cell_values import is_missing, is_missing_class, n
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import DASH, Picture, Section, counted, digits
 from pancseg.modelling.report.picture_files import picture_files, plain_label
-from pancseg.modelling.study import Endpoint
+from pancseg.modelling.study import Endpoint, events_per_column
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.tables.html_page import escape_markdown
 
@@ -82,14 +82,15 @@ def _table_one(cohort: Cohort, joined: JoinedTable, endpoint: Endpoint) -> Secti
     count = len(cohort.excluded)
     lost = f"{counted(count, 'row')} {'was' if count == 1 else 'were'}" if count else "no row was"
     lines = [f"{joined.size()} were analysed; {lost} left out."]
+    lines.append(events_per_column(joined, endpoint))
     if not rows:
         lines.append(
             "Neither clinical variables (`clinical`) nor a volume column were given, so there is "
             "nothing to describe the patients by."
         )
     caption = (
-        "Patients by outcome. Numbers: median (quartiles). Texts, and the ones where a number is 0 "
-        "or 1: count (% of known). Rows left out are described as far as either file has them."
+        "Patients by outcome. Numbers: median (quartiles). Texts and 0/1 columns: count (% of "
+        "known). Rows left out are described as far as either file has them."
     )
     picture = Picture(f"{FLOW}.png", "Flow of rows from the two files to those analysed.")
     return Section("The patients", lines, header if rows else (), rows, [picture], caption)
@@ -198,6 +199,8 @@ def _follow_up(endpoint: Endpoint, unit: str, horizons: Sequence[float]) -> Sect
         f"Kaplan–Meier): {_time(median_follow_up(y, endpoint.cause), unit)}. Median time to the "
         f"event (Kaplan–Meier): {_time(median_time(y), unit)}.",
     ]
+    if endpoint.codes:
+        lines.append(_coding(endpoint))
     if unit == "time units":
         lines.append("The unit of the times was not told (`time_unit`).")
     rows = []
@@ -213,6 +216,17 @@ def _follow_up(endpoint: Endpoint, unit: str, horizons: Sequence[float]) -> Sect
     if endpoint.cause is not None:
         caption += " Competing events count as censored; see Competing events."
     return Section("Follow-up", lines, header, rows, caption=caption)
+
+
+def _coding(endpoint: Endpoint) -> str:
+    """Return which codes of the event column mean what, and in how many rows."""
+    column = escape_markdown(endpoint.columns[1])
+    parts = []
+    for name, counts in endpoint.codes.items():
+        said = (f"{escape_markdown(c)} ({counted(k, 'row')})" for c, k in counts.items())
+        parts.append(f"{name}: {column} = {', '.join(said)}")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _time(found: Estimate, unit: str) -> str:

@@ -29,8 +29,8 @@ from pancseg.modelling.report.parts import (
     markdown,
     with_interval,
 )
-from pancseg.modelling.report.picture_files import COLOURS, LINES, legend, picture_files
-from pancseg.modelling.report.roc_figures import pooled_roc
+from pancseg.modelling.report.picture_files import COLOURS, legend, picture_files
+from pancseg.modelling.report.roc_figures import pooled_roc, style_of
 from pancseg.modelling.report.word import word_document
 from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
@@ -484,16 +484,16 @@ def _roc(figure: Figure, judged: Judged, shown: Sequence[str], horizons: Sequenc
     places: Sequence[float | None] = horizons or [None]
     for axes, horizon in zip(many, places, strict=True):
         axes.axline((0, 0), slope=1, color="0.7", linewidth=1)
-        for place, name in enumerate(shown):
+        for name in shown:
             known = ~np.isnan(judged.scores[name])
             case, control = _cases(judged.y[known], horizon)
             curve = pooled_roc([(judged.scores[name][known], case, control)])
             if curve is None:
                 continue
             area = float(np.trapezoid(curve[1], curve[0]))
-            style = LINES[place % len(LINES)]
+            colour, style = style_of(name)
             label = f"{name} {area:.2f}"
-            axes.plot(*curve, color=COLOURS[place], linestyle=style, label=label)
+            axes.plot(*curve, color=colour, linestyle=style, label=label)
         title = "ROC, new patients" if horizon is None else f"{horizon:.4g} {judged.unit}"
         axes.set(xlabel="1 − specificity", aspect="equal", title=title)
         legend(axes, 7, "lower right")

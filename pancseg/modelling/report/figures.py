@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.report.km_figure import km_caption, km_files
 from pancseg.modelling.report.parts import Picture
-from pancseg.modelling.report.picture_files import COLOURS, LINES, picture_files, wrapped
-from pancseg.modelling.report.roc_figures import SHOWN, roc_caption, roc_files
+from pancseg.modelling.report.picture_files import COLOURS, picture_files, wrapped
+from pancseg.modelling.report.roc_figures import SHOWN, roc_caption, roc_files, style_of
 from pancseg.modelling.report.stability import stability_files
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.validation.calibration import SmoothCurve
@@ -59,8 +59,8 @@ def shown(results: AnalysisResults) -> list[Picture]:
             "calibration.png",
             f"Calibration, out of fold: observed against predicted risk {_of_what(results, True)}, "
             "smoothed (local linear regression, span 0.75), with pointwise 95 % intervals. "
-            "Predictions are of single models, repeats judged together (ten at most)"
-            + ("; weighted for censoring." if results.horizons else "."),
+            + ("Weighted for censoring. " if results.horizons else "")
+            + "Up to ten repeats are pooled.",
         ),
         Picture(
             "decision_curve.png",
@@ -92,6 +92,7 @@ def _calibration_files(results: AnalysisResults) -> dict[str, bytes]:
     columns = columns if columns > 1 else min(2, max(1, len(shown)))
     panels = [(n, t, curve) for n, found in shown.items() for t, curve in found.curves.items()]
     rows = max(1, -(-len(panels) // columns))
+    tops = {time: _highest([c for _, t, c in panels if t == time]) for _, time, _ in panels}
 
     def draw(figure: Figure) -> None:
         if not panels:
@@ -101,36 +102,43 @@ def _calibration_files(results: AnalysisResults) -> dict[str, bytes]:
         grid = figure.add_gridspec(rows, columns)
         for place, (name, time, curve) in enumerate(panels):
             when = f", by {time:.4g} {_unit(results)}" if results.horizons else ""
-            _calibration(figure.add_subplot(grid[place]), f"{name}{when}", curve)
+            _calibration(figure.add_subplot(grid[place]), f"{name}{when}", curve, tops[time])
 
     return picture_files("calibration", draw, (max(3.1 * columns, 3.6), 2.9 * rows + 0.4))
 
 
-def _calibration(axes: Axes, title: str, curve: SmoothCurve) -> None:
-    """Draw a smooth curve with its band."""
+def _highest(curves: list[SmoothCurve]) -> float:
+    """Return the end of both axes that shows all curves and bands of a horizon."""
+    found = max(float(np.nanmax([*c.risk, *c.observed, *c.high])) for c in curves)
+    return min(1.0, 1.05 * found)
+
+
+def _calibration(axes: Axes, title: str, curve: SmoothCurve, top: float) -> None:
+    """Draw a smooth curve with its band; both axes end at ``top``."""
     axes.axline((0, 0), slope=1, color="0.7", linewidth=1)
     axes.plot(curve.risk, curve.observed, color=COLOURS[0])
     axes.fill_between(curve.risk, curve.low, curve.high, color=COLOURS[0], alpha=0.3, linewidth=0)
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted risk", ylabel="observed")
+    axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted risk", ylabel="observed")
     axes.set_title(wrapped(title, 30), fontsize=8)
 
 
 def _decision(axes: Axes, results: AnalysisResults) -> None:
-    table, top = results.decision, 0.1
+    table, top, bottom = results.decision, 0.1, 0.0
     wanted = [n for n in (RADIOMICS, VOLUME, CLINICAL, BOTH, "all") if n in set(table["model"])]
-    for place, name in enumerate(wanted):
-        rows, colour = table[table["model"] == name], COLOURS[place]
-        style = LINES[place % len(LINES)]
+    for name in wanted:
+        rows, (colour, style) = table[table["model"] == name], style_of(name)
         axes.plot(rows["threshold"], rows["net_benefit"], color=colour, label=name, linestyle=style)
         if name in (RADIOMICS, BOTH):
             axes.fill_between(
-                rows["threshold"], rows["low_95"], rows["high_95"], color=colour, alpha=0.2,
-                linewidth=0,
+                rows["threshold"], rows["low_95"], rows["high_95"], facecolor=(colour, 0.2),
+                edgecolor=(colour, 0.6), linewidth=0.6,
             )  # fmt: skip
+            top = max(top, float(rows["high_95"].max()))
+            bottom = min(bottom, float(rows["low_95"].min()))
         top = max(top, float(rows["net_benefit"].max()))
     axes.axhline(0, color="0.6", linewidth=1, label="none")
     axes.set(xlabel="threshold probability", ylabel="net benefit", title="Decision curves")
-    axes.set_ylim(-0.1 * top, 1.1 * top)
+    axes.set_ylim(min(-0.1 * top, 1.05 * max(bottom, -top)), 1.1 * top)
     axes.legend(fontsize=8)
 
 

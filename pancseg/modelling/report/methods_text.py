@@ -6,7 +6,7 @@ from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.estimators.fences import FAR_OUT
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING, REDUNDANT_RHO
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.parts import Section, counted
+from pancseg.modelling.report.parts import Section, counted, listed
 from pancseg.modelling.study import BOTH, CLINICAL, SINGLE, VOLUME, Endpoint
 from pancseg.modelling.subtype import TREE_COLUMNS
 from pancseg.modelling.survival import SurvivalTask
@@ -110,18 +110,23 @@ def _compared(results: AnalysisResults) -> str:
         CLINICAL: "the clinical variables alone",
         SINGLE: "the best single feature, chosen in each fold",
     }
-    listed = [text for name, text in others.items() if name in names]
+    compared = [text for name, text in others.items() if name in names]
+    how = (
+        "all were fitted in the same folds and are linear, but only the model of radiomics was "
+        "penalised and tuned"
+        if results.settings.model == "elastic-net"
+        else "both sides of a comparison were fitted by this algorithm in the same folds"
+    )
     text = (
-        f"It was compared with {', '.join(listed)}: both sides of a comparison were fitted by this "
-        "algorithm in the same folds. Other algorithms are shown beside it, and the best of them "
-        "is not chosen."
+        f"It was compared with {listed(compared)}: {how}. Other algorithms are shown beside it, "
+        "and the best of them is not chosen."
     )
     if BOTH in names:
+        score = "log hazard" if results.settings.kind == "survival" else "log odds"
         text += (
             " Clinical variables have no penalty and are never left out. In clinical + radiomics "
-            "they stand beside one more column, the score of the radiomics model (log odds or log "
-            "hazard), taken out of inner folds where the model is trained; it can only raise the "
-            "risk."
+            f"they stand beside one more column, the score of the radiomics model ({score}), taken "
+            "out of inner folds where the model is trained; it can only raise the risk."
         )
     return text
 
@@ -172,7 +177,8 @@ def _measures(results: AnalysisResults) -> str:
         f"censoring. Uno's C counts events before τ = {task.times[-1]:.4g} {unit} (the 90 % "
         "quantile of the event times), weighted by the inverse squared probability of being "
         "uncensored, which is estimated on the training rows. The time-dependent AUC is cumulative "
-        f"(cases) and dynamic (controls) at {horizons} {unit}, with the same weighting. The "
+        f"(cases) and dynamic (controls) at {horizons} {unit}, each case weighted by the inverse "
+        "probability of being uncensored. The "
         "integrated Brier score (Graf et al. 1999) is the mean over the time from "
         f"{task.times[0]:.4g} to {task.times[-1]:.4g} {unit} (5 % to 90 % quantile of the event "
         f"times; {len(task.times)} points, trapezoidal rule). Net benefit is of the risk by "
@@ -192,17 +198,28 @@ _ICI = (
 
 
 def _uncertainty(results: AnalysisResults, made_by: str) -> str:
+    model = "Cox" if results.settings.kind == "survival" else "logistic"
     test = (
         " The likelihood-ratio test asks whether the out-of-fold score of one model adds to that "
-        "of the other (logistic or Cox, one-sided; the median over repeats)."
+        f"of the other ({model} regression, one-sided; the median over repeats)."
         if results.comparisons
         else ""
+    )
+    curves, slopes = (
+        ("calibration curves, ICI and observed / expected", "slope, hazard ratio")
+        if results.settings.kind == "survival"
+        else ("calibration curves and ICI", "slope, intercept")
+    )
+    calibrated = (
+        f" Those of {curves} are of at most 200 resamples and not widened; those of {slopes} and "
+        "decision curves are widened by the factor of the main measure. ICI intervals are "
+        "re-centred on the estimate."
     )
     return (
         f"The 95 % intervals are percentiles of {results.settings.resamples} bootstrap resamples "
         "of patients, with predictions kept, and widened where the corrected variance over folds "
         "of Nadeau and Bengio (2003) was larger. Those of AUC, C, sensitivity and specificity are "
         "never narrower than the exact one of a perfect result of as many patients (Obuchowski and "
-        f"Lieber 2002; Clopper and Pearson 1934).{test} No p-value was adjusted for multiple "
-        f"testing [say which were looked at]. Software: {made_by}."
+        f"Lieber 2002; Clopper and Pearson 1934).{calibrated}{test} No p-value was adjusted for "
+        f"multiple testing [say which were looked at]. Software: {made_by}."
     )

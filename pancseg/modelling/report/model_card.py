@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis import AnalysisResults, benefit_at
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.model_numbers import linear_terms
-from pancseg.modelling.report.parts import Section, markdown, with_interval
+from pancseg.modelling.report.parts import Section, listed, markdown, with_interval
 from pancseg.modelling.saved_model import SavedModel, used_features
 from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE, Endpoint
+from pancseg.modelling.subtype import NET_BENEFIT
 from pancseg.tables.html_page import escape_markdown, escape_message
 
 _TO_FILL = "*For you to fill in:* "
@@ -40,7 +41,7 @@ def model_card(
         Section("Whom it was fitted on", _training(results, joined, endpoint)),
         _needs(saved),
         _performance(results, joined, endpoint),
-        Section("Limits", [*map(escape_message, warned), *_competing(saved), *_limits()]),
+        Section("Limits", [*map(escape_message, warned), *_competing(saved), *_limits(results)]),
         Section("Files", _files(saved, results)),
     ]
     return markdown(f"Model card: radiomics and {what}", parts)
@@ -67,7 +68,7 @@ def _use(saved: SavedModel) -> list[str]:
     return [
         "Research. It is not a medical device, and no decision about a patient may rest on it.",
         "Apply it with `pancseg predict`, or compute it from model.json as report.md says.",
-        _TO_FILL + "the intended users and patients, and the time point of care at which the "
+        _TO_FILL + "the intended users and patients, and the point in care at which the "
         "prediction would be made.",
     ]
 
@@ -119,7 +120,9 @@ def _performance(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoi
         f"and {settings.inner} inner folds; 95 % intervals. The saved model was refitted on all of "
         "them and has not been tested on other patients."
     )
-    return Section("How good it is", [line], ["model", *measures], rows)
+    benefit = f"{NET_BENEFIT} ({benefit_at(results.plan, settings)})"
+    header = [benefit if name == NET_BENEFIT else name for name in measures]
+    return Section("How good it is", [line], ["model", *header], rows)
 
 
 def _competing(saved: SavedModel) -> list[str]:
@@ -131,14 +134,21 @@ def _competing(saved: SavedModel) -> list[str]:
     ]
 
 
-def _limits() -> list[str]:
+def _limits(results: AnalysisResults) -> list[str]:
+    groups = results.settings.subgroups
+    by = listed([escape_markdown(name) for name in groups])
     return [
         "No external validation is part of this card; `pancseg predict` with outcomes makes one.",
         "Other scanners, protocols, ways of drawing the region or feature settings change the "
         "features, and with them the predictions.",
-        "Differences between groups of patients were looked at only if `subgroup` was given.",
-        "The files hold no patient's row, but training medians, means and, for survival, the event "
-        "times. Check whether that may be shared.",
+        f"Differences between groups of patients were looked at by {by}: report.md."
+        if groups
+        else "Differences between groups of patients were not looked at (`subgroup`).",
+        "model.json and coefficients.csv hold no patient's row, but training medians, means and, "
+        "for survival, the event times. model.safetensors also holds the "
+        "smallest and largest training values and, where features identify a row, a salted hash of "
+        "each training row (with its salt), by which a known patient can be recognised. "
+        "predictions.csv and folds.csv hold a row per patient. Check what may be shared.",
     ]
 
 

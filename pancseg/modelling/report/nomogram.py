@@ -223,19 +223,25 @@ def _values(found: Nomogram, scale: Scale) -> list[tuple[float, str]]:
         wanted = max(2, int(8 * scale.effect / found.per_point / 100))
         locator = MaxNLocator(wanted, steps=[1, 2, 2.5, 5, 10])
         every = map(float, locator.tick_values(scale.low, scale.high))
-        ticks = [tick for tick in every if scale.low <= tick <= scale.high]
-        if len(ticks) < 2:
-            ticks = [scale.low, scale.high]
-    return _apart([(found.points(scale, t), f"{t:.6g}".replace("-", "−")) for t in ticks])
+        inside = [tick for tick in every if scale.low < tick < scale.high]
+        ticks = [scale.low, *inside, scale.high]
+    return _apart([(found.points(scale, t), f"{t:.4g}".replace("-", "−")) for t in ticks])
 
 
 def _apart(places: list[tuple[float, str]]) -> list[tuple[float, str]]:
-    """Return ticks whose texts do not touch; the first one stays."""
-    kept: list[tuple[float, str]] = []
-    for x, text in sorted(places):
-        if not kept or x - kept[-1][0] >= 1.1 * (len(text) + len(kept[-1][1])) / 2 + 1:
-            kept.append((x, text))
-    return kept
+    """Return ticks whose texts do not touch; the first and the last one always stay."""
+    if len(places) < 2:
+        return places
+    first, *between, last = sorted(places)
+    kept = [first]
+    for tick in between:
+        if not _touch(kept[-1], tick) and not _touch(tick, last):
+            kept.append(tick)
+    return [*kept, last]
+
+
+def _touch(left: tuple[float, str], right: tuple[float, str]) -> bool:
+    return right[0] - left[0] < 1.1 * (len(left[1]) + len(right[1])) / 2 + 1
 
 
 def _scale(
@@ -249,6 +255,8 @@ def _scale(
     if not places:
         return
     axes.plot(ends or [places[0][0], places[-1][0]], [y, y], color="black", lw=1)
-    for x, text in places:
+    close = len(places) == 2 and _touch(*places)  # a short scale: texts point away from it
+    for n, (x, text) in enumerate(places):
+        side = ("right", "left")[n] if close else "center"
         axes.plot([x, x], [y, y + 0.13], color="black", lw=1)
-        axes.text(x, y + 0.18, text, ha="center", va="bottom", fontsize=7)
+        axes.text(x, y + 0.18, text, ha=side, va="bottom", fontsize=7)

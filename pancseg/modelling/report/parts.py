@@ -111,6 +111,15 @@ def with_interval(found: Estimate) -> str:
     return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+
+
 def counted(count: int, one: str, many: str | None = None) -> str:
     """Return a count with its noun.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from pancseg.modelling.analysis import (
     AnalysisResults,
+    benefit_at,
     brier_measure,
     empty_models,
     interval,
@@ -22,11 +23,21 @@ from pancseg.modelling.report.checklists import metrics_items, tripod_items
 from pancseg.modelling.report.clear_checklist import clear_items
 from pancseg.modelling.report.figures import feature_table, shown, weights_are_permuted
 from pancseg.modelling.report.methods_text import methods_section
-from pancseg.modelling.report.parts import Picture, Section, digits, markdown, number, with_interval
+from pancseg.modelling.report.parts import (
+    DASH,
+    Picture,
+    Section,
+    digits,
+    listed,
+    markdown,
+    number,
+    with_interval,
+)
 from pancseg.modelling.report.stability import stability_section
 from pancseg.modelling.report.study_facts import checklist_text, facts_of
 from pancseg.modelling.report.verdict_section import verdict_section
-from pancseg.modelling.study import BOTH, RADIOMICS, Endpoint
+from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME, Endpoint
+from pancseg.modelling.subtype import NET_BENEFIT
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.version import __version__
@@ -49,7 +60,6 @@ PERMUTED = (
     "unimportant. Empty where the pipeline leaks."
 )
 
-TABLE = f"The {_SHOWN_FEATURES} features used most often; all of them: features_used.csv."
 FEATURES = (
     "The features used most often by the outer models of radiomics: the share of models that use "
     "each, and the mean and standard deviation of its weight over all of them (0 where unused)."
@@ -126,6 +136,7 @@ def checklists(results: AnalysisResults, joined: JoinedTable) -> dict[str, str]:
                 "For a study that develops a model and validates it internally.",
             ],
             tripod_items(facts),
+            "parts",
         ),
         "METRICS.md": checklist_text(
             "METRICS, pre-filled",
@@ -174,7 +185,13 @@ def _performance(results: AnalysisResults) -> Section:
         "Performance of every model out of fold, with 95 % intervals. Definitions: Methods, ready "
         "to paste."
     )
-    return Section("Performance, out of fold", (), ["model", *names], rows, caption=caption)
+    header = [_benefit(results) if name == NET_BENEFIT else name for name in names]
+    notes = (
+        "The threshold is the mean risk of the cohort, where the gain over treating all or none is "
+        "largest; see the decision curves for others.",
+    )
+    title = "Performance, out of fold"
+    return Section(title, (), ["model", *header], rows, caption=caption, notes=notes)
 
 
 def _differences(results: AnalysisResults) -> Section:
@@ -185,12 +202,12 @@ def _differences(results: AnalysisResults) -> Section:
             with_interval(found.discrimination),
             with_interval(found.brier),
             with_interval(found.net_benefit),
-            "–" if math.isnan(found.added_p) else f"{found.added_p:.2g}",
+            _p(found.added_p),
         ]
         for (a, b), found in results.comparisons.items()
     ]
     line = (
-        "Both by the same algorithm in the same folds. In discrimination a second model below 0.5 "
+        f"{_fitted(results)} In discrimination a second model below 0.5 "
         "counts as 0.5, because a useless model ranks the wrong way round out of fold. A negative "
         "difference in Brier is better."
     )
@@ -198,11 +215,38 @@ def _differences(results: AnalysisResults) -> Section:
         "models",
         main_measure(kind),
         brier_measure(kind),
-        "net benefit",
+        _benefit(results),
         "likelihood-ratio p",
     ]
     caption = "Differences between models, on the same patients and folds, with 95 % intervals."
     return Section("What radiomics adds", [line], header, rows, caption=caption)
+
+
+def _fitted(results: AnalysisResults) -> str:
+    """Return how both sides of a comparison were fitted."""
+    if results.settings.model != "elastic-net":
+        return "Both by the same algorithm in the same folds."
+    said = {
+        VOLUME: "volume",
+        SINGLE: "one feature",
+        CLINICAL: "clinical variables",
+    }
+    there = [text for name, text in said.items() if name in results.measures]
+    same = f" The model {BOTH} is fitted as {CLINICAL} is." if BOTH in results.measures else ""
+    return (
+        "Both sides are linear models fitted in the same folds; that of radiomics is penalised and "
+        f"tuned, those of {listed(there)} are practically unpenalised.{same}"
+    )
+
+
+def _benefit(results: AnalysisResults) -> str:
+    return f"{NET_BENEFIT} ({benefit_at(results.plan, results.settings)})"
+
+
+def _p(value: float) -> str:
+    if math.isnan(value):
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
 def _beside(results: AnalysisResults) -> Section:
@@ -251,8 +295,8 @@ def _calibration(results: AnalysisResults) -> Section:
     rows = [row + ["–"] * (len(header) - len(row)) for row in rows]
     line = (
         f"Slope 1 is ideal; below 1 predictions are too extreme. {large}. ICI is the "
-        "mean distance of the smooth curve (local linear, span 0.75) from the diagonal. All of "
-        "single models, repeats judged together (ten at most)."
+        "mean distance of the smooth curve (local linear, span 0.75) from the diagonal. "
+        "Predictions of up to ten repeats are pooled, not averaged."
     )
     caption = "Calibration of every model out of fold, with 95 % intervals."
     return Section("Calibration", [line], header, rows, caption=caption)
@@ -284,7 +328,7 @@ def _risk_groups(results: AnalysisResults, joined: JoinedTable) -> Section:
             ]
         )
     unit = results.settings.time_unit or "time units"
-    header = ["group", "patients", "events", f"median survival ({unit})"]
+    header = ["group", "patients", "events", f"median time to the event ({unit})"]
     caption = "Out-of-fold risk groups of the model radiomics, with 95 % intervals."
     return Section("Risk groups", lines, header, rows, caption=caption)
 
@@ -294,6 +338,12 @@ def _median_time(found: Estimate) -> str:
         return "not reached"
     low, high = (digits(value) for value in (found.low, found.high))
     return f"{digits(found.value)} ({low} to {high})"
+
+
+def _shown_features(count: int) -> str:
+    if count > _SHOWN_FEATURES:
+        return f"The {_SHOWN_FEATURES} features used most often; all of them: features_used.csv."
+    return "The one feature used." if count == 1 else f"All {count} features used."
 
 
 def _choices(results: AnalysisResults) -> Section:
@@ -359,7 +409,7 @@ def _features(results: AnalysisResults) -> Section:
         header,
         rows,
         [Picture("features.png", FEATURES)],
-        caption=TABLE,
+        caption=_shown_features(len(feature_table(results))),
     )
 
 

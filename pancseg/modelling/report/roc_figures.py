@@ -20,6 +20,13 @@ SHOWN = (RADIOMICS, VOLUME, CLINICAL, BOTH)
 """Models that have a curve; other algorithms and chance have a row in the table."""
 _EPSILON = 1e-9
 
+
+def style_of(model: str) -> tuple[str, str]:
+    """Return the colour and line style of a model, the same in every figure and study."""
+    place = SHOWN.index(model) if model in SHOWN else len(SHOWN)
+    return COLOURS[place], LINES[place % len(LINES)]
+
+
 Curve = tuple[np.ndarray, np.ndarray]
 """(k,) false and true positive rates, from (0, 0) to (1, 1)."""
 
@@ -141,13 +148,13 @@ def _survival(figure: Figure, results: AnalysisResults) -> None:
 
 def _draw(axes: Axes, curves: Mapping[str, Curve | None], areas: Mapping[str, Estimate]) -> None:
     axes.axline((0, 0), slope=1, color="0.7", linewidth=1)
-    for place, (name, curve) in enumerate(curves.items()):
+    for name, curve in curves.items():
         if curve is None or name == CHANCE:
             continue
         area = areas[name]
         label = f"{name}\n{area.value:.2f} ({area.low:.2f} to {area.high:.2f})"
-        style = LINES[place % len(LINES)]
-        axes.plot(*curve, color=COLOURS[place], linestyle=style, label=label, linewidth=1.6)
+        colour, style = style_of(name)
+        axes.plot(*curve, color=colour, linestyle=style, label=label, linewidth=1.6)
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     legend(axes, 7, "lower right")

@@ -65,12 +65,14 @@ def stability_section(results: AnalysisResults) -> Section:
             ]
         )
     header = [
-        "model", "mean absolute difference", "median range", "95th percentile of the range",
+        "model", "mean absolute difference from the patient's mean", "median range",
+        "95th percentile of the range",
         "change sides of the threshold",
     ]  # fmt: skip
     lines = [
-        f"The same patient was predicted by {repeats} models, each fitted on other training rows. "
-        "The wider the range of these predictions, the less a single one can be relied on."
+        f"The same patient was predicted by {repeats} models, whose training rows overlap, so the "
+        "spread on new samples is larger. The wider the range of these predictions, the less a "
+        "single one can be relied on."
     ]
     caption = (
         f"Spread over {repeats} repeats of a patient's predicted risk ({_of(results)}), and the "

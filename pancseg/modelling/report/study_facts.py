@@ -82,6 +82,12 @@ class StudyFacts:
     seed: int
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        """What radiomics can be compared with, in words."""
+        there = (("volume", self.volume), ("clinical variables", bool(self.clinical)))
+        return tuple(name for name, given in there if given)
+
+    @property
     def where(self) -> str:
         """Where performance is, or why it is not shown."""
         return "report.md" if self.shown else "withheld: the canary found a leak"
@@ -143,8 +149,10 @@ def filled(items: dict[str, dict[str, str]], known: Settled) -> list[ChecklistIt
     ]
 
 
-def checklist_text(title: str, lines: Sequence[str], items: Sequence[ChecklistItem]) -> str:
-    """Return a checklist as Markdown."""
+def checklist_text(
+    title: str, lines: Sequence[str], items: Sequence[ChecklistItem], noun: str = "items"
+) -> str:
+    """Return a checklist as Markdown; ``noun`` is what its lines are called."""
     counts = ", ".join(
         f"{sum(item.state == state for item in items)} {state}"
         for state in (DONE, PART, USER, NOT_DONE, NOT)
@@ -152,7 +160,7 @@ def checklist_text(title: str, lines: Sequence[str], items: Sequence[ChecklistIt
     )
     part = Section(
         "By item",
-        [*lines, f"{len(items)} items: {counts}."],
+        [*lines, f"{len(items)} {noun}: {counts}."],
         ["section", "item", "state", "where, or why"],
         [[escape_message(text) for text in item] for item in items],
     )

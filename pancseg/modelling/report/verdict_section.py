@@ -95,8 +95,8 @@ def _how_sure(results: AnalysisResults) -> list[str]:
     if len(results.validation.folds) > 1:
         spread = float(np.median(np.ptp(risks(results, RADIOMICS), axis=0)))
         lines.append(
-            f"Between the {len(results.validation.folds)} repeats the predicted risk of the median "
-            f"patient varies by {number(spread)}."
+            f"Between the {len(results.validation.folds)} repeats the lowest and highest predicted "
+            f"risk of a patient differ by {number(spread)} (median over patients)."
         )
     pooled = pooled_over(list(results.sites), RADIOMICS)
     if pooled is not None:
@@ -112,7 +112,7 @@ def _how_sure(results: AnalysisResults) -> list[str]:
             "leaks; take 8 or more (`canary`)."
             if any(canary.powerless for canary in results.canaries)
             else f"{runs} runs of the pipeline on data without a signal gave no sign of a leak "
-            f"within it (one that lifts the {main} to {number(found_from)} would be found in four "
+            f"(a leak that lifts the {main} to {number(found_from)} would be found in four "
             "of five cases)."
         )
     else:

@@ -15,7 +15,7 @@ from pancseg.modelling.validation.measures import Estimate
 
 @dataclass(frozen=True)
 class Comparison:
-    """Model a less model b, which were fitted by the same algorithm in the same folds.
+    """Model a less model b, which were fitted in the same folds.
 
     Attributes:
         discrimination: difference in AUC or Harrell's C, where b counts as 0.5 at least.

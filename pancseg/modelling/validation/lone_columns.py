@@ -1,4 +1,4 @@
-"""Name single columns that nearly tell the outcome, which often are made from it."""
+"""Name single columns that predict the outcome strongly, which often are made from it."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ def lone_columns(columns: pd.DataFrame, y: np.ndarray) -> pd.Series[float]:
 
 def lone_column_sentences(columns: pd.DataFrame, y: np.ndarray) -> list[str]:
     """Return a sentence for the verdict that names the columns of :func:`lone_columns`."""
+    if not columns.shape[1]:
+        return []
     found = lone_columns(columns, y)
     if not len(found):
         return []
@@ -56,10 +58,11 @@ def lone_column_sentences(columns: pd.DataFrame, y: np.ndarray) -> list[str]:
     named = ", ".join(f"{name!r} ({0.5 + far:.3f})" for name, far in found.head(_NAMED).items())
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     what = (
-        "One column alone nearly tells"
+        "One column alone predicts the outcome strongly"
         if len(found) == 1
-        else (f"{len(found)} columns, each alone, nearly tell")
+        else f"{len(found)} columns, each alone, predict the outcome strongly"
     )
+    which = "it was" if len(found) == 1 else "one was"
     expected = _by_chance(columns.shape[1], y)
     chance = (
         f" In so small a cohort, about {expected:.2g} of {columns.shape[1]} columns of noise would "
@@ -68,8 +71,8 @@ def lone_column_sentences(columns: pd.DataFrame, y: np.ndarray) -> list[str]:
         else ""
     )
     return [
-        f"{what} the outcome ({measure}): {named}{more}. What was made from the outcome, or is "
-        "known only after it, makes everything here void: leave it out with `drop` (or of "
+        f"{what} ({measure}): {named}{more}. If {which} made from the outcome, or is known only "
+        "after it, every number here is void: leave it out (`drop`, or remove it from "
         f"`clinical`).{chance}"
     ]
 
