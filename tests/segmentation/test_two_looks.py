@@ -220,5 +220,5 @@ def test_a_second_look_alone_finds_nothing_and_is_refused() -> None:
 
 def test_looks_are_a_plain_number_in_keys_and_provenance(checkpoint: Checkpoint) -> None:
     assert type(Segmenter(checkpoint, threads=1, engine="torch", looks=np.int64(1)).looks) is int  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="`looks` is 2.0"):
+    with pytest.raises(ValueError, match=r"`looks` is 2\.0"):
         Segmenter(checkpoint, threads=1, engine="torch", looks=2.0)  # type: ignore[arg-type]
