@@ -37,7 +37,7 @@ def main(name: str, seconds: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(HERE))
+    sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "robustness")]
     if len(sys.argv) == 4:
         main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
     else:
