@@ -291,10 +291,13 @@ def check_model(cohort: Cohort) -> None:
     clinical = pd.DataFrame(
         {"patient_id": table["patient_id"], "subtype": rng.integers(0, 2, len(table))}
     )
+    scan = table["image_sha256"]  # a duplicate is the same person under another id
+    clinical["person"] = scan.where(scan != "", table["patient_id"]).str[:16]
     clinical.to_csv(cohort.folder / "clinical.csv", index=False)
     code, out, told = call(
         "model", "subtype", cohort.out / "features.csv", "--outcome",
-        cohort.folder / "clinical.csv", "--label", "subtype", "--roi", "pancreas", "--out",
+        cohort.folder / "clinical.csv", "--label", "subtype", "--group", "person",
+        "--roi", "pancreas", "--out",
         cohort.folder / "model", "--folds", 3, "--inner-folds", 2, "--repeats", 1, "--canary", 0,
         "--workers", 1,
     )  # fmt: skip
