@@ -149,7 +149,7 @@ class QualityLimits(FrozenModel):
     """
 
     volume_ml: LimitRange = LimitRange(fail_below=10, warn_below=25, warn_above=150, fail_above=300)
-    largest_share: LimitRange = LimitRange(fail_below=0.40, warn_below=0.95)
+    largest_share: LimitRange = LimitRange(fail_below=0.70, warn_below=0.95)
     empty_slices: LimitRange = LimitRange(warn_above=0)
     median_hu: LimitRange = LimitRange(fail_below=0, warn_below=40, warn_above=160, fail_above=250)
     fat_below_hu: _Limit = -30

@@ -20,7 +20,7 @@ LEAST_PIECE = 0.2
 """A piece of the organ has at least this share of the largest one's volume."""
 MOST_PIECES = 20
 """At most so many components are looked at beside the largest; more are noise."""
-WIDEST_GAP_MM = 12.0
+WIDEST_GAP_MM = 3.0
 """A piece of the organ is at most this far from the largest one, between centres of voxels."""
 
 

@@ -20,7 +20,7 @@ from pancseg.segmentation.overlap import dice
 
 CASES = {
     "nih_p0006": ("nih_p0006_stack/ct.nii.gz", "nih_p0006_stack/mask.nii.gz", 1, 0.80),
-    "dicom": ("totalseg/example_ct_dicom", "totalseg/example_seg_dicom.nii.gz", 7, 0.45),
+    "dicom": ("totalseg/example_ct_dicom", "totalseg/example_seg_dicom.nii.gz", 7, 0.50),
     "small": ("totalseg/example_ct_sm.nii.gz", "totalseg/example_seg.nii.gz", 7, 0.0),
 }
 """Scan, reference, label and the least Dice. nih_p0006 is of a training patient."""
@@ -30,7 +30,7 @@ VERDICTS = {
         "warn",
         "not_hu;truncated",
     ),  # stored clipped to -160..240 HU; a part of the slices
-    "dicom": ("fail", "volume;fragmented;truncated;gap"),  # 20 slices with the end of a pancreas
+    "dicom": ("fail", "volume;truncated"),  # 20 slices with the end of a pancreas
     "small": ("warn", "volume"),  # 11 mL of something else
 }
 

@@ -34,14 +34,14 @@ def two_pieces(second: int, gap: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("second", "gap", "kept"),
     [
-        (20, 1, True),  # a fifth, one slice missing between them: 5 mm
+        (20, 1, True),  # a fifth, one slice missing between them: 1.25 mm
         (19, 1, False),
-        (25, 3, True),  # 10 mm
-        (25, 4, False),  # 12.5 mm
+        (25, 3, True),  # 2.5 mm
+        (25, 4, False),  # 3.125 mm
     ],
 )
 def test_a_large_piece_near_the_largest_stays(second: int, gap: int, kept: bool) -> None:
-    organ = one_organ(two_pieces(second, gap), (1.0, 1.0, 2.5))
+    organ = one_organ(two_pieces(second, gap), (1.0, 1.0, 0.625))
     assert organ.sum() == 100 + kept * second
 
 
@@ -50,18 +50,18 @@ def test_the_gap_is_in_mm_along_every_axis() -> None:
     found[:, :10, :10] = True
     found[:, :10, 21:30] = True
     # the nearest columns are 9 and 21: twelve pixels
-    for x_mm, kept in ((1.0, True), (1.01, False), (0.5, True)):
+    for x_mm, kept in ((0.25, True), (0.2525, False), (0.125, True)):
         organ = one_organ(found, (x_mm, 1.0, 1.0))
         assert organ[:, :10, 21:30].all() == kept
         assert organ[:, :10, :10].all()
-    assert WIDEST_GAP_MM == 12.0
+    assert WIDEST_GAP_MM == 3.0
 
 
 def test_a_piece_near_another_piece_alone_is_not_kept() -> None:
     found = np.zeros((1, 4, 80), dtype=bool)
     for start in (0, 20, 40):
         found[0, :, start : start + 10] = True
-    organ = one_organ(found, (1.0, 1.0, 1.0))
+    organ = one_organ(found, (0.25, 1.0, 1.0))
     assert organ[0, 0].nonzero()[0].tolist() == [*range(10), *range(20, 30)]
 
 
