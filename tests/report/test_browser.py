@@ -23,6 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 ROWS = 60
+WAIT_MS = 180_000  # a busy machine is slow
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def page(browser: Any, output: Path) -> Iterator[Any]:
     wrong: list[str] = []
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     opened = context.new_page()
-    opened.set_default_timeout(180_000)  # a busy machine is slow
+    opened.set_default_timeout(WAIT_MS)
     opened.on("console", lambda message: wrong.append(message.text))
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on("requestfailed", lambda request: wrong.append(request.url))
@@ -76,6 +77,12 @@ def shown(page: Any) -> list[str]:
     """Return the patients in the table, as they are shown."""
     found: list[str] = page.locator("#rows .row:visible .open").all_inner_texts()
     return found
+
+
+def wait_for_picture(page: Any) -> None:
+    """Return when the first open picture is read."""
+    picture = page.locator(".layers img").first
+    playwright.expect(picture).to_have_js_property("naturalWidth", 1440, timeout=WAIT_MS)
 
 
 def test_an_id_with_html_is_text(page: Any) -> None:
@@ -105,7 +112,8 @@ def test_rows_are_filtered_by_words_verdict_and_reason(page: Any) -> None:
     assert shown(page) == ["P0007"]
     assert page.locator("#shown").inner_text() == f"1 of {ROWS} rows"
     page.get_by_role("button", name="Clear").click()
-    page.wait_for_function("document.querySelectorAll('#rows .row:not([hidden])').length === 60")
+    # the page's policy forbids what `page.wait_for_function` does: it evaluates text in the page
+    playwright.expect(page.locator("#rows .row:not([hidden])")).to_have_count(ROWS, timeout=WAIT_MS)
     page.select_option("#status", "warn")
     assert set(page.locator("#rows .row:visible .chip").all_inner_texts()) == {"warn"}
     page.locator("[data-reason=fragmented]").click()
@@ -123,7 +131,7 @@ def test_a_patient_opens_with_its_picture_its_checks_and_its_remedy(page: Any) -
     assert "the volume is unusual for a pancreas" in patient.inner_text()
     assert "What to do: look at scan and mask" in patient.inner_text()
     assert "25–150 mL" in patient.inner_text()
-    page.wait_for_function("document.querySelector('.layers img').naturalWidth === 1440")
+    wait_for_picture(page)
     assert patient.locator("[data-layer=contour]").is_visible()
     assert not patient.locator("[data-layer=measured]").is_visible()
     patient.get_by_label("measured grid").check()
@@ -181,7 +189,7 @@ def test_pictures_are_loaded_as_one_scrolls(page: Any) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.locator("#open-all").click()
-    page.wait_for_function("document.querySelector('.layers img').naturalWidth === 1440")
+    wait_for_picture(page)
     assert page.locator(".layers").count() == ROWS - 1
     assert 0 < len([url for url in asked if ".thumb" not in url]) < ROWS, "not all pictures at once"
 
