@@ -742,6 +742,7 @@ def test_shipped_recipes_and_slice_sets_are_valid() -> None:
     assert networks == {
         "attention_unet_paper": "attention_unet",
         "monet": "monet",
+        "monet_fine": "monet",
         "monet_paper": "monet",
         "monet_phantom": "monet",
         "monet_short": "monet",
