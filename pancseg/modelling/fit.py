@@ -54,7 +54,7 @@ class PreparedStudy:
         options: how the tables were read.
         plan: folds, blocks of features and models.
         warnings: what the data are hardly sufficient for, a line each.
-        limits: those of them that name no patient, for the model card.
+        limits: those of them that can be told without a patient's id, for the model card.
         against: sentences on what speaks against any result; they follow the verdict.
         doubts: what speaks against any result, for the verdict.
         remarks: what the verdict is to be read with.
@@ -159,7 +159,8 @@ def prepare_study(
     missing = missing_values(joined, list(outer_parts(plan)))
     joined = replace(joined, notes=(*joined.notes, *missing_notes(missing)))
     far = outliers(joined)
-    doubts = doubts_of(joined, endpoint)
+    found = doubts_of(joined, endpoint)
+    doubts = [each.text for each in found]
     against = unnamed_columns(joined, endpoint, options)
     limits = [*warnings_of(joined, endpoint, settings), *against]
     warned = [
@@ -182,7 +183,7 @@ def prepare_study(
         options,
         plan,
         warned,
-        limits,
+        [*(each.without_ids for each in found), *limits],
         tuple(against),
         doubts,
         cause_specific(endpoint),

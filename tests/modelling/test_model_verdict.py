@@ -128,7 +128,7 @@ def test_a_volume_that_was_declared_is_no_leak():
     x[:, 0] = y + random.normal(0, 0.3, 100)
     endpoint = Endpoint("subtype", y, ("y",), ("no", "yes"))
     (line,) = doubts_of(cohort(x, volume=False), endpoint)
-    assert line.startswith("One column alone predicts the outcome strongly (AUC): 'f0' (")
+    assert line.text.startswith("One column alone predicts the outcome strongly (AUC): 'f0' (")
     assert doubts_of(cohort(x, volume=True), endpoint) == []
     assert doubts_of(cohort(x[:, :1], volume=True), endpoint) == []
 

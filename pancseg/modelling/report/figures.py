@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.report.km_figure import km_caption, km_files
 from pancseg.modelling.report.parts import Picture
-from pancseg.modelling.report.picture_files import COLOURS, picture_files, wrapped
+from pancseg.modelling.report.picture_files import COLOURS, KINDS, picture_files, wrapped
 from pancseg.modelling.report.roc_figures import SHOWN, roc_caption, roc_files, style_of
 from pancseg.modelling.report.stability import stability_files
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
@@ -27,7 +27,7 @@ PERFORMANCE = tuple(
         "roc", "time_dependent_roc", "kaplan_meier", "calibration", "decision_curve",
         "prediction_stability",
     )
-    for kind in ("png", "svg")
+    for kind in KINDS
 )  # fmt: skip
 """Pictures that show performance."""
 

@@ -10,6 +10,7 @@ from pancseg.modelling.analysis import AnalysisResults, benefit_at
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.model_numbers import linear_terms
 from pancseg.modelling.report.parts import Section, listed, markdown, with_interval
+from pancseg.modelling.report.verdict_section import against_results
 from pancseg.modelling.saved_model import SavedModel, used_features
 from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE, Endpoint
 from pancseg.modelling.subtype import NET_BENEFIT
@@ -32,7 +33,7 @@ def model_card(
         results: their validation.
         joined: the cohort.
         endpoint: what is predicted.
-        warned: what the data are hardly sufficient for; no line may name a patient.
+        warned: what speaks against the model before it is fitted; no line may name a patient.
     """
     what = ", ".join(map(escape_markdown, endpoint.columns))
     parts = [
@@ -41,7 +42,8 @@ def model_card(
         Section("Whom it was fitted on", _training(results, joined, endpoint)),
         _needs(saved),
         _performance(results, joined, endpoint),
-        Section("Limits", [*map(escape_message, warned), *_competing(saved), *_limits(results)]),
+        Section("What speaks against it", _against(results, warned)),
+        Section("Limits", [*_competing(saved), *_limits(results)]),
         Section("Files", _files(saved, results)),
     ]
     return markdown(f"Model card: radiomics and {what}", parts)
@@ -134,11 +136,17 @@ def _competing(saved: SavedModel) -> list[str]:
     ]
 
 
+def _against(results: AnalysisResults, warned: Sequence[str]) -> list[str]:
+    """Return what the report's verdict says against the model, without patients' ids."""
+    lines = map(escape_message, [*against_results(results), *warned])
+    return [f"* {line}" for line in lines]
+
+
 def _limits(results: AnalysisResults) -> list[str]:
     groups = results.settings.subgroups
     by = listed([escape_markdown(name) for name in groups])
     return [
-        "No external validation is part of this card; `pancseg predict` with outcomes makes one.",
+        "`pancseg predict` with outcomes validates it in other patients.",
         "Other scanners, protocols, ways of drawing the region or feature settings change the "
         "features, and with them the predictions.",
         f"Differences between groups of patients were looked at by {by}: report.md."

@@ -27,6 +27,7 @@ from pancseg.modelling.report.parts import (
     DASH,
     Picture,
     Section,
+    counted,
     digits,
     listed,
     markdown,
@@ -177,21 +178,33 @@ def _canary(results: AnalysisResults) -> Section:
 
 def _performance(results: AnalysisResults) -> Section:
     names = list(next(iter(results.measures.values())))
-    rows = [
-        [model, *(with_interval(found[name]) for name in names)]
-        for model, found in results.measures.items()
-    ]
+    corrected = results.corrected[RADIOMICS]
+    header, rows = ["model"], [[model] for model in results.measures]
+    for name in names:
+        header.append(_benefit(results) if name == NET_BENEFIT else name)
+        for row in rows:
+            row.append(with_interval(results.measures[row[0]][name]))
+        if name in corrected:
+            header.append(f"{name}, .632+")
+            for row in rows:
+                known = results.corrected.get(row[0])
+                row.append(number(known[name].value) if known else DASH)
     caption = (
-        "Performance of every model out of fold, with 95 % intervals. Definitions: Methods, ready "
-        "to paste."
+        "Performance of every model out of fold, with 95 % intervals; .632+: corrected for "
+        "optimism by the bootstrap. Definitions: Methods, ready to paste."
     )
-    header = [_benefit(results) if name == NET_BENEFIT else name for name in names]
+    main = main_measure(results.settings.kind)
     notes = (
         "The threshold is the mean risk of the cohort, where the gain over treating all or none is "
         "largest; see the decision curves for others.",
+        f"The .632+ estimates are of {counted(corrected[main].samples, 'bootstrap sample')}, in "
+        "each of which the models were tuned again; they have no interval. With other samples of "
+        f"the same patients the {main} of radiomics would vary by about "
+        f"{number(corrected[main].error)} (Monte Carlo standard error). Chance and other "
+        "algorithms are not corrected.",
     )
-    title = "Performance, out of fold"
-    return Section(title, (), ["model", *header], rows, caption=caption, notes=notes)
+    title = "Performance"
+    return Section(title, (), header, rows, caption=caption, notes=notes)
 
 
 def _differences(results: AnalysisResults) -> Section:

@@ -42,7 +42,7 @@ def verdict_section(
     said = {*results.doubts, *warned}
     much = [line for line in results.verdict if line not in said]
     others = [line for line in warned if line not in results.doubts]
-    against = [f"* {escape_message(line)}" for line in [*_against(results), *others]]
+    against = [f"* {escape_message(line)}" for line in [*against_results(results), *others]]
     return Section(
         "Verdict",
         [
@@ -92,6 +92,12 @@ def _how_sure(results: AnalysisResults) -> list[str]:
     width = found.high - found.low
     wide = ", which is wide" if width > _WIDE else ""
     lines = [f"The 95 % interval of radiomics's {main} is {number(width)} across{wide}."]
+    corrected = results.corrected.get(RADIOMICS, {}).get(main)
+    if corrected is not None and corrected.samples:
+        lines.append(
+            f"Corrected for optimism by {counted(corrected.samples, 'bootstrap sample')} instead "
+            f"(.632+), it is {number(corrected.value)}; out of fold, {number(found.value)}."
+        )
     if len(results.validation.folds) > 1:
         spread = float(np.median(np.ptp(risks(results, RADIOMICS), axis=0)))
         lines.append(
@@ -120,7 +126,7 @@ def _how_sure(results: AnalysisResults) -> list[str]:
     return lines
 
 
-def _against(results: AnalysisResults) -> list[str]:
+def against_results(results: AnalysisResults) -> list[str]:
     """Return what the results themselves say against the model."""
     found = ["No external validation: other scanners and hospitals were not tested."]
     fitted = results.calibration.get(RADIOMICS)
