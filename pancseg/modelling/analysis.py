@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.internal_external import SiteResult
 from pancseg.modelling.optimism import Corrected, corrected_for_optimism
-from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, SINGLE, VOLUME, ModelSettings
+from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.validation.calibration import (
     SmoothCurve,
     cox_slope,

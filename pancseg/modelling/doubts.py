@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pancseg.modelling.endpoint import Endpoint, all_levels
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.inputs.near_twins import letter_twins, near_twins
-from pancseg.modelling.study import Endpoint, all_levels
 from pancseg.modelling.validation.lone_columns import lone_column_sentences
 
 _SAME_OUTCOMES = 0.95

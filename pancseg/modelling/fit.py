@@ -14,26 +14,22 @@ import pandas as pd
 from pancseg.modelling.analysis import AnalysisResults, analyse
 from pancseg.modelling.cohort import Cohort, cohort_of
 from pancseg.modelling.competing_events import cause_specific
+from pancseg.modelling.data_warnings import warnings_of
 from pancseg.modelling.doubts import doubts_of, id_warnings
+from pancseg.modelling.endpoint import Endpoint, subtype_outcome, survival_outcome_of
 from pancseg.modelling.inputs.cell_values import is_missing
 from pancseg.modelling.inputs.features_table import FeatureTable, TableOptions, read_features
 from pancseg.modelling.inputs.gaps import missing_notes, missing_values, without_gaps
 from pancseg.modelling.inputs.join import JoinedTable, join
 from pancseg.modelling.inputs.outcome_coding import EventCoding
 from pancseg.modelling.inputs.outliers import outlier_warnings, outliers
+from pancseg.modelling.inputs.stability_file import read_stability
 from pancseg.modelling.internal_external import leave_sites_out, refuse_sites
 from pancseg.modelling.outputs import DataRemarks, StudyTables, write_analysis
+from pancseg.modelling.refusals import refuse_what_cannot_be_modelled
 from pancseg.modelling.report.subgroups import Subgroup, subgroups_of
-from pancseg.modelling.study import (
-    Endpoint,
-    ModelSettings,
-    make_study,
-    read_stability,
-    refuse_what_cannot_be_modelled,
-    subtype_outcome,
-    survival_outcome_of,
-    warnings_of,
-)
+from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.study import make_study
 from pancseg.modelling.unnamed import unnamed_columns
 from pancseg.modelling.validation.nested_cv import ValidationPlan, outer_parts
 from pancseg.system.output_folder import claim

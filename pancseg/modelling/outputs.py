@@ -15,6 +15,7 @@ import yaml
 from pancseg.cohort.formulas import refuse_formulas
 from pancseg.modelling.analysis import AnalysisResults, brier_measure, main_measure
 from pancseg.modelling.cohort import Cohort
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.described import described
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin
 from pancseg.modelling.inputs.join import JoinedTable
@@ -49,15 +50,7 @@ from pancseg.modelling.saved_model import (
     model_bytes,
     used_features,
 )
-from pancseg.modelling.study import (
-    CHANCE,
-    CLINICAL,
-    RADIOMICS,
-    SINGLE,
-    VOLUME,
-    Endpoint,
-    batch_codes,
-)
+from pancseg.modelling.study import CHANCE, CLINICAL, RADIOMICS, SINGLE, VOLUME, batch_codes
 from pancseg.modelling.survival import SurvivalTask, named_time, time_grid
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.version import __version__

@@ -6,19 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pancseg.modelling.data_warnings import events_per_column, warnings_of
 from pancseg.modelling.doubts import doubts_of
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.study import (
-    BOTH,
-    CLINICAL,
-    RADIOMICS,
-    SINGLE,
-    VOLUME,
-    Endpoint,
-    ModelSettings,
-    events_per_column,
-    warnings_of,
-)
+from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.validation.comparison import Comparison
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.modelling.verdict import HowCompared, verdict

@@ -44,7 +44,7 @@ def reports(tmp_path_factory):
 def prepare_again(out):
     from pancseg.modelling.fit import prepare_study
     from pancseg.modelling.inputs.features_table import TableOptions
-    from pancseg.modelling.study import ModelSettings
+    from pancseg.modelling.settings import ModelSettings
 
     settings = ModelSettings(kind="subtype", positive="high", outer=3, inner=2, repeats=2)
     paths = out.parent / "f.csv", out.parent / "c.csv"
@@ -69,7 +69,7 @@ def test_the_verdict_says_what_in_whom_how_much_how_sure_and_what_speaks_against
     for sentence in results.verdict:
         assert sentence in verdict
     found = results.measures["radiomics"]["AUC"]
-    assert f"AUC is {found.high - found.low:.3f} across" in verdict
+    assert f"AUC of radiomics spans {found.high - found.low:.3f}" in verdict
     against = verdict.split("**What speaks against it?**")[1]
     assert "* No external validation" in against
     assert f"* {N} patients: intervals are wide" in against
@@ -212,7 +212,7 @@ def test_the_report_says_which_code_means_event(reports):
 
 
 def test_every_code_is_counted_by_outcome():
-    from pancseg.modelling.study import _codes_by_outcome
+    from pancseg.modelling.endpoint import _codes_by_outcome
 
     cells = pd.Series(["1", "1.0", "0", "2", "lost_1", "2"])
     event, rival = (cells.map(float_or_none) == k for k in (1, 2))
@@ -365,4 +365,4 @@ def test_fixed_texts_name_the_model_and_the_groups_used(reports):
     assert "score of the radiomics model (log odds)" in subtype
     assert "(Cox regression, one-sided" in survival
     card = (reports["subtype"][1] / "MODEL.md").read_text()
-    assert "groups of patients were not looked at (`subgroup`)" in card
+    assert "Performance within groups of patients was not looked at (`subgroup`)" in card

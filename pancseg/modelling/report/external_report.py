@@ -512,7 +512,7 @@ def _calibration_figure(figure: Figure, judged: Judged, horizons: Sequence[float
     places: Sequence[float | None] = horizons or [None]
     for axes, horizon in zip(many, places, strict=True):
         _calibration_axes(axes, judged, horizon)
-    many[0].set_ylabel("observed")
+    many[0].set_ylabel("observed risk")
 
 
 def _calibration_axes(axes: Axes, judged: Judged, horizon: float | None) -> None:

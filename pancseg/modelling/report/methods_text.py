@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pancseg.modelling.analysis import AnalysisResults, brier_measure, main_measure
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.fences import FAR_OUT
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING, REDUNDANT_RHO
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import Section, counted, listed
-from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME, Endpoint
+from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import TREE_COLUMNS
 from pancseg.modelling.survival import SurvivalTask
 from pancseg.tables.html_page import escape_markdown

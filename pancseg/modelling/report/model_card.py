@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from pancseg.modelling.analysis import AnalysisResults, benefit_at
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.model_numbers import linear_terms
 from pancseg.modelling.report.parts import Section, listed, markdown, with_interval
 from pancseg.modelling.report.verdict_section import against_results
 from pancseg.modelling.saved_model import SavedModel, used_features
-from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE, Endpoint
+from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE
 from pancseg.modelling.subtype import NET_BENEFIT
 from pancseg.tables.html_page import escape_markdown, escape_message
 
@@ -60,7 +61,7 @@ def _details(saved: SavedModel, results: AnalysisResults, what: str) -> list[str
         predicts = f"the probability of {positive} against {rest} (column {what})"
     return [
         f"It predicts {predicts}.",
-        f"Algorithm, declared before the data were analysed: {results.settings.model} ({form}). "
+        f"Algorithm, set before the analysis: {results.settings.model} ({form}). "
         f"Saved beside it for comparison: {', '.join(n for n in saved.models if n != RADIOMICS)}.",
         f"Made by {saved.facts['made_by']}; random seed {results.settings.seed}.",
     ]
@@ -149,9 +150,9 @@ def _limits(results: AnalysisResults) -> list[str]:
         "`pancseg predict` with outcomes validates it in other patients.",
         "Other scanners, protocols, ways of drawing the region or feature settings change the "
         "features, and with them the predictions.",
-        f"Differences between groups of patients were looked at by {by}: report.md."
+        f"Performance was looked at within groups of patients, by {by}: see report.md."
         if groups
-        else "Differences between groups of patients were not looked at (`subgroup`).",
+        else "Performance within groups of patients was not looked at (`subgroup`).",
         "model.json and coefficients.csv hold no patient's row, but training medians, means and, "
         "for survival, the event times. model.safetensors also holds the "
         "smallest and largest training values and, where features identify a row, a salted hash of "

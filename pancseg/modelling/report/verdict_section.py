@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from pancseg.modelling.analysis import AnalysisResults, main_measure
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import COMPETING
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.internal_external import pooled_over
 from pancseg.modelling.report.parts import Section, counted, number, with_interval
 from pancseg.modelling.report.stability import risks
-from pancseg.modelling.study import RADIOMICS, Endpoint
+from pancseg.modelling.study import RADIOMICS
 from pancseg.tables.html_page import escape_markdown, escape_message
 
 _WIDE = 0.2
@@ -79,7 +80,7 @@ def _what(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> 
     beside = f", beside {', '.join(map(escape_markdown, clinical))}" if clinical else ""
     return [
         f"**What?** Does radiomics predict {what}? {joined.features.shape[1]} candidate features"
-        f"{beside}; the algorithm, {settings.model}, was declared beforehand.",
+        f"{beside}; the algorithm, {settings.model}, was set before the analysis.",
         f"**In whom?** {who}. Cross-validated: every patient was predicted by models fitted to "
         f"others ({counted(settings.repeats, 'repeat')} of {settings.outer} folds); no other "
         "cohort was tested.",
@@ -91,7 +92,7 @@ def _how_sure(results: AnalysisResults) -> list[str]:
     found = results.measures[RADIOMICS][main]
     width = found.high - found.low
     wide = ", which is wide" if width > _WIDE else ""
-    lines = [f"The 95 % interval of radiomics's {main} is {number(width)} across{wide}."]
+    lines = [f"The 95 % interval of the {main} of radiomics spans {number(width)}{wide}."]
     corrected = results.corrected.get(RADIOMICS, {}).get(main)
     if corrected is not None and corrected.samples:
         lines.append(
