@@ -165,6 +165,11 @@ def empty_models(validation: ValidationResult, name: str) -> tuple[int, int]:
     return sum(not used for used in weights), len(weights)
 
 
+def is_tested(results: AnalysisResults) -> bool:
+    """Return whether a likelihood-ratio test was made: not where patients have several rows."""
+    return any(not np.isnan(one.added_p) for one in results.comparisons.values())
+
+
 def analyse(
     plan: ValidationPlan,
     settings: ModelSettings,

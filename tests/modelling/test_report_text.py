@@ -138,7 +138,8 @@ def test_words_that_nobody_would_write(reports, kind):
 
 
 FACTS = StudyFacts(
-    survival=False, shown=True, compared=True, clinical=("age",), volume=True, features=30,
+    survival=False, shown=True, compared=True, tested=True, clinical=("age",), volume=True,
+    features=30,
     missing=0, incomplete=0, linear=True, candidates=6, stability=False, batch=False,
     subgroups=False, sites=False, folds="5×5×5 repeated nested cross-validation", inner=5,
     resamples=1000, repeats=5, model="elastic-net", seed=0,
@@ -163,6 +164,9 @@ def test_an_item_is_done_only_if_it_was():
     assert clear["34"][0] == DONE
     assert clear["35"][1].startswith("6 candidates, chosen by 5 inner folds")
     assert clear["38"][0] == PART
+    assert clear["37"][0] == PART
+    assert "likelihood-ratio test" in clear["41"][1]
+    assert "likelihood" not in states(clear_items(replace(FACTS, tested=False)))["41"][1]
     assert "external: not done" in clear["38"][1]
     gaps = replace(FACTS, missing=12, incomplete=3)
     assert states(clear_items(gaps))["29"][0] == PART
@@ -281,7 +285,9 @@ def test_the_corrected_column_stands_beside_the_one_out_of_fold(reports, kind):
             assert found[name][f"{measure}, .632+"] == f"{corrected[measure].value:.3f}"
         assert found["chance"][f"{measure}, .632+"] == "–"
     assert "are of 6 bootstrap samples" in performance
-    assert "bootstrap samples instead (.632+), it is" in (out / "report.md").read_text()
+    main = "AUC" if kind == "subtype" else "Harrell's C"
+    apparent = results.corrected["radiomics"][main].apparent
+    assert f"of {apparent:.3f} for optimism" in section((out / "report.md").read_text(), "Verdict")
 
 
 def test_the_weights_of_the_auc_are_named(reports):

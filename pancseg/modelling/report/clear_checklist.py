@@ -145,6 +145,7 @@ def _settled(facts: StudyFacts) -> Settled:
         else shown,
     )
     models = ", ".join(facts.beside)
+    test = ", likelihood-ratio test" if facts.tested else ""
     tuned = (
         f"{facts.candidates} candidates, chosen by {facts.inner} inner folds, seed {facts.seed}; "
         "settings.yaml; which were chosen: report.md"
@@ -179,7 +180,7 @@ def _settled(facts: StudyFacts) -> Settled:
         40: (DONE, f"bootstrap of patients, {facts.resamples} resamples; {shown}")
         if facts.shown
         else (NOT_DONE, shown),
-        41: (DONE, f"differences with intervals, likelihood-ratio test; {shown}")
+        41: (DONE, f"differences with intervals{test}; {shown}")
         if facts.compared
         else nothing,
         42: (DONE, f"{models}, alone and together, and chance; {shown}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pancseg.modelling.analysis import AnalysisResults, brier_measure, main_measure
+from pancseg.modelling.analysis import AnalysisResults, brier_measure, is_tested, main_measure
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.fences import FAR_OUT
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING, REDUNDANT_RHO
@@ -155,11 +155,13 @@ def _correction(results: AnalysisResults) -> str:
     if known is None:
         return ""
     main, brier = main_measure(results.settings.kind), brier_measure(results.settings.kind)
+    survival = results.settings.kind == "survival"
+    who = "with and from those without the event" if survival else "of each class"
     measures = listed([name for name in (main, brier) if name in known])
     return (
         f" {measures} were also corrected for optimism by the .632+ bootstrap (Efron and "
         f"Tibshirani 1997): in each of {counted(known[main].samples, 'sample')} of patients, drawn "
-        "with replacement within the strata, every step was repeated, tuning included, and the "
+        f"with replacement from those {who}, every step was repeated, tuning included, and the "
         "patients who were not drawn were judged."
     )
 
@@ -219,7 +221,7 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
     test = (
         " The likelihood-ratio test asks whether the out-of-fold score of one model adds to that "
         f"of the other ({model} regression, one-sided; the median over repeats)."
-        if results.comparisons
+        if is_tested(results)
         else ""
     )
     curves, slopes = (

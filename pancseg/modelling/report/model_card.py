@@ -97,7 +97,7 @@ def _training(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint)
 
 
 def _needs(saved: SavedModel) -> Section:
-    rows = [["radiomics features", escape_markdown(name)] for name in used_features(saved.models)]
+    rows = [["radiomics feature", escape_markdown(name)] for name in used_features(saved.models)]
     if saved.facts["origin"]["volume"]:
         rows.append(["volume", escape_markdown(saved.facts["origin"]["volume"])])
     for name, levels in saved.facts["origin"]["levels"].items():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis import AnalysisResults, is_tested
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import Section, counted, markdown
 from pancseg.modelling.settings import ModelSettings
@@ -42,6 +42,7 @@ class StudyFacts:
         survival: whether the outcome is the time to an event.
         shown: whether the report shows performance.
         compared: whether it compares radiomics with volume or clinical variables.
+        tested: whether differences have a likelihood-ratio test.
         clinical: names of the clinical variables.
         volume: whether there is a volume column.
         features: number of candidate features.
@@ -64,6 +65,7 @@ class StudyFacts:
     survival: bool
     shown: bool
     compared: bool
+    tested: bool
     clinical: tuple[str, ...]
     volume: bool
     features: int
@@ -115,6 +117,7 @@ def facts_of(results: AnalysisResults, joined: JoinedTable) -> StudyFacts:
         survival=settings.kind == "survival",
         shown=not results.leaks,
         compared=any(VOLUME in pair or CLINICAL in pair for pair in results.comparisons),
+        tested=is_tested(results),
         clinical=tuple(joined.origin.levels),
         volume=joined.volume.shape[1] > 0,
         features=joined.features.shape[1],

@@ -96,8 +96,9 @@ def _how_sure(results: AnalysisResults) -> list[str]:
     corrected = results.corrected.get(RADIOMICS, {}).get(main)
     if corrected is not None and corrected.samples:
         lines.append(
-            f"Corrected for optimism by {counted(corrected.samples, 'bootstrap sample')} instead "
-            f"(.632+), it is {number(corrected.value)}; out of fold, {number(found.value)}."
+            f"It is {number(found.value)} out of fold and {number(corrected.value)} by the .632+ "
+            f"bootstrap ({counted(corrected.samples, 'sample')}), which corrects the apparent "
+            f"{main} of {number(corrected.apparent)} for optimism."
         )
     if len(results.validation.folds) > 1:
         spread = float(np.median(np.ptp(risks(results, RADIOMICS), axis=0)))
