@@ -165,6 +165,11 @@ def test_an_item_is_done_only_if_it_was():
     assert clear["35"][1].startswith("6 candidates, chosen by 5 inner folds")
     assert clear["38"][0] == PART
     assert clear["37"][0] == PART
+    assert clear["42"][0] == clear["48"][0] == DONE
+    volume = replace(FACTS, clinical=())
+    assert states(clear_items(volume))["42"][0] == states(clear_items(volume))["48"][0] == PART
+    assert states(clear_items(volume))["42"][1].startswith("volume alone, and chance; nothing com")
+    assert states(metrics_items(volume))["24"][0] == PART
     assert "likelihood-ratio test" in clear["41"][1]
     assert "likelihood" not in states(clear_items(replace(FACTS, tested=False)))["41"][1]
     assert "external: not done" in clear["38"][1]

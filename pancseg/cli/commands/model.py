@@ -449,7 +449,7 @@ def _analyse(study: PreparedStudy, out: Path, workers: int | None, printing: Pri
         for line in study.warnings:
             say(f"warning: {line}", sys.stderr)
         steps = steps_of(study.settings)
-        with progress_lines(steps, quiet, "folds", "nothing was written") as tell:
+        with progress_lines(steps, quiet, "fits", "nothing was written") as tell:
             results = study.analyse(workers, _telling(tell))
         study.write(out, results)
     if results.leaks:

@@ -119,7 +119,7 @@ def _calibration(axes: Axes, title: str, curve: SmoothCurve, top: float) -> None
     axes.plot(curve.risk, curve.observed, color=COLOURS[0])
     axes.fill_between(curve.risk, curve.low, curve.high, color=COLOURS[0], alpha=0.3, linewidth=0)
     axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted risk", ylabel="observed risk")
-    axes.set_yticks([tick for tick in axes.get_xticks() if tick <= top])
+    axes.set_yticks([tick for tick in axes.get_xticks() if 0 <= tick <= top])
     axes.set_title(wrapped(title, 36), fontsize=7.5)
 
 
