@@ -229,7 +229,7 @@ def metrics_items(facts: StudyFacts) -> list[ChecklistItem]:
         if shown
         else (NOT_DONE, facts.where),
         "22": (DONE, "report.md, Calibration") if shown else (NOT_DONE, facts.where),
-        "24": (DONE, f"{listed(facts.beside)}: report.md")
+        "24": (DONE if facts.clinical else PART, f"{listed(facts.beside)}: report.md")
         if facts.compared
         else (NOT_DONE, "nothing to compare with (`clinical`, `volume`)"),
         "25": (DONE, f"linear models of {simple}; report.md")

@@ -144,7 +144,8 @@ def _settled(facts: StudyFacts) -> Settled:
         if facts.shown
         else shown,
     )
-    models = ", ".join(facts.beside)
+    combined: State = DONE if facts.clinical else PART
+    test = ", likelihood-ratio test" if facts.tested else ""
     tuned = (
         f"{facts.candidates} candidates, chosen by {facts.inner} inner folds, seed {facts.seed}; "
         "settings.yaml; which were chosen: report.md"
@@ -170,7 +171,8 @@ def _settled(facts: StudyFacts) -> Settled:
         if facts.linear and facts.shown
         else (PART, f"{facts.model}; its settings are in settings.yaml, it has no formula"),
         35: (DONE, tuned),
-        37: (DONE, "the model was declared beforehand; the best of several is not chosen"),
+        37: (PART, "one algorithm was set before this analysis, the best of several is not chosen; "
+             "whether others were tried in earlier runs is yours to say"),
         38: (PART, f"internal: {facts.folds}; external: not done (`pancseg predict`)"),
         39: (USER, "report.md names the measures; the reasons for them are yours to give")
         if facts.shown
@@ -178,10 +180,10 @@ def _settled(facts: StudyFacts) -> Settled:
         40: (DONE, f"bootstrap of patients, {facts.resamples} resamples; {shown}")
         if facts.shown
         else (NOT_DONE, shown),
-        41: (DONE, f"differences with intervals, likelihood-ratio test; {shown}")
+        41: (DONE, f"differences with intervals{test}; {shown}")
         if facts.compared
         else nothing,
-        42: (DONE, f"{models}, alone and together, and chance; {shown}")
+        42: (combined, f"{_compared_with(facts)}; {shown}")
         if facts.compared
         else nothing,
         43: (PART, "weights and their stability over the models: features_used.csv; what they mean "
@@ -192,9 +194,15 @@ def _settled(facts: StudyFacts) -> Settled:
         45: (PART, "rows of the tables: flow.png, unmatched.csv; patients before them are yours"),
         46: (PART, "how often each feature was used: features_used.csv; no univariate statistics"),
         47: (DONE, shown) if facts.shown else (NOT_DONE, shown),
-        48: (DONE, shown) if facts.compared else nothing,
+        48: (combined, shown) if facts.compared else nothing,
     }  # fmt: skip
     return {str(number): state for number, state in found.items()}
+
+
+def _compared_with(facts: StudyFacts) -> str:
+    """Return what radiomics was compared with; only clinical variables were also put beside it."""
+    beside = "; clinical variables with radiomics" if facts.clinical else "; nothing combined"
+    return f"{listed(facts.beside)} alone, and chance{beside}"
 
 
 def _missing(facts: StudyFacts) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis import AnalysisResults, is_tested
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import Section, counted, markdown
+from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import CLINICAL, VOLUME
 from pancseg.tables.html_page import escape_message
 
@@ -41,6 +42,7 @@ class StudyFacts:
         survival: whether the outcome is the time to an event.
         shown: whether the report shows performance.
         compared: whether it compares radiomics with volume or clinical variables.
+        tested: whether differences have a likelihood-ratio test.
         clinical: names of the clinical variables.
         volume: whether there is a volume column.
         features: number of candidate features.
@@ -63,6 +65,7 @@ class StudyFacts:
     survival: bool
     shown: bool
     compared: bool
+    tested: bool
     clinical: tuple[str, ...]
     volume: bool
     features: int
@@ -114,6 +117,7 @@ def facts_of(results: AnalysisResults, joined: JoinedTable) -> StudyFacts:
         survival=settings.kind == "survival",
         shown=not results.leaks,
         compared=any(VOLUME in pair or CLINICAL in pair for pair in results.comparisons),
+        tested=is_tested(results),
         clinical=tuple(joined.origin.levels),
         volume=joined.volume.shape[1] > 0,
         features=joined.features.shape[1],
@@ -125,14 +129,18 @@ def facts_of(results: AnalysisResults, joined: JoinedTable) -> StudyFacts:
         batch=joined.batch is not None,
         subgroups=bool(settings.subgroups),
         sites=bool(results.sites),
-        folds=f"{settings.repeats}×{settings.outer}×{settings.inner} repeated nested "
-        "cross-validation",
+        folds=_folds(settings),
         inner=settings.inner,
         resamples=settings.resamples,
         repeats=settings.repeats,
         model=settings.model,
         seed=settings.seed,
     )
+
+
+def _folds(settings: ModelSettings) -> str:
+    folds = f"nested cross-validation, {settings.outer} outer and {settings.inner} inner folds"
+    return folds if settings.repeats == 1 else f"{folds}, {settings.repeats} repeats"
 
 
 def filled(items: dict[str, dict[str, str]], known: Settled) -> list[ChecklistItem]:
