@@ -161,14 +161,11 @@ def censoring_survival(y: np.ndarray, times: np.ndarray) -> np.ndarray:
 
     As in scikit-survival, the value at a time includes the censorings at that time.
     """
-    censored = ~y["event"]
-    steps = np.unique(y["time"][censored])
-    factors = []
-    for t in steps:
-        ties = (y["time"] == t) & y["event"]
-        at_risk = (y["time"] >= t).sum() - ties.sum()
-        factors.append(1 - (censored & (y["time"] == t)).sum() / at_risk)
-    curve = np.concatenate([[1.0], np.cumprod(factors)])
+    event, ordered = np.sort(y["time"][y["event"]]), np.sort(y["time"])
+    steps, censored = np.unique(y["time"][~y["event"]], return_counts=True)
+    ties = np.searchsorted(event, steps, side="right") - np.searchsorted(event, steps, side="left")
+    at_risk = len(y) - np.searchsorted(ordered, steps, side="left") - ties
+    curve = np.concatenate([[1.0], np.cumprod(1 - censored / at_risk)])
     return np.asarray(curve[np.searchsorted(steps, times, side="right")])
 
 
