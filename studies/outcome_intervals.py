@@ -49,7 +49,8 @@ from threadpoolctl import threadpool_limits
 
 from pancseg.modelling.analysis import AnalysisResults, analyse, brier_measure, main_measure
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, ModelSettings
+from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.study import BOTH, CHANCE, CLINICAL
 from pancseg.modelling.subtype import subtype_measures
 from pancseg.modelling.survival import (
     SurvivalTask,

@@ -28,16 +28,13 @@ import pandas as pd
 import psutil
 
 from pancseg.modelling.analysis import analyse, by_fold, main_measure, measured
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.estimators.cox_solver import score_test
 from pancseg.modelling.estimators.preparation import Strongest
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.study import (
-    RADIOMICS,
-    Endpoint,
-    ModelSettings,
-    make_study,
-)
+from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.study import RADIOMICS, make_study
 from pancseg.modelling.validation.canary import discrimination
 from pancseg.modelling.validation.measures import (
     bootstrap_weights,

@@ -8,8 +8,7 @@ import pandas as pd
 
 from pancseg.tables.html_page import escape_markdown
 from pancseg.tables.markdown_table import markdown_table
-
-DASH = "–"
+from pancseg.tables.number_text import DASH, decimals
 
 TITLES = {
     "dice": "Dice",
@@ -24,9 +23,7 @@ _DIGITS = {"dice": 3, "surface_dice_2mm": 3}
 
 def number(value: float, digits: int) -> str:
     """Return a rounded number, or a dash when it is missing."""
-    if pd.isna(value):
-        return DASH
-    return f"{value:.{digits}f}".replace("-", "−")
+    return DASH if pd.isna(value) else decimals(value, digits)
 
 
 def p_value(p: float) -> str:

@@ -36,12 +36,17 @@ class Few(Protocol):
 
 @dataclass(frozen=True)
 class Algorithm:
-    """One algorithm, so that both sides of a comparison are fitted in the same way.
+    """One algorithm in all of the forms that a comparison needs.
+
+    Trees are fitted in the same way on both sides of a comparison. The linear models of the two
+    sides differ in their penalty: that of many columns is tuned, that of few columns is practically
+    none. Where few columns stand beside a score, they are fitted as the few columns alone are.
 
     Attributes:
         score: what ranks single columns.
         few: candidates for volume, for clinical variables, and for these beside a score.
-        many_of: candidates for radiomics; None: ``few`` on the strongest ``columns``.
+        many_of: candidates for radiomics, penalised and tuned; None: ``few`` on the strongest
+            ``columns``.
         columns: number of columns that are selected where ``many_of`` is None.
     """
 

@@ -11,7 +11,9 @@ from threadpoolctl import threadpool_limits
 
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.internal_external import SiteResult
-from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, SINGLE, VOLUME, ModelSettings
+from pancseg.modelling.optimism import Corrected, corrected_for_optimism
+from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.validation.calibration import (
     SmoothCurve,
     cox_slope,
@@ -86,6 +88,7 @@ class AnalysisResults:
             attributes below.
         comparisons: (a, b) → model a less model b.
         calibration: model → :class:`Calibration`.
+        corrected: model → AUC or C, and Brier score → corrected for optimism by the bootstrap.
         decision: net benefit with its interval by model and threshold.
         groups: patients of high and low risk; None for a class, or if all are in one group.
         verdict: sentences on what radiomics adds, and on what speaks against it.
@@ -101,6 +104,7 @@ class AnalysisResults:
     measures: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     comparisons: dict[tuple[str, str], Comparison] = field(default_factory=dict)
     calibration: dict[str, Calibration] = field(default_factory=dict)
+    corrected: dict[str, dict[str, Corrected]] = field(default_factory=dict)
     decision: pd.DataFrame = field(default_factory=pd.DataFrame)
     groups: RiskGroups | None = None
     verdict: tuple[str, ...] = ()
@@ -142,8 +146,17 @@ def brier_measure(kind: str) -> str:
 
 
 def steps_of(settings: ModelSettings) -> int:
-    """Return the number of times that :func:`analyse` calls ``tell``."""
-    return settings.outer * settings.repeats + 2 * settings.canary
+    """Return the number of times that :func:`analyse` calls ``tell`` where nothing leaks."""
+    return settings.outer * settings.repeats + samples_of(settings) + 2 * settings.canary
+
+
+def samples_of(settings: ModelSettings) -> int:
+    """Return the number of bootstrap samples of the correction for optimism.
+
+    There are as many as outer folds in all repeats, so that the correction costs less than the
+    cross-validation does, whatever is asked for.
+    """
+    return settings.outer * settings.repeats
 
 
 def empty_models(validation: ValidationResult, name: str) -> tuple[int, int]:
@@ -167,7 +180,7 @@ def analyse(
         plan: what to validate.
         settings: the choices made beforehand.
         workers: number of processes.
-        tell: called with a line after each canary run and each outer fold.
+        tell: called with a line after each canary run, outer fold and bootstrap sample.
         against: sentences on what the tables have that speaks against the result; they follow the
             verdict.
     """
@@ -177,6 +190,7 @@ def analyse(
         final = fit_specs(plan, np.arange(len(plan.y)), settings.seed)
     if any(canary.sings for canary in canaries):
         return AnalysisResults(plan, settings, validation, canaries, final)
+    corrected = corrected_for_optimism(plan, final, samples_of(settings), workers, tell)
     judge = _Judge(plan, settings, validation)
     main = main_measure(settings.kind)
     judged = {name: judge.estimates(name) for name in validation.models}
@@ -199,6 +213,7 @@ def analyse(
         judged,
         compared,
         {name: calibration(judge, name) for name in models},
+        corrected,
         decision_curves(judge, models),
         groups,
         (

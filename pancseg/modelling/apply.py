@@ -39,6 +39,7 @@ from pancseg.modelling.report.external_report import (
 from pancseg.modelling.report.parts import with_interval
 from pancseg.modelling.saved_model import SavedModel, load_model
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.system.output_folder import check_output_folder, claim
 from pancseg.system.whole_files import write_whole
 
 
@@ -96,7 +97,8 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
         A table with a row per id and a column per model, and measures where outcomes are known.
 
     Raises:
-        ValueError: the tables cannot be read or do not fit the model, or ``out`` is one of them.
+        ValueError: the tables cannot be read or do not fit the model, ``out`` is one of them, or
+            the folder for the report holds somebody else's files.
             Also when outcomes cannot be understood; the predictions are already written then.
         OSError: a file cannot be read or written.
 
@@ -119,6 +121,8 @@ def predict(  # noqa: PLR0913  keywords, as the command has options
             "`out` would overwrite the feature table or the clinical file, which are inputs; "
             "choose another name"
         )
+    if beside is not None and outcome is not None:
+        _check_report_folder(report_folder(beside))
     options = TableOptions(id_column, outcome_id, group, roi)
     joined = read_new(saved, table, clinical, options)
     rows, notes = predictions(saved, joined)
@@ -174,10 +178,32 @@ def _as_judged(
     )
 
 
+def _check_report_folder(folder: Path) -> None:
+    """Refuse a folder for the report that holds somebody else's files, or another report.
+
+    Raises:
+        ValueError: as :func:`.output_folder.check_output_folder`, or another report is there.
+    """
+    try:
+        check_output_folder(folder)
+    except ValueError as error:
+        raise ValueError(f"{folder.name}, the folder for the report: {error}") from error
+    if (folder / "report.md").exists() and not _holds_report(folder):
+        raise ValueError(
+            f"report.md in {folder.name} is not of an external validation, and would be "
+            "overwritten; move it, or choose another `out`"
+        )
+
+
+def _holds_report(folder: Path) -> bool:
+    """Return whether a folder holds the report of an earlier validation."""
+    report = folder / "report.md"
+    return report.is_file() and report.read_text("utf-8", "replace").startswith(f"# {TITLE}")
+
+
 def _remove_report(folder: Path) -> None:
     """Delete the report of an earlier validation."""
-    report = folder / "report.md"
-    if report.is_file() and report.read_text("utf-8", "replace").startswith(f"# {TITLE}"):
+    if _holds_report(folder):
         for name in EXTERNAL_FILES:
             (folder / name).unlink(missing_ok=True)
 
@@ -200,7 +226,7 @@ def _judged(
         files = {path: csv_bytes(validation_table(found, rows, y, bool(own.all())))}
         if not own.all():  # apparent performance validates nothing, and gets no report
             folder = report_folder(path)
-            folder.mkdir(exist_ok=True)
+            claim(folder)
             new = _as_judged(saved, rows, (judged, y), found, doubtful)
             new = replace(new, own=int(own.sum()), overlap_known=judged.own is not None)
             files |= {folder / name: content for name, content in external_files(new).items()}

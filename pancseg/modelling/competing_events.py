@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import (
     COMPETING,
     EVENT,
@@ -14,7 +15,6 @@ from pancseg.modelling.estimators.competing import (
 )
 from pancseg.modelling.estimators.cox import kaplan_meier
 from pancseg.modelling.estimators.cox_solver import newton_cox
-from pancseg.modelling.study import Endpoint
 from pancseg.modelling.survival import horizons
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
 

@@ -14,26 +14,22 @@ import pandas as pd
 from pancseg.modelling.analysis import AnalysisResults, analyse
 from pancseg.modelling.cohort import Cohort, cohort_of
 from pancseg.modelling.competing_events import cause_specific
+from pancseg.modelling.data_warnings import warnings_of
 from pancseg.modelling.doubts import doubts_of, id_warnings
+from pancseg.modelling.endpoint import Endpoint, subtype_outcome, survival_outcome_of
 from pancseg.modelling.inputs.cell_values import is_missing
 from pancseg.modelling.inputs.features_table import FeatureTable, TableOptions, read_features
 from pancseg.modelling.inputs.gaps import missing_notes, missing_values, without_gaps
 from pancseg.modelling.inputs.join import JoinedTable, join
 from pancseg.modelling.inputs.outcome_coding import EventCoding
 from pancseg.modelling.inputs.outliers import outlier_warnings, outliers
+from pancseg.modelling.inputs.stability_file import read_stability
 from pancseg.modelling.internal_external import leave_sites_out, refuse_sites
 from pancseg.modelling.outputs import DataRemarks, StudyTables, write_analysis
+from pancseg.modelling.refusals import refuse_what_cannot_be_modelled
 from pancseg.modelling.report.subgroups import Subgroup, subgroups_of
-from pancseg.modelling.study import (
-    Endpoint,
-    ModelSettings,
-    make_study,
-    read_stability,
-    refuse_what_cannot_be_modelled,
-    subtype_outcome,
-    survival_outcome_of,
-    warnings_of,
-)
+from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.study import make_study
 from pancseg.modelling.unnamed import unnamed_columns
 from pancseg.modelling.validation.nested_cv import ValidationPlan, outer_parts
 from pancseg.system.output_folder import claim
@@ -54,7 +50,7 @@ class PreparedStudy:
         options: how the tables were read.
         plan: folds, blocks of features and models.
         warnings: what the data are hardly sufficient for, a line each.
-        limits: those of them that name no patient, for the model card.
+        limits: those of them that can be told without a patient's id, for the model card.
         against: sentences on what speaks against any result; they follow the verdict.
         doubts: what speaks against any result, for the verdict.
         remarks: what the verdict is to be read with.
@@ -159,7 +155,8 @@ def prepare_study(
     missing = missing_values(joined, list(outer_parts(plan)))
     joined = replace(joined, notes=(*joined.notes, *missing_notes(missing)))
     far = outliers(joined)
-    doubts = doubts_of(joined, endpoint)
+    found = doubts_of(joined, endpoint)
+    doubts = [each.text for each in found]
     against = unnamed_columns(joined, endpoint, options)
     limits = [*warnings_of(joined, endpoint, settings), *against]
     warned = [
@@ -182,7 +179,7 @@ def prepare_study(
         options,
         plan,
         warned,
-        limits,
+        [*(each.without_ids for each in found), *limits],
         tuple(against),
         doubts,
         cause_specific(endpoint),

@@ -15,9 +15,11 @@ import yaml
 from pancseg.cohort.formulas import refuse_formulas
 from pancseg.modelling.analysis import AnalysisResults, brier_measure, main_measure
 from pancseg.modelling.cohort import Cohort
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.described import described
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin
 from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.optimism import optimism_table
 from pancseg.modelling.overlap import row_hashes, salt_of, telling_columns
 from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.plain.model import PlainModel
@@ -37,6 +39,7 @@ from pancseg.modelling.report.model_numbers import (
 )
 from pancseg.modelling.report.nomogram import nomograms
 from pancseg.modelling.report.parts import Section
+from pancseg.modelling.report.picture_files import KINDS
 from pancseg.modelling.report.sites_section import sites_files, sites_section
 from pancseg.modelling.report.subgroups import Subgroup, subgroup_section
 from pancseg.modelling.report.word import word_document
@@ -47,15 +50,7 @@ from pancseg.modelling.saved_model import (
     model_bytes,
     used_features,
 )
-from pancseg.modelling.study import (
-    CHANCE,
-    CLINICAL,
-    RADIOMICS,
-    SINGLE,
-    VOLUME,
-    Endpoint,
-    batch_codes,
-)
+from pancseg.modelling.study import CHANCE, CLINICAL, RADIOMICS, SINGLE, VOLUME, batch_codes
 from pancseg.modelling.survival import SurvivalTask, named_time, time_grid
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.version import __version__
@@ -63,14 +58,14 @@ from pancseg.system.whole_files import write_whole
 from pancseg.tables.html_page import escape_markdown, html_page
 
 OPTIONAL = (
-    "predictions.csv", "performance.csv", MODEL_FILE, OLD_FILE, "model.json",
+    "predictions.csv", "performance.csv", "optimism.csv", MODEL_FILE, OLD_FILE, "model.json",
     "coefficients.csv", "MODEL.md", "baseline_survival.csv",
     *(
         f"nomogram{which}.{kind}"
         for which in ("", "_clinical_and_radiomics")
-        for kind in ("png", "svg")
+        for kind in KINDS
     ),
-    "sites.png", "sites.svg",
+    *(f"sites.{kind}" for kind in KINDS),
 )  # fmt: skip
 """Files that not every analysis writes; those of an earlier one are deleted."""
 
@@ -81,7 +76,7 @@ class DataRemarks:
 
     Attributes:
         warnings: a line each.
-        limits: those of them that name no patient, for the model card.
+        limits: those of them that can be told without a patient's id, for the model card.
         missing: columns with missing values, and those that some folds could not use.
         outliers: single values far outside their column.
     """
@@ -149,6 +144,7 @@ def write_analysis(folder: Path, results: AnalysisResults, tables: StudyTables) 
             more["subgroups"] = [subgroup_section(results, tables.subgroups)]
         files["predictions.csv"] = csv_bytes(_predictions(results, joined, endpoint))
         files["performance.csv"] = csv_bytes(_performance(results))
+        files["optimism.csv"] = csv_bytes(optimism_table(results.corrected))
     title = escape_markdown(f"Radiomics and {', '.join(endpoint.columns)}")
     parts = report.sections(results, joined, endpoint, remarks.warnings, more)
     text = report.markdown(title, parts)
@@ -367,9 +363,12 @@ def _performance(results: AnalysisResults) -> pd.DataFrame:
     def add(model: str, measure: str, one: Estimate) -> None:
         rows.append((model, measure, one.value, one.low, one.high))
 
+    nothing = float("nan")
     for name, found in results.measures.items():
         for measure, one in found.items():
             add(name, measure, one)
+        for measure, corrected in results.corrected.get(name, {}).items():
+            add(name, f"{measure}, .632+", Estimate(corrected.value, nothing, nothing))
     for name, fit in results.calibration.items():
         add(name, "calibration slope", fit.slope)
         if not results.horizons:
@@ -378,7 +377,6 @@ def _performance(results: AnalysisResults) -> pd.DataFrame:
             at = f" at {named_time(horizon)}" if results.horizons else ""
             add(name, f"observed / expected{at}", curve.ratio)
             add(name, f"ICI{at}", curve.ici)
-    nothing = float("nan")
     for (a, b), more in results.comparisons.items():
         pair = f"{a} − {b}"
         add(pair, f"difference in {main_measure(results.settings.kind)}", more.discrimination)

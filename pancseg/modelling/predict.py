@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pancseg.modelling.endpoint import subtype_outcome, survival_outcome_of
 from pancseg.modelling.inputs.cell_values import MISSING_CLASS, is_missing, is_missing_class
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin, read_features
 from pancseg.modelling.inputs.join import JoinedTable, join, without_clinical
@@ -16,18 +17,9 @@ from pancseg.modelling.inputs.outcome_coding import EventCoding
 from pancseg.modelling.inputs.spelling import spelt_like
 from pancseg.modelling.overlap import own_rows
 from pancseg.modelling.plain.model import PlainModel
+from pancseg.modelling.refusals import FEWEST_EVENTS, FEWEST_OF_CLASS
 from pancseg.modelling.saved_model import SavedModel, used_features
-from pancseg.modelling.study import (
-    BOTH,
-    CHANCE,
-    CLINICAL,
-    FEWEST_EVENTS,
-    FEWEST_OF_CLASS,
-    RADIOMICS,
-    VOLUME,
-    subtype_outcome,
-    survival_outcome_of,
-)
+from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.survival import named_time
 from pancseg.modelling.validation import measures
 from pancseg.modelling.validation.calibration import cox_slope, in_the_large, logistic_line

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, chi2_contingency
 
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.risk_sets import risk_sets
 from pancseg.modelling.inputs.cell_values import is_missing_class
 from pancseg.modelling.inputs.features_table import TableOptions
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.study import Endpoint
 
 _MOST_LEVELS, _FEWEST_ROWS, _LEVEL = 10, 5, 0.01
 """A column has at most so many values, each in at least so many rows; family-wise error rate."""

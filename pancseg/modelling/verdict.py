@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.validation.comparison import Comparison
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.tables.number_text import decimals
 
 LEVEL = 0.05
 
@@ -170,4 +171,4 @@ def interval(found: Estimate) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−")
+    return decimals(value, 3)

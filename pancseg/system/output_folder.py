@@ -43,10 +43,11 @@ FILES = frozenset(
         # a model's
         *("report.md", "report.html", "CLEAR.md", "settings.yaml", "unmatched.csv", "folds.csv"),
         *("features_used.csv", "predictions.csv", "model.skops", "model.json"),
+        "optimism.csv",
         *("missing_values.csv", "outliers.csv", "performance.csv", "coefficients.csv"),
         *("baseline_survival.csv", "report.docx", "MODEL.md", "TRIPOD.md", "METRICS.md"),
         "model.safetensors",
-        *(f"{name}{suffix}" for name in _MODEL_PICTURES for suffix in (".png", ".svg")),
+        *(f"{name}{suffix}" for name in _MODEL_PICTURES for suffix in (".png", ".svg", ".pdf")),
         # an evaluation's
         *("cases.csv", "summary.csv", "comparisons.csv", "table2.csv", "table2.md"),
         *("evaluation.md", "evaluation.html", "dice.png"),

@@ -15,7 +15,7 @@ _RULES = ["heading", "list", "table", "emphasis", "backticks", "escape", "image"
 _MEANT_AS_MARKDOWN = re.compile(r"([\\`*\[]|<(?=[A-Za-z/!?])|(?<![^\W_])_|_(?![^\W_]))")
 
 _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]+")
-_PARAMETER = re.compile(r"\\`([a-z_]+)\\`")
+_PARAMETER = re.compile(r"\\`([a-z_]+|pancseg [a-z ]+)\\`")
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -68,7 +68,9 @@ def escape_markdown(text: str) -> str:
 
 
 def escape_message(text: str) -> str:
-    r"""Return Markdown of a message, which may name parameters in backticks and quote somebody.
+    r"""Return Markdown of a message that may name parameters or commands in backticks.
+
+    Everything else in it, such as a name from somebody's table, is shown unchanged.
 
     >>> escape_message("drop <b> with `drop`")
     'drop \\<b> with `drop`'

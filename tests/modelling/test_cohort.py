@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.fit import prepare_study
 from pancseg.modelling.inputs.features_table import TableOptions
@@ -15,7 +16,7 @@ from pancseg.modelling.report.cohort_section import (
     outcome_counts,
     outcome_groups,
 )
-from pancseg.modelling.study import Endpoint, ModelSettings
+from pancseg.modelling.settings import ModelSettings
 
 
 @pytest.fixture

@@ -199,3 +199,35 @@ def test_patients_followed_for_too_short_or_without_early_events_still_get_a_rep
         report = (folder / "report.md").read_text()
         assert ("time_dependent_roc.png" in report) == drawn
         assert "nan" not in report.replace("nanmedian", "")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["report.md"], "report.md in p_report is not of an external validation"),
+        ([f"note_{k}.txt" for k in range(9)], "p_report, the folder for the report: .*9 other"),
+    ],
+)
+def test_a_folder_of_somebody_else_is_not_written_to(validated, tmp_path, names, message):
+    model, *new, _ = validated["subtype"].paths
+    folder = tmp_path / "p_report"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text("# My paper")
+    with pytest.raises(ValueError, match=message):
+        predict(model, *new, tmp_path / "p.csv")
+    assert {path.name for path in folder.iterdir()} == set(names)
+    assert all(path.read_text() == "# My paper" for path in folder.iterdir())
+    assert not (tmp_path / "p.csv").exists()
+    predict(model, new[0], None, tmp_path / "p.csv")  # without outcomes there is no report
+
+
+def test_a_report_is_not_written_through_a_link(validated, tmp_path):
+    model, *new, _ = validated["subtype"].paths
+    folder, elsewhere = tmp_path / "p_report", tmp_path / "paper.md"
+    folder.mkdir()
+    elsewhere.write_text("# My paper")
+    (folder / "report.md").symlink_to(elsewhere)
+    with pytest.raises(ValueError, match=r"p_report.*: report.md in the output folder is a link"):
+        predict(model, *new, tmp_path / "p.csv")
+    assert elsewhere.read_text() == "# My paper"

@@ -81,7 +81,7 @@ def test_a_curve_by_hand():
 
 
 @pytest.mark.parametrize("kind", ["subtype", "survival"])
-def test_every_figure_is_a_png_of_300_dpi_and_an_svg(studies, kind):
+def test_every_figure_is_a_png_of_300_dpi_an_svg_and_a_pdf(studies, kind):
     results, out, _ = studies[kind]
     for picture in shown(results):
         assert (out / picture.file).exists()
@@ -90,6 +90,7 @@ def test_every_figure_is_a_png_of_300_dpi_and_an_svg(studies, kind):
         with Image.open(file) as image:
             assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
         assert file.with_suffix(".svg").read_text().lstrip().startswith("<?xml")
+        assert file.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     assert (out / "time_dependent_roc.png").exists() == (kind == "survival")
 
 
@@ -191,7 +192,7 @@ def test_a_leak_hides_the_figures_of_performance(studies):
     sings = Canary("noise", (0.9, 0.91, 0.92), 0.91, 0.85)
     assert sings.sings
     drawn = pictures(replace(results, canaries=[sings]))
-    assert set(drawn) == {"features.png", "features.svg"}
+    assert set(drawn) == {"features.png", "features.svg", "features.pdf"}
     with Image.open(io.BytesIO(drawn["features.png"])) as image:
         assert image.size[0] > 1500
 

@@ -13,7 +13,7 @@ from pancseg.modelling.analysis import _Judge, analyse, main_measure
 from pancseg.modelling.estimators.cox import CoxElasticNet, CoxRidge, survival_outcome
 from pancseg.modelling.estimators.logistic import LogisticRidge, newton_logistic
 from pancseg.modelling.report.report import _canary
-from pancseg.modelling.study import ModelSettings
+from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.validation import calibration
 from pancseg.modelling.validation.canary import judged
 from pancseg.modelling.validation.comparison import added

@@ -12,10 +12,12 @@ from small_studies import classes, features, study
 from threadpoolctl import threadpool_limits
 
 from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.figures import feature_table, pictures
 from pancseg.modelling.report.report import PERMUTED, _features
-from pancseg.modelling.study import Endpoint, ModelSettings, make_study
+from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.study import make_study
 from pancseg.modelling.validation.canary import Canary, run_canaries
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.nested_cv import _seed, fit_specs, validate

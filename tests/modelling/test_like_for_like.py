@@ -9,11 +9,13 @@ from threadpoolctl import threadpool_limits
 
 from pancseg.modelling import survival
 from pancseg.modelling.analysis import analyse
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.beside import SCORE
 from pancseg.modelling.inputs.features_table import TableOptions
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.report import sections
-from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME, Endpoint, ModelSettings
+from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.study import make_study as planned
 from pancseg.modelling.unnamed import unnamed_columns
 

@@ -6,19 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pancseg.modelling.data_warnings import events_per_column, warnings_of
 from pancseg.modelling.doubts import doubts_of
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.study import (
-    BOTH,
-    CLINICAL,
-    RADIOMICS,
-    SINGLE,
-    VOLUME,
-    Endpoint,
-    ModelSettings,
-    events_per_column,
-    warnings_of,
-)
+from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.validation.comparison import Comparison
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.modelling.verdict import HowCompared, verdict
@@ -128,7 +121,7 @@ def test_a_volume_that_was_declared_is_no_leak():
     x[:, 0] = y + random.normal(0, 0.3, 100)
     endpoint = Endpoint("subtype", y, ("y",), ("no", "yes"))
     (line,) = doubts_of(cohort(x, volume=False), endpoint)
-    assert line.startswith("One column alone predicts the outcome strongly (AUC): 'f0' (")
+    assert line.text.startswith("One column alone predicts the outcome strongly (AUC): 'f0' (")
     assert doubts_of(cohort(x, volume=True), endpoint) == []
     assert doubts_of(cohort(x[:, :1], volume=True), endpoint) == []
 

@@ -11,13 +11,16 @@ from small_studies import classes, features, study, times
 
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.analysis import _Judge, calibration, verdict
+from pancseg.modelling.data_warnings import _separation
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.combat import ComBat
 from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.estimators.cox_solver import score_test
 from pancseg.modelling.estimators.preparation import Cleaned, Strongest, Unredundant, Varied
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.inputs.outcome_coding import event_codes
-from pancseg.modelling.study import RADIOMICS, VOLUME, Endpoint, ModelSettings, _separation
+from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.study import RADIOMICS, VOLUME
 from pancseg.modelling.validation.canary import _noise, discrimination, judged, run_canaries
 from pancseg.modelling.validation.comparison import Comparison
 from pancseg.modelling.validation.measures import Estimate

@@ -1,6 +1,6 @@
-"""Every measure of the report follows from predictions.csv and settings.yaml alone.
+"""Every measure of the report follows from predictions.csv, optimism.csv and settings.yaml.
 
-The measures are computed here by other libraries, from the two files.
+The measures are computed here by other libraries, from these files.
 """
 
 import numpy as np
@@ -38,6 +38,7 @@ def studies(tmp_path_factory):
             pd.read_csv(out / "performance.csv"),
             yaml.safe_load((out / "settings.yaml").read_text())["times"],
             results,
+            pd.read_csv(out / "optimism.csv", float_precision="round_trip"),
         )
     return found
 
@@ -136,13 +137,15 @@ def of_survival(rows, times):
 
 FITTED = ("calibration", "observed", "ICI", "hazard ratio")
 """Beginnings of the measures that the tests below fit again."""
+CORRECTED = ", .632+"
 
 
 @pytest.mark.parametrize("kind", ["subtype", "survival"])
 def test_every_measure_follows_from_the_file(studies, kind):
-    predictions, performance, times, _ = studies[kind]
+    predictions, performance, times, *_ = studies[kind]
     shown = performance[~performance["model"].str.contains("−")]
     shown = shown[~shown["measure"].str.startswith(FITTED)]
+    shown = shown[~shown["measure"].str.endswith(CORRECTED)]
     for name, rows in shown.groupby("model"):
         mine = predictions[predictions["model"] == name]
         again = of_class(mine) if kind == "subtype" else of_survival(mine, times)
@@ -154,7 +157,7 @@ def test_every_measure_follows_from_the_file(studies, kind):
 @pytest.mark.parametrize("kind", ["subtype", "survival"])
 def test_differences_follow_too(studies, kind):
     """Of the main measure a model below 0.5 counts as 0.5 where it is compared with."""
-    predictions, performance, times, _ = studies[kind]
+    predictions, performance, times, *_ = studies[kind]
     main, brier = ("AUC", "Brier") if kind == "subtype" else ("Harrell's C", "integrated Brier")
     for other in ("volume only", "best single feature"):
         found = performance[performance["model"] == f"radiomics − {other}"]
@@ -174,7 +177,7 @@ def test_calibration_of_a_class_follows_from_the_file(studies):
     import statsmodels.api as sm
     from scipy.special import logit
 
-    predictions, performance, _, results = studies["subtype"]
+    predictions, performance, _, results, _ = studies["subtype"]
     rows = predictions[predictions["model"] == "radiomics"]
     x = logit(rows["score"])
     fitted = sm.Logit(rows["outcome"], sm.add_constant(x)).fit(disp=0)
@@ -189,6 +192,29 @@ def test_calibration_of_a_class_follows_from_the_file(studies):
     assert table["observed / expected"] == pytest.approx(ratio, abs=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_corrected_measures_follow_from_the_file_of_the_bootstrap(studies, kind):
+    """Errors are weighed as by Efron and Tibshirani, with none worse than without information."""
+    performance = studies[kind][1]
+    rows = performance[performance["measure"].str.endswith(CORRECTED)]
+    expected = rows.set_index(["model", "measure"])["value"]
+    found = studies[kind][4]
+    assert set(found["model"]) == {"radiomics", "best single feature", "volume only"}
+    assert len(expected) == 6
+    for (model, measure), part in found.groupby(["model", "measure"]):
+        by_name = part.set_index("what")["value"]
+        apparent, none = by_name["apparent"], by_name["no information"]
+        outside = by_name[by_name.index.str.startswith("outside sample")]
+        assert len(outside) == QUICK["folds"] * QUICK["repeats"]
+        sign = 1 if measure.endswith("Brier") else -1
+        excess = sign * (outside.mean() - apparent)
+        excess = min(excess, sign * (none - apparent))
+        rate = excess / (sign * (none - apparent)) if excess > 0 else 0
+        value = apparent + sign * 0.632 / (1 - 0.368 * rate) * excess
+        assert expected[model, f"{measure}{CORRECTED}"] == pytest.approx(value, abs=1e-12)
+    assert (rows["low_95"].isna() & rows["high_95"].isna()).all()
+
+
 def stratified(rows, column):
     """Coefficient of a column in a Cox model with a baseline for each fold of each repeat."""
     from lifelines import CoxPHFitter
@@ -201,7 +227,7 @@ def stratified(rows, column):
 
 
 def test_calibration_and_the_hazard_ratio_of_survival_follow_from_the_file(studies):
-    predictions, performance, times, results = studies["survival"]
+    predictions, performance, times, results, _ = studies["survival"]
     rows = predictions[predictions["model"] == "radiomics"]
     table = performance[performance["model"] == "radiomics"].set_index("measure")["value"]
     assert stratified(rows, "score") == pytest.approx(table["calibration slope"], rel=1e-4)
@@ -216,7 +242,7 @@ def test_calibration_and_the_hazard_ratio_of_survival_follow_from_the_file(studi
 
 
 def test_survival_at_the_horizons_is_in_the_file(studies):
-    predictions, _, times, results = studies["survival"]
+    predictions, _, times, results, _ = studies["survival"]
     assert times["horizons"] == [4.0, 9.5]
     rows = predictions[(predictions["model"] == "radiomics") & (predictions["repeat"] == 1)]
     np.testing.assert_array_equal(

@@ -44,7 +44,7 @@ def reports(tmp_path_factory):
 def prepare_again(out):
     from pancseg.modelling.fit import prepare_study
     from pancseg.modelling.inputs.features_table import TableOptions
-    from pancseg.modelling.study import ModelSettings
+    from pancseg.modelling.settings import ModelSettings
 
     settings = ModelSettings(kind="subtype", positive="high", outer=3, inner=2, repeats=2)
     paths = out.parent / "f.csv", out.parent / "c.csv"
@@ -69,7 +69,7 @@ def test_the_verdict_says_what_in_whom_how_much_how_sure_and_what_speaks_against
     for sentence in results.verdict:
         assert sentence in verdict
     found = results.measures["radiomics"]["AUC"]
-    assert f"AUC is {found.high - found.low:.3f} across" in verdict
+    assert f"AUC of radiomics spans {found.high - found.low:.3f}" in verdict
     against = verdict.split("**What speaks against it?**")[1]
     assert "* No external validation" in against
     assert f"* {N} patients: intervals are wide" in against
@@ -212,7 +212,7 @@ def test_the_report_says_which_code_means_event(reports):
 
 
 def test_every_code_is_counted_by_outcome():
-    from pancseg.modelling.study import _codes_by_outcome
+    from pancseg.modelling.endpoint import _codes_by_outcome
 
     cells = pd.Series(["1", "1.0", "0", "2", "lost_1", "2"])
     event, rival = (cells.map(float_or_none) == k for k in (1, 2))
@@ -234,6 +234,56 @@ def test_the_card_says_which_files_hold_what_of_patients(reports, kind):
     assert "a salted hash of each training row (with its salt)" in card
 
 
+def test_the_card_says_what_speaks_against_the_model(reports):
+    for _, out, _ in reports.values():
+        verdict = section((out / "report.md").read_text(), "Verdict")
+        lines = verdict.split("**What speaks against it?**")[1].strip().split("\n\n")
+        card = section((out / "MODEL.md").read_text(), "What speaks against it")
+        assert len(lines) > 1
+        assert all(line.startswith("* ") and line in card for line in lines)
+
+
+def test_patients_under_two_ids_are_on_the_card_without_their_ids(reports):
+    from pancseg.modelling.doubts import doubts_of
+
+    study = prepare_again(reports["subtype"][1])
+    joined = study.joined
+    values = joined.features.to_numpy().copy()
+    values = np.column_stack([values, np.random.default_rng(0).normal(size=(len(values), 8))])
+    values[1] = values[0] * (1 + 1e-6)
+    twins = replace(joined, features=pd.DataFrame(values, index=joined.features.index))
+    (doubt,) = doubts_of(twins, study.endpoint)
+    assert "'P000'" in doubt.text
+    assert "P00" not in doubt.without_ids
+    assert doubt.without_ids.startswith("1 pair of patients is nearly the same in all features. ")
+
+
+def test_a_difference_that_rounds_to_zero_has_no_sign():
+    from pancseg.modelling.report.parts import digits, number
+    from pancseg.modelling.validation.measures import Estimate
+    from pancseg.modelling.verdict import interval
+
+    assert interval(Estimate(-0.0004, -0.02, 0.01)) == "0.000, 95 % interval −0.020 to 0.010"
+    assert number(-0.0004) == "0.000"
+    assert number(-0.0006) == "−0.001"
+    assert digits(-0.0) == "0"
+
+
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_the_corrected_column_stands_beside_the_one_out_of_fold(reports, kind):
+    results, out, _ = reports[kind]
+    performance = section((out / "report.md").read_text(), "Performance")
+    rows = [line.strip("| ").split(" | ") for line in performance.splitlines() if line[:1] == "|"]
+    found = {row[0]: dict(zip(rows[0], row, strict=True)) for row in rows[2:]}
+    for measure in ("AUC", "Brier") if kind == "subtype" else ("Harrell's C", "integrated Brier"):
+        assert rows[0].index(f"{measure}, .632+") == rows[0].index(measure) + 1
+        for name, corrected in results.corrected.items():
+            assert found[name][f"{measure}, .632+"] == f"{corrected[measure].value:.3f}"
+        assert found["chance"][f"{measure}, .632+"] == "–"
+    assert "are of 6 bootstrap samples" in performance
+    assert "bootstrap samples instead (.632+), it is" in (out / "report.md").read_text()
+
+
 def test_the_weights_of_the_auc_are_named(reports):
     report = (reports["survival"][1] / "report.md").read_text()
     assert "each case weighted by the inverse probability of being uncensored" in report
@@ -245,7 +295,7 @@ def test_net_benefit_has_its_threshold_and_horizon(reports):
         _, out, table = reports[kind]
         share = f"{(table['class'] == 'high').mean():.0%}".replace("%", " %")
         named = f"net benefit (threshold {share})" if kind == "subtype" else "net benefit (thresh"
-        performance = section((out / "report.md").read_text(), "Performance, out of fold")
+        performance = section((out / "report.md").read_text(), "Performance")
         assert f"| {named}" in performance
         assert "The threshold is the mean risk of the cohort" in performance
         assert f"| {named}" in (out / "MODEL.md").read_text()
@@ -315,4 +365,4 @@ def test_fixed_texts_name_the_model_and_the_groups_used(reports):
     assert "score of the radiomics model (log odds)" in subtype
     assert "(Cox regression, one-sided" in survival
     card = (reports["subtype"][1] / "MODEL.md").read_text()
-    assert "groups of patients were not looked at (`subgroup`)" in card
+    assert "Performance within groups of patients was not looked at (`subgroup`)" in card

@@ -23,7 +23,7 @@ from pancseg.cli.options import (
 if TYPE_CHECKING:
     from pancseg.modelling.fit import PreparedStudy
     from pancseg.modelling.inputs.features_table import TableOptions
-    from pancseg.modelling.study import ModelSettings
+    from pancseg.modelling.settings import ModelSettings
 
 app = typer.Typer(
     help="Predict molecular subtype or survival from a table; every step is fitted in the folds.",
@@ -422,7 +422,7 @@ def _options(columns: Columns) -> TableOptions:
 
 
 def _settings(fitting: Fitting, **endpoint: Any) -> ModelSettings:
-    from pancseg.modelling.study import ModelSettings
+    from pancseg.modelling.settings import ModelSettings
 
     return ModelSettings(
         **endpoint,

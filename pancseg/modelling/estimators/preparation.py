@@ -29,7 +29,7 @@ class Varied(TransformerMixin, BaseEstimator):
 
     A column is dropped when fewer than 5 % of its values differ from the most frequent one. Gaps
     drop none: whether a column has too many is decided once, on all patients, and not by the
-    patients of a fold (:func:`pancseg.modelling.study.without_gaps`).
+    patients of a fold (:func:`pancseg.modelling.inputs.gaps.without_gaps`).
 
     Args:
         spared: number of columns at the start that are always kept (the batch).

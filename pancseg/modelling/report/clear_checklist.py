@@ -170,7 +170,8 @@ def _settled(facts: StudyFacts) -> Settled:
         if facts.linear and facts.shown
         else (PART, f"{facts.model}; its settings are in settings.yaml, it has no formula"),
         35: (DONE, tuned),
-        37: (DONE, "the model was declared beforehand; the best of several is not chosen"),
+        37: (PART, "one algorithm was set before this analysis, the best of several is not chosen; "
+             "whether others were tried in earlier runs is yours to say"),
         38: (PART, f"internal: {facts.folds}; external: not done (`pancseg predict`)"),
         39: (USER, "report.md names the measures; the reasons for them are yours to give")
         if facts.shown

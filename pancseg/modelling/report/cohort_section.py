@@ -14,12 +14,13 @@ from matplotlib.figure import Figure
 from scipy.stats import CensoredData, ecdf
 
 from pancseg.modelling.cohort import Cohort, FlowStep
+from pancseg.modelling.data_warnings import events_per_column
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import CENSORED, COMPETING, EVENT
 from pancseg.modelling.inputs.cell_values import is_missing, is_missing_class, numbers
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import DASH, Picture, Section, counted, digits
 from pancseg.modelling.report.picture_files import picture_files, plain_label
-from pancseg.modelling.study import Endpoint, events_per_column
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.tables.html_page import escape_markdown
 
@@ -73,8 +74,10 @@ def _table_one(cohort: Cohort, joined: JoinedTable, endpoint: Endpoint) -> Secti
     groups = outcome_groups(endpoint)
     parts = [cohort.included]
     parts += [cohort.included[rows] for _, rows in groups]
-    parts.append(cohort.excluded)
-    names = ["all analysed", *(escape_markdown(name) for name, _ in groups), "left out"]
+    names = ["all analysed", *(escape_markdown(name) for name, _ in groups)]
+    if len(cohort.excluded):
+        parts.append(cohort.excluded)
+        names.append("left out")
     header = ["", *(f"{name} (n = {len(part)})" for name, part in zip(names, parts, strict=True))]
     rows = []
     for name, levels in cohort.levels.items():
@@ -90,7 +93,8 @@ def _table_one(cohort: Cohort, joined: JoinedTable, endpoint: Endpoint) -> Secti
         )
     caption = (
         "Patients by outcome. Numbers: median (quartiles). Texts and 0/1 columns: count (% of "
-        "known). Rows left out are described as far as either file has them."
+        "known)."
+        + (" Rows left out are described as far as either file has them." if count else "")
     )
     picture = Picture(f"{FLOW}.png", "Flow of rows from the two files to those analysed.")
     return Section("The patients", lines, header if rows else (), rows, [picture], caption)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import logit
 
+from pancseg.modelling.analysis import main_measure
 from pancseg.modelling.estimators.cox import censoring_survival
 from pancseg.modelling.recalibration import (
     mean_risk,
@@ -29,7 +30,7 @@ from pancseg.modelling.report.parts import (
     markdown,
     with_interval,
 )
-from pancseg.modelling.report.picture_files import COLOURS, legend, picture_files
+from pancseg.modelling.report.picture_files import COLOURS, KINDS, legend, picture_files
 from pancseg.modelling.report.roc_figures import pooled_roc, style_of
 from pancseg.modelling.report.word import word_document
 from pancseg.modelling.saved_model import SavedModel
@@ -42,11 +43,7 @@ _FIFTHS, _EDGE = 5, 1e-12
 TITLE = "External validation"
 EXTERNAL_FILES = (
     *("report.md", "report.html", "report.docx"),
-    *(
-        f"{name}.{kind}"
-        for name in ("roc", "time_dependent_roc", "calibration")
-        for kind in ("png", "svg")
-    ),
+    *(f"{name}.{kind}" for name in ("roc", "time_dependent_roc", "calibration") for kind in KINDS),
 )
 """Names of all files that a report may have."""
 
@@ -101,7 +98,7 @@ class Judged:
     @property
     def main(self) -> str:
         """The measure that models are compared by."""
-        return "Harrell's C" if self.survival else "AUC"
+        return main_measure(self.saved.kind)
 
     def linear(self, name: str) -> np.ndarray:
         """Return (n,) linear predictors: log odds or log hazards."""
@@ -515,7 +512,7 @@ def _calibration_figure(figure: Figure, judged: Judged, horizons: Sequence[float
     places: Sequence[float | None] = horizons or [None]
     for axes, horizon in zip(many, places, strict=True):
         _calibration_axes(axes, judged, horizon)
-    many[0].set_ylabel("observed")
+    many[0].set_ylabel("observed risk")
 
 
 def _calibration_axes(axes: Axes, judged: Judged, horizon: float | None) -> None:

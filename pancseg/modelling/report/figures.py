@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.report.km_figure import km_caption, km_files
 from pancseg.modelling.report.parts import Picture
-from pancseg.modelling.report.picture_files import COLOURS, picture_files, wrapped
+from pancseg.modelling.report.picture_files import COLOURS, KINDS, picture_files, wrapped
 from pancseg.modelling.report.roc_figures import SHOWN, roc_caption, roc_files, style_of
 from pancseg.modelling.report.stability import stability_files
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
@@ -27,7 +27,7 @@ PERFORMANCE = tuple(
         "roc", "time_dependent_roc", "kaplan_meier", "calibration", "decision_curve",
         "prediction_stability",
     )
-    for kind in ("png", "svg")
+    for kind in KINDS
 )  # fmt: skip
 """Pictures that show performance."""
 
@@ -118,8 +118,9 @@ def _calibration(axes: Axes, title: str, curve: SmoothCurve, top: float) -> None
     axes.axline((0, 0), slope=1, color="0.7", linewidth=1)
     axes.plot(curve.risk, curve.observed, color=COLOURS[0])
     axes.fill_between(curve.risk, curve.low, curve.high, color=COLOURS[0], alpha=0.3, linewidth=0)
-    axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted risk", ylabel="observed")
-    axes.set_title(wrapped(title, 30), fontsize=8)
+    axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted risk", ylabel="observed risk")
+    axes.set_yticks([tick for tick in axes.get_xticks() if tick <= top])
+    axes.set_title(wrapped(title, 36), fontsize=7.5)
 
 
 def _decision(axes: Axes, results: AnalysisResults) -> None:
@@ -127,7 +128,10 @@ def _decision(axes: Axes, results: AnalysisResults) -> None:
     wanted = [n for n in (RADIOMICS, VOLUME, CLINICAL, BOTH, "all") if n in set(table["model"])]
     for name in wanted:
         rows, (colour, style) = table[table["model"] == name], style_of(name)
-        axes.plot(rows["threshold"], rows["net_benefit"], color=colour, label=name, linestyle=style)
+        label = "treat all" if name == "all" else name
+        axes.plot(
+            rows["threshold"], rows["net_benefit"], color=colour, label=label, linestyle=style
+        )
         if name in (RADIOMICS, BOTH):
             axes.fill_between(
                 rows["threshold"], rows["low_95"], rows["high_95"], facecolor=(colour, 0.2),
@@ -136,8 +140,10 @@ def _decision(axes: Axes, results: AnalysisResults) -> None:
             top = max(top, float(rows["high_95"].max()))
             bottom = min(bottom, float(rows["low_95"].min()))
         top = max(top, float(rows["net_benefit"].max()))
-    axes.axhline(0, color="0.6", linewidth=1, label="none")
-    axes.set(xlabel="threshold probability", ylabel="net benefit", title="Decision curves")
+    axes.axhline(0, color="0.6", linewidth=1, label="treat none")
+    axes.set(xlabel="threshold probability", ylabel="net benefit per patient")
+    by = f": {_of_what(results).removeprefix('of an ')}" if results.horizons else ""
+    axes.set_title(f"Decision curves, out of fold{by}", fontsize=11)
     axes.set_ylim(min(-0.1 * top, 1.05 * max(bottom, -top)), 1.1 * top)
     axes.legend(fontsize=8)
 

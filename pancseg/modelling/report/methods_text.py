@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis import AnalysisResults, brier_measure, main_measure
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.fences import FAR_OUT
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING, REDUNDANT_RHO
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import Section, counted, listed
-from pancseg.modelling.study import BOTH, CLINICAL, SINGLE, VOLUME, Endpoint
+from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import TREE_COLUMNS
 from pancseg.modelling.survival import SurvivalTask
 from pancseg.tables.html_page import escape_markdown
@@ -138,12 +139,28 @@ def _validation(results: AnalysisResults) -> str:
         f"{settings.inner} inner folds, stratified by the outcome, repeated "
         f"{counted(settings.repeats, 'time')} (random seed {settings.seed}); all rows of a patient "
         "were in the same fold. The final model was fitted in the same way to all patients."
+        + _correction(results)
         + (
             f" To detect leaks the pipeline was run {settings.canary} times each on permuted "
             "outcomes and on noise."
             if settings.canary
             else ""
         )
+    )
+
+
+def _correction(results: AnalysisResults) -> str:
+    """Return how performance was corrected for optimism."""
+    known = results.corrected.get(RADIOMICS)
+    if known is None:
+        return ""
+    main, brier = main_measure(results.settings.kind), brier_measure(results.settings.kind)
+    measures = listed([name for name in (main, brier) if name in known])
+    return (
+        f" {measures} were also corrected for optimism by the .632+ bootstrap (Efron and "
+        f"Tibshirani 1997): in each of {counted(known[main].samples, 'sample')} of patients, drawn "
+        "with replacement within the strata, every step was repeated, tuning included, and the "
+        "patients who were not drawn were judged."
     )
 
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from pancseg.modelling.analysis import AnalysisResults, benefit_at
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.model_numbers import linear_terms
 from pancseg.modelling.report.parts import Section, listed, markdown, with_interval
+from pancseg.modelling.report.verdict_section import against_results
 from pancseg.modelling.saved_model import SavedModel, used_features
-from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE, Endpoint
+from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE
 from pancseg.modelling.subtype import NET_BENEFIT
 from pancseg.tables.html_page import escape_markdown, escape_message
 
@@ -32,7 +34,7 @@ def model_card(
         results: their validation.
         joined: the cohort.
         endpoint: what is predicted.
-        warned: what the data are hardly sufficient for; no line may name a patient.
+        warned: what speaks against the model before it is fitted; no line may name a patient.
     """
     what = ", ".join(map(escape_markdown, endpoint.columns))
     parts = [
@@ -41,7 +43,8 @@ def model_card(
         Section("Whom it was fitted on", _training(results, joined, endpoint)),
         _needs(saved),
         _performance(results, joined, endpoint),
-        Section("Limits", [*map(escape_message, warned), *_competing(saved), *_limits(results)]),
+        Section("What speaks against it", _against(results, warned)),
+        Section("Limits", [*_competing(saved), *_limits(results)]),
         Section("Files", _files(saved, results)),
     ]
     return markdown(f"Model card: radiomics and {what}", parts)
@@ -58,7 +61,7 @@ def _details(saved: SavedModel, results: AnalysisResults, what: str) -> list[str
         predicts = f"the probability of {positive} against {rest} (column {what})"
     return [
         f"It predicts {predicts}.",
-        f"Algorithm, declared before the data were analysed: {results.settings.model} ({form}). "
+        f"Algorithm, set before the analysis: {results.settings.model} ({form}). "
         f"Saved beside it for comparison: {', '.join(n for n in saved.models if n != RADIOMICS)}.",
         f"Made by {saved.facts['made_by']}; random seed {results.settings.seed}.",
     ]
@@ -134,16 +137,22 @@ def _competing(saved: SavedModel) -> list[str]:
     ]
 
 
+def _against(results: AnalysisResults, warned: Sequence[str]) -> list[str]:
+    """Return what the report's verdict says against the model, without patients' ids."""
+    lines = map(escape_message, [*against_results(results), *warned])
+    return [f"* {line}" for line in lines]
+
+
 def _limits(results: AnalysisResults) -> list[str]:
     groups = results.settings.subgroups
     by = listed([escape_markdown(name) for name in groups])
     return [
-        "No external validation is part of this card; `pancseg predict` with outcomes makes one.",
+        "`pancseg predict` with outcomes validates it in other patients.",
         "Other scanners, protocols, ways of drawing the region or feature settings change the "
         "features, and with them the predictions.",
-        f"Differences between groups of patients were looked at by {by}: report.md."
+        f"Performance was looked at within groups of patients, by {by}: see report.md."
         if groups
-        else "Differences between groups of patients were not looked at (`subgroup`).",
+        else "Performance within groups of patients was not looked at (`subgroup`).",
         "model.json and coefficients.csv hold no patient's row, but training medians, means and, "
         "for survival, the event times. model.safetensors also holds the "
         "smallest and largest training values and, where features identify a row, a salted hash of "

@@ -225,7 +225,7 @@ def _values(found: Nomogram, scale: Scale) -> list[tuple[float, str]]:
         every = map(float, locator.tick_values(scale.low, scale.high))
         inside = [tick for tick in every if scale.low < tick < scale.high]
         ticks = [scale.low, *inside, scale.high]
-    return _apart([(found.points(scale, t), f"{t:.4g}".replace("-", "−")) for t in ticks])
+    return _apart([(found.points(scale, t), f"{t:z.4g}".replace("-", "−")) for t in ticks])
 
 
 def _apart(places: list[tuple[float, str]]) -> list[tuple[float, str]]:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.tables.markdown_table import markdown_table
-
-DASH = "–"
+from pancseg.tables.number_text import DASH, decimals
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,8 @@ def markdown(title: str, parts: Sequence[Section]) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number with three decimals, or a dash for NaN."""
-    return DASH if math.isnan(value) else f"{value:.3f}".replace("-", "−")
+    """Return a number with three decimals, never a negative zero, or a dash for NaN."""
+    return decimals(value, 3)
 
 
 def digits(value: float, count: int = 4) -> str:
@@ -99,7 +98,7 @@ def digits(value: float, count: int = 4) -> str:
     if value and not 1e-4 <= abs(value) < 1e7:
         return f"{value:.{count - 1}e}".replace("-", "−")
     places = 0 if not value else count - 1 - math.floor(math.log10(abs(value)))
-    return f"{round(value, places):.{max(places, 0)}f}".replace("-", "−")
+    return decimals(round(value, places), max(places, 0))
 
 
 def with_interval(found: Estimate) -> str:

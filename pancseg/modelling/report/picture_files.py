@@ -1,9 +1,9 @@
-"""Turn drawings into the files of the report: PNG at 300 dpi for the page, SVG for print."""
+"""Turn drawings into the files of the report: PNG at 300 dpi, and SVG and PDF for print."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import matplotlib as mpl
@@ -14,6 +14,12 @@ from matplotlib.figure import Figure
 from pancseg.tables.picture_style import plain_style
 
 DPI = 300
+KINDS: Mapping[str, Mapping[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
+"""Kinds of files that every figure is written as, and what they are not to say: no time stamps."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 """Okabe and Ito's colours, which colour-blind readers can tell apart."""
 LINES = ("-", "--", "-.", ":")
@@ -23,7 +29,9 @@ LINES = ("-", "--", "-.", ":")
 def picture_files(
     name: str, draw: Callable[[Figure], None], size: tuple[float, float] = (6.3, 4.5)
 ) -> dict[str, bytes]:
-    """Return a figure as ``name.png`` (300 dpi) and ``name.svg``; the same data, the same bytes.
+    """Return a figure as ``name.png`` (300 dpi), ``name.svg`` and ``name.pdf``.
+
+    The same data give the same bytes. Letters stay text, which the PDF holds with its font.
 
     Args:
         name: of the files, without an ending.
@@ -31,11 +39,12 @@ def picture_files(
         size: width and height in inches.
     """
     found = {}
-    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "text.usetex": False}):
+    style = {"svg.hashsalt": name, "svg.fonttype": "none", "pdf.fonttype": 42}
+    with mpl.rc_context({**style, "text.usetex": False}):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure)
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+        for kind, metadata in KINDS.items():
             content = io.BytesIO()
             figure.savefig(content, format=kind, dpi=DPI, metadata=metadata)
             found[f"{name}.{kind}"] = content.getvalue()

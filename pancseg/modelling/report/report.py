@@ -17,6 +17,7 @@ from pancseg.modelling.analysis import (
     main_measure,
 )
 from pancseg.modelling.competing_events import hazard_ratios, incidence, told_times
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.described import described
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.checklists import metrics_items, tripod_items
@@ -27,6 +28,7 @@ from pancseg.modelling.report.parts import (
     DASH,
     Picture,
     Section,
+    counted,
     digits,
     listed,
     markdown,
@@ -36,7 +38,7 @@ from pancseg.modelling.report.parts import (
 from pancseg.modelling.report.stability import stability_section
 from pancseg.modelling.report.study_facts import checklist_text, facts_of
 from pancseg.modelling.report.verdict_section import verdict_section
-from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME, Endpoint
+from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import NET_BENEFIT
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.measures import Estimate
@@ -177,21 +179,41 @@ def _canary(results: AnalysisResults) -> Section:
 
 def _performance(results: AnalysisResults) -> Section:
     names = list(next(iter(results.measures.values())))
-    rows = [
-        [model, *(with_interval(found[name]) for name in names)]
-        for model, found in results.measures.items()
-    ]
+    corrected = results.corrected[RADIOMICS]
+    header, rows = ["model"], [[model] for model in results.measures]
+    for name in names:
+        header.append(_benefit(results) if name == NET_BENEFIT else name)
+        for row in rows:
+            row.append(with_interval(results.measures[row[0]][name]))
+        if name in corrected:
+            header.append(f"{name}, .632+")
+            for row in rows:
+                known = results.corrected.get(row[0])
+                row.append(number(known[name].value) if known else DASH)
     caption = (
-        "Performance of every model out of fold, with 95 % intervals. Definitions: Methods, ready "
-        "to paste."
+        "Performance of every model out of fold, with 95 % intervals; .632+: corrected for "
+        f"optimism by the bootstrap.{_times_in(results)} Definitions: Methods, ready to paste."
     )
-    header = [_benefit(results) if name == NET_BENEFIT else name for name in names]
+    main = main_measure(results.settings.kind)
     notes = (
         "The threshold is the mean risk of the cohort, where the gain over treating all or none is "
         "largest; see the decision curves for others.",
+        f"The .632+ estimates are of {counted(corrected[main].samples, 'bootstrap sample')}, in "
+        "each of which the models were tuned again; they have no interval. With other samples of "
+        f"the same patients the {main} of radiomics would vary by about "
+        f"{number(corrected[main].error)} (Monte Carlo standard error). Chance and other "
+        "algorithms are not corrected.",
     )
-    title = "Performance, out of fold"
-    return Section(title, (), ["model", *header], rows, caption=caption, notes=notes)
+    title = "Performance"
+    return Section(title, (), header, rows, caption=caption, notes=notes)
+
+
+def _times_in(results: AnalysisResults) -> str:
+    """Return a sentence on the unit of the times in a table's header; nothing for a class."""
+    if not results.horizons:
+        return ""
+    unit = results.settings.time_unit
+    return f" Times are in {unit}." if unit else " The unit of the times was not told."
 
 
 def _differences(results: AnalysisResults) -> Section:
@@ -298,7 +320,7 @@ def _calibration(results: AnalysisResults) -> Section:
         "mean distance of the smooth curve (local linear, span 0.75) from the diagonal. "
         "Predictions of up to ten repeats are pooled, not averaged."
     )
-    caption = "Calibration of every model out of fold, with 95 % intervals."
+    caption = f"Calibration of every model out of fold, with 95 % intervals.{_times_in(results)}"
     return Section("Calibration", [line], header, rows, caption=caption)
 
 
@@ -338,6 +360,16 @@ def _median_time(found: Estimate) -> str:
         return "not reached"
     low, high = (digits(value) for value in (found.low, found.high))
     return f"{digits(found.value)} ({low} to {high})"
+
+
+def _weights_are(results: AnalysisResults) -> str:
+    """Return what the weights of linear models and of forests are."""
+    if weights_are_permuted(results):
+        return ""
+    if results.settings.model != "elastic-net":
+        return " The weight is the forest's impurity importance."
+    ratio = "log odds ratio" if results.settings.kind == "subtype" else "log hazard ratio"
+    return f" The weight is the {ratio} per standard deviation, shrunken by the penalty."
 
 
 def _shown_features(count: int) -> str:
@@ -398,7 +430,7 @@ def _features(results: AnalysisResults) -> Section:
     ]
     header = ["feature", "used in", "mean weight", "std"]
     empty, models = empty_models(results.validation, RADIOMICS)
-    lines = ["Over all outer models."]
+    lines = ["Over all outer models." + _weights_are(results)]
     if empty:
         lines.append(f"No feature was used in {empty} of {models} models.")
     if weights_are_permuted(results):

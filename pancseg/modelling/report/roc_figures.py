@@ -133,6 +133,7 @@ def _class(figure: Figure, results: AnalysisResults) -> None:
 
 def _survival(figure: Figure, results: AnalysisResults) -> None:
     unit = results.settings.time_unit or "time units"
+    figure.suptitle("Time-dependent ROC, out of fold", fontsize=11)
     all_axes = figure.subplots(1, len(results.horizons), squeeze=False, sharey=True)[0]
     for axes, horizon in zip(all_axes, results.horizons, strict=True):
         names = [name for name in SHOWN if name in results.measures]

@@ -71,8 +71,8 @@ def stability_section(results: AnalysisResults) -> Section:
     ]  # fmt: skip
     lines = [
         f"The same patient was predicted by {repeats} models, whose training rows overlap, so the "
-        "spread on new samples is larger. The wider the range of these predictions, the less a "
-        "single one can be relied on."
+        "spread over new samples would be larger. The wider the range of these predictions, the "
+        "less a single one can be relied on."
     ]
     caption = (
         f"Spread over {repeats} repeats of a patient's predicted risk ({_of(results)}), and the "
@@ -89,8 +89,12 @@ def stability_section(results: AnalysisResults) -> Section:
 def _of(results: AnalysisResults) -> str:
     if not results.horizons:
         return "of the positive class"
-    unit = results.settings.time_unit or "time units"
-    return f"of an event by {results.horizons[len(results.horizons) // 2]:.4g} {unit}"
+    middle = results.horizons[len(results.horizons) // 2]
+    return f"of an event by {middle:.4g} {_unit(results)}"
+
+
+def _unit(results: AnalysisResults) -> str:
+    return results.settings.time_unit or "time units"
 
 
 def stability_files(results: AnalysisResults) -> dict[str, bytes]:
@@ -113,14 +117,14 @@ def _draw(figure: Figure, results: AnalysisResults) -> None:
         early = y["event"] & (y["time"] <= horizon)
         late = y["time"] > horizon
         groups = [
-            (early, f"event by {horizon:.4g}", COLOURS[1]),
-            (late, f"event-free at {horizon:.4g}", COLOURS[0]),
+            (early, f"event by {horizon:.4g} {_unit(results)}", COLOURS[1]),
+            (late, f"event-free at {horizon:.4g} {_unit(results)}", COLOURS[0]),
             (~early & ~late, "censored before", "0.5"),
         ]
     for rows, label, colour in groups:
         mean = values.mean(axis=0)[rows]
         axes.plot(place[rows], mean, ".", color=colour, markersize=4, label=label)
-    axes.set(xlabel="patients, by mean predicted risk", ylabel=f"risk {_of(results)}")
+    axes.set(xlabel="patients, by mean predicted risk", ylabel=f"predicted risk {_of(results)}")
     top = min(1.02, 1.25 * float(values.max()))  # room for the legend
     axes.set(ylim=(-0.02, top), title=f"Predictions over {len(values)} repeats: radiomics")
     axes.legend(fontsize=8, loc="upper left")

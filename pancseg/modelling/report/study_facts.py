@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import Section, counted, markdown
+from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import CLINICAL, VOLUME
 from pancseg.tables.html_page import escape_message
 
@@ -125,14 +126,18 @@ def facts_of(results: AnalysisResults, joined: JoinedTable) -> StudyFacts:
         batch=joined.batch is not None,
         subgroups=bool(settings.subgroups),
         sites=bool(results.sites),
-        folds=f"{settings.repeats}×{settings.outer}×{settings.inner} repeated nested "
-        "cross-validation",
+        folds=_folds(settings),
         inner=settings.inner,
         resamples=settings.resamples,
         repeats=settings.repeats,
         model=settings.model,
         seed=settings.seed,
     )
+
+
+def _folds(settings: ModelSettings) -> str:
+    folds = f"nested cross-validation, {settings.outer} outer and {settings.inner} inner folds"
+    return folds if settings.repeats == 1 else f"{folds}, {settings.repeats} repeats"
 
 
 def filled(items: dict[str, dict[str, str]], known: Settled) -> list[ChecklistItem]:

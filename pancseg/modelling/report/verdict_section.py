@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from pancseg.modelling.analysis import AnalysisResults, main_measure
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import COMPETING
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.internal_external import pooled_over
 from pancseg.modelling.report.parts import Section, counted, number, with_interval
 from pancseg.modelling.report.stability import risks
-from pancseg.modelling.study import RADIOMICS, Endpoint
+from pancseg.modelling.study import RADIOMICS
 from pancseg.tables.html_page import escape_markdown, escape_message
 
 _WIDE = 0.2
@@ -42,7 +43,7 @@ def verdict_section(
     said = {*results.doubts, *warned}
     much = [line for line in results.verdict if line not in said]
     others = [line for line in warned if line not in results.doubts]
-    against = [f"* {escape_message(line)}" for line in [*_against(results), *others]]
+    against = [f"* {escape_message(line)}" for line in [*against_results(results), *others]]
     return Section(
         "Verdict",
         [
@@ -79,7 +80,7 @@ def _what(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> 
     beside = f", beside {', '.join(map(escape_markdown, clinical))}" if clinical else ""
     return [
         f"**What?** Does radiomics predict {what}? {joined.features.shape[1]} candidate features"
-        f"{beside}; the algorithm, {settings.model}, was declared beforehand.",
+        f"{beside}; the algorithm, {settings.model}, was set before the analysis.",
         f"**In whom?** {who}. Cross-validated: every patient was predicted by models fitted to "
         f"others ({counted(settings.repeats, 'repeat')} of {settings.outer} folds); no other "
         "cohort was tested.",
@@ -91,7 +92,13 @@ def _how_sure(results: AnalysisResults) -> list[str]:
     found = results.measures[RADIOMICS][main]
     width = found.high - found.low
     wide = ", which is wide" if width > _WIDE else ""
-    lines = [f"The 95 % interval of radiomics's {main} is {number(width)} across{wide}."]
+    lines = [f"The 95 % interval of the {main} of radiomics spans {number(width)}{wide}."]
+    corrected = results.corrected.get(RADIOMICS, {}).get(main)
+    if corrected is not None and corrected.samples:
+        lines.append(
+            f"Corrected for optimism by {counted(corrected.samples, 'bootstrap sample')} instead "
+            f"(.632+), it is {number(corrected.value)}; out of fold, {number(found.value)}."
+        )
     if len(results.validation.folds) > 1:
         spread = float(np.median(np.ptp(risks(results, RADIOMICS), axis=0)))
         lines.append(
@@ -120,7 +127,7 @@ def _how_sure(results: AnalysisResults) -> list[str]:
     return lines
 
 
-def _against(results: AnalysisResults) -> list[str]:
+def against_results(results: AnalysisResults) -> list[str]:
     """Return what the results themselves say against the model."""
     found = ["No external validation: other scanners and hospitals were not tested."]
     fitted = results.calibration.get(RADIOMICS)

@@ -200,9 +200,13 @@ def training_parts(plan: ValidationPlan) -> Iterator[np.ndarray]:
     for place, rows in enumerate(outer_parts(plan)):
         yield rows
         repeat, number = divmod(place, plan.outer)
-        seed = outer_seed(plan, repeat, number)
-        inner = make_folds(plan.strata[rows], plan.groups[rows], plan.inner, seed)
-        yield from (rows[inner != part] for part in range(plan.inner))
+        yield from inner_parts(plan, rows, outer_seed(plan, repeat, number))
+
+
+def inner_parts(plan: ValidationPlan, rows: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """Yield the rows of every inner training part of :func:`fit_specs` on these rows."""
+    inner = make_folds(plan.strata[rows], plan.groups[rows], plan.inner, seed)
+    yield from (rows[inner != part] for part in range(plan.inner))
 
 
 def outer_parts(plan: ValidationPlan) -> Iterator[np.ndarray]:
