@@ -29,9 +29,9 @@ import psutil
 
 from pancseg.modelling.analysis import analyse, by_fold, main_measure, measured
 from pancseg.modelling.endpoint import Endpoint
-from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.estimators.cox_solver import score_test
 from pancseg.modelling.estimators.preparation import Strongest
+from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import RADIOMICS, make_study

@@ -1,6 +1,6 @@
 """The Cox model as a scikit-learn estimator, and the curve of Kaplan and Meier.
 
-An outcome is a structured array with fields ``event`` (bool) and ``time`` (float).
+An outcome is an array as :func:`.survival_array.survival_outcome` makes it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,6 @@ from sklearn.base import BaseEstimator
 from pancseg.modelling.estimators.cox_solver import newton_cox, null_gradient
 from pancseg.modelling.estimators.risk_sets import risk_sets
 from pancseg.modelling.estimators.rotation import rotated
-
-SURVIVAL = np.dtype([("event", "?"), ("time", "f8")])
-
-
-def survival_outcome(event: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Return events and times as one structured array."""
-    found = np.empty(len(time), dtype=SURVIVAL)
-    found["event"], found["time"] = event, time
-    return found
 
 
 class CoxElasticNet(BaseEstimator):
