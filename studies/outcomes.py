@@ -3,15 +3,13 @@
     python studies/outcomes.py noise subtype|survival [SEEDS] [REPEATS]
     python studies/outcomes.py leak [SEEDS]
     python studies/outcomes.py planted|volume|site subtype|survival [SEEDS]
-    python studies/outcomes.py sentences subtype|survival [SEEDS] [PATIENTS]
     python studies/outcomes.py time subtype|survival [PATIENTS] [FEATURES]
 
 ``noise``: 100 patients, 500 features without meaning: mean of AUC or C and how often the 95 %
 interval holds 0.5. ``leak``: 100 patients, 1,500 features of noise, selected on all patients and
 within the folds. ``planted``: C or AUC against that of who knows the true risk. ``volume`` and
 ``site``: what the report says where only volume, or only the scanner, goes with the outcome.
-``sentences``: noise beside a volume and a clinical variable of noise, 60 features: how often the
-verdict says something, and how often intervals hold the value of useless predictions.
+How often sentences are said, and intervals hold the truth, is for ``outcome_intervals.py``.
 ``time``: the whole command on 400 × 1,300, wall time and peak memory of it and its workers.
 """
 
@@ -23,7 +21,6 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +29,12 @@ import psutil
 
 from pancseg.modelling.analysis import analyse, by_fold, main_measure, measured
 from pancseg.modelling.endpoint import Endpoint
-from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.estimators.cox_solver import score_test
 from pancseg.modelling.estimators.preparation import Strongest
+from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.settings import ModelSettings
-from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, make_study
+from pancseg.modelling.study import RADIOMICS, make_study
 from pancseg.modelling.validation.canary import discrimination
 from pancseg.modelling.validation.measures import (
     bootstrap_weights,
@@ -157,43 +154,6 @@ def site(kind: str, seeds: int = 5) -> None:
         print(f"{kind}, site, seed {seed}: {told[0]:.3f}, with ComBat {told[1]:.3f}", flush=True)
 
 
-def sentences(kind: str, seeds: int = 200, patients: int = 80) -> None:
-    """Print how often sentences and intervals are wrong on noise."""
-    found: list[dict[str, bool]] = []
-    main = main_measure(kind)
-    for seed in range(seeds):
-        random = np.random.default_rng(seed)
-        x = random.normal(size=(patients, 60))
-        y = outcome(kind, np.zeros(patients), random)
-        cohort = joined(x, np.exp(random.normal(size=patients)))
-        age = pd.DataFrame({"age": random.normal(size=patients)}, index=cohort.features.index)
-        cohort = replace(cohort, clinical=age)
-        settings = ModelSettings(kind=kind, repeats=1, canary=0, seed=seed)  # type: ignore[arg-type]
-        study = study_of(cohort, kind, y, seed, 1)
-        specs = [spec for spec in study.specs if not spec.name.startswith("radiomics, ")]
-        results = analyse(replace(study, specs=specs), settings)
-        said, values = " ".join(results.verdict), results.measures[RADIOMICS]
-        told = {
-            "radiomics above chance": "Radiomics predicts better" in said,
-            "volume above chance": "olume alone predicts better" in said,
-            "more than volume": "More than volume" in said,
-            "adds to clinical": "Radiomics adds" in said,
-            f"{main} interval holds 0.5": values[main].low <= 0.5 <= values[main].high,
-            "likelihood-ratio p < 0.05": results.comparisons[BOTH, CLINICAL].added_p < 0.05,
-        }
-        if kind == "subtype":
-            random_ap = results.measures[CHANCE]["PR-AUC"].value
-            told["PR-AUC interval above that of random scores"] = values["PR-AUC"].low > random_ap
-        elif results.groups is not None:
-            ratio = results.groups.ratio
-            told["group hazard ratio interval holds 1"] = ratio.low <= 1 <= ratio.high
-        found.append(told)
-        if (seed + 1) % 10 == 0:
-            shares = pd.DataFrame(found).astype(float).mean()
-            print(f"{kind}, {seed + 1} tables of noise, n = {patients}:", flush=True)
-            print(shares.map("{:.1%}".format).to_string(), flush=True)
-
-
 def _say_verdict(cohort: JoinedTable, kind: str, y: np.ndarray, seed: int) -> None:
     settings = ModelSettings(kind=kind, repeats=2, canary=0, seed=seed)  # type: ignore[arg-type]
     study = study_of(cohort, kind, y, seed, 2)
@@ -264,7 +224,6 @@ def _watch(pid: int, peak: list[float]) -> None:
 
 _COMMANDS = {
     "noise": noise, "leak": leak, "planted": planted, "volume": volume, "site": site, "time": cost,
-    "sentences": sentences,
 }  # fmt: skip
 
 if __name__ == "__main__":

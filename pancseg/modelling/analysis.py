@@ -56,6 +56,8 @@ _MOST_REPEATS = 10
 """Calibration uses the predictions of at most this many repeats."""
 _THRESHOLDS = np.arange(1, 100) / 100
 _RANDOM_SCORES = 200
+_CANARY_FOLD, _SAMPLE = 0.5, 0.8
+"""Work for radiomics alone, and for the models that are corrected, in a fold of all models."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,18 @@ def brier_measure(kind: str) -> str:
     return "Brier" if kind == "subtype" else "integrated Brier"
 
 
-def steps_of(settings: ModelSettings) -> int:
-    """Return the number of times that :func:`analyse` calls ``tell`` where nothing leaks."""
-    return settings.outer * settings.repeats + samples_of(settings) + 2 * settings.canary
+def steps_of(settings: ModelSettings) -> list[float]:
+    """Return the work of each step that :func:`analyse` tells of where nothing leaks, in its turn.
+
+    The unit is an outer fold of all models. A canary runs through all outer folds of one of the
+    models, a bootstrap sample is one fold of the models that are corrected.
+    """
+    canary, fold, sample = _CANARY_FOLD * settings.outer, 1.0, _SAMPLE
+    return [
+        *[canary] * (2 * settings.canary),
+        *[fold] * (settings.outer * settings.repeats),
+        *[sample] * samples_of(settings),
+    ]
 
 
 def samples_of(settings: ModelSettings) -> int:

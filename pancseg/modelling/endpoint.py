@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling.estimators.cox import survival_outcome
+from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.inputs.cell_values import MISSING
 from pancseg.modelling.inputs.clinical import indicator
 from pancseg.modelling.inputs.join import JoinedTable

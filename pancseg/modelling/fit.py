@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,22 +10,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling.analysis import AnalysisResults, analyse
+from pancseg.modelling.analysis import AnalysisResults, analyse, steps_of
+from pancseg.modelling.checked_tables import CheckedTables, cells_of, check_tables
 from pancseg.modelling.cohort import Cohort, cohort_of
 from pancseg.modelling.competing_events import cause_specific
 from pancseg.modelling.data_warnings import warnings_of
 from pancseg.modelling.doubts import doubts_of, id_warnings
-from pancseg.modelling.endpoint import Endpoint, subtype_outcome, survival_outcome_of
-from pancseg.modelling.inputs.cell_values import is_missing
-from pancseg.modelling.inputs.features_table import FeatureTable, TableOptions, read_features
+from pancseg.modelling.endpoint import Endpoint
+from pancseg.modelling.inputs.features_table import TableOptions
 from pancseg.modelling.inputs.gaps import missing_notes, missing_values, without_gaps
-from pancseg.modelling.inputs.join import JoinedTable, join
-from pancseg.modelling.inputs.outcome_coding import EventCoding
+from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.inputs.outliers import outlier_warnings, outliers
-from pancseg.modelling.inputs.stability_file import read_stability
 from pancseg.modelling.internal_external import leave_sites_out, refuse_sites
 from pancseg.modelling.outputs import DataRemarks, StudyTables, write_analysis
-from pancseg.modelling.refusals import refuse_what_cannot_be_modelled
 from pancseg.modelling.report.subgroups import Subgroup, subgroups_of
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import make_study
@@ -77,10 +73,16 @@ class PreparedStudy:
     subgroups: list[Subgroup] = field(default_factory=list)
     sites: np.ndarray | None = None
 
+    @property
+    def steps(self) -> list[float]:
+        """The work of each step that :meth:`analyse` tells of, in an arbitrary unit."""
+        sites = 0 if self.sites is None else len(np.unique(self.sites))
+        return [*steps_of(self.settings), *[1.0] * sites]
+
     def analyse(
         self, workers: int | None = None, report: Callable[[str], None] = lambda line: None
     ) -> AnalysisResults:
-        """Validate and fit all models; ``report`` is called after each fold."""
+        """Validate and fit all models; ``report`` is called after each step."""
         cores = workers or available_cores()
         found = analyse(self.plan, self.settings, cores, report, self.against)
         if found.leaks:
@@ -89,7 +91,7 @@ class PreparedStudy:
         found = replace(found, verdict=verdict, doubts=tuple(self.doubts))
         if self.sites is None:
             return found
-        sites = leave_sites_out(self.plan, self.sites, self.settings.resamples)
+        sites = leave_sites_out(self.plan, self.sites, self.settings.resamples, report)
         return replace(found, sites=tuple(sites))
 
     def write(self, out: Path, results: AnalysisResults) -> None:
@@ -117,41 +119,19 @@ def prepare_study(
     options: TableOptions,
     stability: Path | None = None,
 ) -> PreparedStudy:
-    """Read and join the tables, and plan the validation.
+    """Read and join the tables (:func:`.check_tables`), and plan the validation."""
+    return plan_study(check_tables(features, outcome, columns, settings, options, stability))
 
-    Args:
-        features: the table of features (CSV or Parquet).
-        outcome: CSV with the outcome, by id.
-        columns: columns of ``outcome``: the class, or follow-up time and event.
-        settings: the choices made beforehand.
-        options: how the tables are read.
-        stability: CSV with columns ``feature`` and ``icc``; of correlated features the most stable
-            one is kept.
+
+def plan_study(tables: CheckedTables) -> PreparedStudy:
+    """Plan the validation, and say what speaks against its result.
 
     Raises:
-        ValueError: tables, columns or values that cannot be modelled.
-        OSError: a file cannot be read.
+        ValueError: too few patients for the folds, no such model, or sites that cannot be left out.
     """
-    table = read_features(features, options, outcomes=columns)
-    joined = in_both = join(table, outcome, options, columns)
-    if settings.kind == "subtype":
-        joined, endpoint = subtype_outcome(joined, columns[0], settings.positive)
-    else:
-        joined, endpoint = survival_outcome_of(
-            joined,
-            columns[0],
-            columns[1],
-            EventCoding(settings.event_is, settings.competing),
-            settings.trust_times,
-        )
-    refuse_what_cannot_be_modelled(joined, endpoint)
-    joined, left_out = without_gaps(joined)
-    icc = None
-    if stability is not None:
-        icc = read_stability(stability, joined)
-        digest = hashlib.sha256(stability.read_bytes()).hexdigest()
-        settings = settings.model_copy(update={"stability_sha256": digest})
-    plan = make_study(joined, endpoint, settings, icc)
+    settings, endpoint, options = tables.settings, tables.endpoint, tables.options
+    joined, left_out = without_gaps(tables.joined)
+    plan = make_study(joined, endpoint, settings, tables.stability)
     missing = missing_values(joined, list(outer_parts(plan)))
     joined = replace(joined, notes=(*joined.notes, *missing_notes(missing)))
     far = outliers(joined)
@@ -165,13 +145,13 @@ def prepare_study(
         *id_warnings(joined, endpoint),
         *outlier_warnings(far),
     ]
-    cohort = cohort_of(table, in_both, joined, outcome, options)
     subgroups = [
-        each
-        for name in settings.subgroups
-        for each in subgroups_of(name, _cells(name, table, joined))
+        each for name in settings.subgroups for each in subgroups_of(name, cells_of(name, tables))
     ]
-    sites = _sites(settings, table, joined, plan)
+    sites = None
+    if settings.leave_out is not None:
+        sites = cells_of(settings.leave_out, tables).to_numpy(str)
+        refuse_sites(plan, sites, settings.leave_out)
     return PreparedStudy(
         joined,
         endpoint,
@@ -185,49 +165,10 @@ def prepare_study(
         cause_specific(endpoint),
         pd.concat([left_out, missing]) if len(left_out) else missing,
         far,
-        cohort,
+        cohort_of(tables.table, tables.in_both, joined, tables.outcome, options),
         subgroups,
         sites,
     )
-
-
-def _sites(
-    settings: ModelSettings, table: FeatureTable, joined: JoinedTable, plan: ValidationPlan
-) -> np.ndarray | None:
-    """Return the site of each row, if sites are to be left out in turn.
-
-    Raises:
-        ValueError: no such column, a row without a site, or sites that cannot be left out.
-    """
-    name = settings.leave_out
-    if name is None:
-        return None
-    if joined.batch is not None:
-        raise ValueError(
-            "`leave_out` and `batch` exclude each other: ComBat cannot harmonise a site that the "
-            "model has not seen; leave one of them out"
-        )
-    cells = _cells(name, table, joined, "leave_out")
-    if missing := int(is_missing(cells).sum()):
-        raise ValueError(f"`leave_out` {name!r}: {missing} rows have no site; fill them in")
-    sites = cells.to_numpy(str)
-    refuse_sites(plan, sites, name)
-    return sites
-
-
-def _cells(
-    name: str, table: FeatureTable, joined: JoinedTable, asked_by: str = "subgroup"
-) -> pd.Series[str]:
-    """Return a column of the clinical file, or else of the feature table, of the rows analysed."""
-    ids = joined.features.index
-    if name in joined.outcomes:
-        return joined.outcomes[name]
-    if name not in table.text:
-        raise ValueError(
-            f"`{asked_by}`: neither the clinical file nor the feature table has a column {name!r}; "
-            "check the spelling"
-        )
-    return table.text[name].loc[ids]
 
 
 def fit_model(  # noqa: PLR0913  keywords, as the command has options

@@ -7,10 +7,6 @@ import numpy as np
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.settings import ModelSettings
-from pancseg.modelling.validation.nested_cv import (
-    ValidationPlan,
-    training_parts,
-)
 
 FEWEST_EVENTS, FEWEST_OF_CLASS, FEWEST_PATIENTS, FEWEST_OF_BATCH = 10, 10, 20, 10
 FEWEST_GROUPS = 3
@@ -80,18 +76,6 @@ def refuse_lonely_class(joined: JoinedTable, endpoint: Endpoint) -> None:
             raise ValueError(
                 f"all {what} are in {groups} of {len(np.unique(joined.groups))} groups of rows "
                 f"that stay together; at least {FEWEST_GROUPS} are needed: name another `group`"
-            )
-
-
-def refuse_folds_without(plan: ValidationPlan, endpoint: Endpoint) -> None:
-    """Refuse a plan in which a training part has only one class, or no event."""
-    codes = {1} if endpoint.kind == "survival" else {0, 1}
-    for train in training_parts(plan):
-        if not codes <= set(endpoint.strata[train]):
-            what = "no event" if endpoint.kind == "survival" else "only one class"
-            raise ValueError(
-                f"a fold would have {what} to train on, because a few groups of rows that stay "
-                "together contain most of the others; take fewer folds (`folds`) or another `group`"
             )
 
 

@@ -12,7 +12,6 @@ from pancseg.modelling.estimators.preparation import plain_preparation, preparat
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.refusals import (
     refuse_few_groups,
-    refuse_folds_without,
     refuse_lonely_class,
     smaller_group,
 )
@@ -22,6 +21,7 @@ from pancseg.modelling.validation.nested_cv import (
     FeatureBlock,
     ModelSpec,
     ValidationPlan,
+    training_parts,
 )
 
 RADIOMICS, VOLUME, CLINICAL, CHANCE = "radiomics", "volume only", "clinical only", "chance"
@@ -104,7 +104,7 @@ def make_study(
         settings.repeats,
         settings.seed,
     )
-    refuse_folds_without(plan, endpoint)
+    _refuse_folds_without(plan, endpoint)
     return plan
 
 
@@ -125,3 +125,15 @@ def _radiomics(joined: JoinedTable, icc: tuple[float, ...] | None) -> FeatureBlo
 def _strata(strata: np.ndarray, batch: np.ndarray | None) -> np.ndarray:
     """Return strata of outcome and batch together, so that every fold has all batches."""
     return strata if batch is None else strata + 2 * batch_codes(batch)[0]
+
+
+def _refuse_folds_without(plan: ValidationPlan, endpoint: Endpoint) -> None:
+    """Refuse a plan in which a training part has only one class, or no event."""
+    codes = {1} if endpoint.kind == "survival" else {0, 1}
+    for train in training_parts(plan):
+        if not codes <= set(endpoint.strata[train]):
+            what = "no event" if endpoint.kind == "survival" else "only one class"
+            raise ValueError(
+                f"a fold would have {what} to train on, because a few groups of rows that stay "
+                "together contain most of the others; take fewer folds (`folds`) or another `group`"
+            )

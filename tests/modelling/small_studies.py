@@ -3,8 +3,8 @@
 import numpy as np
 
 from pancseg.modelling import subtype, survival
-from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.estimators.preparation import preparation
+from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.validation.nested_cv import FeatureBlock, ModelSpec, ValidationPlan
 
 

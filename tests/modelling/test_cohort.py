@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pancseg.modelling.endpoint import Endpoint
-from pancseg.modelling.estimators.cox import survival_outcome
+from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.fit import prepare_study
 from pancseg.modelling.inputs.features_table import TableOptions
 from pancseg.modelling.report.cohort_section import (

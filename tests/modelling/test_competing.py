@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from pancseg.cli import app
 from pancseg.modelling.estimators.competing import cumulative_incidence, fine_gray
-from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.estimators.cox_solver import newton_cox
+from pancseg.modelling.estimators.survival_array import survival_outcome
 
 
 def cohort(n=160):

@@ -8,13 +8,9 @@ from lifelines.statistics import logrank_test
 from scipy.optimize import approx_fprime, minimize
 from sksurv.linear_model import CoxPHSurvivalAnalysis
 
-from pancseg.modelling.estimators.cox import (
-    CoxElasticNet,
-    censoring_survival,
-    kaplan_meier,
-    survival_outcome,
-)
+from pancseg.modelling.estimators.cox import CoxElasticNet, censoring_survival, kaplan_meier
 from pancseg.modelling.estimators.cox_solver import newton_cox, score_test
+from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.estimators.survival_forest import martingale_residuals
 
 STRICT = {"precision": 1e-12, "r_precision": 1e-14}

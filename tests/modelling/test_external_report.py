@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from pancseg import fit_model, load_model, predict
-from pancseg.modelling.estimators.cox import kaplan_meier, survival_outcome
+from pancseg.modelling.estimators.cox import kaplan_meier
+from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.recalibration import (
     mean_risk,
     observed_risk,

@@ -10,8 +10,9 @@ from sklearn.metrics import average_precision_score
 from small_studies import classes, features, study, times
 
 from pancseg.modelling.analysis import _Judge, analyse, main_measure
-from pancseg.modelling.estimators.cox import CoxElasticNet, CoxRidge, survival_outcome
+from pancseg.modelling.estimators.cox import CoxElasticNet, CoxRidge
 from pancseg.modelling.estimators.logistic import LogisticRidge, newton_logistic
+from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.report.report import _canary
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.validation import calibration

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from sksurv.metrics import concordance_index_censored
 
 from pancseg import fit_model, load_model, predict
-from pancseg.modelling.estimators.cox import survival_outcome
+from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.inputs.near_twins import letter_twins, near_twins
 from pancseg.modelling.overlap import own_rows, row_hashes, salt_of, telling_columns
 from pancseg.modelling.saved_model import model_bytes, read_model

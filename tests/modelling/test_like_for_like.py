@@ -114,8 +114,9 @@ def ENDPOINT(y):  # noqa: N802  a short name for what every report needs
 
 def test_a_score_that_is_opposed_to_the_outcome_gets_no_weight():
     """Out of fold a useless score points the wrong way; it must not be used that way round."""
-    from pancseg.modelling.estimators.cox import CoxFew, survival_outcome
+    from pancseg.modelling.estimators.cox import CoxFew
     from pancseg.modelling.estimators.logistic import LogisticFew
+    from pancseg.modelling.estimators.survival_array import survival_outcome
 
     random = np.random.default_rng(1)
     x = random.normal(size=(150, 2))
@@ -150,7 +151,7 @@ def test_a_site_that_goes_with_the_outcome_and_is_not_named_is_named():
 def test_a_site_that_goes_with_survival_is_named_by_the_log_rank_test():
     from lifelines.statistics import multivariate_logrank_test
 
-    from pancseg.modelling.estimators.cox import survival_outcome
+    from pancseg.modelling.estimators.survival_array import survival_outcome
     from pancseg.modelling.unnamed import _log_rank
 
     random = np.random.default_rng(2)
@@ -167,7 +168,7 @@ def test_a_site_that_goes_with_survival_is_named_by_the_log_rank_test():
 
 def test_times_in_whole_years_end_in_sentences_with_a_direction():
     """Ties, zeros and a censored tail, with a signal in one feature."""
-    from pancseg.modelling.estimators.cox import survival_outcome
+    from pancseg.modelling.estimators.survival_array import survival_outcome
 
     random = np.random.default_rng(11)
     x = random.normal(size=(120, 10))

@@ -17,7 +17,8 @@ from sksurv.metrics import (
     integrated_brier_score,
 )
 
-from pancseg.modelling.estimators.cox import CoxElasticNet, survival_outcome
+from pancseg.modelling.estimators.cox import CoxElasticNet
+from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.validation import calibration, measures
 

@@ -14,9 +14,9 @@ from pancseg.modelling.analysis import _Judge, calibration, verdict
 from pancseg.modelling.data_warnings import _separation
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.combat import ComBat
-from pancseg.modelling.estimators.cox import survival_outcome
 from pancseg.modelling.estimators.cox_solver import score_test
 from pancseg.modelling.estimators.preparation import Cleaned, Strongest, Unredundant, Varied
+from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.inputs.outcome_coding import event_codes
 from pancseg.modelling.settings import ModelSettings

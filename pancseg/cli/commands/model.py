@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pancseg.cli.console import progress_lines, say
+from pancseg.cli.console import say
 from pancseg.cli.errors import need, usage_errors
 from pancseg.cli.flat import flat
 from pancseg.cli.options import (
@@ -19,6 +18,7 @@ from pancseg.cli.options import (
     example,
     option,
 )
+from pancseg.cli.steps import show_steps
 
 if TYPE_CHECKING:
     from pancseg.modelling.fit import PreparedStudy
@@ -30,6 +30,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 _PACKAGES = ("joblib", "matplotlib", "docx")
+_REPORT = 4.0
+"""Work of measures, figures and report, in folds (:func:`pancseg.modelling.analysis.steps_of`)."""
 _PAGE = "how-it-works.md#from-table-to-model"
 
 
@@ -169,9 +171,8 @@ def subtype(
     """
     with usage_errors(printing.verbose):
         need("model", _PACKAGES, "model")
-        from pancseg.modelling.fit import prepare_study
-
-        study = prepare_study(
+        study = _checked(
+            out,
             features,
             outcome,
             (label,),
@@ -229,9 +230,8 @@ def survival(
     """
     with usage_errors(printing.verbose):
         need("model", _PACKAGES, "model")
-        from pancseg.modelling.fit import prepare_study
-
-        study = prepare_study(
+        study = _checked(
+            out,
             features,
             outcome,
             (time, event),
@@ -437,21 +437,34 @@ def _settings(fitting: Fitting, **endpoint: Any) -> ModelSettings:
     )
 
 
+def _checked(out: Path, *tables: Any) -> PreparedStudy:
+    """Check tables (:func:`.check_tables`) and output folder, then plan the study.
+
+    Only the last of these imports what fits models, so that mistakes are told at once.
+    """
+    from pancseg.modelling.checked_tables import check_tables
+    from pancseg.system.output_folder import check_output_folder, claim
+
+    check_output_folder(out)
+    found = check_tables(*tables)
+    claim(out)
+    from pancseg.modelling.fit import plan_study
+
+    return plan_study(found)
+
+
 def _analyse(study: PreparedStudy, out: Path, workers: int | None, printing: Printing) -> None:
     quiet = printing.quiet
     with usage_errors(printing.verbose):
-        from pancseg.modelling.analysis import steps_of
-        from pancseg.system.output_folder import claim
-
-        claim(out)
         for line in [] if quiet else study.joined.notes:
             say(line, sys.stdout)
         for line in study.warnings:
             say(f"warning: {line}", sys.stderr)
-        steps = steps_of(study.settings)
-        with progress_lines(steps, quiet, "fits", "nothing was written") as tell:
-            results = study.analyse(workers, _telling(tell))
-        study.write(out, results)
+        steps = [*study.steps, _REPORT]
+        with show_steps(steps, quiet, "steps", "nothing was written") as tell:
+            results = study.analyse(workers, tell)
+            study.write(out, results)
+            tell("report")
     if results.leaks:
         say(
             "pancseg: the canaries detected a leak, so no performance is shown; see the report",
@@ -460,7 +473,3 @@ def _analyse(study: PreparedStudy, out: Path, workers: int | None, printing: Pri
         raise typer.Exit(1)
     if not quiet:
         say("\n".join([*results.verdict, "report in report.md"]), sys.stdout)
-
-
-def _telling(tell: Callable[[str, bool], None]) -> Callable[[str], None]:
-    return lambda line: tell(line, False)

@@ -1,6 +1,6 @@
 """The Cox model as a scikit-learn estimator, and the curve of Kaplan and Meier.
 
-An outcome is a structured array with fields ``event`` (bool) and ``time`` (float).
+An outcome is an array as :func:`.survival_array.survival_outcome` makes it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,6 @@ from sklearn.base import BaseEstimator
 from pancseg.modelling.estimators.cox_solver import newton_cox, null_gradient
 from pancseg.modelling.estimators.risk_sets import risk_sets
 from pancseg.modelling.estimators.rotation import rotated
-
-SURVIVAL = np.dtype([("event", "?"), ("time", "f8")])
-
-
-def survival_outcome(event: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Return events and times as one structured array."""
-    found = np.empty(len(time), dtype=SURVIVAL)
-    found["event"], found["time"] = event, time
-    return found
 
 
 class CoxElasticNet(BaseEstimator):
@@ -161,14 +152,11 @@ def censoring_survival(y: np.ndarray, times: np.ndarray) -> np.ndarray:
 
     As in scikit-survival, the value at a time includes the censorings at that time.
     """
-    censored = ~y["event"]
-    steps = np.unique(y["time"][censored])
-    factors = []
-    for t in steps:
-        ties = (y["time"] == t) & y["event"]
-        at_risk = (y["time"] >= t).sum() - ties.sum()
-        factors.append(1 - (censored & (y["time"] == t)).sum() / at_risk)
-    curve = np.concatenate([[1.0], np.cumprod(factors)])
+    event, ordered = np.sort(y["time"][y["event"]]), np.sort(y["time"])
+    steps, censored = np.unique(y["time"][~y["event"]], return_counts=True)
+    ties = np.searchsorted(event, steps, side="right") - np.searchsorted(event, steps, side="left")
+    at_risk = len(y) - np.searchsorted(ordered, steps, side="left") - ties
+    curve = np.concatenate([[1.0], np.cumprod(1 - censored / at_risk)])
     return np.asarray(curve[np.searchsorted(steps, times, side="right")])
 
 

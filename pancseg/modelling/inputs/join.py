@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pancseg.cohort.formulas import refuse_formulas
 from pancseg.modelling.inputs.cell_values import is_missing, read_table, shown
@@ -259,6 +257,9 @@ def _with_patients_whole(groups: np.ndarray, patients: np.ndarray) -> tuple[np.n
 
     A merged group has the name of the group of its first row.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     several = pd.Series(groups).groupby(patients).nunique()
     _, left = np.unique(groups, return_inverse=True)
     _, right = np.unique(patients, return_inverse=True)

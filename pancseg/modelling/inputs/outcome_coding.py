@@ -172,11 +172,11 @@ def _refuse_two_heaps(times: np.ndarray, column: str) -> None:
     that come with lifelines is refused; with half of the rows multiplied by 30.44, 14 are, and with
     a fifth of the rows, 12.
     """
-    from sklearn.mixture import GaussianMixture
-
     logs = np.log(times[times > 0])[:, None]
     if len(logs) < _FEWEST_FOR_HEAPS or np.ptp(logs) < np.log(_HEAPS_RATIO):
         return
+    from sklearn.mixture import GaussianMixture
+
     one = GaussianMixture(1, random_state=0).fit(logs)
     two = GaussianMixture(2, random_state=0, n_init=5).fit(logs)
     low, high = np.sort(two.means_.ravel())

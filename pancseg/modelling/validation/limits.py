@@ -7,11 +7,12 @@ interval is therefore never narrower than an exact one for a perfect result of a
 from __future__ import annotations
 
 from functools import lru_cache
+from math import exp, pi, sqrt
 
 import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from pancseg.modelling.validation.measures import Estimate
 
@@ -30,14 +31,14 @@ def perfect_order(positives: int, negatives: int) -> float:
 
     def excess(distance: float) -> float:
         def density(u: float) -> float:
-            highest = negatives * norm.pdf(u) * norm.cdf(u) ** (negatives - 1)
-            return float(highest * norm.sf(u - distance) ** positives)
+            highest = negatives * exp(-u * u / 2) * ndtr(u) ** (negatives - 1)
+            return float(highest * ndtr(distance - u) ** positives / sqrt(2 * pi))
 
         return float(quad(density, -8, 8, limit=200)[0]) - _TAIL
 
     if excess(0.0) >= 0:
         return 0.5
-    return float(norm.cdf(brentq(excess, 0.0, 14.0, xtol=1e-6) / np.sqrt(2)))
+    return float(ndtr(brentq(excess, 0.0, 14.0, xtol=1e-6) / sqrt(2)))
 
 
 def all_of(count: int) -> float:

@@ -200,7 +200,7 @@ def training_parts(plan: ValidationPlan) -> Iterator[np.ndarray]:
     for place, rows in enumerate(outer_parts(plan)):
         yield rows
         repeat, number = divmod(place, plan.outer)
-        yield from inner_parts(plan, rows, _seed(plan.seed, repeat, number + 1))
+        yield from inner_parts(plan, rows, outer_seed(plan, repeat, number))
 
 
 def inner_parts(plan: ValidationPlan, rows: np.ndarray, seed: int) -> Iterator[np.ndarray]:
@@ -215,6 +215,11 @@ def outer_parts(plan: ValidationPlan) -> Iterator[np.ndarray]:
         seed = _seed(plan.seed, repeat, 0)
         outer = make_folds(plan.strata, plan.groups, plan.outer, seed)
         yield from (np.flatnonzero(outer != number) for number in range(plan.outer))
+
+
+def outer_seed(plan: ValidationPlan, repeat: int, fold: int) -> int:
+    """Return the seed that the models of an outer fold are fitted with."""
+    return _seed(plan.seed, repeat, fold + 1)
 
 
 def fit_specs(plan: ValidationPlan, train: np.ndarray, seed: int) -> dict[str, FittedModel]:
@@ -378,7 +383,7 @@ def validate(
         ]
     )
     outer = [(r, f) for r in range(plan.repeats) for f in range(plan.outer)]
-    jobs = (delayed(_outer_fold)(plan, folds[r] == f, _seed(plan.seed, r, f + 1)) for r, f in outer)
+    jobs = (delayed(_outer_fold)(plan, folds[r] == f, outer_seed(plan, r, f)) for r, f in outer)
     results = []
     with safe_children():
         for (r, f), result in zip(outer, in_processes(jobs, workers), strict=True):

@@ -1,0 +1,118 @@
+"""Read and check the tables of a study, before anything that fits models is imported."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pancseg.modelling.endpoint import Endpoint, subtype_outcome, survival_outcome_of
+from pancseg.modelling.inputs.cell_values import is_missing
+from pancseg.modelling.inputs.features_table import FeatureTable, TableOptions, read_features
+from pancseg.modelling.inputs.join import JoinedTable, join
+from pancseg.modelling.inputs.outcome_coding import EventCoding
+from pancseg.modelling.inputs.stability_file import read_stability
+from pancseg.modelling.refusals import refuse_what_cannot_be_modelled
+from pancseg.modelling.settings import ModelSettings
+
+
+@dataclass(frozen=True)
+class CheckedTables:
+    """Tables whose columns and values can be modelled.
+
+    Attributes:
+        table: the table of features.
+        outcome: CSV with the outcome.
+        in_both: the patients found in both tables.
+        joined: those of them with a known outcome.
+        endpoint: what is predicted.
+        settings: the choices made beforehand.
+        options: how the tables were read.
+        stability: ICC by feature; None: no such file.
+    """
+
+    table: FeatureTable
+    outcome: Path
+    in_both: JoinedTable
+    joined: JoinedTable
+    endpoint: Endpoint
+    settings: ModelSettings
+    options: TableOptions
+    stability: pd.Series[float] | None = None
+
+
+def check_tables(
+    features: Path,
+    outcome: Path,
+    columns: tuple[str, ...],
+    settings: ModelSettings,
+    options: TableOptions,
+    stability: Path | None = None,
+) -> CheckedTables:
+    """Read and join the tables.
+
+    Args:
+        features: the table of features (CSV or Parquet).
+        outcome: CSV with the outcome, by id.
+        columns: columns of ``outcome``: the class, or follow-up time and event.
+        settings: the choices made beforehand.
+        options: how the tables are read.
+        stability: CSV with columns ``feature`` and ``icc``.
+
+    Raises:
+        ValueError: tables, columns or values that cannot be modelled.
+        OSError: a file cannot be read.
+    """
+    table = read_features(features, options, outcomes=columns)
+    in_both = join(table, outcome, options, columns)
+    if settings.kind == "subtype":
+        joined, endpoint = subtype_outcome(in_both, columns[0], settings.positive)
+    else:
+        joined, endpoint = survival_outcome_of(
+            in_both,
+            columns[0],
+            columns[1],
+            EventCoding(settings.event_is, settings.competing),
+            settings.trust_times,
+        )
+    refuse_what_cannot_be_modelled(joined, endpoint)
+    icc = None
+    if stability is not None:
+        icc = read_stability(stability, joined)
+        digest = hashlib.sha256(stability.read_bytes()).hexdigest()
+        settings = settings.model_copy(update={"stability_sha256": digest})
+    found = CheckedTables(table, outcome, in_both, joined, endpoint, settings, options, icc)
+    for name in settings.subgroups:
+        cells_of(name, found)
+    if settings.leave_out is not None:
+        _check_sites(settings.leave_out, found)
+    return found
+
+
+def cells_of(name: str, tables: CheckedTables, asked_by: str = "subgroup") -> pd.Series[str]:
+    """Return a column of the clinical file, or else of the feature table, of the rows analysed.
+
+    Raises:
+        ValueError: neither has such a column.
+    """
+    joined, table = tables.joined, tables.table
+    if name in joined.outcomes:
+        return joined.outcomes[name]
+    if name not in table.text:
+        raise ValueError(
+            f"`{asked_by}`: neither the clinical file nor the feature table has a column {name!r}; "
+            "check the spelling"
+        )
+    return table.text[name].loc[joined.features.index]
+
+
+def _check_sites(name: str, tables: CheckedTables) -> None:
+    if tables.joined.batch is not None:
+        raise ValueError(
+            "`leave_out` and `batch` exclude each other: ComBat cannot harmonise a site that the "
+            "model has not seen; leave one of them out"
+        )
+    if missing := int(is_missing(cells_of(name, tables, "leave_out")).sum()):
+        raise ValueError(f"`leave_out` {name!r}: {missing} rows have no site; fill them in")
