@@ -156,7 +156,7 @@ REASONS: dict[ReasonCode, Reason] = {
     "hu_range": Reason("warn or fail", "the median HU is unusual for a pancreas", _LOOK),
     "fat": Reason("warn or fail", "much of the region is fat", _LOOK),
     "dense": Reason("warn or fail", "stents, calcifications or bone in the region", _LOOK),
-    "uncertain": Reason("warn or fail", "masks made with dropout disagree", _LOOK),
+    "uncertain": Reason("warn or fail", "masks made with dropout disagree, or two looks", _LOOK),
     "accepted": Reason(
         "warn", "a person accepted the mask as it is", "nothing; it holds for this mask only"
     ),

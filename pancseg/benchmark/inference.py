@@ -22,7 +22,12 @@ from pancseg.system.optional import require_torch
 AS_WRITTEN = "as-written"
 """Name of the reference: eager torch, channels first, nothing folded; not one of ``ENGINES``."""
 
+TWICE = "monet_twice"
+"""Name of two looks: MoNet on every slice, and MoNet again on a window of each; no network."""
+
 SIDE = 256
+_WINDOW_ROWS = slice(32, 224)
+"""Of the second look's window, 192×256 pixels."""
 _SEED = 0
 
 
@@ -30,7 +35,7 @@ class Setup(NamedTuple):
     """One row of the table.
 
     Attributes:
-        network: a key of ``NETWORKS``.
+        network: a key of ``NETWORKS``, or ``monet_twice``.
         engine: a key of ``ENGINES``, or ``as-written``.
         precision: precision of the arithmetic, ``fp32`` or ``bf16``.
     """
@@ -50,8 +55,9 @@ def plan(networks: Sequence[str], chosen: Sequence[str], precisions: Sequence[st
             which the reference runs in, is not installed.
     """
     require_torch("the comparison with the network as first written")
-    if unknown := [name for name in networks if name not in NETWORKS]:
-        raise ValueError(f"unknown network {unknown[0]!r}; known: {', '.join(NETWORKS)}")
+    known = [*NETWORKS, TWICE]
+    if unknown := [name for name in networks if name not in known]:
+        raise ValueError(f"unknown network {unknown[0]!r}; known: {', '.join(known)}")
     setups = [Setup("monet", AS_WRITTEN)]
     for engine in dict.fromkeys(e if e == AS_WRITTEN else engines.pick(e) for e in chosen):
         for precision in dict.fromkeys(["fp32"] if engine == AS_WRITTEN else precisions):
@@ -77,8 +83,11 @@ def gflop_per_slice(network: str) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    rows = [SIDE, len(range(SIDE)[_WINDOW_ROWS])] if network == TWICE else [SIDE]
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        NETWORKS[network]().eval()(torch.zeros(1, 1, SIDE, SIDE))  # shapes only, nothing computed
+        built = NETWORKS["monet" if network == TWICE else network]().eval()
+        for each in rows:
+            built(torch.zeros(1, 1, each, SIDE))  # shapes only, nothing computed
     return float(counter.get_total_flops()) / 1e9
 
 
@@ -121,6 +130,18 @@ def time_networks(
 
 
 def _load(setup: Setup, threads: int) -> Probabilities:
+    if setup.network != TWICE:
+        return _load_one(setup, threads)
+    first, second = (_load_one(setup._replace(network="monet"), threads) for _ in range(2))
+
+    def both_looks(slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        second(np.ascontiguousarray(slices[:, _WINDOW_ROWS]))
+        return first(slices)
+
+    return both_looks
+
+
+def _load_one(setup: Setup, threads: int) -> Probabilities:
     checkpoint = untrained(setup.network)
     if setup.engine == AS_WRITTEN:
         from pancseg.segmentation.engines.eager import as_written

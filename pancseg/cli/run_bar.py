@@ -72,8 +72,9 @@ def lines_of(at_work: Mapping[str, Stage]) -> list[str]:
 
 
 def _words(stage: Stage) -> str:
-    if stage.name == "segment":
-        return f"segment {stage.done} of {stage.total} slices"
+    if stage.name in ("segment", "look again"):
+        at = " at" if stage.name == "look again" else ""
+        return f"{stage.name}{at} {stage.done} of {stage.total} slices"
     if stage.name == "features" and stage.total > 1:
         return f"features of region {stage.done} of {stage.total}"
     return stage.name

@@ -34,6 +34,7 @@ from pancseg.quality.verdict import (
     Verdict,
     judge_agreement,
     judge_checked_region,
+    judge_looks,
     judge_resegmented,
     judge_scan,
 )
@@ -73,6 +74,7 @@ class ScanTask:
         new_mask: path to write a mask of the network to.
         ready_mask: path of an existing mask of this scan, to be used instead of the network.
         ready_source: ``qc_mask_source`` of the existing mask.
+        ready_looks_dice: agreement of the two looks that made the existing mask, if it is known.
         features_bytes: memory that the features of each region may take; None for no limit.
         pictures: folder to write the rows' pictures to; None for none.
         corrected: keys of the cases whose region a person corrected in the given mask.
@@ -82,6 +84,7 @@ class ScanTask:
     new_mask: Path | None = None
     ready_mask: Path | None = None
     ready_source: str = ""
+    ready_looks_dice: float | None = None
     features_bytes: int | None = None
     pictures: Path | None = None
     corrected: frozenset[str] = frozenset()
@@ -116,7 +119,9 @@ class ScanProcessor:
         self._passes = _dropout_passes(self.segmenter, plan) if self.segmenter else None
 
     def results(
-        self, task: ScanTask, on_mask: Callable[[Path], None] = lambda _: None
+        self,
+        task: ScanTask,
+        on_mask: Callable[[Path, float | None], None] = lambda _path, _looks_dice: None,
     ) -> Iterator[CaseResult]:
         """Yield one result per case of the task, in order.
 
@@ -125,7 +130,8 @@ class ScanProcessor:
 
         Args:
             task: the rows of one scan.
-            on_mask: called after ``new_mask`` was written, before the first result.
+            on_mask: called after ``new_mask`` was written, before the first result, with the path
+                and the agreement of the two looks (None with one).
 
         Raises:
             OutputError: ``new_mask`` or a picture cannot be written.
@@ -137,7 +143,7 @@ class ScanProcessor:
         mask = shared.value() if any(map(self.takes_shared, task.cases)) else None
         if mask and mask.is_new and task.new_mask:
             _write(mask.image, task.new_mask)
-            on_mask(task.new_mask)
+            on_mask(task.new_mask, mask.looks_dice)
         masks = self._with_masks(task.cases, scan, shared)
         for number, (case, given_or_shared) in enumerate(masks, 1):
             self._position, seen = (number, len(task.cases)), Seen()
@@ -245,8 +251,10 @@ class ScanProcessor:
         """Return the existing mask, or else the network's, on the scan's grid."""
         if task.ready_mask:
             image, source = self._read_mask(task.ready_mask, scan.image), task.ready_source
+            looks_dice = task.ready_looks_dice
         elif self.segmenter:
-            image, source = self.segmenter.segment(scan.image), self.segmenter.checkpoint.name
+            image, looks_dice = self.segmenter.segment_and_compare(scan.image)
+            source = self.segmenter.checkpoint.name
         else:
             raise UnusableCase("no_mask", "there is no mask for this scan; segment it first")
         on_grid = placed(scan.image, image)  # a correction may be cut to the box that was drawn in
@@ -255,7 +263,7 @@ class ScanProcessor:
             begin_stage("uncertainty")
             agreement = self._passes.agreement(scan.image, image)
         is_new = task.ready_mask is None
-        return _Mask(image, source, agreement, is_new=is_new, note=on_grid.note)
+        return _Mask(image, source, agreement, looks_dice, is_new=is_new, note=on_grid.note)
 
     def _read_given_mask(self, path: Path, scan: Lazy[_Scan]) -> _Mask:
         image = scan.get().image  # before the mask: an unreadable scan is the reason to report
@@ -323,8 +331,7 @@ class ScanProcessor:
         if cut := cut_at(drawn.image):
             fact = f"the mask holds fractions; voxels of at least {cut} are taken"
             row.note("not_labels", "warn", fact)
-        if drawn.agreement is not None:
-            _add(row, judge_agreement(drawn.agreement, self._limits))
+        self._add_agreement(row, drawn)
         settings = self._plan.settings
         if settings is None or self._plan.command == "check":
             return
@@ -336,6 +343,13 @@ class ScanProcessor:
                 found = compute_features(image, region.image, settings)
             seen.measured = found.measured
             self._add_features(row, found)
+
+    def _add_agreement(self, row: DraftRow, mask: _Mask) -> None:
+        """Add how well masks made with dropout agree, and the two looks, where it is known."""
+        if mask.agreement is not None:
+            _add(row, judge_agreement(mask.agreement, self._limits))
+        if mask.looks_dice is not None:
+            _add(row, judge_looks(mask.looks_dice, self._limits))
 
     def _region(self, case: Case, scan: sitk.Image, mask: _Mask) -> Region:
         given = mask.source == GIVEN and self._plan.settings
@@ -393,6 +407,7 @@ class _Mask(NamedTuple):
         source: value of ``qc_mask_source``.
         agreement: agreement of masks made with dropout, 0–1; None if not requested, or if the mask
             does not come from the network.
+        looks_dice: agreement of the two looks that made it, 0–1; None if there were not two.
         is_new: whether the network has just made it.
         note: what is unusual about its grid.
     """
@@ -400,6 +415,7 @@ class _Mask(NamedTuple):
     image: sitk.Image
     source: str
     agreement: float | None = None
+    looks_dice: float | None = None
     is_new: bool = False
     note: str = ""
 

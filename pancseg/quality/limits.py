@@ -139,6 +139,8 @@ class QualityLimits(FrozenModel):
         slice_mm: distance between the slices, or their thickness if that is greater.
         resegmented_share: share of the region's voxels left after re-segmentation.
         uncertainty_dice: mean Dice over pairs of masks made with dropout; not calibrated.
+        looks_dice: Dice of the first look's mask with that of the second; no limits by default,
+            as none has been measured.
         regions: name of a region → the limits that differ for it.
 
     Example:
@@ -160,6 +162,7 @@ class QualityLimits(FrozenModel):
     slice_mm: LimitRange = LimitRange(warn_above=3, fail_above=5)
     resegmented_share: LimitRange = LimitRange(fail_below=0.50, warn_below=0.80)
     uncertainty_dice: LimitRange = LimitRange(fail_below=0.70, warn_below=0.85)
+    looks_dice: LimitRange = LimitRange()
     regions: dict[str, RegionLimits] = Field(default_factory=dict)
 
     @model_validator(mode="before")

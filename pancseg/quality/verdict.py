@@ -254,6 +254,16 @@ def judge_agreement(dice: float, limits: QualityLimits) -> Verdict:
     return _verdict({"qc_uncertainty_dice": round(dice, 6)}, [check], limits)
 
 
+def judge_looks(dice: float, limits: QualityLimits) -> Verdict:
+    """Judge the agreement of a mask with the first of the two looks that made it, by Dice, 0–1.
+
+    Code ``uncertain``.
+    """
+    what = f"the two looks agree with a Dice of {per_cent(dice)}"
+    check = _compared("uncertain", what, dice, "looks_dice", "%")
+    return _verdict({"qc_looks_dice": round(dice, 6)}, [check], limits)
+
+
 def volume_ml(mask: sitk.Image) -> float:
     """Return the volume of a mask's non-zero voxels, in mL."""
     voxel_ml = float(np.prod(mask.GetSpacing())) / 1000

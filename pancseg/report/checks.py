@@ -58,6 +58,7 @@ CHECKS = (
         "qc_uncertainty_dice", "uncertainty_dice", "uncertain", "agreement with dropout", "%",
         "region",
     ),
+    Check("qc_looks_dice", "looks_dice", "uncertain", "agreement of two looks", "%", "region"),
 )  # fmt: skip
 
 

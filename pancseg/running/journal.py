@@ -248,7 +248,7 @@ class Journal:
         if isinstance(reported := record.get("reported"), int):
             self._reported = min(reported, self._bad)
         elif is_mask(record):
-            made = MadeFrom(record["key"], record.get("scan", ""))
+            made = MadeFrom(record["key"], record.get("scan", ""), record.get("looks_dice"))
             self._masks[record["mask"]][record["digest"]] = made
         elif is_row(record):
             try:

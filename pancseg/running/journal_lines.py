@@ -68,7 +68,9 @@ def is_mask(record: dict[str, Any]) -> bool:
     """Return whether a record says that a mask was made."""
     texts = [record.get(name) for name in ("mask", "digest", "key")]
     texts.append(record.get("scan", ""))  # not in the earliest version's lines
-    return all(isinstance(text, str) for text in texts) and "" not in texts[:2]
+    agreement = record.get("looks_dice")  # not in earlier versions' lines
+    known = agreement is None or isinstance(agreement, float)
+    return known and all(isinstance(text, str) for text in texts) and "" not in texts[:2]
 
 
 def is_row(record: dict[str, Any]) -> bool:

@@ -27,6 +27,8 @@ LARGEST_WITHOUT_UNIT = 4096
 """A smaller number of bytes is likely a number of GB."""
 WORKER_BYTES = {"": 300 * 10**6, "openvino": 650 * 10**6, "torch": 950 * 10**6}
 """Memory of a worker without any scan, by its engine; ``""`` is a worker without a network."""
+SECOND_LOOK_BYTES = {"openvino": 80 * 10**6, "torch": 200 * 10**6}
+"""Further memory of a worker for a second look (measured: 61 and 186 MB, windows of 192×256)."""
 HEADER_S = 60.0
 """Seconds to wait for a header, which may be on an unreachable share."""
 BYTES_PER_VOXEL = 4
@@ -90,7 +92,7 @@ class NeededMemory(NamedTuple):
 
 
 def needed_memory(
-    cases: Sequence[Case], engine: str, settings: FeatureSettings | None
+    cases: Sequence[Case], engine: str, settings: FeatureSettings | None, looks: int = 1
 ) -> NeededMemory:
     """Return the memory that a worker takes for the rows of a scan, by headers.
 
@@ -98,13 +100,16 @@ def needed_memory(
         cases: cases of one scan.
         engine: name of the engine that runs the network; empty for no network.
         settings: of the features; None if none are computed.
+        looks: number of looks, each with a network of its own.
     """
     scan = _previewed(cases[0].image, cases[0].series_uid)
     features = typical_bytes(settings, scan.voxels) if settings and scan else 0
-    return NeededMemory(needed_bytes(cases, engine, scan), features)
+    return NeededMemory(needed_bytes(cases, engine, scan, looks), features)
 
 
-def needed_bytes(cases: Sequence[Case], engine: str, scan: Preview | None = None) -> int:
+def needed_bytes(
+    cases: Sequence[Case], engine: str, scan: Preview | None = None, looks: int = 1
+) -> int:
     """Return the most memory, in bytes, that a worker takes for the rows of a scan, from headers.
 
     A file whose header cannot be read within ``HEADER_S`` counts as nothing. The worker that reads
@@ -114,11 +119,14 @@ def needed_bytes(cases: Sequence[Case], engine: str, scan: Preview | None = None
         cases: cases of one scan.
         engine: name of the engine that runs the network; empty for no network.
         scan: the scan's size, if it is known.
+        looks: number of looks, each with a network of its own.
     """
     scan = scan or _previewed(cases[0].image, cases[0].series_uid)
     masks = {case.mask for case in cases if case.mask}
     drawn = max((_held(_previewed_mask(m, scan), LABEL_BYTES_PER_VOXEL) for m in masks), default=0)
     worker = WORKER_BYTES.get(engine, WORKER_BYTES["torch"])
+    if looks > 1:
+        worker += SECOND_LOOK_BYTES.get(engine, SECOND_LOOK_BYTES["torch"])
     return worker + _held(scan, BYTES_PER_VOXEL) + drawn
 
 

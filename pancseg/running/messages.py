@@ -17,15 +17,17 @@ from pancseg.tables.fields import Value
 
 
 class MadeFrom(NamedTuple):
-    """The keys of what the network made a mask from.
+    """The keys of what the network made a mask from, and what is known of it beside its voxels.
 
     Attributes:
         key: key of everything: scan, series and network.
         scan: key of the scan and series alone; empty in journals of earlier versions.
+        looks_dice: agreement of the two looks that made it; None if there were not two.
     """
 
     key: str
     scan: str
+    looks_dice: float | None = None
 
 
 @dataclass(frozen=True)

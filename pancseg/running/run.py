@@ -117,13 +117,18 @@ class CohortRun:
         network_info = self._executor.network_info
         return str(network_info["inference"]["engine"]) if network_info else ""
 
+    @property
+    def _looks(self) -> int:
+        network_info = self._executor.network_info
+        return int(network_info["inference"]["looks"]) if network_info else 1
+
     def _requests(self) -> Iterator[Request]:
         """Yield one request per scan; scans that do not fit into memory are refused instead."""
         for indices in self._scans.values():
             cases = tuple(self._cases[i] for i in indices)
             known = tuple(map(self._known, cases))
             budget, fact = self._executor.budget, ""
-            size, features = needed_memory(cases, self._engine, self._settings)
+            size, features = needed_memory(cases, self._engine, self._settings, self._looks)
             left = budget.total_bytes - size if budget else None
             if budget and not budget.fits(size):
                 fact = (

@@ -11,12 +11,13 @@ S_PER_MB = 4.0
 def default_limit_s(memory_bytes: int, rows: int, passes: int = 0) -> float:
     """Return the seconds after which a scan is given up, because its worker must hang.
 
-    The mask and one row of 512×512×280 voxels, which take seconds to minutes, have 3.5 hours.
+    The mask of one look and one row of 512×512×280 voxels, which take seconds to minutes, have 3.5
+    hours.
 
     Args:
         memory_bytes: what the scan is expected to need, according to its header; 0 if not known.
         rows: number of its rows.
-        passes: number of passes of the network.
+        passes: number of passes of a network; each look is one.
 
     Example:
         >>> default_limit_s(1_000_000_000, rows=1) / 3600

@@ -196,8 +196,9 @@ class Worker:
         """Make the rows that are left; yield a new mask before the first row."""
         made: list[MaskMade] = []
 
-        def on_mask(path: Path) -> None:
-            made.append(MaskMade(keys.of_file(path), mask.made, on_it))
+        def on_mask(path: Path, looks_dice: float | None) -> None:
+            made_from = mask.made._replace(looks_dice=looks_dice)
+            made.append(MaskMade(keys.of_file(path), made_from, on_it))
 
         on_it = tuple(i for i in left if self._processor.takes_shared(request.cases[i]))
         cases = tuple(request.cases[i] for i in left)
@@ -222,7 +223,13 @@ class Worker:
         if not any(map(self._processor.takes_shared, cases)) or request.masks is None:
             return task
         if mask.usable:
-            return replace(task, ready_mask=mask.path, ready_source=mask.by_person or self._source)
+            source = mask.by_person or self._source
+            return replace(
+                task,
+                ready_mask=mask.path,
+                ready_source=source,
+                ready_looks_dice=mask.looks_dice,
+            )
         if mask.made.scan:  # otherwise the scan cannot be read now, and its mask may still fit it
             mask.remove()
         return replace(task, new_mask=request.new_mask_path)
@@ -275,6 +282,8 @@ class _ExistingMask:
         made: what the network would make the mask from now.
         path: where it is: the network's own name, or that of a correction beside it.
         usable: the mask can be used unchanged.
+        looks_dice: agreement of the two looks that made it; None if there were not two, and of a
+            person's mask.
         by_person: the ``qc_mask_source`` of a person's mask: ``corrected`` if the network made one
             of the same scan, ``drawn`` if it found nothing; empty for the network's own.
         foreign: why the mask can be neither used nor replaced; empty if it can.
@@ -284,6 +293,7 @@ class _ExistingMask:
         self.made = made
         self.digest = ""
         self.usable, self.by_person = False, ""
+        self.looks_dice: float | None = None
         self.foreign = ""
         if request.masks is None:
             return
@@ -307,6 +317,7 @@ class _ExistingMask:
             return
         if self.digest in earlier and not corrections:
             self.usable = earlier[self.digest].key == made.key
+            self.looks_dice = earlier[self.digest].looks_dice
         elif made.scan and made.scan in {one.scan for one in earlier.values()}:
             self.usable, self.by_person = True, CORRECTED
         elif made.scan and made.scan in request.drawn_on:

@@ -3,3 +3,5 @@
 DEFAULT_WEIGHTS = "monet_open"
 DEFAULT_ENGINE = "auto"
 DEFAULT_PRECISION = "fp32"
+MOST_LOOKS = 2
+"""Networks that one file of weights may hold, each of which looks at a scan."""

@@ -52,31 +52,41 @@ def one_organ(found: Voxels, spacing_mm: Sequence[float]) -> Voxels:
     sizes[[0, largest]] = 0
     large = np.flatnonzero(sizes >= least)
     large = large[np.argsort(-sizes[large], kind="stable")][:MOST_PIECES]
-    boxes = ndimage.find_objects(labels)
-    kept = [largest, *_near(labels, boxes, largest, [int(i) for i in large], spacing_mm)]
+    wanted = np.zeros(count + 1, np.uint8)
+    wanted[[largest, *large]] = np.arange(1, 2 + len(large))
+    few = _each(wanted, labels)
+    del labels
+    boxes = ndimage.find_objects(few)
+    kept = [1, *_near(few, boxes, range(2, 2 + len(large)), spacing_mm)]
     inner = _joint([boxes[i - 1] for i in kept])
-    is_kept = np.zeros(count + 1, dtype=bool)
+    is_kept = np.zeros(2 + len(large), dtype=bool)
     is_kept[kept] = True
-    organ = np.empty(labels[inner].shape, dtype=bool)
-    for plane, slab in zip(organ, labels[inner], strict=True):  # an index takes 8 bytes a voxel
-        plane[:] = is_kept[slab]
+    organ = _each(is_kept, few[inner])
+    del few
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     result[box][inner] = organ | _small_holes(organ, LARGEST_HOLE_ML / voxel_ml)
     return result
 
 
+def _each(values: NDArray[Any], labels: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Return the value of each voxel's label, ``values[labels]``."""
+    found = np.empty(labels.shape, values.dtype)
+    for plane, slab in zip(found, labels, strict=True):  # an index takes 8 bytes a voxel
+        plane[:] = values[slab]
+    return found
+
+
 def _near(
-    labels: NDArray[np.integer[Any]],
+    labels: NDArray[np.uint8],
     boxes: Sequence[tuple[slice, ...]],
-    largest: int,
     others: Sequence[int],
     spacing_mm: Sequence[float],
 ) -> list[int]:
-    """Return those of the other components that are near enough to the largest."""
+    """Return those of the other components that are near enough to the first, the largest."""
     if not others:
         return []
     zyx_mm = np.array(spacing_mm[::-1])
-    tree = KDTree(_surface(labels, boxes[largest - 1], largest) * zyx_mm)
+    tree = KDTree(_surface(labels, boxes[0], 1) * zyx_mm)
     near = []
     for other in others:
         points = _surface(labels, boxes[other - 1], other) * zyx_mm
@@ -86,9 +96,7 @@ def _near(
     return near
 
 
-def _surface(
-    labels: NDArray[np.integer[Any]], box: tuple[slice, ...], label: int
-) -> NDArray[np.int64]:
+def _surface(labels: NDArray[np.uint8], box: tuple[slice, ...], label: int) -> NDArray[np.int64]:
     """Return the indices ``(n, 3)`` of a component's voxels that have a neighbour outside of it."""
     part = labels[box] == label
     edge = part & ~ndimage.binary_erosion(part)

@@ -20,15 +20,11 @@ from pancseg.scans.bounding_box import box_of
 from pancseg.segmentation.checkpoint import Checkpoint
 from pancseg.segmentation.look_windows import LookWindows
 from pancseg.segmentation.preprocess import Floats, SliceGrid
+from pancseg.segmentation.window_placement import MOST_PIECES, Box, Window, windows_around
 
 Mask = NDArray[np.bool_]
-Window = tuple[slice, slice]
-"""Rows and columns of the network's grid."""
-
 NOMINAL_PIXEL_MM = 0.8
 """Pixel of stored slices, whose spacing is not known."""
-_MARGIN_PX = 16
-"""Least margin around several pieces that share a window."""
 
 
 class Wanted(NamedTuple):
@@ -152,37 +148,25 @@ class SecondLook:
     def windows_around(self, found: Mask) -> list[Window]:
         """Return windows that together show all pixels found in a slice.
 
-        One window shows as many pieces as fit into it with a margin, the largest first; pieces
-        larger than a window get several, side by side.
+        One window shows as many pieces as fit into it with a margin, the largest first
+        (:mod:`pancseg.segmentation.window_placement`).
 
         Args:
             found: the scan's pixels ``(y, x)``.
         """
+        around = box_of(found[None])
+        if around is None:
+            return []
         labels, count = ndimage.label(found, structure=np.ones((3, 3)))
-        sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-        boxes = [self._on_grid(box) for box in ndimage.find_objects(labels)]
-        left = [boxes[i] for i in np.argsort(-sizes, kind="stable")]
-        room = tuple(side - 2 * _MARGIN_PX for side in self.windows.size)
-        windows: list[Window] = []
-        while left:
-            box, others = left[0], []
-            for other in left[1:]:
-                both = _around(box, other)
-                if all(high - low <= most for (low, high), most in zip(both, room, strict=True)):
-                    box = both
-                else:
-                    others.append(other)
-            left = others
-            (rows, columns) = (
-                _covering(low, high, side, whole)
-                for (low, high), side, whole in zip(
-                    box, self.windows.size, self.grid.shape, strict=True
-                )
-            )
-            windows += [(row, column) for row in rows for column in columns]
-        return windows
+        if count > MOST_PIECES:
+            boxes = [self._on_grid((around.slices[1], around.slices[2]))]
+        else:
+            sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+            pieces = ndimage.find_objects(labels)
+            boxes = [self._on_grid(pieces[i]) for i in np.argsort(-sizes, kind="stable")]
+        return windows_around(boxes, self.windows.size, self.grid.shape)
 
-    def _on_grid(self, box: tuple[slice, slice]) -> _Box:
+    def _on_grid(self, box: tuple[slice, slice]) -> Box:
         """Return a box of the scan's pixels on the network's grid."""
         (top, bottom), (left, right) = (
             (math.floor(taps.position(side.start)), math.ceil(taps.position(side.stop - 1)) + 1)
@@ -204,26 +188,6 @@ class SecondLook:
         distance = ndimage.distance_transform_edt(~found[part], sampling=self.spacing_mm)
         near[part] = distance <= self.windows.reach_mm
         return near
-
-
-_Box = tuple[tuple[int, int], tuple[int, int]]
-"""First and last row, first and last column; the last are excluded."""
-
-
-def _around(box: _Box, other: _Box) -> _Box:
-    rows, columns = ((min(a[0], b[0]), max(a[1], b[1])) for a, b in zip(box, other, strict=True))
-    return rows, columns
-
-
-def _covering(low: int, high: int, side: int, whole: int) -> list[slice]:
-    """Return the fewest slices of length ``side`` within ``whole`` that cover low to high."""
-    count = math.ceil((high - low) / side)
-    if count <= 1:
-        starts = [round((low + high - side) / 2)]
-    else:
-        starts = [round(low + i * (high - low - side) / (count - 1)) for i in range(count)]
-    starts = [min(max(start, 0), whole - side) for start in starts]
-    return [slice(start, start + side) for start in starts]
 
 
 def guides(organ: Mask, slice_mm: float, margin_mm: float) -> dict[int, int]:

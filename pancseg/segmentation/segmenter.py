@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import SimpleITK as sitk
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
 from pancseg.scans.arrays import image_like, voxel_array
+from pancseg.scans.bounding_box import box_of
 from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_scan
 from pancseg.scans.geometry import on_grid_of, orient, require_orientation
 from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_WEIGHTS, engines
@@ -33,6 +34,18 @@ from pancseg.system.timing import Stopwatch, timed
 log = logging.getLogger(__name__)
 
 THRESHOLD = 0.5
+
+
+class Segmented(NamedTuple):
+    """A mask, and how well two looks agree on it.
+
+    Attributes:
+        mask: uint8 (0, 1), on the scan's grid.
+        looks_dice: Dice of the first look's mask, cleaned, with this one; None with one look.
+    """
+
+    mask: sitk.Image
+    looks_dice: float | None
 
 
 class Segmenter:
@@ -145,25 +158,42 @@ class Segmenter:
                 when the header does not say how the patient lies; or the scan cannot be read.
             RuntimeError: this process was forked from the one that loaded the network.
         """
+        return self.segment_and_compare(scan, **geometry).mask
+
+    def segment_and_compare(self, scan: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> Segmented:
+        """Return the mask of :meth:`segment`, and with two looks their agreement.
+
+        Where the first look found something else than the pancreas, the second often finds little
+        of it.
+
+        Args:
+            scan: as for :meth:`segment`.
+            geometry: ``spacing``, ``origin`` and ``direction`` of an array.
+
+        Raises:
+            UnusableCase, RuntimeError: as for :meth:`segment`.
+
+        Example:
+            >>> from pancseg import load_segmenter
+            >>> segmenter = load_segmenter("monet_phantom", threads=1)
+            >>> print(segmenter.segment_and_compare("scan.nii.gz").looks_dice)
+            None
+        """
         image = as_scan(scan, **geometry)
         require_orientation(image)
         del scan
         oriented = orient(image, self.checkpoint.preprocessing.orientation)
         spacing_mm = oriented.GetSpacing()
-        found = self.found(oriented)
+        found, first = self._found_and_first(oriented)
         mask = image_like(found.view(np.uint8), oriented)
         del oriented, found  # a gigabyte for 2,000 slices
         with timed("keep one organ"):
             found = voxel_array(mask).view(np.bool_)
             organ = one_organ(found, spacing_mm)
         if not organ.any():
-            twice = "set `looks` to 1, " if self.looks > 1 else ""
-            raise UnusableCase(
-                "no_pancreas",
-                f"no pancreas found in {len(found)} slices; "
-                f"check that it is an abdominal CT in HU, {twice}or draw the mask by hand",
-            )
-        return on_grid_of(image, image_like(organ.view(np.uint8), mask))
+            raise UnusableCase("no_pancreas", _nothing_found(len(found), first, spacing_mm))
+        made = on_grid_of(image, image_like(organ.view(np.uint8), mask))
+        return Segmented(made, first.dice(organ) if first else None)
 
     def segment_many(
         self, scans: Iterable[VolumeLike], *, progress: bool = False
@@ -243,9 +273,7 @@ class Segmenter:
         Args:
             oriented: a scan with the axes that the checkpoint's preprocessing names.
         """
-        if self.looks == 1:
-            return self.found_first(oriented)
-        return self.found_again(oriented, self.found_first(oriented))
+        return self._found_and_first(oriented)[0]
 
     def found_first(self, oriented: sitk.Image) -> NDArray[np.bool_]:
         """Return the voxels ``(z, y, x)`` that the first look finds, before cleaning.
@@ -284,6 +312,20 @@ class Segmenter:
         """
         organ = one_organ(first, oriented.GetSpacing())
         del first
+        return self._found_around(organ, oriented)
+
+    def _found_and_first(self, oriented: sitk.Image) -> tuple[NDArray[np.bool_], _Organ | None]:
+        """Return what :meth:`found` returns, and with two looks what the first found, cleaned."""
+        first = self.found_first(oriented)
+        if self.looks == 1:
+            return first, None
+        with timed("keep one organ"):
+            organ = one_organ(first, oriented.GetSpacing())
+        del first
+        return self._found_around(organ, oriented), _Organ.of(organ)
+
+    def _found_around(self, organ: NDArray[np.bool_], oriented: sitk.Image) -> NDArray[np.bool_]:
+        """Return the voxels that the second look finds around the first look's organ."""
         found = np.zeros_like(organ)
         watch, look = Stopwatch(), self._second_look_at(oriented)
         for seen in self._seen_again(oriented, organ, look, watch):
@@ -305,16 +347,17 @@ class Segmenter:
         """Yield what the second look sees around an organ ``(z, y, x)``, slice by slice."""
         voxels = voxel_array(oriented)
         slice_mm, margin_mm = oriented.GetSpacing()[2], look.windows.margin_mm
-        wanted = (
-            Wanted(index, voxels[index], organ[nearest])
-            for index, nearest in guides(organ, slice_mm, margin_mm).items()
-        )
+        where = guides(organ, slice_mm, margin_mm)
+        wanted = (Wanted(index, voxels[index], organ[nearest]) for index, nearest in where.items())
 
         def network(windows: Floats) -> Floats:
             assert self._second_network is not None
             return self._run(self._second_network, windows, watch)
 
-        return look.at(wanted, network, self._at_once)
+        begin_stage("look again", 0, len(where))
+        for count, seen in enumerate(look.at(wanted, network, self._at_once), 1):
+            yield seen
+            advance_stage("look again", count, len(where))
 
     def _grid_of(self, oriented: sitk.Image) -> SliceGrid:
         x_mm, y_mm, _ = oriented.GetSpacing()
@@ -341,6 +384,38 @@ class Segmenter:
             )
         with watch.running("network"), self._lock:  # an engine's requests are shared
             return network(slices)
+
+
+class _Organ(NamedTuple):
+    """What the first look found, cleaned: the box around it alone, so that it takes no memory."""
+
+    box: tuple[slice, ...]
+    voxels: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, organ: NDArray[np.bool_]) -> _Organ | None:
+        """Copy the box around an organ; None if nothing was found."""
+        box = box_of(organ)
+        return cls(box.slices, organ[box.slices].copy()) if box else None
+
+    def dice(self, other: NDArray[np.bool_]) -> float:
+        """Return the Dice with a mask of the whole scan."""
+        shared = int(np.count_nonzero(self.voxels & other[self.box]))
+        return 2 * shared / (int(np.count_nonzero(self.voxels)) + int(np.count_nonzero(other)))
+
+
+def _nothing_found(slices: int, first: _Organ | None, spacing_mm: Sequence[float]) -> str:
+    """Return the fact of a scan in which no pancreas was found, and the remedies."""
+    if first is None:
+        return (
+            f"no pancreas found in {slices} slices; "
+            "check that it is an abdominal CT in HU, or draw the mask by hand"
+        )
+    found_ml = np.count_nonzero(first.voxels) * float(np.prod(spacing_mm)) / 1000
+    return (
+        f"the second look found nothing of the {found_ml:.3g} mL of the first look; check that it "
+        "is an abdominal CT in HU, set `looks` to 1, or draw the mask by hand"
+    )
 
 
 def require_whole_slices(checkpoint: Checkpoint) -> None:

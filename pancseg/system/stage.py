@@ -19,10 +19,11 @@ class Stage(NamedTuple):
     """A stage of the work on one scan.
 
     Attributes:
-        name: ``read``, ``segment``, ``uncertainty`` or ``features``.
+        name: ``read``, ``segment``, ``look again``, ``uncertainty`` or ``features``.
         done: number of slices that went through the network; of ``features``, the region's number.
         total: number of slices of the scan, not all of which need to go through the network; of
-            ``features``, the number of regions. 0 where nothing is counted.
+            ``look again``, of those around what was found; of ``features``, the number of regions.
+            0 where nothing is counted.
     """
 
     name: str

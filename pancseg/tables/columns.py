@@ -114,6 +114,13 @@ QUALITY = (
         "quality",
         "mean Dice between masks made with dropout",
     ),
+    Column(
+        "qc_looks_dice",
+        "number",
+        "none",
+        "quality",
+        "Dice between the first look's mask and the second's",
+    ),
 )
 HASHES = (
     Column("image_sha256", "string", "none", "provenance", "hash of the scan's voxels and grid"),
@@ -132,8 +139,8 @@ def in_order(found: list[str]) -> list[str]:
 
     Columns of the manifest (``x_``) follow the ids, other ``qc_`` columns the listed ones.
 
-    >>> in_order(["qc_new", "original_shape_Sphericity"])[23:]
-    ['qc_uncertainty_dice', 'qc_new', 'image_sha256', 'mask_sha256', 'settings_sha256', \
+    >>> in_order(["qc_new", "original_shape_Sphericity"])[24:]
+    ['qc_looks_dice', 'qc_new', 'image_sha256', 'mask_sha256', 'settings_sha256', \
 'original_shape_Sphericity']
     """
     quality = [name for name in found if name.startswith("qc_")]

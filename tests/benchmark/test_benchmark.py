@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 import torch
+from two_looks import PHANTOM_WINDOWS, two_looks
 from typer.testing import CliRunner
 
 from pancseg import write_scan
@@ -24,10 +25,15 @@ from pancseg.cli import app
 from pancseg.cli.commands.benchmark import _changed_voxels, _command
 from pancseg.phantom import Phantom
 from pancseg.segmentation import engines
+from pancseg.segmentation.checkpoint import load_checkpoint
 
 
 @pytest.mark.parametrize(
-    ("network", "gflop"), [("monet", 9.5), ("unet", 96.2), ("attention_unet", 100.5), ("unet16", 6)]
+    ("network", "gflop"),
+    [
+        *(("monet", 9.5), ("unet", 96.2), ("attention_unet", 100.5), ("unet16", 6)),
+        ("monet_twice", 9.5 * 1.75),
+    ],
 )
 def test_operations_of_a_slice_are_counted(network: str, gflop: float) -> None:
     assert gflop_per_slice(network) == pytest.approx(gflop, abs=0.06)
@@ -56,6 +62,34 @@ def test_each_setup_is_timed_once_a_round_and_the_order_turns() -> None:
         *([s.network, f"{s.engine} fp32"] for s in setups),
         *([s.network, f"{s.engine} fp32"] for s in [*setups[1:], setups[0]]),
     ]
+
+
+def test_two_looks_are_told_in_units_of_one() -> None:
+    setups = plan(["monet_twice"], ["torch"], ["fp32"])
+    assert [setup.network for setup in setups] == ["monet", "monet", "monet_twice"]
+    seconds = time_networks(setups, repeats=2, slices=2, threads=1)
+    frame = times_frame(
+        seconds,
+        2,
+        {name: gflop_per_slice(name) for name in ("monet", "monet_twice")},
+        {(AS_WRITTEN, "fp32"): 200.0, ("torch", "fp32"): 200.0},
+    )
+    twice = frame.iloc[2]
+    once = np.mean(seconds[Setup("monet", "torch")])
+    assert twice["ratio_to_monet"] == pytest.approx(np.mean(seconds[setups[2]]) / once)
+    assert np.isnan(twice["published_mean_s"])
+    assert "| monet_twice | torch | fp32 |" in markdown(frame)
+
+
+def test_patients_are_looked_at_as_often_as_by_the_default_weights(tmp_path: Path) -> None:
+    assert patient.phantom_weights("monet_phantom", tmp_path) == (1, "monet_phantom")
+    two_looks().save(tmp_path / "two.safetensors")
+    looks, path = patient.phantom_weights(tmp_path / "two.safetensors", tmp_path)
+    made = load_checkpoint(path)
+    assert (looks, made.looks) == (2, 2)
+    assert made.second is not None
+    assert made.second.windows is not None
+    assert made.second.windows.size == PHANTOM_WINDOWS.size
 
 
 def test_table_has_ratios_tests_and_the_papers_numbers() -> None:

@@ -231,5 +231,5 @@ def test_demo_shows_the_table_and_finds_the_pancreas(tmp_path: Path) -> None:
     assert min(scores) >= 0.80
     frame = pd.read_csv(tmp_path / "demo" / "features.csv")
     assert frame["patient_id"].tolist() == ["phantom_01", "phantom_02"]
-    assert frame.shape == (2, 27 + 386)
+    assert frame.shape == (2, 28 + 386)
     assert call("demo", "--out", tmp_path)[0] == 2  # somebody else's files are there

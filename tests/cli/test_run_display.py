@@ -85,6 +85,10 @@ def test_the_bar_shows_what_every_worker_does() -> None:
     assert shown[2].endswith("…")
 
 
+def test_a_second_look_counts_the_slices_around_what_was_found() -> None:
+    assert lines_of({"P1": Stage("look again", 12, 40)}) == ["P1: look again at 12 of 40 slices"]
+
+
 def test_many_workers_do_not_fill_the_screen() -> None:
     lines = lines_of({f"P{n}": Stage("read") for n in range(MOST_SCANS + 5)})
     assert (len(lines), lines[-1]) == (MOST_SCANS + 1, "and 5 more")

@@ -152,7 +152,7 @@ def test_the_table_starts_with_ids_and_verdict_and_is_plain_csv(
         "qc_mask_source,qc_mask_label,qc_volume_ml,qc_grid_mm,qc_components,qc_largest_share,"
         "qc_touches_edge,qc_empty_slices,qc_median_hu,qc_fat_share,qc_dense_share,qc_lowest_hu,"
         "qc_slice_mm,qc_slice_thickness_mm,qc_series_choice,qc_phase_hint,qc_resegmented_share,"
-        "qc_uncertainty_dice,"
+        "qc_uncertainty_dice,qc_looks_dice,"
         "image_sha256,mask_sha256,settings_sha256,original_"
     )
     assert b"\r" not in content

@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 from command_line import call
 from dicom_series import write_series
+from two_looks import PHANTOM_WINDOWS, two_looks
 
 from pancseg import (
     Case,
@@ -23,12 +24,21 @@ from pancseg import (
 )
 from pancseg.cli.estimate import lines_of
 from pancseg.pipeline.estimation import trial
-from pancseg.pipeline.estimation.estimate import RunEstimate, _wall_seconds, slices_to_network
+from pancseg.pipeline.estimation.estimate import (
+    RunEstimate,
+    _wall_seconds,
+    slices_again,
+    slices_to_network,
+)
 from pancseg.pipeline.estimation.made_up import make_up
+from pancseg.pipeline.estimation.second_look import cost_of_second_look
 from pancseg.pipeline.estimation.trial import Speed, Trial, region_voxels
 from pancseg.pipeline.estimation.workload import earlier_rows, workload_of
+from pancseg.processing.plan import ProcessingPlan
+from pancseg.running.memory import SECOND_LOOK_BYTES
 from pancseg.scans.slice_preview import SlicePreview, preview_slices
 from pancseg.scans.writing import write_scan
+from pancseg.segmentation import engines
 from pancseg.segmentation.slice_search import search, step_for
 
 HERE = RunOptions(workers=0, threads=1)
@@ -94,6 +104,50 @@ def test_regions_are_counted_on_the_grid_of_their_features() -> None:
     )
     assert region_voxels(80, scan, own) == pytest.approx(80_000)
     assert region_voxels(80, scan, fine) == pytest.approx(5_000)
+
+
+def test_a_second_look_sees_the_organ_and_its_margin() -> None:
+    assert slices_again(300, 1.5, 90.0, 10.0) == pytest.approx(110 / 1.5)
+    assert slices_again(30, 5.0, 160.0, 10.0) == 30
+
+
+def test_a_second_look_takes_time_and_memory(
+    cohort: Path, quick: FeatureSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The looks are those of the weights, or those that are asked for."""
+    speed = Speed(2.0, 0.1, 1e-7, 0.5, 3.0, 0.2, 10_000, 40_000, 300_000, 0.5, 10.0)
+    asked: list[int | None] = []
+
+    def measured(plan: ProcessingPlan, *_: object, **__: object) -> Trial:
+        asked.append(plan.looks)
+        one_look = speed._replace(again_s=0.0)
+        return Trial(speed if plan.looks == 2 else one_look, "openvino", 12.0)
+
+    monkeypatch.setattr("pancseg.pipeline.estimation.estimate.measure_speed", measured)
+    two_looks().save(tmp_path / "two.safetensors")
+    cases = [case for case in read_cohort(cohort) if not case.mask]
+    both, alone = (
+        estimate_run(
+            cases, settings=quick, weights=tmp_path / "two.safetensors", looks=looks, options=HERE
+        )
+        for looks in (None, 1)
+    )
+    assert asked == [2, 1]
+    slices = sum(
+        slices_again(s.slices, s.slice_mm, 70.0, 10.0)
+        for s in (preview_slices(case.image) for case in cases)
+    )
+    assert both.seconds[0] - alone.seconds[0] == pytest.approx(0.8 * 0.5 * slices)
+    assert both.shares["segment"] > alone.shares["segment"]
+    assert both.memory_bytes - alone.memory_bytes == SECOND_LOOK_BYTES[engines.pick(gpu=False)]
+
+
+def test_the_cost_of_a_second_look_is_measured(tmp_path: Path) -> None:
+    two_looks().save(tmp_path / "two.safetensors")
+    plan = ProcessingPlan("run", None, str(tmp_path / "two.safetensors"), looks=2)
+    found = cost_of_second_look(plan, make_up(tmp_path, 5.0), "openvino", 1)
+    assert found.margin_mm == PHANTOM_WINDOWS.margin_mm
+    assert found.slices > 0
 
 
 @pytest.mark.parametrize("slice_mm", [0.8, 2.5, 6.0])

@@ -83,11 +83,16 @@ def test_a_ready_mask_gives_the_bytes_of_the_mask_just_made(
     new = partial_path(folder / "a.nii.gz", "new")
     told: list[Path] = []
     first = []
-    for result in processor.results(ScanTask(rows, new_mask=new), told.append):
+
+    def tell(path: Path, looks_dice: float | None) -> None:
+        assert looks_dice is None
+        told.append(path)
+
+    for result in processor.results(ScanTask(rows, new_mask=new), tell):
         assert told == [new]
         assert new.is_file()
         first.append(result)
-    again = list(processor.results(ScanTask(rows, None, new, "monet_phantom"), told.append))
+    again = list(processor.results(ScanTask(rows, None, new, "monet_phantom"), tell))
     assert told == [new]
     assert repr(again) == repr(first)
     assert all(o.values["original_firstorder_Mean"] for o in first)

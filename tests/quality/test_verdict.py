@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from pancseg import QualityLimits, UnusableCase, judge_region, judge_scan
 from pancseg.quality.limits import LimitRange
-from pancseg.quality.verdict import Verdict, judge_agreement, judge_resegmented
+from pancseg.quality.verdict import Verdict, judge_agreement, judge_looks, judge_resegmented
 from pancseg.scans.geometry import orient
 
 LIMITS = QualityLimits()
@@ -199,6 +199,16 @@ def test_shares_that_are_measured_later(
 ) -> None:
     assert codes(judge_resegmented(value, LIMITS)) == resegmented
     assert codes(judge_agreement(value, LIMITS)) == uncertain
+
+
+def test_looks_that_disagree_are_told_where_a_limit_is_set() -> None:
+    free = judge_looks(0.1234567, LIMITS)
+    assert (free.values, free.findings) == ({"qc_looks_dice": 0.123457}, ())
+    limits = QualityLimits.model_validate({"looks_dice": {"warn_below": 0.8, "fail_below": 0.5}})
+    for dice, grade in ((0.8, {}), (0.79, {"uncertain": "warn"}), (0.4, {"uncertain": "fail"})):
+        assert codes(judge_looks(dice, limits)) == grade
+    (finding,) = judge_looks(0.4, limits).findings
+    assert finding.fact == "the two looks agree with a Dice of 40 % (expected at least 80 %)"
 
 
 def test_limits_of_a_region_survive_the_provenance() -> None:

@@ -45,6 +45,14 @@ def test_rows_come_back_to_the_last_bit_and_type(tmp_path: Path) -> None:
     assert list(again.values) == list(VALUES)
 
 
+def test_the_looks_agreement_comes_back_with_the_mask_to_the_last_bit(tmp_path: Path) -> None:
+    made = MADE._replace(looks_dice=0.1 + 0.2)
+    with closing(Journal(tmp_path / "j")) as journal:
+        journal.add_mask("one", "digest", made)
+    with closing(Journal(tmp_path / "j")) as journal:
+        assert journal.earlier_masks("one") == {"digest": made}
+
+
 def test_masks_of_journals_that_did_not_note_the_scan_are_known(tmp_path: Path) -> None:
     (tmp_path / "j").write_text('{"mask": "one", "digest": "d", "key": "k"}\n')
     with closing(Journal(tmp_path / "j")) as journal:

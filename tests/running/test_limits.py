@@ -81,6 +81,32 @@ def test_the_limit_is_generous_and_grows_with_the_scan_its_rows_and_passes() -> 
     assert default_limit_s(1_300_000_000, rows=9, passes=21) > 10 * whole
 
 
+@pytest.mark.parametrize(
+    ("weights", "looks", "known", "passes"),
+    [
+        (None, None, None, 0),
+        ("monet_phantom", None, None, 2),  # not known before a child is ready
+        ("monet_phantom", 1, None, 1),
+        ("monet_phantom", None, 1, 1),
+        ("monet_phantom", None, 2, 2),
+    ],
+)
+def test_every_look_is_a_pass(
+    plan: ProcessingPlan,
+    weights: str | None,
+    looks: int | None,
+    known: int | None,
+    passes: int,
+    tmp_path: Path,
+) -> None:
+    worker = SupervisedWorker(replace(plan, weights=weights, looks=looks, uncertainty=3), 1)
+    if known:
+        worker.network_info = {"inference": {"looks": known}}
+    request = Request((Case("x", tmp_path / "x.nii"),), (frozenset(),), memory_bytes=10**9)
+    assert worker._limit_of(request) == default_limit_s(10**9, 1, passes + 3)
+    assert default_limit_s(10**9, 1, 4) > default_limit_s(10**9, 1, 3)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="nothing stops a process there")
 def test_a_worker_that_is_stopped_before_it_is_ready_is_given_up(
     plan: ProcessingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -63,6 +63,33 @@ def test_masks_of_other_looks_are_made_anew(folder: Path) -> None:
     assert record["run"]["looks"] == record["inference"]["looks"] == 1
 
 
+def test_the_agreement_is_in_the_row_and_stays_with_the_mask(folder: Path) -> None:
+    """A mask whose row was lost keeps its agreement; other limits judge it without the network."""
+    first, other = segment(folder)
+    agreement = float(first.values["qc_looks_dice"])
+    assert 0.5 < agreement < 1
+    assert "uncertain" not in first.reason
+    journal = folder / "out" / ".pancseg" / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(line for line in lines if not line.startswith(b'{"row"')))
+    masks = [path.stat().st_mtime_ns for path in sorted((folder / "out" / "masks").iterdir())]
+    again, other_again = segment(folder)
+    assert reused(folder) == 0
+    assert masks == [p.stat().st_mtime_ns for p in sorted((folder / "out" / "masks").iterdir())]
+    assert (again.values["qc_looks_dice"], other_again.values["qc_looks_dice"]) == (
+        first.values["qc_looks_dice"],
+        other.values["qc_looks_dice"],
+    )
+    strict = pancseg.QualityLimits.model_validate({"looks_dice": {"warn_below": 0.999}})
+    warned, _ = segment(folder, limits=strict)
+    assert reused(folder) == 2
+    assert (warned.status, "uncertain" in warned.reason) == ("warn", True)
+    assert f"the two looks agree with a Dice of {100 * agreement:.3g} %" in warned.fact
+    alone, _ = segment(folder, looks=1, limits=strict)
+    assert "uncertain" not in alone.reason
+    assert "qc_looks_dice" not in alone.values
+
+
 def test_rows_of_other_looks_are_not_kept(folder: Path) -> None:
     segment(folder)
     segment(folder, only=["a"])

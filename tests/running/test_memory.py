@@ -24,6 +24,7 @@ from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running import memory
 from pancseg.running.memory import (
+    SECOND_LOOK_BYTES,
     MemoryBudget,
     free_bytes,
     needed_bytes,
@@ -132,6 +133,14 @@ def test_a_worker_takes_no_more_than_is_foretold_and_not_much_less(
     took = next(record["peak_mb"] for record in log if record["event"] == "scan") * 1e6
     foretold = needed_bytes(cases, engines.pick() if weights else "")
     assert took <= foretold <= 2.5 * took
+
+
+def test_a_second_look_needs_memory_of_its_own(cohort: Path) -> None:
+    case = read_cohort(cohort)[0]
+    for engine in ("openvino", "torch", "cuda"):
+        one, two = (needed_bytes([case], engine, looks=looks) for looks in (1, 2))
+        assert two - one == SECOND_LOOK_BYTES.get(engine, SECOND_LOOK_BYTES["torch"]) > 2e7
+        assert needed_memory([case], engine, None, 2).scan == two
 
 
 def test_features_are_foretold_too(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from two_looks import PHANTOM_WINDOWS, fine, two_looks
 
 from pancseg import Segmenter, UnusableCase, load_segmenter
 from pancseg.phantom import Phantom, make_phantom
+from pancseg.quality.verdict import volume_ml
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import orient
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
@@ -21,6 +22,7 @@ from pancseg.segmentation.engines.hardware import cpu_has_bf16
 from pancseg.segmentation.overlap import dice
 from pancseg.segmentation.postprocess import one_organ
 from pancseg.segmentation.uncertainty import DropoutPasses
+from pancseg.system.stage import Listener, Stage, heard_by
 
 
 @pytest.fixture(scope="module")
@@ -143,15 +145,39 @@ def test_probabilities_are_those_of_the_mask(
 def test_nothing_found_at_first_is_nothing(checkpoint: Checkpoint) -> None:
     air = sitk.GetImageFromArray(np.full((4, 64, 64), -1000, np.int16))
     segmenter = Segmenter(checkpoint, threads=1)
-    with pytest.raises(UnusableCase, match=r"no pancreas found in 4 slices; .*set `looks` to 1"):
+    with pytest.raises(UnusableCase, match=r"no pancreas found in 4 slices; check that") as caught:
         segmenter.segment(air)
+    assert "looks" not in caught.value.fact  # a first look alone finds nothing either
     assert voxel_array(segmenter.probabilities(air)).max() < 0.5
 
 
 def test_a_second_look_that_finds_nothing_says_so(checkpoint: Checkpoint, phantom: Phantom) -> None:
-    with pytest.raises(UnusableCase, match="set `looks` to 1, or draw") as caught:
+    lost = (
+        r"the second look found nothing of the [\d.]+ mL of the first look; .*set `looks` to 1, or"
+    )
+    with pytest.raises(UnusableCase, match=lost) as caught:
         Segmenter(silent(checkpoint), threads=1).segment(phantom.image)
     assert caught.value.code == "no_pancreas"
+    told = float(caught.value.fact.split(" mL")[0].rpartition(" ")[2])
+    first = Segmenter(checkpoint, threads=1, looks=1).segment(phantom.image)
+    assert told == pytest.approx(volume_ml(first), rel=0.01)
+
+
+def test_the_looks_agreement_is_the_dice_of_their_masks(
+    checkpoint: Checkpoint, segmenter: Segmenter, phantom: Phantom, mask: np.ndarray
+) -> None:
+    heard: list[Stage] = []
+    with heard_by(Listener(heard.append)):
+        both = segmenter.segment_and_compare(orient(phantom.image, "SLP"))
+    np.testing.assert_array_equal(voxel_array(orient(both.mask, "LPS")) > 0, mask)
+    alone = Segmenter(checkpoint, threads=1, looks=1).segment_and_compare(phantom.image)
+    assert alone.looks_dice is None
+    assert both.looks_dice == pytest.approx(dice(voxel_array(alone.mask) > 0, mask))
+    assert both.looks_dice is not None
+    assert 0.5 < both.looks_dice < 1
+    shown = np.count_nonzero(voxel_array(alone.mask).any(axis=(1, 2)))
+    (again,) = (stage for stage in heard if stage.name == "look again" and not stage.done)
+    assert again.total == shown + 4  # 6 mm of 3 mm above and below
 
 
 def test_a_scan_smaller_than_the_window(checkpoint: Checkpoint, phantom: Phantom) -> None:

@@ -91,7 +91,7 @@ def make_names(name: str) -> str:
 
 def test_every_name_survives_r_and_spss(plain: Path) -> None:
     header = (plain / "features.csv").read_text().split("\n")[0].split(",")
-    assert len(header) == len(set(header)) == 27 + 107 + 93 * 11
+    assert len(header) == len(set(header)) == 28 + 107 + 93 * 11
     for name in header:
         assert make_names(name) == name
         assert len(name) <= 64
@@ -347,19 +347,19 @@ HEADER = (
     "qc_volume_ml,qc_grid_mm,qc_components,qc_largest_share,qc_touches_edge,qc_empty_slices,"
     "qc_median_hu,qc_fat_share,qc_dense_share,qc_lowest_hu,qc_slice_mm,qc_slice_thickness_mm,"
     "qc_series_choice,qc_phase_hint,qc_resegmented_share,"
-    "qc_uncertainty_dice,qc_voxels,qc_note,qc_share,image_sha256,mask_sha256,settings_sha256\n"
+    "qc_uncertainty_dice,qc_looks_dice,qc_voxels,qc_note,qc_share,image_sha256,mask_sha256,settings_sha256\n"
 )
 WITH_POINTS = (
-    '007,"a,""b""",,,,,,,0.3333333333333333,,,,,,,,,,,,,,,,5,,,,,\n'
-    'é;ü,"two\nlines",,,a;b,,,,,,,,,,,,,,,,,,,,1099511627776,,1,,,\n'
-    '日本,"cr\rx",,,,,,,,,,,,,,,,,,,,,,,,"0,5",1e-300,,,\n'
-    "=1+1, -12,,,,,,,5.0,,,,,,,,,,,,,,,,,,12345678.12345679,,,\n"
+    '007,"a,""b""",,,,,,,0.3333333333333333,,,,,,,,,,,,,,,,,5,,,,,\n'
+    'é;ü,"two\nlines",,,a;b,,,,,,,,,,,,,,,,,,,,,1099511627776,,1,,,\n'
+    '日本,"cr\rx",,,,,,,,,,,,,,,,,,,,,,,,,"0,5",1e-300,,,\n'
+    "=1+1, -12,,,,,,,5.0,,,,,,,,,,,,,,,,,,,12345678.12345679,,,\n"
 )
 WITH_COMMAS = (
-    '007;"a,""b""";;;;;;;0,3333333333333333;;;;;;;;;;;;;;;;5;;;;;\n'
-    '"é;ü";"two\nlines";;;"a;b";;;;;;;;;;;;;;;;;;;;1099511627776;;1;;;\n'
-    '日本;"cr\rx";;;;;;;;;;;;;;;;;;;;;;;;0,5;1e-300;;;\n'
-    "=1+1; -12;;;;;;;5,0;;;;;;;;;;;;;;;;;;12345678,12345679;;;\n"
+    '007;"a,""b""";;;;;;;0,3333333333333333;;;;;;;;;;;;;;;;;5;;;;;\n'
+    '"é;ü";"two\nlines";;;"a;b";;;;;;;;;;;;;;;;;;;;;1099511627776;;1;;;\n'
+    '日本;"cr\rx";;;;;;;;;;;;;;;;;;;;;;;;;0,5;1e-300;;;\n'
+    "=1+1; -12;;;;;;;5,0;;;;;;;;;;;;;;;;;;;12345678,12345679;;;\n"
 )
 
 

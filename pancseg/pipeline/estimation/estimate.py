@@ -6,7 +6,7 @@ import heapq
 import os
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -152,7 +152,9 @@ def estimate_cases(
     assert settings is not None
     if options.elsewhere:
         raise ValueError("an estimate is for this machine; omit `scheduler` and `slurm`")
-    work = workload_of(cases, settings, expected_engine(plan), earlier_rows(out, settings))
+    plan = replace(plan, looks=_looks_of(plan))
+    earlier = earlier_rows(out, settings)
+    work = workload_of(cases, settings, expected_engine(plan), earlier, plan.looks or 1)
     if work.unreadable and not work.scans:
         raise ValueError("no scan that is left to process has a header that can be read")
     counts = (len(work.scans), work.rows, work.kept_rows, work.unreadable)
@@ -174,6 +176,18 @@ def estimate_cases(
     )
 
 
+def _looks_of(plan: ProcessingPlan) -> int | None:
+    """Return the number of looks; None if the weights cannot be read, which the trial will say."""
+    if plan.looks is not None or plan.weights is None:
+        return plan.looks
+    from pancseg.segmentation.checkpoint import load_checkpoint
+
+    try:
+        return load_checkpoint(plan.weights, allow_code=plan.allow_code).looks
+    except (OSError, ValueError):
+        return None
+
+
 def _seconds(
     work: Workload, speed: Speed, settings: FeatureSettings, workers: int, options: RunOptions
 ) -> tuple[float, float]:
@@ -193,7 +207,8 @@ def _scan_seconds(
     slices = scan.slices
     seen = slices_to_network(slices.slices, slices.slice_mm, patients.height_mm)
     voxels = region_voxels(patients.pancreas_ml, slices, settings)
-    segment = speed.a_slice_s * seen if scan.segmented else 0.0
+    again = slices_again(slices.slices, slices.slice_mm, patients.height_mm, speed.margin_mm)
+    segment = speed.a_slice_s * seen + speed.again_s * again if scan.segmented else 0.0
     reading = speed.a_voxel_s * slices.voxels * (1 + _MASK_SHARE * scan.segmented)
     features = speed.features_s * voxels / speed.region_voxels * scan.rows
     return segment, features, speed.a_scan_s + reading + speed.pictures_s * scan.rows
@@ -216,6 +231,21 @@ def slices_to_network(count: int, slice_mm: float, height_mm: float) -> float:
     step = step_for(slice_mm)
     found = min(count, height_mm / slice_mm)
     return count / step + found * (1 - 1 / step)
+
+
+def slices_again(count: int, slice_mm: float, height_mm: float, margin_mm: float) -> float:
+    """Return how many of a scan's slices a second look sees, each in about one window.
+
+    Args:
+        count: number of slices of the scan.
+        slice_mm: their distance.
+        height_mm: extent of what the first look finds.
+        margin_mm: how far above and below it slices are looked at again.
+
+    >>> slices_again(300, 1.0, 100.0, 10.0), slices_again(20, 5.0, 100.0, 10.0)
+    (120.0, 20.0)
+    """
+    return min(float(count), (height_mm + 2 * margin_mm) / slice_mm)
 
 
 def _wall_seconds(scans: Sequence[float], at_once: int) -> float:

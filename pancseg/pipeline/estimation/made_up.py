@@ -56,7 +56,7 @@ def make_up(folder: Path, slice_mm: float) -> MadeUp:
     write_scan(_image(voxels, _THICK), slices)
     shape = (max(6, round(_REGION_HEIGHT_MM / slice_mm)), _REGION_SIZE, _REGION_SIZE)
     spacing_mm = (_PIXEL_MM, _PIXEL_MM, slice_mm)
-    region, voxels = _region(shape, spacing_mm), _body(shape, _PIXEL_MM, rng)
+    region, voxels = region_in(shape, spacing_mm), _body(shape, _PIXEL_MM, rng)
     voxels[region] += 40
     write_scan(_image(voxels, spacing_mm), scan)
     write_scan(_image(region.astype(np.uint8), spacing_mm), mask)
@@ -80,10 +80,15 @@ def _body(
     return np.where(inside, noise, -1000).astype(np.int16)
 
 
-def _region(
+def region_in(
     shape: tuple[int, int, int], spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.bool_]:
-    """Return an ellipsoid in the middle, turned about two axes."""
+    """Return an ellipsoid in the middle, turned about two axes: a region like a pancreas.
+
+    Args:
+        shape: of the scan ``(z, y, x)``.
+        spacing_mm: of its voxels (x, y, z).
+    """
     sides = zip(shape, spacing_mm[::-1], strict=True)
     axes = [(np.arange(n) - (n - 1) / 2) * side for n, side in sides]
     z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)

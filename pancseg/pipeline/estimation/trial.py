@@ -15,9 +15,12 @@ from pancseg.cohort.case import Case
 from pancseg.features.settings import FeatureSettings
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.pipeline.estimation.made_up import NETWORK_SLICES, MadeUp, make_up
+from pancseg.pipeline.estimation.second_look import SecondLookCost, cost_of_second_look
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running.options import RunOptions
 from pancseg.scans.slice_preview import SlicePreview, preview_slices
+from pancseg.segmentation import MOST_LOOKS
+from pancseg.system.threads import available_cores
 
 _OF_A_SLICE = ("prepare slices", "network", "resample back")
 _OF_A_VOXEL = ("read the scan", "judge")
@@ -36,6 +39,8 @@ class Speed(NamedTuple):
         region_voxels: number of voxels of that region, on the features' grid.
         row_bytes: bytes of one row in the output folder, without pictures.
         fixed_bytes: bytes of the files that describe the table.
+        again_s: seconds for each slice that is looked at again; 0 with one look.
+        margin_mm: how far above and below the organ slices are looked at again.
     """
 
     start_s: float
@@ -47,6 +52,8 @@ class Speed(NamedTuple):
     region_voxels: float
     row_bytes: float
     fixed_bytes: float
+    again_s: float = 0.0
+    margin_mm: float = 0.0
 
 
 class Trial(NamedTuple):
@@ -74,10 +81,12 @@ def measure_speed(
 ) -> Trial:
     """Measure the speed of the workers of a run.
 
-    Every worker gets a few slices for the network and, in another scan, one region of 78 mL.
+    Every worker gets a few slices for the network and, in another scan, one region of 78 mL. How
+    much longer a slice of the second look takes than one of the first is measured in this process,
+    after the workers have ended.
 
     Args:
-        plan: of the run; it has weights and settings.
+        plan: of the run; it has weights, the number of their looks, and settings.
         settings: of the features.
         options: of the run.
         workers: number of worker processes; 0: this process.
@@ -108,12 +117,18 @@ def measure_speed(
             options=replace(options, workers=workers, strict=False),
             started=note_start,
         )
-        spent = time.perf_counter() - began
         ((start_s, engine),) = started
-        return Trial(_speed(out, made, settings, start_s), engine, spent)
+        again = SecondLookCost(0.0, 0.0)
+        if network and plan.looks == MOST_LOOKS:
+            threads = max(1, (options.threads or available_cores()) // max(1, workers))
+            again = cost_of_second_look(plan, made, engine, threads)
+        spent = time.perf_counter() - began
+        return Trial(_speed(out, made, settings, start_s, again), engine, spent)
 
 
-def _speed(out: Path, made: MadeUp, settings: FeatureSettings, start_s: float) -> Speed:
+def _speed(
+    out: Path, made: MadeUp, settings: FeatureSettings, start_s: float, again: SecondLookCost
+) -> Speed:
     scans = _logged_scans(out / "run.jsonl")
     by_network = [scan for name, scan in scans.items() if name.startswith("slices")]
     regions = [scan for name, scan in scans.items() if name.startswith("region")]
@@ -121,18 +136,21 @@ def _speed(out: Path, made: MadeUp, settings: FeatureSettings, start_s: float) -
     journal = (out / ".pancseg" / "journal.jsonl").stat().st_size
     table = (out / "features.csv").stat().st_size
     beside = ("codebook.csv", "datapackage.json", "provenance.json")
+    a_slice_s = 0.0
+    if by_network:
+        a_slice_s = _median(by_network, lambda scan: _seconds(scan, _OF_A_SLICE)) / NETWORK_SLICES
     return Speed(
         start_s=start_s,
         a_scan_s=_median(regions, _outside_stages),
         a_voxel_s=_median(regions, lambda scan: _seconds(scan, _OF_A_VOXEL)) / slices.voxels,
-        a_slice_s=_median(by_network, lambda scan: _seconds(scan, _OF_A_SLICE)) / NETWORK_SLICES
-        if by_network
-        else 0.0,
+        a_slice_s=a_slice_s,
         features_s=_median(regions, lambda scan: _seconds(scan, ("features",))),
         pictures_s=_median(regions, lambda scan: _seconds(scan, ("pictures",))),
         region_voxels=region_voxels(made.region_ml, slices, settings),
         row_bytes=(journal + table) / len(regions),
         fixed_bytes=sum((out / name).stat().st_size for name in beside),
+        again_s=again.slices * a_slice_s,
+        margin_mm=again.margin_mm,
     )
 
 

@@ -54,7 +54,11 @@ class Workload(NamedTuple):
 
 
 def workload_of(
-    cases: Sequence[Case], settings: FeatureSettings, engine: str, earlier: frozenset[str]
+    cases: Sequence[Case],
+    settings: FeatureSettings,
+    engine: str,
+    earlier: frozenset[str],
+    looks: int = 1,
 ) -> Workload:
     """Return what a run has to do.
 
@@ -63,6 +67,7 @@ def workload_of(
         settings: of the features.
         engine: that runs the network.
         earlier: keys of the cases whose rows exist.
+        looks: number of looks of the segmenter.
     """
     scans: list[ScanWork] = []
     kept = unreadable = 0
@@ -76,7 +81,7 @@ def workload_of(
         if slices is None:
             unreadable += 1
             continue
-        memory = needed_memory(left, engine, settings)
+        memory = needed_memory(left, engine, settings, looks)
         by_network = any(case.mask is None for case in left)
         scans.append(ScanWork(slices, by_network, len(left), memory.scan + memory.features))
     return Workload(tuple(scans), kept, unreadable)

@@ -28,6 +28,7 @@ from pancseg.running.messages import (
     ScanDone,
 )
 from pancseg.running.time_limit import default_limit_s
+from pancseg.segmentation import MOST_LOOKS
 from pancseg.system.processes.build import difference
 from pancseg.tables.fields import Value
 
@@ -231,7 +232,10 @@ class SupervisedWorker:
         if request.limit_s is not None:
             return request.limit_s
         plan = self._setup[0]
-        passes = bool(plan.weights) + plan.uncertainty
+        passes = plan.uncertainty
+        if plan.weights:  # how many looks they have is not known before a child is ready
+            known = self.network_info.get("inference", {})
+            passes += known.get("looks", plan.looks or MOST_LOOKS)
         return default_limit_s(request.memory_bytes, len(request.cases), passes)
 
     def _kill(self) -> None:
