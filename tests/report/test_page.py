@@ -396,6 +396,15 @@ def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert [p.name for p in (out / "report").iterdir() if p.name.startswith(".partial")] == []
 
 
+def test_a_large_volume_is_no_power_of_ten(tmp_path: Path) -> None:
+    out = make_output(tmp_path / "out", 2)
+    table = pd.read_csv(out / "features.csv")
+    table["qc_volume_ml"] = [85184.3, 78.9912]
+    table.to_csv(out / "features.csv", index=False)
+    page = pancseg.write_report(out).read_text(encoding="utf-8")
+    assert re.findall('data-label="mL">([^<]*)<', page) == ["85184", "78.99"]
+
+
 def test_a_thousand_rows_stay_light(tmp_path: Path) -> None:
     out = make_output(tmp_path / "out", 1000, picture=b"\xff\xd8\xff\xd9")
     pancseg.write_report(out)  # IBSI's phantom, once

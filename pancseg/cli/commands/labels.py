@@ -17,7 +17,7 @@ _MOST_LISTED = 200
 
 MaskFiles = Annotated[
     list[Path],
-    typer.Argument(metavar="MASK…", help="Mask files.", show_default=False),
+    typer.Argument(metavar="MASK", help="Mask files.", show_default=False),
 ]
 
 

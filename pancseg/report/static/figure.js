@@ -38,12 +38,12 @@ report.figure = (() => {
         type: "radio", name: `layer-${number}`, value: kind, checked: kind === shownFor(row),
       });
       const key = kind === "none" ? null : element("span", { class: `key ${kind}` });
-      group.append(element("label", {}, input, key, NAMES[kind]));
+      const size = kind === "measured" && row.g ? ` (${row.g.replaceAll(" ", "×")} mm)` : "";
+      group.append(element("label", {}, input, key, NAMES[kind] + size));
     }
     if (row.p.measured) {
-      const text = row.g ? `, ${row.g.replaceAll(" ", "×")} mm` : "";
       group.append(element("span", { class: "note" }, element("span", { class: "key taken" }),
-        ` voxels that re-segmentation took out${text}`));
+        " in it: voxels that re-segmentation took out"));
     }
     group.addEventListener("change", (event) => {
       chosen = event.target.value;
