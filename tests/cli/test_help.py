@@ -44,6 +44,8 @@ def test_words_that_may_be_repeated_are_written_once() -> None:
         context = command.make_context(name, [], resilient_parsing=True)
         usage = command.get_usage(context)
         assert "…" not in usage, usage
+        metavars = re.findall(r"\{(.+?)\}", usage)
+        assert [each.upper() for each in metavars] == metavars
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -178,7 +178,7 @@ def test_no_report_makes_nothing(small_run: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "report").exists()
     assert call("report", tmp_path)[0] == 0
     page = read_page(tmp_path)
-    assert "1 of 4 rows has no picture, as the\n  scan could not be read" in page
+    assert "1 of 4 rows has no picture, as the\n  scan was not read; the reason says why" in page
     assert "3 of 4 rows have no picture: the\n  run made none" in page
     assert [bool(row.get("u")) for row in data_of(page)["rows"]].count(True) == 1
 

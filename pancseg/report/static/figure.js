@@ -74,7 +74,7 @@ report.figure = (() => {
   function make(row, number) {
     if (!row.p) {
       return element("p", { class: "note" }, row.u
-        ? "There is no picture of this row, as its scan could not be read."
+        ? "There is no picture of this row, as its scan was not read; the reason says why."
         : "There is no picture of this row: it was made without pictures, or its mask has changed since. "
           + "The same command, given again, makes one if it finds the scan where it was.");
     }
