@@ -83,7 +83,7 @@ def region_of(
     segments, voxels = segments_of(mask), label_array(mask)
     box = box_of(voxels)
     if box is None:
-        raise UnusableCase("empty_mask", f"none of the mask's {voxels.size} voxels is set")
+        raise UnusableCase("empty_mask", f"none of the mask's {voxels.size:,} voxels is set")
     present = _labels_in(voxels[box.slices])
     found = _chosen(present, roi, segments)
     labels = found.values

@@ -151,7 +151,7 @@ class _Shown(NamedTuple):
             labels = np.rint(labels).astype(np.int32)
         present = [int(label) for label in np.unique(labels) if label]
         if not present:
-            raise UnusableCase("empty_mask", f"none of the mask's {labels.size} voxels is set")
+            raise UnusableCase("empty_mask", f"none of the mask's {labels.size:,} voxels is set")
         chosen = Window(*window) if window else window_for(volume.voxels)
         if not chosen.low < chosen.high:
             raise ValueError(f"window={window}: give a lower and a higher value")

@@ -191,7 +191,7 @@ def judge_checked_region(
     inside = label_array(region)
     box = box_of(inside)
     if box is None:
-        raise UnusableCase("empty_mask", f"none of the mask's {inside.size} voxels is set")
+        raise UnusableCase("empty_mask", f"none of the mask's {inside.size:,} voxels is set")
     part: NDArray[np.bool_] = inside[box.slices] != 0
     hu = voxel_array(scan)[box.slices][part]
     axial = axial_axis(region)
@@ -204,7 +204,7 @@ def judge_checked_region(
     dense = float(np.mean(hu > limits.dense_above_hu))
     checks: list[Check] = []
     if whole_pancreas:
-        what = f"the region's volume is {volume:.3g} mL"
+        what = f"the region's volume is {_in_ml(volume)}"
         checks.append(_compared("volume", what, volume, "volume_ml", "mL"))
     if not ring:
         what = f"the largest of the region's {components} pieces is {per_cent(largest_share)} of it"
@@ -213,7 +213,8 @@ def judge_checked_region(
         fact = f"the region touches the scan's {' and '.join(edges)}; {cut_off}"
         checks.append(_found("truncated", "warn", fact))
     if not ring:
-        what = f"the region has {empty} empty slices between its first and last"
+        slices = "1 empty slice" if empty == 1 else f"{empty} empty slices"
+        what = f"the region has {slices} between its first and last"
         checks.append(_compared("gap", what, empty, "empty_slices"))
         what = f"the region's median is {median:.4g} HU"
         checks.append(_compared("hu_range", what, median, "median_hu", "HU"))
@@ -268,6 +269,15 @@ def volume_ml(mask: sitk.Image) -> float:
     """Return the volume of a mask's non-zero voxels, in mL."""
     voxel_ml = float(np.prod(mask.GetSpacing())) / 1000
     return round(int(np.count_nonzero(voxel_array(mask))) * voxel_ml, 3)
+
+
+def _in_ml(volume: float) -> str:
+    """Return a volume with three digits, and never as a power of ten.
+
+    >>> _in_ml(10.824), _in_ml(85184.3)
+    ('10.8 mL', '85,184 mL')
+    """
+    return f"{volume:,.0f} mL" if volume >= 1000 else f"{volume:.3g} mL"
 
 
 def _compared(

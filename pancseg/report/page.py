@@ -130,8 +130,19 @@ def _environment(words: Callable[[str], str]) -> Environment:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["words"] = lambda text: _marked_up(words(text))
-    environment.filters["number"] = lambda value: "" if value is None else f"{value:.4g}"
+    environment.filters["number"] = _number
     return environment
+
+
+def _number(value: float | None) -> str:
+    """Return a number of the table with four digits, as plain digits that can be sorted.
+
+    >>> _number(78.9912), _number(85184.3), _number(None)
+    ('78.99', '85184', '')
+    """
+    if value is None:
+        return ""
+    return f"{value:.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def _marked_up(text: str) -> Markup:

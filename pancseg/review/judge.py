@@ -112,7 +112,10 @@ def judge_masks(
 def _rows_of(folder: Path) -> list[MaskRow]:
     path = next((folder / name for name in _TABLES if (folder / name).exists()), None)
     if path is None:
-        raise ValueError("the folder has no table of features or masks; give a run's `out`")
+        names = ", ".join(_TABLES)
+        raise ValueError(
+            f"the folder has no table ({names}); give the `out` of a run that came to its end"
+        )
     return read_mask_rows(path)
 
 

@@ -39,6 +39,15 @@ def test_options_stand_in_groups_in_one_order(name: str) -> None:
     assert panels == sorted(panels, key=PANELS.index)
 
 
+def test_words_that_may_be_repeated_are_written_once() -> None:
+    for name, command in COMMANDS.items():
+        context = command.make_context(name, [], resilient_parsing=True)
+        usage = command.get_usage(context)
+        assert "…" not in usage, usage
+        metavars = re.findall(r"\{(.+?)\}", usage)
+        assert [each.upper() for each in metavars] == metavars
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_example_is_a_command_and_the_page_is_there(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -101,6 +101,15 @@ def test_regions(hu: float, change: Any, expected: dict[str, str]) -> None:
     assert all("\n" not in finding.fact for finding in verdict.findings)
 
 
+def test_facts_are_written_as_people_write_them() -> None:
+    voxels, inside = abdomen()
+    inside[12] = 0
+    (gap,) = (f for f in judge_region(scan_of(voxels), scan_of(inside)).findings if f.code == "gap")
+    assert gap.fact.startswith("the region has 1 empty slice between its first and last (")
+    large = judge_region(scan_of(voxels, 200.0), scan_of(inside, 200.0)).findings[0]
+    assert large.fact == "the region's volume is 4,800 mL (expected 25–150 mL)"
+
+
 def test_norms_of_volume_are_for_the_whole_pancreas_only() -> None:
     voxels, inside = abdomen()
     inside[7:] = 0

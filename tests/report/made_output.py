@@ -37,6 +37,7 @@ def make_output(folder: Path, rows: int, *, picture: bytes = b"", first_id: str 
             "qc_mask_source": "monet_open",
             "qc_volume_ml": max(float(rng.normal(70, 20)), 12),
             "qc_median_hu": float(rng.normal(95, 15)),
+            "qc_grid_mm": "2 2 2",
             "qc_slice_mm": 2.5,
             "qc_touches_edge": int(code == "truncated"),
             "qc_fat_share": 0.31249,

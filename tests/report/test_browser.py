@@ -134,7 +134,7 @@ def test_a_patient_opens_with_its_picture_its_checks_and_its_remedy(page: Any) -
     wait_for_picture(page)
     assert patient.locator("[data-layer=contour]").is_visible()
     assert not patient.locator("[data-layer=measured]").is_visible()
-    patient.get_by_label("measured grid").check()
+    patient.get_by_label("measured grid (2×2×2 mm)").check()
     assert patient.locator("[data-layer=measured]").is_visible()
     assert not patient.locator("[data-layer=contour]").is_visible()
 
@@ -149,6 +149,17 @@ def test_an_edge_is_answered_and_shares_are_told_as_the_terminal_does(page: Any)
         expected = QualityLimits().fat_share.in_words("%")
         assert ["region: fat", per_cent(0.31249), expected] in told
         page.keyboard.press("Escape")
+
+
+def test_a_small_cohort_says_why_it_has_no_percentiles(browser: Any, tmp_path: Path) -> None:
+    path = pancseg.write_report(make_output(tmp_path / "out", 3))
+    page = browser.new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.goto(path.resolve().as_uri())
+    page.locator("#rows .open").first.click()
+    told = page.locator(".patient").inner_text()
+    page.close()
+    assert "Percentiles are among usable rows, and given once a region has five." in told
 
 
 def test_it_is_used_without_a_mouse(page: Any) -> None:

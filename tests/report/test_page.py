@@ -178,7 +178,7 @@ def test_no_report_makes_nothing(small_run: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "report").exists()
     assert call("report", tmp_path)[0] == 0
     page = read_page(tmp_path)
-    assert "1 of 4 rows has no picture, as the\n  scan could not be read" in page
+    assert "1 of 4 rows has no picture, as the\n  scan was not read; the reason says why" in page
     assert "3 of 4 rows have no picture: the\n  run made none" in page
     assert [bool(row.get("u")) for row in data_of(page)["rows"]].count(True) == 1
 
@@ -394,6 +394,15 @@ def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert code == 2
     assert "cannot be written" in err
     assert [p.name for p in (out / "report").iterdir() if p.name.startswith(".partial")] == []
+
+
+def test_a_large_volume_is_no_power_of_ten(tmp_path: Path) -> None:
+    out = make_output(tmp_path / "out", 2)
+    table = pd.read_csv(out / "features.csv")
+    table["qc_volume_ml"] = [85184.3, 78.9912]
+    table.to_csv(out / "features.csv", index=False)
+    page = pancseg.write_report(out).read_text(encoding="utf-8")
+    assert re.findall('data-label="mL">([^<]*)<', page) == ["85184", "78.99"]
 
 
 def test_a_thousand_rows_stay_light(tmp_path: Path) -> None:

@@ -228,6 +228,8 @@ def test_what_cannot_be_judged_is_refused_and_nothing_is_written(folder: Folder)
     ):
         said = folder.judge("accept", *patients, reason=reason, code=2)
         assert told in said
+    words = ["accept", str(folder.out / "nowhere"), "a", "--reason", "seen", "--by", "AB"]
+    assert "the output folder does not exist" in folder.call(*words, code=2)
     words = ["a", "--reason", "seen", "--by", "AB", "--region", "tumour"]
     said = folder.call("accept", str(folder.out), *words, code=2)
     assert "a: the table has no row of this scan and region; it has a" in said

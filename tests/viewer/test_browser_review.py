@@ -64,6 +64,30 @@ def test_the_list_is_filtered_and_gone_through_by_keys(viewer: ViewerPage) -> No
     assert viewer.page.locator("#previous").is_disabled()
 
 
+def test_the_list_is_put_in_order_of_volume_and_keys_follow_it(viewer: ViewerPage) -> None:
+    page = viewer.page
+    page.locator("[data-filter=all]").click()
+    in_table = names(viewer)
+    page.select_option("#order", "large")
+    sizes = [
+        float(text.removesuffix(" mL"))
+        for text in page.locator("#patients li:visible .size").all_inner_texts()
+    ]
+    assert len(sizes) == 4
+    assert sizes == sorted(sizes, reverse=True)
+    largest, *_, last = names(viewer)
+    assert last == EMPTY  # it has no volume
+    viewer.choose(largest)
+    assert page.locator("#previous").is_disabled()
+    viewer.press("j")
+    viewer.shows("#about h1", names(viewer)[1])
+    page.reload()
+    viewer.ready()
+    assert names(viewer)[0] == largest  # the order is remembered
+    page.select_option("#order", "table")
+    assert names(viewer) == in_table
+
+
 def test_decisions_by_keyboard_are_in_the_review(viewer: ViewerPage, folder: Path) -> None:
     viewer.choose(FOUND)
     viewer.press("a")

@@ -17,14 +17,14 @@ _MOST_LISTED = 200
 
 MaskFiles = Annotated[
     list[Path],
-    typer.Argument(metavar="MASK…", help="Mask files.", show_default=False),
+    typer.Argument(metavar="MASK", help="Mask files.", show_default=False),
 ]
 
 
 def labels(*, masks: MaskFiles, verbose: Verbose = False) -> None:
     """List the labels or segments of mask files: number, layer, size and name.
 
-    The last line of each says what --label and --roi need not choose.
+    The last line of each file says what is taken without --label and --roi.
     """
     from pancseg.errors import UnusableCase
 

@@ -21,7 +21,7 @@ Folder = Annotated[
 ]
 Patients = Annotated[
     list[str],
-    typer.Argument(metavar="PATIENT…", help="Ids as in the table.", show_default=False),
+    typer.Argument(metavar="PATIENT", help="Ids as in the table.", show_default=False),
 ]
 
 
@@ -66,6 +66,8 @@ def _judged(
         from pancseg.system.output_folder import check_output_folder
         from pancseg.viewer.mask_files import masks_gone
 
+        if not out.is_dir():
+            raise ValueError("the output folder does not exist; give the folder of a run's output")
         check_output_folder(out)
         rows = rows_to_judge(out, patients, scan=verdict.scan, region=verdict.region)
         if gone := set(masks_gone(out)) & {row.name for row in rows}:

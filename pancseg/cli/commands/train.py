@@ -94,7 +94,10 @@ class HardwareOptions:
 def train(
     *,
     recipe: Annotated[
-        str, typer.Argument(help="A shipped recipe's name (monet, monet_paper, …) or a YAML file.")
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="A shipped recipe's name (monet, monet_paper, …) or a YAML file."
+        ),
     ],
     source: TrainingSource,
     changes: Changes,

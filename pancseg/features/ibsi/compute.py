@@ -154,7 +154,7 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
         _refuse_other_units(voxels)
     box = box_of(inside)
     if box is None:
-        raise UnusableCase("empty_mask", f"none of the mask's {inside.size} voxels is set")
+        raise UnusableCase("empty_mask", f"none of the mask's {inside.size:,} voxels is set")
     scan_mm = scan.GetSpacing()[::-1]
     if settings.spacing_mm:
         scan_mm = grid.rounded(scan_mm)
@@ -173,8 +173,9 @@ def prepare(scan: sitk.Image, region: sitk.Image, settings: IbsiSettings) -> Pre
     if kept is None or np.count_nonzero(shape) < FEWEST_VOXELS:
         raise UnusableCase(
             "too_small",
-            f"the mask's {np.count_nonzero(inside)} voxels become {np.count_nonzero(shape)} of "
-            f"{_mm(target.new_spacing_mm)} mm; features need {FEWEST_VOXELS}",
+            f"voxels of the mask: {np.count_nonzero(inside):,}, and on the features' grid of "
+            f"{_mm(target.new_spacing_mm)} mm {np.count_nonzero(shape):,}; "
+            f"features need {FEWEST_VOXELS}",
         )
     shape = shape[kept.slices]
     core_box = BoundingBox(tuple(np.add(part.start, kept.start).tolist()), kept.size)

@@ -38,12 +38,12 @@ report.figure = (() => {
         type: "radio", name: `layer-${number}`, value: kind, checked: kind === shownFor(row),
       });
       const key = kind === "none" ? null : element("span", { class: `key ${kind}` });
-      group.append(element("label", {}, input, key, NAMES[kind]));
+      const size = kind === "measured" && row.g ? ` (${row.g.replaceAll(" ", "×")} mm)` : "";
+      group.append(element("label", {}, input, key, NAMES[kind] + size));
     }
     if (row.p.measured) {
-      const text = row.g ? `, ${row.g.replaceAll(" ", "×")} mm` : "";
       group.append(element("span", { class: "note" }, element("span", { class: "key taken" }),
-        ` voxels that re-segmentation took out${text}`));
+        " in it: voxels that re-segmentation took out"));
     }
     group.addEventListener("change", (event) => {
       chosen = event.target.value;
@@ -74,7 +74,7 @@ report.figure = (() => {
   function make(row, number) {
     if (!row.p) {
       return element("p", { class: "note" }, row.u
-        ? "There is no picture of this row, as its scan could not be read."
+        ? "There is no picture of this row, as its scan was not read; the reason says why."
         : "There is no picture of this row: it was made without pictures, or its mask has changed since. "
           + "The same command, given again, makes one if it finds the scan where it was.");
     }

@@ -104,7 +104,11 @@ report.patient = (() => {
         element("td", { class: "n" }, row.q && row.q[i] !== null ? `${row.q[i]}` : ""),
         element("td", {}, row.q && row.q[i] !== null ? percentile(row.q[i]) : "")),
     ]);
-    return table("Features", [["what"], ["value", "n"], ["percentile", "n"], ["in the cohort"]], lines);
+    const made = table("Features", [["what"], ["value", "n"], ["percentile", "n"], ["in the cohort"]], lines);
+    if (!row.q) {
+      made.append(element("p", { class: "note" }, "Percentiles are among usable rows, and given once a region has five."));
+    }
+    return made;
   }
 
   function facts(row) {

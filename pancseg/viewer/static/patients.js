@@ -1,5 +1,5 @@
 // The list on the left: who is there, what was decided, and whom to show.
-import { byId, element, remembered } from "./element.js";
+import { byId, element, millilitres, remembered } from "./element.js";
 import { nameOf, rowOf, state } from "./state.js";
 
 const FILTERS = {
@@ -7,6 +7,19 @@ const FILTERS = {
   fail: ["Fail", (row) => row.status === "fail" || row.status === "error"],
   undecided: ["Undecided", (row) => !decided(row)],
   all: ["All", () => true],
+};
+const collator = new Intl.Collator("en", { numeric: true });
+const byNumber = (name, sign) => (one, other) => {
+  const [a, b] = [one[name], other[name]];
+  return a === null || b === null ? (a === null) - (b === null) : sign * (a - b); // empty ones last
+};
+const ORDERS = {
+  table: ["as in the table", () => 0],
+  id: ["by patient", (one, other) => collator.compare(nameOf(one), nameOf(other))],
+  small: ["smallest volume first", byNumber("volume_ml", 1)],
+  large: ["largest volume first", byNumber("volume_ml", -1)],
+  dark: ["lowest HU first", byNumber("median_hu", 1)],
+  bright: ["highest HU first", byNumber("median_hu", -1)],
 };
 let chosen = "";
 let choose = () => {};
@@ -25,6 +38,9 @@ export function startPatients(open) {
     return button;
   }));
   byId("patients").replaceChildren(...state.rows.map(lineOf));
+  byId("order").replaceChildren(...Object.entries(ORDERS).map(([key, [label]]) => element("option", { value: key }, label)));
+  byId("order").oninput = () => order(byId("order").value);
+  order(remembered.get("order"));
   byId("find").oninput = () => filter(chosen);
   const before = remembered.get("filter");
   const first = counts[0][1] ? "look" : "all";
@@ -46,6 +62,7 @@ function lineOf(row) {
 
 function fill(line, row) {
   const facts = [element("span", { class: `chip ${row.status}` }, row.status)];
+  if (row.volume_ml !== null) facts.push(element("span", { class: "size" }, ` ${millilitres(row.volume_ml)}`));
   if (row.decision) {
     const old = row.decision.holds ? "" : " (earlier mask)";
     const words = { accept: "accepted", reject: "rejected" }[row.decision.decision] ?? "comment";
@@ -67,6 +84,16 @@ function count() {
   }
   const done = state.rows.filter(decided).length;
   byId("progress").textContent = `${done} of ${state.rows.length} decided`;
+}
+
+/** Put the list in an order, in which `j` and `k` go through it too. */
+function order(wanted) {
+  const key = wanted in ORDERS ? wanted : "table";
+  byId("order").value = key;
+  remembered.set("order", key);
+  const line = new Map(lines().map((each) => [Number(each.dataset.n), each]));
+  byId("patients").append(...[...state.rows].sort(ORDERS[key][1]).map((row) => line.get(row.n)));
+  place();
 }
 
 function filter(key) {
@@ -94,7 +121,7 @@ export function neighbour(by) {
   if (!state.open) return all[0];
   const at = all.indexOf(state.open.n);
   if (at >= 0) return all[at + by] ?? null;
-  const ordered = state.rows.map((row) => row.n);
+  const ordered = lines().map((line) => Number(line.dataset.n));
   const here = ordered.indexOf(state.open.n);
   const beyond = by > 0 ? all : all.reverse();
   return beyond.find((n) => (ordered.indexOf(n) - here) * by > 0) ?? null;

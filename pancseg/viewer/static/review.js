@@ -29,7 +29,7 @@ export function startReview(goOn) {
 function hindrance(decision) {
   if (state.readOnly) return `Read only: ${state.readOnly}.`;
   if (!state.open) return "Choose a patient first.";
-  if (decision !== "comment" && !state.info) return "What there is of this row has not been read yet.";
+  if (decision !== "comment" && !state.info) return "This patient is still loading.";
   if (decision !== "comment" && !state.info.mask.table_sha256) return `There is no mask to ${decision}.`;
   if (decision !== "comment" && state.info.mask.changed) {
     return "The mask has changed since it was measured. Run `pancseg run` first, then judge it; or comment.";

@@ -97,7 +97,7 @@ export function copy(by) {
 export const smooth = () => change(smoothSlice, (z) => `Smoothed slice ${number(z)}.`);
 export const clear = () => change(clearSlice, (z) => `Cleared slice ${number(z)}.`);
 export const undo = () => move("undo", "Nothing left to undo.");
-export const redo = () => move("redo", "Nothing to do again.");
+export const redo = () => move("redo", "Nothing left to redo.");
 
 function move(which, nothing) {
   if (!editable()) return;
