@@ -7,6 +7,7 @@ a forged file can be wrong, but can neither run code nor make a library follow i
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -25,7 +26,6 @@ from pancseg.modelling.plain.arrays import check_shape, from_arrays, named_array
 from pancseg.modelling.plain.beside import ALL_PREDICTORS
 from pancseg.modelling.plain.model import BatchEffects, PlainModel, Scaling, UsedColumns
 from pancseg.modelling.study import RADIOMICS
-from pancseg.system.json_file import parse_json
 from pancseg.system.regular_files import MEBIBYTE, read_regular
 from pancseg.system.version import __version__
 from pancseg.system.yaml_file import FrozenModel
@@ -247,9 +247,9 @@ def _header(content: bytes) -> _Header:
     if len(content) < 8 or length > min(MOST_HEADER_BYTES, len(content) - 8):
         raise ValueError(f"the model cannot be read: {_NO_MODEL}, or damaged")
     try:
-        text = parse_json(content[8 : 8 + length])["__metadata__"][_KEY]
-        found = parse_json(text)["format"]
-    except (ValueError, TypeError, KeyError) as error:
+        text = json.loads(content[8 : 8 + length])["__metadata__"][_KEY]
+        found = json.loads(text)["format"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"the model cannot be read: {_NO_MODEL}") from error
     if found != FORMAT:
         writer = re.search(r'"made_by":\s*"(pancseg [\w.+-]{1,40}), ', text)
