@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pancseg.cohort.case import DEFAULT_ROI, is_name
+from pancseg.system.regular_files import open_regular
 from pancseg.tables.fields import Value
 
 PICTURES_FOLDER = Path("report", "pictures")
@@ -54,9 +55,9 @@ def mark_of(values: Mapping[str, Value]) -> bytes:
 
 
 def shows(picture: Path, mark: bytes) -> bool:
-    """Return whether a picture exists and shows the scan and the region of a row."""
+    """Return whether a picture exists and shows the scan and the region of a row; no pipe does."""
     try:
-        with picture.open("rb") as file:
+        with open_regular(picture) as file:
             return mark in file.read(_HEAD_BYTES)
     except OSError:
         return False

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pancseg.cohort.discovery import STATE_FOLDER
+from pancseg.system.json_file import read_json
 from pancseg.system.version import __version__
 from pancseg.system.whole_files import write_whole
 
@@ -31,7 +32,7 @@ def ibsi_score(out: Path) -> IbsiScore:
     build = " ".join([__version__, *(version(name) for name in _PACKAGES)])
     kept = out / STATE_FOLDER / "ibsi_score.json"
     try:
-        record = json.loads(kept.read_text(encoding="utf-8"))
+        record = read_json(kept)
         if record["build"] == build:
             return IbsiScore(int(record["agree"]), int(record["compared"]))
     except (OSError, ValueError, KeyError, TypeError):

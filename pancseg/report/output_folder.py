@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pancseg.review.decisions import REVIEW, Decision, read_decisions
+from pancseg.system.json_file import parse_json, read_json
 from pancseg.system.optional import missing
 from pancseg.tables.columns import HASHES, IDS
 
@@ -145,7 +145,7 @@ class _FilesBeside:
         if not (self._folder / name).is_file():
             return {}
         try:
-            found = json.loads((self._folder / name).read_text(encoding="utf-8"))
+            found = read_json(self._folder / name)
             if all(isinstance(found.get(key, {}), dict) for key in _MAPPINGS):
                 return dict(found)
         except (OSError, ValueError, AttributeError):
@@ -163,7 +163,7 @@ class _FilesBeside:
             return
         for line in lines:
             try:
-                record = json.loads(line)
+                record = parse_json(line)
             except ValueError:
                 continue
             if isinstance(record, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +12,8 @@ from pancseg.cohort.case import DEFAULT_ROI, Case, name_key
 from pancseg.cohort.pseudonyms import MARK
 from pancseg.cohort.roi import Roi, as_roi
 from pancseg.report.rows import ReportRow
+from pancseg.system.json_file import read_json
 from pancseg.system.output_folder import STATE
-from pancseg.system.regular_files import read_regular
 
 SCANS = "scans.json"
 _LARGEST_BYTES = 1 << 27
@@ -50,7 +49,7 @@ def noted(folder: Path, rows: Sequence[ReportRow]) -> Whereabouts:
         rows: of its table.
     """
     try:
-        content = json.loads(read_regular(folder / STATE / SCANS, _LARGEST_BYTES))
+        content = read_json(folder / STATE / SCANS, _LARGEST_BYTES)
         cases = [_case(record) for record in content.values()]
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         hidden = (folder / MARK).exists()

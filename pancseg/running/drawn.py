@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pancseg.system.regular_files import read_regular
+from pancseg.system.json_file import read_json
 from pancseg.system.whole_files import write_whole
 
 DRAWN = "drawn.json"
@@ -22,7 +22,6 @@ CORRECTED_GIVEN = "corrected.json"
 """File of the state folder: key of a case → hashes of the given mask with its region corrected."""
 SAVED = "saved.json"
 """File of the state folder: name of a mask file → hashes of those that the viewer wrote last."""
-_LARGEST_BYTES = 1 << 25
 
 Notes = Mapping[str, frozenset[str]]
 
@@ -108,7 +107,7 @@ def corrected_given(state: Path) -> Notes:
 
 def _read(path: Path) -> Notes:
     try:
-        content = json.loads(read_regular(path, _LARGEST_BYTES))
+        content = read_json(path)
         return {
             str(name): frozenset(text for text in texts if isinstance(text, str) and text)
             for name, texts in content.items()

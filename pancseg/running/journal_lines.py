@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, get_args
 
 from pancseg.processing.evidence import Status
+from pancseg.system.json_file import parse_json
 
 _HASH = b', "hash": "'
 """Begins the end of a line: the hash of everything before it."""
@@ -58,8 +59,8 @@ def of_earlier_version(line: bytes) -> dict[str, Any] | None:
 
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+        found = parse_json(line)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
 

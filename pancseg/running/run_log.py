@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pancseg.processing.row import CaseResult
 from pancseg.running.messages import ScanDone
+from pancseg.system.json_file import parse_json
 from pancseg.system.stage import Stage
 
 if TYPE_CHECKING:
@@ -149,8 +150,8 @@ def account_of(path: Path, slowest: int = 3) -> RunAccount:
 def _object(line: str) -> dict[str, Any] | None:
     """Return a line's record; None of a line that somebody has changed."""
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
+        record = parse_json(line)
+    except ValueError:
         return None
     return record if isinstance(record, dict) else None
 

@@ -7,7 +7,6 @@ kind) and name its files in :func:`_candidates`.
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 from pancseg.errors import UnusableCase
 from pancseg.scans.segments import Segment
+from pancseg.system.json_file import parse_json
 from pancseg.system.regular_files import MEBIBYTE, read_regular
 
 _LARGEST_BYTES = 4 * MEBIBYTE
@@ -53,7 +53,7 @@ def names_beside(mask: Path, stem: str) -> tuple[Segment, ...]:
             found = each.parse(text)
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, csv.Error, RecursionError) as error:
+        except (OSError, ValueError, csv.Error) as error:
             if not each.surely:
                 continue
             raise UnusableCase(
@@ -111,7 +111,7 @@ def _class_map(text: str) -> list[Segment]:
     >>> [each.values for each in _class_map('{"0": "background", "7": "pancreas"}')]
     [(7,)]
     """
-    content = json.loads(text)
+    content = parse_json(text)
     if not isinstance(content, Mapping) or not content:
         return []
     pairs = list(content.items())
@@ -128,7 +128,7 @@ def _nnunet(text: str) -> list[Segment]:
     >>> [each.values for each in _nnunet('{"labels": {"background": 0, "whole": [1, 2]}}')]
     [(1, 2)]
     """
-    content = json.loads(text)
+    content = parse_json(text)
     labels = content.get("labels") if isinstance(content, Mapping) else None
     if not isinstance(labels, Mapping):
         return []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from typing import Annotated, BinaryIO, Literal
 
 from pydantic import Field, ValidationError
 
+from pancseg.system.json_file import parse_json
 from pancseg.system.regular_files import MEBIBYTE
 from pancseg.system.yaml_file import FrozenModel
 
@@ -49,12 +49,12 @@ def read_header(file: BinaryIO) -> tuple[dict[str, StoredTensor], dict[str, str]
     if not 0 < length <= min(LONGEST_HEADER, size - 8):
         raise ValueError(f"{NO_CHECKPOINT} (it has no header of at most {LONGEST_HEADER} bytes)")
     try:
-        header = json.loads(file.read(length))
+        header = parse_json(file.read(length))
         metadata = header.pop("__metadata__", {})
         tensors = {key: StoredTensor.model_validate(value) for key, value in header.items()}
     except ValidationError as error:
         raise ValueError(f"{NO_CHECKPOINT} ({first_problem(error)})") from error
-    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{NO_CHECKPOINT} (its header is not JSON of tensors)") from error
     if 8 + length + sum(each.bytes for each in tensors.values()) != size:
         raise ValueError(f"{NO_CHECKPOINT} (its length is not that of its tensors: cut off?)")

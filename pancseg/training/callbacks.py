@@ -19,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pancseg.system.json_file import read_json
 from pancseg.system.regular_files import open_regular
 from pancseg.system.whole_files import whole_files, write_whole
 from pancseg.tables.picture_style import plain_style
@@ -151,7 +152,7 @@ class RecordEpochs(Callback):
         if not path.exists():
             return -1.0
         try:
-            return float(json.loads(path.read_text())["val_dice"])
+            return float(read_json(path)["val_dice"])
         except (ValueError, LookupError, TypeError) as error:
             raise ValueError("best.json is damaged; choose a new `run` folder") from error
 

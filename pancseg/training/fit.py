@@ -21,6 +21,7 @@ from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, weights
 from pancseg.segmentation.location_prior import Map
 from pancseg.segmentation.look_windows import LookWindows
 from pancseg.segmentation.networks import build_network, is_outside
+from pancseg.system.json_file import read_json
 from pancseg.system.processes.python_child import safe_children
 from pancseg.system.whole_files import write_whole
 from pancseg.training.averaging import KeepLastEpochs, write_mean
@@ -178,7 +179,7 @@ def _train(
             kept = range(max(0, recipe.epochs - recipe.mean_epochs), recipe.epochs)
             known = _known(data) if recipe.batch_norm == "recomputed" else ()
             write_mean(run, kept, recipe.network, known)
-        last = json.loads((run / "last.json").read_text())
+        last = read_json(run / "last.json")
         text = json.dumps({"epochs": last["epoch"] + 1, "weights": weights.name})
         write_whole({run / FINISHED: f"{text}\n".encode()})
     return weights

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, get_args
 from pancseg.report.rows import ReportRow
 from pancseg.review.decisions import Decision, Kind, add_decisions, now
 from pancseg.review.standing import Standing, standing, stands
+from pancseg.system.json_file import parse_json
 from pancseg.viewer.refusal import Refusal
 
 
@@ -52,10 +52,10 @@ def decision_from(body: bytes, row: ReportRow, mask_sha256: str) -> Decision:
         Refusal: it is no decision, or is about another mask.
     """
     try:
-        sent = json.loads(body)
+        sent = parse_json(body)
         kind, reason, by = (sent[name] for name in ("decision", "reason", "by"))
         about = sent.get("mask_sha256", "")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _bad("a decision has decision, reason, by and mask_sha256") from error
     if kind not in get_args(Kind):
         raise _bad("the decision is none of accept, reject and comment")

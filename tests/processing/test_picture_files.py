@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,14 @@ def test_a_later_run_makes_the_same_pictures(
     assert "P1.measured.svg" in names(one)
     for name in names(one):
         assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_a_pipe_is_no_picture_and_is_not_waited_for(tmp_path: Path) -> None:
+    pipe, mark = tmp_path / "P1.jpg", mark_of({"image_sha256": "1" * 64})
+    os.mkfifo(pipe)
+    both_ends = os.open(pipe, os.O_RDWR)  # so that a reader would not wait for ever
+    try:
+        os.write(both_ends, mark + b"\0" * 60_000)
+        assert not shows(pipe, mark)
+    finally:
+        os.close(both_ends)

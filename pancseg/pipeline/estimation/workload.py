@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from pancseg.running.executors.place import rows_by_scan
 from pancseg.running.journal import usable_rows
 from pancseg.running.memory import HEADER_S, needed_memory
 from pancseg.scans.slice_preview import SlicePreview, preview_slices
+from pancseg.system.json_file import read_json
 from pancseg.system.processes.patience import answer_within
 
 
@@ -104,7 +104,7 @@ def earlier_rows(out: Path | None, settings: FeatureSettings) -> frozenset[str]:
 
 def _provenance(out: Path) -> dict[str, Any]:
     try:
-        found = json.loads((out / "provenance.json").read_text(encoding="utf-8"))
+        found = read_json(out / "provenance.json")
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -28,6 +28,7 @@ from pancseg.scans.placement import placed
 from pancseg.scans.reading import layout_of, read_scan, suffix_of
 from pancseg.segmentation.checkpoint import Preprocessing
 from pancseg.segmentation.preprocess import SliceGrid
+from pancseg.system.json_file import read_json
 from pancseg.system.whole_files import whole_files, write_whole
 from pancseg.training.data.pairs import TrainingPair
 
@@ -161,8 +162,8 @@ def _converted(pair: TrainingPair, preprocessing: Preprocessing) -> NDArray[np.u
 
 def _about(path: Path) -> dict[str, Any]:
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        about = read_json(path)
+    except (FileNotFoundError, ValueError):
         return {}
     return about if isinstance(about, dict) else {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pancseg.cohort.case import Case, stem_of
 from pancseg.cohort.manifest import read_manifest
 from pancseg.cohort.roi import Labels, Roi
 from pancseg.errors import CohortError
-from pancseg.system.regular_files import read_regular
+from pancseg.system.json_file import read_json
 
 _LARGEST_BYTES = 1 << 24
 ALL_LABELS = Labels(None)
@@ -51,7 +50,7 @@ def msd_pairs(folder: Path) -> list[TrainingPair]:
     try:
         listed = _described(folder)["training"]
         entries = [(_listed(folder, e["image"]), _listed(folder, e["label"])) for e in listed]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CohortError(
             [
                 "dataset.json does not list 'training' cases with 'image' and 'label'; give an MSD "
@@ -101,8 +100,7 @@ def msd_provenance(folder: Path) -> dict[str, str]:
 
 def _described(folder: Path) -> dict[str, Any]:
     """Return the content of ``dataset.json``, which may begin with a byte order mark."""
-    text = read_regular(folder / "dataset.json", _LARGEST_BYTES).decode("utf-8-sig")
-    content: dict[str, Any] = json.loads(text)
+    content: dict[str, Any] = read_json(folder / "dataset.json", _LARGEST_BYTES)
     return content
 
 
