@@ -39,8 +39,9 @@ def picture_files(
         size: width and height in inches.
     """
     found = {}
-    style = {"svg.hashsalt": name, "svg.fonttype": "none", "pdf.fonttype": 42}
-    with mpl.rc_context({**style, "text.usetex": False}):
+    with mpl.rc_context(
+        {"svg.hashsalt": name, "svg.fonttype": "none", "pdf.fonttype": 42, "text.usetex": False}
+    ):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure)

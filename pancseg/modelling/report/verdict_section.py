@@ -96,9 +96,9 @@ def _how_sure(results: AnalysisResults) -> list[str]:
     corrected = results.corrected.get(RADIOMICS, {}).get(main)
     if corrected is not None and corrected.samples:
         lines.append(
-            f"It is {number(found.value)} out of fold and {number(corrected.value)} by the .632+ "
-            f"bootstrap ({counted(corrected.samples, 'sample')}), which corrects the apparent "
-            f"{main} of {number(corrected.apparent)} for optimism."
+            f"The {main} is {number(found.value)} out of fold and {number(corrected.value)} by the "
+            f".632+ bootstrap ({counted(corrected.samples, 'sample')}), which corrects the "
+            f"apparent {main} of {number(corrected.apparent)} for optimism."
         )
     if len(results.validation.folds) > 1:
         spread = float(np.median(np.ptp(risks(results, RADIOMICS), axis=0)))
