@@ -129,13 +129,14 @@ class Strongest(TransformerMixin, BaseEstimator):
         Args:
             x: (n, p) columns.
             y: (n,) outcome.
-            shared: results that candidates fitted to the same rows have in common.
+            shared: results that models fitted to the same columns and rows have in common.
         """
         shared = {} if shared is None else shared
-        if _ORDER not in shared:
+        key = f"{_ORDER}, {self.score.__qualname__}"
+        if key not in shared:
             scores = np.nan_to_num(self.score(x, y), nan=-1.0)
-            shared[_ORDER] = np.lexsort((np.arange(x.shape[1]), -scores))
-        self.kept_ = np.sort(shared[_ORDER][: self.k])
+            shared[key] = np.lexsort((np.arange(x.shape[1]), -scores))
+        self.kept_ = np.sort(shared[key][: self.k])
         return self
 
     def transform(self, x: np.ndarray) -> np.ndarray:
