@@ -67,6 +67,15 @@ def check_tables(
     """
     table = read_features(features, options, outcomes=columns)
     in_both = join(table, outcome, options, columns)
+    for asked_by, names in (("subgroup", settings.subgroups), ("leave_out", (settings.leave_out,))):
+        for name in names:
+            if name is not None:
+                cells_of(name, table, in_both, asked_by)
+    icc = None
+    if stability is not None:
+        icc = read_stability(stability, in_both)
+        digest = hashlib.sha256(stability.read_bytes()).hexdigest()
+        settings = settings.model_copy(update={"stability_sha256": digest})
     if settings.kind == "subtype":
         joined, endpoint = subtype_outcome(in_both, columns[0], settings.positive)
     else:
@@ -78,26 +87,19 @@ def check_tables(
             settings.trust_times,
         )
     refuse_what_cannot_be_modelled(joined, endpoint)
-    icc = None
-    if stability is not None:
-        icc = read_stability(stability, joined)
-        digest = hashlib.sha256(stability.read_bytes()).hexdigest()
-        settings = settings.model_copy(update={"stability_sha256": digest})
-    found = CheckedTables(table, outcome, in_both, joined, endpoint, settings, options, icc)
-    for name in settings.subgroups:
-        cells_of(name, found)
     if settings.leave_out is not None:
-        _check_sites(settings.leave_out, found)
-    return found
+        _check_sites(settings.leave_out, table, joined)
+    return CheckedTables(table, outcome, in_both, joined, endpoint, settings, options, icc)
 
 
-def cells_of(name: str, tables: CheckedTables, asked_by: str = "subgroup") -> pd.Series[str]:
-    """Return a column of the clinical file, or else of the feature table, of the rows analysed.
+def cells_of(
+    name: str, table: FeatureTable, joined: JoinedTable, asked_by: str = "subgroup"
+) -> pd.Series[str]:
+    """Return a column of the clinical file, or else of the feature table, of the joined rows.
 
     Raises:
         ValueError: neither has such a column.
     """
-    joined, table = tables.joined, tables.table
     if name in joined.outcomes:
         return joined.outcomes[name]
     if name not in table.text:
@@ -108,11 +110,11 @@ def cells_of(name: str, tables: CheckedTables, asked_by: str = "subgroup") -> pd
     return table.text[name].loc[joined.features.index]
 
 
-def _check_sites(name: str, tables: CheckedTables) -> None:
-    if tables.joined.batch is not None:
+def _check_sites(name: str, table: FeatureTable, joined: JoinedTable) -> None:
+    if joined.batch is not None:
         raise ValueError(
             "`leave_out` and `batch` exclude each other: ComBat cannot harmonise a site that the "
             "model has not seen; leave one of them out"
         )
-    if missing := int(is_missing(cells_of(name, tables, "leave_out")).sum()):
+    if missing := int(is_missing(cells_of(name, table, joined)).sum()):
         raise ValueError(f"`leave_out` {name!r}: {missing} rows have no site; fill them in")

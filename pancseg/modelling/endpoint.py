@@ -93,10 +93,11 @@ def survival_outcome_of(
     Raises:
         ValueError: see :func:`survival_times`, :func:`event_codes` and :func:`competing_codes`.
     """
-    times = survival_times(joined.outcomes[time], time, trust_times)
     cells = joined.outcomes[event]
     rival = competing_codes(cells, event, coding.event_is, coding.competing)
     events = event_codes(cells, event, coding.event_is, coding.fitted)
+    # Last, as it may have to fit a mixture of two units.
+    times = survival_times(joined.outcomes[time], time, trust_times)
     keep = (times.notna() & events.notna()).to_numpy()
     joined = joined.rows(keep, _lost(keep, f"no {time} or no {event}", joined.outcomes[event]))
     y = survival_outcome(events[keep].to_numpy() == 1, times[keep].to_numpy())

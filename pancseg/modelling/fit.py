@@ -146,11 +146,13 @@ def plan_study(tables: CheckedTables) -> PreparedStudy:
         *outlier_warnings(far),
     ]
     subgroups = [
-        each for name in settings.subgroups for each in subgroups_of(name, cells_of(name, tables))
+        each
+        for name in settings.subgroups
+        for each in subgroups_of(name, cells_of(name, tables.table, joined))
     ]
     sites = None
     if settings.leave_out is not None:
-        sites = cells_of(settings.leave_out, tables).to_numpy(str)
+        sites = cells_of(settings.leave_out, tables.table, joined).to_numpy(str)
         refuse_sites(plan, sites, settings.leave_out)
     return PreparedStudy(
         joined,

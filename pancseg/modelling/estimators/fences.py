@@ -24,7 +24,13 @@ class Filled(TransformerMixin, BaseEstimator):
 
     def fit(self, x: np.ndarray, y: Any = None) -> Self:
         """Take medians and means from training rows; ``y`` is not used."""
-        self.statistics_ = np.array([_typical(x[~np.isnan(x[:, j]), j]) for j in range(x.shape[1])])
+        gaps = np.isnan(x).any(axis=0)
+        self.statistics_ = np.zeros(x.shape[1])
+        if len(x):
+            self.statistics_[~gaps] = _typical(x[:, ~gaps])
+        for j in np.flatnonzero(gaps):
+            known = x[~np.isnan(x[:, j]), j]
+            self.statistics_[j] = _typical(known[:, None])[0] if len(known) else 0.0
         return self
 
     def transform(self, x: np.ndarray) -> np.ndarray:
@@ -61,22 +67,30 @@ def fences(x: np.ndarray, reach: float = FAR_OUT) -> tuple[np.ndarray, np.ndarra
     """
     low, high = np.full((2, x.shape[1]), np.inf)
     low = -low
-    for j in range(x.shape[1]):
-        values = np.sort(x[~np.isnan(x[:, j]), j])
-        if not len(values):
-            continue
-        edge = int(_TAIL * (len(values) - 1))
-        edge = max(edge, 1) if len(values) > 2 else edge
-        least, most = values[edge], values[-1 - edge]
-        first, third = np.quantile(values, [0.25, 0.75])
-        spread = third - first or most - least
-        if spread > 0:
-            low[j] = min(first - reach * spread, least)
-            high[j] = max(third + reach * spread, most)
+    gaps = np.isnan(x).any(axis=0)
+    if len(x):
+        low[~gaps], high[~gaps] = _fences(x[:, ~gaps], reach)
+    for j in np.flatnonzero(gaps):
+        known = x[~np.isnan(x[:, j]), j]
+        if len(known):
+            (low[j],), (high[j],) = _fences(known[:, None], reach)
     return low, high
 
 
-def _typical(values: np.ndarray) -> float:
-    if not len(values):
-        return 0.0
-    return float(values.mean() if np.isin(values, (0, 1)).all() else np.median(values))
+def _fences(x: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return fences of columns without gaps."""
+    values = np.sort(x, axis=0)
+    edge = int(_TAIL * (len(values) - 1))
+    edge = max(edge, 1) if len(values) > 2 else edge
+    least, most = values[edge], values[-1 - edge]
+    first, third = np.quantile(values, [0.25, 0.75], axis=0)
+    spread = np.where(third > first, third - first, most - least)
+    low = np.minimum(first - reach * spread, least)
+    high = np.maximum(third + reach * spread, most)
+    return np.where(spread > 0, low, -np.inf), np.where(spread > 0, high, np.inf)
+
+
+def _typical(values: np.ndarray) -> np.ndarray:
+    """Return (p,) medians of columns without gaps; of 0/1 columns their means."""
+    binary = ((values == 0) | (values == 1)).all(axis=0)
+    return np.where(binary, values.mean(axis=0), np.median(values, axis=0))

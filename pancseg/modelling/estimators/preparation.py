@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -22,6 +24,8 @@ MOST_MISSING = 0.5
 FEWEST_DIFFERENT = 0.05
 REDUNDANT_RHO = 0.9
 _ORDER = "strongest first"
+_BLOCK = 256
+"""Rows of the correlations that are looked at together, which keeps copies small."""
 
 
 class Varied(TransformerMixin, BaseEstimator):
@@ -42,7 +46,7 @@ class Varied(TransformerMixin, BaseEstimator):
     def fit(self, x: np.ndarray, y: Any = None) -> Self:
         """Choose columns from training rows; ``y`` is not used."""
         ordered = np.sort(x, axis=0)  # NaN last
-        most = np.array([_longest_run(ordered[:, j]) for j in range(x.shape[1])])
+        most = _longest_runs(ordered)
         present = (~np.isnan(x)).sum(axis=0)
         different = present - most
         kept = (different > 0) & (different >= self.fewest_different * present)
@@ -75,24 +79,37 @@ class Unredundant(TransformerMixin, BaseEstimator):
         if p < 2:
             self.kept_ = np.arange(p)
             return self
-        ranks = rankdata(x, axis=0)
-        rho = np.abs(np.corrcoef(ranks, rowvar=False))
-        rho = np.nan_to_num((rho + rho.T) / 2).clip(0, 1)
-        np.fill_diagonal(rho, 1.0)
-        tree = linkage(squareform(1 - rho, checks=False), method="average")
-        cluster = fcluster(tree, 1 - REDUNDANT_RHO, criterion="distance")
-        same = cluster[:, None] == cluster[None, :]
-        typical = (rho * same).sum(axis=1) / same.sum(axis=1)
+        correlation = np.corrcoef(rankdata(x, axis=0), rowvar=False)
         stable = np.full(p, -1.0) if self.stability is None else np.asarray(self.stability)
         stable = np.nan_to_num(stable, nan=-1.0)
-        order = np.lexsort((np.arange(p), -typical.round(12), -stable))
-        _, first = np.unique(cluster[order], return_index=True)
-        self.kept_ = np.sort(order[first])
+        group = _alike(correlation)
+        members = np.argsort(group, kind="stable")
+        alone = np.bincount(group)[group] == 1
+        kept = np.flatnonzero(alone).tolist()
+        members = members[~alone[members]]
+        for part in np.split(members, np.flatnonzero(np.diff(group[members])) + 1):
+            kept += part[_best(_rho(correlation, part), stable[part])].tolist()
+        self.kept_ = np.sort(kept)
         return self
 
     def transform(self, x: np.ndarray) -> np.ndarray:
         """Return the kept columns."""
         return x[:, self.kept_]
+
+
+def _best(rho: np.ndarray, stable: np.ndarray) -> np.ndarray:
+    """Return the columns to keep, one of each cluster, of columns with these |rho| and ICCs."""
+    p = len(rho)
+    if not p:
+        return np.arange(0)
+    np.fill_diagonal(rho, 1.0)
+    tree = linkage(squareform(1 - rho, checks=False), method="average")
+    cluster = fcluster(tree, 1 - REDUNDANT_RHO, criterion="distance")
+    same = cluster[:, None] == cluster[None, :]
+    typical = (rho * same).sum(axis=1) / same.sum(axis=1)
+    order = np.lexsort((np.arange(p), -typical.round(12), -stable))
+    _, first = np.unique(cluster[order], return_index=True)
+    return np.asarray(order[first])
 
 
 class Strongest(TransformerMixin, BaseEstimator):
@@ -112,13 +129,14 @@ class Strongest(TransformerMixin, BaseEstimator):
         Args:
             x: (n, p) columns.
             y: (n,) outcome.
-            shared: results that candidates fitted to the same rows have in common.
+            shared: results that models fitted to the same columns and rows have in common.
         """
         shared = {} if shared is None else shared
-        if _ORDER not in shared:
+        key = f"{_ORDER}, {self.score.__qualname__}"
+        if key not in shared:
             scores = np.nan_to_num(self.score(x, y), nan=-1.0)
-            shared[_ORDER] = np.lexsort((np.arange(x.shape[1]), -scores))
-        self.kept_ = np.sort(shared[_ORDER][: self.k])
+            shared[key] = np.lexsort((np.arange(x.shape[1]), -scores))
+        self.kept_ = np.sort(shared[key][: self.k])
         return self
 
     def transform(self, x: np.ndarray) -> np.ndarray:
@@ -190,10 +208,34 @@ def plain_preparation() -> Pipeline:
     return Pipeline([("fence", Winsorised()), ("impute", Filled()), ("scale", StandardScaler())])
 
 
-def _longest_run(ordered: np.ndarray) -> int:
-    """Return the number of times the most frequent value occurs in a sorted column (NaN last)."""
-    values = ordered[~np.isnan(ordered)]
-    if not len(values):
-        return 0
-    edges = np.flatnonzero(np.diff(values) > 0)
-    return int(np.diff(np.concatenate([[-1], edges, [len(values) - 1]])).max())
+def _longest_runs(ordered: np.ndarray) -> np.ndarray:
+    """Return how often the most frequent value occurs in each sorted column (NaN last)."""
+    row = np.arange(len(ordered))[:, None]
+    begins = np.ones(ordered.shape, bool)
+    begins[1:] = ordered[1:] != ordered[:-1]
+    length = row + 1 - np.maximum.accumulate(np.where(begins, row, 0), axis=0)
+    return np.where(np.isnan(ordered), 0, length).max(axis=0, initial=0)
+
+
+def _alike(correlation: np.ndarray) -> np.ndarray:
+    """Return (p,) numbers of groups of columns: clusters of average linkage lie within a group.
+
+    Two clusters that merge below a distance have two columns, one in each, that are at most so far
+    apart. So columns that no chain of such pairs connects are never in one cluster.
+    """
+    left, right = [], []
+    for first in range(0, len(correlation), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        there, back = np.abs(correlation[block, first:]), np.abs(correlation[first:, block].T)
+        i, j = np.nonzero(1 - (there + back) / 2 <= 1 - REDUNDANT_RHO)
+        left.append(first + i)
+        right.append(first + j)
+    pairs = np.concatenate(left), np.concatenate(right)
+    edges = coo_array((np.ones(len(pairs[0]), bool), pairs), shape=correlation.shape)
+    return np.asarray(connected_components(edges, directed=False)[1])
+
+
+def _rho(correlation: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return |rho| of these columns, symmetric in spite of rounding."""
+    found = np.abs(correlation[np.ix_(columns, columns)])
+    return np.asarray(np.nan_to_num((found + found.T) / 2).clip(0, 1))

@@ -320,9 +320,10 @@ def _inner_scores(plan: ValidationPlan, train: np.ndarray, folds: np.ndarray) ->
             found.few.append({})
             continue
         prepared = _prepared(plan, train[fit], blocks)
+        common: dict[tuple[str, ...], dict[str, Any]] = {}
         for spec in own:
             x = _side_by_side(prepared, spec.blocks, train)
-            shared: dict[str, Any] = {}
+            shared = common.setdefault(spec.blocks, {})
             for index, candidate in enumerate(spec.candidates):
                 model = _fit(candidate, x[fit], y[fit], shared)
                 found.scores[spec.name][index, judge] = plan.task.predict(model, x[judge])
