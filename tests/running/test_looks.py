@@ -80,12 +80,13 @@ def test_the_agreement_is_in_the_row_and_stays_with_the_mask(folder: Path) -> No
         first.values["qc_looks_dice"],
         other.values["qc_looks_dice"],
     )
-    strict = pancseg.QualityLimits.model_validate({"looks_dice": {"warn_below": 0.999}})
-    warned, _ = segment(folder, limits=strict)
+    strict = folder / "strict.yaml"
+    strict.write_text("pancseg:\n  quality:\n    looks_dice: {warn_below: 0.999}\n")
+    warned, _ = segment(folder, settings=strict)
     assert reused(folder) == 2
     assert (warned.status, "uncertain" in warned.reason) == ("warn", True)
     assert f"the two looks agree with a Dice of {100 * agreement:.3g} %" in warned.fact
-    alone, _ = segment(folder, looks=1, limits=strict)
+    alone, _ = segment(folder, looks=1, settings=strict)
     assert "uncertain" not in alone.reason
     assert "qc_looks_dice" not in alone.values
 
