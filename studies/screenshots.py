@@ -19,6 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 WINDOW = {"width": 1280, "height": 900}
 PATIENT = "phantom_02"
 SETTLED_MS = 3000
+WAIT_MS = 180_000  # a busy machine is slow
 WEBGL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
 
@@ -61,9 +62,11 @@ def main(out: Path, pictures: Path) -> None:
             executable_path=shutil.which("chromium"), args=["--no-sandbox", *WEBGL]
         )
         page = browser.new_page(viewport=WINDOW, color_scheme="light")
+        page.set_default_timeout(WAIT_MS)
         show_patient(page, out)
         page.screenshot(path=pictures / "page.jpg", type="jpeg", quality=80)
         page = browser.new_page(viewport=WINDOW, color_scheme="dark")
+        page.set_default_timeout(WAIT_MS)
         view_patient(page, address)
         page.screenshot(path=pictures / "viewer.jpg", type="jpeg", quality=80)
         browser.close()

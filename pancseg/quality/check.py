@@ -62,5 +62,16 @@ class Check:
         grade = expected.grade(self.value)
         if grade == "pass":
             return None
-        end = "" if self.unit is None else f" (expected {expected.in_words(self.unit)})"
-        return Finding(self.code, grade, self.fact + end)
+        if self.unit is None:
+            return Finding(self.code, grade, self.fact)
+        fact = f"{self.fact}{self._more_exactly(expected, self.unit)}"
+        return Finding(self.code, grade, f"{fact} (expected {expected.in_words(self.unit)})")
+
+    def _more_exactly(self, expected: LimitRange, unit: str) -> str:
+        """Return the value with more digits if its fact would name a limit as outside of itself."""
+        factor = 100 if unit == "%" else 1
+        limits = (limit for _, limit in expected if limit is not None)
+        if all(f"{limit * factor:.3g}" != f"{self.value * factor:.3g}" for limit in limits):
+            return ""
+        exact = f"{self.value * factor:.7g}" + (f" {unit}" if unit else "")
+        return "" if exact in self.fact else f", more exactly {exact}"

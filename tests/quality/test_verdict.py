@@ -9,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from pancseg import QualityLimits, UnusableCase, judge_region, judge_scan
+from pancseg.quality.check import Check
 from pancseg.quality.limits import LimitRange
 from pancseg.quality.verdict import Verdict, judge_agreement, judge_looks, judge_resegmented
 from pancseg.scans.geometry import orient
@@ -110,6 +111,22 @@ def test_facts_are_written_as_people_write_them() -> None:
     assert large.fact == "the region's volume is 4,800 mL (expected 25–150 mL)"
 
 
+def test_no_fact_names_a_limit_as_outside_of_itself() -> None:
+    below = Check("volume", "the region's volume is 25 mL", "volume_ml", 24.978, "mL")
+    found = below.finding(LIMITS)
+    assert found is not None
+    told = "the region's volume is 25 mL, more exactly 24.978 mL (expected 25–150 mL)"
+    assert found.fact == told
+    fat = Check("fat", "30 % of the region is below -30 HU", "fat_share", 0.30015, "%").finding(
+        LIMITS
+    )
+    assert fat is not None
+    assert fat.fact.endswith("-30 HU, more exactly 30.015 % (expected at most 30 %)")
+    median = Check("hu_range", "the region's median is 39.96 HU", "median_hu", 39.96, "HU")
+    assert "exactly" not in str(median.finding(LIMITS))
+    assert "exactly" not in str(Check("volume", "24 mL", "volume_ml", 24.0, "mL").finding(LIMITS))
+
+
 def test_norms_of_volume_are_for_the_whole_pancreas_only() -> None:
     voxels, inside = abdomen()
     inside[7:] = 0
@@ -139,7 +156,7 @@ def test_a_ring_is_measured_and_not_judged_as_tissue() -> None:
 
 def test_an_empty_region_has_no_verdict() -> None:
     voxels, inside = abdomen()
-    with pytest.raises(UnusableCase, match="none of the mask's 144000 voxels"):
+    with pytest.raises(UnusableCase, match="none of the mask's 144,000 voxels"):
         judge_region(scan_of(voxels), scan_of(inside * 0), LIMITS, whole_pancreas=True)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from made_output import HOSTILE, make_output
 
@@ -151,14 +152,20 @@ def test_an_edge_is_answered_and_shares_are_told_as_the_terminal_does(page: Any)
         page.keyboard.press("Escape")
 
 
-def test_a_small_cohort_says_why_it_has_no_percentiles(browser: Any, tmp_path: Path) -> None:
-    path = pancseg.write_report(make_output(tmp_path / "out", 3))
+def test_a_small_cohort_has_no_percentiles_and_no_limit_is_outside_of_itself(
+    browser: Any, tmp_path: Path
+) -> None:
+    out = make_output(tmp_path / "out", 3)
+    table = pd.read_csv(out / "features.csv", keep_default_na=False)
+    table.assign(qc_fat_share=0.30004).to_csv(out / "features.csv", index=False)
+    path = pancseg.write_report(out)
     page = browser.new_page()
     page.set_default_timeout(WAIT_MS)
     page.goto(path.resolve().as_uri())
     page.locator("#rows .open").first.click()
     told = page.locator(".patient").inner_text()
     page.close()
+    assert "region: fat\t30.004 %\tat most 30 %" in told
     assert "Percentiles are among usable rows, and given once a region has five." in told
 
 

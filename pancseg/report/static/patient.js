@@ -18,9 +18,9 @@ report.patient = (() => {
     return made;
   }
 
-  function number(value, unit) {
+  function number(value, unit, digits = unit === "%" ? 3 : 4) { // three, as in messages
     if (unit === YES_OR_NO) return value ? "yes" : "no";
-    const [shown, digits] = unit === "%" ? [value * 100, 3] : [value, 4]; // three, as in messages
+    const shown = unit === "%" ? value * 100 : value;
     const text = Number(shown.toPrecision(digits)).toLocaleString("en", { maximumFractionDigits: 4 });
     return unit ? `${text} ${unit}` : text;
   }
@@ -38,6 +38,12 @@ report.patient = (() => {
   function outside([failBelow, warnBelow, warnAbove, failAbove], value) {
     const low = warnBelow ?? failBelow, high = warnAbove ?? failAbove;
     return (low !== null && value < low) || (high !== null && value > high);
+  }
+
+  // A value outside of its limits, with as many digits as it takes to see that.
+  function outsideNumber(limits, value, unit) {
+    const text = number(value, unit);
+    return limits.some((limit) => limit !== null && number(limit, unit) === text) ? number(value, unit, 7) : text;
   }
 
   // Where a value lies among the limits: red fails, orange warns, green passes.
@@ -81,7 +87,7 @@ report.patient = (() => {
       const strange = judged && outside(limits, value);
       lines.push(element("tr", {},
         element("th", { scope: "row", class: strange ? "outside" : null }, `${about}: ${name}`),
-        element("td", { class: `n${strange ? " outside" : ""}` }, number(value, unit)),
+        element("td", { class: `n${strange ? " outside" : ""}` }, strange ? outsideNumber(limits, value, unit) : number(value, unit)),
         element("td", { class: "n" }, judged ? expected(limits, unit) : "not judged"),
         element("td", {}, judged && unit !== YES_OR_NO ? ruler(limits, value, unit === "%") : "")));
     });
