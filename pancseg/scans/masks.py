@@ -8,6 +8,7 @@ functions of :class:`_Reader`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -113,7 +114,27 @@ def named_segments(path: Path) -> tuple[Segment, ...]:
             return _reader(found.kind).named(found.file)
     own, layered = _named_within(path)
     stem = path.name[: len(path.name) - len(suffix_of(path))]
-    return own if own or layered else names_beside(path, stem)
+    named = own if own or layered else names_beside(path, stem)
+    _check_one_name_each(named)
+    return named
+
+
+def _check_one_name_each(segments: Sequence[Segment]) -> None:
+    """Refuse a mask in which a label has two names: of which organ its voxels are is not known.
+
+    Raises:
+        UnusableCase: ``unreadable``, without the names, which may be those of persons.
+    """
+    names: dict[tuple[int, tuple[int, ...]], str] = {}
+    for each in segments:
+        name = each.name.strip().casefold()
+        if names.setdefault((each.layer, each.values), name) != name:
+            layer = f" in layer {each.layer}" if each.layer else ""
+            raise UnusableCase(
+                "unreadable",
+                f"the mask has two names for label {'+'.join(map(str, each.values))}{layer}; "
+                "correct its header or the file of names beside it",
+            )
 
 
 def holds_segments(path: Path) -> bool:

@@ -76,6 +76,15 @@ def test_impossible_segments_are_refused(tmp_path: Path, value: str, layer: str)
         read_mask(path)
 
 
+def test_a_label_with_two_names_is_refused_per_layer(tmp_path: Path) -> None:
+    path, both = tmp_path / "m.seg.nrrd", [PANCREAS, TUMOUR]
+    write_seg_nrrd(path, both, [("pancreas", 1, 0), ("duodenum", 1, 1)])
+    assert len(segments_of(read_mask(path))) == 2
+    write_seg_nrrd(path, both, [("pancreas", 1, 1), ("duodenum", 1, 1)])
+    with pytest.raises(UnusableCase, match="two names for label 1 in layer 1; correct"):
+        read_mask(path)
+
+
 def test_three_layers_have_a_value_for_each_combination() -> None:
     generator = np.random.default_rng(7)
     layers = [generator.integers(0, 3, (4, 9, 9)).astype(np.uint8) for _ in range(3)]

@@ -135,3 +135,24 @@ def test_the_key_of_a_mask_changes_with_its_names_and_with_nothing_else(mask: Pa
     assert of_given_mask(mask) == first
     beside.write_text('{"labels": {"pancreas": 2}}')
     assert len({unnamed, first, of_given_mask(mask)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("P1.tsv", "index\tname\n1\tduodenum\n1\tPancreas\n"),
+        ("P1.label", SNAP.replace("    2  ", "    1  ")),
+        ("dataset.json", '{"labels": {"background": 0, "duodenum": 1, "Pancreas": 1}}'),
+    ],
+)
+def test_a_label_with_two_names_is_of_no_organ(mask: Path, name: str, text: str) -> None:
+    (mask.parent / name).write_text(text)
+    for read in (read_mask, named_segments):
+        with pytest.raises(UnusableCase, match="two names for label 1; correct") as refused:
+            read(mask)
+        assert refused.value.code == "unreadable"
+
+
+def test_one_name_twice_is_one_name(mask: Path) -> None:
+    (mask.parent / "P1.tsv").write_text("index\tname\n2\tPancreas\n2\tpancreas \n")
+    assert {each.values for each in named_segments(mask)} == {(2,)}
