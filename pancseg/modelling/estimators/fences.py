@@ -93,4 +93,5 @@ def _fences(x: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
 def _typical(values: np.ndarray) -> np.ndarray:
     """Return (p,) medians of columns without gaps; of 0/1 columns their means."""
     binary = ((values == 0) | (values == 1)).all(axis=0)
-    return np.where(binary, values.mean(axis=0), np.median(values, axis=0))
+    typical: np.ndarray = np.where(binary, values.mean(axis=0), np.median(values, axis=0))
+    return typical

@@ -214,7 +214,8 @@ def _longest_runs(ordered: np.ndarray) -> np.ndarray:
     begins = np.ones(ordered.shape, bool)
     begins[1:] = ordered[1:] != ordered[:-1]
     length = row + 1 - np.maximum.accumulate(np.where(begins, row, 0), axis=0)
-    return np.where(np.isnan(ordered), 0, length).max(axis=0, initial=0)
+    longest: np.ndarray = np.where(np.isnan(ordered), 0, length).max(axis=0, initial=0)
+    return longest
 
 
 def _alike(correlation: np.ndarray) -> np.ndarray:

@@ -19,10 +19,11 @@ from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import CENSORED, COMPETING, EVENT
 from pancseg.modelling.inputs.cell_values import is_missing, is_missing_class, numbers
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.parts import DASH, Picture, Section, counted, digits
+from pancseg.modelling.report.parts import Picture, Section, counted, digits
 from pancseg.modelling.report.picture_files import picture_files, plain_label
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.tables.html_page import escape_markdown
+from pancseg.tables.number_text import DASH
 
 FLOW = "flow"
 

@@ -22,7 +22,6 @@ from pancseg.modelling.recalibration import (
 )
 from pancseg.modelling.report.cohort_section import kaplan_meier_points, median_follow_up
 from pancseg.modelling.report.parts import (
-    DASH,
     Picture,
     Section,
     counted,
@@ -37,6 +36,7 @@ from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
 from pancseg.tables.html_page import escape_markdown, escape_message, html_page
+from pancseg.tables.number_text import DASH
 
 _SHOWN = (RADIOMICS, VOLUME, CLINICAL, BOTH)
 _FIFTHS, _EDGE = 5, 1e-12

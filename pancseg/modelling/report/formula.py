@@ -10,10 +10,11 @@ import numpy as np
 from pancseg.modelling.plain.model import PlainModel
 from pancseg.modelling.plain.predictors import Cox, Logistic
 from pancseg.modelling.report.model_numbers import Tuning, baseline, linear_terms
-from pancseg.modelling.report.parts import DASH, Picture, Section, counted, digits
+from pancseg.modelling.report.parts import Picture, Section, counted, digits
 from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.study import BOTH, RADIOMICS
 from pancseg.tables.html_page import escape_markdown
+from pancseg.tables.number_text import DASH
 
 SHOWN = (RADIOMICS, BOTH)
 """The models whose formula the report writes; the files have that of every linear model."""

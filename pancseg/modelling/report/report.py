@@ -25,7 +25,6 @@ from pancseg.modelling.report.clear_checklist import clear_items
 from pancseg.modelling.report.figures import feature_table, shown, weights_are_permuted
 from pancseg.modelling.report.methods_text import methods_section
 from pancseg.modelling.report.parts import (
-    DASH,
     Picture,
     Section,
     counted,
@@ -44,6 +43,7 @@ from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.version import __version__
 from pancseg.tables.html_page import escape_markdown, escape_message
+from pancseg.tables.number_text import DASH
 
 _SHOWN_FEATURES = 20
 CANNOT_KNOW = (

@@ -13,11 +13,12 @@ from pancseg.modelling.internal_external import (
     SiteResult,
     pooled_over,
 )
-from pancseg.modelling.report.parts import DASH, Picture, Section, number, with_interval
+from pancseg.modelling.report.parts import Picture, Section, number, with_interval
 from pancseg.modelling.report.picture_files import COLOURS, picture_files, wrapped
 from pancseg.modelling.study import RADIOMICS
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.tables.html_page import escape_markdown
+from pancseg.tables.number_text import DASH
 
 NAME = "sites"
 

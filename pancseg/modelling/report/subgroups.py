@@ -10,11 +10,12 @@ import pandas as pd
 
 from pancseg.modelling.analysis import AnalysisResults, main_measure, measured
 from pancseg.modelling.inputs.cell_values import all_numbers, is_missing, numbers
-from pancseg.modelling.report.parts import DASH, Section, with_interval
+from pancseg.modelling.report.parts import Section, with_interval
 from pancseg.modelling.study import RADIOMICS
 from pancseg.modelling.validation.limits import honest
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
 from pancseg.tables.html_page import escape_markdown
+from pancseg.tables.number_text import DASH
 
 MOST_LEVELS = 8
 _FEWEST = 5
