@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pancseg.cohort.formulas import refuse_formulas
 from pancseg.modelling.endpoint import Endpoint, subtype_outcome, survival_outcome_of
 from pancseg.modelling.inputs.cell_values import is_missing
 from pancseg.modelling.inputs.features_table import FeatureTable, TableOptions, read_features
@@ -116,5 +117,7 @@ def _check_sites(name: str, table: FeatureTable, joined: JoinedTable) -> None:
             "`leave_out` and `batch` exclude each other: ComBat cannot harmonise a site that the "
             "model has not seen; leave one of them out"
         )
-    if missing := int(is_missing(cells_of(name, table, joined)).sum()):
+    sites = cells_of(name, table, joined)
+    if missing := int(is_missing(sites).sum()):
         raise ValueError(f"`leave_out` {name!r}: {missing} rows have no site; fill them in")
+    refuse_formulas(map(str, sites), f"`leave_out` {name!r}: sites", "rename them")

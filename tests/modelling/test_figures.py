@@ -163,6 +163,7 @@ def test_columns_become_subgroups():
     ]
     for cells, line in (
         (["f"] * 9, "is 'f' in every row"),
+        (["=1+1", "b"], "values: 1 of 2 begin like formulas"),
         ([""] * 9, "is empty"),
         ([f"x{i}" for i in range(9)], "9 different texts"),
     ):

@@ -10,7 +10,10 @@ from scipy.stats import t as student
 from small_studies import classes, features, study, times
 
 from pancseg import fit_model
+from pancseg.modelling.checked_tables import check_tables
+from pancseg.modelling.inputs.features_table import TableOptions
 from pancseg.modelling.internal_external import leave_sites_out, pooled, pooled_over, refuse_sites
+from pancseg.modelling.settings import ModelSettings
 
 QUICK = {"folds": 3, "inner_folds": 2, "repeats": 1, "canary": 0, "workers": 1}
 SITES = np.repeat(["north", "south", "west"], 40)
@@ -122,3 +125,12 @@ def test_sites_and_combat_exclude_each_other(tables):
         fit_model(*tables, label="class", positive="1", leave_out="site", batch="scanner", **QUICK)
     with pytest.raises(ValueError, match="`leave_out`: neither the clinical file nor"):
         fit_model(*tables, label="class", positive="1", leave_out="hospital", **QUICK)
+
+
+def test_sites_that_spreadsheets_would_run_are_refused_before_anything_is_fitted(tables):
+    features_file, clinical = tables
+    table = pd.read_csv(clinical, index_col="id").replace({"site": {SITES[0]: "=1+1"}})
+    table.to_csv(clinical)
+    settings = ModelSettings(kind="subtype", leave_out="site")
+    with pytest.raises(ValueError, match=r"`leave_out` 'site': sites: 1 of 3 .* rename them"):
+        check_tables(features_file, clinical, ("class",), settings, TableOptions())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pancseg.cohort.formulas import refuse_formulas
 from pancseg.modelling.analysis import AnalysisResults, main_measure, measured
 from pancseg.modelling.inputs.cell_values import all_numbers, is_missing, numbers
 from pancseg.modelling.report.parts import Section, with_interval
@@ -45,7 +46,8 @@ def subgroups_of(column: str, cells: pd.Series[str]) -> list[Subgroup]:
         cells: of the rows analysed, as text.
 
     Raises:
-        ValueError: all cells are missing or equal, or there are more than eight texts.
+        ValueError: all cells are missing or equal, there are more than eight texts, or one begins
+            like a formula.
     """
     missing = is_missing(cells).to_numpy()
     levels = sorted(set(cells[~missing]))
@@ -53,6 +55,7 @@ def subgroups_of(column: str, cells: pd.Series[str]) -> list[Subgroup]:
         what = f"is {levels[0]!r} in every row" if levels else "is empty"
         raise ValueError(f"`subgroup` {column!r} {what}, so it makes no subgroups; leave it out")
     if len(levels) <= MOST_LEVELS:
+        refuse_formulas(levels, f"`subgroup` {column!r}: values", "rename them")
         found = [Subgroup(column, level, (cells == level).to_numpy()) for level in levels]
     elif all_numbers(cells):
         values = numbers(cells, f"`subgroup` {column!r}").to_numpy()
