@@ -31,7 +31,7 @@ def test_readme_block_runs(
     phantoms = partial(pancseg.load_segmenter, "monet_phantom", threads=2)
     monkeypatch.setattr(pancseg, "load_segmenter", phantoms)
     exec(compile(block, "README.md", "exec"), {})
-    assert capsys.readouterr().out == "pass 411 values\n"
+    assert capsys.readouterr().out == "pass 412 values\n"
     assert read_scan("pancreas.nii.gz").GetSize() == phantom.image.GetSize()
 
 

@@ -204,7 +204,7 @@ def extract_cohort(  # noqa: PLR0913
         >>> from pancseg import extract_cohort, results_table
         >>> results = extract_cohort("cohort.csv", "results", masks="masks")
         >>> len(results_table(results).columns)
-        413
+        414
     """
     cases = with_regions(cases_of(cohort, out, masks), label, regions)
     plan = ProcessingPlan(

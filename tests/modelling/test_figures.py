@@ -216,6 +216,7 @@ def test_a_model_has_one_colour_whatever_stands_beside_it():
     styles = [style_of(name) for name in ("radiomics", "volume only", "clinical only")]
     assert len(set(styles)) == 3
     results = SimpleNamespace(
+        horizons=(),
         decision=pd.DataFrame(
             [
                 (name, at, gain, gain - 0.1, gain + 0.3)
@@ -223,7 +224,7 @@ def test_a_model_has_one_colour_whatever_stands_beside_it():
                 for at, gain in ((0.1, 0.2), (0.5, 0.05))
             ],
             columns=["model", "threshold", "net_benefit", "low_95", "high_95"],
-        )
+        ),
     )
     axes = Figure().add_subplot()
     _decision(axes, results)

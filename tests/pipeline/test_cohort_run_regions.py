@@ -24,6 +24,7 @@ from pancseg.phantom import Phantom
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.scans.arrays import image_like, voxel_array
+from pancseg.segmentation.segmenter import Segmented
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -72,13 +73,13 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def segmented(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """What the network was asked for, so far."""
     calls: list[int] = []
-    segment = Segmenter.segment
+    segment = Segmenter.segment_and_compare
 
-    def counting(self: Segmenter, scan: sitk.Image) -> sitk.Image:
+    def counting(self: Segmenter, scan: sitk.Image) -> Segmented:
         calls.append(1)
         return segment(self, scan)
 
-    monkeypatch.setattr(Segmenter, "segment", counting)
+    monkeypatch.setattr(Segmenter, "segment_and_compare", counting)
     return calls
 
 

@@ -29,6 +29,7 @@ from pancseg.processing.scan import ScanProcessor, ScanTask
 from pancseg.quality.limits import LimitRange, RegionLimits
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import orient
+from pancseg.segmentation.segmenter import Segmented
 from pancseg.system.whole_files import partial_path
 
 FEW = {
@@ -159,7 +160,7 @@ class Broken:
     def __init__(self, segmenter: Segmenter) -> None:
         self.checkpoint, self.calls = segmenter.checkpoint, 0
 
-    def segment(self, scan: sitk.Image) -> sitk.Image:
+    def segment_and_compare(self, scan: sitk.Image) -> Segmented:
         self.calls += 1
         raise PermissionError("no output: a bug")
 

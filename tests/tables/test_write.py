@@ -172,7 +172,7 @@ def test_parquet_holds_the_same_values(
 def test_names_can_be_the_original_ones(tmp_path: Path, phantom: Phantom, plain: Path) -> None:
     out = run(tmp_path, TableFormat(names="pyradiomics"), phantom)
     frame, safe = (pd.read_csv(folder / "features.csv", nrows=0) for folder in (out, plain))
-    assert list(frame.columns[27:]) == feature_names(many_filters())
+    assert list(frame.columns[28:]) == feature_names(many_filters())
     assert "wavelet-HHL_glcm_Idm" in frame.columns
     assert list(safe.columns) != list(frame.columns)
     book = pd.read_csv(plain / "codebook.csv")
@@ -195,7 +195,7 @@ def test_the_package_is_valid_and_describes_every_column(plain: Path) -> None:
     )
     rows = pd.read_csv(plain / "codebook.csv", keep_default_na=False)
     known = rows[rows["mode"] != ""]
-    assert len(known) == len(frame.columns) - 27
+    assert len(known) == len(frame.columns) - 28
     assert (known["ibsi_status"] != "").all()
     assert (rows["description"] != "").all()
     told = rows.set_index("name")["description"]
@@ -510,7 +510,7 @@ def test_types_are_those_of_the_column_not_of_its_rows() -> None:
     assert names[:3] == ["patient_id", "scan_id", "roi"]
     assert names.index("qc_share") < names.index("image_sha256") < names.index("original_glcm_Idm")
     content = table_bytes(fields, rows, TableFormat()).decode().split("\n")
-    assert content[1] == "1,,,,,,,,3.0" + 16 * "," + "5,0.5,,,,"
+    assert content[1] == "1,,,,,,,,3.0" + 17 * "," + "5,0.5,,,,"
     assert content[2] == "2" + 29 * ","
     codebook = io.BytesIO()
     written = write_codebook(codebook, fields, TableFormat())
