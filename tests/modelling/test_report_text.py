@@ -342,9 +342,8 @@ def test_the_spread_of_predictions_is_said_as_it_is(reports):
     lowest_to_highest = "the lowest and highest predicted risk of a patient differ by "
     assert lowest_to_highest in section(report, "Verdict")
     stability = section(report, "Stability of individual predictions")
-    assert (
-        "whose training rows overlap, so the spread over new samples would be larger" in stability
-    )
+    words = "whose training rows overlap, so the spread over new samples would be larger"
+    assert words in stability
     assert "| mean absolute difference from the patient's mean |" in stability
     events = int(table["event"].sum())
     columns = len(pd.read_csv(out.parent / "f.csv").columns) - 1

@@ -511,7 +511,7 @@ def test_types_are_those_of_the_column_not_of_its_rows() -> None:
     assert names.index("qc_share") < names.index("image_sha256") < names.index("original_glcm_Idm")
     content = table_bytes(fields, rows, TableFormat()).decode().split("\n")
     assert content[1] == "1,,,,,,,,3.0" + 17 * "," + "5,0.5,,,,"
-    assert content[2] == "2" + 29 * ","
+    assert content[2] == "2" + 30 * ","
     codebook = io.BytesIO()
     written = write_codebook(codebook, fields, TableFormat())
     assert codebook.getvalue().count(b"\n") == len(fields) + 1
