@@ -187,7 +187,11 @@ def _check_report_folder(folder: Path) -> None:
     try:
         check_output_folder(folder)
     except ValueError as error:
-        raise ValueError(f"{folder.name}, the folder for the report: {error}") from error
+        fact = str(error).partition("; ")[0]
+        raise ValueError(
+            f"{folder.name}, the folder for the report: {fact}; move what is in it, or choose "
+            "another name as `out`"
+        ) from error
     if (folder / "report.md").exists() and not _holds_report(folder):
         raise ValueError(
             f"report.md in {folder.name} is not of an external validation, and would be "

@@ -17,6 +17,7 @@ import pandas as pd
 from joblib import delayed
 from threadpoolctl import threadpool_limits
 
+from pancseg.modelling.estimators.combat import FEWEST_ROWS
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.survival import SurvivalTask
 from pancseg.modelling.validation import measures
@@ -64,10 +65,13 @@ class Corrected:
 
     @property
     def error(self) -> float:
-        """Monte Carlo standard error of the mean over samples; NaN for fewer than two."""
-        if self.samples < 2:
+        """Monte Carlo standard error of :attr:`value`, by the jackknife; NaN for fewer than two."""
+        known = self.outside[~np.isnan(self.outside)]
+        if len(known) < 2:
             return float("nan")
-        return float(np.nanstd(self.outside, ddof=1) / np.sqrt(self.samples))
+        means = (known.sum() - known) / (len(known) - 1)
+        values = [weighed(self.apparent, m, self.no_information, self.is_loss) for m in means]
+        return float(np.sqrt(len(known) - 1) * np.std(values))
 
     @property
     def value(self) -> float:
@@ -160,8 +164,9 @@ def optimism_table(found: Mapping[str, Mapping[str, Corrected]]) -> pd.DataFrame
 def _samples(plan: ValidationPlan, count: int) -> Iterator[tuple[np.ndarray, int]]:
     """Yield the rows and the seed of samples in which every model can be fitted.
 
-    Patients are drawn with all of their rows, and within their class or event (and scanner), so
-    that a sample has as many of each as the cohort.
+    Patients are drawn with all of their rows, and within the class or event (and scanner) of their
+    first row, so that a sample has as many of these patients as the cohort. A patient who is alone
+    with a class and a scanner is in every sample, and so never judged.
     """
     names, first, member = np.unique(plan.groups, return_index=True, return_inverse=True)
     rows_of = [np.flatnonzero(member == number) for number in range(len(names))]
@@ -180,9 +185,21 @@ def _samples(plan: ValidationPlan, count: int) -> Iterator[tuple[np.ndarray, int
 
 
 def _can_be_fitted(plan: ValidationPlan, rows: np.ndarray, seed: int) -> bool:
-    """Return whether every inner training part has both classes, or an event."""
+    """Return whether every inner training part has what models need, and somebody is left over.
+
+    That is both classes, or an event, and of each scanner as many rows as ComBat needs.
+    """
+    groups = len(np.unique(plan.groups[rows]))
+    if groups < plan.inner or groups == len(np.unique(plan.groups)):
+        return False
     wanted = {0, 1} if plan.y.dtype.names is None else {1}
-    return all(wanted <= set(plan.strata[part] % 2) for part in inner_parts(plan, rows, seed))
+    for part in inner_parts(plan, rows, seed):
+        scanners = np.unique(plan.strata[part] // 2, return_counts=True)[1]
+        if not wanted <= set(plan.strata[part] % 2):
+            return False
+        if len(scanners) > 1 and scanners.min() < FEWEST_ROWS:
+            return False
+    return True
 
 
 def _outside(

@@ -80,8 +80,9 @@ def verdict(
 def _single(alone: Estimate, more: Comparison, main: str) -> str:
     if is_better(more):
         return (
-            "More than one feature: radiomics is better than the best single feature, chosen in "
-            f"the fold, by {interval(more.discrimination)}; the feature's {main} is "
+            "More than one feature: radiomics ranks patients better than the best single feature, "
+            f"chosen in the fold (difference in {main} {interval(more.discrimination)}, in the "
+            f"Brier score {interval(more.brier)}{_test(more)}); the feature's {main} is "
             f"{interval(alone)}."
         )
     risks = ", though their predicted risks are better" if more.brier.high < 0 else ""
@@ -114,13 +115,15 @@ def _volume(
         ]
     if volume.low > 0.5:
         return [
-            f"More than volume: radiomics is better than volume alone ({fitted}; difference in "
+            f"More than volume: radiomics ranks patients better than volume alone ({fitted}; "
+            "difference in "
             f"{main} {_all(more, at)}); volume's {main} is {interval(volume)}."
         ]
     if found and not is_better(more):
         return [
-            f"Volume alone reaches {interval(volume)}; radiomics is not shown to be better than "
-            f"volume (difference in {main} {_all(more, at)})."
+            f"Volume alone reaches {interval(volume)}, not shown to be better than chance; "
+            "radiomics is not shown to be better than volume "
+            f"(difference in {main} {_all(more, at)})."
         ]
     return []
 
@@ -132,10 +135,11 @@ def _added(clinical: Estimate, more: Comparison, main: str, at: str) -> str:
         "wrong way round out of fold"
         if clinical.value < 0.5
         else f"the clinical variables alone reach {interval(clinical)}"
+        + ("" if clinical.low > 0.5 else ", not shown to be better than chance")
     )
     tail = f"difference in {main} {_all(more, at)}; {alone}"
     if is_better(more):
-        return f"Radiomics adds to the clinical variables, by the same algorithm ({tail})."
+        return f"Radiomics adds to the clinical variables ({tail})."
     most = max(more.discrimination.high, 0.0)
     return (
         f"Radiomics is not shown to add to the clinical variables ({tail}). A gain in {main} of up "

@@ -10,6 +10,15 @@ from pancseg.quality.limits import LimitRange, QualityLimits
 Severity = Literal["pass", "warn", "fail", "error"]
 
 
+def in_ml(volume: float) -> str:
+    """Return a volume with three digits, and never as a power of ten.
+
+    >>> in_ml(10.824), in_ml(999.7), in_ml(85184.3)
+    ('10.8 mL', '1,000 mL', '85,184 mL')
+    """
+    return f"{volume:,.0f} mL" if volume >= 999.5 else f"{volume:.3g} mL"
+
+
 def per_cent(share: float) -> str:
     """Return a share of 1 as per cent, with three digits.
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pancseg.errors import UnusableCase
-from pancseg.quality.check import Check, Finding, per_cent
+from pancseg.quality.check import Check, Finding, in_ml, per_cent
 from pancseg.quality.limits import DEFAULT_LIMITS, Grade, QualityLimits
 from pancseg.reasons import ReasonCode
 from pancseg.scans.arrays import label_array, voxel_array
@@ -204,7 +204,7 @@ def judge_checked_region(
     dense = float(np.mean(hu > limits.dense_above_hu))
     checks: list[Check] = []
     if whole_pancreas:
-        what = f"the region's volume is {_in_ml(volume)}"
+        what = f"the region's volume is {in_ml(volume)}"
         checks.append(_compared("volume", what, volume, "volume_ml", "mL"))
     if not ring:
         what = f"the largest of the region's {components} pieces is {per_cent(largest_share)} of it"
@@ -269,15 +269,6 @@ def volume_ml(mask: sitk.Image) -> float:
     """Return the volume of a mask's non-zero voxels, in mL."""
     voxel_ml = float(np.prod(mask.GetSpacing())) / 1000
     return round(int(np.count_nonzero(voxel_array(mask))) * voxel_ml, 3)
-
-
-def _in_ml(volume: float) -> str:
-    """Return a volume with three digits, and never as a power of ten.
-
-    >>> _in_ml(10.824), _in_ml(85184.3)
-    ('10.8 mL', '85,184 mL')
-    """
-    return f"{volume:,.0f} mL" if volume >= 1000 else f"{volume:.3g} mL"
 
 
 def _compared(

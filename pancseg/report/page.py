@@ -137,12 +137,14 @@ def _environment(words: Callable[[str], str]) -> Environment:
 def _number(value: float | None) -> str:
     """Return a number of the table with four digits, as plain digits that can be sorted.
 
-    >>> _number(78.9912), _number(85184.3), _number(None)
-    ('78.99', '85184', '')
+    >>> _number(78.9912), _number(9999.7), _number(0.00001234), _number(None)
+    ('78.99', '10000', '0.000012', '')
     """
     if value is None:
         return ""
-    return f"{value:.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    if 0 < abs(value) < 1e-4:
+        return f"{value:.6f}"
+    return f"{value:.0f}" if abs(value) >= 9999.5 else f"{value:.4g}"
 
 
 def _marked_up(text: str) -> Markup:

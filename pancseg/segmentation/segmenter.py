@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
+from pancseg.quality.check import in_ml
 from pancseg.scans.arrays import image_like, voxel_array
 from pancseg.scans.bounding_box import box_of
 from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_scan
@@ -413,7 +414,7 @@ def _nothing_found(slices: int, first: _Organ | None, spacing_mm: Sequence[float
         )
     found_ml = np.count_nonzero(first.voxels) * float(np.prod(spacing_mm)) / 1000
     return (
-        f"the second look found nothing of the {found_ml:.3g} mL of the first look; check that it "
+        f"the second look found nothing of the {in_ml(found_ml)} of the first look; check that it "
         "is an abdominal CT in HU, set `looks` to 1, or draw the mask by hand"
     )
 

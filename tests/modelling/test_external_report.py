@@ -206,7 +206,10 @@ def test_patients_followed_for_too_short_or_without_early_events_still_get_a_rep
     ("names", "message"),
     [
         (["report.md"], "report.md in p_report is not of an external validation"),
-        ([f"note_{k}.txt" for k in range(9)], "p_report, the folder for the report: .*9 other"),
+        (
+            [f"note_{k}.txt" for k in range(9)],
+            "p_report, the folder for the report: .*9 .*; move",
+        ),
     ],
 )
 def test_a_folder_of_somebody_else_is_not_written_to(validated, tmp_path, names, message):

@@ -109,6 +109,20 @@ def test_without_information_of_survival_is_the_average_over_all_pairings():
 def test_samples_that_cannot_be_judged_do_not_count():
     one = Corrected(0.8, np.array([0.7, np.nan, 0.6]), 0.5, is_loss=False)
     assert one.samples == 2
-    assert one.error == pytest.approx(0.05)
+    left = [weighed(0.8, value, 0.5, is_loss=False) for value in (0.6, 0.7)]
+    assert one.error == pytest.approx(abs(left[0] - left[1]) / 2)
+    fine = Corrected(0.5, np.array([0.8, 0.7, 0.9, 0.75]), 0.5, is_loss=False)
+    standard_error = np.std(fine.outside, ddof=1) / 2
+    assert fine.error == pytest.approx(0.632 * standard_error), "nothing was overfitted"
     assert one.value == pytest.approx(weighed(0.8, 0.65, 0.5, is_loss=False))
     assert np.isnan(Corrected(0.8, np.array([np.nan]), 0.5, is_loss=False).value)
+
+
+@pytest.mark.parametrize("groups", [6, 8, 10])
+def test_few_patients_are_drawn_until_models_can_be_fitted(groups):
+    """A sample may hold fewer patients than inner folds need, or all of them, and is then redrawn."""
+    x = features(4, n=4 * groups, p=3)
+    plan = study(x, classes(x, 1.0, 4), groups=np.repeat(np.arange(groups), 4))
+    plan = replace(plan, inner=5)
+    for found in corrected(plan, 8).values():
+        assert found.samples >= 1

@@ -127,7 +127,7 @@ def test_definitions_in_the_methods_are_those_of_the_analysis(reports):
     assert "highest Youden index" in subtype
     assert "2 outer" not in subtype
     assert "3 outer and 2 inner folds" in subtype
-    assert "repeated 2 times" in subtype
+    assert "in 2 repeats" in subtype
 
 
 @pytest.mark.parametrize("kind", ["subtype", "survival"])

@@ -30,8 +30,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 _PACKAGES = ("joblib", "matplotlib", "docx")
-_REPORT = 4.0
-"""Work of measures, figures and report, in folds (:func:`pancseg.modelling.analysis.steps_of`)."""
 _PAGE = "how-it-works.md#from-table-to-model"
 
 
@@ -438,19 +436,20 @@ def _settings(fitting: Fitting, **endpoint: Any) -> ModelSettings:
 
 
 def _checked(out: Path, *tables: Any) -> PreparedStudy:
-    """Check tables (:func:`.check_tables`) and output folder, then plan the study.
+    """Check output folder and tables (:func:`.check_tables`), plan the study, claim the folder.
 
-    Only the last of these imports what fits models, so that mistakes are told at once.
+    Only the plan imports what fits models, so that most mistakes are told at once.
     """
     from pancseg.modelling.checked_tables import check_tables
     from pancseg.system.output_folder import check_output_folder, claim
 
     check_output_folder(out)
     found = check_tables(*tables)
-    claim(out)
     from pancseg.modelling.fit import plan_study
 
-    return plan_study(found)
+    study = plan_study(found)
+    claim(out)
+    return study
 
 
 def _analyse(study: PreparedStudy, out: Path, workers: int | None, printing: Printing) -> None:
@@ -460,11 +459,9 @@ def _analyse(study: PreparedStudy, out: Path, workers: int | None, printing: Pri
             say(line, sys.stdout)
         for line in study.warnings:
             say(f"warning: {line}", sys.stderr)
-        steps = [*study.steps, _REPORT]
-        with show_steps(steps, quiet, "steps", "nothing was written") as tell:
+        with show_steps(study.steps, quiet, "steps", "nothing was written") as tell:
             results = study.analyse(workers, tell)
-            study.write(out, results)
-            tell("report")
+        study.write(out, results)
     if results.leaks:
         say(
             "pancseg: the canaries detected a leak, so no performance is shown; see the report",

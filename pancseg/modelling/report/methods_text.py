@@ -7,7 +7,7 @@ from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.fences import FAR_OUT
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING, REDUNDANT_RHO
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.parts import Section, counted, listed
+from pancseg.modelling.report.parts import Section, counted, listed, the
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import TREE_COLUMNS
 from pancseg.modelling.survival import SurvivalTask
@@ -91,7 +91,7 @@ def _models(results: AnalysisResults, joined: JoinedTable) -> str:
     algorithm = _ALGORITHMS.get((settings.model, settings.kind), settings.model)
     form = _LINEAR if settings.model == "elastic-net" else _TREES
     return (
-        f"The model, declared before the analysis, was {algorithm}. Features that more than "
+        f"The model, set before this run, was {algorithm}. Features that more than "
         f"{MOST_MISSING:.0%} of the patients lack were left out beforehand, whatever the outcome. "
         f"Features in which fewer than {FEWEST_DIFFERENT:.0%} of values differ from the most "
         "frequent one were dropped. Missing values were replaced by the median (0/1 columns: the "
@@ -127,7 +127,7 @@ def _compared(results: AnalysisResults) -> str:
         text += (
             " Clinical variables have no penalty and are never left out. In clinical + radiomics "
             f"they stand beside one more column, the score of the radiomics model ({score}), taken "
-            "out of inner folds where the model is trained; it can only raise the risk."
+            "out of inner folds where the model is trained; its coefficient cannot be negative."
         )
     return text
 
@@ -136,13 +136,13 @@ def _validation(results: AnalysisResults) -> str:
     settings = results.settings
     return (
         f"Performance was estimated by nested cross-validation with {settings.outer} outer and "
-        f"{settings.inner} inner folds, stratified by the outcome, repeated "
-        f"{counted(settings.repeats, 'time')} (random seed {settings.seed}); all rows of a patient "
-        "were in the same fold. The final model was fitted in the same way to all patients."
+        f"{settings.inner} inner folds, stratified by the outcome, in "
+        f"{counted(settings.repeats, 'repeat')} (random seed {settings.seed}); all rows of a "
+        "patient were in the same fold. The final model was fitted in the same way to all patients."
         + _correction(results)
         + (
-            f" To detect leaks the pipeline was run {settings.canary} times each on permuted "
-            "outcomes and on noise."
+            f" To detect leaks the model radiomics was run {settings.canary} times each on "
+            "permuted outcomes and on noise, in one repeat."
             if settings.canary
             else ""
         )
@@ -157,12 +157,15 @@ def _correction(results: AnalysisResults) -> str:
     main, brier = main_measure(results.settings.kind), brier_measure(results.settings.kind)
     survival = results.settings.kind == "survival"
     who = "with and from those without the event" if survival else "of each class"
+    who += " and of each scanner" if results.plan.strata.max() > 1 else ""
+    random = f", the {brier} that of predictions given to random patients" if brier in known else ""
     measures = listed([name for name in (main, brier) if name in known])
     return (
         f" {measures} were also corrected for optimism by the .632+ bootstrap (Efron and "
         f"Tibshirani 1997): in each of {counted(known[main].samples, 'sample')} of patients, drawn "
         f"with replacement from those {who}, every step was repeated, tuning included, and the "
-        "patients who were not drawn were judged."
+        f"patients who were not drawn were judged, for {the(main)} by all of their pairs; values "
+        f"were averaged over the samples. Without information, {the(main)} is 0.5{random}."
     )
 
 

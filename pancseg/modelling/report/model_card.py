@@ -61,7 +61,7 @@ def _details(saved: SavedModel, results: AnalysisResults, what: str) -> list[str
         predicts = f"the probability of {positive} against {rest} (column {what})"
     return [
         f"It predicts {predicts}.",
-        f"Algorithm, set before the analysis: {results.settings.model} ({form}). "
+        f"Algorithm, set before this run: {results.settings.model} ({form}). "
         f"Saved beside it for comparison: {', '.join(n for n in saved.models if n != RADIOMICS)}.",
         f"Made by {saved.facts['made_by']}; random seed {results.settings.seed}.",
     ]

@@ -82,6 +82,15 @@ def markdown(title: str, parts: Sequence[Section]) -> str:
     return "\n".join(out)
 
 
+def the(measure: str) -> str:
+    """Return the name of a measure with its article, if it takes one.
+
+    >>> the("AUC"), the("Harrell's C")
+    ('the AUC', "Harrell's C")
+    """
+    return measure if measure.startswith("Harrell") else f"the {measure}"
+
+
 def number(value: float) -> str:
     """Return a number with three decimals, never a negative zero, or a dash for NaN."""
     return decimals(value, 3)

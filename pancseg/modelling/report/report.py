@@ -20,6 +20,7 @@ from pancseg.modelling.competing_events import hazard_ratios, incidence, told_ti
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.described import described
 from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.optimism import Corrected
 from pancseg.modelling.report.checklists import metrics_items, tripod_items
 from pancseg.modelling.report.clear_checklist import clear_items
 from pancseg.modelling.report.figures import feature_table, shown, weights_are_permuted
@@ -32,6 +33,7 @@ from pancseg.modelling.report.parts import (
     listed,
     markdown,
     number,
+    the,
     with_interval,
 )
 from pancseg.modelling.report.stability import stability_section
@@ -163,14 +165,15 @@ def _canary(results: AnalysisResults) -> Section:
     ]
     main = main_measure(results.settings.kind)
     lines = [
-        "The same pipeline on data without a signal; it leaks when the lower limit of the mean "
-        f"{main} is above 0.5. Four of five such canaries would find a leak that lifts the {main} "
+        "The model radiomics on data without a signal, one repeat; it leaks when the lower limit "
+        f"of the mean {main} is above 0.5. Four of five such canaries would find a leak that "
+        f"lifts {the(main)} "
         "to the value in the column `would find`; smaller ones can stay unnoticed."
     ]
     if any(c.powerless and not c.sings for c in results.canaries):
         lines.append(
             "**Powerless**: so few runs find gross leaks only. Take 8 or more (`canary`) before "
-            "you call the pipeline sound."
+            "you call the model sound."
         )
     header = ["data", "runs", f"mean {main}", "lower limit", "would find", "finding"]
     caption = f"Mean {main} of the declared model on data without a signal."
@@ -191,21 +194,29 @@ def _performance(results: AnalysisResults) -> Section:
                 known = results.corrected.get(row[0])
                 row.append(number(known[name].value) if known else DASH)
     caption = (
-        "Performance of every model out of fold, with 95 % intervals; .632+: corrected for "
-        f"optimism by the bootstrap.{_times_in(results)} Definitions: Methods, ready to paste."
+        "Performance of every model out of fold, with 95 % intervals; .632+: a second "
+        f"estimate, by the bootstrap.{_times_in(results)} Definitions: Methods, ready to paste."
     )
     main = main_measure(results.settings.kind)
     notes = (
         "The threshold is the mean risk of the cohort, where the gain over treating all or none is "
         "largest; see the decision curves for others.",
         f"The .632+ estimates are of {counted(corrected[main].samples, 'bootstrap sample')}, in "
-        "each of which the models were tuned again; they have no interval. With other samples of "
-        f"the same patients the {main} of radiomics would vary by about "
-        f"{number(corrected[main].error)} (Monte Carlo standard error). Chance and other "
-        "algorithms are not corrected.",
+        "each of which the models were tuned again; they have no interval"
+        f"{_varies(corrected[main], main)}. Chance and other algorithms have none.",
     )
     title = "Performance"
     return Section(title, (), header, rows, caption=caption, notes=notes)
+
+
+def _varies(corrected: Corrected, main: str) -> str:
+    """Return how much a .632+ estimate depends on its samples; nothing for fewer than two."""
+    if corrected.samples < 2:
+        return ""
+    return (
+        f". With other samples of the same patients {the(main)} of radiomics by .632+ would vary "
+        f"by about {number(corrected.error)} (Monte Carlo standard error)"
+    )
 
 
 def _times_in(results: AnalysisResults) -> str:
@@ -285,8 +296,7 @@ def _beside(results: AnalysisResults) -> Section:
     ratio = "log odds ratios" if results.settings.kind == "subtype" else "log hazard ratios"
     meaning = (
         f"{ratio}: of a clinical variable per standard deviation, of the radiomics score per unit "
-        "of its own log scale (1: as strong beside the clinical variables as alone; 0: it adds "
-        "nothing)"
+        "of its own log scale (alone, its weight is its calibration slope; 0: it adds nothing)"
         if linear
         else "importances of the trees (1 where the algorithm has none)"
     )

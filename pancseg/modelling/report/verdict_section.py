@@ -11,7 +11,7 @@ from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import COMPETING
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.internal_external import pooled_over
-from pancseg.modelling.report.parts import Section, counted, number, with_interval
+from pancseg.modelling.report.parts import Section, counted, number, the, with_interval
 from pancseg.modelling.report.stability import risks
 from pancseg.modelling.study import RADIOMICS
 from pancseg.tables.html_page import escape_markdown, escape_message
@@ -80,7 +80,7 @@ def _what(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> 
     beside = f", beside {', '.join(map(escape_markdown, clinical))}" if clinical else ""
     return [
         f"**What?** Does radiomics predict {what}? {joined.features.shape[1]} candidate features"
-        f"{beside}; the algorithm, {settings.model}, was set before the analysis.",
+        f"{beside}; the algorithm, {settings.model}, was set before this run.",
         f"**In whom?** {who}. Cross-validated: every patient was predicted by models fitted to "
         f"others ({counted(settings.repeats, 'repeat')} of {settings.outer} folds); no other "
         "cohort was tested.",
@@ -92,13 +92,13 @@ def _how_sure(results: AnalysisResults) -> list[str]:
     found = results.measures[RADIOMICS][main]
     width = found.high - found.low
     wide = ", which is wide" if width > _WIDE else ""
-    lines = [f"The 95 % interval of the {main} of radiomics spans {number(width)}{wide}."]
+    lines = [f"The 95 % interval of {the(main)} of radiomics spans {number(width)}{wide}."]
     corrected = results.corrected.get(RADIOMICS, {}).get(main)
     if corrected is not None and corrected.samples:
         lines.append(
-            f"The {main} is {number(found.value)} out of fold and {number(corrected.value)} by the "
-            f".632+ bootstrap ({counted(corrected.samples, 'sample')}), which corrects the "
-            f"apparent {main} of {number(corrected.apparent)} for optimism."
+            f"Radiomics reaches {number(found.value)} out of fold, {number(corrected.apparent)} in "
+            f"the patients that it was fitted to, and {number(corrected.value)} by the .632+ "
+            f"bootstrap ({counted(corrected.samples, 'sample')})."
         )
     if len(results.validation.folds) > 1:
         spread = float(np.median(np.ptp(risks(results, RADIOMICS), axis=0)))
@@ -112,25 +112,28 @@ def _how_sure(results: AnalysisResults) -> list[str]:
             f"With each of {pooled.sites} sites left out in turn, its pooled {main} is "
             f"{with_interval(pooled.value)}."
         )
-    if results.canaries:
+    if results.canaries and not any(canary.powerless for canary in results.canaries):
         runs = sum(len(canary.values) for canary in results.canaries)
         found_from = max(canary.detectable for canary in results.canaries)
         lines.append(
-            f"{runs} runs of the pipeline on data without a signal are too few to tell whether it "
-            "leaks; take 8 or more (`canary`)."
-            if any(canary.powerless for canary in results.canaries)
-            else f"{runs} runs of the pipeline on data without a signal gave no sign of a leak "
-            f"(a leak that lifts the {main} to {number(found_from)} would be found in four "
-            "of five cases)."
+            f"{runs} runs of the model radiomics on data without a signal gave no sign of a leak "
+            f"(a leak that lifts {the(main)} to {number(found_from)} would be found in four of "
+            "five cases)."
         )
-    else:
-        lines.append("Whether the pipeline leaks was not tested (`canary` is 0).")
     return lines
 
 
 def against_results(results: AnalysisResults) -> list[str]:
     """Return what the results themselves say against the model."""
     found = ["No external validation: other scanners and hospitals were not tested."]
+    if not results.canaries:
+        found.append("Whether the model leaks was not tested (`canary` is 0).")
+    elif any(canary.powerless for canary in results.canaries):
+        runs = sum(len(canary.values) for canary in results.canaries)
+        found.append(
+            f"{runs} runs of the model radiomics on data without a signal are too few to tell "
+            "whether it leaks; take 8 or more (`canary`)."
+        )
     fitted = results.calibration.get(RADIOMICS)
     if fitted is None or np.isnan(fitted.slope.value):
         return found
@@ -139,7 +142,7 @@ def against_results(results: AnalysisResults) -> list[str]:
     if not low <= slope.value <= high:
         sure = "" if slope.high < 1 or slope.low > 1 else ", though the interval holds 1"
         found.append(
-            f"Calibration slope {with_interval(slope)}: the predictions of radiomics are {far}"
-            f"{sure}."
+            f"Calibration slope {with_interval(slope)} out of fold: the predictions of radiomics "
+            f"are {far}{sure}. The saved model was tuned anew, on all patients."
         )
     return found

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import nct
 from scipy.stats import t as student
 
 from pancseg.modelling.validation import measures
@@ -16,6 +18,8 @@ LEVEL = 0.005
 
 POWERLESS = 0.7
 """A canary that would miss a leak up to this AUC or C says nothing for a pipeline."""
+ENOUGH = 8
+"""From fewer runs, what would be found cannot be told either."""
 _POWER = 0.8
 
 
@@ -39,8 +43,8 @@ class Canary:
 
     @property
     def powerless(self) -> bool:
-        """Whether only a leak that nobody could overlook would have been found."""
-        return self.detectable > POWERLESS
+        """Whether the runs are too few, or only a leak that nobody overlooks would be found."""
+        return self.detectable > POWERLESS or len(self.values) < ENOUGH
 
     @property
     def sings(self) -> bool:
@@ -84,8 +88,9 @@ def judged(what: str, values: list[float]) -> Canary:
     spread = np.std(values, ddof=1) if len(values) > 1 else np.inf
     mean, freedom = float(np.mean(values)), max(len(values) - 1, 1)
     error = spread / np.sqrt(len(values))
-    level, power = student.ppf([1 - LEVEL, _POWER], freedom)
-    detectable = min(1.0, 0.5 + float((level + power) * error))
+    level = float(student.ppf(1 - LEVEL, freedom))
+    shift = brentq(lambda many: nct.sf(level, freedom, many) - _POWER, 0, 10 * level)
+    detectable = min(1.0, 0.5 + float(shift * error))
     return Canary(what, tuple(values), mean, float(mean - level * error), detectable)
 
 

@@ -88,7 +88,7 @@ function count() {
 
 /** Put the list in an order, in which `j` and `k` go through it too. */
 function order(wanted) {
-  const key = wanted in ORDERS ? wanted : "table";
+  const key = Object.hasOwn(ORDERS, wanted) ? wanted : "table";
   byId("order").value = key;
   remembered.set("order", key);
   const line = new Map(lines().map((each) => [Number(each.dataset.n), each]));
