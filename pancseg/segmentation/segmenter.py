@@ -388,7 +388,7 @@ class Segmenter:
 
 
 class _Organ(NamedTuple):
-    """What the first look found, cleaned: the box around it alone, so that it takes no memory."""
+    """What the first look found, cleaned: the box around it alone, which takes little memory."""
 
     box: tuple[slice, ...]
     voxels: NDArray[np.bool_]

@@ -227,9 +227,8 @@ def test_three_canaries_are_called_powerless_and_eight_are_not():
     assert not many.powerless
     spread = float(np.std(many.values, ddof=1))
     leaking = np.random.default_rng(0).normal(many.detectable, spread, (20_000, 9))
-    low = (
-        leaking.mean(axis=1) - 3.3554 * leaking.std(axis=1, ddof=1) / 3
-    )  # t of 8, one-sided 99.5 %
+    # 3.3554: Student's t of 8 degrees of freedom, one-sided 99.5 %
+    low = leaking.mean(axis=1) - 3.3554 * leaking.std(axis=1, ddof=1) / 3
     assert (low > 0.5).mean() == pytest.approx(0.8, abs=0.015)
     assert judged("x", [0.5, 0.501, 0.499]).powerless, "three runs do not tell their spread"
     x = features(0, n=60, p=4)

@@ -120,9 +120,9 @@ def test_samples_that_cannot_be_judged_do_not_count():
 
 @pytest.mark.parametrize("groups", [6, 8, 10])
 def test_few_patients_are_drawn_until_models_can_be_fitted(groups):
-    """A sample may hold fewer patients than inner folds need, or all of them, and is then redrawn."""
+    """A sample of fewer patients than inner folds, or of all of them, is drawn again."""
     x = features(4, n=4 * groups, p=3)
-    plan = study(x, classes(x, 1.0, 4), groups=np.repeat(np.arange(groups), 4))
-    plan = replace(plan, inner=5)
+    members = np.repeat(np.arange(groups), 4)
+    plan = replace(study(x, classes(x, 1.0, 4)), groups=members, inner=5)
     for found in corrected(plan, 8).values():
         assert found.samples >= 1
