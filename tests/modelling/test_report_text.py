@@ -292,7 +292,8 @@ def test_the_corrected_column_stands_beside_the_one_out_of_fold(reports, kind):
     assert "are of 6 bootstrap samples" in performance
     main = "AUC" if kind == "subtype" else "Harrell's C"
     apparent = results.corrected["radiomics"][main].apparent
-    assert f"of {apparent:.3f} for optimism" in section((out / "report.md").read_text(), "Verdict")
+    verdict = section((out / "report.md").read_text(), "Verdict")
+    assert f"{apparent:.3f} in the patients that it was fitted to" in verdict
 
 
 def test_the_weights_of_the_auc_are_named(reports):
