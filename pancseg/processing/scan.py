@@ -179,6 +179,22 @@ class ScanProcessor:
                 seen.measured = self._measured(read.image, seen.region)
             write_pictures(task.pictures, case, mark.text, read.image if read else None, seen)
 
+    def draw_scan(self, results: Sequence[CaseResult], folder: Path) -> None:
+        """Make the pictures of rows for which no mask was looked at: the scan's slices alone.
+
+        Args:
+            results: the rows, all of one scan.
+            folder: the folder of pictures, which exists.
+
+        Raises:
+            OutputError: a picture cannot be written.
+        """
+        scan = Lazy(lambda: self._judged_scan(results[0].case))
+        for result in results:
+            read = scan.value()
+            image = read.image if read else None
+            write_pictures(folder, result.case, mark_of(result.values), image, Seen())
+
     def result_of(
         self, case: Case, scan: Callable[[], sitk.Image], mask: Callable[[], sitk.Image]
     ) -> CaseResult:

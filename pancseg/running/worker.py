@@ -161,9 +161,14 @@ class Worker:
                 )
             return
         if mask.foreign:
-            for index in (i for i in left if shared[i]):
-                case = request.cases[index]
-                result = CaseResult.of_one_reason(case, "fail", "mask_exists", mask.foreign)
+            kept = {
+                i: CaseResult.of_one_reason(request.cases[i], "fail", "mask_exists", mask.foreign)
+                for i in left
+                if shared[i]
+            }
+            if kept and request.pictures:
+                self._processor.draw_scan(list(kept.values()), request.pictures)
+            for index, result in kept.items():
                 yield RowDone(index, row_keys[index], result, digests[index])
             left = [i for i in left if not shared[i]]
         if left:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ import SimpleITK as sitk
 from pancseg import RunOptions, load_feature_settings, read_cohort, write_scan
 from pancseg.cli.summary import Written, summary_of_run
 from pancseg.cohort.case import Case
+from pancseg.pictures.row_pictures import PICTURE
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing import scan as processing
+from pancseg.processing.picture_names import PICTURES_FOLDER, mark_of, shows
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.scans.reading import read_scan
 from pancseg.system import whole_files
@@ -134,6 +137,21 @@ def test_the_terminal_names_corrections_and_masks_that_fit_no_scan(
     run_plan([case], tmp_path / "other", plan, options=of_pseudonyms)
     assert "fits no scan" in caplog.text
     assert "Meyer" not in "".join(caplog.messages)
+
+
+def test_a_row_whose_masks_were_not_read_shows_the_slices_of_its_scan(
+    case: Case, plan: ProcessingPlan, tmp_path: Path
+) -> None:
+    out, plan = tmp_path / "out", replace(plan, pictures=True)
+    run_plan([case], out, plan, options=HERE)
+    pictures = out / PICTURES_FOLDER
+    assert (pictures / "auto1.svg").exists()
+    for name in NAMES[-2:]:
+        sitk.WriteImage(drawn(case), out / "masks" / name)
+    (row,) = run_plan([case], out, plan, options=HERE)
+    assert row.reason == "mask_exists"
+    assert not (pictures / "auto1.svg").exists(), "there is no contour"
+    assert shows(pictures / f"auto1{PICTURE}", mark_of(row.values))
 
 
 def test_two_corrections_are_refused(case: Case, plan: ProcessingPlan, tmp_path: Path) -> None:
