@@ -172,8 +172,8 @@ def _canary(results: AnalysisResults) -> Section:
     ]
     if any(c.powerless and not c.sings for c in results.canaries):
         lines.append(
-            "**Powerless**: so few runs find gross leaks only. Take 8 or more (`canary`) before "
-            "you call the model sound."
+            "**Powerless**: so few runs find gross leaks only. Take 8 or more of each (`canary`) "
+            "before you call the model sound."
         )
     header = ["data", "runs", f"mean {main}", "lower limit", "would find", "finding"]
     caption = f"Mean {main} of the declared model on data without a signal."

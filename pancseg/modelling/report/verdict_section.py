@@ -132,7 +132,7 @@ def against_results(results: AnalysisResults) -> list[str]:
         runs = sum(len(canary.values) for canary in results.canaries)
         found.append(
             f"{runs} runs of the model radiomics on data without a signal are too few to tell "
-            "whether it leaks; take 8 or more (`canary`)."
+            "whether it leaks; take 8 or more of each kind (`canary`)."
         )
     fitted = results.calibration.get(RADIOMICS)
     if fitted is None or np.isnan(fitted.slope.value):
