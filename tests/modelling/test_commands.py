@@ -179,3 +179,10 @@ def test_three_patients_are_refused(tmp_path):
     )
     assert result.exit_code == 2
     assert "the smaller class has 1 of 3 patients" in result.output
+
+
+def test_a_refused_study_leaves_no_folder(breast, tmp_path):
+    done = fit_breast(breast, tmp_path / "out", model="nosuch")
+    assert done.exit_code == 2
+    assert "'nosuch'" in done.stderr
+    assert not (tmp_path / "out").exists()

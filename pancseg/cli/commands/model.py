@@ -444,6 +444,8 @@ def _checked(out: Path, *tables: Any) -> PreparedStudy:
     from pancseg.system.output_folder import check_output_folder, claim
 
     check_output_folder(out)
+    if out.exists():  # otherwise it is made last, so that a refused command leaves none
+        claim(out)
     found = check_tables(*tables)
     from pancseg.modelling.fit import plan_study
 
