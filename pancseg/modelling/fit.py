@@ -111,18 +111,6 @@ class PreparedStudy:
         write_analysis(out, results, about)
 
 
-def prepare_study(
-    features: Path,
-    outcome: Path,
-    columns: tuple[str, ...],
-    settings: ModelSettings,
-    options: TableOptions,
-    stability: Path | None = None,
-) -> PreparedStudy:
-    """Read and join the tables (:func:`.check_tables`), and plan the validation."""
-    return plan_study(check_tables(features, outcome, columns, settings, options, stability))
-
-
 def plan_study(tables: CheckedTables) -> PreparedStudy:
     """Plan the validation, and say what speaks against its result.
 
@@ -310,7 +298,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         drop=tuple(_listed(drop)),
         exclude_warn=exclude_warn,
     )
-    study = prepare_study(
+    tables = check_tables(
         Path(features),
         Path(outcome),
         columns,
@@ -318,6 +306,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         options,
         Path(stability) if stability is not None else None,
     )
+    study = plan_study(tables)
     if out is not None:
         claim(Path(out))
     for line in [*study.joined.notes, *(f"warning: {line}" for line in study.warnings)]:

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pancseg.modelling.checked_tables import check_tables
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.survival_array import survival_outcome
-from pancseg.modelling.fit import prepare_study
+from pancseg.modelling.fit import plan_study
 from pancseg.modelling.inputs.features_table import TableOptions
 from pancseg.modelling.report.cohort_section import (
     cohort_sections,
@@ -36,12 +37,14 @@ def study(tmp_path):
     clinical = clinical.drop(index=[20, 21, 22, 23])
     others = pd.DataFrame({"patient_id": [f"X{i}" for i in range(6)], "grade": "high", "age": 99})
     pd.concat([clinical, others]).to_csv(tmp_path / "c.csv", index=False)
-    return prepare_study(
-        tmp_path / "f.csv",
-        tmp_path / "c.csv",
-        ("grade",),
-        ModelSettings(kind="subtype", positive="high", outer=3, inner=2),
-        TableOptions(clinical=("age", "sex"), volume="volume_ml"),
+    return plan_study(
+        check_tables(
+            tmp_path / "f.csv",
+            tmp_path / "c.csv",
+            ("grade",),
+            ModelSettings(kind="subtype", positive="high", outer=3, inner=2),
+            TableOptions(clinical=("age", "sex"), volume="volume_ml"),
+        )
     )
 
 

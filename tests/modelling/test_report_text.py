@@ -42,13 +42,15 @@ def reports(tmp_path_factory):
 
 
 def prepare_again(out):
-    from pancseg.modelling.fit import prepare_study
+    from pancseg.modelling.checked_tables import check_tables
+    from pancseg.modelling.fit import plan_study
     from pancseg.modelling.inputs.features_table import TableOptions
     from pancseg.modelling.settings import ModelSettings
 
     settings = ModelSettings(kind="subtype", positive="high", outer=3, inner=2, repeats=2)
     paths = out.parent / "f.csv", out.parent / "c.csv"
-    return prepare_study(*paths, ("class",), settings, TableOptions(clinical=("age",)))
+    options = TableOptions(clinical=("age",))
+    return plan_study(check_tables(*paths, ("class",), settings, options))
 
 
 def section(report, title):
