@@ -43,6 +43,7 @@ from pancseg.modelling.validation.nested_cv import (
 )
 from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at
 from pancseg.modelling.validation.risk_groups import RiskGroups, risk_groups
+from pancseg.modelling.validation.slope_interval import slope_estimate
 from pancseg.modelling.verdict import HowCompared, interval, verdict
 
 COMPARISONS = (
@@ -228,7 +229,7 @@ def analyse(
         final,
         judged,
         compared,
-        {name: calibration(judge, name) for name in models},
+        {name: calibration(judge, name, judged[name][main]) for name in models},
         corrected,
         decision_curves(judge, models),
         groups,
@@ -398,21 +399,28 @@ def by_fold(
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
-def calibration(judge: _Judge, name: str) -> Calibration:
+def calibration(judge: _Judge, name: str, ranks: Estimate) -> Calibration:
     """Return the calibration of a model's out-of-fold predictions.
 
     It is of the predictions of all repeats (ten at most). Predictions are not averaged over repeats
     first: the saved model is a single model, and averages are less extreme. Subtype: the slope of a
     logistic regression of the class on the logit of its predicted probability, and the intercept
     with the slope fixed at 1. Survival: the slope is the coefficient of the log hazard in a Cox
-    model stratified by fold. Intervals are wider than the bootstrap's by as much as those of the
-    main measure.
+    model stratified by fold. The interval of the slope is that of :mod:`.slope_interval`; the
+    intercept's is wider than the bootstrap's by as much as that of the main measure.
+
+    Args:
+        judge: has the predictions.
+        name: of the model.
+        ranks: AUC or C of the model.
     """
     plan, validation = judge.plan, judge.validation
     model = validation.models[name]
     scores = model.score[:_MOST_REPEATS]
     count, wider = len(scores), judge.wider(name)
     y, weights = np.tile(plan.y, count), np.tile(judge.weights, (1, count))
+    strata = judge.strata.ravel()
+    without_fold = (strata != np.arange(count * plan.outer)[:, None]).astype(float)
     curves = {}
     for horizon, risk, status in risks(judge, name):
         curve = smooth_curve(risk, status, judge.weights)
@@ -420,11 +428,15 @@ def calibration(judge: _Judge, name: str) -> Calibration:
             curves[horizon] = curve
     if y.dtype.names is None:
         slope, _ = logistic_line(y, scores.ravel(), weights)
+        folds, _ = logistic_line(y, scores.ravel(), without_fold)
         intercept = in_the_large(y, scores.ravel(), weights)
     else:
-        slope = cox_slope(y, scores.ravel(), judge.strata.ravel(), weights)
+        slope = cox_slope(y, scores.ravel(), strata, weights)
+        folds = cox_slope(y, scores.ravel(), strata, without_fold)
         intercept = np.full(len(slope), np.nan)
-    return Calibration(estimate(slope, wider=wider), estimate(intercept, wider=wider), curves)
+    return Calibration(
+        slope_estimate(slope, folds, count, ranks), estimate(intercept, wider=wider), curves
+    )
 
 
 def risks(judge: _Judge, name: str) -> list[tuple[float, np.ndarray, np.ndarray]]:

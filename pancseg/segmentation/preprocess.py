@@ -190,6 +190,10 @@ class SliceGrid:
         """Map network output ``(n, size, size)`` back to the scan's pixels ``(n, y, x)``."""
         return np.stack([_resampled(plane, self.up_y, self.up_x) for plane in probabilities])
 
+    def part_of_scan(self, probability: Floats, rows: slice, columns: slice) -> Floats:
+        """Return a part of what :meth:`to_scan` makes of one slice ``(size, size)``."""
+        return _resampled(probability, self.up_y.within(rows), self.up_x.within(columns))
+
     def reaching(self, probabilities: Floats, threshold: float) -> NDArray[np.bool_]:
         """Return where :meth:`to_scan` reaches a threshold, ``(n, y, x)``.
 
@@ -202,9 +206,7 @@ class SliceGrid:
         for index in np.flatnonzero(high.any(axis=(1, 2))):
             rows = self.up_y.touching(high[index].any(axis=1))
             columns = self.up_x.touching(high[index].any(axis=0))
-            part = _resampled(
-                probabilities[index], self.up_y.within(rows), self.up_x.within(columns)
-            )
+            part = self.part_of_scan(probabilities[index], rows, columns)
             found[index, rows, columns] = part >= threshold
         return found
 

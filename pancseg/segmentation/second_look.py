@@ -1,8 +1,9 @@
 """Look again at what a first look found, in windows of the scan's own resolution.
 
 The first look sees whole slices, in which a pixel of the network covers two of the scan's each way.
-The second sees less around the pancreas, but every pixel (coarse to fine, arXiv 1612.08230). Slices
-are arrays ``(y, x)`` of an upright scan (LPS).
+The second sees less around the pancreas, but every pixel (coarse to fine, arXiv 1612.08230). What
+counts is the mean of both looks' probabilities: a second look alone loses more where it lacks the
+context (docs/log.md, 2026-11-30). Slices are arrays ``(y, x)`` of an upright scan (LPS).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Wanted(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the second look saw in a slice.
+    """What the second look alone saw in a slice.
 
     Attributes:
         number: of the slice in the scan.
@@ -188,6 +189,30 @@ class SecondLook:
         distance = ndimage.distance_transform_edt(~found[part], sampling=self.spacing_mm)
         near[part] = distance <= self.windows.reach_mm
         return near
+
+
+def mean_of_looks(
+    first: Floats, first_grid: SliceGrid, seen: Seen, second_grid: SliceGrid
+) -> Floats:
+    """Return the mean of both looks' probabilities in a slice, on the scan's pixels ``(y, x)``.
+
+    It is 0 where the second look's findings do not count, away from those of the first.
+
+    Args:
+        first: what the first look's network gave for the slice, on ``first_grid``, in 0..1.
+        first_grid: the maps between the scan's pixels and the first network's.
+        seen: what the second look saw there.
+        second_grid: the maps between the scan's pixels and the second network's.
+    """
+    mean = np.zeros(seen.near.shape, np.float32)
+    if box := box_of(seen.near[None]):
+        _, *part = box.slices
+        inside = (part[0], part[1])
+        mean[inside] = first_grid.part_of_scan(first, *inside)
+        mean[inside] += second_grid.part_of_scan(seen.probability, *inside)
+        mean[inside] *= np.float32(0.5)
+        mean[inside] *= seen.near[inside]
+    return mean
 
 
 def guides(organ: Mask, slice_mm: float, margin_mm: float) -> dict[int, int]:

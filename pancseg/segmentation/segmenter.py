@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
@@ -25,7 +25,7 @@ from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.location_prior import look
 from pancseg.segmentation.postprocess import one_organ
 from pancseg.segmentation.preprocess import Floats, SliceGrid
-from pancseg.segmentation.second_look import SecondLook, Seen, Wanted, guides
+from pancseg.segmentation.second_look import SecondLook, Wanted, guides, mean_of_looks
 from pancseg.segmentation.slice_search import LEAST_HEIGHT_MM, search, step_for
 from pancseg.system.progress import track
 from pancseg.system.stage import advance_stage, begin_stage
@@ -35,6 +35,8 @@ from pancseg.system.timing import Stopwatch, timed
 log = logging.getLogger(__name__)
 
 THRESHOLD = 0.5
+_MOST_KEPT = 192
+"""Slices of which the first look's probabilities stay in memory, 48 MB for 256×256 pixels."""
 
 
 class Segmented(NamedTuple):
@@ -49,6 +51,19 @@ class Segmented(NamedTuple):
     looks_dice: float | None
 
 
+class FirstLook(NamedTuple):
+    """What a first look found, before cleaning.
+
+    Attributes:
+        found: voxels ``(z, y, x)``.
+        kept: slice → what the network gave for it; slices with something found, and not all of
+            them if they are many. Empty where there is no second look.
+    """
+
+    found: NDArray[np.bool_]
+    kept: Mapping[int, Floats]
+
+
 class Segmenter:
     """Delineates the pancreas, tumour included. Load it once and use it for a whole cohort.
 
@@ -61,7 +76,8 @@ class Segmenter:
         engine: what runs the network, a key of ``ENGINES``.
         precision: ``fp32`` or ``bf16``, of the network's arithmetic.
         threads: CPU threads of the network.
-        looks: 1, or 2 if a second network looks again, at full resolution, at what the first found.
+        looks: 1, or 2 if a second network looks again, at full resolution, at what the first found;
+            the mask is then where the mean of both probabilities reaches 0.5.
 
     Example:
         >>> from pancseg import load_segmenter
@@ -233,8 +249,8 @@ class Segmenter:
 
         Every slice goes through the first network, and nothing is cleaned. :meth:`segment`, in
         contrast, skips slices that it does not need, thresholds at 0.5 and keeps one organ. With
-        two looks, the probabilities are those of the second; they are 0 where it does not look,
-        away from what the first look found. If that is nothing, they are those of the first.
+        two looks, the probabilities are the mean of both; they are 0 where the second does not
+        look, away from what the first look found. If that is nothing, they are those of the first.
 
         Args:
             scan: as for :meth:`segment`.
@@ -259,24 +275,23 @@ class Segmenter:
         if self._second_network and (found >= THRESHOLD).any():
             organ = one_organ(found >= THRESHOLD, oriented.GetSpacing())
             found[:] = 0
-            look = self._second_look_at(oriented)
-            for seen in self._seen_again(oriented, organ, look, watch):
-                found[seen.number] = look.grid.to_scan(seen.probability[None])[0] * seen.near
+            for index, both in self._both_looks(oriented, organ, {}, watch):
+                found[index] = both
         watch.tell()
         return on_grid_of(image, image_like(found, oriented))
 
     def found(self, oriented: sitk.Image) -> NDArray[np.bool_]:
         """Return the voxels ``(z, y, x)`` that reach the threshold, before cleaning.
 
-        With two looks, these are the voxels of the second look, around what the first look found
-        once that was cleaned.
+        With two looks, these are the voxels where the mean of both looks' probabilities reaches it,
+        around what the first look found once that was cleaned.
 
         Args:
             oriented: a scan with the axes that the checkpoint's preprocessing names.
         """
         return self._found_and_first(oriented)[0]
 
-    def found_first(self, oriented: sitk.Image) -> NDArray[np.bool_]:
+    def found_first(self, oriented: sitk.Image) -> FirstLook:
         """Return the voxels ``(z, y, x)`` that the first look finds, before cleaning.
 
         Args:
@@ -284,6 +299,7 @@ class Segmenter:
         """
         voxels, grid = voxel_array(oriented), self._grid_of(oriented)
         found = np.zeros(voxels.shape, dtype=bool)
+        kept: dict[int, Floats] = {}
         watch, looked_at = Stopwatch(), 0
         begin_stage("segment", 0, len(voxels))
 
@@ -294,6 +310,9 @@ class Segmenter:
                 probabilities = self._probabilities_of(voxels[batch], grid, watch)
                 with watch.running("resample back"):
                     found[batch] = grid.reaching(probabilities, THRESHOLD)
+                for index, probability in zip(batch, probabilities, strict=True):
+                    if self.looks > 1 and len(kept) < _MOST_KEPT and found[index].any():
+                        kept[index] = probability.copy()
                 looked_at += len(batch)
                 advance_stage("segment", looked_at, len(voxels))
             return [bool(found[i].any()) for i in wanted]
@@ -302,63 +321,78 @@ class Segmenter:
         search(len(voxels), step, segment_slices)
         watch.tell()
         log.debug("%d of %d slices went through the network", looked_at, len(voxels))
-        return found
+        return FirstLook(found, kept)
 
-    def found_again(self, oriented: sitk.Image, first: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return the voxels ``(z, y, x)`` that the second look finds, before cleaning.
+    def found_again(self, oriented: sitk.Image, first: FirstLook) -> NDArray[np.bool_]:
+        """Return the voxels ``(z, y, x)`` that both looks together find, before cleaning.
 
         Args:
             oriented: as for :meth:`found`.
-            first: what the first look found, before cleaning.
+            first: what :meth:`found_first` found.
         """
-        organ = one_organ(first, oriented.GetSpacing())
-        del first
-        return self._found_around(organ, oriented)
+        organ = one_organ(first.found, oriented.GetSpacing())
+        return self._found_around(organ, oriented, first.kept)
 
     def _found_and_first(self, oriented: sitk.Image) -> tuple[NDArray[np.bool_], _Organ | None]:
         """Return what :meth:`found` returns, and with two looks what the first found, cleaned."""
-        first = self.found_first(oriented)
+        first, kept = self.found_first(oriented)
         if self.looks == 1:
             return first, None
         with timed("keep one organ"):
             organ = one_organ(first, oriented.GetSpacing())
         del first
-        return self._found_around(organ, oriented), _Organ.of(organ)
+        return self._found_around(organ, oriented, kept), _Organ.of(organ)
 
-    def _found_around(self, organ: NDArray[np.bool_], oriented: sitk.Image) -> NDArray[np.bool_]:
-        """Return the voxels that the second look finds around the first look's organ."""
+    def _found_around(
+        self, organ: NDArray[np.bool_], oriented: sitk.Image, kept: Mapping[int, Floats]
+    ) -> NDArray[np.bool_]:
+        """Return the voxels that both looks together find around the first look's organ."""
         found = np.zeros_like(organ)
-        watch, look = Stopwatch(), self._second_look_at(oriented)
-        for seen in self._seen_again(oriented, organ, look, watch):
-            with watch.running("resample back"):
-                again = look.grid.reaching(seen.probability[None], THRESHOLD)[0]
-                found[seen.number] = again & seen.near
+        watch = Stopwatch()
+        for index, both in self._both_looks(oriented, organ, kept, watch):
+            found[index] = both >= THRESHOLD
         watch.tell()
         return found
 
-    def _second_look_at(self, oriented: sitk.Image) -> SecondLook:
-        assert self.checkpoint.second is not None
-        x_mm, y_mm, _ = oriented.GetSpacing()
-        columns, rows, _ = oriented.GetSize()
-        return SecondLook.for_slices((rows, columns), (y_mm, x_mm), self.checkpoint.second)
+    def _both_looks(
+        self,
+        oriented: sitk.Image,
+        organ: NDArray[np.bool_],
+        kept: Mapping[int, Floats],
+        watch: Stopwatch,
+    ) -> Iterator[tuple[int, Floats]]:
+        """Yield the slices around an organ ``(z, y, x)``, each with the mean of both looks there.
 
-    def _seen_again(
-        self, oriented: sitk.Image, organ: NDArray[np.bool_], look: SecondLook, watch: Stopwatch
-    ) -> Iterator[Seen]:
-        """Yield what the second look sees around an organ ``(z, y, x)``, slice by slice."""
-        voxels = voxel_array(oriented)
-        slice_mm, margin_mm = oriented.GetSpacing()[2], look.windows.margin_mm
-        where = guides(organ, slice_mm, margin_mm)
-        wanted = (Wanted(index, voxels[index], organ[nearest]) for index, nearest in where.items())
+        Args:
+            oriented: the scan.
+            organ: what the first look found, cleaned.
+            kept: what the first look's network gave for some of the slices; others go through it
+                once more.
+            watch: for the times of the steps.
+        """
+        assert self.checkpoint.second is not None
+        voxels, grid = voxel_array(oriented), self._grid_of(oriented)
+        x_mm, y_mm, slice_mm = oriented.GetSpacing()
+        again = SecondLook.for_slices(voxels.shape[1:], (y_mm, x_mm), self.checkpoint.second)
+        where = list(guides(organ, slice_mm, again.windows.margin_mm).items())
 
         def network(windows: Floats) -> Floats:
             assert self._second_network is not None
             return self._run(self._second_network, windows, watch)
 
         begin_stage("look again", 0, len(where))
-        for count, seen in enumerate(look.at(wanted, network, self._at_once), 1):
-            yield seen
-            advance_stage("look again", count, len(where))
+        for done in range(0, len(where), self._at_once):
+            part = where[done : done + self._at_once]
+            first = {index: kept[index] for index, _ in part if index in kept}
+            if lacking := [index for index, _ in part if index not in kept]:
+                made = self._probabilities_of(voxels[lacking], grid, watch)
+                first.update(zip(lacking, made, strict=True))
+            wanted = (Wanted(index, voxels[index], organ[nearest]) for index, nearest in part)
+            for count, seen in enumerate(again.at(wanted, network, self._at_once), done + 1):
+                with watch.running("resample back"):
+                    both = mean_of_looks(first[seen.number], grid, seen, again.grid)
+                yield seen.number, both
+                advance_stage("look again", count, len(where))
 
     def _grid_of(self, oriented: sitk.Image) -> SliceGrid:
         x_mm, y_mm, _ = oriented.GetSpacing()

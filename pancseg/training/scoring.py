@@ -177,12 +177,12 @@ def _volume_scores(
 ) -> Iterator[tuple[int, bool, PatientDice]]:
     """Yield the number of looks, whether the mask is cleaned, and the score, for each mask."""
     spacing_mm = volume.image.GetSpacing()
-    raw = segmenter.found_first(volume.image)
-    first = one_organ(raw, spacing_mm)
-    yield 1, False, score_volume(raw, volume)
+    seen = segmenter.found_first(volume.image)
+    first = one_organ(seen.found, spacing_mm)
+    yield 1, False, score_volume(seen.found, volume)
     yield 1, True, score_volume(first, volume)
     if segmenter.looks > 1:
-        again = segmenter.found_again(volume.image, raw)
+        again = segmenter.found_again(volume.image, seen)
         yield 2, False, score_volume(again, volume)
         cleaned = one_organ(again, spacing_mm)
         agreement = dice(first, cleaned)

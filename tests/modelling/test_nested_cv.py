@@ -52,7 +52,7 @@ def test_calibration_is_of_all_repeats_and_an_empty_one_hardly_moves_it():
         model = OutOfFold(score, np.zeros_like(score), None, ({},), ())
         settings = ModelSettings(kind="subtype", repeats=4, resamples=100)
         judge = _Judge(s, settings, ValidationResult(folds, {"m": model}))
-        return calibration(judge, "m").slope.value
+        return calibration(judge, "m", Estimate(0.7, 0.6, 0.8)).slope.value
 
     noise = random.normal(size=(4, 400))
     noisy = slope(logit + noise)  # as single models are: the mean over repeats would hide it

@@ -21,6 +21,7 @@ from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines.hardware import cpu_has_bf16
 from pancseg.segmentation.overlap import dice
 from pancseg.segmentation.postprocess import one_organ
+from pancseg.segmentation.segmenter import FirstLook
 from pancseg.segmentation.uncertainty import DropoutPasses
 from pancseg.system.stage import Listener, Stage, heard_by
 
@@ -46,6 +47,14 @@ def silent(checkpoint: Checkpoint) -> Checkpoint:
     weights = dict(checkpoint.second.weights)
     weights["head.1.bias"] = weights["head.1.bias"] - 1000
     return replace(checkpoint, second=replace(checkpoint.second, weights=weights))
+
+
+def doubtful(checkpoint: Checkpoint) -> Checkpoint:
+    """A first network that finds the same, but is half as sure (in log odds)."""
+    weights = dict(checkpoint.weights)
+    for name in ("head.1.weight", "head.1.bias"):
+        weights[name] = weights[name] / 2
+    return replace(checkpoint, weights=weights)
 
 
 def talkative(checkpoint: Checkpoint) -> Checkpoint:
@@ -76,7 +85,7 @@ def test_what_is_found_lies_near_the_first_looks_findings(
 ) -> None:
     """Where the second look finds everything, the result is all within reach, and no more."""
     segmenter = Segmenter(talkative(checkpoint), threads=1)
-    first = one_organ(segmenter.found_first(phantom.image), phantom.image.GetSpacing())
+    first = one_organ(segmenter.found_first(phantom.image).found, phantom.image.GetSpacing())
     found = segmenter.found(phantom.image)
     shown = np.flatnonzero(first.any(axis=(1, 2)))
     reached = np.flatnonzero(found.any(axis=(1, 2)))
@@ -151,12 +160,21 @@ def test_nothing_found_at_first_is_nothing(checkpoint: Checkpoint) -> None:
     assert voxel_array(segmenter.probabilities(air)).max() < 0.5
 
 
+def test_what_the_first_look_is_certain_of_stays(checkpoint: Checkpoint, phantom: Phantom) -> None:
+    """The mean of 1 and 0 reaches the threshold; that of less than 1 does not."""
+    certain = Segmenter(silent(checkpoint), threads=1, least_height_mm=0)
+    found = certain.found(phantom.image)
+    alone = Segmenter(checkpoint, threads=1, looks=1).probabilities(phantom.image)
+    np.testing.assert_array_equal(found, voxel_array(alone) == 1)
+    assert found.any()
+
+
 def test_a_second_look_that_finds_nothing_says_so(checkpoint: Checkpoint, phantom: Phantom) -> None:
     lost = (
         r"the second look found nothing of the [\d.]+ mL of the first look; .*set `looks` to 1, or"
     )
     with pytest.raises(UnusableCase, match=lost) as caught:
-        Segmenter(silent(checkpoint), threads=1).segment(phantom.image)
+        Segmenter(silent(doubtful(checkpoint)), threads=1).segment(phantom.image)
     assert caught.value.code == "no_pancreas"
     told = float(caught.value.fact.split(" mL")[0].rpartition(" ")[2])
     first = Segmenter(checkpoint, threads=1, looks=1).segment(phantom.image)
@@ -189,7 +207,7 @@ def test_a_scan_smaller_than_the_window(checkpoint: Checkpoint, phantom: Phantom
     truth = voxel_array(phantom.mask)[:, rows, columns] > 0
     windows = PHANTOM_WINDOWS.model_copy(update={"size": (256, 256)})
     segmenter = Segmenter(replace(checkpoint, second=fine(windows)), threads=1)
-    again = segmenter.found_again(part, truth)
+    again = segmenter.found_again(part, FirstLook(truth, {}))
     assert max(truth.shape[1:]) * 2.8 < 256 * 1.6
     assert again.shape == truth.shape
     assert dice(again, truth) > 0.5

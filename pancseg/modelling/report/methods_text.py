@@ -227,15 +227,17 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
         if is_tested(results)
         else ""
     )
-    curves, slopes = (
-        ("calibration curves, ICI and observed / expected", "slope, hazard ratio")
+    curves, others = (
+        ("calibration curves, ICI and observed / expected", "hazard ratio")
         if results.settings.kind == "survival"
-        else ("calibration curves and ICI", "slope, intercept")
+        else ("calibration curves and ICI", "calibration in the large")
     )
     calibrated = (
-        f" Those of {curves} are of at most 200 resamples and not widened; those of {slopes} and "
+        f" Those of {curves} are of at most 200 resamples and not widened; those of {others} and "
         "decision curves are widened by the factor of the main measure. ICI intervals are "
-        "re-centred on the estimate."
+        "re-centred on the estimate. The variance of the calibration slope is the sum of the "
+        "bootstrap's and of the jackknife's over test folds; its interval holds 0 where that of "
+        f"{main_measure(results.settings.kind)} holds 0.5."
     )
     return (
         f"The 95 % intervals are percentiles of {results.settings.resamples} bootstrap resamples "

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pancseg.pipeline.estimation.made_up import MadeUp, region_in
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.scans.reading import read_scan
@@ -40,7 +42,7 @@ def cost_of_second_look(
         threads: CPU threads of a worker.
     """
     from pancseg.segmentation.second_look import guides
-    from pancseg.segmentation.segmenter import load_segmenter
+    from pancseg.segmentation.segmenter import FirstLook, load_segmenter
 
     assert plan.weights is not None
     segmenter = load_segmenter(
@@ -59,9 +61,10 @@ def cost_of_second_look(
     organ = region_in((count, rows, columns), (x_mm, y_mm, slice_mm))
     margin_mm = second.windows.margin_mm
     once = _seconds(lambda: segmenter.found_first(scan)) / count
-    again = _seconds(lambda: segmenter.found_again(scan, organ)) / len(
-        guides(organ, slice_mm, margin_mm)
-    )
+    where = guides(organ, slice_mm, margin_mm)
+    size = segmenter.checkpoint.preprocessing.size
+    first = FirstLook(organ, dict.fromkeys(where, np.ones((size, size), np.float32)))
+    again = _seconds(lambda: segmenter.found_again(scan, first)) / len(where)
     return SecondLookCost(again / once, margin_mm)
 
 

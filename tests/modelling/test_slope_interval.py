@@ -1,0 +1,94 @@
+"""The interval of a calibration slope: both variances, and 0 where the model may rank nobody."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pancseg.modelling.validation.calibration import logistic_line
+from pancseg.modelling.validation.measures import Estimate
+from pancseg.modelling.validation.slope_interval import slope_estimate
+
+RANKS = Estimate(0.7, 0.6, 0.8)
+RESAMPLED = np.concatenate([[1.0], np.linspace(0.5, 1.5, 401)])
+
+
+def test_folds_that_agree_leave_the_bootstraps_width() -> None:
+    found = slope_estimate(RESAMPLED, np.full(5, 1.0), 1, RANKS)
+    assert (found.low, found.high) == pytest.approx((0.525, 1.475))
+
+
+def test_folds_that_differ_widen_it_by_their_jackknife() -> None:
+    without = np.array([0.8, 0.9, 1.0, 1.1, 1.2])
+    jackknife = np.sqrt(4 / 5 * ((without - 1) ** 2).sum())
+    found = slope_estimate(RESAMPLED, without, 1, RANKS)
+    assert found.high - 1 == pytest.approx(np.hypot(0.475, 1.96 * jackknife))
+    assert 1 - found.low == pytest.approx(found.high - 1)
+
+
+def test_repeats_of_the_same_folds_are_no_more_patients() -> None:
+    without = np.array([0.8, 0.9, 1.0, 1.1, 1.2])
+    # a fold of one of three repeats moves the slope a third as far
+    thrice = slope_estimate(RESAMPLED, np.tile(1 + (without - 1) / 3, 3), 3, RANKS)
+    of_one_repeat = np.sqrt(14 / 15 * ((without - 1) ** 2).sum())
+    assert thrice.high - 1 == pytest.approx(np.hypot(0.475, 1.96 * of_one_repeat))
+
+
+@pytest.mark.parametrize(("low", "holds"), [(0.49, True), (0.5, True), (0.51, False)])
+def test_a_model_that_may_rank_nobody_may_have_no_slope(low: float, holds: bool) -> None:
+    for sign in (1, -1):
+        found = slope_estimate(sign * RESAMPLED, np.full(5, sign * 1.0), 1, Estimate(0.6, low, 0.7))
+        assert (found.low <= 0 <= found.high) == holds
+        assert found.low <= found.value <= found.high
+
+
+def test_folds_and_resamples_without_a_slope_are_left_out() -> None:
+    some = slope_estimate(np.append(RESAMPLED, np.nan), np.array([1.0, np.nan, 1.0]), 1, RANKS)
+    assert some == slope_estimate(RESAMPLED, np.full(2, 1.0), 1, RANKS)
+    none = slope_estimate(np.array([1.0, np.nan]), np.full(5, np.nan), 1, RANKS)
+    assert none.value == 1
+    assert np.isnan([none.low, none.high]).all()
+
+
+def test_it_holds_the_slope_of_useless_models() -> None:
+    """Noise, one variable, five repeats: the bootstrap alone holds 0 in about two of three."""
+    random = np.random.default_rng(5)
+    held, alone = [], []
+    for _ in range(60):
+        y = (random.random(60) < 1 / 3).astype(float)
+        x = random.normal(size=60)
+        folds = np.array([random.permutation(60) % 5 for _ in range(5)])
+        p = np.empty((5, 60))
+        for repeat, fold in np.ndindex(5, 5):
+            test = folds[repeat] == fold
+            part = x[~test] - x[~test].mean()
+            slope = (part * y[~test]).sum() / (part * part).sum() / 0.22  # one step from 0
+            p[repeat, test] = 1 / (1 + np.exp(0.7 - slope * (x[test] - x[~test].mean())))
+        weights = np.vstack([np.ones(60), random.multinomial(60, np.full(60, 1 / 60), 200)])
+        without = np.concatenate(
+            [np.tile(folds != f, 1) | (np.arange(5)[:, None] != r) for r, f in np.ndindex(5, 5)]
+        ).reshape(25, -1)
+        y5 = np.tile(y, 5)
+        resampled, _ = logistic_line(y5, p.ravel(), np.tile(weights, (1, 5)))
+        less, _ = logistic_line(y5, p.ravel(), without.astype(float))
+        ranks = _auc(y, p, folds, weights)
+        found = slope_estimate(resampled, less, 5, ranks)
+        held.append(found.low <= 0 <= found.high)
+        low, high = np.nanpercentile(resampled[1:], [2.5, 97.5])
+        alone.append(low <= 0 <= high)
+    assert np.mean(held) >= 0.9
+    assert np.mean(alone) < 0.85
+
+
+def _auc(y: np.ndarray, p: np.ndarray, folds: np.ndarray, weights: np.ndarray) -> Estimate:
+    """AUC within folds, over all repeats, with its percentile interval."""
+    above = np.zeros((len(y), len(y)))
+    pairs = np.zeros_like(above)
+    for score, fold in zip(p, folds, strict=True):
+        same = (fold[:, None] == fold) & (y[:, None] > y)
+        pairs += same
+        above += same * ((score[:, None] > score) + 0.5 * (score[:, None] == score))
+    over, total = ((weights @ m * weights).sum(axis=1) for m in (above, pairs))
+    values = over / total
+    low, high = np.percentile(values[1:], [2.5, 97.5])
+    return Estimate(float(values[0]), float(low), float(high))
