@@ -290,11 +290,21 @@ class _Judge:
         """Return by how much intervals of a model are wider than the bootstrap's."""
         return widening(self.values[name][self.main], self.folds[name][self.main], self.plan.outer)
 
+    def _folds_of(self, name: str, measure: str) -> np.ndarray | None:
+        """Return a measure in each test fold; None if its interval is the bootstrap's alone.
+
+        That is so for the integrated Brier score: of 100 patients it differs between folds because
+        their patients do, which the bootstrap knows already; widened, it was twice as wide as its
+        error asks for (docs/log.md, 2026-12-01).
+        """
+        alone = self.settings.kind == "survival" and measure == self.brier
+        return None if alone else self.folds[name][measure]
+
     def estimates(self, name: str) -> dict[str, Estimate]:
         """Return the estimate of each measure of a model."""
         found = {}
         for measure, values in self.values[name].items():
-            one = estimate(values, self.folds[name][measure], self.plan.outer)
+            one = estimate(values, self._folds_of(name, measure), self.plan.outer)
             if measure == self.main and name != CHANCE:
                 one = self._no_surer_than_random(name, one)
             one = honest(one, measure, self.plan.y, self.plan.groups)
@@ -325,11 +335,12 @@ class _Judge:
             if measure not in self.values[a]:  # the integrated Brier score needs two times
                 parts.append(Estimate(*[float("nan")] * 3))
                 continue
-            base, folds = self.values[b][measure], self.folds[b][measure]
+            base = self.values[b][measure]
             if measure == self.main:
                 base = np.maximum(base, 0.5)
             values = self.values[a][measure] - base
-            folds = self.folds[a][measure] - folds
+            of_a, of_b = (self._folds_of(name, measure) for name in (a, b))
+            folds = None if of_a is None or of_b is None else of_a - of_b
             parts.append(estimate(values, folds, self.plan.outer))
         p = float("nan")
         if len(np.unique(self.plan.groups)) == len(self.plan.y):
@@ -407,7 +418,7 @@ def calibration(judge: _Judge, name: str, ranks: Estimate) -> Calibration:
     logistic regression of the class on the logit of its predicted probability, and the intercept
     with the slope fixed at 1. Survival: the slope is the coefficient of the log hazard in a Cox
     model stratified by fold. The interval of the slope is that of :mod:`.slope_interval`; the
-    intercept's is wider than the bootstrap's by as much as that of the main measure.
+    intercept's is the bootstrap's, as stratified folds share the frequency of the class.
 
     Args:
         judge: has the predictions.
@@ -417,7 +428,7 @@ def calibration(judge: _Judge, name: str, ranks: Estimate) -> Calibration:
     plan, validation = judge.plan, judge.validation
     model = validation.models[name]
     scores = model.score[:_MOST_REPEATS]
-    count, wider = len(scores), judge.wider(name)
+    count = len(scores)
     y, weights = np.tile(plan.y, count), np.tile(judge.weights, (1, count))
     strata = judge.strata.ravel()
     without_fold = (strata != np.arange(count * plan.outer)[:, None]).astype(float)
@@ -434,9 +445,7 @@ def calibration(judge: _Judge, name: str, ranks: Estimate) -> Calibration:
         slope = cox_slope(y, scores.ravel(), strata, weights)
         folds = cox_slope(y, scores.ravel(), strata, without_fold)
         intercept = np.full(len(slope), np.nan)
-    return Calibration(
-        slope_estimate(slope, folds, count, ranks), estimate(intercept, wider=wider), curves
-    )
+    return Calibration(slope_estimate(slope, folds, count, ranks), estimate(intercept), curves)
 
 
 def risks(judge: _Judge, name: str) -> list[tuple[float, np.ndarray, np.ndarray]]:

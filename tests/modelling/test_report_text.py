@@ -328,7 +328,9 @@ def test_how_both_sides_were_fitted(reports):
 
 def test_the_methods_say_which_intervals_are_widened(reports):
     report = (reports["survival"][1] / "report.md").read_text()
-    assert "those of slope, hazard ratio and decision curves are widened by the factor" in report
+    assert "those of the hazard ratio and decision curves are widened by the factor" in report
+    assert "nor are those of the integrated Brier score; those of" in report
+    assert "its interval holds 0 where that of Harrell's C holds 0.5." in report
     assert "ICI intervals are re-centred on the estimate." in report
     assert "observed / expected are" not in (reports["subtype"][1] / "report.md").read_text()
 

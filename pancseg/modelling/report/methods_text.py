@@ -227,15 +227,19 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
         if is_tested(results)
         else ""
     )
-    curves, others = (
-        ("calibration curves, ICI and observed / expected", "hazard ratio")
+    curves, alone, others = (
+        (
+            "calibration curves, ICI and observed / expected",
+            "the integrated Brier score",
+            "the hazard ratio and decision curves",
+        )
         if results.settings.kind == "survival"
-        else ("calibration curves and ICI", "calibration in the large")
+        else ("calibration curves and ICI", "calibration in the large", "decision curves")
     )
     calibrated = (
-        f" Those of {curves} are of at most 200 resamples and not widened; those of {others} and "
-        "decision curves are widened by the factor of the main measure. ICI intervals are "
-        "re-centred on the estimate. The variance of the calibration slope is the sum of the "
+        f" Those of {curves} are of at most 200 resamples and not widened, nor are those of "
+        f"{alone}; those of {others} are widened by the factor of the main measure. ICI intervals "
+        "are re-centred on the estimate. The variance of the calibration slope is the sum of the "
         "bootstrap's and of the jackknife's over test folds; its interval holds 0 where that of "
         f"{main_measure(results.settings.kind)} holds 0.5."
     )
