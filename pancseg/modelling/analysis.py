@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.internal_external import SiteResult
 from pancseg.modelling.optimism import Corrected, corrected_for_optimism
-from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.settings import ModelSettings, unit_of
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.validation.calibration import (
     SmoothCurve,
@@ -254,7 +254,7 @@ def benefit_at(plan: ValidationPlan, settings: ModelSettings) -> str:
     if not isinstance(plan.task, survival.SurvivalTask):
         return f"threshold {plan.y.mean():.0%}".replace("%", " %")
     risk = survival.treatment_threshold(plan.y, plan.task.middle)
-    unit = settings.time_unit or "time units"
+    unit = unit_of(settings.time_unit)
     time = survival.named_time(plan.task.middle)
     return f"threshold {risk:.0%}".replace("%", " %") + f", by {time} {unit}"
 

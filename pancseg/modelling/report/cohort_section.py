@@ -21,16 +21,12 @@ from pancseg.modelling.inputs.cell_values import is_missing, is_missing_class, n
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import Picture, Section, counted, digits
 from pancseg.modelling.report.picture_files import picture_files, plain_label
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.tables.html_page import escape_markdown
 from pancseg.tables.number_text import DASH
 
 FLOW = "flow"
-
-
-def unit_of(time_unit: str | None) -> str:
-    """Return the unit of times for sentences; "time units" where it was not told."""
-    return time_unit or "time units"
 
 
 def cohort_sections(
@@ -48,7 +44,7 @@ def cohort_sections(
     """
     found = [_table_one(cohort, joined, endpoint)]
     if endpoint.kind == "survival":
-        found.append(_follow_up(endpoint, unit_of(time_unit), horizons))
+        found.append(_follow_up(endpoint, time_unit, horizons))
     return found
 
 
@@ -195,8 +191,8 @@ def median_follow_up(y: np.ndarray, cause: np.ndarray | None = None) -> Estimate
     return median_time(turned)
 
 
-def _follow_up(endpoint: Endpoint, unit: str, horizons: Sequence[float]) -> Section:
-    y = endpoint.y
+def _follow_up(endpoint: Endpoint, time_unit: str | None, horizons: Sequence[float]) -> Section:
+    y, unit = endpoint.y, unit_of(time_unit)
     events, n = int(y["event"].sum()), len(y)
     lines = [
         f"{counted(events, 'event')} in {counted(n, 'row')} ({events / n:.0%}); "
@@ -206,7 +202,7 @@ def _follow_up(endpoint: Endpoint, unit: str, horizons: Sequence[float]) -> Sect
     ]
     if endpoint.codes:
         lines.append(_coding(endpoint))
-    if unit == "time units":
+    if time_unit is None:
         lines.append("The unit of the times was not told (`time_unit`).")
     rows = []
     for point in kaplan_meier_points(y, horizons):

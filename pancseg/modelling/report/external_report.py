@@ -33,6 +33,7 @@ from pancseg.modelling.report.picture_files import COLOURS, KINDS, legend, pictu
 from pancseg.modelling.report.roc_figures import pooled_roc, style_of
 from pancseg.modelling.report.word import word_document
 from pancseg.modelling.saved_model import SavedModel
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
 from pancseg.tables.html_page import escape_markdown, escape_message, html_page
@@ -93,7 +94,7 @@ class Judged:
     @property
     def unit(self) -> str:
         """The unit of times."""
-        return self.saved.facts.get("time_unit") or "time units"
+        return unit_of(self.saved.facts.get("time_unit"))
 
     @property
     def main(self) -> str:

@@ -13,6 +13,7 @@ from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import COLOURS, KINDS, picture_files, wrapped
 from pancseg.modelling.report.roc_figures import SHOWN, roc_caption, roc_files, style_of
 from pancseg.modelling.report.stability import stability_files
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.validation.calibration import SmoothCurve
 from pancseg.modelling.validation.importance import own_weights
@@ -81,7 +82,7 @@ def _of_what(results: AnalysisResults, every: bool = False) -> str:
 
 
 def _unit(results: AnalysisResults) -> str:
-    return results.settings.time_unit or "time units"
+    return unit_of(results.settings.time_unit)
 
 
 def _calibration_files(results: AnalysisResults) -> dict[str, bytes]:

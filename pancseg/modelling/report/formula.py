@@ -12,6 +12,7 @@ from pancseg.modelling.plain.predictors import Cox, Logistic
 from pancseg.modelling.report.model_numbers import Tuning, baseline, linear_terms
 from pancseg.modelling.report.parts import Picture, Section, counted, digits
 from pancseg.modelling.saved_model import SavedModel
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, RADIOMICS
 from pancseg.tables.html_page import escape_markdown
 from pancseg.tables.number_text import DASH
@@ -120,7 +121,7 @@ def _equation(model: PlainModel, saved: SavedModel) -> list[str]:
         ]
     assert isinstance(model.predictor, Cox)
     times, curve = baseline(model)
-    unit = saved.facts.get("time_unit") or "time units"
+    unit = unit_of(saved.facts.get("time_unit"))
     values = [
         f"{digits(_at(times, curve, time))} at {time:.4g} {unit}"
         for time in saved.facts.get("horizons") or ()

@@ -13,6 +13,7 @@ from scipy.stats import CensoredData, ecdf
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import COLOURS, picture_files
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import RADIOMICS
 
 NAME = "kaplan_meier"
@@ -42,7 +43,7 @@ def km_files(results: AnalysisResults, high: np.ndarray) -> dict[str, bytes]:
 
 def draw_curves(figure: Figure, results: AnalysisResults, high: np.ndarray) -> None:
     """Fill a figure with the curves above and the numbers at risk below."""
-    y, unit = results.plan.y, results.settings.time_unit or "time units"
+    y, unit = results.plan.y, unit_of(results.settings.time_unit)
     groups = [("high risk", high, COLOURS[1]), ("low risk", ~high, COLOURS[0])]
     groups = [group for group in groups if group[1].any()]
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(6, 0.6 + 0.4 * len(groups)))

@@ -8,6 +8,7 @@ from pancseg.modelling.estimators.fences import FAR_OUT
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING, REDUNDANT_RHO
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import Section, counted, listed, the
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import TREE_COLUMNS
 from pancseg.modelling.survival import SurvivalTask
@@ -184,7 +185,7 @@ def _measures(results: AnalysisResults) -> str:
             "probability; calibration in the large is its intercept with the slope fixed at 1. "
             f"{_ICI}"
         )
-    unit = results.settings.time_unit or "[time units]"
+    unit = results.settings.time_unit or f"[{unit_of(None)}]"
     horizons = ", ".join(f"{time:.4g}" for time in task.horizons)
     competing = (
         " Competing events count as censored: hazards and all of these measures are "

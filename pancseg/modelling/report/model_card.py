@@ -13,6 +13,7 @@ from pancseg.modelling.report.model_numbers import linear_terms
 from pancseg.modelling.report.parts import Section, listed, markdown, with_interval
 from pancseg.modelling.report.verdict_section import against_results
 from pancseg.modelling.saved_model import SavedModel, used_features
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE
 from pancseg.modelling.subtype import NET_BENEFIT
 from pancseg.tables.html_page import escape_markdown, escape_message
@@ -78,7 +79,7 @@ def _use(saved: SavedModel) -> list[str]:
 
 def _training(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> list[str]:
     if endpoint.kind == "survival":
-        unit = results.settings.time_unit or "time units"
+        unit = unit_of(results.settings.time_unit)
         median = float(np.median(endpoint.y["time"]))
         outcome = f"{int(endpoint.y['event'].sum())} events; median observed time {median:.4g} "
         outcome += unit

@@ -18,6 +18,7 @@ from pancseg.modelling.report.model_numbers import baseline, linear_terms
 from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import picture_files, wrapped
 from pancseg.modelling.saved_model import SavedModel
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, RADIOMICS
 
 _MOST_TERMS = 20
@@ -172,7 +173,7 @@ def _outcomes(model: PlainModel, saved: SavedModel) -> list[_Outcome]:
     if isinstance(model.predictor, Logistic):
         return [_Outcome(f"Probability of {saved.facts['classes'][1]}", lambda p: float(logit(p)))]
     times, curve = baseline(model)
-    unit = saved.facts.get("time_unit") or "time units"
+    unit = unit_of(saved.facts.get("time_unit"))
     found = []
     for time in saved.facts.get("horizons") or ():
         step = int(np.searchsorted(times, time, side="right"))

@@ -39,6 +39,7 @@ from pancseg.modelling.report.parts import (
 from pancseg.modelling.report.stability import stability_section
 from pancseg.modelling.report.study_facts import checklist_text, facts_of
 from pancseg.modelling.report.verdict_section import verdict_section
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import NET_BENEFIT
 from pancseg.modelling.validation.importance import SHUFFLES
@@ -359,7 +360,7 @@ def _risk_groups(results: AnalysisResults, joined: JoinedTable) -> Section:
                 _median_time(group.median),
             ]
         )
-    unit = results.settings.time_unit or "time units"
+    unit = unit_of(results.settings.time_unit)
     header = ["group", "patients", "events", f"median time to the event ({unit})"]
     caption = "Out-of-fold risk groups of the model radiomics, with 95 % intervals."
     return Section("Risk groups", lines, header, rows, caption=caption)
@@ -411,7 +412,7 @@ def _competing(results: AnalysisResults, joined: JoinedTable, outcome: Endpoint)
     ]
     title = "Competing events"
     line = "The last column counts competing events as censored, and is no share of patients."
-    unit = results.settings.time_unit or "time units"
+    unit = unit_of(results.settings.time_unit)
     header = [f"by time ({unit})", "cumulative incidence (Aalen–Johansen)", "1 − Kaplan–Meier"]
     score = results.validation.models[RADIOMICS].score.mean(axis=0)
     ratios = hazard_ratios(outcome, score, joined.groups, results.settings.seed)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.report.parts import Picture, Section, number
 from pancseg.modelling.report.picture_files import COLOURS, picture_files
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
 
 NAME = "prediction_stability"
@@ -94,7 +95,7 @@ def _of(results: AnalysisResults) -> str:
 
 
 def _unit(results: AnalysisResults) -> str:
-    return results.settings.time_unit or "time units"
+    return unit_of(results.settings.time_unit)
 
 
 def stability_files(results: AnalysisResults) -> dict[str, bytes]:
