@@ -44,6 +44,7 @@ from pancseg.modelling.validation.nested_cv import (
 from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at
 from pancseg.modelling.validation.risk_groups import RiskGroups, risk_groups
 from pancseg.modelling.verdict import HowCompared, interval, verdict
+from pancseg.tables.number_text import percent
 
 COMPARISONS = (
     (RADIOMICS, VOLUME),
@@ -252,11 +253,11 @@ def analyse(
 def benefit_at(plan: ValidationPlan, settings: ModelSettings) -> str:
     """Return the threshold of the net benefit, and for survival its horizon, as text."""
     if not isinstance(plan.task, survival.SurvivalTask):
-        return f"threshold {plan.y.mean():.0%}".replace("%", " %")
+        return f"threshold {percent(plan.y.mean())}"
     risk = survival.treatment_threshold(plan.y, plan.task.middle)
     unit = unit_of(settings.time_unit)
     time = survival.named_time(plan.task.middle)
-    return f"threshold {risk:.0%}".replace("%", " %") + f", by {time} {unit}"
+    return f"threshold {percent(risk)}, by {time} {unit}"
 
 
 def _same_scores(validation: ValidationResult, a: str, b: str) -> bool:

@@ -1,5 +1,6 @@
 """What the report says: the verdict first, checklists that claim what was done, true methods."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -130,6 +131,13 @@ def test_definitions_in_the_methods_are_those_of_the_analysis(reports):
     assert "2 outer" not in subtype
     assert "3 outer and 2 inner folds" in subtype
     assert "in 2 repeats" in subtype
+
+
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_a_space_stands_before_every_per_cent_sign(reports, kind):
+    text = "".join(path.read_text() for path in reports[kind][1].glob("*.md"))
+    assert text.count(" %") > 20
+    assert not re.search(r"[0-9]%", text)
 
 
 @pytest.mark.parametrize("kind", ["subtype", "survival"])
@@ -307,7 +315,7 @@ def test_the_weights_of_the_auc_are_named(reports):
 def test_net_benefit_has_its_threshold_and_horizon(reports):
     for kind in ("subtype", "survival"):
         _, out, table = reports[kind]
-        share = f"{(table['class'] == 'high').mean():.0%}".replace("%", " %")
+        share = f"{100 * (table['class'] == 'high').mean():.0f} %"
         named = f"net benefit (threshold {share})" if kind == "subtype" else "net benefit (thresh"
         performance = section((out / "report.md").read_text(), "Performance")
         assert f"| {named}" in performance

@@ -37,7 +37,7 @@ from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
 from pancseg.tables.html_page import escape_markdown, escape_message, html_page
-from pancseg.tables.number_text import DASH
+from pancseg.tables.number_text import DASH, percent
 
 _SHOWN = (RADIOMICS, VOLUME, CLINICAL, BOTH)
 _FIFTHS, _EDGE = 5, 1e-12
@@ -291,7 +291,7 @@ def _patients(judged: Judged) -> Section:
     rows = [
         [
             f"{point.time:.4g}",
-            f"{point.event_free.value:.1%}",
+            percent(point.event_free.value, 1),
             str(point.at_risk),
         ]
         for point in kaplan_meier_points(judged.y, judged.horizons)

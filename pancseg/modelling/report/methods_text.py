@@ -13,6 +13,7 @@ from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import TREE_COLUMNS
 from pancseg.modelling.survival import SurvivalTask
 from pancseg.tables.html_page import escape_markdown
+from pancseg.tables.number_text import percent
 
 _ALGORITHMS = {
     ("elastic-net", "subtype"): "penalised logistic regression",
@@ -93,11 +94,11 @@ def _models(results: AnalysisResults, joined: JoinedTable) -> str:
     form = _LINEAR if settings.model == "elastic-net" else _TREES
     return (
         f"The model, set before this run, was {algorithm}. Features that more than "
-        f"{MOST_MISSING:.0%} of the patients lack were left out beforehand, whatever the outcome. "
-        f"Features in which fewer than {FEWEST_DIFFERENT:.0%} of values differ from the most "
-        "frequent one were dropped. Missing values were replaced by the median (0/1 columns: the "
-        "mean; texts have a level missing where five patients or more lack them). Values far out "
-        f"were moved to {FAR_OUT:g} interquartile ranges beyond the quartiles, at most one in "
+        f"{percent(MOST_MISSING)} of the patients lack were left out beforehand, whatever the "
+        f"outcome. Features in which fewer than {percent(FEWEST_DIFFERENT)} of values differ from "
+        "the most frequent one were dropped. Missing values were replaced by the median (0/1 "
+        "columns: the mean; texts have a level missing where five patients or more lack them). "
+        f"Values far out were moved to {FAR_OUT:g} interquartile ranges beyond the quartiles, at most one in "
         f"twenty on each side.{combat} Of features with Spearman's |rho| above {REDUNDANT_RHO} "
         f"(average linkage) {stable} was kept, and features were scaled to z-scores. {form}"
         f"{chosen}. All of these steps were fitted on training rows only. {_compared(results)}"

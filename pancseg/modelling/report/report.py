@@ -46,7 +46,7 @@ from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.version import __version__
 from pancseg.tables.html_page import escape_markdown, escape_message
-from pancseg.tables.number_text import DASH
+from pancseg.tables.number_text import DASH, percent
 
 _SHOWN_FEATURES = 20
 CANNOT_KNOW = (
@@ -436,7 +436,7 @@ def _competing(results: AnalysisResults, joined: JoinedTable, outcome: Endpoint)
 def _features(results: AnalysisResults) -> Section:
     table = feature_table(results).head(_SHOWN_FEATURES)
     rows = [
-        [escape_markdown(str(name)), f"{share:.0%}", number(mean), number(std)]
+        [escape_markdown(str(name)), percent(share), number(mean), number(std)]
         for name, share, mean, std in table.to_numpy()
     ]
     header = ["feature", "used in", "mean weight", "std"]

@@ -16,6 +16,7 @@ from pancseg.modelling.report.parts import Picture, Section, number
 from pancseg.modelling.report.picture_files import COLOURS, picture_files
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
+from pancseg.tables.number_text import percent
 
 NAME = "prediction_stability"
 _SHOWN = (RADIOMICS, VOLUME, CLINICAL, BOTH)
@@ -62,7 +63,7 @@ def stability_section(results: AnalysisResults) -> Section:
                 number(float(found.mean())),
                 number(float(np.median(width))),
                 number(float(np.quantile(width, 0.95))),
-                f"{changing(results, name):.0%}",
+                percent(changing(results, name)),
             ]
         )
     header = [
