@@ -11,7 +11,7 @@ import yaml
 from pancseg import fit_model
 from pancseg.modelling.report.checklists import metrics_items, tripod_items
 from pancseg.modelling.report.clear_checklist import clear_items
-from pancseg.modelling.report.study_facts import DONE, NOT_DONE, PART, USER, StudyFacts
+from pancseg.modelling.report.study_facts import DONE, NOT_DONE, PART, StudyFacts
 
 QUICK = {"folds": 3, "inner_folds": 2, "repeats": 2, "canary": 0, "workers": 1}
 N = 90
@@ -151,8 +151,8 @@ FACTS = StudyFacts(
     survival=False, shown=True, compared=True, tested=True, clinical=("age",), volume=True,
     features=30,
     missing=0, incomplete=0, linear=True, candidates=6, stability=False, batch=False,
-    subgroups=False, sites=False, folds="5×5×5 repeated nested cross-validation", inner=5,
-    resamples=1000, repeats=5, model="elastic-net", seed=0,
+    subgroups=False, sites=False, folds="5×5×5 repeated nested cross-validation", samples=25,
+    inner=5, resamples=1000, repeats=5, model="elastic-net", seed=0,
 )  # fmt: skip
 
 
@@ -208,8 +208,65 @@ def test_nothing_of_performance_is_done_when_it_is_withheld():
         found = states(items(facts))
         for number in numbers:
             assert found[number][0] == NOT_DONE, number
-    for number in ("41", "42", "48"):
-        assert states(clear_items(facts))[number] == (USER, "withheld: the canary found a leak")
+    withheld = NOT_DONE, "withheld: the canary found a leak"
+    for number in ("36", "41", "42", "48"):
+        assert states(clear_items(facts))[number] == withheld
+    for number in ("19", "24", "25"):
+        assert states(metrics_items(facts))[number] == withheld
+    assert "ComBat" in states(metrics_items(replace(facts, batch=True)))["19"][1]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"clinical": ()},
+        {"batch": True},
+        {"clinical": (), "volume": False, "compared": False},
+        {"clinical": (), "volume": False, "compared": False, "batch": True},
+        {"shown": False, "compared": False},
+    ],
+)
+def test_two_checklists_give_one_answer_to_one_question(given):
+    facts = replace(FACTS, **given)
+    clear, metrics, tripod = (
+        states(items(facts)) for items in (clear_items, metrics_items, tripod_items)
+    )
+    assert clear["7"] == metrics["1"]
+    assert clear["15"] == metrics["18"] == tripod["12a"]
+    assert clear["36"] == metrics["19"]
+    assert clear["42"][0] == metrics["24"][0]
+
+
+def test_the_bootstrap_is_named_where_internal_validation_is_asked_for():
+    bootstrap = "25 samples of the .632+ bootstrap"
+    withheld = replace(FACTS, shown=False, compared=False, samples=0)
+    for items, number in ((clear_items, "38"), (metrics_items, "26"), (tripod_items, "12c")):
+        assert bootstrap in states(items(FACTS))[number][1]
+        assert ".632+" not in states(items(withheld))[number][1]
+
+
+def test_what_the_saved_model_does_with_a_gap_is_said_as_it_is(reports):
+    from pancseg import load_model
+
+    _, out, table = reports["subtype"]
+    model = load_model(out).models["radiomics"]
+    features = pd.read_csv(out.parent / "f.csv")
+    for part in model.parts:
+        for name, value in zip(part.names, part.scaling.median, strict=True):
+            assert value == pytest.approx(features[name].median())
+    said = "a number by the median of the training rows (in a 0/1 column by the mean), a text by"
+    assert said in states(tripod_items(FACTS))["27a"][1]
+    assert said in (out / "MODEL.md").read_text()
+    assert "wording is ours" in (out / "TRIPOD.md").read_text()
+    assert (
+        f"{results_samples(reports)} samples of the .632+ bootstrap"
+        in (out / "TRIPOD.md").read_text()
+    )
+
+
+def results_samples(reports):
+    return reports["subtype"][0].corrected["radiomics"]["AUC"].samples
 
 
 def test_the_files_of_the_checklists_count_the_missing_values(reports):
@@ -373,11 +430,18 @@ def test_checklists_name_only_what_was_given():
             found = states(items(facts))
             for number in numbers:
                 assert words not in found[number][1], number
-    assert states(clear_items(alone))["36"][1] == "volume and ComBat by `batch`: report.md"
+    assert states(clear_items(alone))["36"] == (
+        PART,
+        "scanner or site effects removed by ComBat (`batch`); volume compared with radiomics: "
+        "report.md; which confounders there are is yours to say",
+    )
     assert "ComBat" not in states(clear_items(FACTS))["36"][1]
     assert "ComBat" not in states(metrics_items(FACTS))["19"][1]
     nothing = replace(FACTS, clinical=(), volume=False, compared=False)
-    assert states(metrics_items(nothing))["19"][0] == USER
+    assert states(metrics_items(nothing))["19"] == (
+        NOT_DONE,
+        "nothing was given (`clinical`, `volume`, `batch`)",
+    )
     assert "follow-up" not in states(tripod_items(FACTS))["20a"][1]
     assert "follow-up" in states(tripod_items(replace(FACTS, survival=True)))["20a"][1]
 

@@ -98,10 +98,10 @@ def _models(results: AnalysisResults, joined: JoinedTable) -> str:
         f"outcome. Features in which fewer than {percent(FEWEST_DIFFERENT)} of values differ from "
         "the most frequent one were dropped. Missing values were replaced by the median (0/1 "
         "columns: the mean; texts have a level missing where five patients or more lack them). "
-        f"Values far out were moved to {FAR_OUT:g} interquartile ranges beyond the quartiles, at most one in "
-        f"twenty on each side.{combat} Of features with Spearman's |rho| above {REDUNDANT_RHO} "
-        f"(average linkage) {stable} was kept, and features were scaled to z-scores. {form}"
-        f"{chosen}. All of these steps were fitted on training rows only. {_compared(results)}"
+        f"Values far out were moved to {FAR_OUT:g} interquartile ranges beyond the quartiles, at "
+        f"most one in twenty on each side.{combat} Of features with Spearman's |rho| above "
+        f"{REDUNDANT_RHO} (average linkage) {stable} was kept, and features were scaled to z-scores. "
+        f"{form}{chosen}. All of these steps were fitted on training rows only. {_compared(results)}"
     )
 
 

@@ -11,6 +11,7 @@ from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.model_numbers import linear_terms
 from pancseg.modelling.report.parts import Section, listed, markdown, with_interval
+from pancseg.modelling.report.study_facts import FILLED
 from pancseg.modelling.report.verdict_section import against_results
 from pancseg.modelling.saved_model import SavedModel, used_features
 from pancseg.modelling.settings import unit_of
@@ -105,8 +106,7 @@ def _needs(saved: SavedModel) -> Section:
         texts = f" ({', '.join(level or 'missing' for level in levels)})" if levels else ""
         rows.append(["clinical variable", escape_markdown(name + texts)])
     lines = [
-        "A missing value is replaced by the median of the training; a missing text by the shares "
-        "of the levels, or it is a level of its own. Values far out are moved to the limits in "
+        f"A missing value is replaced: {FILLED}. Values far out are moved to the limits in "
         "model.json."
     ]
     return Section("What it needs of a patient", lines, ["kind", "column"], rows)

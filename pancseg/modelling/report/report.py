@@ -127,7 +127,10 @@ def made_by() -> str:
 def checklists(results: AnalysisResults, joined: JoinedTable) -> dict[str, str]:
     """Return file name → text of the checklists, pre-filled."""
     facts = facts_of(results, joined)
-    source = "{} in our words, filled in by the software as far as it did or knows them."
+    source = (
+        "{}, filled in by the software as far as it did or knows them. Their numbers are the "
+        "publication's; the wording is ours and shorter, so read the items there."
+    )
     return {
         "CLEAR.md": checklist_text(
             "CLEAR checklist, pre-filled",
