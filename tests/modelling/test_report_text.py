@@ -249,7 +249,7 @@ def test_the_bootstrap_is_named_where_internal_validation_is_asked_for():
 def test_what_the_saved_model_does_with_a_gap_is_said_as_it_is(reports):
     from pancseg import load_model
 
-    _, out, table = reports["subtype"]
+    results, out, _ = reports["subtype"]
     model = load_model(out).models["radiomics"]
     features = pd.read_csv(out.parent / "f.csv")
     for part in model.parts:
@@ -259,14 +259,8 @@ def test_what_the_saved_model_does_with_a_gap_is_said_as_it_is(reports):
     assert said in states(tripod_items(FACTS))["27a"][1]
     assert said in (out / "MODEL.md").read_text()
     assert "wording is ours" in (out / "TRIPOD.md").read_text()
-    assert (
-        f"{results_samples(reports)} samples of the .632+ bootstrap"
-        in (out / "TRIPOD.md").read_text()
-    )
-
-
-def results_samples(reports):
-    return reports["subtype"][0].corrected["radiomics"]["AUC"].samples
+    samples = results.corrected["radiomics"]["AUC"].samples
+    assert f"{samples} samples of the .632+ bootstrap" in (out / "TRIPOD.md").read_text()
 
 
 def test_the_files_of_the_checklists_count_the_missing_values(reports):

@@ -100,8 +100,9 @@ def _models(results: AnalysisResults, joined: JoinedTable) -> str:
         "columns: the mean; texts have a level missing where five patients or more lack them). "
         f"Values far out were moved to {FAR_OUT:g} interquartile ranges beyond the quartiles, at "
         f"most one in twenty on each side.{combat} Of features with Spearman's |rho| above "
-        f"{REDUNDANT_RHO} (average linkage) {stable} was kept, and features were scaled to z-scores. "
-        f"{form}{chosen}. All of these steps were fitted on training rows only. {_compared(results)}"
+        f"{REDUNDANT_RHO} (average linkage) {stable} was kept, and features were scaled to "
+        f"z-scores. {form}{chosen}. All of these steps were fitted on training rows only. "
+        f"{_compared(results)}"
     )
 
 
