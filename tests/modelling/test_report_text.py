@@ -401,8 +401,16 @@ def test_few_features_are_all_shown(reports):
 def test_the_spread_of_predictions_is_said_as_it_is(reports):
     _, out, table = reports["survival"]
     report = (out / "report.md").read_text()
-    lowest_to_highest = "the lowest and highest predicted risk of a patient differ by "
-    assert lowest_to_highest in section(report, "Verdict")
+    verdict = section(report, "Verdict")
+    assert "Each patient was predicted once in each of the 2 repeats, by models" in verdict
+    apart = verdict.split("for half of the patients the predicted risks of an event by ")[1]
+    apart = float(apart.split(" are ")[1].split(" or more apart.")[0])
+    own = pd.read_csv(out / "predictions.csv").query("model == 'radiomics'")
+    settings = yaml.safe_load((out / "settings.yaml").read_text())
+    middle = settings["times"]["horizons"][1]
+    (column,) = [c for c in own if c == f"event_free_at_{middle:.10g}"]
+    spread = own.groupby("id")[column].agg(lambda free: free.max() - free.min())
+    assert apart == pytest.approx(spread.median(), abs=6e-4)
     stability = section(report, "Stability of individual predictions")
     words = "whose training rows overlap, so the spread over new samples would be larger"
     assert words in stability
@@ -447,3 +455,52 @@ def test_fixed_texts_name_the_model_and_the_groups_used(reports):
     assert "(Cox regression, one-sided" in survival
     card = (reports["subtype"][1] / "MODEL.md").read_text()
     assert "Performance within groups of patients was not looked at (`subgroup`)" in card
+
+
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_the_methods_state_the_rule_by_which_the_verdict_says_better(reports, kind):
+    from pancseg.modelling.report.methods_text import _rule
+    from pancseg.modelling.validation.comparison import Comparison
+    from pancseg.modelling.validation.measures import Estimate
+    from pancseg.modelling.verdict import is_better
+
+    results, out, _ = reports[kind]
+    main = "the AUC" if kind == "subtype" else "Harrell's C"
+    methods = section((out / "report.md").read_text(), "Methods, ready to paste")
+    above = f"where the interval of the difference in {main} lay above 0 (another model below 0.5 "
+    assert above + "counted as 0.5) and the likelihood-ratio p was below 0.05." in methods
+    assert f"better than chance where the interval of {main} lay above 0.5;" in methods
+    two_rows = np.repeat(results.plan.groups[: len(results.plan.groups) // 2], 2)
+    of_patients = _rule(replace(results, plan=replace(results.plan, groups=two_rows)))
+    assert "there is no test and the interval alone decided" in of_patients
+    nothing = Estimate(*[float("nan")] * 3)
+    for low, p, better in (
+        (0.001, 0.049, True), (0.001, 0.05, False), (0.0, 0.01, False), (0.001, np.nan, True),
+    ):  # fmt: skip
+        found = Comparison(Estimate(0.1, low, 0.2), nothing, nothing, p)
+        assert is_better(found) is better
+
+
+@pytest.mark.parametrize(
+    ("repeats", "where"),
+    [(1, ""), (2, " in both repeats"), (5, " in more than half of the 5 repeats")],
+)
+def test_risk_groups_are_told_for_any_number_of_repeats(reports, repeats, where):
+    from pancseg.modelling.report.report import _risk_groups
+
+    results, out, _ = reports["survival"]
+    folds = np.resize(results.validation.folds, (repeats, N))
+    many = replace(results, validation=replace(results.validation, folds=folds))
+    lines = " ".join(_risk_groups(many, prepare_again(out).joined).lines)
+    assert f"whom the model was fitted to{where}, and low risk otherwise." in lines
+    assert ("that each repeat forms" in lines) is (repeats > 1)
+
+
+def test_the_canary_is_of_the_model_that_the_report_names(reports):
+    from pancseg.modelling.report.report import _canary
+    from pancseg.modelling.validation.canary import Canary
+
+    results = replace(
+        reports["subtype"][0], canaries=[Canary("noise", (0.5, 0.49, 0.51), 0.5, 0.48)]
+    )
+    assert _canary(results).caption.startswith("Mean AUC of the model radiomics on data without")

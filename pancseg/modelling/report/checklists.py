@@ -243,7 +243,7 @@ def metrics_items(facts: StudyFacts) -> list[ChecklistItem]:
         else (NOT_DONE, facts.not_compared),
         "25": (DONE, f"linear models of {simple}; report.md")
         if facts.compared and facts.linear
-        else (PART, f"{simple}, by the declared algorithm")
+        else (PART, f"{simple}, by the same algorithm: {facts.model}")
         if facts.compared
         else (NOT_DONE, facts.not_compared),
         "26": (DONE, facts.internal) if shown else (NOT_DONE, facts.where),

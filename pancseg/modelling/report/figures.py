@@ -53,7 +53,7 @@ def shown(results: AnalysisResults) -> list[Picture]:
     """Return the figures of performance with their captions, in the order of the report."""
     found = [roc_caption(results)]
     if results.settings.kind == "survival":
-        found.append(km_caption(bool(results.settings.competing)))
+        found.append(km_caption(bool(results.settings.competing), len(results.validation.folds)))
     return [
         *found,
         Picture(

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.stats import CensoredData, ecdf
 
 from pancseg.modelling.analysis import AnalysisResults
-from pancseg.modelling.report.parts import Picture
+from pancseg.modelling.report.parts import Picture, in_most
 from pancseg.modelling.report.picture_files import COLOURS, picture_files
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import RADIOMICS
@@ -19,12 +19,17 @@ from pancseg.modelling.study import RADIOMICS
 NAME = "kaplan_meier"
 
 
-def km_caption(competing: bool) -> Picture:
-    """Return the figure with its caption; ``competing``: competing events were named."""
+def km_caption(competing: bool, repeats: int) -> Picture:
+    """Return the figure with its caption.
+
+    Args:
+        competing: whether competing events were named.
+        repeats: number of repeats of the cross-validation.
+    """
     caption = (
         "Kaplan–Meier curves of the risk groups of the model radiomics, with pointwise 95 % "
         "intervals (log-log) and the numbers at risk. High risk: out of fold above the training "
-        "median in more than half of the repeats; the groups are no fixed rule for new patients. "
+        f"median{in_most(repeats)}; the groups are no fixed rule for new patients. "
         "No log-rank p: the groups are not independent of the outcomes that their models were "
         "fitted to." + (" Competing events count as censored." if competing else "")
     )

@@ -30,6 +30,7 @@ from pancseg.modelling.report.parts import (
     Section,
     counted,
     digits,
+    in_most,
     listed,
     markdown,
     number,
@@ -180,7 +181,7 @@ def _canary(results: AnalysisResults) -> Section:
             "before you call the model sound."
         )
     header = ["data", "runs", f"mean {main}", "lower limit", "would find", "finding"]
-    caption = f"Mean {main} of the declared model on data without a signal."
+    caption = f"Mean {main} of the model radiomics on data without a signal."
     return Section("Leakage canary", lines, header, rows, caption=caption)
 
 
@@ -349,11 +350,18 @@ def _risk_groups(results: AnalysisResults, joined: JoinedTable) -> Section:
         direction = "**the wrong way round**: the group called high risk has the event later."
     else:
         direction = "the interval holds 1, so that no difference is shown."
+    repeats = len(results.validation.folds)
     lines = [
         f"Hazard ratio, high against low: {with_interval(ratio)}; {direction}",
-        "The ratio is of each repeat's groups (Cox, stratified by fold); the table is of patients "
-        "who are above the median risk of the training in most repeats. Numbers at risk: see the "
-        "Kaplan–Meier figure.",
+        "A patient is called high risk if the predicted hazard is above the median of the patients "
+        f"whom the model was fitted to{in_most(repeats)}, and low risk otherwise. "
+        + (
+            "The hazard ratio is of a Cox model stratified by fold. "
+            if repeats == 1
+            else "The hazard ratio is of the groups that each repeat forms by itself (ten repeats "
+            "at most), in one Cox model stratified by repeat and fold. "
+        )
+        + "Numbers at risk: see the Kaplan–Meier figure.",
     ]
     y, rows = results.plan.y, []
     for name, group in (("high", found.high), ("low", found.low)):

@@ -77,18 +77,19 @@ def stability_section(results: AnalysisResults) -> Section:
         "less a single one can be relied on."
     ]
     caption = (
-        f"Spread over {repeats} repeats of a patient's predicted risk ({_of(results)}), and the "
-        "share of patients who are above the model's threshold in some repeats only."
+        f"Spread over {repeats} repeats of a patient's predicted risk ({risk_of(results)}), and "
+        "the share of patients who are above the model's threshold in some repeats only."
     )
     picture = Picture(
         f"{NAME}.png",
-        f"Each patient's predicted risk ({_of(results)}) by the model radiomics: mean over "
+        f"Each patient's predicted risk ({risk_of(results)}) by the model radiomics: mean over "
         f"{repeats} repeats, out of fold, and the range between the lowest and the highest.",
     )
     return Section(title, lines, header, rows, [picture], caption)
 
 
-def _of(results: AnalysisResults) -> str:
+def risk_of(results: AnalysisResults) -> str:
+    """Return what :func:`risks` are of."""
     if not results.horizons:
         return "of the positive class"
     middle = results.horizons[len(results.horizons) // 2]
@@ -126,7 +127,7 @@ def _draw(figure: Figure, results: AnalysisResults) -> None:
     for rows, label, colour in groups:
         mean = values.mean(axis=0)[rows]
         axes.plot(place[rows], mean, ".", color=colour, markersize=4, label=label)
-    axes.set(xlabel="patients, by mean predicted risk", ylabel=f"predicted risk {_of(results)}")
+    axes.set(xlabel="patients, by mean predicted risk", ylabel=f"predicted risk {risk_of(results)}")
     top = min(1.02, 1.25 * float(values.max()))  # room for the legend
     axes.set(ylim=(-0.02, top), title=f"Predictions over {len(values)} repeats: radiomics")
     axes.legend(fontsize=8, loc="upper left")

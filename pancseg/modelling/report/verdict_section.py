@@ -12,7 +12,7 @@ from pancseg.modelling.estimators.competing import COMPETING
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.internal_external import pooled_over
 from pancseg.modelling.report.parts import Section, counted, number, the, with_interval
-from pancseg.modelling.report.stability import risks
+from pancseg.modelling.report.stability import risk_of, risks
 from pancseg.modelling.study import RADIOMICS
 from pancseg.tables.html_page import escape_markdown, escape_message
 
@@ -103,8 +103,9 @@ def _how_sure(results: AnalysisResults) -> list[str]:
     if len(results.validation.folds) > 1:
         spread = float(np.median(np.ptp(risks(results, RADIOMICS), axis=0)))
         lines.append(
-            f"Between the {len(results.validation.folds)} repeats the lowest and highest predicted "
-            f"risk of a patient differ by {number(spread)} (median over patients)."
+            f"Each patient was predicted once in each of the {len(results.validation.folds)} "
+            f"repeats, by models fitted to other patients; for half of the patients the predicted "
+            f"risks {risk_of(results)} are {number(spread)} or more apart."
         )
     pooled = pooled_over(list(results.sites), RADIOMICS)
     if pooled is not None:
