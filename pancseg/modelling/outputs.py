@@ -31,11 +31,10 @@ from pancseg.modelling.report.formula import formula_sections
 from pancseg.modelling.report.missing_section import missing_section
 from pancseg.modelling.report.model_card import model_card
 from pancseg.modelling.report.model_numbers import (
-    Tuning,
     baseline_table,
     coefficient_table,
     model_json,
-    tuning_of,
+    tuned,
 )
 from pancseg.modelling.report.nomogram import nomograms
 from pancseg.modelling.report.parts import Section
@@ -179,18 +178,6 @@ def _model_files(
     if saved.kind == "survival":
         files["baseline_survival.csv"] = csv_bytes(baseline_table(saved.models))
     return files
-
-
-def tuned(results: AnalysisResults) -> dict[str, Tuning]:
-    """Return, by model, which of its candidates was chosen."""
-    return {
-        spec.name: tuning_of(
-            spec.candidates,
-            results.final[spec.name].choice,
-            results.validation.models[spec.name].choices,
-        )
-        for spec in results.plan.specs
-    }
 
 
 def _training_values(joined: JoinedTable) -> dict[str, pd.DataFrame]:

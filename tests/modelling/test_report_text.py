@@ -504,3 +504,25 @@ def test_the_canary_is_of_the_model_that_the_report_names(reports):
         reports["subtype"][0], canaries=[Canary("noise", (0.5, 0.49, 0.51), 0.5, 0.48)]
     )
     assert _canary(results).caption.startswith("Mean AUC of the model radiomics on data without")
+
+
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_a_setting_that_no_outer_model_had_is_told(reports, kind):
+    from pancseg.modelling.report.model_numbers import tuned
+    from pancseg.modelling.report.verdict_section import against_results
+
+    results, out, _ = reports[kind]
+    tuning = tuned(results)["radiomics"]
+    card = (out / "MODEL.md").read_text()
+    assert tuning.models == 6
+    assert f"each tuned for itself; {tuning.alike} of them had this setting." in card
+    assert f"; the same as in {tuning.alike} of 6 outer models." in (out / "report.md").read_text()
+    own = results.validation.models["radiomics"]
+    count = len(results.plan.specs[0].candidates)
+    saved = results.final["radiomics"].choice
+    for other, told in ((saved, False), ((saved + 1) % count, True)):
+        models = results.validation.models | {"radiomics": replace(own, choices=(other,) * 6)}
+        validation = replace(results.validation, models=models)
+        lines = " ".join(against_results(replace(results, validation=validation)))
+        said = f"({tuning.chosen}) that none of the 6 outer models had; they had: "
+        assert (said in lines) is told

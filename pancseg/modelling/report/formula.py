@@ -59,7 +59,10 @@ def _formula(
     title = f"The model as a formula: {name}"
     lines = []
     if tuned is not None and tuned.candidates > 1:
-        lines.append(f"Setting chosen for the saved model: {escape_markdown(tuned.chosen)}.")
+        lines.append(
+            f"Setting chosen for the saved model: {escape_markdown(tuned.chosen)}; the same as in "
+            f"{tuned.alike} of {counted(tuned.models, 'outer model')}."
+        )
     terms = linear_terms(model)
     if terms is None:
         why = "It uses no column." if not model.columns else "It consists of trees."

@@ -9,8 +9,8 @@ import numpy as np
 from pancseg.modelling.analysis import AnalysisResults, benefit_at
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.model_numbers import linear_terms
-from pancseg.modelling.report.parts import Section, listed, markdown, with_interval
+from pancseg.modelling.report.model_numbers import Tuning, linear_terms, tuned
+from pancseg.modelling.report.parts import Section, counted, listed, markdown, with_interval
 from pancseg.modelling.report.study_facts import FILLED
 from pancseg.modelling.report.verdict_section import against_results
 from pancseg.modelling.saved_model import SavedModel, used_features
@@ -65,7 +65,19 @@ def _details(saved: SavedModel, results: AnalysisResults, what: str) -> list[str
         f"It predicts {predicts}.",
         f"Algorithm, set before this run: {results.settings.model} ({form}). "
         f"Saved beside it for comparison: {', '.join(n for n in saved.models if n != RADIOMICS)}.",
+        *_setting(tuned(results)[RADIOMICS]),
         f"Made by {saved.facts['made_by']}; random seed {results.settings.seed}.",
+    ]
+
+
+def _setting(tuning: Tuning) -> list[str]:
+    """Return how the saved model was set, and how many of those that were judged were set so."""
+    if not tuning.models:
+        return []
+    return [
+        f"Its setting, {tuning.chosen}, was chosen among {tuning.candidates} candidates by inner "
+        f"folds of all patients. The performance below is of {counted(tuning.models, 'model')} of "
+        f"the cross-validation, each tuned for itself; {tuning.alike} of them had this setting."
     ]
 
 

@@ -11,7 +11,8 @@ from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import COMPETING
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.internal_external import pooled_over
-from pancseg.modelling.report.parts import Section, counted, number, the, with_interval
+from pancseg.modelling.report.model_numbers import Tuning, tuned
+from pancseg.modelling.report.parts import Section, counted, listed, number, the, with_interval
 from pancseg.modelling.report.stability import risk_of, risks
 from pancseg.modelling.study import RADIOMICS
 from pancseg.tables.html_page import escape_markdown, escape_message
@@ -135,6 +136,7 @@ def against_results(results: AnalysisResults) -> list[str]:
             f"{runs} runs of the model radiomics on data without a signal are too few to tell "
             "whether it leaks; take 8 or more of each kind (`canary`)."
         )
+    found += other_setting(tuned(results)[RADIOMICS])
     fitted = results.calibration.get(RADIOMICS)
     if fitted is None or np.isnan(fitted.slope.value):
         return found
@@ -147,3 +149,15 @@ def against_results(results: AnalysisResults) -> list[str]:
             f"are {far}{sure}. The saved model was tuned anew, on all patients."
         )
     return found
+
+
+def other_setting(tuning: Tuning) -> list[str]:
+    """Return a sentence where no outer model was set as the saved one is; else none."""
+    if not tuning.models or tuning.alike:
+        return []
+    chosen = listed([f"{name} ({count})" for name, count in tuning.counts.items()])
+    return [
+        f"The saved model of radiomics has a setting ({tuning.chosen}) that none of the "
+        f"{counted(tuning.models, 'outer model')} had; they had: {chosen}. Its performance was "
+        "thus measured on models that were set otherwise."
+    ]
