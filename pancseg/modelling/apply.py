@@ -253,6 +253,6 @@ def _title(judged: JoinedTable, own: np.ndarray) -> str:
         ""
         if judged.own is not None
         else "; whether the model was fitted on some of them cannot be told, as the table lacks "
-        "features that the training's had, or they do not tell patients apart"
+        "features that the training's had, holds them rounded, or they do not tell patients apart"
     )
     return f"external validation, {size}{left_out}{unknown}:"

@@ -20,7 +20,7 @@ from pancseg.modelling.estimators.described import described
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.optimism import optimism_table
-from pancseg.modelling.overlap import row_hashes, salt_of, telling_columns
+from pancseg.modelling.overlap import row_hashes, salt_of, telling_columns, with_all_digits
 from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.plain.model import PlainModel
 from pancseg.modelling.report import report
@@ -200,6 +200,7 @@ def saved_model(
     salt = salt_of(joined.features.to_numpy(float))
     facts: dict[str, Any] = {
         "row_columns": told,
+        "exact_columns": with_all_digits(joined.features, told),
         "salt": salt,
         "competing": list(results.settings.competing),
         "origin": {**plain(joined.origin), "features": features},

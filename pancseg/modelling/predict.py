@@ -62,7 +62,8 @@ def read_new(
     known, options = _as_known(saved, options)
     found = read_features(features, options, known=known)
     facts = saved.facts
-    own = own_rows(found.text, facts["row_columns"], facts["salt"], saved.rows)
+    exact = facts.get("exact_columns") or ()
+    own = own_rows(found.text, facts["row_columns"], facts["salt"], saved.rows, exact)
     if clinical is None:
         return replace(without_clinical(found, options, known), own=own)
     return replace(join(found, clinical, options, tuple(facts["outcome"]), known), own=own)

@@ -230,7 +230,8 @@ def _overlap(judged: Judged) -> list[str]:
     if not judged.overlap_known:
         found.append(
             "Whether the model was fitted on some of these patients cannot be told: the table "
-            "lacks features that the training's had, or they do not tell patients apart."
+            "lacks features that the training's had, holds them rounded to fewer than six digits, "
+            "or they do not tell patients apart."
         )
     if rivals := judged.saved.facts.get("competing"):
         found.append(
