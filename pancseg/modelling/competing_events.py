@@ -42,10 +42,11 @@ def cause_specific(endpoint: Endpoint) -> list[str]:
     among, alone = incidence(endpoint, np.array([last]))[0]
     count = int((endpoint.cause == COMPETING).sum())
     return [
-        f"Cause-specific: {count} patients with a competing event count as censored where hazards "
-        f"and Harrell's C are computed. The event occurs in {percent(among, 1)} of the patients by "
-        f"{named_time(last)} (Aalen–Johansen); 1 − Kaplan–Meier, {percent(alone, 1)}, would be the "
-        "share if there were no competing events."
+        f"Cause-specific: {count} patients with a competing event count as censored wherever "
+        "models are fitted and judged, so that predicted risks, Brier score, net benefit and "
+        "calibration are those that there would be without competing events. The event occurs in "
+        f"{percent(among, 1)} of the patients by {named_time(last)} (Aalen–Johansen); "
+        f"1 − Kaplan–Meier, {percent(alone, 1)}, would be the share if there were none."
     ]
 
 

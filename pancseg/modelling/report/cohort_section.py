@@ -194,11 +194,12 @@ def median_follow_up(y: np.ndarray, cause: np.ndarray | None = None) -> Estimate
 def _follow_up(endpoint: Endpoint, time_unit: str | None, horizons: Sequence[float]) -> Section:
     y, unit = endpoint.y, unit_of(time_unit)
     events, n = int(y["event"].sum()), len(y)
+    rivals = "" if endpoint.cause is None else ", competing events censored"
     lines = [
         f"{counted(events, 'event')} in {counted(n, 'row')} ({percent(events / n)}); "
         f"{digits(float(y['time'].sum()))} {unit} of follow-up in all. Median follow-up (reverse "
         f"Kaplan–Meier): {_time(median_follow_up(y, endpoint.cause), unit)}. Median time to the "
-        f"event (Kaplan–Meier): {_time(median_time(y), unit)}.",
+        f"event (Kaplan–Meier{rivals}): {_time(median_time(y), unit)}.",
     ]
     if endpoint.codes:
         lines.append(_coding(endpoint))

@@ -236,7 +236,8 @@ def _overlap(judged: Judged) -> list[str]:
     if rivals := judged.saved.facts.get("competing"):
         found.append(
             f"The model is cause-specific: competing events ({', '.join(rivals)}) count as "
-            "censored, and its risks are no shares of patients."
+            "censored, in what was predicted and in what is observed here; its risks are no shares "
+            "of patients."
         )
     return found
 

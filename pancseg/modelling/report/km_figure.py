@@ -19,11 +19,11 @@ from pancseg.modelling.study import RADIOMICS
 NAME = "kaplan_meier"
 
 
-def km_caption(competing: bool, repeats: int) -> Picture:
+def km_caption(rivals: str, repeats: int) -> Picture:
     """Return the figure with its caption.
 
     Args:
-        competing: whether competing events were named.
+        rivals: a sentence on competing events, or nothing.
         repeats: number of repeats of the cross-validation.
     """
     caption = (
@@ -31,7 +31,7 @@ def km_caption(competing: bool, repeats: int) -> Picture:
         "intervals (log-log) and the numbers at risk. High risk: out of fold above the training "
         f"median{in_most(repeats)}; the groups are no fixed rule for new patients. "
         "No log-rank p: the groups are not independent of the outcomes that their models were "
-        "fitted to." + (" Competing events count as censored." if competing else "")
+        f"fitted to.{rivals}"
     )
     return Picture(f"{NAME}.png", caption)
 

@@ -196,9 +196,10 @@ def _measures(results: AnalysisResults) -> str:
     unit = results.settings.time_unit or f"[{unit_of(None)}]"
     horizons = ", ".join(f"{time:.4g}" for time in task.horizons)
     competing = (
-        " Competing events count as censored: hazards and all of these measures are "
-        "cause-specific. How often the event occurs is by Aalen and Johansen, the subdistribution "
-        "hazard ratio of the score by Fine and Gray."
+        " Competing events count as censored, in the models and in all of these measures: hazards "
+        "are cause-specific, and risks are those that there would be without competing events. "
+        "Predictions were not calibrated against cumulative incidence. How often the event occurs "
+        "is by Aalen and Johansen, the subdistribution hazard ratio of the score by Fine and Gray."
         if results.settings.competing
         else ""
     )

@@ -12,6 +12,7 @@ from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.model_numbers import Tuning, linear_terms, tuned
 from pancseg.modelling.report.parts import Section, counted, listed, markdown, with_interval
 from pancseg.modelling.report.study_facts import FILLED
+from pancseg.modelling.report.times_text import times_in
 from pancseg.modelling.report.verdict_section import against_results
 from pancseg.modelling.saved_model import SavedModel, used_features
 from pancseg.modelling.settings import unit_of
@@ -135,6 +136,7 @@ def _performance(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoi
         f"Out of fold, in {joined.size()}: {settings.repeats} repeats of {settings.outer} outer "
         f"and {settings.inner} inner folds; 95 % intervals. The saved model was refitted on all of "
         "them and has not been tested on other patients."
+        f"{times_in(results)}"
     )
     benefit = f"{NET_BENEFIT} ({benefit_at(results.plan, settings)})"
     header = [benefit if name == NET_BENEFIT else name for name in measures]
@@ -146,7 +148,8 @@ def _competing(saved: SavedModel) -> list[str]:
         return []
     return [
         "It is cause-specific: competing events count as censored, and the probability of being "
-        "event-free is no share of patients."
+        "event-free is the one without them, no share of patients. So are the risks by which its "
+        "calibration, Brier score and net benefit were measured."
     ]
 
 

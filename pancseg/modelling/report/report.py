@@ -39,6 +39,7 @@ from pancseg.modelling.report.parts import (
 )
 from pancseg.modelling.report.stability import stability_section
 from pancseg.modelling.report.study_facts import checklist_text, facts_of
+from pancseg.modelling.report.times_text import censored, times_in
 from pancseg.modelling.report.verdict_section import verdict_section
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
@@ -200,18 +201,23 @@ def _performance(results: AnalysisResults) -> Section:
                 row.append(number(known[name].value) if known else DASH)
     caption = (
         "Performance of every model out of fold, with 95 % intervals; .632+: a second "
-        f"estimate, by the bootstrap.{_times_in(results)} Definitions: Methods, ready to paste."
+        f"estimate, by the bootstrap.{times_in(results)} Definitions: Methods, ready to paste."
     )
     main = main_measure(results.settings.kind)
-    notes = (
+    notes: tuple[str, ...] = (
         "The threshold is the mean risk of the cohort, where the gain over treating all or none is "
         "largest; see the decision curves for others.",
         f"The .632+ estimates are of {counted(corrected[main].samples, 'bootstrap sample')}, in "
         "each of which the models were tuned again; they have no interval"
         f"{_varies(corrected[main], main)}. Chance and other algorithms have none.",
     )
-    title = "Performance"
-    return Section(title, (), header, rows, caption=caption, notes=notes)
+    if results.settings.competing:
+        notes += (
+            "Competing events count as censored in every column and in the threshold: these are "
+            "measures of the hazard of the event, and of the risk that there would be without "
+            "competing events; no risk here is a share of patients.",
+        )
+    return Section("Performance", (), header, rows, caption=caption, notes=notes)
 
 
 def _varies(corrected: Corrected, main: str) -> str:
@@ -222,14 +228,6 @@ def _varies(corrected: Corrected, main: str) -> str:
         f". With other samples of the same patients {the(main)} of radiomics by .632+ would vary "
         f"by about {number(corrected.error)} (Monte Carlo standard error)"
     )
-
-
-def _times_in(results: AnalysisResults) -> str:
-    """Return a sentence on the unit of the times in a table's header; nothing for a class."""
-    if not results.horizons:
-        return ""
-    unit = results.settings.time_unit
-    return f" Times are in {unit}." if unit else " The unit of the times was not told."
 
 
 def _differences(results: AnalysisResults) -> Section:
@@ -325,7 +323,15 @@ def _calibration(results: AnalysisResults) -> Section:
         longest = max(results.calibration.values(), key=lambda found: len(found.curves))
         for time in longest.curves:
             header += [f"observed / expected at {time:.4g}", f"ICI at {time:.4g}"]
-        large = "Observed / expected is the number of events by a time over the predicted one"
+        large = (
+            "Observed / expected is the number of events by a time, weighted for censoring, over "
+            "the predicted one"
+        )
+        if results.settings.competing:
+            large += (
+                "; competing events are among the censored, and predictions are not compared with "
+                "the Aalen–Johansen incidence"
+            )
     else:
         header += ["in the large", "ICI"]
         large = "In the large is the intercept in log odds with the slope fixed at 1 (0 is ideal)"
@@ -335,7 +341,7 @@ def _calibration(results: AnalysisResults) -> Section:
         "mean distance of the smooth curve (local linear, span 0.75) from the diagonal. "
         "Predictions of up to ten repeats are pooled, not averaged."
     )
-    caption = f"Calibration of every model out of fold, with 95 % intervals.{_times_in(results)}"
+    caption = f"Calibration of every model out of fold, with 95 % intervals.{times_in(results)}"
     return Section("Calibration", [line], header, rows, caption=caption)
 
 
@@ -374,6 +380,7 @@ def _risk_groups(results: AnalysisResults, joined: JoinedTable) -> Section:
     unit = unit_of(results.settings.time_unit)
     header = ["group", "patients", "events", f"median time to the event ({unit})"]
     caption = "Out-of-fold risk groups of the model radiomics, with 95 % intervals."
+    caption += censored(results)
     return Section("Risk groups", lines, header, rows, caption=caption)
 
 

@@ -12,6 +12,7 @@ from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.estimators.cox import censoring_survival
 from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import COLOURS, LINES, legend, picture_files
+from pancseg.modelling.report.times_text import censored
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.survival import named_time
@@ -110,7 +111,8 @@ def roc_caption(results: AnalysisResults) -> Picture:
     return Picture(
         f"{name}.png",
         f"{kind}, out of fold: the mean of the test folds' curves, weighted by their pairs, so "
-        "that the area is the AUC of the table. The legend gives it with its 95 % interval.",
+        "that the area is the AUC of the table. The legend gives it with its 95 % interval."
+        f"{censored(results)}",
     )
 
 
