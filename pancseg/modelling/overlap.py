@@ -27,7 +27,7 @@ SETS, COLUMNS = 6, 5
 """Most sets of features, and features in a set."""
 _MEASURED = 2
 _FEWEST_LOOKED_AT = 5
-"""One value in ten has a zero as its sixth digit; of so few, one in 100,000 tables."""
+"""One value in ten has a zero as its sixth digit; five such values in a row are one in 100,000."""
 _UNROUNDED, _RARER_THAN = 1e5, 1e6
 """A column without a value twice may have so many; others have those that were seen. A set has so
 many times more combinations than there are patients: with few, strangers would have the same."""

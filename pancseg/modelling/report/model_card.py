@@ -148,8 +148,8 @@ def _competing(saved: SavedModel) -> list[str]:
         return []
     return [
         "It is cause-specific: competing events count as censored, and the probability of being "
-        "event-free is the one without them, no share of patients. So are the risks by which its "
-        "calibration, Brier score and net benefit were measured."
+        "event-free is the one without them, no share of patients. The Brier score and net "
+        "benefit above are of such probabilities, too."
     ]
 
 
