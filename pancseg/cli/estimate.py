@@ -12,6 +12,7 @@ from pancseg.cli.console import output_errors, say
 from pancseg.cli.errors import usage_errors
 from pancseg.cli.run_options import run_errors
 from pancseg.system.durations import rounded, span
+from pancseg.tables.number_text import percent
 
 if TYPE_CHECKING:
     from pancseg.cli.options import Measuring
@@ -67,7 +68,7 @@ def lines_of(found: RunEstimate, free_memory: int, free_disk: int) -> list[str]:
         )
     if not found.scans:
         return lines
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in found.shares.items())
+    shares = ", ".join(f"{name} {percent(share)}" for name, share in found.shares.items())
     where = _count(found.workers, "worker") if found.workers else "one process"
     lines += [
         f"time: {span(*found.seconds)} with {where} and {found.engine} ({shares}), as measured in "

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import typer
 
@@ -47,6 +47,18 @@ class StepsLeft:
         self.seconds = (self._clock() - self._began_s) / made * left if made else None
 
 
+class Tell(Protocol):
+    """Is told of each step."""
+
+    def __call__(self, step: str, done: bool = True) -> None:
+        """Show a step.
+
+        Args:
+            step: its name.
+            done: whether it is done; otherwise it has just begun.
+        """
+
+
 @contextmanager
 def show_steps(
     work: Sequence[float],
@@ -56,8 +68,10 @@ def show_steps(
     *,
     screen: Console | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Callable[[str], None]]:
+) -> Iterator[Tell]:
     """Yield a function that is told of each step once it is done, and shows the time left.
+
+    A step that is silent until its end, such as writing a report, can be told when it begins.
 
     On a terminal there is a bar. Otherwise standard error gets a line after the first step, and
     again twice a minute.
@@ -93,9 +107,10 @@ def show_steps(
     with bar:
         task = bar.add_task(what, total=left.total, left="", step="")
 
-        def tell(step: str) -> None:
+        def tell(step: str, done: bool = True) -> None:
             nonlocal said_s
-            left.end()
+            if done:
+                left.end()
             words = words_of(left.seconds)
             bar.update(task, completed=left.done, left=words, step=step)
             now_s = clock()

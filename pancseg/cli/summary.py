@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pancseg.tables.number_text import percent
+
 if TYPE_CHECKING:
     from pancseg.processing.row import CaseResult
 
@@ -115,6 +117,6 @@ def _account(log: Path) -> list[str]:
     if slowest and slowest[0][0] >= _SLOW_S:
         lines.append("slowest: " + ", ".join(f"{name} {spent:.1f} s" for spent, name in slowest))
     if shares:
-        parts = ", ".join(f"{stage} {share:.0%}" for stage, share in shares if share >= 0.05)
+        parts = ", ".join(f"{stage} {percent(share)}" for stage, share in shares if share >= 0.05)
         lines.append(f"share of the time: {parts}")
     return lines

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.internal_external import SiteResult
 from pancseg.modelling.optimism import Corrected, corrected_for_optimism
-from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.settings import ModelSettings, unit_of
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.validation.calibration import (
     SmoothCurve,
@@ -45,6 +45,7 @@ from pancseg.modelling.validation.net_benefit import class_status, net_benefit, 
 from pancseg.modelling.validation.risk_groups import RiskGroups, risk_groups
 from pancseg.modelling.validation.slope_interval import slope_estimate
 from pancseg.modelling.verdict import HowCompared, interval, verdict
+from pancseg.tables.number_text import percent
 
 COMPARISONS = (
     (RADIOMICS, VOLUME),
@@ -253,11 +254,11 @@ def analyse(
 def benefit_at(plan: ValidationPlan, settings: ModelSettings) -> str:
     """Return the threshold of the net benefit, and for survival its horizon, as text."""
     if not isinstance(plan.task, survival.SurvivalTask):
-        return f"threshold {plan.y.mean():.0%}".replace("%", " %")
+        return f"threshold {percent(plan.y.mean())}"
     risk = survival.treatment_threshold(plan.y, plan.task.middle)
-    unit = settings.time_unit or "time units"
+    unit = unit_of(settings.time_unit)
     time = survival.named_time(plan.task.middle)
-    return f"threshold {risk:.0%}".replace("%", " %") + f", by {time} {unit}"
+    return f"threshold {percent(risk)}, by {time} {unit}"
 
 
 def _same_scores(validation: ValidationResult, a: str, b: str) -> bool:

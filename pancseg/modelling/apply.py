@@ -39,7 +39,7 @@ from pancseg.modelling.report.external_report import (
 from pancseg.modelling.report.parts import with_interval
 from pancseg.modelling.saved_model import SavedModel, load_model
 from pancseg.modelling.validation.measures import Estimate
-from pancseg.system.output_folder import check_output_folder, claim
+from pancseg.system.output_folder import FolderRefused, check_output_folder, claim
 from pancseg.system.whole_files import write_whole
 
 
@@ -186,11 +186,10 @@ def _check_report_folder(folder: Path) -> None:
     """
     try:
         check_output_folder(folder)
-    except ValueError as error:
-        fact = str(error).partition("; ")[0]
+    except FolderRefused as error:
         raise ValueError(
-            f"{folder.name}, the folder for the report: {fact}; move what is in it, or choose "
-            "another name as `out`"
+            f"{folder.name}, the folder for the report: {error.fact}; move what is in it, or "
+            "choose another name as `out`"
         ) from error
     if (folder / "report.md").exists() and not _holds_report(folder):
         raise ValueError(
@@ -254,6 +253,6 @@ def _title(judged: JoinedTable, own: np.ndarray) -> str:
         ""
         if judged.own is not None
         else "; whether the model was fitted on some of them cannot be told, as the table lacks "
-        "features that the training's had, or they do not tell patients apart"
+        "features that the training's had, holds them rounded, or they do not tell patients apart"
     )
     return f"external validation, {size}{left_out}{unknown}:"

@@ -65,6 +65,18 @@ def check_tables(
     Raises:
         ValueError: tables, columns or values that cannot be modelled.
         OSError: a file cannot be read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from pancseg.modelling.checked_tables import check_tables
+        >>> from pancseg.modelling.inputs.features_table import TableOptions
+        >>> from pancseg.modelling.settings import ModelSettings
+        >>> tables = check_tables(
+        ...     Path("features.csv"), Path("clinical.csv"), ("os_months", "os_event"),
+        ...     ModelSettings(kind="survival"), TableOptions(),
+        ... )
+        >>> tables.joined.features.shape, tables.endpoint.columns
+        ((60, 6), ('os_months', 'os_event'))
     """
     table = read_features(features, options, outcomes=columns)
     in_both = join(table, outcome, options, columns)

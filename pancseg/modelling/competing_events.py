@@ -15,8 +15,9 @@ from pancseg.modelling.estimators.competing import (
 )
 from pancseg.modelling.estimators.cox import kaplan_meier
 from pancseg.modelling.estimators.cox_solver import newton_cox
-from pancseg.modelling.survival import horizons
+from pancseg.modelling.survival import horizons, named_time
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
+from pancseg.tables.number_text import percent
 
 _RESAMPLES = 200
 
@@ -41,10 +42,11 @@ def cause_specific(endpoint: Endpoint) -> list[str]:
     among, alone = incidence(endpoint, np.array([last]))[0]
     count = int((endpoint.cause == COMPETING).sum())
     return [
-        f"Cause-specific: {count} patients with a competing event count as censored where hazards "
-        f"and Harrell's C are computed. The event occurs in {among:.1%} of the patients by "
-        f"{last:.3g} (Aalen–Johansen); 1 − Kaplan–Meier, {alone:.1%}, would be the share if "
-        "there were no competing events."
+        f"Cause-specific: {count} patients with a competing event count as censored wherever "
+        "models are fitted and judged, so that predicted risks, Brier score, net benefit and "
+        "calibration are those that there would be without competing events. The event occurs in "
+        f"{percent(among, 1)} of the patients by {named_time(last)} (Aalen–Johansen); "
+        f"1 − Kaplan–Meier, {percent(alone, 1)}, would be the share if there were none."
     ]
 
 

@@ -11,6 +11,7 @@ from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.refusals import FEWEST_PATIENTS, smaller_group
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import BOTH, RADIOMICS
+from pancseg.tables.number_text import percent
 
 _USUAL = 5
 """Fewest rows on a grid for it to count when grid and outcome are tested for association."""
@@ -51,7 +52,7 @@ def warnings_of(joined: JoinedTable, endpoint: Endpoint, settings: ModelSettings
     if smaller / p < 1 and most < p:
         found.append(f"{p} candidate features for {smaller} {what}: {smaller / p:.2g} per feature.")
     if endpoint.kind == "subtype" and smaller / n < _SMALL_SHARE:
-        found.append(f"The smaller class has {smaller} of {n} patients ({smaller / n:.0%}).")
+        found.append(f"The smaller class has {smaller} of {n} patients ({percent(smaller / n)}).")
     if endpoint.kind == "survival":
         found += _odd_times(endpoint.y)
     columns = pd.concat([joined.features, joined.clinical], axis=1)

@@ -33,6 +33,8 @@ from pancseg.system.threads import available_cores
 from pancseg.system.yaml_file import settings_of
 
 _DEFAULTS = ModelSettings(kind="subtype")
+_REPORT = 4.0
+"""Work of measuring, drawing and writing, in outer folds of all models (:func:`.steps_of`)."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,9 @@ class PreparedStudy:
 
     @property
     def steps(self) -> list[float]:
-        """The work of each step that :meth:`analyse` tells of, in an arbitrary unit."""
+        """The work of each step that :meth:`analyse` tells of, then :meth:`write`, in any unit."""
         sites = 0 if self.sites is None else len(np.unique(self.sites))
-        return [*steps_of(self.settings), *[1.0] * sites]
+        return [*steps_of(self.settings), *[1.0] * sites, _REPORT]
 
     def analyse(
         self, workers: int | None = None, report: Callable[[str], None] = lambda line: None
@@ -114,8 +116,27 @@ class PreparedStudy:
 def plan_study(tables: CheckedTables) -> PreparedStudy:
     """Plan the validation, and say what speaks against its result.
 
+    Args:
+        tables: what :func:`.checked_tables.check_tables` returned.
+
     Raises:
         ValueError: too few patients for the folds, no such model, or sites that cannot be left out.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from pancseg.modelling.checked_tables import check_tables
+        >>> from pancseg.modelling.fit import plan_study
+        >>> from pancseg.modelling.inputs.features_table import TableOptions
+        >>> from pancseg.modelling.settings import ModelSettings
+        >>> settings = ModelSettings(kind="survival", outer=3, inner=2, repeats=1, canary=0)
+        >>> study = plan_study(
+        ...     check_tables(
+        ...         Path("features.csv"), Path("clinical.csv"), ("os_months", "os_event"),
+        ...         settings, TableOptions(),
+        ...     )
+        ... )
+        >>> [spec.name for spec in study.plan.specs][:2], len(study.warnings) > 0
+        (['radiomics', 'radiomics, random forest'], True)
     """
     settings, endpoint, options = tables.settings, tables.endpoint, tables.options
     joined, left_out = without_gaps(tables.joined)

@@ -120,6 +120,26 @@ def corrected_for_optimism(
         samples: number of bootstrap samples; 0: nothing is corrected.
         workers: number of processes.
         tell: called with a line after each sample.
+
+    Example:
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from pancseg.modelling.checked_tables import check_tables
+        >>> from pancseg.modelling.fit import plan_study
+        >>> from pancseg.modelling.inputs.features_table import TableOptions
+        >>> from pancseg.modelling.settings import ModelSettings
+        >>> from pancseg.modelling.validation.nested_cv import fit_specs
+        >>> settings = ModelSettings(kind="survival", outer=3, inner=2, repeats=1, canary=0)
+        >>> plan = plan_study(
+        ...     check_tables(
+        ...         Path("features.csv"), Path("clinical.csv"), ("os_months", "os_event"),
+        ...         settings, TableOptions(),
+        ...     )
+        ... ).plan
+        >>> final = fit_specs(plan, np.arange(60), seed=0)
+        >>> found = corrected_for_optimism(plan, final, samples=2)
+        >>> sorted(found["radiomics"]), found["radiomics"]["Harrell's C"].samples
+        (["Harrell's C", 'integrated Brier'], 2)
     """
     if not samples:
         return {}
@@ -225,19 +245,17 @@ def _judged(
     x = fitted.prepared({name: block.x[rows] for name, block in plan.blocks.items()})
     y, score = plan.y[rows], plan.task.predict(fitted.model, x)
 
-    def share(pairs: np.ndarray) -> float:
-        everyone = [(np.arange(len(y)), score, pairs)]
-        return float(measures.pair_measure(everyone, np.ones((1, len(y))))[0])
-
     if not isinstance(plan.task, SurvivalTask):
         positive = float(y.mean())
         none = positive * ((1 - score) ** 2).mean() + (1 - positive) * (score**2).mean()
         brier = ((score - y) ** 2).mean()
         return {
-            "AUC": (share(measures.class_pairs(y)), _RANK),
+            "AUC": (measures.auc(y, score), _RANK),
             "Brier": (float(brier), float(none)),
         }
-    found = {"Harrell's C": (share(measures.harrell_pairs(y)), _RANK)}
+    pairs = [(np.arange(len(y)), score, measures.harrell_pairs(y))]
+    concordant = float(measures.pair_measure(pairs, np.ones((1, len(y))))[0])
+    found = {"Harrell's C": (concordant, _RANK)}
     times = np.asarray(plan.task.times)
     if len(times) > 1:
         free = plan.task.curves(fitted.model, x)[:, : len(times)]

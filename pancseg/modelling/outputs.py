@@ -20,7 +20,7 @@ from pancseg.modelling.estimators.described import described
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.optimism import optimism_table
-from pancseg.modelling.overlap import row_hashes, salt_of, telling_columns
+from pancseg.modelling.overlap import row_hashes, salt_of, telling_columns, with_all_digits
 from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.plain.model import PlainModel
 from pancseg.modelling.report import report
@@ -31,11 +31,10 @@ from pancseg.modelling.report.formula import formula_sections
 from pancseg.modelling.report.missing_section import missing_section
 from pancseg.modelling.report.model_card import model_card
 from pancseg.modelling.report.model_numbers import (
-    Tuning,
     baseline_table,
     coefficient_table,
     model_json,
-    tuning_of,
+    tuned,
 )
 from pancseg.modelling.report.nomogram import nomograms
 from pancseg.modelling.report.parts import Section
@@ -181,18 +180,6 @@ def _model_files(
     return files
 
 
-def tuned(results: AnalysisResults) -> dict[str, Tuning]:
-    """Return, by model, which of its candidates was chosen."""
-    return {
-        spec.name: tuning_of(
-            spec.candidates,
-            results.final[spec.name].choice,
-            results.validation.models[spec.name].choices,
-        )
-        for spec in results.plan.specs
-    }
-
-
 def _training_values(joined: JoinedTable) -> dict[str, pd.DataFrame]:
     return {RADIOMICS: joined.features, VOLUME: joined.volume, CLINICAL: joined.clinical}
 
@@ -213,6 +200,7 @@ def saved_model(
     salt = salt_of(joined.features.to_numpy(float))
     facts: dict[str, Any] = {
         "row_columns": told,
+        "exact_columns": with_all_digits(joined.features, told),
         "salt": salt,
         "competing": list(results.settings.competing),
         "origin": {**plain(joined.origin), "features": features},

@@ -2,10 +2,13 @@
 
 A hash is made of a row's values, to six digits, in a few features that differ between patients;
 several such sets of features have a hash each, so that one value that was rounded otherwise hides
-nobody. A table of which all values were rounded to fewer digits is not recognised. The salt is
-made of all rows: hashes of two models have nothing in common, and the same table gives the same
-bytes. Who has a patient's very values can tell that the patient was in the training; nothing else
-can be read from a hash.
+nobody. A table of which all values were rounded to fewer digits has other hashes, and says of
+nobody whether the model was fitted on them; that it was rounded is seen from the names of columns
+that had six digits. Hashes of fewer digits are not kept: of five values to three digits there are
+so few that all could be tried, and the values be read from the hash. The salt is made of all rows:
+hashes of two models have nothing in common, and the same table gives the same bytes. Who has a
+patient's very values can tell that the patient was in the training; nothing else can be read from
+a hash.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from pancseg.modelling.inputs.cell_values import numbers
 SETS, COLUMNS = 6, 5
 """Most sets of features, and features in a set."""
 _MEASURED = 2
+_FEWEST_LOOKED_AT = 5
+"""One value in ten has a zero as its sixth digit; five such values in a row are one in 100,000."""
 _UNROUNDED, _RARER_THAN = 1e5, 1e6
 """A column without a value twice may have so many; others have those that were seen. A set has so
 many times more combinations than there are patients: with few, strangers would have the same."""
@@ -50,6 +55,21 @@ def telling_columns(values: pd.DataFrame) -> list[list[str]]:
     return found
 
 
+def with_all_digits(values: pd.DataFrame, sets: Sequence[Sequence[str]]) -> list[str]:
+    """Return the columns of these sets that have a value with six significant digits or more.
+
+    Args:
+        values: (n, features) numbers.
+        sets: what :func:`telling_columns` returned.
+    """
+    names = dict.fromkeys(name for columns in sets for name in columns)
+    return [name for name in names if _has_all_digits(values[name].to_numpy(float))]
+
+
+def _has_all_digits(values: np.ndarray) -> bool:
+    return any(f"{v:.5e}" != f"{float(f'{v:.4e}'):.5e}" for v in values[np.isfinite(values)])
+
+
 def salt_of(values: np.ndarray) -> str:
     """Return the salt of a table's (n, k) values, as hexadecimal digits."""
     text = "\n".join(sorted(_texts(values)))
@@ -74,19 +94,27 @@ def row_hashes(table: pd.DataFrame, sets: Sequence[Sequence[str]], salt: str) ->
 
 
 def own_rows(
-    text: pd.DataFrame, sets: Sequence[Sequence[str]], salt: str, known: NDArray[np.int64]
+    text: pd.DataFrame,
+    sets: Sequence[Sequence[str]],
+    salt: str,
+    known: NDArray[np.int64],
+    exact: Sequence[str] = (),
 ) -> tuple[str, ...] | None:
     """Return the ids of the rows that a model was fitted on; None if that cannot be told.
+
+    It cannot where the table lacks the columns, or holds them rounded to fewer digits.
 
     Args:
         text: the new feature table as read; the index is the id.
         sets: what :func:`telling_columns` returned for the training table.
         salt: what :func:`salt_of` returned for it.
         known: what :func:`row_hashes` returned for it.
+        exact: what :func:`with_all_digits` returned for it.
     """
     there = [number for number, names in enumerate(sets) if set(names) <= set(text.columns)]
     own = np.zeros(len(text), dtype=bool)
-    told = False
+    told, looked_at = False, 0
+    rounded = True
     for number in there:
         names = list(sets[number])
         try:
@@ -97,6 +125,12 @@ def own_rows(
         found = row_hashes(pd.DataFrame(values, index=text.index), lists, salt)[:, number]
         own |= np.isin(found, known[:, number]) & (found != 0)
         told = True
+        for name in set(names) & set(exact):
+            column = np.asarray(values[name], float)
+            looked_at += int(np.isfinite(column).sum())
+            rounded = rounded and not _has_all_digits(column)
+    if not own.any() and rounded and looked_at >= _FEWEST_LOOKED_AT:
+        return None
     return tuple(map(str, text.index[own])) if told else None
 
 

@@ -62,7 +62,8 @@ def read_new(
     known, options = _as_known(saved, options)
     found = read_features(features, options, known=known)
     facts = saved.facts
-    own = own_rows(found.text, facts["row_columns"], facts["salt"], saved.rows)
+    exact = facts.get("exact_columns") or ()
+    own = own_rows(found.text, facts["row_columns"], facts["salt"], saved.rows, exact)
     if clinical is None:
         return replace(without_clinical(found, options, known), own=own)
     return replace(join(found, clinical, options, tuple(facts["outcome"]), known), own=own)
@@ -125,11 +126,11 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
         some = missing.any(axis=1)
         all_of = missing.all(axis=1) & some  # not for a model that uses no column at all
         if some.any():
-            shares = " (texts: the shares of the levels)" if CLINICAL in model.blocks else ""
+            texts = "; texts: the shares of the levels" if CLINICAL in model.blocks else ""
             notes.append(
                 f"{name}: {int(some.sum())} of {len(found)} patients lack values that it uses; "
-                f"they were replaced by the medians of the training{shares}. {int(all_of.sum())} "
-                "patients lack all of them and get no prediction."
+                f"they were replaced by the medians of the training (0/1: the mean{texts}). "
+                f"{int(all_of.sum())} patients lack all of them and get no prediction."
             )
         x = model.prepared(blocks, batch, len(found))
         columns = [column_of(name)]

@@ -84,6 +84,7 @@ class _Facts(FrozenModel):
         max_length=SETS
     )
     salt: Annotated[str, Field(max_length=100)]
+    exact_columns: list[_Text] = Field([], max_length=SETS * COLUMNS)
     competing: list[_Text]
     time_unit: _Unit | None = None
     ranges: dict[_Text, tuple[_Finite, _Finite]] = Field({})

@@ -9,6 +9,15 @@ from pydantic import Field, field_validator
 from pancseg.system.yaml_file import FrozenModel
 
 
+def unit_of(time_unit: str | None) -> str:
+    """Return the unit of times for sentences and axes.
+
+    >>> unit_of("months"), unit_of(None)
+    ('months', 'time units')
+    """
+    return time_unit or "time units"
+
+
 class ModelSettings(FrozenModel):
     """The choices made before the data are analysed; written to ``settings.yaml``.
 

@@ -85,13 +85,35 @@ _OF_SYSTEMS = frozenset(
 )
 
 
+class FolderRefused(ValueError):
+    """No run may write into this folder.
+
+    Attributes:
+        fact: what is wrong with it, as part of a sentence.
+        remedy: what the user can do about it.
+
+    Example:
+        >>> refused = FolderRefused("the folder holds 9 other files", "choose another `out`")
+        >>> str(refused)
+        'the folder holds 9 other files; choose another `out`'
+    """
+
+    def __init__(self, fact: str, remedy: str) -> None:
+        super().__init__(f"{fact}; {remedy}")
+        self.fact, self.remedy = fact, remedy
+
+    def __reduce__(self) -> tuple[type[FolderRefused], tuple[str, str]]:
+        """Pickle both arguments, not the message that they make."""
+        return type(self), (self.fact, self.remedy)
+
+
 def claim(folder: Path) -> None:
     """Check an output folder (:func:`check_output_folder`), make it and test that it is writable.
 
     Unfinished files that a killed process left in it long ago are removed.
 
     Raises:
-        ValueError: as :func:`check_output_folder`.
+        FolderRefused: as :func:`check_output_folder`.
         OSError: no permission, disk full, or the path is that of a file.
     """
     check_output_folder(folder)
@@ -117,14 +139,14 @@ def check_output_folder(folder: Path) -> None:
         folder: the output folder; it may not exist yet.
 
     Raises:
-        ValueError: the folder is a link that leads nowhere, or holds files but none of pancseg's;
-            or one of pancseg's entries is a link or of another kind than pancseg writes. The
-            message names no foreign file.
+        FolderRefused: the folder is a link that leads nowhere, or holds files but none of
+            pancseg's; or one of pancseg's entries is a link or of another kind than pancseg writes.
+            The message names no foreign file.
     """
     if any(part.is_symlink() and not part.exists() for part in (folder, *folder.parents)):
-        raise ValueError(
-            "the output folder is, or lies in, a link that leads nowhere; make the folder that it "
-            "leads to, or choose another `out`"
+        raise FolderRefused(
+            "the output folder is, or lies in, a link that leads nowhere",
+            "make the folder that it leads to, or choose another `out`",
         )
     entries = list(_entries(folder))
     for where in (entries, _entries(folder / STATE)):
@@ -132,15 +154,15 @@ def check_output_folder(folder: Path) -> None:
             _refuse_other_kind(entry)
     for name in _INNER_FOLDERS:
         if (folder / name).is_symlink():
-            raise ValueError(_problem(name, _LINK))
+            raise _refused(name, _LINK)
     if any(entry.name in _MARKS for entry in entries):
         return
     foreign = [entry for entry in entries if _is_foreign(entry.name)]
     notes = sum(map(_is_note, foreign))
     if notes > _MOST_NOTES or len(foreign) - notes > _MOST_OTHERS:
-        raise ValueError(
-            f"the output folder is not pancseg's: it holds {len(foreign)} other files and folders; "
-            "choose a new or empty folder as `out`"
+        raise FolderRefused(
+            f"the output folder is not pancseg's: it holds {len(foreign)} other files and folders",
+            "choose a new or empty folder as `out`",
         )
 
 
@@ -164,12 +186,14 @@ def _refuse_other_kind(entry: os.DirEntry[str]) -> None:
     kind = _LINK if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "not a file"
     if is_folder and kind == "not a file":
         kind = "not a folder"
-    raise ValueError(_problem(f"{STATE}/{entry.name}" if in_state else entry.name, kind))
+    raise _refused(f"{STATE}/{entry.name}" if in_state else entry.name, kind)
 
 
-def _problem(name: str, kind: str) -> str:
+def _refused(name: str, kind: str) -> FolderRefused:
     why = ", and pancseg would write to where it leads" if kind == _LINK else ""
-    return f"{name} in the output folder is {kind}{why}; remove it, or choose another `out`"
+    return FolderRefused(
+        f"{name} in the output folder is {kind}{why}", "remove it, or choose another `out`"
+    )
 
 
 def _is_foreign(name: str) -> bool:

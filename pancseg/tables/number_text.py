@@ -7,6 +7,15 @@ import math
 DASH = "–"
 
 
+def percent(share: float, places: int = 0) -> str:
+    """Return a share of 1 as per cent, with so many decimals.
+
+    >>> percent(0.483), percent(0.4831, 1)
+    ('48 %', '48.3 %')
+    """
+    return f"{100 * share:.{places}f} %"
+
+
 def decimals(value: float, places: int) -> str:
     """Return a number with so many decimals, or a dash for NaN.
 

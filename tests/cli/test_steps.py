@@ -73,6 +73,24 @@ def test_on_a_terminal_the_bar_says_the_time_left() -> None:
     assert "repeat 1, fold 1" in screen.getvalue()
 
 
+def test_a_step_that_has_begun_is_shown_and_not_yet_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    with show_steps([3, 1], False, "steps", "nothing was written", clock=clock) as tell:
+        clock.now_s += 60
+        tell("fold 1")
+        clock.now_s += 31
+        tell("writing the report", done=False)
+        clock.now_s += 31
+        tell("report written")
+    assert capsys.readouterr().err.splitlines() == [
+        "1 of 2 steps, less than a minute left, fold 1",
+        "1 of 2 steps, less than a minute left, writing the report",
+        "2 of 2 steps, report written",
+    ]
+
+
 def test_an_interruption_says_how_far_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     def stop() -> None:
         with show_steps([1, 1], True, "steps", "nothing was written") as tell:

@@ -155,7 +155,8 @@ def test_a_third_missing_hides_no_true_feature(tmp_path):
     assert (gaps["dropped_in"] == 0).all()
     assert any(line.startswith("40 columns have missing values, ") for line in told)
     first = gaps.iloc[0]
-    row = f"| {first['column']} | feature | {first['missing']} ({first['share']:.0%}) | 0 of 5 |"
+    share = f"{100 * first['share']:.0f} %"
+    row = f"| {first['column']} | feature | {first['missing']} ({share}) | 0 of 5 |"
     assert row in (tmp_path / "out" / "report.md").read_text()
 
 
@@ -168,7 +169,7 @@ def test_what_most_patients_lack_is_left_out_once_and_told(tmp_path):
     found, left_out = without_gaps(whole)
     assert list(found.features) == ["f00", "f01", "f03"]
     assert (
-        "1 features that more than 50% of the patients lack were left out: f02" in found.notes[-1]
+        "1 features that more than 50 % of the patients lack were left out: f02" in found.notes[-1]
     )
     assert left_out[["column", "missing", "filled_with"]].to_numpy().tolist() == [
         ["f02", 21, "left out"]
@@ -182,7 +183,7 @@ def test_what_most_patients_lack_is_left_out_once_and_told(tmp_path):
         "Nearly constant in the training rows: f03 in 1 of 2 models."
     )
     whole.features[:] = np.nan
-    with pytest.raises(ValueError, match="all 4 features are missing in more than 50%"):
+    with pytest.raises(ValueError, match="all 4 features are missing in more than 50 %"):
         without_gaps(whole)
 
 

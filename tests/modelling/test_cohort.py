@@ -85,14 +85,14 @@ def test_table_one_counts_what_the_files_say(study):
     assert rows["age"][3] == f"{middle:g} ({low:g} to {high:g})"
     sexes = [("f", "f", "m", "m", "")[i % 5] for i in kept]
     known = len(kept) - sexes.count("")
-    assert rows["– f"][0] == f"{sexes.count('f')} ({sexes.count('f') / known:.0%})"
+    assert rows["– f"][0] == f"{sexes.count('f')} ({100 * sexes.count('f') / known:.0f} %)"
     titles = [row[0] for row in section.rows]
     after_sex = section.rows[titles.index("sex") :]
     missing = next(row for row in after_sex if row[0] == "– missing")
-    assert missing[1] == f"{sexes.count('')} ({sexes.count('') / 41:.0%})"
+    assert missing[1] == f"{sexes.count('')} ({100 * sexes.count('') / 41:.0f} %)"
     volume = section.rows[titles.index("volume_ml") + 1]
     assert volume[0] == "– missing"
-    assert (volume[1], volume[4]) == ("0 (0%)", "9 (60%)")  # no region, or one that failed
+    assert (volume[1], volume[4]) == ("0 (0 %)", "9 (60 %)")  # no region, or one that failed
 
 
 def rossi():

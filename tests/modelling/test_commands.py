@@ -126,7 +126,7 @@ def test_a_forest_of_survival_is_saved_and_judged_on_new_patients(tmp_path):
     assert (
         "| 39. Performance measures and why these | for the user to fill | report.md names" in clear
     )
-    assert "| 42. Comparison with other and combined methods | for the user to fill" in clear
+    assert "| 42. Comparison with other and combined methods | not done | nothing to comp" in clear
     report = (tmp_path / "out" / "report.md").read_text()
     assert "What radiomics adds" in report  # to the best single feature
     assert "| high | " in report

@@ -107,8 +107,18 @@ def test_competing_events_are_told_with_what_r_finds(files):
     assert found.exit_code == 0, found.output
     assert "Cause-specific: 82 patients with a competing event count as censored" in found.output
     report = (files / "out" / "report.md").read_text()
-    assert "The event occurs in 42.0% of the patients by 25.7 (Aalen–Johansen)" in report
-    assert "1 − Kaplan–Meier, 73.6%, would be the share" in report
+    assert "The event occurs in 42.0 % of the patients by 25.7 (Aalen–Johansen)" in report
+    assert "1 − Kaplan–Meier, 73.6 %, would be the share" in report
+    parts = {part.split("\n")[0]: part for part in report.split("\n## ")}
+    assert "Competing events count as censored in every column" in parts["Performance"]
+    assert "predictions are not compared with the Aalen–Johansen inc" in parts["Calibration"]
+    figures = [line for line in parts["Figures"].splitlines() if line.startswith("**Figure")]
+    assert len(figures) == 4
+    assert all(line.endswith("Competing events count as censored.") for line in figures)
+    assert "(Kaplan–Meier, competing events censored): " in parts["Follow-up"]
+    assert "Competing events count as censored." in parts["Risk groups"]
+    methods = parts["Methods, ready to paste"]
+    assert "Predictions were not calibrated against cumulative incidence." in methods
     lines = [line.split("|") for line in report.splitlines()]
     rows = {cells[1].strip(): cells[2] for cells in lines if len(cells) > 3}
     own = pd.read_csv(files / "out" / "predictions.csv").query("model == 'radiomics'")
@@ -124,6 +134,16 @@ def test_competing_events_are_told_with_what_r_finds(files):
     )
     assert applied.exit_code == 0, applied.output
     assert "event-free shares ignore competing events (2.0) and are no risks" in applied.output
+
+
+def test_late_times_are_told_without_an_exponent():
+    from pancseg.modelling.competing_events import cause_specific
+    from pancseg.modelling.endpoint import Endpoint
+
+    _, time, cause = cohort()
+    y = survival_outcome(cause == 1, 100 * time)
+    (said,) = cause_specific(Endpoint("survival", y, ("days", "status"), cause=cause))
+    assert f" by {100 * time[cause == 1].max():.0f} (Aalen–Johansen)" in said
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_canaries_do_not_shuffle(monkeypatch):
 def test_report_and_picture_say_what_the_weight_is(planted):
     told = _features(planted["gradient-boosting"])
     assert PERMUTED in told.lines
-    assert told.rows[0][:2] == ["f5", "100%"]
+    assert told.rows[0][:2] == ["f5", "100 %"]
     assert PERMUTED not in _features(planted["random-forest"]).lines
     drawn = pictures(replace(planted["gradient-boosting"], canaries=LEAK))["features.png"]
     assert imread(io.BytesIO(drawn)).std() > 0

@@ -9,7 +9,13 @@ from sksurv.metrics import concordance_index_censored
 from pancseg import fit_model, load_model, predict
 from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.inputs.near_twins import letter_twins, near_twins
-from pancseg.modelling.overlap import own_rows, row_hashes, salt_of, telling_columns
+from pancseg.modelling.overlap import (
+    own_rows,
+    row_hashes,
+    salt_of,
+    telling_columns,
+    with_all_digits,
+)
 from pancseg.modelling.saved_model import model_bytes, read_model
 from pancseg.modelling.validation.lone_columns import (
     auc_from_chance,
@@ -306,3 +312,34 @@ def test_rounded_values_that_strangers_may_have_are_not_hashed():
     assert telling_columns(table) == []
     measured = frame(random.normal(size=(60, 2)))
     assert [len(names) for names in telling_columns(measured)] == [2]
+
+
+def to_digits(table, digits):
+    return table.map(lambda value: float(f"{value:.{digits}g}"))
+
+
+def test_a_rounded_table_is_not_called_new(fitted, tmp_path):
+    """Rounded to four digits, the training's own patients have other hashes."""
+    table, clinical = small(1)
+    rounded, _, _ = apply(fitted, tmp_path, to_digits(table, 4), clinical)
+    assert (
+        "cannot be told, as the table lacks features that the training's had, holds them ro"
+        in (rounded.lines[0])
+    )
+    report = (tmp_path / "p_report" / "report.md").read_text()
+    assert "holds them rounded to fewer than six digits" in report
+    enough, _, _ = apply(fitted, tmp_path, to_digits(table, 6), clinical)
+    assert enough.lines[0].startswith("apparent performance, not external validation")
+    others, known = small(2)
+    new, _, _ = apply(fitted, tmp_path, others, known)
+    assert "cannot be told" not in new.lines[0]
+
+
+@pytest.mark.parametrize("digits", [3, 4, 5])
+def test_of_a_training_table_that_was_rounded_too_patients_are_told(digits):
+    table, other = (to_digits(small(seed)[0], digits) for seed in (1, 2))
+    sets, salt = telling_columns(table), salt_of(table.to_numpy())
+    known, exact = row_hashes(table, sets, salt), with_all_digits(table, sets)
+    assert exact == []
+    assert own_rows(table.astype(str), sets, salt, known, exact) == tuple(table.index)
+    assert own_rows(other.astype(str), sets, salt, known, exact) == ()

@@ -157,3 +157,15 @@ def test_an_interval_keeps_to_what_the_measure_can_be():
     wide = measures.estimate(resampled, by_fold=np.array([0.8, 1.0, 1.0, 1.0, 1.0]))
     assert wide.high > 1
     assert wide.within(0, 1) == measures.Estimate(wide.value, wide.low, 1.0)
+
+
+@pytest.mark.parametrize("levels", [3, 10_000])
+@pytest.mark.parametrize("n", [7, 400])
+def test_the_auc_by_ranks_is_that_of_all_pairs(levels, n):
+    random = np.random.default_rng([n, levels])
+    y, score = random.integers(0, 2, n), random.integers(0, levels, n) / levels
+    pairs = [(np.arange(n), score, measures.class_pairs(y))]
+    expected = measures.pair_measure(pairs, np.ones((1, n)))[0]
+    assert measures.auc(y, score) == pytest.approx(expected, abs=1e-12)
+    assert measures.auc(y, score) == pytest.approx(roc_auc_score(y, score), abs=1e-12)
+    assert np.isnan(measures.auc(np.ones(n), score))

@@ -1,5 +1,6 @@
 """What the report says: the verdict first, checklists that claim what was done, true methods."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import yaml
 from pancseg import fit_model
 from pancseg.modelling.report.checklists import metrics_items, tripod_items
 from pancseg.modelling.report.clear_checklist import clear_items
-from pancseg.modelling.report.study_facts import DONE, NOT_DONE, PART, USER, StudyFacts
+from pancseg.modelling.report.study_facts import DONE, NOT_DONE, PART, StudyFacts
 
 QUICK = {"folds": 3, "inner_folds": 2, "repeats": 2, "canary": 0, "workers": 1}
 N = 90
@@ -133,6 +134,13 @@ def test_definitions_in_the_methods_are_those_of_the_analysis(reports):
 
 
 @pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_a_space_stands_before_every_per_cent_sign(reports, kind):
+    text = "".join(path.read_text() for path in reports[kind][1].glob("*.md"))
+    assert text.count(" %") > 20
+    assert not re.search(r"[0-9]%", text)
+
+
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
 def test_words_that_nobody_would_write(reports, kind):
     report = (reports[kind][1] / "report.md").read_text()
     for word in ("silent", "| from |", "nan", "how manieth"):
@@ -143,8 +151,8 @@ FACTS = StudyFacts(
     survival=False, shown=True, compared=True, tested=True, clinical=("age",), volume=True,
     features=30,
     missing=0, incomplete=0, linear=True, candidates=6, stability=False, batch=False,
-    subgroups=False, sites=False, folds="5×5×5 repeated nested cross-validation", inner=5,
-    resamples=1000, repeats=5, model="elastic-net", seed=0,
+    subgroups=False, sites=False, folds="5×5×5 repeated nested cross-validation", samples=25,
+    inner=5, resamples=1000, repeats=5, model="elastic-net", seed=0,
 )  # fmt: skip
 
 
@@ -200,8 +208,59 @@ def test_nothing_of_performance_is_done_when_it_is_withheld():
         found = states(items(facts))
         for number in numbers:
             assert found[number][0] == NOT_DONE, number
-    for number in ("41", "42", "48"):
-        assert states(clear_items(facts))[number] == (USER, "withheld: the canary found a leak")
+    withheld = NOT_DONE, "withheld: the canary found a leak"
+    for number in ("36", "41", "42", "48"):
+        assert states(clear_items(facts))[number] == withheld
+    for number in ("19", "24", "25"):
+        assert states(metrics_items(facts))[number] == withheld
+    assert "ComBat" in states(metrics_items(replace(facts, batch=True)))["19"][1]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"clinical": ()},
+        {"batch": True},
+        {"clinical": (), "volume": False, "compared": False},
+        {"clinical": (), "volume": False, "compared": False, "batch": True},
+        {"shown": False, "compared": False},
+    ],
+)
+def test_two_checklists_give_one_answer_to_one_question(given):
+    facts = replace(FACTS, **given)
+    clear, metrics, tripod = (
+        states(items(facts)) for items in (clear_items, metrics_items, tripod_items)
+    )
+    assert clear["7"] == metrics["1"]
+    assert clear["15"] == metrics["18"] == tripod["12a"]
+    assert clear["36"] == metrics["19"]
+    assert clear["42"][0] == metrics["24"][0]
+
+
+def test_the_bootstrap_is_named_where_internal_validation_is_asked_for():
+    bootstrap = "25 samples of the .632+ bootstrap"
+    withheld = replace(FACTS, shown=False, compared=False, samples=0)
+    for items, number in ((clear_items, "38"), (metrics_items, "26"), (tripod_items, "12c")):
+        assert bootstrap in states(items(FACTS))[number][1]
+        assert ".632+" not in states(items(withheld))[number][1]
+
+
+def test_what_the_saved_model_does_with_a_gap_is_said_as_it_is(reports):
+    from pancseg import load_model
+
+    results, out, _ = reports["subtype"]
+    model = load_model(out).models["radiomics"]
+    features = pd.read_csv(out.parent / "f.csv")
+    for part in model.parts:
+        for name, value in zip(part.names, part.scaling.median, strict=True):
+            assert value == pytest.approx(features[name].median())
+    said = "a number by the median of the training rows (in a 0/1 column by the mean), a text by"
+    assert said in states(tripod_items(FACTS))["27a"][1]
+    assert said in (out / "MODEL.md").read_text()
+    assert "wording is ours" in (out / "TRIPOD.md").read_text()
+    samples = results.corrected["radiomics"]["AUC"].samples
+    assert f"{samples} samples of the .632+ bootstrap" in (out / "TRIPOD.md").read_text()
 
 
 def test_the_files_of_the_checklists_count_the_missing_values(reports):
@@ -307,7 +366,7 @@ def test_the_weights_of_the_auc_are_named(reports):
 def test_net_benefit_has_its_threshold_and_horizon(reports):
     for kind in ("subtype", "survival"):
         _, out, table = reports[kind]
-        share = f"{(table['class'] == 'high').mean():.0%}".replace("%", " %")
+        share = f"{100 * (table['class'] == 'high').mean():.0f} %"
         named = f"net benefit (threshold {share})" if kind == "subtype" else "net benefit (thresh"
         performance = section((out / "report.md").read_text(), "Performance")
         assert f"| {named}" in performance
@@ -344,8 +403,16 @@ def test_few_features_are_all_shown(reports):
 def test_the_spread_of_predictions_is_said_as_it_is(reports):
     _, out, table = reports["survival"]
     report = (out / "report.md").read_text()
-    lowest_to_highest = "the lowest and highest predicted risk of a patient differ by "
-    assert lowest_to_highest in section(report, "Verdict")
+    verdict = section(report, "Verdict")
+    assert "Each patient was predicted once in each of the 2 repeats, by models" in verdict
+    apart = verdict.split("for half of the patients the predicted risks of an event by ")[1]
+    apart = float(apart.split(" are ")[1].split(" or more apart.")[0])
+    own = pd.read_csv(out / "predictions.csv").query("model == 'radiomics'")
+    settings = yaml.safe_load((out / "settings.yaml").read_text())
+    middle = settings["times"]["horizons"][1]
+    (column,) = [c for c in own if c == f"event_free_at_{middle:.10g}"]
+    spread = own.groupby("id")[column].agg(lambda free: free.max() - free.min())
+    assert apart == pytest.approx(spread.median(), abs=6e-4)
     stability = section(report, "Stability of individual predictions")
     words = "whose training rows overlap, so the spread over new samples would be larger"
     assert words in stability
@@ -367,11 +434,18 @@ def test_checklists_name_only_what_was_given():
             found = states(items(facts))
             for number in numbers:
                 assert words not in found[number][1], number
-    assert states(clear_items(alone))["36"][1] == "volume and ComBat by `batch`: report.md"
+    assert states(clear_items(alone))["36"] == (
+        PART,
+        "scanner or site effects removed by ComBat (`batch`); volume compared with radiomics: "
+        "report.md; which confounders there are is yours to say",
+    )
     assert "ComBat" not in states(clear_items(FACTS))["36"][1]
     assert "ComBat" not in states(metrics_items(FACTS))["19"][1]
     nothing = replace(FACTS, clinical=(), volume=False, compared=False)
-    assert states(metrics_items(nothing))["19"][0] == USER
+    assert states(metrics_items(nothing))["19"] == (
+        NOT_DONE,
+        "nothing was given (`clinical`, `volume`, `batch`)",
+    )
     assert "follow-up" not in states(tripod_items(FACTS))["20a"][1]
     assert "follow-up" in states(tripod_items(replace(FACTS, survival=True)))["20a"][1]
 
@@ -383,3 +457,74 @@ def test_fixed_texts_name_the_model_and_the_groups_used(reports):
     assert "(Cox regression, one-sided" in survival
     card = (reports["subtype"][1] / "MODEL.md").read_text()
     assert "Performance within groups of patients was not looked at (`subgroup`)" in card
+
+
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_the_methods_state_the_rule_by_which_the_verdict_says_better(reports, kind):
+    from pancseg.modelling.report.methods_text import _rule
+    from pancseg.modelling.validation.comparison import Comparison
+    from pancseg.modelling.validation.measures import Estimate
+    from pancseg.modelling.verdict import is_better
+
+    results, out, _ = reports[kind]
+    main = "the AUC" if kind == "subtype" else "Harrell's C"
+    methods = section((out / "report.md").read_text(), "Methods, ready to paste")
+    above = f"where the interval of the difference in {main} lay above 0 (another model below 0.5 "
+    assert above + "counted as 0.5) and the likelihood-ratio p was below 0.05." in methods
+    assert f"better than chance where the interval of {main} lay above 0.5;" in methods
+    two_rows = np.repeat(results.plan.groups[: len(results.plan.groups) // 2], 2)
+    of_patients = _rule(replace(results, plan=replace(results.plan, groups=two_rows)))
+    assert "there is no test and the interval alone decided" in of_patients
+    nothing = Estimate(*[float("nan")] * 3)
+    for low, p, better in (
+        (0.001, 0.049, True), (0.001, 0.05, False), (0.0, 0.01, False), (0.001, np.nan, True),
+    ):  # fmt: skip
+        found = Comparison(Estimate(0.1, low, 0.2), nothing, nothing, p)
+        assert is_better(found) is better
+
+
+@pytest.mark.parametrize(
+    ("repeats", "where"),
+    [(1, ""), (2, " in both repeats"), (5, " in more than half of the 5 repeats")],
+)
+def test_risk_groups_are_told_for_any_number_of_repeats(reports, repeats, where):
+    from pancseg.modelling.report.report import _risk_groups
+
+    results, out, _ = reports["survival"]
+    folds = np.resize(results.validation.folds, (repeats, N))
+    many = replace(results, validation=replace(results.validation, folds=folds))
+    lines = " ".join(_risk_groups(many, prepare_again(out).joined).lines)
+    assert f"whom the model was fitted to{where}, and low risk otherwise." in lines
+    assert ("that each repeat forms" in lines) is (repeats > 1)
+
+
+def test_the_canary_is_of_the_model_that_the_report_names(reports):
+    from pancseg.modelling.report.report import _canary
+    from pancseg.modelling.validation.canary import Canary
+
+    results = replace(
+        reports["subtype"][0], canaries=[Canary("noise", (0.5, 0.49, 0.51), 0.5, 0.48)]
+    )
+    assert _canary(results).caption.startswith("Mean AUC of the model radiomics on data without")
+
+
+@pytest.mark.parametrize("kind", ["subtype", "survival"])
+def test_a_setting_that_no_outer_model_had_is_told(reports, kind):
+    from pancseg.modelling.report.model_numbers import tuned
+    from pancseg.modelling.report.verdict_section import against_results
+
+    results, out, _ = reports[kind]
+    tuning = tuned(results)["radiomics"]
+    card = (out / "MODEL.md").read_text()
+    assert tuning.models == 6
+    assert f"each tuned for itself; {tuning.alike} of them had this setting." in card
+    assert f"; the same as in {tuning.alike} of 6 outer models." in (out / "report.md").read_text()
+    own = results.validation.models["radiomics"]
+    count = len(results.plan.specs[0].candidates)
+    saved = results.final["radiomics"].choice
+    for other, told in ((saved, False), ((saved + 1) % count, True)):
+        models = results.validation.models | {"radiomics": replace(own, choices=(other,) * 6)}
+        validation = replace(results.validation, models=models)
+        lines = " ".join(against_results(replace(results, validation=validation)))
+        said = f"({tuning.chosen}) that none of the 6 outer models had; they had: "
+        assert (said in lines) is told

@@ -290,7 +290,7 @@ def test_lines_say_what_is_not_counted() -> None:
     assert lines_of(found, 4 * 10**9, 25 * 10**9) == [
         "212 rows of 199 scans to make; 30 rows of an earlier run, if unchanged, will be kept",
         "1 scan without a header that can be read; it is not counted",
-        "time: 2.5–4.5 h with 2 workers and openvino (segment 90%, features 6%, other 4%), as "
+        "time: 2.5–4.5 h with 2 workers and openvino (segment 90 %, features 6 %, other 4 %), as "
         "measured in 12 s",
         "memory: up to 2.0 GB of 4.0 GB that are free; disk: about 100 MB of 25.0 GB that are free",
     ]

@@ -48,7 +48,7 @@ def test_the_slowest_scans_and_the_shares_of_time_are_in_the_summary(tmp_path: P
     assert lines[1:] == [
         "rows unchanged since an earlier run: 1",
         "slowest: b 12.0 s, a 5.0 s, d 3.0 s",
-        "share of the time: network 75%, features 25%",
+        "share of the time: network 75 %, features 25 %",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from command_line import call
 import pancseg
 from pancseg import RunOptions, RunRefused, extract_cohort, write_report
 from pancseg.pipeline.demo import make_cohort
-from pancseg.system.output_folder import FILES, FOLDERS, check_output_folder, claim
+from pancseg.system.output_folder import FILES, FOLDERS, FolderRefused, check_output_folder, claim
 from pancseg.training.predictions import check_free
 
 HERE = RunOptions(workers=0)
@@ -42,6 +43,15 @@ def test_a_folder_of_foreign_files_is_refused_with_their_number(foreign: Path) -
     assert content_of(foreign) == before
     with pytest.raises(ValueError, match="not pancseg's"):
         check_output_folder(Path("/"))
+
+
+def test_a_refusal_has_fact_and_remedy_apart_also_from_another_process(foreign: Path) -> None:
+    with pytest.raises(FolderRefused) as refused:
+        check_output_folder(foreign)
+    for one in (refused.value, pickle.loads(pickle.dumps(refused.value))):
+        assert one.fact == "the output folder is not pancseg's: it holds 4 other files and folders"
+        assert one.remedy == "choose a new or empty folder as `out`"
+        assert str(one) == f"{one.fact}; {one.remedy}"
 
 
 COMMANDS: dict[str, Callable[[Path], tuple[str | Path, ...]]] = {

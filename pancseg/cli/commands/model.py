@@ -463,7 +463,9 @@ def _analyse(study: PreparedStudy, out: Path, workers: int | None, printing: Pri
             say(f"warning: {line}", sys.stderr)
         with show_steps(study.steps, quiet, "steps", "nothing was written") as tell:
             results = study.analyse(workers, tell)
-        study.write(out, results)
+            tell("writing the report", done=False)
+            study.write(out, results)
+            tell("report written")
     if results.leaks:
         say(
             "pancseg: the canaries detected a leak, so no performance is shown; see the report",

@@ -11,6 +11,7 @@ import pandas as pd
 from pancseg.modelling.estimators.preparation import MOST_MISSING, Varied
 from pancseg.modelling.inputs.clinical import NOT_KNOWN, indicator
 from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.tables.number_text import percent
 
 COLUMNS = ("column", "kind", "missing", "share", "dropped_in", "models", "filled_with")
 _FEW = 3
@@ -41,12 +42,12 @@ def without_gaps(joined: JoinedTable) -> tuple[JoinedTable, pd.DataFrame]:
         return joined, rows
     if len(empty) == len(shares):
         raise ValueError(
-            f"all {len(shares)} features are missing in more than {MOST_MISSING:.0%} of the "
+            f"all {len(shares)} features are missing in more than {percent(MOST_MISSING)} of the "
             "patients; check how the tables were joined"
         )
     note = (
-        f"{len(empty)} features that more than {MOST_MISSING:.0%} of the patients lack were left "
-        f"out: {_named(map(str, empty))} (missing_values.csv)."
+        f"{len(empty)} features that more than {percent(MOST_MISSING)} of the patients lack were "
+        f"left out: {_named(map(str, empty))} (missing_values.csv)."
     )
     kept = joined.features.drop(columns=empty)
     return replace(joined, features=kept, notes=(*joined.notes, note)), rows
@@ -93,8 +94,8 @@ def missing_notes(table: pd.DataFrame) -> list[str]:
         most = "" if len(gaps) == 1 else " most"
         found.append(
             f"{columns_have} missing values, {first['column']!r}{most} ({first['missing']} "
-            f"patients, {first['share']:.0%}; filled with: {first['filled_with']}). All are listed "
-            "in missing_values.csv."
+            f"patients, {percent(first['share'])}; filled with: {first['filled_with']}). All are "
+            "listed in missing_values.csv."
         )
     if len(dropped):
         names = [

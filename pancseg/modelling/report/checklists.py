@@ -1,4 +1,4 @@
-"""Fill in TRIPOD+AI and METRICS as far as an analysis can, in our words.
+"""Fill in TRIPOD+AI and METRICS as far as an analysis can, in our words, by their numbers.
 
 TRIPOD+AI: Collins et al. 2024, BMJ 385:e078378 (27 items in 52 parts, CC BY 4.0).
 METRICS: Kocak et al. 2024, Insights Imaging 15:8 (30 items, CC BY 4.0).
@@ -6,12 +6,14 @@ METRICS: Kocak et al. 2024, Insights Imaging 15:8 (30 items, CC BY 4.0).
 
 from __future__ import annotations
 
-from pancseg.modelling.report.parts import listed
+from pancseg.modelling.report.parts import counted, listed
 from pancseg.modelling.report.study_facts import (
     DONE,
+    FILLED,
     NOT,
     NOT_DONE,
     PART,
+    PRE_FILLED,
     USER,
     ChecklistItem,
     Settled,
@@ -149,7 +151,11 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
         "11": (DONE if not facts.missing else PART, facts.gaps),
         "12a": (DONE, f"{facts.folds}, by patient; folds.csv"),
         "12b": (DONE, "z-scores, fences, imputation, redundancy: report.md, Methods"),
-        "12c": (DONE, f"{facts.model}, {facts.candidates} candidates, {facts.folds}"),
+        "12c": (
+            PART,
+            f"{facts.model}, {counted(facts.candidates, 'candidate')}, {facts.internal}; why this "
+            "type of model is yours to say",
+        ),
         "12d": (DONE, "each site left out in turn, pooled by random effects: report.md")
         if facts.sites
         else (PART, "scanner or site effects removed by ComBat; performance by site not shown")
@@ -176,7 +182,10 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
         else (USER, "none given (`clinical`)"),
         "20c": (NOT, f"no evaluation data; {external}"),
         "21": (DONE, "report.md, The patients; folds.csv"),
-        "22": (DONE, "model.json, coefficients.csv, report.md, MODEL.md")
+        "22": (
+            PART,
+            "model.json, coefficients.csv, report.md, MODEL.md; who may use it is yours to say",
+        )
         if shown and facts.linear
         else (PART, "model.safetensors; trees have no formula")
         if shown
@@ -193,7 +202,9 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
         "26": (USER, "report.md: What speaks against it, What it cannot know"),
         "27a": (
             PART,
-            "missing values: training medians; rows with qc_status fail get no prediction",
+            f"`pancseg predict` replaces missing values: {FILLED}; no prediction for rows with "
+            "qc_status fail or error, for patients without any value that the model uses, or with "
+            "a text that the training lacked; whether that suits the place of use is yours to say",
         ),
     }
     return filled(_TRIPOD, known)
@@ -204,7 +215,7 @@ def metrics_items(facts: StudyFacts) -> list[ChecklistItem]:
     shown = facts.shown
     simple = listed([*facts.beside, "one feature"])
     known: Settled = {
-        "1": (PART, "CLEAR.md, TRIPOD.md and this file, pre-filled"),
+        "1": PRE_FILLED,
         "6": (USER, "acquisition.csv, where it was written"),
         "8": (USER, _MADE + "weights_sha256 and qc_mask_source in the table"),
         "9": (USER, "`pancseg evaluate`"),
@@ -219,9 +230,7 @@ def metrics_items(facts: StudyFacts) -> list[ChecklistItem]:
         "16": (USER, "events per variable: report.md; `pancseg model plan`"),
         "17": (NOT, "no end-to-end deep learning"),
         "18": (DONE, f"{facts.folds}, by patient; folds.csv"),
-        "19": (PART, _confounders(facts))
-        if facts.batch or (facts.compared and facts.beside)
-        else (USER, "nothing was given (`clinical`, `volume`, `batch`)"),
+        "19": facts.confounders,
         "20": (DONE, "report.md, Performance, with net benefit")
         if shown
         else (NOT_DONE, facts.where),
@@ -231,24 +240,16 @@ def metrics_items(facts: StudyFacts) -> list[ChecklistItem]:
         "22": (DONE, "report.md, Calibration") if shown else (NOT_DONE, facts.where),
         "24": (DONE if facts.clinical else PART, f"{listed(facts.beside)}: report.md")
         if facts.compared
-        else (NOT_DONE, "nothing to compare with (`clinical`, `volume`)"),
+        else (NOT_DONE, facts.not_compared),
         "25": (DONE, f"linear models of {simple}; report.md")
         if facts.compared and facts.linear
-        else (PART, f"{simple}, by the declared algorithm")
+        else (PART, f"{simple}, by the same algorithm: {facts.model}")
         if facts.compared
-        else (NOT_DONE, "nothing to compare with (`clinical`, `volume`)"),
-        "26": (DONE, facts.folds) if shown else (NOT_DONE, facts.where),
+        else (NOT_DONE, facts.not_compared),
+        "26": (DONE, facts.internal) if shown else (NOT_DONE, facts.where),
         "27": (NOT_DONE, "`pancseg predict` with outcomes"),
         "28": (USER, "the feature table with its codebook.csv"),
         "29": (USER, "pancseg is open source; settings.yaml repeats the analysis"),
         "30": (USER, "model.json, model.safetensors, MODEL.md"),
     }  # fmt: skip
     return filled(_METRICS, known)
-
-
-def _confounders(facts: StudyFacts) -> str:
-    """Return how confounders were handled, by what there was."""
-    parts = ["ComBat by `batch`"] if facts.batch else []
-    if facts.compared and facts.beside:
-        parts.append(f"{listed(facts.beside)} compared with radiomics: report.md")
-    return "; ".join(parts)

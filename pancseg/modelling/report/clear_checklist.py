@@ -12,6 +12,7 @@ from pancseg.modelling.report.study_facts import (
     NOT,
     NOT_DONE,
     PART,
+    PRE_FILLED,
     USER,
     ChecklistItem,
     Settled,
@@ -106,9 +107,7 @@ def clear_items(facts: StudyFacts) -> list[ChecklistItem]:
 def _pointers(facts: StudyFacts) -> Settled:
     """Return, by item, where the user finds material for it."""
     made = "where pancseg made the feature table: "
-    handled = [*facts.beside, *["ComBat by `batch`"] * facts.batch]
     notes = {
-        7: "this file",
         9: "`pancseg model plan`; counts and events per variable: report.md",
         11: "flow of rows from the tables to those analysed: flow.png",
         16: "acquisition.csv, where it was written",
@@ -121,9 +120,6 @@ def _pointers(facts: StudyFacts) -> Settled:
         25: made + "provenance.json",
         26: made + "codebook.csv",
         28: made + "provenance.json holds every setting",
-        36: f"{listed(handled)}: report.md"
-        if handled
-        else "nothing was given (`clinical`, `volume`, `batch`)",
         52: "report.md, What it cannot know",
         54: "the feature table with its codebook.csv and datapackage.json",
         55: "provenance.json, settings.yaml",
@@ -138,12 +134,7 @@ def _pointers(facts: StudyFacts) -> Settled:
 def _settled(facts: StudyFacts) -> Settled:
     """Return the state and note of the items that this analysis settles."""
     shown = facts.where
-    nothing = (
-        USER,
-        "nothing to compare with: neither a volume column nor clinical variables (`clinical`)"
-        if facts.shown
-        else shown,
-    )
+    nothing: tuple[State, str] = (NOT_DONE, facts.not_compared)
     combined: State = DONE if facts.clinical else PART
     test = ", likelihood-ratio test" if facts.tested else ""
     tuned = (
@@ -153,6 +144,7 @@ def _settled(facts: StudyFacts) -> Settled:
         else "one candidate, nothing was tuned; settings.yaml"
     )
     found: dict[int, tuple[State, str]] = {
+        7: PRE_FILLED,
         15: (DONE, f"{facts.folds}, by patient; folds.csv"),
         17: (DONE, ", ".join(facts.clinical))
         if facts.clinical
@@ -171,9 +163,10 @@ def _settled(facts: StudyFacts) -> Settled:
         if facts.linear and facts.shown
         else (PART, f"{facts.model}; its settings are in settings.yaml, it has no formula"),
         35: (DONE, tuned),
+        36: facts.confounders,
         37: (PART, "one algorithm was set before this analysis, the best of several is not chosen; "
              "whether others were tried in earlier runs is yours to say"),
-        38: (PART, f"internal: {facts.folds}; external: not done (`pancseg predict`)"),
+        38: (PART, f"internal: {facts.internal}; external: not done (`pancseg predict`)"),
         39: (USER, "report.md names the measures; the reasons for them are yours to give")
         if facts.shown
         else (USER, shown),

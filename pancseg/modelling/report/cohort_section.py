@@ -21,16 +21,12 @@ from pancseg.modelling.inputs.cell_values import is_missing, is_missing_class, n
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import Picture, Section, counted, digits
 from pancseg.modelling.report.picture_files import picture_files, plain_label
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.tables.html_page import escape_markdown
-from pancseg.tables.number_text import DASH
+from pancseg.tables.number_text import DASH, percent
 
 FLOW = "flow"
-
-
-def unit_of(time_unit: str | None) -> str:
-    """Return the unit of times for sentences; "time units" where it was not told."""
-    return time_unit or "time units"
 
 
 def cohort_sections(
@@ -48,7 +44,7 @@ def cohort_sections(
     """
     found = [_table_one(cohort, joined, endpoint)]
     if endpoint.kind == "survival":
-        found.append(_follow_up(endpoint, unit_of(time_unit), horizons))
+        found.append(_follow_up(endpoint, time_unit, horizons))
     return found
 
 
@@ -111,14 +107,14 @@ def _rows(name: str, levels: Sequence[str], parts: Sequence[pd.Series[str]]) -> 
             cells = []
             for part, gap in zip(parts, gaps, strict=True):
                 count, known = int((part == level).sum()), int((~gap).sum())
-                cells.append(f"{count} ({count / known:.0%})" if known else DASH)
+                cells.append(f"{count} ({percent(count / known)})" if known else DASH)
             rows.append([f"– {escape_markdown(level)}", *cells])
     else:
         gaps = [is_missing(part) for part in parts]
         values = [numbers(part, f"column {name!r}").dropna() for part in parts]
         rows = [[title, *map(_quartiles, values)]]
     if any(gap.any() for gap in gaps):
-        cells = [f"{int(gap.sum())} ({gap.mean():.0%})" if len(gap) else DASH for gap in gaps]
+        cells = [f"{int(gap.sum())} ({percent(gap.mean())})" if len(gap) else DASH for gap in gaps]
         rows.append(["– missing", *cells])
     return rows
 
@@ -127,7 +123,7 @@ def _quartiles(values: pd.Series[float]) -> str:
     if not len(values):
         return DASH
     if set(values) <= {0.0, 1.0}:
-        return f"{int(values.sum())} ({values.mean():.0%})"
+        return f"{int(values.sum())} ({percent(values.mean())})"
     low, middle, high = (f"{q:.4g}" for q in np.percentile(values, [25, 50, 75]))
     return f"{middle} ({low} to {high})"
 
@@ -195,26 +191,32 @@ def median_follow_up(y: np.ndarray, cause: np.ndarray | None = None) -> Estimate
     return median_time(turned)
 
 
-def _follow_up(endpoint: Endpoint, unit: str, horizons: Sequence[float]) -> Section:
-    y = endpoint.y
+def _follow_up(endpoint: Endpoint, time_unit: str | None, horizons: Sequence[float]) -> Section:
+    y, unit = endpoint.y, unit_of(time_unit)
     events, n = int(y["event"].sum()), len(y)
+    rivals = "" if endpoint.cause is None else ", competing events censored"
     lines = [
-        f"{counted(events, 'event')} in {counted(n, 'row')} ({events / n:.0%}); "
+        f"{counted(events, 'event')} in {counted(n, 'row')} ({percent(events / n)}); "
         f"{digits(float(y['time'].sum()))} {unit} of follow-up in all. Median follow-up (reverse "
         f"Kaplan–Meier): {_time(median_follow_up(y, endpoint.cause), unit)}. Median time to the "
-        f"event (Kaplan–Meier): {_time(median_time(y), unit)}.",
+        f"event (Kaplan–Meier{rivals}): {_time(median_time(y), unit)}.",
     ]
     if endpoint.codes:
         lines.append(_coding(endpoint))
-    if unit == "time units":
+    if time_unit is None:
         lines.append("The unit of the times was not told (`time_unit`).")
     rows = []
     for point in kaplan_meier_points(y, horizons):
         free = point.event_free
-        ends = "" if np.isnan(free.low) else f" ({free.low:.1%} to {free.high:.1%})"
+        ends = "" if np.isnan(free.low) else f" ({percent(free.low, 1)} to {percent(free.high, 1)})"
         events_by = int((y["event"] & (y["time"] <= point.time)).sum())
         rows.append(
-            [f"{point.time:.4g}", f"{free.value:.1%}{ends}", str(events_by), str(point.at_risk)]
+            [
+                f"{point.time:.4g}",
+                f"{percent(free.value, 1)}{ends}",
+                str(events_by),
+                str(point.at_risk),
+            ]
         )
     header = [f"time ({unit})", "event-free (95 % interval)", "events until then", "at risk"]
     caption = "Kaplan–Meier estimate at the horizons of the report, with log-log intervals."

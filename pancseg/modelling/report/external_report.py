@@ -33,10 +33,11 @@ from pancseg.modelling.report.picture_files import COLOURS, KINDS, legend, pictu
 from pancseg.modelling.report.roc_figures import pooled_roc, style_of
 from pancseg.modelling.report.word import word_document
 from pancseg.modelling.saved_model import SavedModel
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
 from pancseg.tables.html_page import escape_markdown, escape_message, html_page
-from pancseg.tables.number_text import DASH
+from pancseg.tables.number_text import DASH, percent
 
 _SHOWN = (RADIOMICS, VOLUME, CLINICAL, BOTH)
 _FIFTHS, _EDGE = 5, 1e-12
@@ -93,7 +94,7 @@ class Judged:
     @property
     def unit(self) -> str:
         """The unit of times."""
-        return self.saved.facts.get("time_unit") or "time units"
+        return unit_of(self.saved.facts.get("time_unit"))
 
     @property
     def main(self) -> str:
@@ -229,12 +230,14 @@ def _overlap(judged: Judged) -> list[str]:
     if not judged.overlap_known:
         found.append(
             "Whether the model was fitted on some of these patients cannot be told: the table "
-            "lacks features that the training's had, or they do not tell patients apart."
+            "lacks features that the training's had, holds them rounded to fewer than six digits, "
+            "or they do not tell patients apart."
         )
     if rivals := judged.saved.facts.get("competing"):
         found.append(
             f"The model is cause-specific: competing events ({', '.join(rivals)}) count as "
-            "censored, and its risks are no shares of patients."
+            "censored, in what was predicted and in what is observed here; its risks are no shares "
+            "of patients."
         )
     return found
 
@@ -290,7 +293,7 @@ def _patients(judged: Judged) -> Section:
     rows = [
         [
             f"{point.time:.4g}",
-            f"{point.event_free.value:.1%}",
+            percent(point.event_free.value, 1),
             str(point.at_risk),
         ]
         for point in kaplan_meier_points(judged.y, judged.horizons)

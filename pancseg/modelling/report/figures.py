@@ -13,6 +13,8 @@ from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import COLOURS, KINDS, picture_files, wrapped
 from pancseg.modelling.report.roc_figures import SHOWN, roc_caption, roc_files, style_of
 from pancseg.modelling.report.stability import stability_files
+from pancseg.modelling.report.times_text import censored
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.validation.calibration import SmoothCurve
 from pancseg.modelling.validation.importance import own_weights
@@ -51,8 +53,9 @@ def pictures(results: AnalysisResults) -> dict[str, bytes]:
 def shown(results: AnalysisResults) -> list[Picture]:
     """Return the figures of performance with their captions, in the order of the report."""
     found = [roc_caption(results)]
+    rivals = censored(results)
     if results.settings.kind == "survival":
-        found.append(km_caption(bool(results.settings.competing)))
+        found.append(km_caption(rivals, len(results.validation.folds)))
     return [
         *found,
         Picture(
@@ -60,13 +63,14 @@ def shown(results: AnalysisResults) -> list[Picture]:
             f"Calibration, out of fold: observed against predicted risk {_of_what(results, True)}, "
             "smoothed (local linear regression, span 0.75), with pointwise 95 % intervals. "
             + ("Weighted for censoring. " if results.horizons else "")
-            + "Up to ten repeats are pooled.",
+            + f"Up to ten repeats are pooled.{rivals}",
         ),
         Picture(
             "decision_curve.png",
             f"Decision curves (Vickers and Elkin 2006) of the risk {_of_what(results)}, out of "
             "fold: net benefit per patient by the threshold probability, of single models, the "
-            "mean over repeats. Bands: 95 % intervals of radiomics and of clinical + radiomics.",
+            "mean over repeats. Bands: 95 % intervals of radiomics and of clinical + radiomics."
+            f"{rivals}",
         ),
     ]
 
@@ -81,7 +85,7 @@ def _of_what(results: AnalysisResults, every: bool = False) -> str:
 
 
 def _unit(results: AnalysisResults) -> str:
-    return results.settings.time_unit or "time units"
+    return unit_of(results.settings.time_unit)
 
 
 def _calibration_files(results: AnalysisResults) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ from pancseg.modelling.plain.predictors import Cox, Logistic
 from pancseg.modelling.report.model_numbers import Tuning, baseline, linear_terms
 from pancseg.modelling.report.parts import Picture, Section, counted, digits
 from pancseg.modelling.saved_model import SavedModel
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, RADIOMICS
 from pancseg.tables.html_page import escape_markdown
 from pancseg.tables.number_text import DASH
@@ -58,7 +59,10 @@ def _formula(
     title = f"The model as a formula: {name}"
     lines = []
     if tuned is not None and tuned.candidates > 1:
-        lines.append(f"Setting chosen for the saved model: {escape_markdown(tuned.chosen)}.")
+        lines.append(
+            f"Setting chosen for the saved model: {escape_markdown(tuned.chosen)}; the same as in "
+            f"{tuned.alike} of {counted(tuned.models, 'outer model')}."
+        )
     terms = linear_terms(model)
     if terms is None:
         why = "It uses no column." if not model.columns else "It consists of trees."
@@ -120,7 +124,7 @@ def _equation(model: PlainModel, saved: SavedModel) -> list[str]:
         ]
     assert isinstance(model.predictor, Cox)
     times, curve = baseline(model)
-    unit = saved.facts.get("time_unit") or "time units"
+    unit = unit_of(saved.facts.get("time_unit"))
     values = [
         f"{digits(_at(times, curve, time))} at {time:.4g} {unit}"
         for time in saved.facts.get("horizons") or ()

@@ -11,21 +11,27 @@ from matplotlib.ticker import MaxNLocator
 from scipy.stats import CensoredData, ecdf
 
 from pancseg.modelling.analysis import AnalysisResults
-from pancseg.modelling.report.parts import Picture
+from pancseg.modelling.report.parts import Picture, in_most
 from pancseg.modelling.report.picture_files import COLOURS, picture_files
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import RADIOMICS
 
 NAME = "kaplan_meier"
 
 
-def km_caption(competing: bool) -> Picture:
-    """Return the figure with its caption; ``competing``: competing events were named."""
+def km_caption(rivals: str, repeats: int) -> Picture:
+    """Return the figure with its caption.
+
+    Args:
+        rivals: a sentence on competing events, or nothing.
+        repeats: number of repeats of the cross-validation.
+    """
     caption = (
         "Kaplan–Meier curves of the risk groups of the model radiomics, with pointwise 95 % "
         "intervals (log-log) and the numbers at risk. High risk: out of fold above the training "
-        "median in more than half of the repeats; the groups are no fixed rule for new patients. "
+        f"median{in_most(repeats)}; the groups are no fixed rule for new patients. "
         "No log-rank p: the groups are not independent of the outcomes that their models were "
-        "fitted to." + (" Competing events count as censored." if competing else "")
+        f"fitted to.{rivals}"
     )
     return Picture(f"{NAME}.png", caption)
 
@@ -42,7 +48,7 @@ def km_files(results: AnalysisResults, high: np.ndarray) -> dict[str, bytes]:
 
 def draw_curves(figure: Figure, results: AnalysisResults, high: np.ndarray) -> None:
     """Fill a figure with the curves above and the numbers at risk below."""
-    y, unit = results.plan.y, results.settings.time_unit or "time units"
+    y, unit = results.plan.y, unit_of(results.settings.time_unit)
     groups = [("high risk", high, COLOURS[1]), ("low risk", ~high, COLOURS[0])]
     groups = [group for group in groups if group[1].any()]
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(6, 0.6 + 0.4 * len(groups)))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pancseg.modelling.analysis import AnalysisResults, brier_measure, is_tested, main_measure
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.fences import FAR_OUT
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING, REDUNDANT_RHO
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.parts import Section, counted, listed, the
+from pancseg.modelling.report.parts import Section, counted, in_most, listed, the
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import TREE_COLUMNS
 from pancseg.modelling.survival import SurvivalTask
+from pancseg.modelling.verdict import LEVEL
 from pancseg.tables.html_page import escape_markdown
+from pancseg.tables.number_text import percent
 
 _ALGORITHMS = {
     ("elastic-net", "subtype"): "penalised logistic regression",
@@ -46,7 +51,7 @@ def methods_section(
         "To paste into a paper. What stands in square brackets is yours to fill in.",
         _data(joined, endpoint),
         _models(results, joined),
-        _validation(results),
+        _validation(results, joined),
         _measures(results),
         _uncertainty(results, made_by),
     ]
@@ -92,14 +97,15 @@ def _models(results: AnalysisResults, joined: JoinedTable) -> str:
     form = _LINEAR if settings.model == "elastic-net" else _TREES
     return (
         f"The model, set before this run, was {algorithm}. Features that more than "
-        f"{MOST_MISSING:.0%} of the patients lack were left out beforehand, whatever the outcome. "
-        f"Features in which fewer than {FEWEST_DIFFERENT:.0%} of values differ from the most "
-        "frequent one were dropped. Missing values were replaced by the median (0/1 columns: the "
-        "mean; texts have a level missing where five patients or more lack them). Values far out "
-        f"were moved to {FAR_OUT:g} interquartile ranges beyond the quartiles, at most one in "
-        f"twenty on each side.{combat} Of features with Spearman's |rho| above {REDUNDANT_RHO} "
-        f"(average linkage) {stable} was kept, and features were scaled to z-scores. {form}"
-        f"{chosen}. All of these steps were fitted on training rows only. {_compared(results)}"
+        f"{percent(MOST_MISSING)} of the patients lack were left out beforehand, whatever the "
+        f"outcome. Features in which fewer than {percent(FEWEST_DIFFERENT)} of values differ from "
+        "the most frequent one were dropped. Missing values were replaced by the median (0/1 "
+        "columns: the mean; texts have a level missing where five patients or more lack them). "
+        f"Values far out were moved to {FAR_OUT:g} interquartile ranges beyond the quartiles, at "
+        f"most one in twenty on each side.{combat} Of features with Spearman's |rho| above "
+        f"{REDUNDANT_RHO} (average linkage) {stable} was kept, and features were scaled to "
+        f"z-scores. {form}{chosen}. All of these steps were fitted on training rows only. "
+        f"{_compared(results)}"
     )
 
 
@@ -132,11 +138,12 @@ def _compared(results: AnalysisResults) -> str:
     return text
 
 
-def _validation(results: AnalysisResults) -> str:
+def _validation(results: AnalysisResults, joined: JoinedTable) -> str:
     settings = results.settings
+    scanner = " and the scanner or site" if joined.batch is not None else ""
     return (
         f"Performance was estimated by nested cross-validation with {settings.outer} outer and "
-        f"{settings.inner} inner folds, stratified by the outcome, in "
+        f"{settings.inner} inner folds, stratified by the outcome{scanner}, in "
         f"{counted(settings.repeats, 'repeat')} (random seed {settings.seed}); all rows of a "
         "patient were in the same fold. The final model was fitted in the same way to all patients."
         + _correction(results)
@@ -158,8 +165,10 @@ def _correction(results: AnalysisResults) -> str:
     survival = results.settings.kind == "survival"
     who = "with and from those without the event" if survival else "of each class"
     who += " and of each scanner" if results.plan.strata.max() > 1 else ""
-    random = f", the {brier} that of predictions given to random patients" if brier in known else ""
-    measures = listed([name for name in (main, brier) if name in known])
+    scored = brier in known
+    random = f", the {brier} score that of predictions given to random patients" if scored else ""
+    measures = listed([the(main), *[f"the {brier} score"] * scored])
+    measures = measures[0].upper() + measures[1:]
     return (
         f" {measures} were also corrected for optimism by the .632+ bootstrap (Efron and "
         f"Tibshirani 1997): in each of {counted(known[main].samples, 'sample')} of patients, drawn "
@@ -184,12 +193,13 @@ def _measures(results: AnalysisResults) -> str:
             "probability; calibration in the large is its intercept with the slope fixed at 1. "
             f"{_ICI}"
         )
-    unit = results.settings.time_unit or "[time units]"
+    unit = results.settings.time_unit or f"[{unit_of(None)}]"
     horizons = ", ".join(f"{time:.4g}" for time in task.horizons)
     competing = (
-        " Competing events count as censored: hazards and all of these measures are "
-        "cause-specific. How often the event occurs is by Aalen and Johansen, the subdistribution "
-        "hazard ratio of the score by Fine and Gray."
+        " Competing events count as censored, in the models and in all of these measures: hazards "
+        "are cause-specific, and risks are those that there would be without competing events. "
+        "Predictions were not calibrated against cumulative incidence. How often the event occurs "
+        "is by Aalen and Johansen, the subdistribution hazard ratio of the score by Fine and Gray."
         if results.settings.competing
         else ""
     )
@@ -208,8 +218,9 @@ def _measures(results: AnalysisResults) -> str:
         "weighted for censoring. The calibration slope is the coefficient of the out-of-fold log "
         "hazard in a Cox model stratified by fold (Efron's ties); observed / expected is the "
         f"number of events by a horizon over the predicted one. {_ICI} Median follow-up is by "
-        "reverse Kaplan–Meier. High risk is a log hazard above the training median; the hazard "
-        f"ratio of the groups is of a Cox model stratified by fold.{competing}"
+        "reverse Kaplan–Meier. High risk is a log hazard above the training median"
+        f"{in_most(results.settings.repeats)}; the hazard ratio is of each repeat's groups, in a "
+        f"Cox model stratified by repeat and fold.{competing}"
     )
 
 
@@ -217,6 +228,29 @@ _ICI = (
     "ICI is the mean distance of the smooth calibration curve (local linear, span 0.75) from the "
     "diagonal."
 )
+
+
+def _rule(results: AnalysisResults) -> str:
+    """Return when the verdict calls radiomics better, as :mod:`pancseg.modelling.verdict` does."""
+    main, plan = the(main_measure(results.settings.kind)), results.plan
+    alone = len(np.unique(plan.groups)) < len(plan.y)
+    needed = (
+        "; as patients have several rows, there is no test and the interval alone decided"
+        if alone
+        else f" and the likelihood-ratio p was below {LEVEL:g}"
+    )
+    explained = (
+        " Volume was said to explain the performance where both were better than chance and "
+        "radiomics was not better than volume."
+        if VOLUME in plan.blocks
+        else ""
+    )
+    return (
+        f" A model was called better than chance where the interval of {main} lay above 0.5; "
+        "radiomics was called better than another model, or said to add to it, where the interval "
+        f"of the difference in {main} lay above 0 (another model below 0.5 counted as 0.5)"
+        f"{needed}.{explained}"
+    )
 
 
 def _uncertainty(results: AnalysisResults, made_by: str) -> str:
@@ -248,6 +282,6 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
         "of patients, with predictions kept, and widened where the corrected variance over folds "
         "of Nadeau and Bengio (2003) was larger. Those of AUC, C, sensitivity and specificity are "
         "never narrower than the exact one of a perfect result of as many patients (Obuchowski and "
-        f"Lieber 2002; Clopper and Pearson 1934).{calibrated}{test} No p-value was adjusted for "
-        f"multiple testing [say which were looked at]. Software: {made_by}."
+        f"Lieber 2002; Clopper and Pearson 1934).{calibrated}{test}{_rule(results)} No p-value was "
+        f"adjusted for multiple testing [say which were looked at]. Software: {made_by}."
     )

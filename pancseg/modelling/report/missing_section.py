@@ -6,6 +6,7 @@ import pandas as pd
 
 from pancseg.modelling.report.parts import Section
 from pancseg.tables.html_page import escape_markdown
+from pancseg.tables.number_text import percent
 
 _SHOWN = 20
 
@@ -18,7 +19,7 @@ def missing_section(table: pd.DataFrame) -> Section:
     """
     rows = [
         [
-            *(escape_markdown(name), kind, f"{missing} ({share:.0%})"),
+            *(escape_markdown(name), kind, f"{missing} ({percent(share)})"),
             *(f"{dropped} of {models}" if models else "all", filled),
         ]
         for name, kind, missing, share, dropped, models, filled in table.head(_SHOWN).to_numpy()

@@ -9,10 +9,13 @@ import numpy as np
 from pancseg.modelling.analysis import AnalysisResults, benefit_at
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.model_numbers import linear_terms
-from pancseg.modelling.report.parts import Section, listed, markdown, with_interval
+from pancseg.modelling.report.model_numbers import Tuning, linear_terms, tuned
+from pancseg.modelling.report.parts import Section, counted, listed, markdown, with_interval
+from pancseg.modelling.report.study_facts import FILLED
+from pancseg.modelling.report.times_text import times_in
 from pancseg.modelling.report.verdict_section import against_results
 from pancseg.modelling.saved_model import SavedModel, used_features
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE
 from pancseg.modelling.subtype import NET_BENEFIT
 from pancseg.tables.html_page import escape_markdown, escape_message
@@ -63,7 +66,19 @@ def _details(saved: SavedModel, results: AnalysisResults, what: str) -> list[str
         f"It predicts {predicts}.",
         f"Algorithm, set before this run: {results.settings.model} ({form}). "
         f"Saved beside it for comparison: {', '.join(n for n in saved.models if n != RADIOMICS)}.",
+        *_setting(tuned(results)[RADIOMICS]),
         f"Made by {saved.facts['made_by']}; random seed {results.settings.seed}.",
+    ]
+
+
+def _setting(tuning: Tuning) -> list[str]:
+    """Return how the saved model was set, and how many of those that were judged were set so."""
+    if not tuning.models:
+        return []
+    return [
+        f"Its setting, {tuning.chosen}, was chosen among {tuning.candidates} candidates by inner "
+        f"folds of all patients. The performance below is of {counted(tuning.models, 'model')} of "
+        f"the cross-validation, each tuned for itself; {tuning.alike} of them had this setting."
     ]
 
 
@@ -78,7 +93,7 @@ def _use(saved: SavedModel) -> list[str]:
 
 def _training(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> list[str]:
     if endpoint.kind == "survival":
-        unit = results.settings.time_unit or "time units"
+        unit = unit_of(results.settings.time_unit)
         median = float(np.median(endpoint.y["time"]))
         outcome = f"{int(endpoint.y['event'].sum())} events; median observed time {median:.4g} "
         outcome += unit
@@ -104,8 +119,7 @@ def _needs(saved: SavedModel) -> Section:
         texts = f" ({', '.join(level or 'missing' for level in levels)})" if levels else ""
         rows.append(["clinical variable", escape_markdown(name + texts)])
     lines = [
-        "A missing value is replaced by the median of the training; a missing text by the shares "
-        "of the levels, or it is a level of its own. Values far out are moved to the limits in "
+        f"A missing value is replaced: {FILLED}. Values far out are moved to the limits in "
         "model.json."
     ]
     return Section("What it needs of a patient", lines, ["kind", "column"], rows)
@@ -122,6 +136,7 @@ def _performance(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoi
         f"Out of fold, in {joined.size()}: {settings.repeats} repeats of {settings.outer} outer "
         f"and {settings.inner} inner folds; 95 % intervals. The saved model was refitted on all of "
         "them and has not been tested on other patients."
+        f"{times_in(results)}"
     )
     benefit = f"{NET_BENEFIT} ({benefit_at(results.plan, settings)})"
     header = [benefit if name == NET_BENEFIT else name for name in measures]
@@ -133,7 +148,8 @@ def _competing(saved: SavedModel) -> list[str]:
         return []
     return [
         "It is cause-specific: competing events count as censored, and the probability of being "
-        "event-free is no share of patients."
+        "event-free is the one without them, no share of patients. The Brier score and net "
+        "benefit above are of such probabilities, too."
     ]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.estimators.described import described
 from pancseg.modelling.plain.arrays import Floats
 from pancseg.modelling.plain.model import PlainModel, UsedColumns
@@ -38,12 +39,35 @@ class Tuning:
     Attributes:
         chosen: its settings as text.
         candidates: number of candidates.
-        counts: settings as text → in how many of the models of the cross-validation.
+        counts: settings as text → in how many of the outer models of the cross-validation; empty
+            for a single candidate.
     """
 
     chosen: str
     candidates: int
     counts: Mapping[str, int]
+
+    @property
+    def models(self) -> int:
+        """Number of outer models."""
+        return sum(self.counts.values())
+
+    @property
+    def alike(self) -> int:
+        """Number of outer models in which the inner folds chose what the saved model has."""
+        return self.counts.get(self.chosen, 0)
+
+
+def tuned(results: AnalysisResults) -> dict[str, Tuning]:
+    """Return, by model, which of its candidates was chosen."""
+    return {
+        spec.name: tuning_of(
+            spec.candidates,
+            results.final[spec.name].choice,
+            results.validation.models[spec.name].choices,
+        )
+        for spec in results.plan.specs
+    }
 
 
 def tuning_of(candidates: Sequence[Any], choice: int, choices: Sequence[int]) -> Tuning:

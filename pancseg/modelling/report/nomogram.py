@@ -18,6 +18,7 @@ from pancseg.modelling.report.model_numbers import baseline, linear_terms
 from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import picture_files, wrapped
 from pancseg.modelling.saved_model import SavedModel
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, RADIOMICS
 
 _MOST_TERMS = 20
@@ -141,17 +142,17 @@ def nomograms(
         draw = _drawing(found, outcomes, f"Nomogram: {name}")
         height = 1.6 + 0.52 * (len(found.scales) + len(outcomes) + 1)
         files |= picture_files(stem, draw, (7.5, height))
-        caption = _caption(name, saved.kind)
+        caption = _caption(name, saved)
         if pictures:
             caption = f"Nomogram of the saved model {name}, to be read as that of {RADIOMICS}."
         pictures[name] = Picture(f"{stem}.png", caption)
     return pictures, files
 
 
-def _caption(name: str, kind: str) -> str:
+def _caption(name: str, saved: SavedModel) -> str:
     what = (
         "the probability of being event-free at each time"
-        if kind == "survival"
+        if saved.kind == "survival"
         else "the probability of the positive class"
     )
     return (
@@ -159,6 +160,11 @@ def _caption(name: str, kind: str) -> str:
         f"them up, and read {what} below the total. Scales run from the {_SHARES[0]}st to the "
         f"{_SHARES[1]}th percentile of the training values; outside of them the model is not "
         "supported by data."
+        + (
+            " The probability is the one without competing events."
+            if saved.facts.get("competing")
+            else ""
+        )
     )
 
 
@@ -172,7 +178,7 @@ def _outcomes(model: PlainModel, saved: SavedModel) -> list[_Outcome]:
     if isinstance(model.predictor, Logistic):
         return [_Outcome(f"Probability of {saved.facts['classes'][1]}", lambda p: float(logit(p)))]
     times, curve = baseline(model)
-    unit = saved.facts.get("time_unit") or "time units"
+    unit = unit_of(saved.facts.get("time_unit"))
     found = []
     for time in saved.facts.get("horizons") or ():
         step = int(np.searchsorted(times, time, side="right"))

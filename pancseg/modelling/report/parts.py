@@ -128,6 +128,17 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
+def in_most(repeats: int) -> str:
+    """Return where something holds that holds in more than half of the repeats.
+
+    >>> in_most(1), in_most(2), in_most(5)
+    ('', ' in both repeats', ' in more than half of the 5 repeats')
+    """
+    if repeats == 1:
+        return ""
+    return " in both repeats" if repeats == 2 else f" in more than half of the {repeats} repeats"
+
+
 def counted(count: int, one: str, many: str | None = None) -> str:
     """Return a count with its noun.
 

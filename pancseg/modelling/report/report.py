@@ -30,6 +30,7 @@ from pancseg.modelling.report.parts import (
     Section,
     counted,
     digits,
+    in_most,
     listed,
     markdown,
     number,
@@ -38,14 +39,16 @@ from pancseg.modelling.report.parts import (
 )
 from pancseg.modelling.report.stability import stability_section
 from pancseg.modelling.report.study_facts import checklist_text, facts_of
+from pancseg.modelling.report.times_text import censored, times_in
 from pancseg.modelling.report.verdict_section import verdict_section
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import NET_BENEFIT
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.version import __version__
 from pancseg.tables.html_page import escape_markdown, escape_message
-from pancseg.tables.number_text import DASH
+from pancseg.tables.number_text import DASH, percent
 
 _SHOWN_FEATURES = 20
 CANNOT_KNOW = (
@@ -126,7 +129,10 @@ def made_by() -> str:
 def checklists(results: AnalysisResults, joined: JoinedTable) -> dict[str, str]:
     """Return file name → text of the checklists, pre-filled."""
     facts = facts_of(results, joined)
-    source = "{} in our words, filled in by the software as far as it did or knows them."
+    source = (
+        "{}, filled in by the software as far as it did or knows them. Their numbers are the "
+        "publication's; the wording is ours and shorter, so read the items there."
+    )
     return {
         "CLEAR.md": checklist_text(
             "CLEAR checklist, pre-filled",
@@ -176,7 +182,7 @@ def _canary(results: AnalysisResults) -> Section:
             "before you call the model sound."
         )
     header = ["data", "runs", f"mean {main}", "lower limit", "would find", "finding"]
-    caption = f"Mean {main} of the declared model on data without a signal."
+    caption = f"Mean {main} of the model radiomics on data without a signal."
     return Section("Leakage canary", lines, header, rows, caption=caption)
 
 
@@ -195,18 +201,23 @@ def _performance(results: AnalysisResults) -> Section:
                 row.append(number(known[name].value) if known else DASH)
     caption = (
         "Performance of every model out of fold, with 95 % intervals; .632+: a second "
-        f"estimate, by the bootstrap.{_times_in(results)} Definitions: Methods, ready to paste."
+        f"estimate, by the bootstrap.{times_in(results)} Definitions: Methods, ready to paste."
     )
     main = main_measure(results.settings.kind)
-    notes = (
+    notes: tuple[str, ...] = (
         "The threshold is the mean risk of the cohort, where the gain over treating all or none is "
         "largest; see the decision curves for others.",
         f"The .632+ estimates are of {counted(corrected[main].samples, 'bootstrap sample')}, in "
         "each of which the models were tuned again; they have no interval"
         f"{_varies(corrected[main], main)}. Chance and other algorithms have none.",
     )
-    title = "Performance"
-    return Section(title, (), header, rows, caption=caption, notes=notes)
+    if results.settings.competing:
+        notes += (
+            "Competing events count as censored in every column and in the threshold: these are "
+            "measures of the hazard of the event, and of the risk that there would be without "
+            "competing events; no risk here is a share of patients.",
+        )
+    return Section("Performance", (), header, rows, caption=caption, notes=notes)
 
 
 def _varies(corrected: Corrected, main: str) -> str:
@@ -217,14 +228,6 @@ def _varies(corrected: Corrected, main: str) -> str:
         f". With other samples of the same patients {the(main)} of radiomics by .632+ would vary "
         f"by about {number(corrected.error)} (Monte Carlo standard error)"
     )
-
-
-def _times_in(results: AnalysisResults) -> str:
-    """Return a sentence on the unit of the times in a table's header; nothing for a class."""
-    if not results.horizons:
-        return ""
-    unit = results.settings.time_unit
-    return f" Times are in {unit}." if unit else " The unit of the times was not told."
 
 
 def _differences(results: AnalysisResults) -> Section:
@@ -320,7 +323,15 @@ def _calibration(results: AnalysisResults) -> Section:
         longest = max(results.calibration.values(), key=lambda found: len(found.curves))
         for time in longest.curves:
             header += [f"observed / expected at {time:.4g}", f"ICI at {time:.4g}"]
-        large = "Observed / expected is the number of events by a time over the predicted one"
+        large = (
+            "Observed / expected is the number of events by a time, weighted for censoring, over "
+            "the predicted one"
+        )
+        if results.settings.competing:
+            large += (
+                "; competing events are among the censored, and predictions are not compared with "
+                "the Aalen–Johansen incidence"
+            )
     else:
         header += ["in the large", "ICI"]
         large = "In the large is the intercept in log odds with the slope fixed at 1 (0 is ideal)"
@@ -330,7 +341,7 @@ def _calibration(results: AnalysisResults) -> Section:
         "mean distance of the smooth curve (local linear, span 0.75) from the diagonal. "
         "Predictions of up to ten repeats are pooled, not averaged."
     )
-    caption = f"Calibration of every model out of fold, with 95 % intervals.{_times_in(results)}"
+    caption = f"Calibration of every model out of fold, with 95 % intervals.{times_in(results)}"
     return Section("Calibration", [line], header, rows, caption=caption)
 
 
@@ -345,11 +356,18 @@ def _risk_groups(results: AnalysisResults, joined: JoinedTable) -> Section:
         direction = "**the wrong way round**: the group called high risk has the event later."
     else:
         direction = "the interval holds 1, so that no difference is shown."
+    repeats = len(results.validation.folds)
     lines = [
         f"Hazard ratio, high against low: {with_interval(ratio)}; {direction}",
-        "The ratio is of each repeat's groups (Cox, stratified by fold); the table is of patients "
-        "who are above the median risk of the training in most repeats. Numbers at risk: see the "
-        "Kaplan–Meier figure.",
+        "A patient is called high risk if the predicted hazard is above the median of the patients "
+        f"whom the model was fitted to{in_most(repeats)}, and low risk otherwise. "
+        + (
+            "The hazard ratio is of a Cox model stratified by fold. "
+            if repeats == 1
+            else "The hazard ratio is of the groups that each repeat forms by itself (ten repeats "
+            "at most), in one Cox model stratified by repeat and fold. "
+        )
+        + "Numbers at risk: see the Kaplan–Meier figure.",
     ]
     y, rows = results.plan.y, []
     for name, group in (("high", found.high), ("low", found.low)):
@@ -359,9 +377,10 @@ def _risk_groups(results: AnalysisResults, joined: JoinedTable) -> Section:
                 _median_time(group.median),
             ]
         )
-    unit = results.settings.time_unit or "time units"
+    unit = unit_of(results.settings.time_unit)
     header = ["group", "patients", "events", f"median time to the event ({unit})"]
     caption = "Out-of-fold risk groups of the model radiomics, with 95 % intervals."
+    caption += censored(results)
     return Section("Risk groups", lines, header, rows, caption=caption)
 
 
@@ -411,7 +430,7 @@ def _competing(results: AnalysisResults, joined: JoinedTable, outcome: Endpoint)
     ]
     title = "Competing events"
     line = "The last column counts competing events as censored, and is no share of patients."
-    unit = results.settings.time_unit or "time units"
+    unit = unit_of(results.settings.time_unit)
     header = [f"by time ({unit})", "cumulative incidence (Aalen–Johansen)", "1 − Kaplan–Meier"]
     score = results.validation.models[RADIOMICS].score.mean(axis=0)
     ratios = hazard_ratios(outcome, score, joined.groups, results.settings.seed)
@@ -435,7 +454,7 @@ def _competing(results: AnalysisResults, joined: JoinedTable, outcome: Endpoint)
 def _features(results: AnalysisResults) -> Section:
     table = feature_table(results).head(_SHOWN_FEATURES)
     rows = [
-        [escape_markdown(str(name)), f"{share:.0%}", number(mean), number(std)]
+        [escape_markdown(str(name)), percent(share), number(mean), number(std)]
         for name, share, mean, std in table.to_numpy()
     ]
     header = ["feature", "used in", "mean weight", "std"]

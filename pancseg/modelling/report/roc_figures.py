@@ -12,6 +12,8 @@ from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.estimators.cox import censoring_survival
 from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import COLOURS, LINES, legend, picture_files
+from pancseg.modelling.report.times_text import censored
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.survival import named_time
 from pancseg.modelling.validation.measures import Estimate
@@ -109,7 +111,8 @@ def roc_caption(results: AnalysisResults) -> Picture:
     return Picture(
         f"{name}.png",
         f"{kind}, out of fold: the mean of the test folds' curves, weighted by their pairs, so "
-        "that the area is the AUC of the table. The legend gives it with its 95 % interval.",
+        "that the area is the AUC of the table. The legend gives it with its 95 % interval."
+        f"{censored(results)}",
     )
 
 
@@ -132,7 +135,7 @@ def _class(figure: Figure, results: AnalysisResults) -> None:
 
 
 def _survival(figure: Figure, results: AnalysisResults) -> None:
-    unit = results.settings.time_unit or "time units"
+    unit = unit_of(results.settings.time_unit)
     figure.suptitle("Time-dependent ROC, out of fold", fontsize=11)
     all_axes = figure.subplots(1, len(results.horizons), squeeze=False, sharey=True)[0]
     for axes, horizon in zip(all_axes, results.horizons, strict=True):

@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.report.parts import Picture, Section, number
 from pancseg.modelling.report.picture_files import COLOURS, picture_files
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
+from pancseg.tables.number_text import percent
 
 NAME = "prediction_stability"
 _SHOWN = (RADIOMICS, VOLUME, CLINICAL, BOTH)
@@ -61,7 +63,7 @@ def stability_section(results: AnalysisResults) -> Section:
                 number(float(found.mean())),
                 number(float(np.median(width))),
                 number(float(np.quantile(width, 0.95))),
-                f"{changing(results, name):.0%}",
+                percent(changing(results, name)),
             ]
         )
     header = [
@@ -75,18 +77,19 @@ def stability_section(results: AnalysisResults) -> Section:
         "less a single one can be relied on."
     ]
     caption = (
-        f"Spread over {repeats} repeats of a patient's predicted risk ({_of(results)}), and the "
-        "share of patients who are above the model's threshold in some repeats only."
+        f"Spread over {repeats} repeats of a patient's predicted risk ({risk_of(results)}), and "
+        "the share of patients who are above the model's threshold in some repeats only."
     )
     picture = Picture(
         f"{NAME}.png",
-        f"Each patient's predicted risk ({_of(results)}) by the model radiomics: mean over "
+        f"Each patient's predicted risk ({risk_of(results)}) by the model radiomics: mean over "
         f"{repeats} repeats, out of fold, and the range between the lowest and the highest.",
     )
     return Section(title, lines, header, rows, [picture], caption)
 
 
-def _of(results: AnalysisResults) -> str:
+def risk_of(results: AnalysisResults) -> str:
+    """Return what :func:`risks` are of."""
     if not results.horizons:
         return "of the positive class"
     middle = results.horizons[len(results.horizons) // 2]
@@ -94,7 +97,7 @@ def _of(results: AnalysisResults) -> str:
 
 
 def _unit(results: AnalysisResults) -> str:
-    return results.settings.time_unit or "time units"
+    return unit_of(results.settings.time_unit)
 
 
 def stability_files(results: AnalysisResults) -> dict[str, bytes]:
@@ -124,7 +127,7 @@ def _draw(figure: Figure, results: AnalysisResults) -> None:
     for rows, label, colour in groups:
         mean = values.mean(axis=0)[rows]
         axes.plot(place[rows], mean, ".", color=colour, markersize=4, label=label)
-    axes.set(xlabel="patients, by mean predicted risk", ylabel=f"predicted risk {_of(results)}")
+    axes.set(xlabel="patients, by mean predicted risk", ylabel=f"predicted risk {risk_of(results)}")
     top = min(1.02, 1.25 * float(values.max()))  # room for the legend
     axes.set(ylim=(-0.02, top), title=f"Predictions over {len(values)} repeats: radiomics")
     axes.legend(fontsize=8, loc="upper left")

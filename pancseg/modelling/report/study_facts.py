@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 
 from pancseg.modelling.analysis import AnalysisResults, is_tested
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.parts import Section, counted, markdown
+from pancseg.modelling.report.parts import Section, counted, listed, markdown
 from pancseg.modelling.settings import ModelSettings
-from pancseg.modelling.study import CLINICAL, VOLUME
+from pancseg.modelling.study import CLINICAL, RADIOMICS, VOLUME
 from pancseg.tables.html_page import escape_message
 
 State = Literal[
@@ -21,8 +21,15 @@ PART: State = "done in part"
 USER: State = "for the user to fill"
 NOT_DONE: State = "not done"
 NOT: State = "not applicable"
+FILLED = (
+    "a number by the median of the training rows (in a 0/1 column by the mean), a text by the "
+    "shares of the levels, unless a missing text is a level of its own"
+)
+"""What replaces missing values, also when the saved model is applied."""
 Settled = dict[str, tuple[State, str]]
 """Number of an item → its state, and where or why."""
+PRE_FILLED: tuple[State, str] = (PART, "CLEAR.md, METRICS.md and TRIPOD.md, pre-filled")
+"""Which guidelines were followed."""
 
 
 class ChecklistItem(NamedTuple):
@@ -54,7 +61,8 @@ class StudyFacts:
         batch: whether scanner or site effects were removed (``batch``).
         subgroups: whether subgroups are reported.
         sites: whether each site was left out in turn (``leave_out``).
-        folds: the validation, as text.
+        folds: the cross-validation, as text.
+        samples: number of samples of the .632+ bootstrap; 0 where performance is not shown.
         inner: number of inner folds.
         resamples: number of resamples of the bootstrap.
         repeats: number of repeats.
@@ -78,6 +86,7 @@ class StudyFacts:
     subgroups: bool
     sites: bool
     folds: str
+    samples: int
     inner: int
     resamples: int
     repeats: int
@@ -102,9 +111,34 @@ class StudyFacts:
             return "no value of a feature or clinical variable is missing"
         return (
             f"{counted(self.missing, 'value')} in {counted(self.incomplete, 'column')} missing; "
-            "replaced by the median of the training rows; texts: a level of their own, or the "
-            "shares of the levels; missing_values.csv"
+            f"replaced: {FILLED}; missing_values.csv"
         )
+
+    @property
+    def internal(self) -> str:
+        """How the model was validated in its own cohort, as text."""
+        more = f", {counted(self.samples, 'sample')} of the .632+ bootstrap" if self.samples else ""
+        return self.folds + more
+
+    @property
+    def confounders(self) -> tuple[State, str]:
+        """Whether and how confounders were handled."""
+        parts = ["scanner or site effects removed by ComBat (`batch`)"] if self.batch else []
+        if self.compared and self.beside:
+            parts.append(f"{listed(self.beside)} compared with radiomics: report.md")
+        if parts:
+            parts.append("which confounders there are is yours to say")
+            return PART, "; ".join(parts)
+        if self.beside:
+            return NOT_DONE, self.where
+        return NOT_DONE, "nothing was given (`clinical`, `volume`, `batch`)"
+
+    @property
+    def not_compared(self) -> str:
+        """Why radiomics is compared with nothing."""
+        if not self.shown:
+            return self.where
+        return "nothing to compare with: no volume column, no clinical variables (`clinical`)"
 
 
 def facts_of(results: AnalysisResults, joined: JoinedTable) -> StudyFacts:
@@ -113,6 +147,7 @@ def facts_of(results: AnalysisResults, joined: JoinedTable) -> StudyFacts:
     gaps = [int(frame.isna().to_numpy().sum()) for frame in (joined.features, joined.clinical)]
     columns = sum(int(frame.isna().any().sum()) for frame in (joined.features, joined.clinical))
     spec = results.plan.specs[0]
+    corrected = results.corrected.get(RADIOMICS, {})
     return StudyFacts(
         survival=settings.kind == "survival",
         shown=not results.leaks,
@@ -130,6 +165,7 @@ def facts_of(results: AnalysisResults, joined: JoinedTable) -> StudyFacts:
         subgroups=bool(settings.subgroups),
         sites=bool(results.sites),
         folds=_folds(settings),
+        samples=max((one.samples for one in corrected.values()), default=0),
         inner=settings.inner,
         resamples=settings.resamples,
         repeats=settings.repeats,

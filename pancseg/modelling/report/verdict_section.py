@@ -11,8 +11,9 @@ from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import COMPETING
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.internal_external import pooled_over
-from pancseg.modelling.report.parts import Section, counted, number, the, with_interval
-from pancseg.modelling.report.stability import risks
+from pancseg.modelling.report.model_numbers import Tuning, tuned
+from pancseg.modelling.report.parts import Section, counted, listed, number, the, with_interval
+from pancseg.modelling.report.stability import risk_of, risks
 from pancseg.modelling.study import RADIOMICS
 from pancseg.tables.html_page import escape_markdown, escape_message
 
@@ -103,8 +104,9 @@ def _how_sure(results: AnalysisResults) -> list[str]:
     if len(results.validation.folds) > 1:
         spread = float(np.median(np.ptp(risks(results, RADIOMICS), axis=0)))
         lines.append(
-            f"Between the {len(results.validation.folds)} repeats the lowest and highest predicted "
-            f"risk of a patient differ by {number(spread)} (median over patients)."
+            f"Each patient was predicted once in each of the {len(results.validation.folds)} "
+            f"repeats, by models fitted to other patients; for half of the patients the predicted "
+            f"risks {risk_of(results)} are {number(spread)} or more apart."
         )
     pooled = pooled_over(list(results.sites), RADIOMICS)
     if pooled is not None:
@@ -134,6 +136,7 @@ def against_results(results: AnalysisResults) -> list[str]:
             f"{runs} runs of the model radiomics on data without a signal are too few to tell "
             "whether it leaks; take 8 or more of each kind (`canary`)."
         )
+    found += other_setting(tuned(results)[RADIOMICS])
     fitted = results.calibration.get(RADIOMICS)
     if fitted is None or np.isnan(fitted.slope.value):
         return found
@@ -146,3 +149,15 @@ def against_results(results: AnalysisResults) -> list[str]:
             f"are {far}{sure}. The saved model was tuned anew, on all patients."
         )
     return found
+
+
+def other_setting(tuning: Tuning) -> list[str]:
+    """Return a sentence where no outer model was set as the saved one is; else none."""
+    if not tuning.models or tuning.alike:
+        return []
+    chosen = listed([f"{name} ({count})" for name, count in tuning.counts.items()])
+    return [
+        f"The saved model of radiomics has a setting ({tuning.chosen}) that none of the "
+        f"{counted(tuning.models, 'outer model')} had; they had: {chosen}. Its performance was "
+        "thus measured on models that were set otherwise."
+    ]
