@@ -107,7 +107,7 @@ def test_competing_events_are_told_with_what_r_finds(files):
     assert found.exit_code == 0, found.output
     assert "Cause-specific: 82 patients with a competing event count as censored" in found.output
     report = (files / "out" / "report.md").read_text()
-    assert "The event occurs in 42.0 % of the patients by 25.7 (Aalen–Johansen)" in report
+    assert "The event occurs in 42.0 % of the patients by 25.71 (Aalen–Johansen)" in report
     assert "1 − Kaplan–Meier, 73.6 %, would be the share" in report
     parts = {part.split("\n")[0]: part for part in report.split("\n## ")}
     assert "Competing events count as censored in every column" in parts["Performance"]

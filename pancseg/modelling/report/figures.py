@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.report.km_figure import km_caption, km_files
-from pancseg.modelling.report.parts import Picture
+from pancseg.modelling.report.parts import Picture, listed
 from pancseg.modelling.report.picture_files import COLOURS, KINDS, picture_files, wrapped
 from pancseg.modelling.report.roc_figures import SHOWN, roc_caption, roc_files, style_of
 from pancseg.modelling.report.stability import stability_files
@@ -54,6 +54,7 @@ def shown(results: AnalysisResults) -> list[Picture]:
     """Return the figures of performance with their captions, in the order of the report."""
     found = [roc_caption(results)]
     rivals = censored(results)
+    banded = [name for name in (RADIOMICS, BOTH) if name in results.measures]
     if results.settings.kind == "survival":
         found.append(km_caption(rivals, len(results.validation.folds)))
     return [
@@ -69,8 +70,7 @@ def shown(results: AnalysisResults) -> list[Picture]:
             "decision_curve.png",
             f"Decision curves (Vickers and Elkin 2006) of the risk {_of_what(results)}, out of "
             "fold: net benefit per patient by the threshold probability, of single models, the "
-            "mean over repeats. Bands: 95 % intervals of radiomics and of clinical + radiomics."
-            f"{rivals}",
+            f"mean over repeats. Bands: 95 % intervals of {listed(banded)}.{rivals}",
         ),
     ]
 

@@ -195,6 +195,12 @@ def _measures(results: AnalysisResults) -> str:
         )
     unit = results.settings.time_unit or f"[{unit_of(None)}]"
     horizons = ", ".join(f"{time:.4g}" for time in task.horizons)
+    repeats = results.settings.repeats
+    groups = (
+        "the groups, in a Cox model stratified by fold"
+        if repeats == 1
+        else "each repeat's groups, in a Cox model stratified by repeat and fold"
+    )
     competing = (
         " Competing events count as censored, in the models and in all of these measures: hazards "
         "are cause-specific, and risks are those that there would be without competing events. "
@@ -219,8 +225,7 @@ def _measures(results: AnalysisResults) -> str:
         "hazard in a Cox model stratified by fold (Efron's ties); observed / expected is the "
         f"number of events by a horizon over the predicted one. {_ICI} Median follow-up is by "
         "reverse Kaplan–Meier. High risk is a log hazard above the training median"
-        f"{in_most(results.settings.repeats)}; the hazard ratio is of each repeat's groups, in a "
-        f"Cox model stratified by repeat and fold.{competing}"
+        f"{in_most(repeats)}; the hazard ratio is of {groups}.{competing}"
     )
 
 
