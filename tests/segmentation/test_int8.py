@@ -17,7 +17,7 @@ from command_line import call
 from numpy.typing import NDArray
 from two_looks import fine, two_looks
 
-from pancseg.phantom import Phantom
+from pancseg.phantom import Phantom, make_phantom
 from pancseg.running import keys
 from pancseg.running.kept import manner_of
 from pancseg.scans.arrays import voxel_array
@@ -39,18 +39,26 @@ needs_int8 = pytest.mark.skipif(
 )
 
 
+def inputs(phantom: Phantom, which: slice) -> Slices:
+    """What the network sees of some slices of a phantom."""
+    voxels = voxel_array(phantom.image)[which]
+    x_mm, y_mm, _ = phantom.image.GetSpacing()
+    settings = load_checkpoint("monet_phantom").preprocessing
+    return SliceGrid.for_slices(voxels.shape[1:], (y_mm, x_mm), settings).to_network(voxels)
+
+
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
-    return load_checkpoint("monet_phantom")
+    """The phantom's network, with ranges measured on another phantom."""
+    other = make_phantom(5, size=(128, 128, 64), spacing_mm=(2.8, 2.8, 3.0))
+    ranges = measured_ranges(load_checkpoint("monet_phantom"), inputs(other, slice(16, 48, 8)))
+    return replace(load_checkpoint("monet_phantom"), ranges=ranges)
 
 
 @pytest.fixture(scope="module")
-def slices(phantom: Phantom, checkpoint: Checkpoint) -> Slices:
-    """Network inputs of a phantom that no training has seen, with pancreas."""
-    voxels = voxel_array(phantom.image)[8:20:3]
-    x_mm, y_mm, _ = phantom.image.GetSpacing()
-    grid = SliceGrid.for_slices(voxels.shape[1:], (y_mm, x_mm), checkpoint.preprocessing)
-    return grid.to_network(voxels)
+def slices(phantom: Phantom) -> Slices:
+    """Slices with pancreas."""
+    return inputs(phantom, slice(10, 18, 4))
 
 
 def noise(side: int = 32) -> Slices:
@@ -198,8 +206,9 @@ from pathlib import Path
 from test_int8 import convolutions_run
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import load_checkpoint
-checkpoint = load_checkpoint("monet_phantom")
-found = engines.build(checkpoint, 1, "openvino", "int8")(np.load(sys.argv[1]))
+folder = Path(sys.argv[1])
+checkpoint = load_checkpoint(folder / "weights.safetensors")
+found = engines.build(checkpoint, 1, "openvino", "int8")(np.load(folder / "slices.npy"))
 kernels = sorted({name for name, precision in convolutions_run(checkpoint, "int8")
                   if precision != "f32"})
 print(hashlib.sha256(found.tobytes()).hexdigest(), ",".join(kernels))
@@ -208,15 +217,16 @@ print(hashlib.sha256(found.tobytes()).hexdigest(), ",".join(kernels))
 
 @needs_int8
 def test_cpus_without_products_of_integers_give_the_same_bytes(
-    tmp_path: Path, slices: Slices
+    tmp_path: Path, checkpoint: Checkpoint, slices: Slices
 ) -> None:
     """oneDNN is told to leave out what newer CPUs have: VNNI, then AVX-512."""
     np.save(tmp_path / "slices.npy", slices)
+    checkpoint.save(tmp_path / "weights.safetensors")
     found = {}
     for kind in ("AVX2", "AVX512_CORE", "ALL"):
         folders = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
         done = subprocess.run(
-            [sys.executable, "-c", RUN, str(tmp_path / "slices.npy")],
+            [sys.executable, "-c", RUN, str(tmp_path)],
             env={**os.environ, "ONEDNN_MAX_CPU_ISA": kind, "PYTHONPATH": folders},
             capture_output=True,
             text=True,
@@ -305,7 +315,7 @@ def test_ranges_do_not_change_what_other_precisions_make(tmp_path: Path) -> None
     assert manners[0] == manners[1] != manners[2]
 
 
-def test_int8_without_ranges_is_refused(tmp_path: Path) -> None:
+def test_int8_without_ranges_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
     if lacking := engines.lacks("openvino", "int8"):
         pytest.skip(f"this machine lacks {lacking}")
     path = tmp_path / "plain.safetensors"
@@ -319,9 +329,7 @@ def test_int8_without_ranges_is_refused(tmp_path: Path) -> None:
     some = replace(without_ranges(), ranges={"add": (-1.0, 1.0)})
     with pytest.raises(ValueError, match=r"no ranges for 37 of the 38 activations that int8"):
         Segmenter(some, precision="int8", threads=1)
-    first = replace(two_looks(), ranges=load_checkpoint("monet_phantom").ranges)
-    assert first.second is not None
-    without = replace(first, second=first.second.without_ranges())
+    without = replace(two_looks().without_ranges(), ranges=checkpoint.ranges)
     with pytest.raises(ValueError, match="the weights of the second look hold no ranges"):
         Segmenter(without, precision="int8", threads=1)
 
