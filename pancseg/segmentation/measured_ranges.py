@@ -36,9 +36,8 @@ def measured_ranges(checkpoint: Checkpoint, slices: NDArray[np.float32]) -> Rang
     Example:
         >>> from pancseg.segmentation.checkpoint import load_checkpoint
         >>> noise = np.random.default_rng(0).random((2, 32, 32), dtype=np.float32)
-        >>> ranges = measured_ranges(load_checkpoint("monet_phantom"), noise)
-        >>> ranges["encoder1_0_2"][0]  # the lowest value of an ELU
-        -1.0
+        >>> len(measured_ranges(load_checkpoint("monet_phantom"), noise))
+        38
     """
     if not len(slices):
         raise ValueError("ranges of activations need slices to be measured on; there are none")

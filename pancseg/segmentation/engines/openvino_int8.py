@@ -36,12 +36,12 @@ def rounded(x: Node, ends: tuple[float, float], *, signed: bool = False) -> Node
 
 
 def with_zero(ends: tuple[float, float]) -> tuple[float, float]:
-    """Return the smallest range around another one that has 0 among its levels.
+    """Return a range like another one, but with 0 among its 256 levels.
 
     Example:
         >>> low, high = with_zero((-1.0, 9.0))
         >>> round(low, 4), round(high, 4), round(-low / (high - low) * 255, 6)
-        (-1.0, 9.2, 25.0)
+        (-1.0218, 9.0, 26.0)
     """
     low, high = ends
     below = round(-low / (high - low) * (LEVELS - 1))
