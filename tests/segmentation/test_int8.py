@@ -17,6 +17,7 @@ from command_line import call
 from numpy.typing import NDArray
 from two_looks import fine, two_looks
 
+from pancseg import write_scan
 from pancseg.phantom import Phantom, make_phantom
 from pancseg.running import keys
 from pancseg.running.kept import manner_of
@@ -315,15 +316,19 @@ def test_ranges_do_not_change_what_other_precisions_make(tmp_path: Path) -> None
     assert manners[0] == manners[1] != manners[2]
 
 
-def test_int8_without_ranges_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
+def test_int8_without_ranges_is_refused(
+    tmp_path: Path, phantom: Phantom, checkpoint: Checkpoint
+) -> None:
     if lacking := engines.lacks("openvino", "int8"):
         pytest.skip(f"this machine lacks {lacking}")
     path = tmp_path / "plain.safetensors"
     without_ranges().save(path)
     with pytest.raises(ValueError, match="the weights hold no ranges of activations, which int8"):
         load_segmenter(path, precision="int8", threads=1)
-    code, _, errors = call("segment", "s.nii.gz", "--out", tmp_path / "o", "--weights", path,
-                           "--precision", "int8")  # fmt: skip
+    scan = tmp_path / "scan.nii.gz"
+    write_scan(phantom.image[:, :, 14:17], scan)
+    code, _, errors = call("segment", scan, "--out", tmp_path / "o", "--weights", path,
+                           "--precision", "int8", "--workers", "0")  # fmt: skip
     assert (code, errors.count("\n")) == (2, 1)
     assert "measure them by `pancseg weights calibrate`, or set --precision to fp32" in errors
     some = replace(without_ranges(), ranges={"add": (-1.0, 1.0)})
