@@ -1,119 +1,121 @@
-"""What 8-bit arithmetic would gain and cost: speed, and Dice on a slice set's validation patients.
+"""What 8-bit arithmetic gains and costs: time, Dice and changed pixels of validation patients.
 
 ``python studies/int8.py DATA [WEIGHTS]``: DATA is what the slice set ``open`` describes
-(docs/reproduce.md); WEIGHTS a shipped name or a checkpoint file. Needs ``pip install nncf``
-(Apache-2.0), which quantises OpenVINO's graph after training with slices of training patients.
-pancseg ships no such engine (docs/log.md).
+(docs/reproduce.md); WEIGHTS a shipped name or a checkpoint file that holds ranges of activations.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import nncf
 import numpy as np
 from numpy.typing import NDArray
 
 from pancseg.segmentation import DEFAULT_WEIGHTS, engines
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
-from pancseg.segmentation.engines.openvino_cpu import in_turn, openvino_engine
-from pancseg.segmentation.engines.openvino_graph import openvino_graph
-from pancseg.segmentation.engines.openvino_import import openvino
-from pancseg.segmentation.networks.stored_graphs import graph_of
 from pancseg.system.threads import available_cores
 from pancseg.tables.markdown_table import markdown_table
-from pancseg.training.data.labelled_slice import UNKNOWN
 from pancseg.training.data.slice_set import load_slice_set
-from pancseg.training.data.slices import read_slices
-from pancseg.training.scoring import PatientDice, Scored, validate
+from pancseg.training.data.slices import native_slices
+from pancseg.training.predictions import found_in
 
-CALIBRATION_SLICES = 48
-ROUNDS, SLICES = 5, 40
-Floats = NDArray[np.float32]
-
-
-class Int8:
-    """An engine in the place of OpenVINO's; quantised once, for slices of any size."""
-
-    def __init__(self, calibration: Floats) -> None:
-        self._calibration = calibration
-
-    def __call__(self, checkpoint: Checkpoint, threads: int, _: str = "fp32") -> Any:
-        """Return the function from slices ``(n, H, W)`` to probabilities."""
-        shape = self._calibration.shape[1:]
-        model = openvino_graph(graph_of(checkpoint.network), checkpoint.weights, (1, 1, *shape))
-        inputs = nncf.Dataset([one[None, None] for one in self._calibration])
-        model = nncf.quantize(model, inputs, subset_size=len(self._calibration))
-        requests: dict[tuple[int, ...], list[Any]] = {}
-
-        def probabilities(slices: Floats) -> Floats:
-            size = slices.shape[1:]
-            if size not in requests:
-                sized = model.clone()
-                sized.reshape([1, 1, *size])
-                settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads}
-                compiled = openvino.Core().compile_model(sized, "CPU", settings)
-                requests[size] = [compiled.create_infer_request() for _ in range(2 * threads)]
-            return in_turn(requests[size], np.ascontiguousarray(slices))
-
-        return probabilities
+PRECISIONS = ("fp32", "int8")
+ROUNDS, SLICES = 5, 8
+Masks = NDArray[np.bool_]
 
 
-def calibration_of(data: Path, checkpoint: Checkpoint) -> Floats:
-    """Return whole slices of training patients, evenly chosen, in 0..1."""
-    slices = read_slices(load_slice_set("open"), data, checkpoint.preprocessing)
-    whole = [s.image for s in slices if s.split == "train" and not (s.mask == UNKNOWN).any()]
-    chosen = np.linspace(0, len(whole) - 1, CALIBRATION_SLICES).round().astype(int)
-    return np.stack([whole[i] for i in chosen]).astype(np.float32) / np.float32(255)
+class Patient:
+    """Pixels of one patient's masks, summed over slices."""
+
+    def __init__(self) -> None:
+        self.sizes = np.zeros(2, np.int64)
+        self.shared = np.zeros(2, np.int64)
+        self.total = np.zeros(2, np.int64)
+        self.changed = 0
+
+    def add(self, found: tuple[Masks, Masks], reference: Masks) -> None:
+        """Count a slice; Dice is over slices with pancreas, all else over all slices."""
+        sizes = np.array([np.count_nonzero(mask) for mask in found])
+        self.sizes += sizes
+        self.changed += int(np.count_nonzero(found[0] != found[1]))
+        if reference.any():
+            self.shared += [2 * np.count_nonzero(mask & reference) for mask in found]
+            self.total += sizes + np.count_nonzero(reference)
+
+    @property
+    def dice(self) -> NDArray[np.float64]:
+        """Dice in fp32 and in int8."""
+        return self.shared / np.maximum(self.total, 1)
 
 
-def seconds_of(engine: Any, checkpoint: Checkpoint, threads: int) -> list[float]:
-    """Time some slices of 256×256, after a warm-up."""
+def seconds_of(networks: list[Any]) -> NDArray[np.float64]:
+    """Time some slices of 256×256 with each network, in turn: ``(rounds, networks)``."""
     stack = np.random.default_rng(0).random((SLICES, 256, 256), dtype=np.float32)
-    network = engine(checkpoint, threads, "fp32")
-    network(stack[:8])
-    spent = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        network(stack)
-        spent.append(time.perf_counter() - start)
+    for network in networks:
+        network(stack[:2])
+    spent = np.zeros((ROUNDS, len(networks)))
+    for round_ in range(ROUNDS):
+        for which, network in enumerate(networks):
+            start = time.process_time()  # of all threads; other work beside it counts little
+            network(stack)
+            spent[round_, which] = time.process_time() - start
     return spent
 
 
-def mean_of(scores: dict[Scored, PatientDice], what: str) -> float:
-    """Return the mean Dice over patients."""
-    return float(np.mean([s.dice for key, s in scores.items() if key.what == what and s.slices]))
+def patients_of(
+    checkpoint: Checkpoint, networks: list[Any], data: Path
+) -> dict[tuple[str, str], Patient]:
+    """Count the validation patients' stored slices, whole ones and boxes apart."""
+    found: defaultdict[tuple[str, str], Patient] = defaultdict(Patient)
+    for source in load_slice_set("open").sources:
+        what = "box" if getattr(source, "box", None) else "whole"
+        for native in native_slices(source, data):
+            if native.split == "val":
+                exact, other = (found_in(native, each, checkpoint)[0] for each in networks)
+                found[what, native.patient].add((exact, other), native.mask)
+    return dict(sorted(found.items(), reverse=True))
 
 
 def main(data: Path, weights: str = DEFAULT_WEIGHTS) -> None:
-    """Print speed and Dice of both arithmetics."""
+    """Print a table of patients, and the ratio of CPU times."""
     checkpoint, threads = load_checkpoint(weights), available_cores()
-    kinds = {"fp32": openvino_engine, "int8": Int8(calibration_of(data, checkpoint))}
-    spent = {name: seconds_of(engine, checkpoint, threads) for name, engine in kinds.items()}
-    scores = {}
-    for name, engine in kinds.items():
-        engines.ENGINES[engines.pick()] = engine
-        scores[name] = validate(weights, load_slice_set("open"), data, threads=threads)
-    titles = ["arithmetic", "seconds, 40 slices", "fp32 ÷ it", "Dice, whole slices", "Dice, boxes"]
+    networks = [engines.build(checkpoint, threads, "openvino", each) for each in PRECISIONS]
+    spent = seconds_of(networks)
+    ratios = spent[:, 0] / spent[:, 1]
+    print(
+        f"CPU time of {SLICES} slices of 256×256, fp32 ÷ int8, {ROUNDS} rounds: "
+        f"{ratios.mean():.2f} ± {ratios.std(ddof=1):.2f}\n"
+    )
+    found = patients_of(checkpoint, networks, data)
     rows = [
         (
-            name,
-            f"{np.mean(times):.2f} ± {np.std(times, ddof=1):.2f}",
-            f"{np.mean(spent['fp32']) / np.mean(times):.2f}",
-            f"{mean_of(scores[name], 'whole'):.4f}",
-            f"{mean_of(scores[name], 'box'):.4f}",
+            *key,
+            *(f"{dice:.4f}" for dice in one.dice),
+            f"{100 * one.changed / max(one.sizes[0], 1):.2f}",
+            f"{100 * (one.sizes[1] / max(one.sizes[0], 1) - 1):+.2f}",
         )
-        for name, times in spent.items()
+        for key, one in found.items()
     ]
-    print(markdown_table(titles, rows, left=1))
-    patients = [
-        (" ".join(key), *(f"{scores[kind][key].dice:.3f}" for kind in ("fp32", "int8")))
-        for key in scores["fp32"]
-    ]
-    print(markdown_table(["patient", "fp32", "int8"], patients, left=1), end="")
+    for what in ("whole", "box"):
+        members = [one for key, one in found.items() if key[0] == what]
+        dice = np.mean([one.dice for one in members], axis=0)
+        sizes = sum(one.sizes for one in members)
+        changed = sum(one.changed for one in members)
+        rows.append(
+            (
+                what,
+                f"all {len(members)}",
+                *(f"{each:.4f}" for each in dice),
+                f"{100 * changed / sizes[0]:.2f}",
+                f"{100 * (sizes[1] / sizes[0] - 1):+.2f}",
+            )
+        )
+    titles = ["what", "patient", "Dice, fp32", "Dice, int8", "changed pixels, %", "size, %"]
+    print(markdown_table(titles, rows, left=2), end="")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class Setup(NamedTuple):
     Attributes:
         network: a key of ``NETWORKS``, or ``monet_twice``.
         engine: a key of ``ENGINES``, or ``as-written``.
-        precision: precision of the arithmetic, ``fp32`` or ``bf16``.
+        precision: precision of the arithmetic, ``fp32``, ``bf16`` or ``int8``.
     """
 
     network: str
@@ -59,8 +60,9 @@ def plan(networks: Sequence[str], chosen: Sequence[str], precisions: Sequence[st
     if unknown := [name for name in networks if name not in known]:
         raise ValueError(f"unknown network {unknown[0]!r}; known: {', '.join(known)}")
     setups = [Setup("monet", AS_WRITTEN)]
-    for engine in dict.fromkeys(e if e == AS_WRITTEN else engines.pick(e) for e in chosen):
-        for precision in dict.fromkeys(["fp32"] if engine == AS_WRITTEN else precisions):
+    for asked in dict.fromkeys(chosen):
+        for precision in dict.fromkeys(["fp32"] if asked == AS_WRITTEN else precisions):
+            engine = asked if asked == AS_WRITTEN else engines.pick(asked, precision=precision)
             if engine != AS_WRITTEN and (missing := engines.lacks(engine, precision)):
                 raise ValueError(f"engine {engine} with {precision} needs {missing}")
             names = networks if "monet" in networks else ["monet", *networks]
@@ -147,6 +149,11 @@ def _load_one(setup: Setup, threads: int) -> Probabilities:
         from pancseg.segmentation.engines.eager import as_written
 
         return as_written(checkpoint, threads)
+    if setup.precision == "int8":
+        from pancseg.segmentation.measured_ranges import measured_ranges
+
+        noise = np.random.default_rng(_SEED).random((2, SIDE // 4, SIDE // 4), dtype=np.float32)
+        checkpoint = replace(checkpoint, ranges=measured_ranges(checkpoint, noise))
     return engines.build(checkpoint, threads, setup.engine, setup.precision)
 
 

@@ -102,3 +102,20 @@ def markdown(frame: pd.DataFrame) -> str:
             ]
         )
     return markdown_table(_TITLES, rows, left=3)
+
+
+def against_fp32(frame: pd.DataFrame) -> str:
+    """Return one line of text for each row in another precision whose network ran in fp32 too.
+
+    Args:
+        frame: as from :func:`times_frame`.
+    """
+    keys = ["network", "engine"]
+    exact = frame[frame["precision"] == "fp32"].set_index(keys)["mean_s"]
+    lines = ""
+    for row in frame[frame["precision"] != "fp32"].to_dict("records"):
+        which = (row["network"], row["engine"])
+        if which in exact.index:
+            times = number(exact[which] / row["mean_s"], 2)
+            lines += f"{which[0]}, {which[1]} {row['precision']}: {times} times as fast as fp32.\n"
+    return lines

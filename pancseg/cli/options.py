@@ -67,7 +67,8 @@ Precision = Annotated[
     str,
     option(
         "Network",
-        help="Precision of the network's arithmetic: fp32, or bf16 where the hardware has it.",
+        help="Precision of the network's arithmetic: fp32; bf16 where the hardware has it; "
+        "int8 in OpenVINO, if the weights hold ranges of activations.",
     ),
 ]
 Looks = Annotated[

@@ -99,8 +99,8 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
         out: output folder, made if need be.
         weights: a shipped name or a checkpoint file.
         engine: what runs the network: ``auto``, ``torch``, ``openvino`` or ``cuda``.
-        precision: precision of the network's arithmetic: ``fp32``, or ``bf16`` where the hardware
-            has it.
+        precision: precision of the network's arithmetic: ``fp32``, ``bf16`` where the hardware has
+            it, or ``int8`` in OpenVINO, if the weights hold ranges of activations.
         looks: 1, or 2 for a second look at full resolution; by default as many as the weights have
             networks for.
         uncertainty: passes of the network with dropout, whose masks are compared; 0 for none. Of
@@ -264,8 +264,8 @@ def run_cohort(  # noqa: PLR0913
             a person drew.
         weights: a shipped name or a checkpoint file.
         engine: what runs the network: ``auto``, ``torch``, ``openvino`` or ``cuda``.
-        precision: precision of the network's arithmetic: ``fp32``, or ``bf16`` where the hardware
-            has it.
+        precision: precision of the network's arithmetic: ``fp32``, ``bf16`` where the hardware has
+            it, or ``int8`` in OpenVINO, if the weights hold ranges of activations.
         looks: 1, or 2 for a second look at full resolution; by default as many as the weights have
             networks for.
         uncertainty: passes of the network with dropout, whose masks are compared; 0 for none. Of

@@ -40,7 +40,9 @@ def manner_of(plan: ProcessingPlan, network_info: Mapping[str, Any]) -> Manner:
     how = [plan.command, settings, tissue_hu, plan.uncertainty, plan.keep_truncated_shape]
     network = []
     if network_info:
-        network = [network_info["weights"]["sha256"], *network_info["inference"].values()]
+        weights = network_info["weights"]
+        made_of = weights.get(keys.WITHOUT_RANGES, weights["sha256"])
+        network = [made_of, *network_info["inference"].values()]
 
     def manner(case: Case) -> str:
         shared = plan.takes_shared(case)

@@ -23,6 +23,12 @@ from pancseg.system.regular_files import open_regular, read_regular
 RESULT_VERSION = 9
 MASK_VERSION = 3
 
+WITHOUT_RANGES = "sha256_without_ranges"
+"""What the provenance calls the hash of weights without ranges of activations.
+
+Masks in fp32 and bf16 are made of nothing else: they stay when ranges are added to their weights.
+"""
+
 _LONGEST_HEADER_BYTES = 1 << 20
 """Anything longer than this is not a header with its voxels in another file."""
 _LARGEST_BYTES = (1 << 32) + (1 << 26)

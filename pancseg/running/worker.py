@@ -59,7 +59,7 @@ class Worker:
         segmenter = self._processor.segmenter
         self._network = (
             (
-                segmenter.checkpoint.sha256,
+                segmenter.checkpoint.made_of(segmenter.precision),
                 segmenter.engine,
                 segmenter.precision,
                 segmenter.looks,
@@ -76,6 +76,8 @@ class Worker:
             return {}
         checkpoint = segmenter.checkpoint
         second = checkpoint.second if segmenter.looks > 1 else None
+        made_of = checkpoint.made_of(segmenter.precision)
+        plain = {} if made_of == checkpoint.sha256 else {keys.WITHOUT_RANGES: made_of}
         again: dict[str, Any] = {}
         if second is not None and second.windows is not None:
             windows = second.windows.model_dump(mode="json")
@@ -86,6 +88,7 @@ class Worker:
                 "name": checkpoint.name,
                 "network": checkpoint.network,
                 "sha256": checkpoint.sha256,
+                **plain,
                 "preprocessing": checkpoint.preprocessing.model_dump(mode="json"),
                 **again,
             },

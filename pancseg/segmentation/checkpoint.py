@@ -31,6 +31,7 @@ from pancseg.segmentation.checkpoint_header import (
 from pancseg.segmentation.location_prior import CELLS
 from pancseg.segmentation.look_windows import LARGEST_SIZE, LookWindows
 from pancseg.segmentation.networks import NETWORKS, build_network, is_outside
+from pancseg.segmentation.networks.activation_ranges import Ranges, StoredRanges
 from pancseg.segmentation.networks.stored_graphs import graph_of
 from pancseg.system.ranges import within
 from pancseg.system.regular_files import open_regular
@@ -93,6 +94,7 @@ class _CheckpointMetadata(FrozenModel):
     windows: LookWindows | None = None
     second: _CheckpointMetadata | None = None
     joined: tuple[_Sha256, _Sha256] | None = None
+    ranges: StoredRanges | None = None
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,12 @@ class Checkpoint:
         windows: the windows that the network of a second look sees; None: whole slices.
         second: the second look's checkpoint, which has ``windows``; None: there is one look.
         joined: hashes of the two files that a checkpoint of two looks was joined from.
+        ranges: ranges of the network's activations, which the precision ``int8`` needs
+            (:mod:`pancseg.segmentation.networks.activation_ranges`); None: not measured.
         name: the shipped name, or ``custom``.
         sha256: hash of the file's bytes; empty for a checkpoint that was not read from a file.
+        sha256_without_ranges: hash of the same file without ``ranges``, of which masks in other
+            precisions than ``int8`` are made; empty like ``sha256``.
     """
 
     network: str
@@ -125,8 +131,10 @@ class Checkpoint:
     windows: LookWindows | None = None
     second: Checkpoint | None = None
     joined: tuple[str, str] | None = None
+    ranges: Ranges | None = None
     name: str = ""
     sha256: str = ""
+    sha256_without_ranges: str = ""
 
     @property
     def looks(self) -> int:
@@ -155,13 +163,25 @@ class Checkpoint:
         Raises:
             OSError: disk full, no permission, no such folder.
         """
+        write_whole({path: self._content()})
+
+    def without_ranges(self) -> Checkpoint:
+        """Return the checkpoint as it was before ranges of activations were measured."""
+        second = None if self.second is None else replace(self.second, ranges=None)
+        return replace(self, ranges=None, second=second)
+
+    def made_of(self, precision: str) -> str:
+        """Return the hash of what masks in a precision are made of; ranges count in int8 alone."""
+        return self.sha256 if precision == "int8" else self.sha256_without_ranges
+
+    def _content(self) -> bytes:
         tensors = dict(self.weights)
         if self.places is not None:
             tensors[_PLACES] = self.places.astype(np.uint8)
         if self.second is not None:
             tensors |= {f"{_SECOND}{name}": w for name, w in self.second.weights.items()}
         header = self._metadata.model_dump_json(exclude_none=True)
-        write_whole({path: save(tensors, metadata={_KEY: header})})
+        return save(tensors, metadata={_KEY: header})
 
     @property
     def _metadata(self) -> _CheckpointMetadata:
@@ -173,6 +193,7 @@ class Checkpoint:
             windows=self.windows,
             second=None if self.second is None else self.second._metadata,
             joined=self.joined,
+            ranges=self.ranges,
         )
 
 
@@ -253,8 +274,12 @@ def _read(path: Path, name: str, allow_code: bool | str) -> Checkpoint:
     if header.second:
         names = [each for each in arrays if each.startswith(_SECOND)]
         second = _made(header.second, {n.removeprefix(_SECOND): arrays.pop(n) for n in names})
-    made = _made(header, arrays)
-    return replace(made, second=second, name=name, sha256=hashlib.sha256(content).hexdigest())
+    made = replace(_made(header, arrays), second=second, name=name)
+    digest = hashlib.sha256(content).hexdigest()
+    measured = made.ranges or (second and second.ranges)
+    plain = made.without_ranges()._content() if measured else content
+    without = hashlib.sha256(plain).hexdigest()
+    return replace(made, sha256=digest, sha256_without_ranges=without)
 
 
 def _made(header: _CheckpointMetadata, arrays: dict[str, NDArray[Any]]) -> Checkpoint:
@@ -271,6 +296,7 @@ def _made(header: _CheckpointMetadata, arrays: dict[str, NDArray[Any]]) -> Check
         dropout=header.dropout,
         windows=header.windows,
         joined=header.joined,
+        ranges=header.ranges,
     )
 
 

@@ -62,6 +62,7 @@ def join_looks(
         joined=(whole.sha256, fine.sha256),
         name="",
         sha256="",
+        sha256_without_ranges="",
     )
 
 

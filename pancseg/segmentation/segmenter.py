@@ -74,7 +74,7 @@ class Segmenter:
     Attributes:
         checkpoint: the weights in use, with their provenance.
         engine: what runs the network, a key of ``ENGINES``.
-        precision: ``fp32`` or ``bf16``, of the network's arithmetic.
+        precision: ``fp32``, ``bf16`` or ``int8``, of the network's arithmetic.
         threads: CPU threads of the network.
         looks: 1, or 2 if a second network looks again, at full resolution, at what the first found;
             the mask is then where the mean of both probabilities reaches 0.5.
@@ -105,19 +105,20 @@ class Segmenter:
             checkpoint: the weights.
             threads: CPU threads of the network.
             engine: a key of ``ENGINES``, or ``auto`` for the fastest that this machine has.
-            precision: ``fp32`` or ``bf16``, of the network's arithmetic.
+            precision: ``fp32``, ``bf16`` or ``int8``, of the network's arithmetic.
             looks: 1 or 2; by default as many as the checkpoint has networks for.
             least_height_mm: components lower than this (in mm along z) may be missed, because some
                 slices are skipped; 0 skips none.
 
         Raises:
             ValueError: unknown engine or precision, this machine lacks what it needs, or the
-                checkpoint has no network for a second look, or holds one alone.
+                checkpoint has no network for a second look, holds one alone, or holds no ranges
+                of activations for int8.
         """
         require_whole_slices(checkpoint)
         self.checkpoint = checkpoint
         self.looks = _checked_looks(looks, checkpoint)
-        self.engine = _engine_for(engine, checkpoint, self.looks)
+        self.engine = _engine_for(engine, checkpoint, self.looks, precision)
         self.precision = precision
         self.threads = threads
         self._least_height_mm = least_height_mm
@@ -480,12 +481,12 @@ def _checked_looks(looks: int | None, checkpoint: Checkpoint) -> int:
     return int(looks)
 
 
-def _engine_for(engine: str, checkpoint: Checkpoint, looks: int) -> str:
+def _engine_for(engine: str, checkpoint: Checkpoint, looks: int, precision: str) -> str:
     """Return the engine that runs all networks of a checkpoint."""
     networks = [checkpoint.network]
     if looks > 1 and checkpoint.second is not None:
         networks.append(checkpoint.second.network)
-    picked = [engines.pick(engine, network=each) for each in networks]
+    picked = [engines.pick(engine, network=each, precision=precision) for each in networks]
     return "torch" if "torch" in picked else picked[0]
 
 
@@ -505,7 +506,8 @@ def load_segmenter(
         threads: CPU threads of the network; all cores by default.
         engine: what runs the network: ``auto`` takes a GPU, else OpenVINO, else torch.
         precision: ``fp32``, or ``bf16``, which is faster where the CPU or GPU supports it and
-            changes some voxels.
+            changes some voxels; or ``int8``, in OpenVINO, which changes more (about 1.5 % of a
+            mask's voxels).
         looks: 1, or 2 for a second look at full resolution; by default as many as the checkpoint
             has networks for.
         allow_code: load a checkpoint whose network is a class outside pancseg, and run that
@@ -513,8 +515,8 @@ def load_segmenter(
 
     Raises:
         FileNotFoundError, ValueError: as :func:`load_checkpoint`; ValueError also when this
-            machine lacks what the engine or the precision needs, or when the weights lack a look:
-            the second one asked for, or the first.
+            machine lacks what the engine or the precision needs, or when the weights lack a look
+            (the second one asked for, or the first) or the ranges of activations for int8.
 
     Example:
         >>> load_segmenter("monet_phantom", engine="torch", threads=1).checkpoint.network

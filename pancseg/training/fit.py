@@ -26,6 +26,7 @@ from pancseg.system.processes.python_child import safe_children
 from pancseg.system.whole_files import write_whole
 from pancseg.training.averaging import KeepLastEpochs, write_mean
 from pancseg.training.batch_norm import recompute, typical
+from pancseg.training.calibration import add_ranges
 from pancseg.training.callbacks import DAMAGED, RecordEpochs, ResumableEarlyStopping, SeedEachEpoch
 from pancseg.training.data.dataset import (
     Item,
@@ -107,11 +108,12 @@ def train(
             ``last.safetensors`` and ``last.json`` (the newest epoch's network and its validation
             Dice per patient), ``best.safetensors`` and ``best.json`` (the same for the epoch with
             the highest mean Dice); if the recipe keeps the mean, ``last_epochs`` and
-            ``mean.safetensors``; at the end ``finished.json``. Only the first of several processes
+            ``mean.safetensors``; at the end these networks get the ranges of their activations
+            (for int8), and ``finished.json`` is written. Only the first of several processes
             writes.
         hardware: where and how to compute.
         progress: show a progress bar.
-        report: called with one line after each epoch.
+        report: called with one line after each epoch, and if ranges cannot be measured.
 
     Raises:
         ValueError: as :func:`check`; the run folder belongs to another recipe or other data, or its
@@ -179,6 +181,7 @@ def _train(
             kept = range(max(0, recipe.epochs - recipe.mean_epochs), recipe.epochs)
             known = _known(data) if recipe.batch_norm == "recomputed" else ()
             write_mean(run, kept, recipe.network, known)
+        add_ranges(run, recipe.network, data.slices, report)
         last = read_json(run / "last.json")
         text = json.dumps({"epochs": last["epoch"] + 1, "weights": weights.name})
         write_whole({run / FINISHED: f"{text}\n".encode()})

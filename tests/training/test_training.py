@@ -21,15 +21,20 @@ from conftest import ROOT
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from two_looks import fine
 
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import load_checkpoint, weights_of
+from pancseg.segmentation.look_windows import LookWindows
 from pancseg.segmentation.networks import NETWORKS
+from pancseg.segmentation.networks.activation_ranges import rounded_steps
+from pancseg.segmentation.networks.stored_graphs import graph_of
 from pancseg.system.whole_files import partial_path
 from pancseg.system.yaml_file import shipped_names
 from pancseg.training import predictions
 from pancseg.training.averaging import mean_of
 from pancseg.training.batch_norm import recompute, typical
+from pancseg.training.calibration import add_ranges, with_ranges
 from pancseg.training.data.augment import build_augmentation
 from pancseg.training.data.dataset import Draw, Shuffled, TrainingSlices, WholeSlices
 from pancseg.training.data.labelled_slice import UNKNOWN
@@ -245,6 +250,65 @@ def test_finished_weights_get_a_map_of_places(slice_set: Path, tmp_path: Path) -
     assert np.all(places[1] >= places[0])
     assert places[1].sum() > places[0].sum()
     assert not np.array_equal(places[0], load_checkpoint("monet_phantom").places)
+
+
+def test_finished_weights_get_ranges_of_their_training_slices(
+    slice_set: Path, tmp_path: Path
+) -> None:
+    set_file = tmp_path / "set.yaml"
+    window = description().model_copy(update={"window_hu": (0.0, 240.0)})
+    set_file.write_text(yaml.safe_dump(window.model_dump(mode="json")))
+    both = replace(load_checkpoint("monet_phantom"), second=fine(LookWindows(size=(32, 48))))
+    (tmp_path / "in").mkdir()
+    both.without_ranges().save(tmp_path / "in" / "two.safetensors")
+    options = ["--slices", set_file, "--data", slice_set, "--out", tmp_path / "out.safetensors"]
+    called = call("weights", "calibrate", tmp_path / "in" / "two.safetensors", *options)
+    assert called == (0, "", "")
+    made = load_checkpoint(tmp_path / "out.safetensors")
+    needed = set(rounded_steps(graph_of("monet")))
+    assert made.second is not None
+    assert made.ranges is not None
+    assert made.second.ranges is not None
+    assert set(made.ranges) == set(made.second.ranges) == needed
+    assert made.ranges != made.second.ranges  # windows show other things than whole slices
+    assert made.made_of("fp32") == load_checkpoint(tmp_path / "in" / "two.safetensors").sha256
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({}, "the slices were clipped to 0 to 255 HU (window_hu), but the network sees 0 to 240"),
+        ({"window_hu": (0.0, 240.0), "split": "val"}, "none of the 4 slices belongs to that split"),
+    ],
+)
+def test_slices_that_cannot_calibrate_are_refused(
+    changes: dict[str, Any], problem: str, slice_set: Path, tmp_path: Path
+) -> None:
+    where = {"where": {"split": changes["split"]}} if "split" in changes else {}
+    made = description(**where)
+    window = changes.get("window_hu", made.window_hu)
+    set_file = tmp_path / "set.yaml"
+    text = made.model_copy(update={"window_hu": window}).model_dump(mode="json")
+    set_file.write_text(yaml.safe_dump(text))
+    options = ["--slices", set_file, "--data", slice_set, "--out", tmp_path / "out.safetensors"]
+    code, out, err = call("weights", "calibrate", "monet_phantom", *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert problem in err
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_training_leaves_ranges_in_each_network(slice_set: Path, tmp_path: Path) -> None:
+    """And goes on without where a network has none."""
+    data, told = data_of(slice_set), list[str]()
+    mean = recipe(keep="mean", mean_epochs=1)
+    train(mean, data, tmp_path / "run", hardware=ONE_THREAD, report=told.append)
+    assert not any("ranges" in line for line in told)
+    for name in ("last", "best", "mean"):
+        kept = load_checkpoint(tmp_path / "run" / f"{name}.safetensors")
+        assert kept.ranges is not None, name
+        assert kept.ranges == with_ranges(kept, data.slices).ranges
+    add_ranges(tmp_path / "run", "monet", [s for s in data.slices if s.split == "val"], told.append)
+    assert sum("holds no ranges of activations, which int8 needs: " in line for line in told) == 3
 
 
 def test_same_seed_same_bytes(slice_set: Path, tmp_path: Path) -> None:

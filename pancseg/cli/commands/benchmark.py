@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,8 +50,8 @@ def inference(
         list[Path],
         option(
             "Input",
-            help="With bf16: scans on which the changed voxels of monet_open's masks are counted; "
-            "default: the demo's scans, with monet_phantom.",
+            help="With bf16 or int8: scans on which the changed voxels of monet_open's masks are "
+            "counted; default: the demo's scans, with monet_phantom.",
         ),
     ] = [],  # noqa: B006
     network: Annotated[
@@ -70,7 +71,7 @@ def inference(
         ),
     ] = ["auto"],  # noqa: B006
     precision: Annotated[
-        list[str], option("Network", help="A precision: fp32 or bf16. May be repeated.")
+        list[str], option("Network", help="A precision: fp32, bf16 or int8. May be repeated.")
     ] = ["fp32"],  # noqa: B006
     out: _Out = None,
     repeats: _Repeats = 5,
@@ -89,7 +90,7 @@ def inference(
         used = threads or available_cores()
     seconds = timing.time_networks(setups, repeats=repeats, slices=slices, threads=used, tell=_tell)
     from pancseg.benchmark.machine import machine, peak_gflops
-    from pancseg.benchmark.table1 import markdown, times_frame
+    from pancseg.benchmark.table1 import against_fp32, markdown, times_frame
 
     gflop = {name: timing.gflop_per_slice(name) for name in {s.network for s in setups}}
     kinds = dict.fromkeys((s.engine, s.precision) for s in setups)
@@ -98,7 +99,7 @@ def inference(
     text = markdown(frame) + "".join(
         f"\nMatrix-product peak, {e} {p}: {rate:.0f} GFLOP/s." for (e, p), rate in peak.items()
     )
-    text += "\n" + _changed_voxels(list(kinds), images, used)
+    text += "\n" + against_fp32(frame) + _changed_voxels(list(kinds), images, used)
     say("\n" + text, sys.stdout)
     if out:
         rounds = [[*setup, *map(repr, spent)] for setup, spent in seconds.items()]
@@ -128,8 +129,9 @@ def patient(
         from pancseg.segmentation import DEFAULT_WEIGHTS, engines
         from pancseg.system.threads import available_cores
 
-        if missing := engines.lacks(engines.pick(engine), precision):
+        if missing := engines.lacks(engines.pick(engine, precision=precision), precision):
             raise ValueError(f"engine {engine} with {precision} needs {missing}")
+        _require_demo_ranges([precision], "; choose fp32")
         _check_writable(out)
     used = threads or available_cores()
     options: dict[str, object] = {"engine": engine, "precision": precision, "threads": used}
@@ -195,11 +197,25 @@ def _scans(paths: list[Path], precision: list[str]) -> list[sitk.Image]:
     from pancseg.scans.reading import read_scan
 
     if paths and set(precision) == {"fp32"}:
-        raise ValueError("--scan counts voxels changed by another precision; add --precision bf16")
+        raise ValueError(
+            "--scan counts voxels changed by another precision; add --precision bf16 or int8"
+        )
+    if not paths:
+        _require_demo_ranges(precision)
     try:
         return [read_scan(path) for path in paths]
     except UnusableCase as unusable:
         raise ValueError(f"--scan: {unusable.fact}") from unusable
+
+
+def _require_demo_ranges(precision: Iterable[str], remedy: str = "; give a --scan") -> None:
+    """Refuse int8 before anything is timed, if the demo's weights cannot be run in it."""
+    from pancseg.segmentation.checkpoint import load_checkpoint
+
+    if "int8" in precision and load_checkpoint("monet_phantom").ranges is None:
+        raise ValueError(
+            f"monet_phantom holds no ranges of activations, which --precision int8 needs{remedy}"
+        )
 
 
 def _check_writable(out: Path | None) -> None:

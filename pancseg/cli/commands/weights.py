@@ -1,4 +1,4 @@
-"""The commands on trained weights and stored slices: weights score, masks, places, join."""
+"""The commands on trained weights: weights score, masks, places, calibrate, join."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pancseg.cli.errors import need, usage_errors
 from pancseg.cli.options import AllowCode, Out, Verbose, example, option
 
 app = typer.Typer(
-    help="Score trained weights on stored slices, add a map of locations to them, or join two "
-    "networks for two looks.",
+    help="Score trained weights on stored slices, add a map of locations or ranges for int8 to "
+    "them, or join two networks for two looks.",
     no_args_is_help=True,
 )
 _SIDES = 2
@@ -115,6 +115,36 @@ def places(
         with_places(
             weights, slices, data, WIDENED if widen is None else widen, allow_code=allow_code
         ).save(out)
+
+
+@app.command(
+    epilog=example(
+        "pancseg weights calibrate best.safetensors --slices open --data slices "
+        "--out monet.safetensors",
+        _PAGE,
+    )
+)
+def calibrate(
+    *,
+    weights: _Weights,
+    slices: _Slices,
+    data: _Data,
+    allow_code: AllowCode = False,
+    out: Annotated[
+        Path,
+        option("Output", "--out", "-o", help="Checkpoint to write."),
+    ],
+    verbose: Verbose = False,
+) -> None:
+    """Copy a checkpoint, adding the ranges of its activations, which --precision int8 needs.
+
+    They are measured on 48 training slices. A training adds them by itself.
+    """
+    with usage_errors(verbose):
+        need("weights calibrate", _PACKAGES, "train")
+        from pancseg.training.calibration import calibrated
+
+        calibrated(weights, slices, data, allow_code=allow_code).save(out)
 
 
 @app.command(

@@ -2,7 +2,8 @@
 
 An engine is a function of a checkpoint, a number of CPU threads and a precision. It loads the
 network once and returns a function from slices ``(n, H, W)``, float32 in 0..1, to probabilities of
-the same shape and type. In fp32 every engine agrees with the plain network to 1e-5.
+the same shape and type. In fp32 every engine agrees with the plain network to 1e-5. OpenVINO alone
+computes in int8, with ranges of activations that the checkpoint holds.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from importlib import import_module
 
 from pancseg.segmentation import DEFAULT_ENGINE as AUTO
 from pancseg.segmentation.checkpoint import Checkpoint
-from pancseg.segmentation.engines.hardware import cpu_has_bf16, has_nvidia_driver
+from pancseg.segmentation.engines.hardware import cpu_has_bf16, cpu_is_x86, has_nvidia_driver
 from pancseg.segmentation.engines.interface import PRECISIONS, Engine, Probabilities
 from pancseg.segmentation.networks import is_outside
+from pancseg.segmentation.networks.activation_ranges import rounded_steps
 from pancseg.segmentation.networks.stored_graphs import graph_of
 from pancseg.system.optional import missing
 
@@ -51,12 +53,16 @@ def lacks(engine: str, precision: str = "fp32") -> str:
         raise ValueError(f"unknown engine {engine!r}; known: {AUTO}, {', '.join(ENGINES)}")
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+    if precision == "int8" and engine != "openvino":
+        return "the engine openvino, which alone computes in int8; choose it, or fp32"
     if engine == "cuda":
         return _gpu_lacks(precision)
     if engine in _INSTALL and (lacking := missing(engine, _INSTALL[engine])):
         return lacking
     if precision == "bf16" and not cpu_has_bf16():
         return "a CPU with bfloat16 arithmetic (avx512_bf16 or amx_bf16); use fp32"
+    if precision == "int8" and not cpu_is_x86():
+        return "an x86 CPU; use fp32"
     return ""
 
 
@@ -73,21 +79,25 @@ def _gpu_lacks(precision: str) -> str:
     return "a CUDA GPU that torch can use"
 
 
-def pick(engine: str = AUTO, gpu: bool = True, network: str = "") -> str:
+def pick(engine: str = AUTO, gpu: bool = True, network: str = "", precision: str = "fp32") -> str:
     """Return the engine that a name stands for: ``auto`` is the GPU, else OpenVINO, else torch.
 
-    A network outside the package goes to torch if OpenVINO cannot represent it.
+    A network outside the package goes to torch if OpenVINO cannot represent it. In int8 ``auto`` is
+    OpenVINO, which alone has it.
 
     Args:
         engine: a key of ``ENGINES``, or ``auto``.
         gpu: whether ``auto`` may be a GPU.
         network: the network to run, a key of ``NETWORKS`` or ``module:Class``.
+        precision: a name of ``PRECISIONS``.
 
     Raises:
         ValueError: ``auto``, and neither OpenVINO nor torch is installed.
     """
     if engine != AUTO:
         return engine
+    if precision == "int8":
+        return "openvino"
     names = ("cuda", "openvino", "torch") if gpu else ("openvino", "torch")
     usable = [name for name in names if name != "openvino" or _has_graph(network)]
     if found := next((name for name in usable if not lacks(name)), ""):
@@ -120,11 +130,27 @@ def build(checkpoint: Checkpoint, threads: int, engine: str, precision: str) -> 
     """Load a network into an engine.
 
     Raises:
-        ValueError: unknown engine or precision, or this machine lacks what it needs.
+        ValueError: unknown engine or precision, this machine lacks what it needs, or the
+            checkpoint lacks ranges of activations for int8.
     """
     if lacking := lacks(engine, precision):
         raise ValueError(f"engine {engine} with {precision} needs {lacking}")
+    if precision == "int8":
+        _require_ranges(checkpoint)
     return ENGINES[engine](checkpoint, threads, precision)
+
+
+def _require_ranges(checkpoint: Checkpoint) -> None:
+    which = "the weights of the second look" if checkpoint.windows else "the weights"
+    remedy = "measure them by `pancseg weights calibrate`, or set `precision` to fp32"
+    if checkpoint.ranges is None:
+        raise ValueError(f"{which} hold no ranges of activations, which int8 needs; {remedy}")
+    needed = rounded_steps(graph_of(checkpoint.network))
+    if absent := [name for name in needed if name not in checkpoint.ranges]:
+        raise ValueError(
+            f"{which} hold no ranges for {len(absent)} of the {len(needed)} activations that int8 "
+            f"rounds; {remedy}"
+        )
 
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 from pathlib import Path
 
 _NATIVE_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # x86, x86, Arm
@@ -43,6 +44,11 @@ def cpu_gains_from_bf16(flags: str | None = None, vendor: str | None = None) -> 
     known = set((_reported() if flags is None else flags).split())
     intel = (_field("vendor_id") if vendor is None else vendor) == "GenuineIntel"
     return bool((_NATIVE_BF16 - {"avx512_bf16"} if intel else _NATIVE_BF16) & known)
+
+
+def cpu_is_x86() -> bool:
+    """Return whether the CPU is a 64-bit x86 one, on which OpenVINO was seen to compute in int8."""
+    return platform.machine().lower() in {"x86_64", "amd64"}
 
 
 def cpu_model() -> str:

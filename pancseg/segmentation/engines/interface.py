@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pancseg.segmentation.checkpoint import Checkpoint
 
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16", "int8")
 """Precisions of the arithmetic; slices and probabilities are always float32."""
 
 Probabilities = Callable[[NDArray[np.float32]], NDArray[np.float32]]

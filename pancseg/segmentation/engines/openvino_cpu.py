@@ -13,16 +13,19 @@ from pancseg.segmentation.engines.openvino_graph import openvino_graph
 from pancseg.segmentation.engines.openvino_import import openvino
 from pancseg.segmentation.networks.stored_graphs import graph_of
 
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+"""In int8 it is that of what has no 8 bits: activation functions, first and last convolution."""
 
 
 def openvino_engine(checkpoint: Checkpoint, threads: int, precision: str = "fp32") -> Probabilities:
     """Run the network with OpenVINO: one slice per thread at a time.
 
     Each slice is computed by a single thread. Its probabilities are therefore identical to the
-    last bit for any number of threads and any batch.
+    last bit for any number of threads and any batch. In int8 all convolutions but the first and
+    the last are computed in integers (:mod:`pancseg.segmentation.engines.openvino_int8`).
     """
     graph = graph_of(checkpoint.network)
+    ranges = checkpoint.ranges if precision == "int8" else None
     core = openvino.Core()
     settings = {
         # Explicit, because OpenVINO's default is bfloat16 wherever the CPU supports it.
@@ -36,7 +39,7 @@ def openvino_engine(checkpoint: Checkpoint, threads: int, precision: str = "fp32
     def probabilities(slices: NDArray[np.float32]) -> NDArray[np.float32]:
         shape = slices.shape[1:]
         if shape not in runners:
-            model = openvino_graph(graph, checkpoint.weights, (1, 1, *shape))
+            model = openvino_graph(graph, checkpoint.weights, (1, 1, *shape), ranges)
             compiled = core.compile_model(model, "CPU", settings)
             runners[shape] = [compiled.create_infer_request() for _ in range(2 * threads)]
         return in_turn(runners[shape], np.ascontiguousarray(slices))
