@@ -506,7 +506,7 @@ def load_segmenter(
         threads: CPU threads of the network; all cores by default.
         engine: what runs the network: ``auto`` takes a GPU, else OpenVINO, else torch.
         precision: ``fp32``, or ``bf16``, which is faster where the CPU or GPU supports it and
-            changes some voxels; or ``int8``, in OpenVINO, which changes more (about 1.5 % of a
+            changes some voxels; or ``int8``, in OpenVINO, which changes more (about 1 % of a
             mask's voxels).
         looks: 1, or 2 for a second look at full resolution; by default as many as the checkpoint
             has networks for.

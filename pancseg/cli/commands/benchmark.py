@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -131,7 +130,6 @@ def patient(
 
         if missing := engines.lacks(engines.pick(engine, precision=precision), precision):
             raise ValueError(f"engine {engine} with {precision} needs {missing}")
-        _require_demo_ranges([precision], "; choose fp32")
         _check_writable(out)
     used = threads or available_cores()
     options: dict[str, object] = {"engine": engine, "precision": precision, "threads": used}
@@ -200,22 +198,10 @@ def _scans(paths: list[Path], precision: list[str]) -> list[sitk.Image]:
         raise ValueError(
             "--scan counts voxels changed by another precision; add --precision bf16 or int8"
         )
-    if not paths:
-        _require_demo_ranges(precision)
     try:
         return [read_scan(path) for path in paths]
     except UnusableCase as unusable:
         raise ValueError(f"--scan: {unusable.fact}") from unusable
-
-
-def _require_demo_ranges(precision: Iterable[str], remedy: str = "; give a --scan") -> None:
-    """Refuse int8 before anything is timed, if the demo's weights cannot be run in it."""
-    from pancseg.segmentation.checkpoint import load_checkpoint
-
-    if "int8" in precision and load_checkpoint("monet_phantom").ranges is None:
-        raise ValueError(
-            f"monet_phantom holds no ranges of activations, which --precision int8 needs{remedy}"
-        )
 
 
 def _check_writable(out: Path | None) -> None:
