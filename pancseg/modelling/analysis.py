@@ -294,9 +294,9 @@ class _Judge:
     def _folds_of(self, name: str, measure: str) -> np.ndarray | None:
         """Return a measure in each test fold; None if its interval is the bootstrap's alone.
 
-        That is so for the integrated Brier score: of 100 patients it differs between folds because
-        their patients do, which the bootstrap knows already; widened, it was twice as wide as its
-        error asks for (docs/log.md, 2026-12-01).
+        That is so for the integrated Brier score, and for its differences: between folds it
+        differs because their patients do, which the bootstrap knows already. Widened, its
+        intervals were twice as wide as its errors (docs/log.md, 2026-12-01).
         """
         alone = self.settings.kind == "survival" and measure == self.brier
         return None if alone else self.folds[name][measure]
@@ -419,7 +419,7 @@ def calibration(judge: _Judge, name: str, ranks: Estimate) -> Calibration:
     logistic regression of the class on the logit of its predicted probability, and the intercept
     with the slope fixed at 1. Survival: the slope is the coefficient of the log hazard in a Cox
     model stratified by fold. The interval of the slope is that of :mod:`.slope_interval`; the
-    intercept's is the bootstrap's, as stratified folds share the frequency of the class.
+    intercept's is the bootstrap's (measured: docs/log.md, 2026-12-01).
 
     Args:
         judge: has the predictions.
@@ -446,7 +446,7 @@ def calibration(judge: _Judge, name: str, ranks: Estimate) -> Calibration:
         slope = cox_slope(y, scores.ravel(), strata, weights)
         folds = cox_slope(y, scores.ravel(), strata, without_fold)
         intercept = np.full(len(slope), np.nan)
-    return Calibration(slope_estimate(slope, folds, count, ranks), estimate(intercept), curves)
+    return Calibration(slope_estimate(slope, folds, plan.outer, ranks), estimate(intercept), curves)
 
 
 def risks(judge: _Judge, name: str) -> list[tuple[float, np.ndarray, np.ndarray]]:

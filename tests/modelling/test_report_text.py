@@ -386,12 +386,20 @@ def test_how_both_sides_were_fitted(reports):
 
 
 def test_the_methods_say_which_intervals_are_widened(reports):
-    report = (reports["survival"][1] / "report.md").read_text()
-    assert "those of the hazard ratio and decision curves are widened by the factor" in report
-    assert "nor are those of the integrated Brier score; those of" in report
-    assert "its interval holds 0 where that of Harrell's C holds 0.5." in report
-    assert "ICI intervals are re-centred on the estimate." in report
-    assert "observed / expected are" not in (reports["subtype"][1] / "report.md").read_text()
+    survival = (reports["survival"][1] / "report.md").read_text()
+    assert (
+        "Those of the hazard ratio of the groups and of decision curves are widened by" in survival
+    )
+    assert "Those of the integrated Brier score and of its differences are not widened." in survival
+    assert "Where the lower end of the interval of Harrell's C is 0.5 or below, that" in survival
+    assert "close to 1 by construction" in section(survival, "Calibration")
+    classes = (reports["subtype"][1] / "report.md").read_text()
+    assert "That of calibration in the large is not widened." in classes
+    assert "Where the lower end of the interval of AUC is 0.5 or below, that" in classes
+    assert "close to 0 by construction" in section(classes, "Calibration")
+    for report in (survival, classes):
+        assert "ICI intervals are re-centred on the estimate." in report
+        assert "jackknife pseudo-values over folds" in report
 
 
 def test_few_features_are_all_shown(reports):

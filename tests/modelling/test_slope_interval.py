@@ -1,4 +1,4 @@
-"""The interval of a calibration slope: both variances, and 0 where the model may rank nobody."""
+"""The interval of a calibration slope: wider where folds differ, and with 0 where ranks fail."""
 
 from __future__ import annotations
 
@@ -13,39 +13,41 @@ RANKS = Estimate(0.7, 0.6, 0.8)
 RESAMPLED = np.concatenate([[1.0], np.linspace(0.5, 1.5, 401)])
 
 
-def test_folds_that_agree_leave_the_bootstraps_width() -> None:
-    found = slope_estimate(RESAMPLED, np.full(5, 1.0), 1, RANKS)
+def test_folds_that_agree_leave_the_bootstraps_interval() -> None:
+    found = slope_estimate(RESAMPLED, np.full(5, 1.0), 5, RANKS)
     assert (found.low, found.high) == pytest.approx((0.525, 1.475))
 
 
-def test_folds_that_differ_widen_it_by_their_jackknife() -> None:
-    without = np.array([0.8, 0.9, 1.0, 1.1, 1.2])
-    jackknife = np.sqrt(4 / 5 * ((without - 1) ** 2).sum())
-    found = slope_estimate(RESAMPLED, without, 1, RANKS)
-    assert found.high - 1 == pytest.approx(np.hypot(0.475, 1.96 * jackknife))
-    assert 1 - found.low == pytest.approx(found.high - 1)
-
-
-def test_repeats_of_the_same_folds_are_no_more_patients() -> None:
-    without = np.array([0.8, 0.9, 1.0, 1.1, 1.2])
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_folds_that_differ_widen_it_as_nadeau_and_bengio_say(repeats: int) -> None:
     # a fold of one of three repeats moves the slope a third as far
-    thrice = slope_estimate(RESAMPLED, np.tile(1 + (without - 1) / 3, 3), 3, RANKS)
-    of_one_repeat = np.sqrt(14 / 15 * ((without - 1) ** 2).sum())
-    assert thrice.high - 1 == pytest.approx(np.hypot(0.475, 1.96 * of_one_repeat))
+    without = 1 + np.tile([-0.2, -0.1, 0.0, 0.1, 0.2], repeats) / repeats
+    values = 1 + (5 * repeats - 1) * (1 - without)  # of single folds, if they had a slope
+    variance = (1 / (5 * repeats) + 1 / 4) * values.var(ddof=1)
+    wider = np.sqrt(variance) / RESAMPLED[1:].std()
+    assert wider > 1
+    found = slope_estimate(RESAMPLED, without, 5, RANKS)
+    assert (found.low, found.high) == pytest.approx((1 - 0.475 * wider, 1 + 0.475 * wider))
+
+
+def test_a_skewed_slope_has_a_skewed_interval() -> None:
+    resampled = np.concatenate([[1.0], np.exp(np.linspace(-1, 1, 401))])
+    found = slope_estimate(resampled, np.full(5, 1.0), 5, RANKS)
+    assert found.high - 1 > 1.5 * (1 - found.low)
 
 
 @pytest.mark.parametrize(("low", "holds"), [(0.49, True), (0.5, True), (0.51, False)])
 def test_a_model_that_may_rank_nobody_may_have_no_slope(low: float, holds: bool) -> None:
     for sign in (1, -1):
-        found = slope_estimate(sign * RESAMPLED, np.full(5, sign * 1.0), 1, Estimate(0.6, low, 0.7))
+        found = slope_estimate(sign * RESAMPLED, np.full(5, sign * 1.0), 5, Estimate(0.6, low, 0.7))
         assert (found.low <= 0 <= found.high) == holds
         assert found.low <= found.value <= found.high
 
 
 def test_folds_and_resamples_without_a_slope_are_left_out() -> None:
-    some = slope_estimate(np.append(RESAMPLED, np.nan), np.array([1.0, np.nan, 1.0]), 1, RANKS)
-    assert some == slope_estimate(RESAMPLED, np.full(2, 1.0), 1, RANKS)
-    none = slope_estimate(np.array([1.0, np.nan]), np.full(5, np.nan), 1, RANKS)
+    some = slope_estimate(np.append(RESAMPLED, np.nan), np.array([1.0, np.nan, 1.0]), 5, RANKS)
+    assert some == slope_estimate(RESAMPLED, np.full(2, 1.0), 5, RANKS)
+    none = slope_estimate(np.array([1.0, np.nan]), np.full(5, np.nan), 5, RANKS)
     assert none.value == 1
     assert np.isnan([none.low, none.high]).all()
 
@@ -57,7 +59,10 @@ def test_it_holds_the_slope_of_useless_models() -> None:
     for _ in range(60):
         y = (random.random(60) < 1 / 3).astype(float)
         x = random.normal(size=60)
-        folds = np.array([random.permutation(60) % 5 for _ in range(5)])
+        folds = np.empty((5, 60), int)
+        for repeat, each in np.ndindex(5, 2):  # stratified by the class, as the command's
+            rows = random.permutation(np.flatnonzero(y == each))
+            folds[repeat, rows] = np.arange(len(rows)) % 5
         p = np.empty((5, 60))
         for repeat, fold in np.ndindex(5, 5):
             test = folds[repeat] == fold

@@ -262,31 +262,48 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
     model = "Cox" if results.settings.kind == "survival" else "logistic"
     test = (
         " The likelihood-ratio test asks whether the out-of-fold score of one model adds to that "
-        f"of the other ({model} regression, one-sided; the median over repeats)."
+        f"of the other ({model} regression, scores centred within folds, one-sided; the median "
+        "over repeats)."
         if is_tested(results)
         else ""
     )
+    main, survival = main_measure(results.settings.kind), results.settings.kind == "survival"
     curves, alone, others = (
         (
-            "calibration curves, ICI and observed / expected",
-            "the integrated Brier score",
-            "the hazard ratio and decision curves",
+            "Those of calibration curves, ICI and observed / expected are of at most 200 resamples "
+            "and not widened.",
+            "Those of the integrated Brier score and of its differences are not widened.",
+            "Those of the hazard ratio of the groups and of decision curves",
         )
-        if results.settings.kind == "survival"
-        else ("calibration curves and ICI", "calibration in the large", "decision curves")
+        if survival
+        else (
+            "Those of calibration curves and ICI are of at most 200 resamples and not widened.",
+            "That of calibration in the large is not widened.",
+            "Those of decision curves",
+        )
     )
-    calibrated = (
-        f" Those of {curves} are of at most 200 resamples and not widened, nor are those of "
-        f"{alone}; those of {others} are widened by the factor of the main measure. ICI intervals "
-        "are re-centred on the estimate. The variance of the calibration slope is the sum of the "
-        "bootstrap's and of the jackknife's over test folds; its interval holds 0 where that of "
-        f"{main_measure(results.settings.kind)} holds 0.5."
+    perfect = ", for C with half of the events against the other half" if survival else ""
+    others_of_time = (
+        " Kaplan–Meier estimates and medians have log-log intervals." if survival else ""
     )
+    rivals = (
+        " Those of the score's hazard ratios beside competing events are of 200 resamples and not "
+        "widened."
+        if results.settings.competing
+        else ""
+    )
+    parts = " Those of subgroups are not widened." if results.settings.subgroups else ""
     return (
-        f"The 95 % intervals are percentiles of {results.settings.resamples} bootstrap resamples "
-        "of patients, with predictions kept, and widened where the corrected variance over folds "
-        "of Nadeau and Bengio (2003) was larger. Those of AUC, C, sensitivity and specificity are "
-        "never narrower than the exact one of a perfect result of as many patients (Obuchowski and "
-        f"Lieber 2002; Clopper and Pearson 1934).{calibrated}{test}{_rule(results)} No p-value was "
-        f"adjusted for multiple testing [say which were looked at]. Software: {made_by}."
+        f"Unless stated otherwise, the 95 % intervals are percentiles of "
+        f"{results.settings.resamples} bootstrap resamples of patients, with predictions kept, and "
+        "widened where the corrected variance over folds of Nadeau and Bengio (2003) was larger "
+        "(for the calibration slope, that of its jackknife pseudo-values over folds). Those of "
+        "AUC, C, sensitivity and specificity are never narrower than that of a perfect result of "
+        f"as many patients (Obuchowski and Lieber 2002, binormal{perfect}; Clopper and Pearson "
+        f"1934), and that of {main} is never narrower than that of random scores where models used "
+        f"no column. Where the lower end of the interval of {main} is 0.5 or below, that of the "
+        f"calibration slope is extended to hold 0. {curves} {alone} {others} are "
+        "widened by the factor of the main measure. ICI intervals are re-centred on the "
+        f"estimate.{times}{rivals}{parts}{test}{_rule(results)} No p-value was adjusted "
+        f"for multiple testing [say which were looked at]. Software: {made_by}."
     )

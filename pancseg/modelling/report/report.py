@@ -325,7 +325,8 @@ def _calibration(results: AnalysisResults) -> Section:
             header += [f"observed / expected at {time:.4g}", f"ICI at {time:.4g}"]
         large = (
             "Observed / expected is the number of events by a time, weighted for censoring, over "
-            "the predicted one"
+            "the predicted one; out of stratified folds it is close to 1 by construction and says "
+            "nothing about calibration elsewhere"
         )
         if results.settings.competing:
             large += (
@@ -334,11 +335,17 @@ def _calibration(results: AnalysisResults) -> Section:
             )
     else:
         header += ["in the large", "ICI"]
-        large = "In the large is the intercept in log odds with the slope fixed at 1 (0 is ideal)"
+        large = (
+            "In the large is the intercept in log odds with the slope fixed at 1; out of "
+            "stratified folds it is close to 0 by construction and says nothing about calibration "
+            "elsewhere"
+        )
     rows = [row + ["–"] * (len(header) - len(row)) for row in rows]
     line = (
-        f"Slope 1 is ideal; below 1 predictions are too extreme. {large}. ICI is the "
-        "mean distance of the smooth curve (local linear, span 0.75) from the diagonal. "
+        "Slope 1 is ideal; between 0 and 1 predictions are too extreme, at 0 or below they do not "
+        f"go with the outcome. Where the interval of {main_measure(results.settings.kind)} reaches "
+        f"down to 0.5, that of the slope is extended to hold 0. {large}. ICI is the mean distance "
+        "of the smooth curve (local linear, span 0.75) from the diagonal. "
         "Predictions of up to ten repeats are pooled, not averaged."
     )
     caption = f"Calibration of every model out of fold, with 95 % intervals.{times_in(results)}"

@@ -1,32 +1,33 @@
 """Give a calibration slope of out-of-fold predictions an interval that holds for new patients.
 
-A bootstrap of patients keeps the predictions, and so takes the slopes of the single folds' models
-for better known than they are; where a model is useless, its out-of-fold predictions go against the
-outcome, as a fold that has more events leaves fewer to the patients it is predicted from.
+A bootstrap of patients keeps the predictions, and so takes the slopes of single folds' models for
+better known than they are. Where a model is useless, its out-of-fold predictions moreover go
+against the outcome: what by chance goes with it in the training patients goes the other way in
+those left out.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pancseg.modelling.validation.measures import Estimate
-
-_NORMAL = 1.96
+from pancseg.modelling.validation.measures import Estimate, estimate
 
 
 def slope_estimate(
-    resampled: np.ndarray, without_fold: np.ndarray, repeats: int, ranks: Estimate
+    resampled: np.ndarray, without_fold: np.ndarray, outer: int, ranks: Estimate
 ) -> Estimate:
     """Return a calibration slope and its 95 % interval.
 
-    Its variance is the sum of the bootstrap's and of the jackknife's over outer test folds, taken
-    as that of one repeat, because repeats share all of their patients. The interval holds 0 where
-    the interval of AUC or C holds 0.5: a model that may rank nobody may have no slope.
+    Like those of other measures, the interval is the bootstrap's, widened where the corrected
+    variance over folds is larger (see :func:`.measures.widening`). A fold alone has too few
+    patients for a slope; its jackknife pseudo-value takes its place. Where the lower end of the
+    interval of AUC or C is 0.5 or below, it is extended to hold 0: a model that may rank nobody may
+    have no slope. It is no exact 95 % interval then, but one that holds the truth more often.
 
     Args:
         resampled: the slope, then its value in each bootstrap resample of patients.
         without_fold: (repeats · folds,) the slope without each outer test fold of each repeat.
-        repeats: number of repeats.
+        outer: number of outer folds.
         ranks: AUC or C of the model.
 
     Returns:
@@ -34,19 +35,13 @@ def slope_estimate(
 
     Example:
         >>> resampled = np.array([1.0, 0.8, 0.9, 1.1, 1.2])
-        >>> found = slope_estimate(resampled, np.full(5, 1.0), 1, Estimate(0.7, 0.6, 0.8))
+        >>> found = slope_estimate(resampled, np.full(5, 1.0), 5, Estimate(0.7, 0.6, 0.8))
         >>> round(found.low, 3), round(found.high, 3)
         (0.807, 1.193)
     """
-    value = float(resampled[0])
-    rest = resampled[1:][~np.isnan(resampled[1:])]
-    if not len(rest):
-        return Estimate(value, float("nan"), float("nan"))
-    low, high = np.percentile(rest, [2.5, 97.5])
-    folds = without_fold[~np.isnan(without_fold)]
-    between = repeats * (len(folds) - 1) * folds.var() if len(folds) else 0.0
-    half = float(np.hypot((high - low) / 2, _NORMAL * np.sqrt(between)))
-    low, high = value - half, value + half
+    known = without_fold[~np.isnan(without_fold)]
+    pseudo_values = len(known) * resampled[0] - (len(known) - 1) * known
+    found = estimate(resampled, pseudo_values, outer)
     if ranks.low <= 0.5:
-        low, high = min(low, 0.0), max(high, 0.0)
-    return Estimate(value, float(low), float(high))
+        return Estimate(found.value, min(found.low, 0.0), max(found.high, 0.0))
+    return found
