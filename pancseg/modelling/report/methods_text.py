@@ -283,9 +283,7 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
         )
     )
     perfect = ", for C with half of the events against the other half" if survival else ""
-    others_of_time = (
-        " Kaplan–Meier estimates and medians have log-log intervals." if survival else ""
-    )
+    times = " Kaplan–Meier estimates and medians have log-log intervals." if survival else ""
     rivals = (
         " Those of the score's hazard ratios beside competing events are of 200 resamples and not "
         "widened."
