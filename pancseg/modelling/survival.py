@@ -114,7 +114,8 @@ def time_grid(y: np.ndarray) -> tuple[float, ...]:
     no leak: the times are a choice of the evaluation, and no model is fitted to them.
     """
     events = y["time"][y["event"]]
-    grid = np.unique(np.quantile(events, np.linspace(0.05, 0.9, 18)))
+    shares = np.linspace(0.05, 0.9, 18).round(2)  # 0.5 and not a little less: as the horizons'
+    grid = np.unique(np.quantile(events, shares))
     return tuple(float(t) for t in grid)
 
 

@@ -201,7 +201,7 @@ def test_int8_gives_the_same_bytes_with_any_threads(checkpoint: Checkpoint, slic
 
 
 RUN = """
-import hashlib, sys
+import sys
 import numpy as np
 from pathlib import Path
 from test_int8 import convolutions_run
@@ -212,30 +212,35 @@ checkpoint = load_checkpoint(folder / "weights.safetensors")
 found = engines.build(checkpoint, 1, "openvino", "int8")(np.load(folder / "slices.npy"))
 kernels = sorted({name for name, precision in convolutions_run(checkpoint, "int8")
                   if precision != "f32"})
-print(hashlib.sha256(found.tobytes()).hexdigest(), ",".join(kernels))
+np.save(sys.argv[2], found)
+print(",".join(kernels))
 """
 
 
 @needs_int8
-def test_cpus_without_products_of_integers_give_the_same_bytes(
+def test_cpus_without_products_of_integers_give_nearly_the_same_mask(
     tmp_path: Path, checkpoint: Checkpoint, slices: Slices
 ) -> None:
     """oneDNN is told to leave out what newer CPUs have: VNNI, then AVX-512."""
     np.save(tmp_path / "slices.npy", slices)
     checkpoint.save(tmp_path / "weights.safetensors")
-    found = {}
+    kernels, masks = {}, {}
     for kind in ("AVX2", "AVX512_CORE", "ALL"):
         folders = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
         done = subprocess.run(
-            [sys.executable, "-c", RUN, str(tmp_path)],
+            [sys.executable, "-c", RUN, str(tmp_path), str(tmp_path / f"{kind}.npy")],
             env={**os.environ, "ONEDNN_MAX_CPU_ISA": kind, "PYTHONPATH": folders},
             capture_output=True,
             text=True,
             check=True,
         )
-        found[kind] = done.stdout.split()
-    assert "avx512" not in found["AVX2"][1]  # or nothing was left out
-    assert len({digest for digest, _ in found.values()}) == 1, found
+        kernels[kind] = done.stdout
+        masks[kind] = np.load(tmp_path / f"{kind}.npy") >= 0.5
+    assert "avx512" not in kernels["AVX2"]  # or nothing was left out
+    size = np.count_nonzero(masks["ALL"])
+    assert size > 500
+    for kind in ("AVX2", "AVX512_CORE"):
+        assert np.count_nonzero(masks[kind] != masks["ALL"]) <= 0.02 * size, kind
 
 
 def test_ranges_are_kept(tmp_path: Path) -> None:

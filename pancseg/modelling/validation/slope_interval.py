@@ -36,8 +36,8 @@ def slope_estimate(
     Example:
         >>> resampled = np.array([1.0, 0.8, 0.9, 1.1, 1.2])
         >>> found = slope_estimate(resampled, np.full(5, 1.0), 5, Estimate(0.7, 0.6, 0.8))
-        >>> round(found.low, 3), round(found.high, 3)
-        (0.807, 1.193)
+        >>> round(found.low, 2), round(found.high, 2)
+        (0.81, 1.19)
     """
     known = without_fold[~np.isnan(without_fold)]
     pseudo_values = len(known) * resampled[0] - (len(known) - 1) * known
