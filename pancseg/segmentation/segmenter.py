@@ -25,7 +25,13 @@ from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.location_prior import look
 from pancseg.segmentation.postprocess import one_organ
 from pancseg.segmentation.preprocess import Floats, SliceGrid
-from pancseg.segmentation.second_look import SecondLook, Wanted, guides, mean_of_looks
+from pancseg.segmentation.second_look import (
+    SecondLook,
+    Wanted,
+    found_by_both,
+    guides,
+    mean_of_looks,
+)
 from pancseg.segmentation.slice_search import LEAST_HEIGHT_MM, search, step_for
 from pancseg.system.progress import track
 from pancseg.system.stage import advance_stage, begin_stage
@@ -77,7 +83,7 @@ class Segmenter:
         precision: ``fp32``, ``bf16`` or ``int8``, of the network's arithmetic.
         threads: CPU threads of the network.
         looks: 1, or 2 if a second network looks again, at full resolution, at what the first found;
-            the mask is then where the mean of both probabilities reaches 0.5.
+            the mask is then where the mean of both probabilities exceeds 0.5.
 
     Example:
         >>> from pancseg import load_segmenter
@@ -172,7 +178,8 @@ class Segmenter:
             uint8 mask (0, 1) with the scan's size, spacing, origin and direction.
 
         Raises:
-            UnusableCase: ``no_pancreas``, when no voxel reaches a probability of 0.5; ``geometry``,
+            UnusableCase: ``no_pancreas``, when no voxel reaches a probability of 0.5 (with two
+                looks: when none exceeds it in the mean, or reaches it in the first); ``geometry``,
                 when the header does not say how the patient lies; or the scan cannot be read.
             RuntimeError: this process was forked from the one that loaded the network.
         """
@@ -249,9 +256,10 @@ class Segmenter:
         """Return the network's probability of "pancreas" for every voxel of one scan.
 
         Every slice goes through the first network, and nothing is cleaned. :meth:`segment`, in
-        contrast, skips slices that it does not need, thresholds at 0.5 and keeps one organ. With
-        two looks, the probabilities are the mean of both; they are 0 where the second does not
-        look, away from what the first look found. If that is nothing, they are those of the first.
+        contrast, skips slices that it does not need, takes what reaches 0.5 (of two looks: what
+        exceeds it) and keeps one organ. With two looks, the probabilities are the mean of both;
+        they are 0 where the second does not look, away from what the first look found. If that is
+        nothing, they are those of the first.
 
         Args:
             scan: as for :meth:`segment`.
@@ -282,10 +290,10 @@ class Segmenter:
         return on_grid_of(image, image_like(found, oriented))
 
     def found(self, oriented: sitk.Image) -> NDArray[np.bool_]:
-        """Return the voxels ``(z, y, x)`` that reach the threshold, before cleaning.
+        """Return the voxels ``(z, y, x)`` that reach a probability of 0.5, before cleaning.
 
-        With two looks, these are the voxels where the mean of both looks' probabilities reaches it,
-        around what the first look found once that was cleaned.
+        With two looks, these are the voxels where the mean of both looks' probabilities exceeds
+        0.5, around what the first look found once that was cleaned.
 
         Args:
             oriented: a scan with the axes that the checkpoint's preprocessing names.
@@ -351,7 +359,7 @@ class Segmenter:
         found = np.zeros_like(organ)
         watch = Stopwatch()
         for index, both in self._both_looks(oriented, organ, kept, watch):
-            found[index] = both >= THRESHOLD
+            found[index] = found_by_both(both)
         watch.tell()
         return found
 
@@ -449,8 +457,8 @@ def _nothing_found(slices: int, first: _Organ | None, spacing_mm: Sequence[float
         )
     found_ml = np.count_nonzero(first.voxels) * float(np.prod(spacing_mm)) / 1000
     return (
-        f"the second look found nothing of the {in_ml(found_ml)} of the first look; check that it "
-        "is an abdominal CT in HU, set `looks` to 1, or draw the mask by hand"
+        f"both looks together found nothing of the {in_ml(found_ml)} of the first look; check that "
+        "it is an abdominal CT in HU, set `looks` to 1, or draw the mask by hand"
     )
 
 
