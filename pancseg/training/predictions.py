@@ -94,7 +94,8 @@ def write_predictions(  # noqa: PLR0913
     made_by = predictions / _MADE_BY
     checkpoint = load_checkpoint(weights, allow_code=allow_code)
     require_whole_slices(checkpoint)
-    stamp = [f"{checkpoint.sha256} {data.fingerprint()} {MASK_VERSION}", *names]
+    made_of = checkpoint.made_of("fp32")
+    stamp = [f"{made_of} {data.fingerprint()} {MASK_VERSION}", *names]
     before = made_by.read_text(encoding="utf-8").splitlines() if made_by.is_file() else []
     if before[:1] != stamp[:1]:
         for folder in (predictions, references):
