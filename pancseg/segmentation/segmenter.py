@@ -20,7 +20,13 @@ from pancseg.scans.arrays import image_like, voxel_array
 from pancseg.scans.bounding_box import box_of
 from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_scan
 from pancseg.scans.geometry import on_grid_of, orient, require_orientation
-from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_WEIGHTS, engines
+from pancseg.segmentation import (
+    DEFAULT_ENGINE,
+    DEFAULT_PRECISION,
+    DEFAULT_WEIGHTS,
+    MOST_KEPT_BYTES,
+    engines,
+)
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.location_prior import look
 from pancseg.segmentation.postprocess import one_organ
@@ -41,8 +47,6 @@ from pancseg.system.timing import Stopwatch, timed
 log = logging.getLogger(__name__)
 
 THRESHOLD = 0.5
-_MOST_KEPT = 192
-"""Slices of which the first look's probabilities stay in memory, 48 MB for 256×256 pixels."""
 
 
 class Segmented(NamedTuple):
@@ -188,8 +192,8 @@ class Segmenter:
     def segment_and_compare(self, scan: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> Segmented:
         """Return the mask of :meth:`segment`, and with two looks their agreement.
 
-        Where the first look found something else than the pancreas, the second often finds little
-        of it.
+        The agreement is the Dice of the first look's mask with that of both. No value of it is
+        known that tells a wrong mask from a right one.
 
         Args:
             scan: as for :meth:`segment`.
@@ -320,7 +324,8 @@ class Segmenter:
                 with watch.running("resample back"):
                     found[batch] = grid.reaching(probabilities, THRESHOLD)
                 for index, probability in zip(batch, probabilities, strict=True):
-                    if self.looks > 1 and len(kept) < _MOST_KEPT and found[index].any():
+                    fits = (len(kept) + 1) * probability.nbytes <= MOST_KEPT_BYTES
+                    if self.looks > 1 and fits and found[index].any():
                         kept[index] = probability.copy()
                 looked_at += len(batch)
                 advance_stage("segment", looked_at, len(voxels))

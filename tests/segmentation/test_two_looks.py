@@ -196,6 +196,24 @@ def test_the_looks_agreement_is_the_dice_of_their_masks(
     assert again.total == shown + 4  # 6 mm of 3 mm above and below
 
 
+@pytest.mark.parametrize("slices", [0, 2])
+def test_what_is_not_kept_of_the_first_look_is_computed_again(
+    slices: int, segmenter: Segmenter, phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is in bytes, as networks of large slices give more for each."""
+    part = phantom.image[:, :, 14:20]
+    kept = segmenter.found_first(part)
+    assert len(kept.kept) > 2
+    side = segmenter.checkpoint.preprocessing.size
+    most = (slices + 1) * side**2 * 4 - 1  # of float32
+    monkeypatch.setattr("pancseg.segmentation.segmenter.MOST_KEPT_BYTES", most)
+    few = segmenter.found_first(part)
+    assert len(few.kept) == slices
+    found = segmenter.found_again(part, few)
+    np.testing.assert_array_equal(found, segmenter.found_again(part, kept))
+    assert found.any()
+
+
 def test_a_scan_smaller_than_the_window(checkpoint: Checkpoint, phantom: Phantom) -> None:
     """The pancreas and 42 mm around it alone: the window is padded with air."""
     inside = np.argwhere(voxel_array(phantom.mask) > 0)
