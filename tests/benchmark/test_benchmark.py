@@ -135,7 +135,8 @@ def test_only_floats_have_a_matrix_product_peak(monkeypatch: pytest.MonkeyPatch)
     setups = [Setup("monet", AS_WRITTEN), Setup("monet", "openvino", "int8")]
     monkeypatch.setattr("pancseg.benchmark.inference.plan", lambda *_: setups)
     monkeypatch.setattr(
-        "pancseg.benchmark.inference.time_networks", lambda *_, **__: dict.fromkeys(setups, [2.0])
+        "pancseg.benchmark.inference.time_networks",
+        lambda *_, **__: {each: [2.0] for each in setups},
     )
     monkeypatch.setattr("pancseg.benchmark.machine.peak_gflops", lambda *_: 200.0)
     monkeypatch.setattr("pancseg.cli.commands.benchmark._changed_voxels", lambda *_: "")
