@@ -39,7 +39,7 @@ def times_frame(
         seconds: seconds of each round, per setup.
         slices: number of slices per round.
         gflop: operations per slice in 10⁹, for each network.
-        peak: GFLOP/s of matrix products, for each engine and precision.
+        peak: GFLOP/s of matrix products, for each engine and precision in which it is measured.
 
     Returns:
         Columns: the setup; ``mean_s``, ``std_s`` (N-1); ``ratio_to_monet`` in the same engine and
@@ -65,7 +65,7 @@ def times_frame(
                 "speedup_over_as_written": float(np.mean(first)) / mean if first else np.nan,
                 "gflop_per_slice": gflop[setup.network],
                 "gflops": rate,
-                "share_of_peak": rate / peak[setup.engine, setup.precision],
+                "share_of_peak": rate / peak.get((setup.engine, setup.precision), np.nan),
                 "published_mean_s": published[0],
                 "published_std_s": published[1],
                 "published_ratio_to_monet": published[0] / PUBLISHED_S["monet"][0],
@@ -105,17 +105,26 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def against_fp32(frame: pd.DataFrame) -> str:
-    """Return one line of text for each row in another precision whose network ran in fp32 too.
+    """Return lines of text for each row in another precision whose network ran in fp32 too.
+
+    Where it did so in other engines alone (with a GPU, ``auto`` is another in int8), there is a
+    line for each of them, which it names; not for the network as first written.
 
     Args:
         frame: as from :func:`times_frame`.
     """
-    keys = ["network", "engine"]
-    exact = frame[frame["precision"] == "fp32"].set_index(keys)["mean_s"]
+    exact: dict[str, dict[str, float]] = {}
+    for row in frame[frame["precision"] == "fp32"].to_dict("records"):
+        exact.setdefault(row["network"], {})[row["engine"]] = row["mean_s"]
     lines = ""
     for row in frame[frame["precision"] != "fp32"].to_dict("records"):
-        which = (row["network"], row["engine"])
-        if which in exact.index:
-            times = number(exact[which] / row["mean_s"], 2)
-            lines += f"{which[0]}, {which[1]} {row['precision']}: {times} times as fast as fp32.\n"
+        found = exact.get(row["network"], {})
+        own = row["engine"]
+        others = [own] if own in found else [each for each in found if each != AS_WRITTEN]
+        for engine in others:
+            times = number(found[engine] / row["mean_s"], 2)
+            than = "fp32" if engine == own else f"{engine} fp32"
+            lines += (
+                f"{row['network']}, {own} {row['precision']}: {times} times as fast as {than}.\n"
+            )
     return lines

@@ -423,7 +423,7 @@ class _Mask(NamedTuple):
         source: value of ``qc_mask_source``.
         agreement: agreement of masks made with dropout, 0–1; None if not requested, or if the mask
             does not come from the network.
-        looks_dice: agreement of the two looks that made it, 0–1; None if there were not two.
+        looks_dice: agreement of the first look with both, 0–1; None if there were not two.
         is_new: whether the network has just made it.
         note: what is unusual about its grid.
     """

@@ -139,7 +139,7 @@ class QualityLimits(FrozenModel):
         slice_mm: distance between the slices, or their thickness if that is greater.
         resegmented_share: share of the region's voxels left after re-segmentation.
         uncertainty_dice: mean Dice over pairs of masks made with dropout; not calibrated.
-        looks_dice: Dice of the first look's mask with that of the second; no limits by default,
+        looks_dice: Dice of the first look's mask with that of both looks; no limits by default,
             as none has been measured.
         regions: name of a region → the limits that differ for it.
 

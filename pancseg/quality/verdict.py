@@ -260,7 +260,7 @@ def judge_looks(dice: float, limits: QualityLimits) -> Verdict:
 
     Code ``uncertain``.
     """
-    what = f"the two looks agree with a Dice of {per_cent(dice)}"
+    what = f"the mask of both looks agrees with the first look's with a Dice of {per_cent(dice)}"
     check = _compared("uncertain", what, dice, "looks_dice", "%")
     return _verdict({"qc_looks_dice": round(dice, 6)}, [check], limits)
 

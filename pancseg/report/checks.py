@@ -58,7 +58,10 @@ CHECKS = (
         "qc_uncertainty_dice", "uncertainty_dice", "uncertain", "agreement with dropout", "%",
         "region",
     ),
-    Check("qc_looks_dice", "looks_dice", "uncertain", "agreement of two looks", "%", "region"),
+    Check(
+        "qc_looks_dice", "looks_dice", "uncertain", "agreement of the first look with both", "%",
+        "region",
+    ),
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ class MadeFrom(NamedTuple):
     Attributes:
         key: key of everything: scan, series and network.
         scan: key of the scan and series alone; empty in journals of earlier versions.
-        looks_dice: agreement of the two looks that made it; None if there were not two.
+        looks_dice: agreement of the first look with both; None if there were not two.
     """
 
     key: str

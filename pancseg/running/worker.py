@@ -290,7 +290,7 @@ class _ExistingMask:
         made: what the network would make the mask from now.
         path: where it is: the network's own name, or that of a correction beside it.
         usable: the mask can be used unchanged.
-        looks_dice: agreement of the two looks that made it; None if there were not two, and of a
+        looks_dice: agreement of the first look with both; None if there were not two, and of a
             person's mask.
         by_person: the ``qc_mask_source`` of a person's mask: ``corrected`` if the network made one
             of the same scan, ``drawn`` if it found nothing; empty for the network's own.

@@ -113,13 +113,16 @@ class Checkpoint:
         dropout: share of channels dropped in training; None: the network's default.
         windows: the windows that the network of a second look sees; None: whole slices.
         second: the second look's checkpoint, which has ``windows``; None: there is one look.
-        joined: hashes of the two files that a checkpoint of two looks was joined from.
+        joined: ``sha256_without_ranges`` of the two files that a checkpoint of two looks was joined
+            from.
         ranges: ranges of the network's activations, which the precision ``int8`` needs
             (:mod:`pancseg.segmentation.networks.activation_ranges`); None: not measured.
         name: the shipped name, or ``custom``.
         sha256: hash of the file's bytes; empty for a checkpoint that was not read from a file.
-        sha256_without_ranges: hash of the same file without ``ranges``, of which masks in other
-            precisions than ``int8`` are made; empty like ``sha256``.
+        sha256_without_ranges: of which masks in other precisions than ``int8`` are made: where the
+            file holds no ``ranges``, its ``sha256``, else the hash of the file that pancseg saves
+            of the same weights without them (for a file of pancseg's own, the one before they were
+            added); empty like ``sha256``.
     """
 
     network: str

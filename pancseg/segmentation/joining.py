@@ -59,7 +59,7 @@ def join_looks(
         whole,
         provenance=_both(whole.provenance, fine.provenance),
         second=replace(fine, places=None),  # a window does not show the body
-        joined=(whole.sha256, fine.sha256),
+        joined=(whole.sha256_without_ranges, fine.sha256_without_ranges),
         name="",
         sha256="",
         sha256_without_ranges="",

@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from pancseg.segmentation.checkpoint import Checkpoint
-from pancseg.segmentation.networks.activation_ranges import Ranges, rounded_steps
+from pancseg.segmentation.networks.activation_ranges import (
+    LARGEST,
+    MOST_STEPS,
+    Ranges,
+    rounded_steps,
+)
 from pancseg.segmentation.networks.stored_graphs import graph_of
 
 _DIGITS = 4
@@ -30,8 +35,8 @@ def measured_ranges(checkpoint: Checkpoint, slices: NDArray[np.float32]) -> Rang
         slices: what it sees, ``(n, H, W)`` in 0..1.
 
     Raises:
-        ValueError: no slices, or the network cannot be described as a graph, or an activation is
-            not finite.
+        ValueError: no slices, the network cannot be described as a graph or has no activation that
+            int8 rounds, or an activation is not finite or larger than a checkpoint may say.
 
     Example:
         >>> from pancseg.segmentation.checkpoint import load_checkpoint
@@ -52,8 +57,14 @@ class _Recorder(fx.Interpreter):
     """Runs a network step by step, and notes the extremes of what is rounded."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        wanted = rounded_steps(graph_of(checkpoint.network))  # or says why there is no graph
+        if not wanted:
+            raise ValueError("int8 rounds no activation of this network, so it needs no ranges")
+        if len(wanted) > MOST_STEPS:
+            raise ValueError(
+                f"int8 would round {len(wanted)} activations (expected {MOST_STEPS} at most)"
+            )
         super().__init__(fx.symbolic_trace(checkpoint.build()))
-        wanted = rounded_steps(graph_of(checkpoint.network))
         self.ends: dict[str, list[tuple[float, float]]] = {name: [] for name in wanted}
 
     def run_node(self, n: fx.Node) -> Any:
@@ -71,4 +82,9 @@ def _range(name: str, ends: NDArray[np.float64]) -> tuple[float, float]:
     low, high = (float(f"{end:.{_DIGITS}g}") for end in (min(low, 0.0), max(high, 0.0)))
     if not np.isfinite((low, high)).all():
         raise ValueError(f"the activations of {name:.100} are not finite")
+    if max(-low, high) > LARGEST:
+        raise ValueError(
+            f"the activations of {name:.100} are {low:g} to {high:g} (expected ±{LARGEST:,.0f} at "
+            "most)"
+        )
     return (low, high) if low < high else (low, 1.0)  # a step that is always 0

@@ -26,6 +26,7 @@ from pancseg.segmentation.window_placement import MOST_PIECES, Box, Window, wind
 Mask = NDArray[np.bool_]
 NOMINAL_PIXEL_MM = 0.8
 """Pixel of stored slices, whose spacing is not known."""
+_ROUNDING = 1e-4
 
 
 class Wanted(NamedTuple):
@@ -48,7 +49,8 @@ class Seen(NamedTuple):
     Attributes:
         number: of the slice in the scan.
         probability: on the network's grid; 0 outside the windows.
-        near: the scan's pixels ``(y, x)`` that are near enough to what the first look found.
+        near: the scan's pixels ``(y, x)`` that are near enough to what the first look found, and
+            shown by a window.
     """
 
     number: int
@@ -144,7 +146,8 @@ class SecondLook:
                 total[window] += next(probabilities)
                 count[window] += 1
             total /= np.maximum(count, 1)
-            yield Seen(wanted.number, total, self._near(wanted.around))
+            near = self._shown(self._near(wanted.around), count > 0)
+            yield Seen(wanted.number, total, near)
 
     def windows_around(self, found: Mask) -> list[Window]:
         """Return windows that together show all pixels found in a slice.
@@ -190,13 +193,31 @@ class SecondLook:
         near[part] = distance <= self.windows.reach_mm
         return near
 
+    def _shown(self, near: Mask, in_windows: Mask) -> Mask:
+        """Return those of the near pixels all of whose neighbours on the network's grid were seen.
+
+        Args:
+            near: the scan's pixels ``(y, x)``.
+            in_windows: the network's pixels that a window showed.
+        """
+        box = box_of(near[None])
+        if box is None:
+            return near
+        _, rows, columns = box.slices
+        (top, bottom), (left, right) = self._on_grid((rows, columns))
+        if not in_windows[top:bottom, left:right].all():
+            share = self.grid.part_of_scan(in_windows.astype(np.float32), rows, columns)
+            near[rows, columns] &= share > 1 - _ROUNDING
+        return near
+
 
 def mean_of_looks(
     first: Floats, first_grid: SliceGrid, seen: Seen, second_grid: SliceGrid
 ) -> Floats:
     """Return the mean of both looks' probabilities in a slice, on the scan's pixels ``(y, x)``.
 
-    It is 0 where the second look's findings do not count, away from those of the first.
+    It is 0 where the second look's findings do not count: away from those of the first, and
+    outside the windows.
 
     Args:
         first: what the first look's network gave for the slice, on ``first_grid``, in 0..1.
@@ -208,11 +229,22 @@ def mean_of_looks(
     if box := box_of(seen.near[None]):
         _, *part = box.slices
         inside = (part[0], part[1])
-        mean[inside] = first_grid.part_of_scan(first, *inside)
-        mean[inside] += second_grid.part_of_scan(seen.probability, *inside)
+        for probability, grid in ((first, first_grid), (seen.probability, second_grid)):
+            mean[inside] += np.minimum(grid.part_of_scan(probability, *inside), 1)  # rounding
         mean[inside] *= np.float32(0.5)
         mean[inside] *= seen.near[inside]
     return mean
+
+
+def found_by_both(mean: Floats) -> Mask:
+    """Return where the mean of both looks' probabilities says pancreas: where it exceeds 0.5.
+
+    At 0.5 one look can be certain of what the other excludes, and neither outvotes the other.
+
+    >>> found_by_both(np.array([[0.5, 0.51]], np.float32))
+    array([[False,  True]])
+    """
+    return mean > np.float32(0.5)
 
 
 def guides(organ: Mask, slice_mm: float, margin_mm: float) -> dict[int, int]:

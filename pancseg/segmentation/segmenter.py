@@ -20,12 +20,24 @@ from pancseg.scans.arrays import image_like, voxel_array
 from pancseg.scans.bounding_box import box_of
 from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_scan
 from pancseg.scans.geometry import on_grid_of, orient, require_orientation
-from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_WEIGHTS, engines
+from pancseg.segmentation import (
+    DEFAULT_ENGINE,
+    DEFAULT_PRECISION,
+    DEFAULT_WEIGHTS,
+    MOST_KEPT_BYTES,
+    engines,
+)
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.location_prior import look
 from pancseg.segmentation.postprocess import one_organ
 from pancseg.segmentation.preprocess import Floats, SliceGrid
-from pancseg.segmentation.second_look import SecondLook, Wanted, guides, mean_of_looks
+from pancseg.segmentation.second_look import (
+    SecondLook,
+    Wanted,
+    found_by_both,
+    guides,
+    mean_of_looks,
+)
 from pancseg.segmentation.slice_search import LEAST_HEIGHT_MM, search, step_for
 from pancseg.system.progress import track
 from pancseg.system.stage import advance_stage, begin_stage
@@ -35,8 +47,6 @@ from pancseg.system.timing import Stopwatch, timed
 log = logging.getLogger(__name__)
 
 THRESHOLD = 0.5
-_MOST_KEPT = 192
-"""Slices of which the first look's probabilities stay in memory, 48 MB for 256×256 pixels."""
 
 
 class Segmented(NamedTuple):
@@ -77,7 +87,7 @@ class Segmenter:
         precision: ``fp32``, ``bf16`` or ``int8``, of the network's arithmetic.
         threads: CPU threads of the network.
         looks: 1, or 2 if a second network looks again, at full resolution, at what the first found;
-            the mask is then where the mean of both probabilities reaches 0.5.
+            the mask is then where the mean of both probabilities exceeds 0.5.
 
     Example:
         >>> from pancseg import load_segmenter
@@ -172,7 +182,8 @@ class Segmenter:
             uint8 mask (0, 1) with the scan's size, spacing, origin and direction.
 
         Raises:
-            UnusableCase: ``no_pancreas``, when no voxel reaches a probability of 0.5; ``geometry``,
+            UnusableCase: ``no_pancreas``, when no voxel reaches a probability of 0.5 (with two
+                looks: when none exceeds it in the mean, or reaches it in the first); ``geometry``,
                 when the header does not say how the patient lies; or the scan cannot be read.
             RuntimeError: this process was forked from the one that loaded the network.
         """
@@ -181,8 +192,8 @@ class Segmenter:
     def segment_and_compare(self, scan: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> Segmented:
         """Return the mask of :meth:`segment`, and with two looks their agreement.
 
-        Where the first look found something else than the pancreas, the second often finds little
-        of it.
+        The agreement is the Dice of the first look's mask with that of both. No value of it is
+        known that tells a wrong mask from a right one.
 
         Args:
             scan: as for :meth:`segment`.
@@ -249,9 +260,10 @@ class Segmenter:
         """Return the network's probability of "pancreas" for every voxel of one scan.
 
         Every slice goes through the first network, and nothing is cleaned. :meth:`segment`, in
-        contrast, skips slices that it does not need, thresholds at 0.5 and keeps one organ. With
-        two looks, the probabilities are the mean of both; they are 0 where the second does not
-        look, away from what the first look found. If that is nothing, they are those of the first.
+        contrast, skips slices that it does not need, takes what reaches 0.5 (of two looks: what
+        exceeds it) and keeps one organ. With two looks, the probabilities are the mean of both;
+        they are 0 where the second does not look, away from what the first look found. If that is
+        nothing, they are those of the first.
 
         Args:
             scan: as for :meth:`segment`.
@@ -282,10 +294,10 @@ class Segmenter:
         return on_grid_of(image, image_like(found, oriented))
 
     def found(self, oriented: sitk.Image) -> NDArray[np.bool_]:
-        """Return the voxels ``(z, y, x)`` that reach the threshold, before cleaning.
+        """Return the voxels ``(z, y, x)`` that reach a probability of 0.5, before cleaning.
 
-        With two looks, these are the voxels where the mean of both looks' probabilities reaches it,
-        around what the first look found once that was cleaned.
+        With two looks, these are the voxels where the mean of both looks' probabilities exceeds
+        0.5, around what the first look found once that was cleaned.
 
         Args:
             oriented: a scan with the axes that the checkpoint's preprocessing names.
@@ -312,7 +324,8 @@ class Segmenter:
                 with watch.running("resample back"):
                     found[batch] = grid.reaching(probabilities, THRESHOLD)
                 for index, probability in zip(batch, probabilities, strict=True):
-                    if self.looks > 1 and len(kept) < _MOST_KEPT and found[index].any():
+                    fits = (len(kept) + 1) * probability.nbytes <= MOST_KEPT_BYTES
+                    if self.looks > 1 and fits and found[index].any():
                         kept[index] = probability.copy()
                 looked_at += len(batch)
                 advance_stage("segment", looked_at, len(voxels))
@@ -351,7 +364,7 @@ class Segmenter:
         found = np.zeros_like(organ)
         watch = Stopwatch()
         for index, both in self._both_looks(oriented, organ, kept, watch):
-            found[index] = both >= THRESHOLD
+            found[index] = found_by_both(both)
         watch.tell()
         return found
 
@@ -449,8 +462,8 @@ def _nothing_found(slices: int, first: _Organ | None, spacing_mm: Sequence[float
         )
     found_ml = np.count_nonzero(first.voxels) * float(np.prod(spacing_mm)) / 1000
     return (
-        f"the second look found nothing of the {in_ml(found_ml)} of the first look; check that it "
-        "is an abdominal CT in HU, set `looks` to 1, or draw the mask by hand"
+        f"both looks together found nothing of the {in_ml(found_ml)} of the first look; check that "
+        "it is an abdominal CT in HU, set `looks` to 1, or draw the mask by hand"
     )
 
 

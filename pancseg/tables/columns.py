@@ -119,7 +119,7 @@ QUALITY = (
         "number",
         "none",
         "quality",
-        "Dice between the first look's mask and the second's",
+        "Dice between the first look's mask and that of both looks",
     ),
 )
 HASHES = (

@@ -19,7 +19,7 @@ from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import Probabilities
 from pancseg.segmentation.location_prior import look
-from pancseg.segmentation.second_look import SecondLook, Wanted, mean_of_looks
+from pancseg.segmentation.second_look import SecondLook, Wanted, found_by_both, mean_of_looks
 from pancseg.segmentation.segmenter import THRESHOLD, Segmenter, require_whole_slices
 from pancseg.system.output_folder import check_output_folder
 from pancseg.system.threads import available_cores
@@ -94,7 +94,8 @@ def write_predictions(  # noqa: PLR0913
     made_by = predictions / _MADE_BY
     checkpoint = load_checkpoint(weights, allow_code=allow_code)
     require_whole_slices(checkpoint)
-    stamp = [f"{checkpoint.sha256} {data.fingerprint()} {MASK_VERSION}", *names]
+    made_of = checkpoint.made_of("fp32")
+    stamp = [f"{made_of} {data.fingerprint()} {MASK_VERSION}", *names]
     before = made_by.read_text(encoding="utf-8").splitlines() if made_by.is_file() else []
     if before[:1] != stamp[:1]:
         for folder in (predictions, references):
@@ -158,7 +159,7 @@ def found_in(
     look_again = SecondLook.for_stored(hu.shape, checkpoint.second)
     (seen,) = look_again.at([Wanted(0, hu, found)], second, at_once=_AT_ONCE)
     both = mean_of_looks(probability[0], grid, seen, look_again.grid)
-    return [found & native.known, (both >= THRESHOLD) & native.known]
+    return [found & native.known, found_by_both(both) & native.known]
 
 
 def _of_scans(

@@ -20,7 +20,7 @@ from pancseg.benchmark import patient
 from pancseg.benchmark.changed import changed_by
 from pancseg.benchmark.inference import AS_WRITTEN, Setup, gflop_per_slice, plan, time_networks
 from pancseg.benchmark.machine import machine, peak_gflops
-from pancseg.benchmark.table1 import markdown, times_frame
+from pancseg.benchmark.table1 import against_fp32, markdown, times_frame
 from pancseg.cli import app
 from pancseg.cli.commands.benchmark import _changed_voxels, _command
 from pancseg.phantom import Phantom
@@ -108,6 +108,40 @@ def test_table_has_ratios_tests_and_the_papers_numbers() -> None:
     assert len(lines) == 5
     assert "| unet | torch | fp32 | 70.50 ± 0.71 | 6.88 |" in lines[4]
     assert np.isnan(frame.iloc[1]["t_test_p"])
+
+
+def test_int8_has_no_peak_and_is_compared_with_fp32_in_its_own_engine_or_another() -> None:
+    """With a GPU, ``auto`` is cuda in fp32 and openvino in int8."""
+    seconds = {
+        Setup("monet", AS_WRITTEN): [40.0],
+        Setup("monet", "cuda"): [1.0],
+        Setup("monet", "openvino", "int8"): [4.0],
+        Setup("unet", AS_WRITTEN): [99.0],
+        Setup("unet", "openvino", "int8"): [9.0],
+    }
+    peak = {(AS_WRITTEN, "fp32"): 200.0, ("cuda", "fp32"): 900.0}
+    gflop = {"monet": 9.5, "unet": 96.2}
+    frame = times_frame(seconds, 150, gflop, peak)
+    assert list(frame["share_of_peak"].isna()) == [False, False, True, False, True]
+    cells = [cell.strip() for cell in markdown(frame).splitlines()[4].split("|")]
+    assert (cells[3], cells[10]) == ("int8", "–")
+    assert against_fp32(frame) == "monet, openvino int8: 0.25 times as fast as cuda fp32.\n"
+    seconds[Setup("monet", "openvino")] = [8.0]
+    frame = times_frame(seconds, 150, gflop, {**peak, ("openvino", "fp32"): 200.0})
+    assert against_fp32(frame) == "monet, openvino int8: 2.00 times as fast as fp32.\n"
+
+
+def test_only_floats_have_a_matrix_product_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    setups = [Setup("monet", AS_WRITTEN), Setup("monet", "openvino", "int8")]
+    monkeypatch.setattr("pancseg.benchmark.inference.plan", lambda *_: setups)
+    monkeypatch.setattr(
+        "pancseg.benchmark.inference.time_networks",
+        lambda *_, **__: {each: [2.0] for each in setups},
+    )
+    monkeypatch.setattr("pancseg.benchmark.machine.peak_gflops", lambda *_: 200.0)
+    monkeypatch.setattr("pancseg.cli.commands.benchmark._changed_voxels", lambda *_: "")
+    done = CliRunner().invoke(app, ["benchmark", "inference", "--threads", "1"])
+    assert re.findall("Matrix-product peak, (.*):", done.stdout) == ["as-written fp32"]
 
 
 def test_peak_and_machine_are_measured_and_hold_no_name() -> None:

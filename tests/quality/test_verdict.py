@@ -234,7 +234,10 @@ def test_looks_that_disagree_are_told_where_a_limit_is_set() -> None:
     for dice, grade in ((0.8, {}), (0.79, {"uncertain": "warn"}), (0.4, {"uncertain": "fail"})):
         assert codes(judge_looks(dice, limits)) == grade
     (finding,) = judge_looks(0.4, limits).findings
-    assert finding.fact == "the two looks agree with a Dice of 40 % (expected at least 80 %)"
+    assert finding.fact == (
+        "the mask of both looks agrees with the first look's with a Dice of 40 % "
+        "(expected at least 80 %)"
+    )
 
 
 def test_limits_of_a_region_survive_the_provenance() -> None:

@@ -84,7 +84,7 @@ def test_the_agreement_is_in_the_row_and_stays_with_the_mask(folder: Path) -> No
     warned, _ = segment(folder, settings=strict)
     assert reused(folder) == 2
     assert (warned.status, "uncertain" in warned.reason) == ("warn", True)
-    assert f"the two looks agree with a Dice of {100 * agreement:.3g} %" in warned.fact
+    assert f"with the first look's with a Dice of {100 * agreement:.3g} %" in warned.fact
     alone, _ = segment(folder, looks=1, settings=strict)
     assert "uncertain" not in alone.reason
     assert "qc_looks_dice" not in alone.values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -102,6 +103,46 @@ def test_the_ranges_are_the_mean_extremes_of_what_each_step_gives(network: str) 
 def test_ranges_need_slices(checkpoint: Checkpoint) -> None:
     with pytest.raises(ValueError, match="need slices to be measured on; there are none"):
         measured_ranges(checkpoint, noise()[:0])
+
+
+OWN = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.last = (nn.Conv2d(1, 1, 1) for _ in range(3))
+
+class Two(Net):
+    def forward(self, x):
+        return self.last(self.first(x))
+
+class Loud(Net):
+    def forward(self, x):
+        return self.last(self.second(self.first(x)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("Two", "int8 rounds no activation of this network, so it needs no ranges"),
+        ("Loud", r"the activations of first are 0 to [\d.]+e\+06 \(expected ±1,000,000 at most\)"),
+    ],
+)
+def test_networks_that_can_have_no_ranges_are_told_in_one_line(
+    name: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_nets.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "own_nets", raising=False)
+    weights = weights_of(getattr(importlib.import_module("own_nets"), name)())
+    weights = {each: np.full_like(w, 3e6) for each, w in weights.items()}
+    made = Checkpoint(f"own_nets:{name}", Preprocessing(window_hu=(0, 240), size=32), {}, weights)
+    with pytest.raises(ValueError, match=problem) as caught:
+        measured_ranges(made, noise())
+    assert type(caught.value) is ValueError
+    assert "\n" not in str(caught.value)
 
 
 def test_the_first_and_the_last_convolution_stay_in_single_precision() -> None:
@@ -319,6 +360,19 @@ def test_ranges_do_not_change_what_other_precisions_make(tmp_path: Path) -> None
         )
     ]
     assert manners[0] == manners[1] != manners[2]
+
+
+def test_joined_weights_name_the_parts_as_they_are_without_ranges(tmp_path: Path) -> None:
+    """So that masks in fp32 stay when ranges are added to the parts, which are joined again."""
+    made = []
+    for ranges in (None, {"add": (-1.0, 1.0)}):
+        parts = [tmp_path / f"{name}.safetensors" for name in ("first", "second")]
+        for path, part in zip(parts, (without_ranges(), fine().without_ranges()), strict=True):
+            replace(part, ranges=ranges).save(path)
+        join_looks(*parts).save(tmp_path / "two.safetensors")
+        made.append(load_checkpoint(tmp_path / "two.safetensors"))
+    assert made[0].sha256 != made[1].sha256
+    assert made[0].made_of("fp32") == made[1].made_of("fp32")
 
 
 def test_int8_without_ranges_is_refused(

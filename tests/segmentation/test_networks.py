@@ -121,7 +121,34 @@ class Padded(torch.nn.Sequential):
         super().__init__(torch.nn.MaxPool2d(3, 2, padding=1))
 
 
-@pytest.mark.parametrize("network", [Softened, Scaled, Stacked, Grouped, Reflected, Padded])
+class Method(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.relu()
+
+
+class Branching(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if x.mean() > 0 else -x
+
+
+class Counting(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return sum(x for _ in range(x.shape[1]))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("network", [Branching, Counting])
+def test_what_torch_cannot_trace_is_refused_in_one_line(
+    network: type[torch.nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NETWORKS, "new", network)
+    with pytest.raises(
+        ValueError, match=r"torch cannot trace network 'new' \(T\w+Error: "
+    ) as caught:
+        trace("new")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("network", [Softened, Scaled, Stacked, Grouped, Reflected, Padded, Method])
 def test_what_a_graph_cannot_say_is_refused(
     network: type[torch.nn.Module], monkeypatch: pytest.MonkeyPatch
 ) -> None:

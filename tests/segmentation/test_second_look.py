@@ -9,7 +9,14 @@ import pytest
 
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.look_windows import LookWindows
-from pancseg.segmentation.second_look import SecondLook, Wanted, guides
+from pancseg.segmentation.second_look import (
+    SecondLook,
+    Seen,
+    Wanted,
+    found_by_both,
+    guides,
+    mean_of_looks,
+)
 
 WINDOWS = LookWindows(size=(64, 96), pixel_mm=(0.6, 1.0), reach_mm=20)
 
@@ -135,6 +142,47 @@ def test_what_counts_is_near_in_mm(checkpoint: Checkpoint) -> None:
     y, x = np.nonzero(near)
     assert (y.min(), y.max(), x.min(), x.max()) == (180, 220, 195, 205)
     assert not near[180, 205]
+
+
+@pytest.mark.parametrize("pixel_mm", [0.8, 0.47])
+def test_nothing_counts_where_no_window_was(pixel_mm: float, checkpoint: Checkpoint) -> None:
+    """The organ is as high as a window, so that its reach above and below is not seen."""
+    side = round(240 / pixel_mm)
+    look = look_at(checkpoint, (side, side), pixel_mm)
+    grid_mm = max(pixel_mm, 0.6)
+    high = int(64 * grid_mm / pixel_mm) - 2 * (grid_mm > pixel_mm)
+    around = found_at((side, side), (100, 100 + high, 120, 140))
+    (window,) = look.windows_around(around)
+    (seen,) = look.at([Wanted(0, np.zeros((side, side)), around)], np.ones_like, 8)
+    seen_there = look.grid.part_of_scan(seen.probability, slice(0, side), slice(0, side))
+    assert (seen_there[seen.near] > 0.999).all()  # no share of pixels outside the window
+    rows, columns = (np.flatnonzero(seen.near.any(axis=axis)) for axis in (1, 0))
+    assert (rows[0], rows[-1]) == pytest.approx((100, 99 + high), abs=pixel_mm < grid_mm)
+    reach = int(20 / pixel_mm)
+    assert (columns[0], columns[-1]) == (120 - reach, 139 + reach)
+    assert seen.near[around].all()
+    mean = mean_of_looks(np.ones(look.grid.shape, np.float32), look.grid, seen, look.grid)
+    assert set(np.unique(mean)) <= {np.float32(0), mean.max()}
+    assert window[0].stop - window[0].start == 64
+
+
+@pytest.mark.parametrize("pixel_mm", [0.8, 0.47, 1.3])
+@pytest.mark.parametrize("certain", [(1, 0), (0, 1)])
+def test_a_certain_look_does_not_win_against_one_that_excludes(
+    pixel_mm: float, certain: tuple[float, float], checkpoint: Checkpoint
+) -> None:
+    """Neither by the rounding of interpolation; a little more than 0 is enough."""
+    shape = (150, 140)
+    look = look_at(checkpoint, shape, pixel_mm)
+    first, second = (np.full(look.grid.shape, each, np.float32) for each in certain)
+
+    def found() -> np.ndarray:
+        seen = Seen(0, second, np.ones(shape, bool))
+        return found_by_both(mean_of_looks(first, look.grid, seen, look.grid))
+
+    assert not found().any()
+    (second if certain[0] else first)[:] = 0.01
+    assert found().all()
 
 
 def test_few_windows_are_in_memory_at_a_time(checkpoint: Checkpoint) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -311,6 +312,33 @@ def test_a_training_leaves_ranges_in_each_network(slice_set: Path, tmp_path: Pat
     assert sum("holds no ranges of activations, which int8 needs: " in line for line in told) == 3
 
 
+UNTRACED = """
+from torch import nn
+
+class Net(nn.Conv2d):
+    def __init__(self):
+        super().__init__(1, 1, 3, padding=1)
+
+    def forward(self, x):
+        return super().forward(x) if x.mean() > 0 else x
+"""
+
+
+def test_a_network_that_torch_cannot_trace_stays_without_ranges(
+    slice_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "untraced.py").write_text(UNTRACED)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "untraced", raising=False)
+    data, told = data_of(slice_set), list[str]()
+    own = recipe(network="untraced:Net")
+    weights = train(own, data, tmp_path / "run", hardware=ONE_THREAD, report=told.append)
+    assert load_checkpoint(weights, allow_code=True).ranges is None
+    (line,) = [each for each in told if each.startswith("last.safetensors holds no ranges")]
+    assert "torch cannot trace network 'untraced:Net' (TraceError: " in line
+    assert "\n" not in line
+
+
 def test_same_seed_same_bytes(slice_set: Path, tmp_path: Path) -> None:
     hashes = set()
     for name in ("one", "two"):
@@ -546,6 +574,19 @@ def test_masks_are_kept_by_a_stamp_without_names(slice_set: Path, tmp_path: Path
     mask.write_bytes(b"as it was")
     _predict(weights, slice_set, tmp_path)
     assert (mask.read_bytes(), stamp.read_text()) == (b"as it was", whole)
+
+
+def test_masks_are_kept_when_ranges_are_added(slice_set: Path, tmp_path: Path) -> None:
+    """They are in fp32, which does not depend on the ranges."""
+    weights = train(recipe(), data_of(slice_set), tmp_path, hardware=ONE_THREAD)
+    measured = load_checkpoint(weights)
+    measured.without_ranges().save(weights)
+    _predict(weights, slice_set, tmp_path)
+    mask = tmp_path / "predictions" / "5.nii.gz"
+    mask.write_bytes(b"as it was")
+    measured.save(weights)
+    _predict(weights, slice_set, tmp_path)
+    assert mask.read_bytes() == b"as it was"
 
 
 def test_the_masks_at_the_end_use_what_was_asked_for(

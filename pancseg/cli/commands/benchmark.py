@@ -93,7 +93,7 @@ def inference(
 
     gflop = {name: timing.gflop_per_slice(name) for name in {s.network for s in setups}}
     kinds = dict.fromkeys((s.engine, s.precision) for s in setups)
-    peak = {kind: peak_gflops(*kind, used) for kind in kinds}
+    peak = {kind: peak_gflops(*kind, used) for kind in kinds if kind[1] != "int8"}
     frame = times_frame(seconds, slices, gflop, peak)
     text = markdown(frame) + "".join(
         f"\nMatrix-product peak, {e} {p}: {rate:.0f} GFLOP/s." for (e, p), rate in peak.items()

@@ -4,8 +4,8 @@ Activations are rounded to 256 levels of a range that was measured on training s
 tensor; OpenVINO recognises ``FakeQuantize`` there and computes the convolutions with integers.
 Weights are rounded to integers from -63 to 63, with a scale for each output channel: 7 bits, not 8,
 because CPUs without integer products of AVX-512 or AVX (VNNI) add two products in 16 bits, and two
-of 8 bits times 8 do not fit. With 7 bits no sum is cut off, so that both kinds of CPU compute the
-same integers.
+of 8 bits times 8 do not fit. With 7 bits no sum is cut off, and masks of both kinds of CPU are
+nearly the same; floats between the integers still differ in their last bits, and then in a level.
 """
 
 from __future__ import annotations

@@ -14,15 +14,18 @@ from pydantic import AfterValidator, Field
 from pancseg.segmentation.networks.graph import NetworkGraph
 
 CONVOLUTIONS = ("conv", "conv_transpose")
-_LARGEST, _MOST_STEPS = 1e6, 1000
+LARGEST = 1e6
+"""Largest end of a range."""
+MOST_STEPS = 1000
+"""Most ranges of a network."""
 
 
 def _around_zero(ends: tuple[float, float]) -> tuple[float, float]:
     low, high = ends
-    if not (-_LARGEST <= low <= 0 <= high <= _LARGEST and low < high):
+    if not (-LARGEST <= low <= 0 <= high <= LARGEST and low < high):
         raise ValueError(
             f"{low:g} to {high:g} is no range of activations (expected one that holds 0, within "
-            f"±{_LARGEST:,.0f})"
+            f"±{LARGEST:,.0f})"
         )
     return ends
 
@@ -33,7 +36,7 @@ Range = Annotated[tuple[float, float], AfterValidator(_around_zero)]
 Ranges = dict[str, tuple[float, float]]
 """Range of each activation that is rounded, by the name of the step that computes it."""
 
-StoredRanges = Annotated[dict[str, Range], Field(min_length=1, max_length=_MOST_STEPS)]
+StoredRanges = Annotated[dict[str, Range], Field(min_length=1, max_length=MOST_STEPS)]
 """Ranges as a checkpoint's header has them."""
 
 

@@ -25,11 +25,15 @@ def trace(network: str) -> NetworkGraph:
     """Return the graph of a network: a key of ``NETWORKS``, or ``module:Class``.
 
     Raises:
-        ValueError: it uses an operation that graphs cannot describe.
+        ValueError: it uses an operation that graphs cannot describe, or torch cannot trace it.
     """
     module = builder_of(network)().eval()
     shapes = {name: tuple(weight.shape) for name, weight in module.state_dict().items()}
-    traced = fx.symbolic_trace(module)
+    try:
+        traced = fx.symbolic_trace(module)
+    except Exception as error:  # whatever the network's own code does with what is traced
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"torch cannot trace network {network!r:.100} ({why:.200})") from error
     layers = dict(traced.named_modules())
     steps: list[GraphStep] = []
     names: dict[fx.Node, str] = {}
@@ -41,6 +45,8 @@ def trace(network: str) -> NetworkGraph:
             described: Described = "input", {}
         elif node.op == "call_function":
             described = _known(_FUNCTIONS, node.target), {}
+        elif node.op != "call_module":  # a method of a tensor, or a weight
+            raise ValueError(f"a graph cannot describe {node.target!s:.100}")
         else:
             layer = layers[node.target]
             described = _known(_LAYERS, type(layer))(node.target, layer)
