@@ -341,7 +341,10 @@ def _curve_times(results: AnalysisResults) -> tuple[float, ...]:
 
 def _outcome_columns(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.kind == "survival":
-        found = {"event": endpoint.y["event"].astype(int), "time": endpoint.y["time"]}
+        found: dict[str, Any] = {
+            "event": endpoint.y["event"].astype(int),
+            "time": endpoint.y["time"],
+        }
         return found if endpoint.cause is None else {**found, "cause": endpoint.cause}
     return {"outcome": endpoint.y}
 

@@ -436,7 +436,7 @@ def _competing(results: AnalysisResults, joined: JoinedTable, outcome: Endpoint)
     unit = unit_of(results.settings.time_unit)
     header = [f"by time ({unit})", "cumulative incidence (Aalen–Johansen)", "1 − Kaplan–Meier"]
     validation = results.validation
-    score = mean_score(validation.models[RADIOMICS].score, np.array(validation.folds))
+    score = mean_score(validation.models[RADIOMICS].score, validation.folds)
     ratios = hazard_ratios(outcome, score, joined.groups, results.settings.seed)
     rows = [[name, with_interval(found)] for name, found in ratios.items()]
     about = (
