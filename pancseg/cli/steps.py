@@ -64,7 +64,7 @@ def show_steps(
     work: Sequence[float],
     quiet: bool,
     what: str,
-    when_interrupted: str,
+    when_interrupted: str | Callable[[], str],
     *,
     screen: Console | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -80,7 +80,8 @@ def show_steps(
         work: of each step in its turn, in any unit; what is told of beyond them needs no time.
         quiet: show nothing.
         what: name of the steps, shown beside the bar.
-        when_interrupted: what becomes of finished steps when the user stops the command.
+        when_interrupted: what becomes of finished steps when the user stops the command; a function
+            where that changes on the way.
         screen: the terminal; by default that of standard error.
         clock: returns seconds.
     """
@@ -123,8 +124,6 @@ def show_steps(
         try:
             yield tell
         except KeyboardInterrupt:
-            say(
-                f"pancseg: interrupted after {left.done} of {left.total}; {when_interrupted}",
-                sys.stderr,
-            )
+            outcome = when_interrupted if isinstance(when_interrupted, str) else when_interrupted()
+            say(f"pancseg: interrupted after {left.done} of {left.total}; {outcome}", sys.stderr)
             raise typer.Exit(130) from None

@@ -41,12 +41,15 @@ def cause_specific(endpoint: Endpoint) -> list[str]:
     last = told_times(endpoint)[-1]
     among, alone = incidence(endpoint, np.array([last]))[0]
     count = int((endpoint.cause == COMPETING).sum())
+    counted = f"{count} {'patient' if count == 1 else 'patients'}"
     return [
-        f"Cause-specific: {count} patients with a competing event count as censored wherever "
-        "models are fitted and judged, so that predicted risks, Brier score, net benefit and "
-        "calibration are those that there would be without competing events. The event occurs in "
+        f"Cause-specific: {counted} with a competing event count{'s' * (count == 1)} as censored "
+        "wherever models are fitted and judged. Predicted risks, Brier score, net benefit and "
+        "calibration are therefore those without competing events only if these are independent "
+        "of the event, which cannot be tested. The event occurs in "
         f"{percent(among, 1)} of the patients by {named_time(last)} (Aalen–Johansen); "
-        f"1 − Kaplan–Meier, {percent(alone, 1)}, would be the share if there were none."
+        f"1 − Kaplan–Meier, {percent(alone, 1)}, would be the share without them under the same "
+        "assumption."
     ]
 
 
@@ -68,6 +71,27 @@ def incidence(endpoint: Endpoint, times: np.ndarray) -> np.ndarray:
     return np.column_stack([among, 1 - kaplan_meier(endpoint.y, times)])
 
 
+def mean_score(scores: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Return (n,) out-of-fold log hazards, centred by fold and averaged over repeats.
+
+    The log hazards of two folds are of two models, each with a baseline of its own: only
+    differences within a fold mean anything.
+
+    Args:
+        scores: (repeats, n) out-of-fold log hazards.
+        folds: (repeats, n) test fold of each row.
+
+    Example:
+        >>> mean_score(np.array([[1.0, 3.0, 11.0, 15.0]]), np.array([[0, 0, 1, 1]]))
+        array([-1.,  1., -2.,  2.])
+    """
+    centred = np.empty_like(scores, dtype=float)
+    for repeat, (score, fold) in enumerate(zip(scores, folds, strict=True)):
+        means = np.bincount(fold, score) / np.maximum(np.bincount(fold), 1)
+        centred[repeat] = score - means[fold]
+    return np.asarray(centred.mean(axis=0))
+
+
 def hazard_ratios(
     endpoint: Endpoint, score: np.ndarray, groups: np.ndarray, seed: int
 ) -> dict[str, Estimate]:
@@ -75,7 +99,7 @@ def hazard_ratios(
 
     Args:
         endpoint: the endpoint, with causes.
-        score: (n,) out-of-fold log hazards, averaged over repeats.
+        score: (n,) what :func:`mean_score` returned.
         groups: (n,) rows that stay together, for the bootstrap of 200 resamples.
         seed: random seed of the bootstrap.
 

@@ -311,7 +311,8 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
 def _predictions(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> pd.DataFrame:
     """Return ``predictions.csv``, from which every number of the report can be computed again.
 
-    A row per model, repeat and patient; for survival a column per time of settings.yaml.
+    A row per model, repeat and patient; for survival a column per time of settings.yaml, and where
+    competing events are named the cause: 0 censored, 1 event, 2 competing event.
     """
     parts = []
     for name, model in results.validation.models.items():
@@ -340,7 +341,11 @@ def _curve_times(results: AnalysisResults) -> tuple[float, ...]:
 
 def _outcome_columns(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.kind == "survival":
-        return {"event": endpoint.y["event"].astype(int), "time": endpoint.y["time"]}
+        found: dict[str, Any] = {
+            "event": endpoint.y["event"].astype(int),
+            "time": endpoint.y["time"],
+        }
+        return found if endpoint.cause is None else {**found, "cause": endpoint.cause}
     return {"outcome": endpoint.y}
 
 

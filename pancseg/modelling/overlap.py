@@ -4,11 +4,12 @@ A hash is made of a row's values, to six digits, in a few features that differ b
 several such sets of features have a hash each, so that one value that was rounded otherwise hides
 nobody. A table of which all values were rounded to fewer digits has other hashes, and says of
 nobody whether the model was fitted on them; that it was rounded is seen from the names of columns
-that had six digits. Hashes of fewer digits are not kept: of five values to three digits there are
-so few that all could be tried, and the values be read from the hash. The salt is made of all rows:
-hashes of two models have nothing in common, and the same table gives the same bytes. Who has a
-patient's very values can tell that the patient was in the training; nothing else can be read from
-a hash.
+that had six digits. Rounding to decimals takes digits from small values alone, so that each set is
+judged by itself, and a column by its smaller values. Hashes of fewer digits are not kept: of five
+values to three digits there are so few that all could be tried, and the values be read from the
+hash. The salt is made of all rows: hashes of two models have nothing in common, and the same table
+gives the same bytes. Who has a patient's very values can tell that the patient was in the training;
+nothing else can be read from a hash.
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ from pancseg.modelling.inputs.cell_values import numbers
 SETS, COLUMNS = 6, 5
 """Most sets of features, and features in a set."""
 _MEASURED = 2
-_FEWEST_LOOKED_AT = 5
-"""One value in ten has a zero as its sixth digit; five such values in a row are one in 100,000."""
 _UNROUNDED, _RARER_THAN = 1e5, 1e6
 """A column without a value twice may have so many; others have those that were seen. A set has so
 many times more combinations than there are patients: with few, strangers would have the same."""
@@ -56,7 +55,9 @@ def telling_columns(values: pd.DataFrame) -> list[list[str]]:
 
 
 def with_all_digits(values: pd.DataFrame, sets: Sequence[Sequence[str]]) -> list[str]:
-    """Return the columns of these sets that have a value with six significant digits or more.
+    """Return the columns of these sets of which a value below the median has all six digits.
+
+    A value is compared by its magnitude; whole numbers of up to five digits have no six.
 
     Args:
         values: (n, features) numbers.
@@ -67,7 +68,11 @@ def with_all_digits(values: pd.DataFrame, sets: Sequence[Sequence[str]]) -> list
 
 
 def _has_all_digits(values: np.ndarray) -> bool:
-    return any(f"{v:.5e}" != f"{float(f'{v:.4e}'):.5e}" for v in values[np.isfinite(values)])
+    found = values[np.isfinite(values)]
+    if not found.size:
+        return False
+    small = found[np.abs(found) <= np.median(np.abs(found))]
+    return any(f"{v:.5e}" != f"{float(f'{v:.4e}'):.5e}" for v in small)
 
 
 def salt_of(values: np.ndarray) -> str:
@@ -102,7 +107,8 @@ def own_rows(
 ) -> tuple[str, ...] | None:
     """Return the ids of the rows that a model was fitted on; None if that cannot be told.
 
-    It cannot where the table lacks the columns, or holds them rounded to fewer digits.
+    It cannot where the table lacks the columns, or holds them rounded to fewer digits: a set tells
+    who is new only if each of its exact columns still has all digits here.
 
     Args:
         text: the new feature table as read; the index is the id.
@@ -113,8 +119,7 @@ def own_rows(
     """
     there = [number for number, names in enumerate(sets) if set(names) <= set(text.columns)]
     own = np.zeros(len(text), dtype=bool)
-    told, looked_at = False, 0
-    rounded = True
+    told = False
     for number in there:
         names = list(sets[number])
         try:
@@ -124,14 +129,9 @@ def own_rows(
         lists = [[] if other != number else names for other in range(len(sets))]
         found = row_hashes(pd.DataFrame(values, index=text.index), lists, salt)[:, number]
         own |= np.isin(found, known[:, number]) & (found != 0)
-        told = True
-        for name in set(names) & set(exact):
-            column = np.asarray(values[name], float)
-            looked_at += int(np.isfinite(column).sum())
-            rounded = rounded and not _has_all_digits(column)
-    if not own.any() and rounded and looked_at >= _FEWEST_LOOKED_AT:
-        return None
-    return tuple(map(str, text.index[own])) if told else None
+        kept = (_has_all_digits(np.asarray(values[name], float)) for name in {*names} & {*exact})
+        told = told or all(kept)
+    return tuple(map(str, text.index[own])) if told or own.any() else None
 
 
 def _texts(values: np.ndarray) -> list[str]:

@@ -85,12 +85,15 @@ def _single(alone: Estimate, more: Comparison, main: str) -> str:
             f"Brier score {interval(more.brier)}{_test(more)}); the feature's {main} is "
             f"{interval(alone)}."
         )
-    risks = ", though their predicted risks are better" if more.brier.high < 0 else ""
     return (
         f"A single feature, chosen in the fold, reaches {interval(alone)}; more features are not "
         f"shown to rank patients better (difference in {main} {interval(more.discrimination)}, in "
-        f"the Brier score {interval(more.brier)}{_test(more)}){risks}."
+        f"the Brier score {interval(more.brier)}{_test(more)}){_risks(more, 'their')}."
     )
+
+
+def _risks(more: Comparison, whose: str = "its") -> str:
+    return f", though {whose} predicted risks are better" if more.brier.high < 0 else ""
 
 
 def _volume(
@@ -109,9 +112,9 @@ def _volume(
         return [f"Volume alone predicts better than chance ({main} {interval(volume)})."]
     if volume.low > 0.5 and not is_better(more):
         return [
-            "**Explained by volume, as far as these data show**: volume alone reaches "
-            f"{interval(volume)}, and radiomics is not shown to be better (difference in {main} "
-            f"{_all(more, at)})."
+            f"**Not shown to be more than volume**: volume alone reaches {interval(volume)}, and "
+            f"radiomics is not shown to rank patients better (difference in {main} "
+            f"{_all(more, at)}){_risks(more)}."
         ]
     if volume.low > 0.5:
         return [
@@ -122,8 +125,8 @@ def _volume(
     if found and not is_better(more):
         return [
             f"Volume alone reaches {interval(volume)}, not shown to be better than chance; "
-            "radiomics is not shown to be better than volume "
-            f"(difference in {main} {_all(more, at)})."
+            "radiomics is not shown to rank patients better than volume "
+            f"(difference in {main} {_all(more, at)}){_risks(more)}."
         ]
     return []
 

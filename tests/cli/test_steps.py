@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -101,3 +103,26 @@ def test_an_interruption_says_how_far_it_was(capsys: pytest.CaptureFixture[str])
         stop()
     assert stopped.value.exit_code == 130
     assert capsys.readouterr().err == "pancseg: interrupted after 1 of 2; nothing was written\n"
+
+
+@pytest.mark.parametrize("writing", [False, True])
+def test_an_interruption_while_the_report_is_written_does_not_say_that_nothing_was(
+    writing: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pancseg.cli.commands.model import _analyse
+    from pancseg.cli.options import Printing
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    study = SimpleNamespace(
+        joined=SimpleNamespace(notes=()),
+        warnings=(),
+        steps=[1, 1],
+        analyse=(lambda *_: None) if writing else stop,
+        write=stop,
+    )
+    with pytest.raises(typer.Exit):
+        _analyse(study, tmp_path, 1, Printing(quiet=True, verbose=False))  # type: ignore[arg-type]
+    said = "the report may be incomplete; run again" if writing else "nothing was written"
+    assert capsys.readouterr().err == f"pancseg: interrupted after 0 of 2; {said}\n"

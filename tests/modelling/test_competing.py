@@ -13,6 +13,7 @@ from statsmodels.duration.survfunc import CumIncidenceRight
 from typer.testing import CliRunner
 
 from pancseg.cli import app
+from pancseg.modelling.competing_events import mean_score
 from pancseg.modelling.estimators.competing import cumulative_incidence, fine_gray
 from pancseg.modelling.estimators.cox_solver import newton_cox
 from pancseg.modelling.estimators.survival_array import survival_outcome
@@ -106,9 +107,11 @@ def test_competing_events_are_told_with_what_r_finds(files):
     found = command(files, "--event-is", "1.0", "--competing", "2.0")
     assert found.exit_code == 0, found.output
     assert "Cause-specific: 82 patients with a competing event count as censored" in found.output
+    assert "only if these are independent of the event, which cannot be tested." in found.output
     report = (files / "out" / "report.md").read_text()
     assert "The event occurs in 42.0 % of the patients by 25.71 (Aalen–Johansen)" in report
-    assert "1 − Kaplan–Meier, 73.6 %, would be the share" in report
+    said = "1 − Kaplan–Meier, 73.6 %, would be the share without them under the same assumption."
+    assert said in report
     parts = {part.split("\n")[0]: part for part in report.split("\n## ")}
     assert "Competing events count as censored in every column" in parts["Performance"]
     assert "predictions are not compared with the Aalen–Johansen inc" in parts["Calibration"]
@@ -119,11 +122,18 @@ def test_competing_events_are_told_with_what_r_finds(files):
     assert "Competing events count as censored." in parts["Risk groups"]
     methods = parts["Methods, ready to paste"]
     assert "Predictions were not calibrated against cumulative incidence." in methods
+    assert "without competing events, if these are independent of the event." in methods
+    assert "only if these are independent of the event; no risk here" in parts["Performance"]
+    card = (files / "out" / "MODEL.md").read_text()
+    assert "the one without them, if they are independent of the event" in card
+    assert "in 160 patients: 1 repeat of 3 outer and 2 inner folds" in card
     lines = [line.split("|") for line in report.splitlines()]
     rows = {cells[1].strip(): cells[2] for cells in lines if len(cells) > 3}
     own = pd.read_csv(files / "out" / "predictions.csv").query("model == 'radiomics'")
     _, time, cause = cohort()
+    own["score"] -= own.groupby(["repeat", "fold"])["score"].transform("mean")
     score = own.groupby("id")["score"].mean().to_numpy()
+    np.testing.assert_array_equal(own.sort_values("id")["cause"], cause)
     ratio = np.exp(fine_gray(score[:, None] / score.std(), time, cause)[0])
     assert f" {ratio:.3f} (" in rows["event, subdistribution (Fine–Gray)"]
     assert "competing: ['2.0']" in (files / "out" / "settings.yaml").read_text().replace(
@@ -134,6 +144,20 @@ def test_competing_events_are_told_with_what_r_finds(files):
     )
     assert applied.exit_code == 0, applied.output
     assert "event-free shares ignore competing events (2.0) and are no risks" in applied.output
+
+
+def test_scores_of_folds_are_centred_before_they_are_averaged():
+    """A constant that a fold's model adds to all its log hazards must change nothing."""
+    random = np.random.default_rng(3)
+    folds = np.array([random.permutation(60) % 3 for _ in range(2)])
+    scores = random.normal(size=(2, 60))
+    found = mean_score(scores, folds)
+    shifts = np.array([[0.0, 5.0, -7.0], [2.0, 0.0, 1.0]])
+    shifted = scores + np.take_along_axis(shifts, folds, axis=1)
+    np.testing.assert_allclose(mean_score(shifted, folds), found, atol=1e-12)
+    one = mean_score(scores[:1], folds[:1])
+    assert [one[folds[0] == fold].mean() for fold in range(3)] == pytest.approx([0, 0, 0])
+    assert np.ptp(one) > 1
 
 
 def test_late_times_are_told_without_an_exponent():

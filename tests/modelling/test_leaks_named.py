@@ -343,3 +343,37 @@ def test_of_a_training_table_that_was_rounded_too_patients_are_told(digits):
     assert exact == []
     assert own_rows(table.astype(str), sets, salt, known, exact) == tuple(table.index)
     assert own_rows(other.astype(str), sets, salt, known, exact) == ()
+
+
+SCALES = np.tile([1e3, 1.0, 1e-3, 10.0, 1e-1], 4)
+
+
+@pytest.mark.parametrize("decimals", [4, 3, 2])
+@pytest.mark.parametrize("scales", [SCALES, np.full(20, 10.0), np.repeat([1e3, 1e-2], 10)])
+def test_a_table_rounded_to_decimals_is_not_called_new(decimals, scales):
+    """Large values keep six digits where small ones of the same set, or column, lose them."""
+    random = np.random.default_rng(5)
+    table, others = (frame(scales * random.normal(size=(60, 20))) for _ in range(2))
+    sets, salt = telling_columns(table), salt_of(table.to_numpy())
+    known, exact = row_hashes(table, sets, salt), with_all_digits(table, sets)
+    assert sorted(exact) == sorted(name for names in sets for name in names)
+    assert own_rows(table.astype(str), sets, salt, known, exact) == tuple(table.index)
+    assert own_rows(others.astype(str), sets, salt, known, exact) == ()
+    rounded = own_rows(table.round(decimals).astype(str), sets, salt, known, exact)
+    assert rounded is None or len(rounded) > 0
+    new = own_rows(others.round(decimals).astype(str), sets, salt, known, exact)
+    assert new in (None, ())
+    if scales is SCALES:
+        assert rounded is new is None
+
+
+def test_counts_above_100_000_do_not_hide_that_the_rest_was_rounded():
+    random = np.random.default_rng(6)
+    x = random.normal(size=(60, 5))
+    x[:, 0] = random.permutation(900_000)[:60] + 100_000
+    table = frame(x)
+    sets, salt = telling_columns(table), salt_of(x)
+    known, exact = row_hashes(table, sets, salt), with_all_digits(table, sets)
+    assert "f00" in exact
+    assert own_rows(table.round(4).astype(str), sets, salt, known, exact) is None
+    assert own_rows(table.astype(str), sets, salt, known, exact) == tuple(table.index)

@@ -187,19 +187,21 @@ def test_numbers_that_mean_event_may_be_written_as_floats():
 
 
 def test_what_volume_explains_is_said_where_there_is_something_to_explain():
-    def said(own, beyond):
+    def said(own, beyond, brier=0.1):
         judged = {RADIOMICS: {"AUC": Estimate(0.6, own, 0.7)}}
         judged[VOLUME] = {"AUC": Estimate(0.65, 0.55, 0.75)}
-        same = Estimate(0.0, -0.1, 0.1)
-        compared = {(RADIOMICS, VOLUME): Comparison(Estimate(0.0, beyond, 0.1), same, same, 0.01)}
+        same, risks = Estimate(0.0, -0.1, 0.1), Estimate(-0.2, -0.3, brier)
+        compared = {(RADIOMICS, VOLUME): Comparison(Estimate(0.0, beyond, 0.1), risks, same, 0.01)}
         return " ".join(verdict(judged, compared, "AUC"))
 
-    assert "Explained by volume, as far" in said(0.55, -0.1)
+    assert "**Not shown to be more than volume**: volume alone reaches 0.650" in said(0.55, -0.1)
+    assert "predicted risks are better" not in said(0.55, -0.1)
+    assert "), though its predicted risks are better." in said(0.55, -0.1, -0.01)
     assert "More than volume" in said(0.55, 0.01)
     nothing = said(0.45, -0.1)
     assert "No evidence" in nothing
     assert "Volume alone predicts better" in nothing
-    assert "Explained" not in nothing
+    assert "Not shown to be more" not in nothing
 
 
 def test_noise_misses_what_other_rows_miss():

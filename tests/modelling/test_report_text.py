@@ -189,6 +189,10 @@ def test_an_item_is_done_only_if_it_was():
     assert states(tripod_items(gaps))["11"][0] == PART
     forest = states(clear_items(replace(FACTS, linear=False, candidates=1, model="random-forest")))
     assert forest["34"][0] == PART
+    assert "it has no formula" in forest["34"][1]
+    output = states(tripod_items(replace(FACTS, linear=False, model="random-forest")))["15"]
+    assert output == (DONE, "probabilities by `pancseg predict`; MODEL.md")
+    assert "as a formula" in states(tripod_items(FACTS))["15"][1]
     assert forest["35"][1].startswith("one candidate, nothing was tuned")
     metrics = states(metrics_items(FACTS))
     assert metrics["27"][0] == metrics["14"][0] == NOT_DONE
@@ -201,19 +205,21 @@ def test_an_item_is_done_only_if_it_was():
 def test_nothing_of_performance_is_done_when_it_is_withheld():
     facts = replace(FACTS, shown=False, compared=False)
     for items, numbers in (
-        (clear_items, ["40", "47"]),
-        (tripod_items, ["15", "22", "23a"]),
-        (metrics_items, ["20", "21", "22", "24", "25", "26"]),
+        (clear_items, ["38", "39", "40", "47"]),
+        (tripod_items, ["12e", "15", "22", "23a"]),
+        (metrics_items, ["18", "20", "21", "22", "24", "25", "26"]),
     ):
         found = states(items(facts))
         for number in numbers:
             assert found[number][0] == NOT_DONE, number
     withheld = NOT_DONE, "withheld: the canary found a leak"
-    for number in ("36", "41", "42", "48"):
+    for number in ("36", "38", "39", "41", "42", "48"):
         assert states(clear_items(facts))[number] == withheld
     for number in ("19", "24", "25"):
         assert states(metrics_items(facts))[number] == withheld
     assert "ComBat" in states(metrics_items(replace(facts, batch=True)))["19"][1]
+    assert "no formula" not in states(clear_items(facts))["34"][1]
+    assert states(clear_items(facts))["34"][1].endswith("formula withheld: the canary found a leak")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +239,13 @@ def test_two_checklists_give_one_answer_to_one_question(given):
         states(items(facts)) for items in (clear_items, metrics_items, tripod_items)
     )
     assert clear["7"] == metrics["1"]
-    assert clear["15"] == metrics["18"] == tripod["12a"]
+    assert clear["15"] == tripod["12a"]
+    assert metrics["18"] == (
+        tripod["12a"] if facts.shown else (NOT_DONE, "the canary found a leak")
+    )
+    assert clear["18"] == tripod["8a"]
+    assert clear["39"] == tripod["12e"]
+    assert clear["41"][0] == (DONE if facts.shown else NOT_DONE)
     assert clear["36"] == metrics["19"]
     assert clear["42"][0] == metrics["24"][0]
 
@@ -311,6 +323,56 @@ def test_the_card_says_what_speaks_against_the_model(reports):
         card = section((out / "MODEL.md").read_text(), "What speaks against it")
         assert len(lines) > 1
         assert all(line.startswith("* ") and line in card for line in lines)
+
+
+def test_a_slope_far_from_1_is_told_as_far_as_its_interval_goes(reports):
+    from pancseg.modelling.report.verdict_section import against_results
+    from pancseg.modelling.validation.measures import Estimate
+
+    results = reports["subtype"][0]
+    fitted = results.calibration["radiomics"]
+
+    def said(*slope):
+        changed = {"radiomics": replace(fitted, slope=Estimate(*slope))}
+        return " ".join(against_results(replace(results, calibration=changed)))
+
+    assert "are too extreme. The saved" in said(0.4, 0.1, 0.7)
+    assert "are too close to the average. The" in said(1.9, 1.2, 2.6)
+    assert "may be too extreme (the interval holds 1). The" in said(0.4, 0.1, 1.2)
+    assert "may be too close to the average (the interval holds 1)" in said(1.9, 0.8, 2.6)
+    opposed = said(-0.3, -1.0, 1.2)
+    assert "the predictions of radiomics do not go with the outcome. The saved" in opposed
+    assert "extreme" not in opposed
+    unknown = said(0.4, np.nan, np.nan)
+    assert "out of fold. The saved" in unknown
+    assert "extreme" not in unknown
+    assert "Calibration slope" not in said(0.9, 0.5, 1.3)
+    assert "Calibration slope" not in said(np.nan, np.nan, np.nan)
+
+
+def test_sites_left_out_are_no_external_validation_and_are_not_denied(reports):
+    from pancseg.modelling.report.verdict_section import against_results
+
+    results = reports["subtype"][0]
+    assert "other scanners and hospitals were not tested" in against_results(results)[0]
+    told = against_results(replace(results, sites=(object(),)))[0]
+    assert told.startswith("No external validation: sites were left out in turn, but no cohort")
+    assert "hospitals" not in told
+
+
+def test_methods_and_card_tell_how_repeats_are_pooled(reports):
+    subtype, survival = (
+        section((reports[kind][1] / "report.md").read_text(), "Methods, ready to paste")
+        for kind in ("subtype", "survival")
+    )
+    assert "out-of-fold probability, predictions of up to ten repeats pooled;" in subtype
+    assert "stratified by repeat and fold (ten repeats at most), with Efron's ties" in survival
+    assert "stratified by fold" not in survival
+    assert "Radiomics was said not to be shown to be more than volume where both" in survival
+    report = (reports["survival"][1] / "report.md").read_text()
+    assert "where a calibrated model gains most over treating all or none" in report
+    card = (reports["survival"][1] / "MODEL.md").read_text()
+    assert f"in {N} patients: 2 repeats of 3 outer and 2 inner folds" in card
 
 
 def test_patients_under_two_ids_are_on_the_card_without_their_ids(reports):
@@ -454,6 +516,8 @@ def test_checklists_name_only_what_was_given():
         NOT_DONE,
         "nothing was given (`clinical`, `volume`, `batch`)",
     )
+    assert states(metrics_items(nothing))["25"] == (DONE, "linear models of one feature; report.md")
+    assert states(clear_items(nothing))["41"][0] == DONE
     assert "follow-up" not in states(tripod_items(FACTS))["20a"][1]
     assert "follow-up" in states(tripod_items(replace(FACTS, survival=True)))["20a"][1]
 

@@ -461,8 +461,10 @@ def _analyse(study: PreparedStudy, out: Path, workers: int | None, printing: Pri
             say(line, sys.stdout)
         for line in study.warnings:
             say(f"warning: {line}", sys.stderr)
-        with show_steps(study.steps, quiet, "steps", "nothing was written") as tell:
+        so_far = "nothing was written"
+        with show_steps(study.steps, quiet, "steps", lambda: so_far) as tell:
             results = study.analyse(workers, tell)
+            so_far = "the report may be incomplete; run again"
             tell("writing the report", done=False)
             study.write(out, results)
             tell("report written")

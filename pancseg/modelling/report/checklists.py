@@ -139,13 +139,7 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
     counts = "events, follow-up" if facts.survival else "classes"
     known: Settled = {
         "7": (USER, _MADE + "qc_status, qc_reasons, provenance.json; rows left out: flow.png"),
-        "8a": (
-            PART,
-            "columns and horizons: settings.yaml; coding: report.md, Follow-up; how it "
-            "was assessed is yours",
-        )
-        if facts.survival
-        else (PART, "column: settings.yaml; classes: report.md; how it was assessed is yours"),
+        "8a": facts.outcome,
         "9b": (USER, _MADE + "codebook.csv, provenance.json"),
         "10": (USER, "`pancseg model plan`; events per variable: report.md"),
         "11": (DONE if not facts.missing else PART, facts.gaps),
@@ -161,7 +155,7 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
         else (PART, "scanner or site effects removed by ComBat; performance by site not shown")
         if facts.batch
         else (NOT_DONE, "`leave_out` COLUMN leaves each site out in turn"),
-        "12e": (PART, "measures and definitions: report.md, Methods; the reasons are yours"),
+        "12e": facts.reasons,
         "12f": (NOT, "no model was updated"),
         "12g": (NOT, "no earlier model is evaluated"),
         "13": (NOT, "survival has no classes")
@@ -171,6 +165,8 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
         if facts.subgroups
         else (USER, "no subgroups were given (`subgroup`)"),
         "15": (DONE, "report.md, The model as a formula; MODEL.md")
+        if shown and facts.linear
+        else (DONE, "probabilities by `pancseg predict`; MODEL.md")
         if shown
         else (NOT_DONE, facts.where),
         "16": (NOT, f"no evaluation data; {external}"),
@@ -229,7 +225,9 @@ def metrics_items(facts: StudyFacts) -> list[ChecklistItem]:
         "15": (DONE, "Spearman's |rho| > 0.9, within the folds"),
         "16": (USER, "events per variable: report.md; `pancseg model plan`"),
         "17": (NOT, "no end-to-end deep learning"),
-        "18": (DONE, f"{facts.folds}, by patient; folds.csv"),
+        "18": (DONE, f"{facts.folds}, by patient; folds.csv")
+        if shown
+        else (NOT_DONE, "the canary found a leak"),
         "19": facts.confounders,
         "20": (DONE, "report.md, Performance, with net benefit")
         if shown
@@ -242,10 +240,10 @@ def metrics_items(facts: StudyFacts) -> list[ChecklistItem]:
         if facts.compared
         else (NOT_DONE, facts.not_compared),
         "25": (DONE, f"linear models of {simple}; report.md")
-        if facts.compared and facts.linear
+        if shown and facts.linear
         else (PART, f"{simple}, by the same algorithm: {facts.model}")
-        if facts.compared
-        else (NOT_DONE, facts.not_compared),
+        if shown
+        else (NOT_DONE, facts.where),
         "26": (DONE, facts.internal) if shown else (NOT_DONE, facts.where),
         "27": (NOT_DONE, "`pancseg predict` with outcomes"),
         "28": (USER, "the feature table with its codebook.csv"),

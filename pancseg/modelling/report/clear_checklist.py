@@ -111,7 +111,6 @@ def _pointers(facts: StudyFacts) -> Settled:
         9: "`pancseg model plan`; counts and events per variable: report.md",
         11: "flow of rows from the tables to those analysed: flow.png",
         16: "acquisition.csv, where it was written",
-        18: "columns: settings.yaml",
         19: made + "weights_sha256 and qc_mask_source in the table",
         21: made + "provenance.json",
         22: made + "provenance.json and qc_grid_mm",
@@ -149,6 +148,7 @@ def _settled(facts: StudyFacts) -> Settled:
         17: (DONE, ", ".join(facts.clinical))
         if facts.clinical
         else (USER, "none given (`clinical`)"),
+        18: facts.outcome,
         27: (DONE, f"{facts.features} candidate features"),
         29: (DONE if not facts.missing else PART, _missing(facts)),
         30: (NOT, "survival has no classes")
@@ -161,21 +161,23 @@ def _settled(facts: StudyFacts) -> Settled:
         33: (DONE, "near-constant, Spearman clusters, univariate; within the folds"),
         34: (DONE, f"{facts.model}, its settings and formula: report.md, model.json")
         if facts.linear and facts.shown
-        else (PART, f"{facts.model}; its settings are in settings.yaml, it has no formula"),
+        else (PART, f"{facts.model}; its settings are in settings.yaml, it has no formula")
+        if facts.shown
+        else (PART, f"{facts.model}; its settings are in settings.yaml; formula {shown}"),
         35: (DONE, tuned),
         36: facts.confounders,
         37: (PART, "one algorithm was set before this analysis, the best of several is not chosen; "
              "whether others were tried in earlier runs is yours to say"),
-        38: (PART, f"internal: {facts.internal}; external: not done (`pancseg predict`)"),
-        39: (USER, "report.md names the measures; the reasons for them are yours to give")
+        38: (PART, f"internal: {facts.internal}; external: not done (`pancseg predict`)")
         if facts.shown
-        else (USER, shown),
+        else (NOT_DONE, shown),
+        39: facts.reasons,
         40: (DONE, f"bootstrap of patients, {facts.resamples} resamples; {shown}")
         if facts.shown
         else (NOT_DONE, shown),
         41: (DONE, f"differences with intervals{test}; {shown}")
-        if facts.compared
-        else nothing,
+        if facts.shown
+        else (NOT_DONE, shown),
         42: (combined, f"{_compared_with(facts)}; {shown}")
         if facts.compared
         else nothing,

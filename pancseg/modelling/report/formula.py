@@ -135,7 +135,8 @@ def _equation(model: PlainModel, saved: SavedModel) -> list[str]:
         f"{', '.join(values)} (all times: baseline\\_survival.csv). Risk is called high above a "
         f"log hazard of {digits(model.threshold)}, the median of the training."
         + (
-            " Competing events count as censored, so that the probability is no share of patients."
+            " Competing events count as censored: the probability is the one without them, if they "
+            "are independent of the event, and no share of patients."
             if saved.facts.get("competing")
             else ""
         )

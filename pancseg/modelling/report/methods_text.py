@@ -179,8 +179,9 @@ def _correction(results: AnalysisResults) -> str:
 
 
 def _measures(results: AnalysisResults) -> str:
-    task = results.plan.task
+    task, repeats = results.plan.task, results.settings.repeats
     if not isinstance(task, SurvivalTask):
+        pooled = "" if repeats == 1 else ", predictions of up to ten repeats pooled"
         return (
             "The AUC counts pairs of patients of the same test fold, ties as half, over all "
             "repeats. PR-AUC is the average precision of all patients of a repeat, averaged over "
@@ -190,22 +191,20 @@ def _measures(results: AnalysisResults) -> str:
             "at the threshold with the highest Youden index (sensitivity + specificity − 1) among "
             "the inner out-of-fold predictions of the training rows. The calibration slope is "
             "that of a logistic regression of the class on the logit of the out-of-fold "
-            "probability; calibration in the large is its intercept with the slope fixed at 1. "
-            f"{_ICI}"
+            f"probability{pooled}; calibration in the large is its intercept with the slope fixed "
+            f"at 1. {_ICI}"
         )
     unit = results.settings.time_unit or f"[{unit_of(None)}]"
     horizons = ", ".join(f"{time:.4g}" for time in task.horizons)
-    repeats = results.settings.repeats
-    groups = (
-        "the groups, in a Cox model stratified by fold"
-        if repeats == 1
-        else "each repeat's groups, in a Cox model stratified by repeat and fold"
-    )
+    strata = "fold" if repeats == 1 else "repeat and fold (ten repeats at most)"
+    groups = "the groups" if repeats == 1 else "each repeat's groups"
     competing = (
         " Competing events count as censored, in the models and in all of these measures: hazards "
-        "are cause-specific, and risks are those that there would be without competing events. "
+        "are cause-specific, and risks are those without competing events, if these are "
+        "independent of the event. "
         "Predictions were not calibrated against cumulative incidence. How often the event occurs "
-        "is by Aalen and Johansen, the subdistribution hazard ratio of the score by Fine and Gray."
+        "is by Aalen and Johansen, the subdistribution hazard ratio of the score (centred by fold, "
+        "averaged over repeats) by Fine and Gray."
         if results.settings.competing
         else ""
     )
@@ -222,10 +221,10 @@ def _measures(results: AnalysisResults) -> str:
         f"times; {len(task.times)} points, trapezoidal rule). Net benefit is of the risk by "
         f"{task.middle:.4g} {unit}, at the mean risk of the cohort by then (Kaplan–Meier), "
         "weighted for censoring. The calibration slope is the coefficient of the out-of-fold log "
-        "hazard in a Cox model stratified by fold (Efron's ties); observed / expected is the "
-        f"number of events by a horizon over the predicted one. {_ICI} Median follow-up is by "
+        f"hazard in a Cox model stratified by {strata}, with Efron's ties; observed / expected is "
+        f"the number of events by a horizon over the predicted one. {_ICI} Median follow-up is by "
         "reverse Kaplan–Meier. High risk is a log hazard above the training median"
-        f"{in_most(repeats)}; the hazard ratio is of {groups}.{competing}"
+        f"{in_most(repeats)}; the hazard ratio is of {groups}, in such a model.{competing}"
     )
 
 
@@ -245,8 +244,8 @@ def _rule(results: AnalysisResults) -> str:
         else f" and the likelihood-ratio p was below {LEVEL:g}"
     )
     explained = (
-        " Volume was said to explain the performance where both were better than chance and "
-        "radiomics was not better than volume."
+        " Radiomics was said not to be shown to be more than volume where both were better than "
+        "chance and radiomics was not better than volume."
         if VOLUME in plan.blocks
         else ""
     )

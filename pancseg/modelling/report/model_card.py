@@ -133,9 +133,9 @@ def _performance(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoi
     rows = [[name, *(with_interval(f[m]) for m in measures)] for name, f in shown.items()]
     settings = results.settings
     line = (
-        f"Out of fold, in {joined.size()}: {settings.repeats} repeats of {settings.outer} outer "
-        f"and {settings.inner} inner folds; 95 % intervals. The saved model was refitted on all of "
-        "them and has not been tested on other patients."
+        f"Out of fold, in {joined.size()}: {counted(settings.repeats, 'repeat')} of "
+        f"{settings.outer} outer and {settings.inner} inner folds; 95 % intervals. The saved "
+        "model was refitted on all of them and has not been tested on other patients."
         f"{times_in(results)}"
     )
     benefit = f"{NET_BENEFIT} ({benefit_at(results.plan, settings)})"
@@ -148,8 +148,8 @@ def _competing(saved: SavedModel) -> list[str]:
         return []
     return [
         "It is cause-specific: competing events count as censored, and the probability of being "
-        "event-free is the one without them, no share of patients. The Brier score and net "
-        "benefit above are of such probabilities, too."
+        "event-free is the one without them, if they are independent of the event, and no share "
+        "of patients. The Brier score and net benefit above are of such probabilities, too."
     ]
 
 

@@ -161,7 +161,8 @@ def _caption(name: str, saved: SavedModel) -> str:
         f"{_SHARES[1]}th percentile of the training values; outside of them the model is not "
         "supported by data."
         + (
-            " The probability is the one without competing events."
+            " The probability is the one without competing events, if these are independent of the "
+            "event."
             if saved.facts.get("competing")
             else ""
         )

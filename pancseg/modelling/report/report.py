@@ -16,7 +16,7 @@ from pancseg.modelling.analysis import (
     interval,
     main_measure,
 )
-from pancseg.modelling.competing_events import hazard_ratios, incidence, told_times
+from pancseg.modelling.competing_events import hazard_ratios, incidence, mean_score, told_times
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.described import described
 from pancseg.modelling.inputs.join import JoinedTable
@@ -205,8 +205,8 @@ def _performance(results: AnalysisResults) -> Section:
     )
     main = main_measure(results.settings.kind)
     notes: tuple[str, ...] = (
-        "The threshold is the mean risk of the cohort, where the gain over treating all or none is "
-        "largest; see the decision curves for others.",
+        "The threshold is the mean risk of the cohort, where a calibrated model gains most over "
+        "treating all or none; see the decision curves for others.",
         f"The .632+ estimates are of {counted(corrected[main].samples, 'bootstrap sample')}, in "
         "each of which the models were tuned again; they have no interval"
         f"{_varies(corrected[main], main)}. Chance and other algorithms have none.",
@@ -214,8 +214,8 @@ def _performance(results: AnalysisResults) -> Section:
     if results.settings.competing:
         notes += (
             "Competing events count as censored in every column and in the threshold: these are "
-            "measures of the hazard of the event, and of the risk that there would be without "
-            "competing events; no risk here is a share of patients.",
+            "measures of the hazard of the event, and of the risk without competing events only if "
+            "these are independent of the event; no risk here is a share of patients.",
         )
     return Section("Performance", (), header, rows, caption=caption, notes=notes)
 
@@ -436,15 +436,20 @@ def _competing(results: AnalysisResults, joined: JoinedTable, outcome: Endpoint)
         for time, (among, alone) in zip(times, incidence(outcome, times), strict=True)
     ]
     title = "Competing events"
-    line = "The last column counts competing events as censored, and is no share of patients."
+    line = (
+        "The last column counts competing events as censored, and is no share of patients: it "
+        "would be the one without them if they were independent of the event."
+    )
     unit = unit_of(results.settings.time_unit)
     header = [f"by time ({unit})", "cumulative incidence (Aalen–Johansen)", "1 − Kaplan–Meier"]
-    score = results.validation.models[RADIOMICS].score.mean(axis=0)
+    validation = results.validation
+    score = mean_score(validation.models[RADIOMICS].score, validation.folds)
     ratios = hazard_ratios(outcome, score, joined.groups, results.settings.seed)
     rows = [[name, with_interval(found)] for name, found in ratios.items()]
     about = (
-        "Per standard deviation of the out-of-fold score of radiomics, averaged over repeats; "
-        "percentile bootstrap of patients, the score kept. The model itself is cause-specific."
+        "Per standard deviation of the out-of-fold score of radiomics, centred by fold and "
+        "averaged over repeats; percentile bootstrap of patients, the score kept. The model "
+        "itself is cause-specific."
     )
     return [
         Section(title, [line], header, shares, caption="How often the event occurs."),

@@ -134,6 +134,23 @@ class StudyFacts:
         return NOT_DONE, "nothing was given (`clinical`, `volume`, `batch`)"
 
     @property
+    def outcome(self) -> tuple[State, str]:
+        """Whether and where the outcome is defined."""
+        where = (
+            "columns and horizons: settings.yaml; coding: report.md, Follow-up"
+            if self.survival
+            else "column: settings.yaml; classes: report.md"
+        )
+        return PART, f"{where}; how it was assessed is yours"
+
+    @property
+    def reasons(self) -> tuple[State, str]:
+        """Whether and where measures of performance are named, and why these."""
+        if not self.shown:
+            return NOT_DONE, self.where
+        return PART, "measures and definitions: report.md, Methods; the reasons are yours"
+
+    @property
     def not_compared(self) -> str:
         """Why radiomics is compared with nothing."""
         if not self.shown:

@@ -15,6 +15,7 @@ from pancseg.modelling.report.model_numbers import Tuning, tuned
 from pancseg.modelling.report.parts import Section, counted, listed, number, the, with_interval
 from pancseg.modelling.report.stability import risk_of, risks
 from pancseg.modelling.study import RADIOMICS
+from pancseg.modelling.validation.measures import Estimate
 from pancseg.tables.html_page import escape_markdown, escape_message
 
 _WIDE = 0.2
@@ -127,7 +128,12 @@ def _how_sure(results: AnalysisResults) -> list[str]:
 
 def against_results(results: AnalysisResults) -> list[str]:
     """Return what the results themselves say against the model."""
-    found = ["No external validation: other scanners and hospitals were not tested."]
+    found = [
+        "No external validation: sites were left out in turn, but no cohort from outside this "
+        "study was tested."
+        if results.sites
+        else "No external validation: other scanners and hospitals were not tested."
+    ]
     if not results.canaries:
         found.append("Whether the model leaks was not tested (`canary` is 0).")
     elif any(canary.powerless for canary in results.canaries):
@@ -138,17 +144,27 @@ def against_results(results: AnalysisResults) -> list[str]:
         )
     found += other_setting(tuned(results)[RADIOMICS])
     fitted = results.calibration.get(RADIOMICS)
-    if fitted is None or np.isnan(fitted.slope.value):
-        return found
-    slope, (low, high) = fitted.slope, _SLOPES
+    return found if fitted is None else [*found, *_slope(fitted.slope)]
+
+
+def _slope(slope: Estimate) -> list[str]:
+    """Return a sentence on a calibration slope that is far from 1; else none."""
+    low, high = _SLOPES
+    if np.isnan(slope.value) or low <= slope.value <= high:
+        return []
     far = "too extreme" if slope.value < low else "too close to the average"
-    if not low <= slope.value <= high:
-        sure = "" if slope.high < 1 or slope.low > 1 else ", though the interval holds 1"
-        found.append(
-            f"Calibration slope {with_interval(slope)} out of fold: the predictions of radiomics "
-            f"are {far}{sure}. The saved model was tuned anew, on all patients."
-        )
-    return found
+    if slope.value <= 0:
+        said = ": the predictions of radiomics do not go with the outcome"
+    elif np.isnan([slope.low, slope.high]).any():
+        said = ""
+    elif slope.low <= 1 <= slope.high:
+        said = f": the predictions of radiomics may be {far} (the interval holds 1)"
+    else:
+        said = f": the predictions of radiomics are {far}"
+    return [
+        f"Calibration slope {with_interval(slope)} out of fold{said}. The saved model was tuned "
+        "anew, on all patients."
+    ]
 
 
 def other_setting(tuning: Tuning) -> list[str]:
