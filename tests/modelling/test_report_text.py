@@ -524,9 +524,9 @@ def test_checklists_name_only_what_was_given():
 
 def test_fixed_texts_name_the_model_and_the_groups_used(reports):
     subtype, survival = ((reports[k][1] / "report.md").read_text() for k in ("subtype", "survival"))
-    assert "(logistic regression, one-sided" in subtype
+    assert "(logistic regression, scores centred within folds, one-sided" in subtype
     assert "score of the radiomics model (log odds)" in subtype
-    assert "(Cox regression, one-sided" in survival
+    assert "(Cox regression, scores centred within folds, one-sided" in survival
     card = (reports["subtype"][1] / "MODEL.md").read_text()
     assert "Performance within groups of patients was not looked at (`subgroup`)" in card
 

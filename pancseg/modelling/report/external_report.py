@@ -327,7 +327,8 @@ def _calibration(judged: Judged, calibrated: Mapping[str, Mapping[str, Estimate]
         rows.append([name, *cells, with_interval(judged.measures[name]["calibration slope"])])
     lines = [
         "Observed / expected is 1 where the average risk is right; above 1 the model's risks are "
-        "too low. A slope below 1 means that risks are too extreme."
+        "too low. A slope between 0 and 1 means that risks are too extreme, one of 0 or below "
+        "that they do not go with the outcome."
     ]
     if not judged.survival:
         lines[0] += (
