@@ -37,6 +37,7 @@ from pancseg.training.data.dataset import (
 )
 from pancseg.training.data.labelled_slice import LabelledSlice
 from pancseg.training.data.load import TrainingData
+from pancseg.training.distillation import Teachers, check_teachers, load_teachers
 from pancseg.training.hardware import (
     DEFAULT_HARDWARE,
     Hardware,
@@ -142,6 +143,8 @@ def _train(
     first = is_first_process(hardware)
     order, training, validation = _loaders(recipe, data, hardware.workers)
     location_prior = places_in(data.slices, recipe.places)
+    teachers = load_teachers(recipe)
+    check_teachers(teachers, data.preprocessing)
     weights = run / f"{recipe.keep}.safetensors"
     if first:
         begin(run, recipe, data)
@@ -151,7 +154,8 @@ def _train(
         used = {"precision": precision_of(hardware), "layout": str(layout(hardware))}
         note_environment(run, {**asdict(hardware), **used})
     seed_everything(recipe.seed, verbose=False)
-    module = SliceSegmentation(recipe, len(order), _patients(data), hardware)
+    taught = Teachers([t.build() for t in teachers], layout(hardware)) if teachers else None
+    module = SliceSegmentation(recipe, len(order), _patients(data), hardware, taught)
     if recipe.init_from:
         module.network.load_state_dict(_first_weights(recipe, recipe.init_from).tensors())
     elif recipe.head_start:
@@ -213,16 +217,17 @@ def _wanted(
 
 
 def check(recipe: Recipe, hardware: Hardware) -> None:
-    """Refuse hardware or first weights that a training cannot start with.
+    """Refuse hardware, first weights or teachers that a training cannot start with.
 
     It is quick, so that it can run before the data are prepared.
 
     Raises:
-        ValueError: hardware that is not available or that Lightning does not know, or weights in
-            ``init_from`` that belong to another network.
-        FileNotFoundError: the weights in ``init_from`` do not exist.
+        ValueError: hardware that is not available or that Lightning does not know, weights in
+            ``init_from`` that belong to another network, or teachers that see other pictures.
+        FileNotFoundError: the weights in ``init_from`` or of a teacher do not exist.
     """
     check_hardware(hardware)
+    load_teachers(recipe)
     if is_outside(recipe.network):
         build_network(recipe.network)
     if recipe.init_from:

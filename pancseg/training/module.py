@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pancseg.segmentation.networks import build_network
 from pancseg.segmentation.networks.dropout import set_dropout
 from pancseg.training.data.labelled_slice import UNKNOWN
+from pancseg.training.distillation import Teachers
 from pancseg.training.hardware import DEFAULT_HARDWARE, Hardware, layout
 from pancseg.training.losses import KnownLoss
 from pancseg.training.recipe import Recipe
@@ -35,6 +36,7 @@ class SliceSegmentation(LightningModule):
         draws: number of slices that an epoch draws, on all devices together.
         val_patients: the patients of the validation slices.
         hardware: where the training runs.
+        teachers: networks that teach this one; None: it learns from the masks alone.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class SliceSegmentation(LightningModule):
         draws: int,
         val_patients: Iterable[str],
         hardware: Hardware = DEFAULT_HARDWARE,
+        teachers: Teachers | None = None,
     ) -> None:
         super().__init__()
         self.network = build_network(recipe.network)
@@ -54,7 +57,12 @@ class SliceSegmentation(LightningModule):
         self._patients = {patient: i for i, patient in enumerate(sorted(set(val_patients)))}
         self._counts = torch.zeros(len(self._patients), 2, dtype=torch.int64)
         self._loss = KnownLoss(recipe)
-        self._recipe, self._draws = recipe, draws
+        self._recipe, self._draws, self._teachers = recipe, draws, teachers
+
+    def on_fit_start(self) -> None:
+        """Move the teachers to where the network is."""
+        if self._teachers is not None:
+            self._teachers.to(self.device)
 
     def on_train_start(self) -> None:
         """Refuse to resume a one-cycle schedule with another number of steps.
@@ -80,7 +88,8 @@ class SliceSegmentation(LightningModule):
             ValueError: the loss is not finite.
         """
         image, mask, _patients = batch
-        loss = self._finite_loss(self._logits(image), mask, "loss")
+        taught = None if self._teachers is None else self._teachers.probability(image)
+        loss = self._finite_loss(self._logits(image), mask, "loss", taught)
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(image))
         return loss
 
@@ -137,8 +146,10 @@ class SliceSegmentation(LightningModule):
         share = math.ceil(self._draws / self.trainer.world_size)
         return max(self._recipe.epochs * (share // self._recipe.batch_size), 4)
 
-    def _finite_loss(self, logits: Tensor, mask: Tensor, what: str) -> Tensor:
-        loss: Tensor = self._loss(logits, mask)
+    def _finite_loss(
+        self, logits: Tensor, mask: Tensor, what: str, taught: Tensor | None = None
+    ) -> Tensor:
+        loss: Tensor = self._loss(logits, mask, taught)
         if not torch.isfinite(loss):
             raise ValueError(
                 f"the {what} became {loss.item()} in epoch {self.current_epoch + 1}; lower the "

@@ -87,6 +87,9 @@ class Recipe(FrozenModel):
             slices, widened by this share of the body's width and height
             (:mod:`pancseg.segmentation.location_prior`); none: the pancreas can be anywhere.
         init_from: start from the weights of a checkpoint, a shipped name or a file.
+        teachers: networks whose mean probability becomes part of the target (distillation), as
+            shipped names or files; they see the same slices.
+        teacher_share: share of that probability in the target; the rest is the mask.
         dropout: share of channels that are dropped in training, if the network has dropout; none:
             the network's default (the paper's).
         seed: seed of all random numbers.
@@ -113,6 +116,8 @@ class Recipe(FrozenModel):
     mean_epochs: PositiveInt = 16
     places: float | None = Field(None, ge=0, le=0.5)
     init_from: str | None = None
+    teachers: tuple[str, ...] = ()
+    teacher_share: float = Field(0.5, gt=0, le=1)
     dropout: float | None = Field(None, ge=0, lt=1)
     seed: int = 2009
     augmentation: Augmentation = Augmentation()
