@@ -10,7 +10,8 @@ from scipy.stats import rankdata
 
 from pancseg.modelling.estimators.cox import censoring_survival
 from pancseg.modelling.estimators.fences import Filled, fences
-from pancseg.modelling.estimators.preparation import Unredundant, Varied
+from pancseg.modelling.estimators.preparation import Varied
+from pancseg.modelling.estimators.redundancy import Unredundant
 from pancseg.modelling.estimators.survival_array import survival_outcome
 
 

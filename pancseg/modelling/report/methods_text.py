@@ -7,7 +7,8 @@ import numpy as np
 from pancseg.modelling.analysis import AnalysisResults, brier_measure, is_tested, main_measure
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.fences import FAR_OUT
-from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING, REDUNDANT_RHO
+from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING
+from pancseg.modelling.estimators.redundancy import REDUNDANT_RHO
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import Section, counted, in_most, listed, the
 from pancseg.modelling.settings import unit_of
