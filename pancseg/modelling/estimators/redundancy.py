@@ -12,8 +12,8 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, TransformerMixin
 
 REDUNDANT_RHO = 0.9
-_SLACK = 1e-3
-"""More than rounding to single precision changes a correlation."""
+_UNSURE = 1e-3
+"""More than single precision changes a correlation."""
 _BLOCK = 256
 """Columns whose correlations are computed together: they stay in the CPU's cache."""
 
@@ -65,16 +65,22 @@ def _connected(ranks: np.ndarray) -> np.ndarray:
     Args:
         ranks: (n, p) centred ranks.
     """
-    lengths = _deviation(ranks) * np.sqrt(len(ranks) - 1)
-    z = np.ascontiguousarray((ranks / lengths).T, dtype=np.float32)  # only a first look
+    deviation = _deviation(ranks)
+    z = np.ascontiguousarray((ranks / (deviation * np.sqrt(len(ranks) - 1))).T, dtype=np.float32)
     p, left, right = len(z), [], []
     for first in range(0, p, _BLOCK):
         for second in range(first, p, _BLOCK):
-            rho = np.abs(z[first : first + _BLOCK] @ z[second : second + _BLOCK].T)
-            near = np.flatnonzero(rho >= REDUNDANT_RHO - _SLACK)
-            i, j = np.unravel_index(near, rho.shape)
-            left.append(first + i)
-            right.append(second + j)
+            rho = np.abs(z[first : first + _BLOCK] @ z[second : second + _BLOCK].T).ravel()
+            near = np.flatnonzero(rho >= REDUNDANT_RHO - _UNSURE)
+            i, j = np.divmod(near, min(_BLOCK, p - second))
+            i, j = first + i, second + j
+            unsure = rho[near] < REDUNDANT_RHO + _UNSURE
+            a, b = i[unsure], j[unsure]
+            covariance = (ranks[:, a] * ranks[:, b]).sum(axis=0) * _share(ranks)
+            exact = _rounded(covariance, deviation[a], deviation[b])
+            apart = np.flatnonzero(unsure)[1 - exact > 1 - REDUNDANT_RHO]
+            left.append(np.delete(i, apart))
+            right.append(np.delete(j, apart))
     pairs = np.concatenate(left), np.concatenate(right)
     edges = coo_array((np.ones(len(pairs[0]), bool), pairs), shape=(p, p))
     return np.asarray(connected_components(edges, directed=False)[1])
@@ -114,25 +120,34 @@ def _best(ranks: np.ndarray, stable: np.ndarray) -> int:
 
 
 def _rho(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return |rho| of each left with each right column, given by their centred ranks.
+    """Return |rho| of each left with each right column, given by their centred ranks."""
+    a, b = _deviation(left)[:, None], _deviation(right)
+    return _rounded(left.T @ right * _share(left), a, b)
+
+
+def _rounded(covariance: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return |rho| of pairs of columns, from their covariance and their standard deviations.
 
     It is rounded as the mean of ``numpy.corrcoef`` and its transpose: correlations of ranks are
     often equal, and then the last bit decides which columns are joined first.
     """
-    found = np.abs(left.T @ right)
-    found *= 1 / (len(left) - 1)
-    a, b = _deviation(left)[:, None], _deviation(right)
-    back = found / b
+    there, back = np.abs(covariance), np.abs(covariance)
+    there /= a
+    there /= b
+    back /= b
     back /= a
-    found /= a
-    found /= b
-    return np.asarray((np.minimum(found, 1.0) + np.minimum(back, 1.0)) / 2)
+    return np.asarray((np.minimum(there, 1.0) + np.minimum(back, 1.0)) / 2)
 
 
 def _deviation(ranks: np.ndarray) -> np.ndarray:
     """Return columns' standard deviations; infinite where nothing varies, so that rho is 0."""
-    found = np.sqrt((ranks**2).sum(axis=0) * (1 / (len(ranks) - 1)))
+    found = np.sqrt((ranks**2).sum(axis=0) * _share(ranks))
     return np.asarray(np.where(found > 0, found, np.inf))
+
+
+def _share(ranks: np.ndarray) -> float:
+    """Return a row's share of a covariance."""
+    return 1 / (len(ranks) - 1)
 
 
 def _members(numbers: np.ndarray) -> list[np.ndarray]:
