@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-import typer
-
-from pancseg.cli.console import say
+from pancseg.cli.console import interrupted, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -138,6 +136,4 @@ def show_steps(
         try:
             yield tell
         except KeyboardInterrupt:
-            outcome = when_interrupted if isinstance(when_interrupted, str) else when_interrupted()
-            say(f"pancseg: interrupted after {left.done} of {left.total}; {outcome}", sys.stderr)
-            raise typer.Exit(130) from None
+            raise interrupted(left.done, left.total, when_interrupted) from None
