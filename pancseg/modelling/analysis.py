@@ -45,7 +45,7 @@ from pancseg.modelling.validation.net_benefit import class_status, net_benefit, 
 from pancseg.modelling.validation.risk_groups import RiskGroups, risk_groups
 from pancseg.modelling.validation.slope_interval import slope_estimate
 from pancseg.modelling.verdict import HowCompared, interval, verdict
-from pancseg.tables.number_text import percent
+from pancseg.system.text.number_text import percent
 
 COMPARISONS = (
     (RADIOMICS, VOLUME),

@@ -16,8 +16,8 @@ from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import TREE_COLUMNS
 from pancseg.modelling.survival import SurvivalTask
 from pancseg.modelling.verdict import LEVEL
+from pancseg.system.text.number_text import percent
 from pancseg.tables.html_page import escape_markdown
-from pancseg.tables.number_text import percent
 
 _ALGORITHMS = {
     ("elastic-net", "subtype"): "penalised logistic regression",
