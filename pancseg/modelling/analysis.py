@@ -58,7 +58,7 @@ _MOST_REPEATS = 10
 """Calibration uses the predictions of at most this many repeats."""
 _THRESHOLDS = np.arange(1, 100) / 100
 _RANDOM_SCORES = 200
-_CANARY_FOLD, _SAMPLE = 0.5, 0.8
+_CANARY_FOLD, _SAMPLE = 0.3, 0.45
 """Work for radiomics alone, and for the models that are corrected, in a fold of all models."""
 
 
