@@ -26,7 +26,11 @@ _lost: list[TextIO] = []
 
 @contextmanager
 def progress_lines(
-    count: int, quiet: bool, what: str, when_interrupted: str, bar: Progress | None = None
+    count: int,
+    quiet: bool,
+    what: str,
+    when_interrupted: str | Callable[[], str],
+    bar: Progress | None = None,
 ) -> Iterator[Callable[[str, bool], None]]:
     """Yield a function that prints the line of each finished item and advances the progress bar.
 
@@ -38,7 +42,7 @@ def progress_lines(
         quiet: print problems only, and no bar.
         what: name of the items, shown beside the bar.
         when_interrupted: what becomes of finished items when the user stops the run, and how to
-            resume; the end of the message.
+            resume, as the end of the message; a function where that changes on the way.
         bar: the bar; by default one that takes all items to last equally long.
     """
     done = 0
@@ -56,8 +60,20 @@ def progress_lines(
         try:
             yield tell
         except KeyboardInterrupt:
-            say(f"pancseg: interrupted after {done} of {count}; {when_interrupted}", sys.stderr)
-            raise typer.Exit(130) from None
+            raise interrupted(done, count, when_interrupted) from None
+
+
+def interrupted(done: int, count: int, outcome: str | Callable[[], str]) -> typer.Exit:
+    """Say how far a command was when the user stopped it; return what ends it, to be raised.
+
+    Args:
+        done: number of finished items or steps.
+        count: number of all.
+        outcome: what becomes of the finished ones, and how to resume.
+    """
+    outcome = outcome if isinstance(outcome, str) else outcome()
+    say(f"pancseg: interrupted after {done} of {count}; {outcome}", sys.stderr)
+    return typer.Exit(130)
 
 
 def _even_bar(quiet: bool) -> Progress:

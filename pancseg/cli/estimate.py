@@ -12,7 +12,7 @@ from pancseg.cli.console import output_errors, say
 from pancseg.cli.errors import usage_errors
 from pancseg.cli.run_options import run_errors
 from pancseg.system.durations import rounded, span
-from pancseg.tables.number_text import percent
+from pancseg.system.text.number_text import percent
 
 if TYPE_CHECKING:
     from pancseg.cli.options import Measuring

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-import typer
-
-from pancseg.cli.console import say
+from pancseg.cli.console import interrupted, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,12 +16,14 @@ if TYPE_CHECKING:
 _SAY_EVERY_S = 30.0
 """Where there is no terminal, a line says so often how far the command is."""
 
+Work = Sequence[float] | Callable[[], Sequence[float]]
+
 
 class StepsLeft:
     """Estimates the time that is left from the work of the steps that are done.
 
     Args:
-        work: of each step in its turn, in any unit.
+        work: of each step in its turn, in any unit; a function where that changes on the way.
         clock: returns seconds.
 
     Example:
@@ -34,16 +34,27 @@ class StepsLeft:
         40.0
     """
 
-    def __init__(self, work: Sequence[float], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, work: Work, clock: Callable[[], float] = time.monotonic) -> None:
         self._work, self._clock = work, clock
         self._began_s = clock()
-        self.done, self.total = 0, len(work)
+        self.done = 0
         self.seconds: float | None = None
+
+    @property
+    def work(self) -> Sequence[float]:
+        """The work of each step, as it is known now."""
+        return self._work() if callable(self._work) else self._work
+
+    @property
+    def total(self) -> int:
+        """The number of steps."""
+        return len(self.work)
 
     def end(self) -> None:
         """Note that a step is done."""
-        self.done = min(self.done + 1, self.total)
-        made, left = sum(self._work[: self.done]), sum(self._work[self.done :])
+        work = self.work
+        self.done = min(self.done + 1, len(work))
+        made, left = sum(work[: self.done]), sum(work[self.done :])
         self.seconds = (self._clock() - self._began_s) / made * left if made else None
 
 
@@ -61,7 +72,7 @@ class Tell(Protocol):
 
 @contextmanager
 def show_steps(
-    work: Sequence[float],
+    work: Work,
     quiet: bool,
     what: str,
     when_interrupted: str | Callable[[], str],
@@ -77,7 +88,8 @@ def show_steps(
     again twice a minute.
 
     Args:
-        work: of each step in its turn, in any unit; what is told of beyond them needs no time.
+        work: of each step in its turn, in any unit; what is told of beyond them needs no time. A
+            function where that changes on the way.
         quiet: show nothing.
         what: name of the steps, shown beside the bar.
         when_interrupted: what becomes of finished steps when the user stops the command; a function
@@ -113,7 +125,7 @@ def show_steps(
             if done:
                 left.end()
             words = words_of(left.seconds)
-            bar.update(task, completed=left.done, left=words, step=step)
+            bar.update(task, completed=left.done, total=left.total, left=words, step=step)
             now_s = clock()
             if quiet or not plain or (said_s is not None and now_s - said_s < _SAY_EVERY_S):
                 return
@@ -124,6 +136,4 @@ def show_steps(
         try:
             yield tell
         except KeyboardInterrupt:
-            outcome = when_interrupted if isinstance(when_interrupted, str) else when_interrupted()
-            say(f"pancseg: interrupted after {left.done} of {left.total}; {outcome}", sys.stderr)
-            raise typer.Exit(130) from None
+            raise interrupted(left.done, left.total, when_interrupted) from None

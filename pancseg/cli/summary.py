@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pancseg.tables.number_text import percent
+from pancseg.system.text.number_text import percent
 
 if TYPE_CHECKING:
     from pancseg.processing.row import CaseResult

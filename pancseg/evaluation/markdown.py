@@ -6,9 +6,9 @@ import math
 
 import pandas as pd
 
+from pancseg.system.text.number_text import DASH, decimals
 from pancseg.tables.html_page import escape_markdown
 from pancseg.tables.markdown_table import markdown_table
-from pancseg.tables.number_text import DASH, decimals
 
 TITLES = {
     "dice": "Dice",

@@ -45,7 +45,7 @@ from pancseg.modelling.validation.net_benefit import class_status, net_benefit, 
 from pancseg.modelling.validation.risk_groups import RiskGroups, risk_groups
 from pancseg.modelling.validation.slope_interval import slope_estimate
 from pancseg.modelling.verdict import HowCompared, interval, verdict
-from pancseg.tables.number_text import percent
+from pancseg.system.text.number_text import percent
 
 COMPARISONS = (
     (RADIOMICS, VOLUME),
@@ -58,7 +58,7 @@ _MOST_REPEATS = 10
 """Calibration uses the predictions of at most this many repeats."""
 _THRESHOLDS = np.arange(1, 100) / 100
 _RANDOM_SCORES = 200
-_CANARY_FOLD, _SAMPLE = 0.5, 0.8
+_CANARY_FOLD, _SAMPLE = 0.3, 0.45
 """Work for radiomics alone, and for the models that are corrected, in a fold of all models."""
 
 
@@ -149,17 +149,21 @@ def brier_measure(kind: str) -> str:
     return "Brier" if kind == "subtype" else "integrated Brier"
 
 
-def steps_of(settings: ModelSettings) -> list[float]:
-    """Return the work of each step that :func:`analyse` tells of where nothing leaks, in its turn.
+def steps_of(settings: ModelSettings, leaks: bool = False) -> list[float]:
+    """Return the work of each step that :func:`analyse` tells of, in its turn.
 
     The unit is an outer fold of all models. A canary runs through all outer folds of one of the
     models, a bootstrap sample is one fold of the models that are corrected.
+
+    Args:
+        settings: the choices made beforehand.
+        leaks: whether a canary found a leak; then nothing is corrected.
     """
     canary, fold, sample = _CANARY_FOLD * settings.outer, 1.0, _SAMPLE
     return [
         *[canary] * (2 * settings.canary),
         *[fold] * (settings.outer * settings.repeats),
-        *[sample] * samples_of(settings),
+        *[sample] * (0 if leaks else samples_of(settings)),
     ]
 
 
@@ -189,6 +193,7 @@ def analyse(
     workers: int = 1,
     tell: Callable[[str], None] = lambda line: None,
     against: tuple[str, ...] = (),
+    leaked: Callable[[], None] = lambda: None,
 ) -> AnalysisResults:
     """Validate and compare the models of a plan, unless a leak is found.
 
@@ -201,12 +206,16 @@ def analyse(
         tell: called with a line after each canary run, outer fold and bootstrap sample.
         against: sentences on what the tables have that speaks against the result; they follow the
             verdict.
+        leaked: called where a canary found a leak, so that no bootstrap sample will follow.
     """
     canaries = run_canaries(plan, RADIOMICS, settings.canary, workers, tell)
+    leaks = any(canary.sings for canary in canaries)
+    if leaks:
+        leaked()
     validation = validate(plan, workers, tell)
     with threadpool_limits(1):  # small matrices: threads would mostly wait for each other
         final = fit_specs(plan, np.arange(len(plan.y)), settings.seed)
-    if any(canary.sings for canary in canaries):
+    if leaks:
         return AnalysisResults(plan, settings, validation, canaries, final)
     corrected = corrected_for_optimism(plan, final, samples_of(settings), workers, tell)
     judge = _Judge(plan, settings, validation)

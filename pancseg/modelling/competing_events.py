@@ -17,7 +17,7 @@ from pancseg.modelling.estimators.cox import kaplan_meier
 from pancseg.modelling.estimators.cox_solver import newton_cox
 from pancseg.modelling.survival import horizons, named_time
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
-from pancseg.tables.number_text import percent
+from pancseg.system.text.number_text import percent
 
 _RESAMPLES = 200
 

@@ -11,7 +11,7 @@ from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.refusals import FEWEST_PATIENTS, smaller_group
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import BOTH, RADIOMICS
-from pancseg.tables.number_text import percent
+from pancseg.system.text.number_text import percent
 
 _USUAL = 5
 """Fewest rows on a grid for it to count when grid and outcome are tested for association."""

@@ -81,12 +81,26 @@ class PreparedStudy:
         sites = 0 if self.sites is None else len(np.unique(self.sites))
         return [*steps_of(self.settings), *[1.0] * sites, _REPORT]
 
+    @property
+    def steps_after_a_leak(self) -> list[float]:
+        """As :attr:`steps`, where a canary found a leak, so that nothing is measured."""
+        return [*steps_of(self.settings, leaks=True), _REPORT]
+
     def analyse(
-        self, workers: int | None = None, report: Callable[[str], None] = lambda line: None
+        self,
+        workers: int | None = None,
+        report: Callable[[str], None] = lambda line: None,
+        leaked: Callable[[], None] = lambda: None,
     ) -> AnalysisResults:
-        """Validate and fit all models; ``report`` is called after each step."""
+        """Validate and fit all models.
+
+        Args:
+            workers: number of processes; None: of cores.
+            report: called with a line after each step.
+            leaked: called where a canary found a leak: :attr:`steps_after_a_leak` are the steps.
+        """
         cores = workers or available_cores()
-        found = analyse(self.plan, self.settings, cores, report, self.against)
+        found = analyse(self.plan, self.settings, cores, report, self.against, leaked)
         if found.leaks:
             return found
         verdict = (*self.doubts, *found.verdict, *self.remarks)

@@ -253,9 +253,7 @@ def _judged(
             "AUC": (measures.auc(y, score), _RANK),
             "Brier": (float(brier), float(none)),
         }
-    pairs = [(np.arange(len(y)), score, measures.harrell_pairs(y))]
-    concordant = float(measures.pair_measure(pairs, np.ones((1, len(y))))[0])
-    found = {"Harrell's C": (concordant, _RANK)}
+    found = {"Harrell's C": (measures.harrell(y, score), _RANK)}
     times = np.asarray(plan.task.times)
     if len(times) > 1:
         free = plan.task.curves(fitted.model, x)[:, : len(times)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.validation.comparison import Comparison
 from pancseg.modelling.validation.measures import Estimate
-from pancseg.tables.number_text import decimals
+from pancseg.system.text.number_text import decimals
 
 LEVEL = 0.05
 

@@ -19,15 +19,6 @@ def in_ml(volume: float) -> str:
     return f"{volume:,.0f} mL" if volume >= 999.5 else f"{volume:.3g} mL"
 
 
-def per_cent(share: float) -> str:
-    """Return a share of 1 as per cent, with three digits.
-
-    >>> per_cent(0.0123), per_cent(1.0)
-    ('1.23 %', '100 %')
-    """
-    return f"{100 * share:.3g} %"
-
-
 class Finding(NamedTuple):
     """One thing that is not as it should be.
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pancseg.errors import UnusableCase
-from pancseg.quality.check import Check, Finding, in_ml, per_cent
+from pancseg.quality.check import Check, Finding, in_ml
 from pancseg.quality.limits import DEFAULT_LIMITS, Grade, QualityLimits
 from pancseg.reasons import ReasonCode
 from pancseg.scans.arrays import label_array, voxel_array
@@ -29,6 +29,7 @@ from pancseg.scans.geometry import (
     slice_spacing_mm,
 )
 from pancseg.scans.reading import copied_slices, phase_hint, series_choice, slice_thickness_mm
+from pancseg.system.text.number_text import three_digit_percent
 
 CUT_OFF = "its shape is left empty, and its volume is that of a part"
 """What becomes of a region that touches the scan's edge."""
@@ -207,7 +208,8 @@ def judge_checked_region(
         what = f"the region's volume is {in_ml(volume)}"
         checks.append(_compared("volume", what, volume, "volume_ml", "mL"))
     if not ring:
-        what = f"the largest of the region's {components} pieces is {per_cent(largest_share)} of it"
+        largest = three_digit_percent(largest_share)
+        what = f"the largest of the region's {components} pieces is {largest} of it"
         checks.append(_compared("fragmented", what, largest_share, "largest_share", "%"))
     if edges:
         fact = f"the region touches the scan's {' and '.join(edges)}; {cut_off}"
@@ -218,8 +220,8 @@ def judge_checked_region(
         checks.append(_compared("gap", what, empty, "empty_slices"))
         what = f"the region's median is {median:.4g} HU"
         checks.append(_compared("hu_range", what, median, "median_hu", "HU"))
-        below = f"{per_cent(fat)} of the region is below {limits.fat_below_hu:g} HU"
-        above = f"{per_cent(dense)} of the region is above {limits.dense_above_hu:g} HU"
+        below = f"{three_digit_percent(fat)} of the region is below {limits.fat_below_hu:g} HU"
+        above = f"{three_digit_percent(dense)} of the region is above {limits.dense_above_hu:g} HU"
         checks.append(_compared("fat", below, fat, "fat_share", "%"))
         checks.append(_compared("dense", above, dense, "dense_share", "%"))
     values: dict[str, float | str] = {
@@ -240,7 +242,8 @@ def judge_resegmented(share: float, limits: QualityLimits) -> Verdict:
 
     Code ``resegmented``.
     """
-    what = f"re-segmentation leaves {per_cent(share)} of the region's voxels for the features"
+    left = three_digit_percent(share)
+    what = f"re-segmentation leaves {left} of the region's voxels for the features"
     check = _compared("resegmented", what, share, "resegmented_share", "%")
     return _verdict({"qc_resegmented_share": round(share, 6)}, [check], limits)
 
@@ -250,7 +253,7 @@ def judge_agreement(dice: float, limits: QualityLimits) -> Verdict:
 
     Code ``uncertain``.
     """
-    what = f"masks made with dropout agree with a mean Dice of {per_cent(dice)}"
+    what = f"masks made with dropout agree with a mean Dice of {three_digit_percent(dice)}"
     check = _compared("uncertain", what, dice, "uncertainty_dice", "%")
     return _verdict({"qc_uncertainty_dice": round(dice, 6)}, [check], limits)
 
@@ -260,7 +263,8 @@ def judge_looks(dice: float, limits: QualityLimits) -> Verdict:
 
     Code ``uncertain``.
     """
-    what = f"the mask of both looks agrees with the first look's with a Dice of {per_cent(dice)}"
+    agreement = three_digit_percent(dice)
+    what = f"the mask of both looks agrees with the first look's with a Dice of {agreement}"
     check = _compared("uncertain", what, dice, "looks_dice", "%")
     return _verdict({"qc_looks_dice": round(dice, 6)}, [check], limits)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,6 +34,18 @@ def test_the_time_left_is_by_work_and_not_by_the_number_of_steps() -> None:
     assert found == [40, 30, 20, 0]
     left.end()
     assert (left.done, left.seconds) == (4, 0)
+
+
+def test_steps_that_will_not_come_need_no_time() -> None:
+    clock, work = Clock(), [1, 2, 5, 2]
+    left = StepsLeft(lambda: work, clock)
+    clock.now_s = 10
+    left.end()
+    assert left.seconds == 90
+    work.remove(5)
+    clock.now_s = 30
+    left.end()
+    assert (left.done, left.total, left.seconds) == (2, 3, 20)
 
 
 def plain_lines(quiet: bool, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
@@ -126,3 +139,26 @@ def test_an_interruption_while_the_report_is_written_does_not_say_that_nothing_w
         _analyse(study, tmp_path, 1, Printing(quiet=True, verbose=False))  # type: ignore[arg-type]
     said = "the report may be incomplete; run again" if writing else "nothing was written"
     assert capsys.readouterr().err == f"pancseg: interrupted after 0 of 2; {said}\n"
+
+
+def test_after_a_leak_the_bootstrap_no_longer_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pancseg.cli.commands.model import _analyse
+    from pancseg.cli.options import Printing
+
+    def analyse(_: object, tell: Callable[[str], None], leaked: Callable[[], None]) -> None:
+        tell("canary")
+        leaked()
+        raise KeyboardInterrupt
+
+    study = SimpleNamespace(
+        joined=SimpleNamespace(notes=()),
+        warnings=(),
+        steps=[1] * 52,
+        steps_after_a_leak=[1] * 27,
+        analyse=analyse,
+    )
+    with pytest.raises(typer.Exit):
+        _analyse(study, tmp_path, 1, Printing(quiet=True, verbose=False))  # type: ignore[arg-type]
+    assert "interrupted after 1 of 27;" in capsys.readouterr().err

@@ -119,6 +119,25 @@ def test_a_label_that_no_reference_has_is_refused(cohort: dict[str, Path], tmp_p
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("score_pairs", "interrupted after 0 of 2; nothing was written"),
+        ("write_whole", "interrupted after 2 of 2; the report may be incomplete; run again"),
+    ],
+)
+def test_an_interruption_says_that_nothing_was_written_only_if_that_is_so(
+    step: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    masks = {name: write_masks(tmp_path / name, P1=box()) for name in ("reference", "A", "B")}
+    monkeypatch.setattr(f"pancseg.evaluation.evaluate.{step}", stop)
+    code, _, err = call(*options(masks, tmp_path / "out"), "--quiet")
+    assert (code, err) == (130, f"pancseg: {said}\n")
+
+
 def monai_measures(prediction: Path, reference: Path) -> list[float]:
     """Return Dice, HD95 and surface Dice as MONAI computes them on the whole volumes."""
     images = [sitk.ReadImage(path) for path in (prediction, reference)]

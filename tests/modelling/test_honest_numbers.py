@@ -1,5 +1,7 @@
 """Intervals at the edge, PR-AUC of random scores, calibration, net benefit, risk groups, canary."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from small_studies import classes, features, study, times
 
-from pancseg.modelling.analysis import _Judge, analyse, main_measure
+from pancseg.modelling import analysis
+from pancseg.modelling.analysis import _Judge, analyse, main_measure, steps_of
 from pancseg.modelling.estimators.cox import CoxElasticNet, CoxRidge
 from pancseg.modelling.estimators.logistic import LogisticRidge, newton_logistic
 from pancseg.modelling.estimators.survival_array import survival_outcome
@@ -238,6 +241,20 @@ def test_three_canaries_are_called_powerless_and_eight_are_not():
     assert "Powerless" in " ".join(told.lines)
     assert {row[-1] for row in told.rows} == {"too few runs to tell"}
     assert told.header[4] == "would find"
+
+
+@pytest.mark.parametrize("sings", [False, True])
+def test_as_many_steps_are_announced_as_will_be_told_of(sings, monkeypatch):
+    x = features(0, n=60, p=4)
+    s = replace(study(x, classes(x, 1.0, 0)), outer=3)
+    settings = ModelSettings(kind="subtype", folds=3, inner_folds=2, repeats=1, canary=0)
+    canary = judged("x", [0.9, 0.91, 0.92] if sings else [0.5, 0.6, 0.4])
+    monkeypatch.setattr(analysis, "run_canaries", lambda *_: [canary])
+    told = []
+    analyse(s, settings, tell=told.append, leaked=lambda: told.append("leak"))
+    assert ("leak" in told) == sings
+    assert len(told) - sings == len(steps_of(settings, leaks=sings))
+    assert told.index("repeat 1, fold 1") == int(sings)  # it is told before the long part
 
 
 @pytest.mark.parametrize("p", [6, 120])

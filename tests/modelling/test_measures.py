@@ -1,5 +1,6 @@
 """Measures against scikit-learn, scikit-survival and lifelines."""
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -9,6 +10,7 @@ from lifelines import CoxPHFitter
 from lifelines.utils import concordance_index
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.pipeline import Pipeline
 from sksurv.metrics import (
     brier_score,
     concordance_index_censored,
@@ -17,10 +19,18 @@ from sksurv.metrics import (
     integrated_brier_score,
 )
 
-from pancseg.modelling.estimators.cox import CoxElasticNet
+from pancseg.modelling import optimism
+from pancseg.modelling.estimators.cox import CoxElasticNet, CoxFew, NoPredictors
 from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
+from pancseg.modelling.survival import SurvivalTask
 from pancseg.modelling.validation import calibration, measures
+from pancseg.modelling.validation.nested_cv import (
+    FeatureBlock,
+    FittedModel,
+    ModelSpec,
+    ValidationPlan,
+)
 
 
 def outcome(seed=0, n=60, ties=True):
@@ -169,3 +179,34 @@ def test_the_auc_by_ranks_is_that_of_all_pairs(levels, n):
     assert measures.auc(y, score) == pytest.approx(expected, abs=1e-12)
     assert measures.auc(y, score) == pytest.approx(roc_auc_score(y, score), abs=1e-12)
     assert np.isnan(measures.auc(np.ones(n), score))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize(("n", "levels"), [(2, 3), (60, 5), (700, 10_000)])
+def test_harrells_c_of_blocks_is_that_of_all_pairs(n, levels, ties):
+    y = outcome(n, n, ties)
+    score = np.random.default_rng([n, levels]).integers(0, levels, n) / levels
+    expected = whole(score, measures.harrell_pairs(y))[0]
+    assert measures.harrell(y, score) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    assert np.isnan(measures.harrell(y[:1], score[:1]))
+
+
+def test_the_apparent_c_takes_no_array_of_all_pairs():
+    n = 4000
+    y = outcome(0, n)
+    x = np.random.default_rng(0).normal(size=(n, 1))
+    spec = ModelSpec("chosen", ("few",), (NoPredictors(),))
+    block = FeatureBlock(x, ("a",), Pipeline([("as it is", "passthrough")]).fit(x))
+    task = SurvivalTask(times=(5.0,), horizons=(5.0,))
+    plan = ValidationPlan(y, y["event"].astype(int), np.arange(n), {"few": block}, [spec], task)
+    model = FittedModel(
+        (block.preparation,), ("few",), CoxFew().fit(x, y), ("a",), np.ones(1), 0.0, 0
+    )
+    tracemalloc.start()
+    found = optimism._judged(plan, model, np.arange(n), np.arange(n))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found["Harrell's C"][0] == pytest.approx(
+        concordance_index(y["time"], -model.model.predict(x), y["event"]), abs=1e-9
+    )
+    assert most < n * n  # bytes; one array of all pairs is eight times that

@@ -15,7 +15,8 @@ from pancseg.modelling.data_warnings import _separation
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.combat import ComBat
 from pancseg.modelling.estimators.cox_solver import score_test
-from pancseg.modelling.estimators.preparation import Cleaned, Strongest, Unredundant, Varied
+from pancseg.modelling.estimators.preparation import Cleaned, Strongest, Varied
+from pancseg.modelling.estimators.redundancy import Unredundant
 from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.inputs.outcome_coding import event_codes

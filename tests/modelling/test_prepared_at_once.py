@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
 from pancseg.modelling.estimators.cox import censoring_survival
 from pancseg.modelling.estimators.fences import Filled, fences
-from pancseg.modelling.estimators.preparation import Unredundant, Varied
+from pancseg.modelling.estimators.preparation import Varied
+from pancseg.modelling.estimators.redundancy import Unredundant
 from pancseg.modelling.estimators.survival_array import survival_outcome
 
 
@@ -93,3 +97,31 @@ def test_the_censoring_curve_steps_at_each_censoring(seed: int) -> None:
             censored = (~y["event"] & (time == t)).sum()
             curve *= 1 - censored / ((time >= t).sum() - died)
         assert censoring_survival(y, np.array([at]))[0] == pytest.approx(curve, abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [11, 16, 30])
+def test_of_equal_correlations_the_last_bit_is_that_of_numpy(n: int) -> None:
+    random = np.random.default_rng(n)  # ranks of few patients correlate in few ways
+    base = random.normal(size=(n, 60))
+    x = base[:, random.integers(0, 60, 400)] + 0.35 * random.normal(size=(n, 400))
+    rho = np.abs(np.corrcoef(rankdata(x, axis=0), rowvar=False))
+    group = connected_components(1 - (rho + rho.T) / 2 <= 1 - 0.9)[1]
+    kept: list[int] = []
+    for number in np.unique(group):
+        columns = np.flatnonzero(group == number)
+        chosen = clustered_whole(x[:, columns], -np.ones(400)) if len(columns) > 1 else [0]
+        kept += columns[chosen].tolist()
+    assert Unredundant().fit(x).kept_.tolist() == sorted(kept)
+
+
+@pytest.mark.parametrize("signal", [0.0, 3.0])
+def test_redundant_columns_are_found_without_a_square_array_of_all(signal: float) -> None:
+    random, p = np.random.default_rng(0), 1500
+    x = signal * random.normal(size=(50, 3)) @ random.normal(size=(3, p))
+    x += random.normal(size=(50, p))
+    tracemalloc.start()
+    Unredundant().fit(x)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    square = 8 * p * p
+    assert most < (1.5 if signal else 0.5) * square  # of one chain: half of a square, and a copy

@@ -15,7 +15,7 @@ from made_output import HOSTILE, make_output
 import pancseg
 from pancseg import QualityLimits
 from pancseg.pictures.row_pictures import row_pictures
-from pancseg.quality.check import per_cent
+from pancseg.system.text.number_text import three_digit_percent
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -148,7 +148,7 @@ def test_an_edge_is_answered_and_shares_are_told_as_the_terminal_does(page: Any)
         told = [line.split("\t")[:3] for line in lines]
         assert ["region: touches the scan's edge", answer, "no"] in told
         expected = QualityLimits().fat_share.in_words("%")
-        assert ["region: fat", per_cent(0.31249), expected] in told
+        assert ["region: fat", three_digit_percent(0.31249), expected] in told
         page.keyboard.press("Escape")
 
 

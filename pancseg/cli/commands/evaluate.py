@@ -80,17 +80,22 @@ def evaluate(
         from pancseg.system.threads import available_cores, limit_threads
 
         limit_threads(threads or available_cores())
-    with (
-        usage_errors(verbose),
-        progress_lines(len(pairs), quiet, "masks", "nothing was written") as tell,
-    ):
+    compared = 0
+
+    def so_far() -> str:
+        if compared < len(pairs):
+            return "nothing was written"
+        return "the report may be incomplete; run again"
+
+    with usage_errors(verbose), progress_lines(len(pairs), quiet, "masks", so_far) as tell:
+
+        def show(score: MaskScore) -> None:
+            nonlocal compared
+            compared += 1
+            tell(_line(score), score.status != "pass")
+
         found = evaluate_pairs(
-            pairs,
-            list(predictions),
-            out,
-            label=wanted,
-            published=published,
-            report=lambda score: tell(_line(score), score.status != "pass"),
+            pairs, list(predictions), out, label=wanted, published=published, report=show
         )
     if not quiet:
         say(_closing(found), sys.stdout)

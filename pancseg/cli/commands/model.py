@@ -461,9 +461,14 @@ def _analyse(study: PreparedStudy, out: Path, workers: int | None, printing: Pri
             say(line, sys.stdout)
         for line in study.warnings:
             say(f"warning: {line}", sys.stderr)
-        so_far = "nothing was written"
-        with show_steps(study.steps, quiet, "steps", lambda: so_far) as tell:
-            results = study.analyse(workers, tell)
+        so_far, steps = "nothing was written", study.steps
+
+        def without_measures() -> None:
+            nonlocal steps
+            steps = study.steps_after_a_leak
+
+        with show_steps(lambda: steps, quiet, "steps", lambda: so_far) as tell:
+            results = study.analyse(workers, tell, without_measures)
             so_far = "the report may be incomplete; run again"
             tell("writing the report", done=False)
             study.write(out, results)

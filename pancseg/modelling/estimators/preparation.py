@@ -6,26 +6,19 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import squareform
-from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pancseg.modelling.estimators.combat import ComBat
 from pancseg.modelling.estimators.fences import Filled, Winsorised
+from pancseg.modelling.estimators.redundancy import Unredundant
 
 ScoreFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
 MOST_MISSING = 0.5
 """Largest share of missing values in a feature, over all patients: half."""
 FEWEST_DIFFERENT = 0.05
-REDUNDANT_RHO = 0.9
 _ORDER = "strongest first"
-_BLOCK = 256
-"""Rows of the correlations that are looked at together, which keeps copies small."""
 
 
 class Varied(TransformerMixin, BaseEstimator):
@@ -57,59 +50,6 @@ class Varied(TransformerMixin, BaseEstimator):
     def transform(self, x: np.ndarray) -> np.ndarray:
         """Return the kept columns."""
         return x[:, self.kept_]
-
-
-class Unredundant(TransformerMixin, BaseEstimator):
-    """Keep one feature of each cluster with Spearman's |rho| above 0.9.
-
-    Clusters are made by average linkage on 1 − |rho|. The feature kept is the one with the highest
-    stability (ICC) where that is known, otherwise the one with the highest mean |rho| with its
-    cluster; on a tie the first one.
-
-    Args:
-        stability: (columns of X) ICC, NaN where unknown; None if no ICC is known.
-    """
-
-    def __init__(self, stability: tuple[float, ...] | None = None) -> None:
-        self.stability = stability
-
-    def fit(self, x: np.ndarray, y: Any = None) -> Self:
-        """Choose columns from training rows; ``y`` is not used."""
-        p = x.shape[1]
-        if p < 2:
-            self.kept_ = np.arange(p)
-            return self
-        correlation = np.corrcoef(rankdata(x, axis=0), rowvar=False)
-        stable = np.full(p, -1.0) if self.stability is None else np.asarray(self.stability)
-        stable = np.nan_to_num(stable, nan=-1.0)
-        group = _alike(correlation)
-        members = np.argsort(group, kind="stable")
-        alone = np.bincount(group)[group] == 1
-        kept = np.flatnonzero(alone).tolist()
-        members = members[~alone[members]]
-        for part in np.split(members, np.flatnonzero(np.diff(group[members])) + 1):
-            kept += part[_best(_rho(correlation, part), stable[part])].tolist()
-        self.kept_ = np.sort(kept)
-        return self
-
-    def transform(self, x: np.ndarray) -> np.ndarray:
-        """Return the kept columns."""
-        return x[:, self.kept_]
-
-
-def _best(rho: np.ndarray, stable: np.ndarray) -> np.ndarray:
-    """Return the columns to keep, one of each cluster, of columns with these |rho| and ICCs."""
-    p = len(rho)
-    if not p:
-        return np.arange(0)
-    np.fill_diagonal(rho, 1.0)
-    tree = linkage(squareform(1 - rho, checks=False), method="average")
-    cluster = fcluster(tree, 1 - REDUNDANT_RHO, criterion="distance")
-    same = cluster[:, None] == cluster[None, :]
-    typical = (rho * same).sum(axis=1) / same.sum(axis=1)
-    order = np.lexsort((np.arange(p), -typical.round(12), -stable))
-    _, first = np.unique(cluster[order], return_index=True)
-    return np.asarray(order[first])
 
 
 class Strongest(TransformerMixin, BaseEstimator):
@@ -216,27 +156,3 @@ def _longest_runs(ordered: np.ndarray) -> np.ndarray:
     length = row + 1 - np.maximum.accumulate(np.where(begins, row, 0), axis=0)
     longest: np.ndarray = np.where(np.isnan(ordered), 0, length).max(axis=0, initial=0)
     return longest
-
-
-def _alike(correlation: np.ndarray) -> np.ndarray:
-    """Return (p,) numbers of groups of columns: clusters of average linkage lie within a group.
-
-    Two clusters that merge below a distance have two columns, one in each, that are at most so far
-    apart. So columns that no chain of such pairs connects are never in one cluster.
-    """
-    left, right = [], []
-    for first in range(0, len(correlation), _BLOCK):
-        block = slice(first, first + _BLOCK)
-        there, back = np.abs(correlation[block, first:]), np.abs(correlation[first:, block].T)
-        i, j = np.nonzero(1 - (there + back) / 2 <= 1 - REDUNDANT_RHO)
-        left.append(first + i)
-        right.append(first + j)
-    pairs = np.concatenate(left), np.concatenate(right)
-    edges = coo_array((np.ones(len(pairs[0]), bool), pairs), shape=correlation.shape)
-    return np.asarray(connected_components(edges, directed=False)[1])
-
-
-def _rho(correlation: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return |rho| of these columns, symmetric in spite of rounding."""
-    found = np.abs(correlation[np.ix_(columns, columns)])
-    return np.asarray(np.nan_to_num((found + found.T) / 2).clip(0, 1))

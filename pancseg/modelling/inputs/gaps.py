@@ -11,7 +11,7 @@ import pandas as pd
 from pancseg.modelling.estimators.preparation import MOST_MISSING, Varied
 from pancseg.modelling.inputs.clinical import NOT_KNOWN, indicator
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.tables.number_text import percent
+from pancseg.system.text.number_text import percent
 
 COLUMNS = ("column", "kind", "missing", "share", "dropped_in", "models", "filled_with")
 _FEW = 3

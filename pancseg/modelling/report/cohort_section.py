@@ -23,8 +23,8 @@ from pancseg.modelling.report.parts import Picture, Section, counted, digits
 from pancseg.modelling.report.picture_files import picture_files, plain_label
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.system.text.number_text import DASH, percent
 from pancseg.tables.html_page import escape_markdown
-from pancseg.tables.number_text import DASH, percent
 
 FLOW = "flow"
 

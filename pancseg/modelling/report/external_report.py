@@ -36,8 +36,8 @@ from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
+from pancseg.system.text.number_text import DASH, percent
 from pancseg.tables.html_page import escape_markdown, escape_message, html_page
-from pancseg.tables.number_text import DASH, percent
 
 _SHOWN = (RADIOMICS, VOLUME, CLINICAL, BOTH)
 _FIFTHS, _EDGE = 5, 1e-12

@@ -14,8 +14,8 @@ from pancseg.modelling.report.parts import Picture, Section, counted, digits
 from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, RADIOMICS
+from pancseg.system.text.number_text import DASH
 from pancseg.tables.html_page import escape_markdown
-from pancseg.tables.number_text import DASH
 
 SHOWN = (RADIOMICS, BOTH)
 """The models whose formula the report writes; the files have that of every linear model."""

@@ -7,7 +7,8 @@ import numpy as np
 from pancseg.modelling.analysis import AnalysisResults, brier_measure, is_tested, main_measure
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.fences import FAR_OUT
-from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING, REDUNDANT_RHO
+from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING
+from pancseg.modelling.estimators.redundancy import REDUNDANT_RHO
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import Section, counted, in_most, listed, the
 from pancseg.modelling.settings import unit_of
@@ -15,8 +16,8 @@ from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import TREE_COLUMNS
 from pancseg.modelling.survival import SurvivalTask
 from pancseg.modelling.verdict import LEVEL
+from pancseg.system.text.number_text import percent
 from pancseg.tables.html_page import escape_markdown
-from pancseg.tables.number_text import percent
 
 _ALGORITHMS = {
     ("elastic-net", "subtype"): "penalised logistic regression",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from pancseg.modelling.report.parts import Section
+from pancseg.system.text.number_text import percent
 from pancseg.tables.html_page import escape_markdown
-from pancseg.tables.number_text import percent
 
 _SHOWN = 20
 

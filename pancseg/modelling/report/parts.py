@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.system.text.number_text import DASH, decimals
 from pancseg.tables.markdown_table import markdown_table
-from pancseg.tables.number_text import DASH, decimals
 
 
 @dataclass(frozen=True)

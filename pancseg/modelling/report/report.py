@@ -46,9 +46,9 @@ from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import NET_BENEFIT
 from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.system.text.number_text import DASH, percent
 from pancseg.system.version import __version__
 from pancseg.tables.html_page import escape_markdown, escape_message
-from pancseg.tables.number_text import DASH, percent
 
 _SHOWN_FEATURES = 20
 CANNOT_KNOW = (

@@ -17,8 +17,8 @@ from pancseg.modelling.report.parts import Picture, Section, number, with_interv
 from pancseg.modelling.report.picture_files import COLOURS, picture_files, wrapped
 from pancseg.modelling.study import RADIOMICS
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.system.text.number_text import DASH
 from pancseg.tables.html_page import escape_markdown
-from pancseg.tables.number_text import DASH
 
 NAME = "sites"
 

@@ -16,7 +16,7 @@ from pancseg.modelling.report.parts import Picture, Section, number
 from pancseg.modelling.report.picture_files import COLOURS, picture_files
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
-from pancseg.tables.number_text import percent
+from pancseg.system.text.number_text import percent
 
 NAME = "prediction_stability"
 _SHOWN = (RADIOMICS, VOLUME, CLINICAL, BOTH)

@@ -15,8 +15,8 @@ from pancseg.modelling.report.parts import Section, with_interval
 from pancseg.modelling.study import RADIOMICS
 from pancseg.modelling.validation.limits import honest
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
+from pancseg.system.text.number_text import DASH
 from pancseg.tables.html_page import escape_markdown
-from pancseg.tables.number_text import DASH
 
 MOST_LEVELS = 8
 _FEWEST = 5

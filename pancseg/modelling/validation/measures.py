@@ -15,6 +15,9 @@ from scipy.stats import rankdata
 
 from pancseg.modelling.estimators.cox import censoring_survival
 
+_BLOCK = 256
+"""Events that are compared with all patients at once."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -130,6 +133,25 @@ def auc(y: np.ndarray, score: np.ndarray) -> float:
     return float((rankdata(score)[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
 
 
+def harrell(y: np.ndarray, score: np.ndarray) -> float:
+    """Return Harrell's C of unweighted rows, ties of the score as half; NaN without a pair.
+
+    It is :func:`pair_measure` of :func:`harrell_pairs`, without an array of all pairs.
+
+    >>> y = np.array([(True, 1.0), (True, 2.0), (False, 3.0)], [("event", "?"), ("time", "f8")])
+    >>> harrell(y, np.array([0.9, 0.2, 0.2]))
+    0.8333333333333334
+    """
+    events, higher, level, total = np.flatnonzero(y["event"]), 0, 0, 0
+    for first in range(0, len(events), _BLOCK):
+        rows = events[first : first + _BLOCK]
+        comparable, own = _outlived(y, rows), score[rows, None]
+        total += int(comparable.sum())
+        higher += int((comparable & (own > score)).sum())
+        level += int((comparable & (own == score)).sum())
+    return (higher + level / 2) / total if total else float("nan")
+
+
 def class_pairs(y: np.ndarray) -> np.ndarray:
     """Return the pairs of the AUC, a positive against a negative, as an (n, n) array of 0 and 1."""
     return np.outer(y == 1, y == 0).astype(float)
@@ -137,10 +159,13 @@ def class_pairs(y: np.ndarray) -> np.ndarray:
 
 def harrell_pairs(y: np.ndarray) -> np.ndarray:
     """Return (n, n) Harrell's pairs: an event against a patient who was event-free for longer."""
-    time, event = y["time"], y["event"]
-    later = time[:, None] < time[None, :]
-    tied = (time[:, None] == time[None, :]) & ~event[None, :]
-    return np.asarray(event[:, None] & (later | tied), dtype=float)
+    return np.asarray(y["event"][:, None] & _outlived(y, np.arange(len(y))), dtype=float)
+
+
+def _outlived(y: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return (rows, n) whether a patient was event-free for longer than these rows' times."""
+    time, own = y["time"], y["time"][rows, None]
+    return np.asarray((own < time) | ((own == time) & ~y["event"]))
 
 
 def uno_pairs(y: np.ndarray, train: np.ndarray, tau: float) -> np.ndarray:

@@ -16,6 +16,15 @@ def percent(share: float, places: int = 0) -> str:
     return f"{100 * share:.{places}f} %"
 
 
+def three_digit_percent(share: float) -> str:
+    """Return a share of 1 as per cent, with three digits: small shares keep their meaning.
+
+    >>> three_digit_percent(0.0123), three_digit_percent(1.0)
+    ('1.23 %', '100 %')
+    """
+    return f"{100 * share:.3g} %"
+
+
 def decimals(value: float, places: int) -> str:
     """Return a number with so many decimals, or a dash for NaN.
 
