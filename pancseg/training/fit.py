@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from torch.utils.data import DataLoader, Dataset
 
 from pancseg.running.lock import locked
-from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, weights_of
+from pancseg.segmentation.checkpoint import Checkpoint, Window, load_checkpoint, weights_of
 from pancseg.segmentation.location_prior import Map
 from pancseg.segmentation.look_windows import LookWindows
 from pancseg.segmentation.networks import build_network, is_outside
@@ -123,7 +123,7 @@ def train(
             epoch.
         ProcessDied: a process that prepares slices died.
     """
-    check(recipe, hardware)
+    check(recipe, hardware, data.preprocessing.window_hu)
     if not is_first_process(hardware):
         return _train(recipe, data, run, hardware, progress, report)
     with locked(run / _STATE):
@@ -212,14 +212,19 @@ def _wanted(
     yield ModelCheckpoint(dirpath=run.resolve(), filename="last", enable_version_counter=False)
 
 
-def check(recipe: Recipe, hardware: Hardware) -> None:
+def check(recipe: Recipe, hardware: Hardware, window_hu: Window) -> None:
     """Refuse hardware or first weights that a training cannot start with.
 
     It is quick, so that it can run before the data are prepared.
 
+    Args:
+        recipe: what to train.
+        hardware: where and how to compute.
+        window_hu: that of the data.
+
     Raises:
         ValueError: hardware that is not available or that Lightning does not know, or weights in
-            ``init_from`` that belong to another network.
+            ``init_from`` that belong to another network or see another window in HU.
         FileNotFoundError: the weights in ``init_from`` do not exist.
     """
     check_hardware(hardware)
@@ -231,6 +236,13 @@ def check(recipe: Recipe, hardware: Hardware) -> None:
             raise ValueError(
                 f"init_from: these weights are of network {first.network}, but the recipe trains "
                 f"{recipe.network}; give weights of the same network"
+            )
+        known_hu = first.preprocessing.window_hu
+        if known_hu != window_hu:
+            theirs, own = (f"{low:g} to {high:g} HU" for low, high in (known_hu, window_hu))
+            raise ValueError(
+                f"init_from: these weights see {theirs}, but the slices to train on {own} "
+                "(window_hu); give both the same window"
             )
 
 

@@ -434,13 +434,19 @@ def test_where_neither_network_nor_truth_has_a_pixel_the_dice_is_one(
         ({}, {"devices": "abc"}, "`devices` abc, "),
         ({}, {"precision": "fp7"}, "`precision` fp7: "),
         ({"init_from": "monet_phantom", "network": "unet16"}, {}, "are of network monet, but the"),
+        (
+            {"init_from": "monet_phantom", "window_hu": (-150, 200)},
+            {},
+            r"weights see 0 to 240 HU, but the slices to train on -150 to 200 HU \(window_hu\)",
+        ),
     ],
 )
 def test_what_cannot_begin_is_refused_before_anything_is_written(
     changes: dict[str, object], hardware: dict[str, Any], problem: str
 ) -> None:
+    plan = recipe(**changes)
     with pytest.raises(ValueError, match=problem):
-        check(recipe(**changes), replace(ONE_THREAD, **hardware))
+        check(plan, replace(ONE_THREAD, **hardware), plan.window_hu)
 
 
 def test_a_damaged_checkpoint_is_named(slice_set: Path, tmp_path: Path) -> None:
@@ -858,6 +864,10 @@ def test_shipped_recipes_and_slice_sets_are_valid() -> None:
     made_with = load_recipe(str(ROOT / "docs" / "monet_open" / "recipe.yaml"))
     assert load_recipe("monet") == made_with
     assert load_checkpoint("monet_open").dropout == made_with.dropout
+    for plan in map(load_recipe, networks):  # so that they start on a folder of CTs too
+        assert not plan.init_from or (
+            plan.window_hu == load_checkpoint(plan.init_from).preprocessing.window_hu
+        )
     paper = load_recipe("monet_paper")
     assert (paper.learning_rate, paper.schedule, paper.loss) == (5e-4, "plateau", "dice")
     for name in shipped_names(SLICE_SETS):
