@@ -13,6 +13,8 @@ from pancseg.segmentation.networks import builder_of
 from pancseg.system.yaml_file import FrozenModel, read_yaml_mapping, settings_of, shipped_or_own
 
 RECIPES = Path(__file__).parent / "recipes"
+MOST_WIDENED = 0.5
+"""Largest share of the body's width and height by which a location prior is widened."""
 
 
 class Augmentation(FrozenModel):
@@ -111,7 +113,7 @@ class Recipe(FrozenModel):
     batch_norm: Literal["running", "recomputed"] = "running"
     keep: Literal["last", "best", "mean"] = "last"
     mean_epochs: PositiveInt = 16
-    places: float | None = Field(None, ge=0, le=0.5)
+    places: float | None = Field(None, ge=0, le=MOST_WIDENED)
     init_from: str | None = None
     dropout: float | None = Field(None, ge=0, lt=1)
     seed: int = 2009

@@ -246,6 +246,16 @@ def test_finished_weights_get_a_map_of_places(slice_set: Path, tmp_path: Path) -
     assert call("weights", "places", "monet_phantom", *options, tmp_path / "a.safetensors")[0] == 0
     wide = ["--widen", "0.5", *options, tmp_path / "b.safetensors"]
     assert call("weights", "places", "monet_phantom", *wide)[0] == 0
+    for share in ("-1", "0.6", "nan"):
+        too_wide = ("weights", "places", "monet_phantom", "--widen", share)
+        code, _, errors = call(*too_wide, *options, tmp_path / "c.safetensors")
+        assert (code, errors) == (2, f"pancseg: --widen is {share} (expected 0–0.5)\n")
+    fine().save(tmp_path / "fine.safetensors")
+    code, _, errors = call(
+        "weights", "places", tmp_path / "fine.safetensors", *options, tmp_path / "d.safetensors"
+    )
+    assert code == 2
+    assert "those of a second look, which sees windows of 96×128 pixels" in errors
     places = [load_checkpoint(tmp_path / f"{name}.safetensors").places for name in "ab"]
     assert places[0].any(), places[1].any()
     assert np.all(places[1] >= places[0])
