@@ -107,7 +107,7 @@ def read_pair(pair: TrainingPair, axes: str = CANONICAL) -> tuple[sitk.Image, si
     try:
         region = region_of(mask, pair.region, image).image
     except UnusableCase as unusable:  # a training has no other way to name a label
-        fact = unusable.fact.replace(NAME_ONE, "name one by mask_label")
+        fact = unusable.fact.replace(NAME_ONE, "name one by mask_label in a manifest")
         raise UnusableCase(unusable.code, fact) from unusable
     return orient(image, axes), orient(region, axes)
 
