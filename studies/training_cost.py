@@ -42,7 +42,7 @@ def stage(name: str) -> Iterator[None]:
 
 def _status_mb(key: str) -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:")) * 1024 / 1e6
 
 
 def main(name: str, data: Path, run: Path, threads: int = 1) -> None:
