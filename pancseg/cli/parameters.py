@@ -74,6 +74,7 @@ OPTIONS = {
     "verbose": "--verbose",
     "volume": "--volume",
     "weights": "--weights",
+    "widen": "--widen",
     "window": "--window",
     "with_identity": "--with-identity",
     "workers": "--workers",

@@ -316,7 +316,10 @@ def _check_second(
             "but the file holds none of its weights; join the two looks again"
         )
     _check_network(second.network, allow_code)
-    _check_tensors(second.network, tensors)
+    try:
+        _check_tensors(second.network, tensors)
+    except ValueError as error:
+        raise ValueError(f"the checkpoint's second network: {error}") from error
     if problem := looks_problem(first, second):
         raise ValueError(f"{NO_CHECKPOINT} ({problem})")
 

@@ -38,7 +38,7 @@ def join_looks(
     fine = load_checkpoint(second, allow_code=allow_code)
     if fine.second is not None:
         raise ValueError("the second weights already hold two looks; give those of one network")
-    if fine.windows is None:
+    if fine.windows is None and whole.windows is None:  # else they are probably swapped
         if window is None:
             raise ValueError(
                 "the second weights do not say on which windows they were trained; if that was on "
@@ -47,7 +47,7 @@ def join_looks(
             )
         size = {"size": window}
         fine = replace(fine, windows=settings_of(LookWindows, size, "the second look's window"))
-    elif window is not None and tuple(window) != fine.windows.size:
+    elif window is not None and fine.windows and tuple(window) != fine.windows.size:
         given = "×".join(map(str, window))
         raise ValueError(
             f"`window` is {given}, but the second weights were trained on windows of "

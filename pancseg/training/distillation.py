@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pancseg.segmentation.checkpoint import Checkpoint, Preprocessing, load_checkpoint
+from pancseg.segmentation.checkpoint import Checkpoint, Window, load_checkpoint
 from pancseg.training.recipe import Recipe
 
 
@@ -45,8 +45,12 @@ class Teachers:
         return torch.stack(seen).mean(0)
 
 
-def load_teachers(recipe: Recipe) -> list[Checkpoint]:
+def load_teachers(recipe: Recipe, window_hu: Window) -> list[Checkpoint]:
     """Read a recipe's teachers; a recipe that names code outside pancseg allows their code.
+
+    Args:
+        recipe: what to train.
+        window_hu: that of the data.
 
     Raises:
         FileNotFoundError: no such weights.
@@ -62,26 +66,17 @@ def load_teachers(recipe: Recipe) -> list[Checkpoint]:
                 f"teachers: one of these networks sees {sees[not fine]}, but the recipe trains on "
                 f"{sees[fine]}; give weights that were trained so too"
             )
+        theirs = teacher.preprocessing
+        if theirs.window_hu != window_hu or (theirs.size != recipe.size and not fine):
+            raise ValueError(
+                "teachers: one of these networks sees slices of "
+                f"{_in_words(theirs.size, theirs.window_hu)}, but this training's are of "
+                f"{_in_words(recipe.size, window_hu)}; give weights that were trained on such"
+            )
         found.append(teacher)
     return found
 
 
-def check_teachers(teachers: Sequence[Checkpoint], preprocessing: Preprocessing) -> None:
-    """Refuse teachers that were trained on slices of another size or window in HU.
-
-    Raises:
-        ValueError: one was.
-    """
-    for teacher in teachers:
-        theirs, ours = teacher.preprocessing, preprocessing
-        same_size = teacher.windows is not None or theirs.size == ours.size
-        if theirs.window_hu != ours.window_hu or not same_size:
-            raise ValueError(
-                f"teachers: one of these networks sees slices of {_in_words(theirs)}, but this "
-                f"training's are of {_in_words(ours)}; give weights that were trained on such"
-            )
-
-
-def _in_words(sees: Preprocessing) -> str:
-    low, high = sees.window_hu
-    return f"{sees.size}×{sees.size} pixels and {low:g} to {high:g} HU"
+def _in_words(size: int, window_hu: Window) -> str:
+    low, high = window_hu
+    return f"{size}×{size} pixels and {low:g} to {high:g} HU"

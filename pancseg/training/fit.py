@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from torch.utils.data import DataLoader, Dataset
 
 from pancseg.running.lock import locked
-from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint, weights_of
+from pancseg.segmentation.checkpoint import Checkpoint, Window, load_checkpoint, weights_of
 from pancseg.segmentation.location_prior import Map
 from pancseg.segmentation.look_windows import LookWindows
 from pancseg.segmentation.networks import build_network, is_outside
@@ -37,7 +37,7 @@ from pancseg.training.data.dataset import (
 )
 from pancseg.training.data.labelled_slice import LabelledSlice
 from pancseg.training.data.load import TrainingData
-from pancseg.training.distillation import Teachers, check_teachers, load_teachers
+from pancseg.training.distillation import Teachers, load_teachers
 from pancseg.training.hardware import (
     DEFAULT_HARDWARE,
     Hardware,
@@ -124,7 +124,7 @@ def train(
             epoch.
         ProcessDied: a process that prepares slices died.
     """
-    check(recipe, hardware)
+    check(recipe, hardware, data.preprocessing.window_hu)
     if not is_first_process(hardware):
         return _train(recipe, data, run, hardware, progress, report)
     with locked(run / _STATE):
@@ -143,8 +143,7 @@ def _train(
     first = is_first_process(hardware)
     order, training, validation = _loaders(recipe, data, hardware.workers)
     location_prior = places_in(data.slices, recipe.places)
-    teachers = load_teachers(recipe)
-    check_teachers(teachers, data.preprocessing)
+    teachers = load_teachers(recipe, data.preprocessing.window_hu)
     weights = run / f"{recipe.keep}.safetensors"
     if first:
         begin(run, recipe, data)
@@ -216,18 +215,24 @@ def _wanted(
     yield ModelCheckpoint(dirpath=run.resolve(), filename="last", enable_version_counter=False)
 
 
-def check(recipe: Recipe, hardware: Hardware) -> None:
+def check(recipe: Recipe, hardware: Hardware, window_hu: Window) -> None:
     """Refuse hardware, first weights or teachers that a training cannot start with.
 
     It is quick, so that it can run before the data are prepared.
 
+    Args:
+        recipe: what to train.
+        hardware: where and how to compute.
+        window_hu: that of the data.
+
     Raises:
         ValueError: hardware that is not available or that Lightning does not know, weights in
-            ``init_from`` that belong to another network, or teachers that see other pictures.
+            ``init_from`` that belong to another network or see another window in HU, or teachers
+            that see other pictures.
         FileNotFoundError: the weights in ``init_from`` or of a teacher do not exist.
     """
     check_hardware(hardware)
-    load_teachers(recipe)
+    load_teachers(recipe, window_hu)
     if is_outside(recipe.network):
         build_network(recipe.network)
     if recipe.init_from:
@@ -236,6 +241,13 @@ def check(recipe: Recipe, hardware: Hardware) -> None:
             raise ValueError(
                 f"init_from: these weights are of network {first.network}, but the recipe trains "
                 f"{recipe.network}; give weights of the same network"
+            )
+        known_hu = first.preprocessing.window_hu
+        if known_hu != window_hu:
+            theirs, own = (f"{low:g} to {high:g} HU" for low, high in (known_hu, window_hu))
+            raise ValueError(
+                f"init_from: these weights see {theirs}, but the slices to train on {own} "
+                "(window_hu); give both the same window"
             )
 
 

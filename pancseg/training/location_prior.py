@@ -10,9 +10,11 @@ import numpy as np
 
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.location_prior import Map, learn
+from pancseg.segmentation.segmenter import require_whole_slices
 from pancseg.training.data.labelled_slice import UNKNOWN, LabelledSlice
 from pancseg.training.data.slice_set import load_slice_set
 from pancseg.training.data.slices import read_slices
+from pancseg.training.recipe import MOST_WIDENED
 
 WIDENED = 0.04
 """Default share of the body's width and height by which a location prior is widened."""
@@ -42,12 +44,16 @@ def with_places(
         weights: name of a shipped checkpoint, or path of a file.
         slices: name of a shipped slice set, or path of a YAML file.
         data: the folder that the slice set's paths are relative to.
-        widen: widen the prior by this share of the body's width and height.
+        widen: widen the prior by this share of the body's width and height, 0 to 0.5.
         allow_code: accept a network outside pancseg, whose code then runs.
 
     Raises:
-        ValueError, OSError: weights or slices do not exist or cannot be used.
+        ValueError, OSError: weights or slices do not exist or cannot be used, the weights are a
+            second look's, or ``widen`` is out of range.
     """
+    if not 0 <= widen <= MOST_WIDENED:
+        raise ValueError(f"`widen` is {widen:g} (expected 0–{MOST_WIDENED:g})")
     checkpoint = load_checkpoint(weights, allow_code=allow_code)
+    require_whole_slices(checkpoint)  # a window does not show the body
     found = read_slices(load_slice_set(slices), data, checkpoint.preprocessing)
     return replace(checkpoint, places=places_in(found, widen))

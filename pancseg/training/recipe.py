@@ -13,6 +13,8 @@ from pancseg.segmentation.networks import builder_of
 from pancseg.system.yaml_file import FrozenModel, read_yaml_mapping, settings_of, shipped_or_own
 
 RECIPES = Path(__file__).parent / "recipes"
+MOST_WIDENED = 0.5
+"""Largest share of the body's width and height by which a location prior is widened."""
 
 
 class Augmentation(FrozenModel):
@@ -114,7 +116,7 @@ class Recipe(FrozenModel):
     batch_norm: Literal["running", "recomputed"] = "running"
     keep: Literal["last", "best", "mean"] = "last"
     mean_epochs: PositiveInt = 16
-    places: float | None = Field(None, ge=0, le=0.5)
+    places: float | None = Field(None, ge=0, le=MOST_WIDENED)
     init_from: str | None = None
     teachers: tuple[str, ...] = ()
     teacher_share: float = Field(0.5, gt=0, le=1)

@@ -114,6 +114,8 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, second: Path) -> N
         join_looks("monet_phantom", second, window=(32, 32))
     with pytest.raises(ValueError, match=r"the first network is that of a second look, trained on"):
         join_looks(second, second)
+    with pytest.raises(ValueError, match=r"the first network is that of a second look, trained on"):
+        join_looks(second, "monet_phantom")
     settings = fine().preprocessing.model_copy(update={"window_hu": (-150.0, 200.0)})
     other = written(replace(fine(), preprocessing=settings), tmp_path)
     with pytest.raises(ValueError, match=r"first network sees 0 to 240 HU .*second -150 to 200 HU"):
@@ -143,7 +145,7 @@ def changed(path: Path, header: object = None, drop: str = "") -> Path:
     ("header", "drop", "problem"),
     [
         (None, "second/", "second network is missing: the header names 'monet', but the file"),
-        (None, "second/head", "the weights do not fit network 'monet'"),
+        (None, "second/head", "second network: the weights do not fit network 'monet'"),
         (lambda a: a.pop("second"), "", "the weights do not fit network 'monet'"),
         (lambda a: a["second"].pop("windows"), "", "not known on which windows the second"),
         (lambda a: a["second"].update(second=dict(a["second"])), "", "has a second look itself"),

@@ -126,22 +126,27 @@ def test_who_learns_from_a_teacher_alone_does_not_see_the_masks(tmp_path: Path) 
 
 
 def test_teachers_see_what_the_network_sees(tmp_path: Path) -> None:
-    path = tmp_path / "fine.safetensors"
+    path, around = tmp_path / "fine.safetensors", {"crop": (32, 32), "crop_around": "label"}
     fine().save(path)
-    with pytest.raises(ValueError, match="sees windows around the pancreas, but the recipe trains"):
-        check(taught(teachers=[str(path)]), ONE_THREAD)
-    around = {"crop": (32, 32), "crop_around": "label"}
-    with pytest.raises(ValueError, match="sees whole slices, but the recipe trains on windows"):
-        check(taught(**around), ONE_THREAD)
-    check(taught(teachers=[str(path)], **around), ONE_THREAD)
+    window = fine().preprocessing.window_hu
+
+    def refused(words: str, window_hu: tuple[float, float] = window, **changes: object) -> None:
+        with pytest.raises(ValueError, match=words):
+            check(taught(**changes), ONE_THREAD, window_hu)
+
+    refused("sees windows around the pancreas, but the recipe", teachers=[str(path)])
+    refused("sees whole slices, but the recipe trains on windows", **around)
+    refused("256×256 pixels and .* HU, but this training's are of 32×32 pixels and")
+    refused("256×256 .* are of 256×256 pixels and 0 to 100 HU", (0, 100), size=256)
+    check(taught(teachers=[str(path)], **around), ONE_THREAD, window)
+    check(taught(size=256), ONE_THREAD, window)
     with pytest.raises(FileNotFoundError, match="monet_open, monet_phantom"):
-        check(taught(teachers=["nobody"]), ONE_THREAD)
+        check(taught(teachers=["nobody"]), ONE_THREAD, window)
 
 
-def test_a_teacher_of_another_size_or_window_is_refused_at_once(
+def test_a_teacher_that_sees_other_slices_is_refused_before_anything_is_written(
     tmp_path: Path,
 ) -> None:
-    other = r"256×256 pixels and .* HU, but this training's are of 32×32 pixels and 0 to 100 HU"
-    with pytest.raises(ValueError, match=other):
+    with pytest.raises(ValueError, match="this training's are of 32×32 pixels and 0 to 100 HU"):
         train(taught(), data(), tmp_path / "run", hardware=ONE_THREAD)
     assert not (tmp_path / "run" / "recipe.yaml").exists()

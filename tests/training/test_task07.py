@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from pancseg import CohortError, read_scan, write_scan
 from pancseg.cli import app
+from pancseg.cohort.roi import as_roi
 from pancseg.phantom import make_phantom
 from pancseg.scans.arrays import image_like, label_array, voxel_array
 from pancseg.scans.geometry import grid_difference_mm
@@ -311,11 +312,47 @@ def test_a_manifests_label_counts_and_unclear_masks_are_refused(
     with pytest.raises(CohortError) as caught:
         build_cache(manifest_pairs(manifest(tmp_path, *rows)), tmp_path, SMALL)
     first, second = caught.value.problems
-    assert first.startswith("many: the mask has labels 3, 6; name one by mask_label")
+    assert first == "many: the mask has labels 3, 6; name one by mask_label in a manifest"
     assert second.startswith("empty: none of the mask's")
     twice = [f"P,,{pair.image},{pair.mask},{roi}" for roi in ("head", "tail")]
     with pytest.raises(CohortError, match="P: listed 2 times; training takes one region"):
         manifest_pairs(manifest(tmp_path, *twice, columns=",roi"))
+
+
+@pytest.mark.parametrize(
+    ("names", "extra", "problem"),
+    [
+        ({"1": "pancreas", "2": "cancer"}, False, None),
+        ({"1": "pancreas", "2": "cancer", "3": "duodenum"}, False, None),
+        ({"1": "pancreas", "2": "cancer"}, True, "but pancreas (1), cancer (2), 3 (3); name one"),
+        ({"1": "liver", "2": "spleen"}, False, "no segment pancreas, but liver (1), spleen (2);"),
+        ({}, True, "the mask has labels 1, 2, 3; name one by mask_label in a manifest"),
+    ],
+)
+def test_other_organs_of_an_msd_folder_are_no_pancreas(
+    names: dict[str, str], extra: bool, problem: str | None, task07: Path, tmp_path: Path
+) -> None:
+    for part in ("imagesTr", "labelsTr"):
+        (tmp_path / part).mkdir()
+        shutil.copy(task07 / part / "pancreas_002.nii.gz", tmp_path / part / "P.nii.gz")
+    mask = read_scan(tmp_path / "labelsTr" / "P.nii.gz")
+    labels = label_array(mask).astype(np.uint8)
+    labels[0, :4, :4] = 3 * extra
+    write_scan(image_like(labels, mask), tmp_path / "labelsTr" / "P.nii.gz")
+    entry = {"image": "./imagesTr/P.nii.gz", "label": "./labelsTr/P.nii.gz"}
+    about = {"labels": {"0": "background", **names}, "training": [entry]}
+    (tmp_path / "dataset.json").write_text(json.dumps(about))
+    (pair,) = msd_pairs(tmp_path)
+    if problem is not None:
+        with pytest.raises(CohortError) as caught:
+            build_cache([pair], tmp_path, SMALL)
+        assert problem in str(caught.value)
+        return
+    (found,) = build_cache([pair], tmp_path, SMALL)
+    both = replace(pair, region=as_roi("1+2"))
+    (wanted,) = build_cache([both], tmp_path / "again", SMALL)
+    assert np.array_equal(found.voxels, wanted.voxels)
+    assert found.voxels[:, 1].any()
 
 
 def test_only_what_is_ready_is_called_ready(task07: Path, tmp_path: Path) -> None:

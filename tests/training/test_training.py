@@ -246,6 +246,16 @@ def test_finished_weights_get_a_map_of_places(slice_set: Path, tmp_path: Path) -
     assert call("weights", "places", "monet_phantom", *options, tmp_path / "a.safetensors")[0] == 0
     wide = ["--widen", "0.5", *options, tmp_path / "b.safetensors"]
     assert call("weights", "places", "monet_phantom", *wide)[0] == 0
+    for share in ("-1", "0.6", "nan"):
+        too_wide = ("weights", "places", "monet_phantom", "--widen", share)
+        code, _, errors = call(*too_wide, *options, tmp_path / "c.safetensors")
+        assert (code, errors) == (2, f"pancseg: --widen is {share} (expected 0–0.5)\n")
+    fine().save(tmp_path / "fine.safetensors")
+    code, _, errors = call(
+        "weights", "places", tmp_path / "fine.safetensors", *options, tmp_path / "d.safetensors"
+    )
+    assert code == 2
+    assert "those of a second look, which sees windows of 96×128 pixels" in errors
     places = [load_checkpoint(tmp_path / f"{name}.safetensors").places for name in "ab"]
     assert places[0].any(), places[1].any()
     assert np.all(places[1] >= places[0])
@@ -434,13 +444,19 @@ def test_where_neither_network_nor_truth_has_a_pixel_the_dice_is_one(
         ({}, {"devices": "abc"}, "`devices` abc, "),
         ({}, {"precision": "fp7"}, "`precision` fp7: "),
         ({"init_from": "monet_phantom", "network": "unet16"}, {}, "are of network monet, but the"),
+        (
+            {"init_from": "monet_phantom", "window_hu": (-150, 200)},
+            {},
+            r"weights see 0 to 240 HU, but the slices to train on -150 to 200 HU \(window_hu\)",
+        ),
     ],
 )
 def test_what_cannot_begin_is_refused_before_anything_is_written(
     changes: dict[str, object], hardware: dict[str, Any], problem: str
 ) -> None:
+    plan = recipe(**changes)
     with pytest.raises(ValueError, match=problem):
-        check(recipe(**changes), replace(ONE_THREAD, **hardware))
+        check(plan, replace(ONE_THREAD, **hardware), plan.window_hu)
 
 
 def test_a_damaged_checkpoint_is_named(slice_set: Path, tmp_path: Path) -> None:
@@ -858,6 +874,10 @@ def test_shipped_recipes_and_slice_sets_are_valid() -> None:
     made_with = load_recipe(str(ROOT / "docs" / "monet_open" / "recipe.yaml"))
     assert load_recipe("monet") == made_with
     assert load_checkpoint("monet_open").dropout == made_with.dropout
+    for plan in map(load_recipe, networks):  # so that they start on a folder of CTs too
+        assert not plan.init_from or (
+            plan.window_hu == load_checkpoint(plan.init_from).preprocessing.window_hu
+        )
     paper = load_recipe("monet_paper")
     assert (paper.learning_rate, paper.schedule, paper.loss) == (5e-4, "plateau", "dice")
     for name in shipped_names(SLICE_SETS):

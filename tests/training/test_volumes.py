@@ -6,9 +6,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import yaml
 from pydantic import ValidationError
 from two_looks import two_looks
 
@@ -100,6 +102,11 @@ def test_without_a_label_map_only_the_slices_seen_to_be_empty_are_used(folder: P
         ({"empty": "gone.csv"}, r"no gone\.csv, which the slice set lists"),
         ({"empty": "beyond.csv"}, r"beyond\.csv: there is no slice 6 \(expected 0–5\)"),
         ({"empty": "other.csv"}, r"other\.csv has no column no_pancreas"),
+        ({"empty": "blank.csv"}, r"blank\.csv: there is no slice '' \(expected 0–5\)"),
+        ({"empty": "half.csv"}, r"half\.csv: there is no slice 4\.5 \(expected 0–5\)"),
+        ({"empty": "word.csv"}, r"word\.csv: there is no slice x \(expected 0–5\)"),
+        ({"empty": "nothing.csv"}, r"nothing\.csv is not a CSV: No columns to parse"),
+        ({"image": "lying.nii.gz"}, r"lying\.nii\.gz: .*orientation"),
         ({"mask": "small.nii.gz"}, r"small\.nii\.gz: scan and mask are on different grids"),
     ],
 )
@@ -108,6 +115,13 @@ def test_volumes_that_cannot_be_right_are_refused(
 ) -> None:
     (folder / "beyond.csv").write_text("slice,no_pancreas\n6,1\n")
     (folder / "other.csv").write_text("slice\n1\n")
+    for name, slices in (("blank", ""), ("half", "4.5"), ("word", "x")):
+        (folder / f"{name}.csv").write_text(f"slice,no_pancreas\n{slices},1\n")
+    (folder / "nothing.csv").write_text("")
+    ct = nib.load(folder / "ct.nii.gz")
+    ct.header.set_sform(None, 0)
+    ct.header.set_qform(None, 0)
+    nib.Nifti1Image(np.asarray(ct.dataobj), None, ct.header).to_filename(folder / "lying.nii.gz")
     sitk.WriteImage(sitk.Image([4, 4, 6], sitk.sitkUInt8), folder / "small.nii.gz")
     with pytest.raises((ValueError, FileNotFoundError), match=problem):
         list(native_slices(description(**changes).sources[0], folder))
@@ -116,6 +130,18 @@ def test_volumes_that_cannot_be_right_are_refused(
 def test_a_volume_needs_a_label_map_or_a_list_of_empty_slices() -> None:
     with pytest.raises(ValidationError, match="needs a mask, or a table of its empty slices"):
         description(mask=None)
+
+
+def test_what_is_wrong_with_a_volume_is_told_alone(tmp_path: Path) -> None:
+    source = {"kind": "volume", "image": "ct.nii.gz", "mask": "labels.nii.gz", "unknown": 1}
+    source |= {"patient": "6", "split": "train"}
+    path = tmp_path / "own.yaml"
+    about = {"window_hu": [0, 255], "provenance": PROVENANCE, "sources": [source]}
+    path.write_text(yaml.safe_dump(about))
+    with pytest.raises(ValueError, match=r"unknown: Input should be greater") as caught:
+        load_slice_set(str(path))
+    assert "index" not in str(caught.value)
+    assert ";" not in str(caught.value)
 
 
 def test_the_shipped_sets_use_no_patient_for_both_training_and_validation(data: Path) -> None:

@@ -117,7 +117,7 @@ def train(
     with usage_errors(verbose), _interruptions():
         need("train", _PACKAGES, "train")
         from pancseg.system.threads import available_cores, limit_threads
-        from pancseg.training.data.load import load_data, validation_names
+        from pancseg.training.data.load import load_data, validation_names, window_of
         from pancseg.training.fit import check
         from pancseg.training.fit import train as fit
         from pancseg.training.hardware import Hardware, is_first_process
@@ -131,7 +131,7 @@ def train(
         devices = int(hardware.devices) if hardware.devices.isdecimal() else hardware.devices
         machine = Hardware(**vars(replace(hardware, threads=threads)) | {"devices": devices})
 
-        check(loaded, machine)
+        check(loaded, machine, window_of(loaded, source.slices))
         check_free(out)
 
         first = is_first_process(machine)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pancseg.errors import CohortError, UnusableCase
 from pancseg.features.regions import region_of
+from pancseg.features.segment_choice import NAME_ONE
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import CANONICAL, orient, require_orientation
 from pancseg.scans.masks import dicom_mask, named_segments, read_mask
@@ -103,7 +104,11 @@ def read_pair(pair: TrainingPair, axes: str = CANONICAL) -> tuple[sitk.Image, si
     image = read_scan(pair.image, series_uid=pair.series_uid)
     require_orientation(image)
     mask = placed(image, read_mask(pair.mask, image)).image
-    region = region_of(mask, pair.region, image).image
+    try:
+        region = region_of(mask, pair.region, image).image
+    except UnusableCase as unusable:  # a training has no other way to name a label
+        fact = unusable.fact.replace(NAME_ONE, "name one by mask_label in a manifest")
+        raise UnusableCase(unusable.code, fact) from unusable
     return orient(image, axes), orient(region, axes)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pancseg.segmentation.checkpoint import Preprocessing
+from pancseg.segmentation.checkpoint import Preprocessing, Window
 from pancseg.system.yaml_file import shipped_names
 from pancseg.training.data.cache import CachedScan, build_cache
 from pancseg.training.data.labelled_slice import LabelledSlice
@@ -80,6 +80,15 @@ def validation_names(data: TrainingData) -> list[str]:
         return sorted(pair.name for pair in data.pairs)
     stored = range(len(data.slice_set.sources))
     return sorted({s.patient for s in data.slices if s.split == "val" and s.source in stored})
+
+
+def window_of(recipe: Recipe, slices: str | None) -> Window:
+    """Return the window in HU of a training's slices: that of the slice set, or the recipe's.
+
+    Raises:
+        ValueError, FileNotFoundError: the slice set cannot be used.
+    """
+    return recipe.window_hu if slices is None else load_slice_set(slices).window_hu
 
 
 def load_data(

@@ -9,13 +9,11 @@ from typing import Any
 
 from pancseg.cohort.case import Case, stem_of
 from pancseg.cohort.manifest import read_manifest
-from pancseg.cohort.roi import Labels, Roi
+from pancseg.cohort.roi import Roi
 from pancseg.errors import CohortError
 from pancseg.system.json_file import read_json
 
 _LARGEST_BYTES = 1 << 24
-ALL_LABELS = Labels(None)
-"""All labels count as pancreas: MSD's masks label the organ and its mass separately."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,8 @@ class TrainingPair:
         image: volume file or DICOM folder.
         mask: label map.
         region: the labels that count as pancreas, or a ring. None: the mask has a single label, or
-            1 and 2, which are merged.
+            1 and 2, which are merged, or names for its labels (an MSD folder's ``dataset.json``),
+            of which those that mean the pancreas or its tumour are merged.
         series_uid: the series to read from a DICOM folder.
     """
 
@@ -58,9 +57,7 @@ def msd_pairs(folder: Path) -> list[TrainingPair]:
             ]
         ) from error
     names = [stem_of(image) for image, _ in entries]
-    pairs = [
-        TrainingPair(n, n, *entry, ALL_LABELS) for n, entry in zip(names, entries, strict=True)
-    ]
+    pairs = [TrainingPair(n, n, *entry) for n, entry in zip(names, entries, strict=True)]
     problems = [
         f"{pair.name}: the {kind} that dataset.json lists does not exist; unpack the data again"
         for pair in pairs

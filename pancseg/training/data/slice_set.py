@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from pancseg.segmentation.checkpoint import Window
 from pancseg.system.yaml_file import FrozenModel, read_yaml_mapping, settings_of, shipped_or_own
@@ -100,6 +100,18 @@ class VolumeSource(FrozenModel):
         return self
 
 
+def _kind_of(source: object) -> str:
+    """Return which description a source is meant to be, so that a message names its keys alone."""
+    has_kind = "kind" in source if isinstance(source, dict) else hasattr(source, "kind")
+    return "volume" if has_kind else "slices"
+
+
+_Source = Annotated[
+    Annotated[SliceSource, Tag("slices")] | Annotated[VolumeSource, Tag("volume")],
+    Discriminator(_kind_of),
+]
+
+
 class PhantomSource(FrozenModel):
     """Slices of synthetic abdomens (:mod:`pancseg.phantom`), one patient per seed.
 
@@ -128,7 +140,7 @@ class SliceSet(FrozenModel):
 
     window_hu: Window
     provenance: Provenance
-    sources: tuple[SliceSource | VolumeSource, ...] = ()
+    sources: tuple[_Source, ...] = ()
     phantoms: PhantomSource | None = None
 
 

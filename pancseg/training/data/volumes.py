@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
 from pancseg.scans.arrays import voxel_array
-from pancseg.scans.geometry import CANONICAL, on_grid_of, orient
+from pancseg.scans.geometry import CANONICAL, on_grid_of, orient, require_orientation
 from pancseg.scans.reading import read_scan
 from pancseg.system.regular_files import open_regular
 from pancseg.training.data.slice_set import VolumeSource
@@ -57,9 +57,10 @@ def whole_volume(source: VolumeSource, data: Path) -> WholeVolume:
     Raises:
         ValueError, FileNotFoundError: as for :func:`volume_slices`.
     """
-    image = orient(_read(source.image, data), CANONICAL)
+    stored = _ct(source, data)
+    image = orient(stored, CANONICAL)
     labels = _labels(source, data, image)
-    empty = _empty_slices(source, data) if source.empty is not None else []
+    empty = _empty_slices(source, data, stored) if source.empty is not None else []
     mask, known = labels == 1, np.full(labels.shape, source.mask is not None)
     if source.unknown is not None:
         known &= labels != source.unknown
@@ -75,17 +76,29 @@ def volume_slices(source: VolumeSource, data: Path) -> Iterator[VolumeSlice]:
         data: the folder that its paths are relative to.
 
     Raises:
-        ValueError: a file cannot be read or lacks a column, CT and label map are on different
-            grids, or the label map has labels other than 0, 1 and ``unknown``.
+        ValueError: a file cannot be read or lacks a column, the CT's header gives no orientation,
+            CT and label map are on different grids, the label map has labels other than 0, 1 and
+            ``unknown``, or the table names slices that do not exist.
         FileNotFoundError: a file does not exist.
     """
-    image = orient(_read(source.image, data), CANONICAL)
+    stored = _ct(source, data)
+    image = orient(stored, CANONICAL)
     voxels, labels = voxel_array(image), _labels(source, data, image)
-    empty = _empty_slices(source, data) if source.empty is not None else []
+    empty = _empty_slices(source, data, stored) if source.empty is not None else []
     for number in sorted(empty) if source.mask is None else range(len(voxels)):
         label = np.zeros_like(labels[number]) if number in empty else labels[number]
         known = label != (-1 if source.unknown is None else source.unknown)
         yield VolumeSlice(voxels[number].astype(np.float32), label == 1, known)
+
+
+def _ct(source: VolumeSource, data: Path) -> sitk.Image:
+    """Return the CT as it is stored; its header must say how the patient lies."""
+    image = _read(source.image, data)
+    try:
+        require_orientation(image)
+    except UnusableCase as unusable:
+        raise ValueError(f"{source.image}: {unusable.fact}") from unusable
+    return image
 
 
 def _read(path: str, data: Path) -> sitk.Image:
@@ -113,24 +126,29 @@ def _labels(source: VolumeSource, data: Path, image: sitk.Image) -> NDArray[np.i
     return labels
 
 
-def _empty_slices(source: VolumeSource, data: Path) -> list[int]:
+def _empty_slices(source: VolumeSource, data: Path, stored: sitk.Image) -> list[int]:
     """Return the numbers of the slices that are seen to hold no pancreas, from foot to head."""
     assert source.empty is not None
     if not (data / source.empty).is_file():
         raise FileNotFoundError(
             f"the `data` folder has no {source.empty}, which the slice set lists"
         )
-    with open_regular(data / source.empty) as file:
-        table = pd.read_csv(file)
+    try:
+        with open_regular(data / source.empty) as file:
+            table = pd.read_csv(file, dtype={"slice": str})
+    except ValueError as error:  # pandas: no columns, or no CSV
+        raise ValueError(f"{source.empty} is not a CSV: {str(error).splitlines()[0]}") from error
     if missing := sorted({"slice", "no_pancreas"} - set(table.columns)):
         raise ValueError(f"{source.empty} has no column {', '.join(missing)}")
-    stored = read_scan(data / source.image)
     count = stored.GetDepth()
-    numbers = [int(n) for n in table.loc[table["no_pancreas"] == 1, "slice"]]
-    if wrong := [n for n in numbers if not 0 <= n < count]:
-        raise ValueError(f"{source.empty}: there is no slice {wrong[0]} (expected 0–{count - 1})")
+    written = table.loc[table["no_pancreas"] == 1, "slice"].fillna("''")
+    numbers = pd.to_numeric(written, errors="coerce")
+    if len(wrong := written[~numbers.isin(range(count))]):
+        raise ValueError(
+            f"{source.empty}: there is no slice {wrong.iloc[0]:.20} (expected 0–{count - 1})"
+        )
     rises = (
         stored.TransformIndexToPhysicalPoint((0, 0, count - 1))[2]
         >= stored.TransformIndexToPhysicalPoint((0, 0, 0))[2]
     )
-    return numbers if rises else [count - 1 - n for n in numbers]
+    return [n if rises else count - 1 - n for n in numbers.astype(int)]
