@@ -138,6 +138,7 @@ def test_a_site_that_goes_with_the_outcome_and_is_not_named_is_named():
     joined = cohort(x, outcomes=text)
     (told,) = unnamed_columns(joined, ENDPOINT(y), TableOptions())
     assert "'site' of the clinical file (2 values) goes with the outcome" in told
+    assert "and was given to no model" in told  # also where `leave_out` or `subgroup` names it
     assert unnamed_columns(joined, ENDPOINT(y), TableOptions(batch="site")) == []
     assert unnamed_columns(joined, ENDPOINT(y), TableOptions(clinical=("site",))) == []
     settings = ModelSettings(kind="subtype", folds=3, inner_folds=2, repeats=1, canary=0)

@@ -80,6 +80,35 @@ def test_survival_is_judged_by_harrells_c():
     assert pooled_over(found, "volume only") is None
 
 
+def test_a_site_in_perfect_order_is_pooled_by_its_interval_and_stops_nothing():
+    """Its resamples are all alike: it had an infinite weight, or a ZeroDivisionError ended all."""
+    random = np.random.default_rng(3)
+    x, y = random.normal(size=(120, 3)), np.resize([0, 1], 120)
+    x[:, 0] += 1.2 * y
+    east = SITES == "west"
+    x[east, 0] = 20.0 * y[east] + random.normal(size=40)
+    found = leave_sites_out(study(x, y), SITES, 100)
+    perfect = found[2].measures["radiomics"]
+    assert perfect.value == 1
+    error = (logit(1 - 0.5 / 40) - logit(perfect.low)) / 1.96
+    assert found[2].errors["radiomics"] == pytest.approx(error)
+    values = [site.measures["radiomics"].value for site in found]
+    together = pooled_over(found, "radiomics")
+    assert together.sites == 3
+    assert min(values) < together.value.value < 1
+    assert 0 <= together.new_site[0] < together.new_site[1] <= 1
+
+
+def test_a_model_that_ranks_nobody_in_a_site_is_no_surer_than_random_ranks():
+    x = np.random.default_rng(4).normal(size=(120, 3))
+    y = np.resize([0, 1], 120)
+    x[SITES == "west"] = 0.0
+    found = leave_sites_out(study(x, y), SITES, 100)[2].measures["radiomics"]
+    assert found.value == 0.5
+    reach = 1.96 * np.sqrt(41 / (12 * 20 * 20))
+    assert (found.low, found.high) == pytest.approx((0.5 - reach, 0.5 + reach))
+
+
 @pytest.mark.parametrize(
     ("sites", "line"),
     [

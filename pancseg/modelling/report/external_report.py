@@ -27,6 +27,7 @@ from pancseg.modelling.report.parts import (
     counted,
     digits,
     markdown,
+    of_class,
     with_interval,
 )
 from pancseg.modelling.report.picture_files import COLOURS, KINDS, legend, picture_files
@@ -277,7 +278,7 @@ def _counts(judged: Judged) -> str:
     if judged.survival:
         return f"{counted(count, 'event')}"
     rest, positive = (escape_markdown(judged.saved.facts["classes"][k]) for k in (0, 1))
-    return f"{count} {positive} and {n - count} {rest}"
+    return f"{of_class(count, positive)} and {of_class(n - count, rest)}"
 
 
 def _patients(judged: Judged) -> Section:
@@ -443,7 +444,7 @@ def _methods(judged: Judged, resamples: int) -> str:
     text = (
         f"The models ({facts['made_by']}) were applied as they were saved, with the medians, means "
         "and thresholds of the training. Intervals are percentiles of "
-        f"{resamples} bootstrap resamples of patients; those of AUC, C, sensitivity and "
+        f"{resamples} bootstrap resamples of patients; those of AUC, PR-AUC, C, sensitivity and "
         "specificity are never narrower than the exact one of a perfect result of as many "
         "patients. "
     )
