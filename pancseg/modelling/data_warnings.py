@@ -93,7 +93,7 @@ def _largest_model(joined: JoinedTable, settings: ModelSettings) -> tuple[str, i
 def _odd_times(y: np.ndarray) -> list[str]:
     found = []
     if (zero := int((y["time"] == 0).sum())) > 0:
-        found.append(f"{zero} patients have time 0.")
+        found.append(f"{zero} {'patient has' if zero == 1 else 'patients have'} time 0.")
     if y["event"].all():
         found.append("No patient is censored. Is the event column right?")
     return found

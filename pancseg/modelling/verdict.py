@@ -145,13 +145,14 @@ def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) ->
     if is_better(more):
         return f"Radiomics adds to the clinical variables ({tail})."
     most, (none, models) = max(more.discrimination.high, 0.0), how.unweighted
-    gain = (
-        f"In {none} of {models} models of {BOTH} the score of radiomics has no weight: these "
-        "predict as the clinical variables alone, which draws the difference and its interval to "
-        "0, so that no gain can be excluded."
-        if none
-        else f"A gain in {main} of up to {_number(most)} cannot be excluded."
-    )
+    gain = f"A gain in {main} of up to {_number(most)} cannot be excluded."
+    if none:
+        gain = "No gain can be excluded." if 2 * none >= models else gain
+        gain += (
+            f" In {none} of {models} models of {BOTH} the score of radiomics has no weight: these "
+            "predict as the clinical variables alone, which draws the difference and its interval "
+            "towards 0."
+        )
     return f"Radiomics is not shown to add to the clinical variables ({tail}). {gain}"
 
 

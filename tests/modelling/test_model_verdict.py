@@ -48,8 +48,10 @@ def test_a_score_without_weight_excludes_no_gain():
     )
     text = said({CLINICAL: clinical}, {(BOTH, CLINICAL): none}, unweighted=(4, 6))
     assert "In 4 of 6 models of clinical + radiomics the score of radiomics has no weight" in text
-    assert "so that no gain can be excluded." in text
+    assert "No gain can be excluded. In 4" in text
     assert "A gain in AUC of up to" not in text
+    text = said({CLINICAL: clinical}, {(BOTH, CLINICAL): none}, unweighted=(1, 25))
+    assert "A gain in AUC of up to 0.002 cannot be excluded. In 1 of 25 models" in text
     text = said({CLINICAL: clinical}, {(BOTH, CLINICAL): none}, unweighted=(0, 6))
     assert "A gain in AUC of up to 0.002 cannot be excluded." in text
 
