@@ -10,6 +10,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from pancseg.modelling import subtype, survival
+from pancseg.modelling.estimators.beside import SCORE
 from pancseg.modelling.internal_external import SiteResult
 from pancseg.modelling.optimism import Corrected, corrected_for_optimism
 from pancseg.modelling.settings import ModelSettings, unit_of
@@ -182,6 +183,28 @@ def empty_models(validation: ValidationResult, name: str) -> tuple[int, int]:
     return sum(not used for used in weights), len(weights)
 
 
+def flat_share(validation: ValidationResult, name: str) -> float:
+    """Return the share of outer models that predict the same for all patients of their fold.
+
+    They used no column, or are trees that had too few patients for a single split.
+    """
+    score = validation.models[name].score
+    flat = [
+        np.ptp(score[repeat, folds == fold]) == 0
+        for repeat, folds in enumerate(validation.folds)
+        for fold in np.unique(folds)
+    ]
+    return float(np.mean(flat))
+
+
+def without_weight(validation: ValidationResult) -> tuple[int, int]:
+    """Return in how many of the models clinical + radiomics the score has no weight, and of all."""
+    if BOTH not in validation.models:
+        return 0, 1
+    weights = validation.models[BOTH].weights
+    return sum(not used.get(SCORE) for used in weights), len(weights)
+
+
 def is_tested(results: AnalysisResults) -> bool:
     """Return whether a likelihood-ratio test was made: not where patients have several rows."""
     return any(not np.isnan(one.added_p) for one in results.comparisons.values())
@@ -253,6 +276,7 @@ def analyse(
                     settings.model == "elastic-net",
                     benefit_at(plan, settings),
                     _same_scores(validation, SINGLE, VOLUME),
+                    without_weight(validation),
                 ),
             ),
             *against,
@@ -324,13 +348,24 @@ class _Judge:
             found["PR-AUC"] = Estimate(expected, float("nan"), float("nan"))
         return found
 
+    def _no_surer_than_each(self, a: str, b: str, difference: float) -> Estimate:
+        """Return the interval of a difference that is the same in every resample.
+
+        Two models in perfect order do not differ in these patients; in others each may fall to the
+        lower end of its own interval.
+        """
+        far = [found.value - found.low for found in (self._main_of(a), self._main_of(b))]
+        return Estimate(difference, difference - far[0], difference + far[1])
+
+    def _main_of(self, name: str) -> Estimate:
+        return self.estimates(name)[self.main]
+
     def _no_surer_than_random(self, name: str, found: Estimate) -> Estimate:
-        """Widen an interval where models used no column: they rank nobody, which is not certainty.
+        """Widen an interval where models predict the same for all: that is not certainty.
 
         The share of such models counts as random ranks would.
         """
-        empty, models = empty_models(self.validation, name)
-        reach = 1.96 * self._random * empty / max(models, 1)
+        reach = 1.96 * self._random * flat_share(self.validation, name)
         low, high = min(found.low, found.value - reach), max(found.high, found.value + reach)
         return Estimate(found.value, low, high)
 
@@ -351,7 +386,10 @@ class _Judge:
             values = self.values[a][measure] - base
             of_a, of_b = (self._folds_of(name, measure) for name in (a, b))
             folds = None if of_a is None or of_b is None else of_a - of_b
-            parts.append(estimate(values, folds, self.plan.outer))
+            one = estimate(values, folds, self.plan.outer)
+            if measure == self.main and one.low == one.high:
+                one = self._no_surer_than_each(a, b, one.value)
+            parts.append(one)
         p = float("nan")
         if len(np.unique(self.plan.groups)) == len(self.plan.y):
             more, base = (self.validation.models[name].score for name in (a, b))

@@ -131,5 +131,8 @@ def _check_sites(name: str, table: FeatureTable, joined: JoinedTable) -> None:
         )
     sites = cells_of(name, table, joined)
     if missing := int(is_missing(sites).sum()):
-        raise ValueError(f"`leave_out` {name!r}: {missing} rows have no site; fill them in")
+        raise ValueError(
+            f"`leave_out` {name!r}: in {missing} of {len(sites)} rows the cell is empty; fill it "
+            "in, or leave these rows out"
+        )
     refuse_formulas(map(str, sites), f"`leave_out` {name!r}: sites", "rename them")

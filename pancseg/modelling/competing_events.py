@@ -15,6 +15,7 @@ from pancseg.modelling.estimators.competing import (
 )
 from pancseg.modelling.estimators.cox import kaplan_meier
 from pancseg.modelling.estimators.cox_solver import newton_cox
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.survival import horizons, named_time
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
 from pancseg.system.text.number_text import percent
@@ -22,11 +23,12 @@ from pancseg.system.text.number_text import percent
 _RESAMPLES = 200
 
 
-def cause_specific(endpoint: Endpoint) -> list[str]:
+def cause_specific(endpoint: Endpoint, time_unit: str | None = None) -> list[str]:
     """Return the sentences on competing events for the verdict; none without any.
 
     Args:
         endpoint: the endpoint; competing events are either named or several values mean censored.
+        time_unit: what a time of 1 is; None: not told.
     """
     if endpoint.censored_codes:
         counts = ", ".join(f"{name!r} {count}" for name, count in endpoint.censored_codes.items())
@@ -47,9 +49,9 @@ def cause_specific(endpoint: Endpoint) -> list[str]:
         "wherever models are fitted and judged. Predicted risks, Brier score, net benefit and "
         "calibration are therefore those without competing events only if these are independent "
         "of the event, which cannot be tested. The event occurs in "
-        f"{percent(among, 1)} of the patients by {named_time(last)} (Aalen–Johansen); "
-        f"1 − Kaplan–Meier, {percent(alone, 1)}, would be the share without them under the same "
-        "assumption."
+        f"{percent(among, 1)} of the patients by {named_time(last)} {unit_of(time_unit)} "
+        f"(Aalen–Johansen); 1 − Kaplan–Meier, {percent(alone, 1)}, would be the share without them "
+        "under the same assumption."
     ]
 
 

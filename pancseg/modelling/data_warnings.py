@@ -93,7 +93,7 @@ def _largest_model(joined: JoinedTable, settings: ModelSettings) -> tuple[str, i
 def _odd_times(y: np.ndarray) -> list[str]:
     found = []
     if (zero := int((y["time"] == 0).sum())) > 0:
-        found.append(f"{zero} patients have time 0.")
+        found.append(f"{zero} {'patient has' if zero == 1 else 'patients have'} time 0.")
     if y["event"].all():
         found.append("No patient is censored. Is the event column right?")
     return found
@@ -113,9 +113,13 @@ def _separation(columns: pd.DataFrame, endpoint: Endpoint) -> list[str]:
         if endpoint.kind == "survival"
         else ("separate the classes without error", "odds")
     )
+    if len(separating) == 1:
+        which, verb = f"1 column, {separating[0]},", what.replace(" ", "s ", 1)
+    else:
+        which, verb = f"{len(separating)} columns, such as {separating[0]},", what
     return [
-        f"Separation: {len(separating)} columns, such as {separating[0]}, {what}; {ratio} ratios "
-        "are infinite without a penalty. Does one of them encode the outcome?"
+        f"Separation: {which} {verb}; {ratio} ratios are infinite without a penalty. Does "
+        f"{'it' if len(separating) == 1 else 'one of them'} encode the outcome?"
     ]
 
 

@@ -137,12 +137,15 @@ def _refuse_outcome_again(joined: JoinedTable, outcome: np.ndarray, column: str)
 
 
 def all_levels(joined: JoinedTable) -> pd.DataFrame:
-    """Return clinical variables with an indicator of every level, including the first."""
+    """Return clinical variables with an indicator of every level, including the first of many.
+
+    Of two levels one indicator says all.
+    """
     firsts = {
         indicator(name, levels[0]): 1
         - joined.clinical[[indicator(name, x) for x in levels[1:]]].sum(axis=1, skipna=False)
         for name, levels in joined.origin.levels.items()
-        if levels
+        if len(levels) > 2
     }
     return joined.clinical.assign(**firsts)
 

@@ -187,7 +187,7 @@ def plan_study(tables: CheckedTables) -> PreparedStudy:
         [*(each.without_ids for each in found), *limits],
         tuple(against),
         doubts,
-        cause_specific(endpoint),
+        cause_specific(endpoint, settings.time_unit),
         pd.concat([left_out, missing]) if len(left_out) else missing,
         far,
         cohort_of(tables.table, tables.in_both, joined, tables.outcome, options),

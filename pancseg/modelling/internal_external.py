@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
@@ -35,7 +36,8 @@ class SiteResult:
         rows: number of rows.
         positive: number with the event or of the positive class.
         measures: model → AUC or Harrell's C; none where too few rows have or lack the outcome.
-        errors: model → standard error of its logit, from the patient bootstrap.
+        errors: model → standard error of its logit: of the patient bootstrap, or of the interval
+            where that is the wider one of a perfect result or of random ranks.
     """
 
     site: str
@@ -169,19 +171,51 @@ def _judged(
         rows, measure = np.arange(len(test)), "Harrell's C" if y.dtype.names else "AUC"
         for name, score in scores.items():
             resampled = measures.pair_measure([(rows, score, pairs)], weights)
-            found = honest(estimate(resampled), measure, y, plan.groups[test])
+            bare = estimate(resampled)
+            if np.ptp(score) == 0:  # nobody is ranked: no more certain than random ranks
+                reach = 1.96 * _random_error(positive, bool(y.dtype.names))
+                bare = Estimate(bare.value, bare.low - reach, bare.high + reach)
+            found = honest(bare, measure, y, plan.groups[test])
             judged[name] = found.within(0, 1)
-            logits = logit(np.clip(resampled[1:], 0.5 / len(test), 1 - 0.5 / len(test)))
+            logits = logit(_inside(resampled[1:], len(test)))
             errors[name] = float(np.nanstd(logits))
+            if np.ptp(score) == 0 or found != bare:
+                errors[name] = max(errors[name], _logit_error(judged[name], len(test)))
     return SiteResult(site, len(test), int(positive.sum()), judged, errors)
 
 
+def _random_error(positive: np.ndarray, survival: bool) -> float:
+    """Return the standard error of the AUC of random ranks; of C with half of the events each."""
+    a, b = int(positive.sum()), int((~positive).sum())
+    if survival:
+        a = b = a // 2
+    return float(np.sqrt((a + b + 1) / (12 * a * b)))
+
+
+def _inside(values: ArrayLike, n: int) -> np.ndarray:
+    """Return values of n rows that are half a patient away from 0 and 1 at least."""
+    return np.clip(values, 0.5 / n, 1 - 0.5 / n)
+
+
+def _logit_error(found: Estimate, n: int) -> float:
+    """Return the standard error of the logit of a site's value, of its interval.
+
+    A site in nearly perfect order is the same in nearly every resample: by these it would have all
+    the weight, or none.
+    """
+    value, low, high = logit(_inside([found.value, found.low, found.high], n))
+    return float(max(value - low, high - value) / 1.96)
+
+
 def pooled_over(results: list[SiteResult], name: str) -> Pooled | None:
-    """Return a model's value pooled over the sites that have one; None for fewer than two."""
+    """Return a model's value pooled over the sites that have one; None for fewer than two.
+
+    A value counts as half a patient from the end of the scale at most, as in its standard error.
+    """
     judged = [site for site in results if site.errors.get(name, 0.0) > 0]
     if len(judged) < FEWEST_SITES:
         return None
     return pooled(
-        np.array([site.measures[name].value for site in judged]),
+        np.array([_inside(site.measures[name].value, site.rows) for site in judged]),
         np.array([site.errors[name] for site in judged]),
     )

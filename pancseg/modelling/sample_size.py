@@ -13,10 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
+from pancseg.modelling.report.parts import counted
+
 SHRINKAGE, OPTIMISM, MARGIN = 0.9, 0.05, 0.05
 """Least shrinkage factor, largest optimism in Nagelkerke's R², margin of error of a risk."""
 NAGELKERKE = 0.15
 """Nagelkerke's R² to assume where nothing is known about the model (Riley 2020)."""
+MEAN_ERROR, MOST_PARAMETERS = 0.05, 30
+"""Mean absolute error of the risks of a class, and the most parameters that its formula is for."""
 _Z = 1.96
 _LARGEST = 10_000_000
 
@@ -130,6 +134,11 @@ def for_survival(
         if not 0 < value < math.inf:
             raise ValueError(f"`{name}` is {value:g}; expected a number above 0")
     events = rate * follow_up
+    if events > 1:
+        raise ValueError(
+            f"`rate` times `follow_up` is {events:.3g} events per patient, but a patient has one "
+            "at most, and follow-up ends with it; give both in the same unit of time"
+        )
     largest = 1 - math.exp(2 * events * (math.log(events) - 1))
     if c_statistic is not None:
         r_squared = _survival_r_squared(c_statistic, events)
@@ -140,6 +149,26 @@ def for_survival(
         _for_risk(rate, horizon, follow_up),
         events,
     )
+
+
+def for_mean_error(parameters: int, share: float) -> int | None:
+    """Return the patients for a mean absolute error of a class's risks of at most 0.05.
+
+    This is the fourth criterion of Riley et al. (2020), by a formula that van Smeden et al. (2019,
+    Stat Methods Med Res 28:2455) fitted to simulations; pmsampsize leaves it out.
+
+    Args:
+        parameters: candidate parameters; None is returned above 30, where the formula ends.
+        share: expected share of the class; of both classes the smaller one counts.
+
+    Example:
+        >>> for_mean_error(10, 0.3)
+        461
+    """
+    if parameters > MOST_PARAMETERS:
+        return None
+    logs = 0.259 * math.log(min(share, 1 - share)) + 0.504 * math.log(parameters)
+    return math.ceil(math.exp((-0.508 + logs - math.log(MEAN_ERROR)) / 0.544))
 
 
 def _check(parameters: int, r_squared: float | None, c_statistic: float | None) -> None:
@@ -270,18 +299,26 @@ def needed_lines(  # noqa: PLR0913  keywords, as the command has options
     else:
         why = "as given" if r_squared is not None else f"Nagelkerke's R² assumed to be {NAGELKERKE}"
     lines = [
-        f"{found.patients} patients with {found.events} {events} are needed for {parameters} "
-        f"candidate parameters ({found.events_per_parameter:.1f} {events} per parameter).",
+        f"{found.patients} patients with {found.events} {events} are needed for "
+        f"{counted(parameters, 'candidate parameter')} ({found.events_per_parameter:.1f} "
+        f"{events} per parameter).",
         f"  shrinkage of at least {SHRINKAGE}: {found.shrinkage}",
         f"  optimism in Nagelkerke's R² of at most {OPTIMISM}: {found.optimism}",
         f"  overall risk within ± {MARGIN}: {found.overall_risk}",
         f"R² of Cox and Snell: {found.r_squared:.3f} ({why}); at most "
         f"{found.largest_r_squared:.3f} for this outcome.",
     ]
+    if share is not None and (error := for_mean_error(parameters, share)) is not None:
+        lines.append(
+            f"Riley 2020 also asks for a mean absolute error of the risks of at most {MEAN_ERROR}: "
+            f"about {error} patients, by a formula fitted to simulations (van Smeden et al. 2019); "
+            "it is not in the number above."
+        )
     if patients is not None:
         most = parameters_for(patients, found)
         lines.append(
-            f"{patients} patients allow {most} candidate parameters by the first two criteria."
+            f"{counted(patients, 'patient')} {'allow' if patients > 1 else 'allows'} "
+            f"{counted(most, 'candidate parameter')} by the first two criteria."
             + ("" if patients >= found.overall_risk else " They are too few for the third.")
         )
     return [

@@ -142,8 +142,14 @@ def chosen_horizons(y: np.ndarray, chosen: Sequence[float]) -> tuple[float, ...]
 
 
 def horizons(y: np.ndarray) -> list[float]:
-    """Return the horizons where none were chosen: quartiles of the event times."""
-    return [float(t) for t in np.unique(np.quantile(y["time"][y["event"]], HORIZONS))]
+    """Return the horizons where none were chosen: quartiles of the event times.
+
+    Those at 0 are left out: of times in whole years a quarter of the events may be at 0, where no
+    model predicts anything. Without any other the horizon is the first time after 0.
+    """
+    found = np.unique(np.quantile(y["time"][y["event"]], HORIZONS))
+    later = found[found > 0]
+    return [float(t) for t in later] or [float(y["time"][y["time"] > 0].min())]
 
 
 def treatment_threshold(y: np.ndarray, time: float) -> float:

@@ -43,9 +43,9 @@ def unnamed_columns(joined: JoinedTable, endpoint: Endpoint, options: TableOptio
             test_name = "log-rank" if endpoint.kind == "survival" else "chi-squared"
             found.append(
                 f"The column {name!r} of the clinical file ({len(set(code[known]))} values) goes "
-                f"with the outcome ({test_name} p = {p:.1g}) and was not named, so radiomics may "
-                "have measured it. Name a scanner or site with `batch`, a clinical variable with "
-                "`clinical`."
+                f"with the outcome ({test_name} p = {p:.1g}) and was given to no model, so "
+                "radiomics may have measured it. Name a scanner or site with `batch`, a clinical "
+                "variable with `clinical`."
             )
     return found
 

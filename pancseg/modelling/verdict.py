@@ -23,12 +23,15 @@ class HowCompared:
             is compared with is not.
         benefit_at: threshold and horizon of the net benefit, as text.
         single_is_volume: whether the best single feature was the volume in every fold.
+        unweighted: number of models of clinical + radiomics in which the score of radiomics has no
+            weight, and of all.
     """
 
     empty: tuple[int, int] = (0, 1)
     linear: bool = True
     benefit_at: str = ""
     single_is_volume: bool = False
+    unweighted: tuple[int, int] = (0, 1)
 
 
 def verdict(
@@ -71,9 +74,7 @@ def verdict(
     if VOLUME in judged:
         sentences += _volume(judged, compared, main, how)
     if (BOTH, CLINICAL) in compared:
-        sentences.append(
-            _added(judged[CLINICAL][main], compared[BOTH, CLINICAL], main, how.benefit_at)
-        )
+        sentences.append(_added(judged[CLINICAL][main], compared[BOTH, CLINICAL], main, how))
     return sentences
 
 
@@ -131,7 +132,7 @@ def _volume(
     return []
 
 
-def _added(clinical: Estimate, more: Comparison, main: str, at: str) -> str:
+def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) -> str:
     alone = (
         f"the clinical variables alone are not shown to be better than chance: {main} "
         f"{interval(clinical)}, counted as 0.5 in the difference, as a useless model ranks the "
@@ -140,14 +141,19 @@ def _added(clinical: Estimate, more: Comparison, main: str, at: str) -> str:
         else f"the clinical variables alone reach {interval(clinical)}"
         + ("" if clinical.low > 0.5 else ", not shown to be better than chance")
     )
-    tail = f"difference in {main} {_all(more, at)}; {alone}"
+    tail = f"difference in {main} {_all(more, how.benefit_at)}; {alone}"
     if is_better(more):
         return f"Radiomics adds to the clinical variables ({tail})."
-    most = max(more.discrimination.high, 0.0)
-    return (
-        f"Radiomics is not shown to add to the clinical variables ({tail}). A gain in {main} of up "
-        f"to {_number(most)} cannot be excluded."
-    )
+    most, (none, models) = max(more.discrimination.high, 0.0), how.unweighted
+    gain = f"A gain in {main} of up to {_number(most)} cannot be excluded."
+    if none:
+        gain = "No gain can be excluded." if 2 * none >= models else gain
+        gain += (
+            f" In {none} of {models} models of {BOTH} the score of radiomics has no weight: these "
+            "predict as the clinical variables alone, which draws the difference and its interval "
+            "towards 0."
+        )
+    return f"Radiomics is not shown to add to the clinical variables ({tail}). {gain}"
 
 
 def is_better(more: Comparison) -> bool:

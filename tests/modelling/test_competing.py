@@ -109,7 +109,9 @@ def test_competing_events_are_told_with_what_r_finds(files):
     assert "Cause-specific: 82 patients with a competing event count as censored" in found.output
     assert "only if these are independent of the event, which cannot be tested." in found.output
     report = (files / "out" / "report.md").read_text()
-    assert "The event occurs in 42.0 % of the patients by 25.71 (Aalen–Johansen)" in report
+    assert (
+        "The event occurs in 42.0 % of the patients by 25.71 time units (Aalen–Johansen)" in report
+    )
     said = "1 − Kaplan–Meier, 73.6 %, would be the share without them under the same assumption."
     assert said in report
     parts = {part.split("\n")[0]: part for part in report.split("\n## ")}
@@ -166,8 +168,8 @@ def test_late_times_are_told_without_an_exponent():
 
     _, time, cause = cohort()
     y = survival_outcome(cause == 1, 100 * time)
-    (said,) = cause_specific(Endpoint("survival", y, ("days", "status"), cause=cause))
-    assert f" by {100 * time[cause == 1].max():.0f} (Aalen–Johansen)" in said
+    (said,) = cause_specific(Endpoint("survival", y, ("days", "status"), cause=cause), "days")
+    assert f" by {100 * time[cause == 1].max():.0f} days (Aalen–Johansen)" in said
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,8 @@ def test_case_mix_is_that_of_both_cohorts(validated):
     assert float(row[4]) == pytest.approx(mine.std(ddof=0), rel=1e-3)
     old = predict(case.model, case.paths[1].parent / "old_f.csv").table["radiomics"]
     assert float(row[1]) == pytest.approx(logit(old).mean(), rel=1e-3)
+    mix = validated["survival"].report.split("## Case mix")[1].split("## ")[0]
+    assert "e−" not in mix  # the training's mean log hazard was told as 2.019e−18
 
 
 @pytest.mark.parametrize("kind", ["subtype", "survival"])

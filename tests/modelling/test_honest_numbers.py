@@ -21,7 +21,7 @@ from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.validation import calibration
 from pancseg.modelling.validation.canary import judged
 from pancseg.modelling.validation.comparison import added
-from pancseg.modelling.validation.limits import all_of, honest, perfect_order
+from pancseg.modelling.validation.limits import all_of, honest, perfect_order, perfect_precision
 from pancseg.modelling.validation.measures import (
     Estimate,
     average_precision,
@@ -46,6 +46,48 @@ def test_perfect_order_of_12_against_12_is_compatible_with_an_auc_of_0_90():
     assert perfect_order(100, 100) > perfect_order(30, 30) > limit
 
 
+@pytest.mark.parametrize(("positives", "negatives"), [(12, 12), (5, 50), (70, 30)])
+def test_the_average_precision_of_two_normal_groups_is_that_of_a_large_sample(positives, negatives):
+    """PR-AUC 1.000 was printed with the interval 1.000 to 1.000 for 12 against 12."""
+    from scipy.stats import norm
+    from sklearn.metrics import average_precision_score
+
+    distance = norm.ppf(perfect_order(positives, negatives)) * np.sqrt(2)
+    y = np.repeat([1, 0], [4000 * positives, 4000 * negatives])
+    score = np.random.default_rng(1).normal(size=len(y)) + distance * y
+    expected = average_precision_score(y, score)
+    assert perfect_precision(positives, negatives) == pytest.approx(expected, abs=0.005)
+
+
+def test_two_perfect_models_are_not_shown_to_be_equal():
+    """Their difference in AUC was 0.000, 95 % interval 0.000 to 0.000."""
+    y = np.repeat([0, 1], 12)
+    s = study(features(0, n=24, p=3), y)
+    folds = np.resize([0, 1, 2], (1, 24))
+    score = y[None] * 0.8 + 0.1
+    each = OutOfFold(score, np.full((1, 24), 0.5), None, ({"f0": 1.0},) * 3, (0,) * 3)
+    settings = ModelSettings(kind="subtype", folds=3, repeats=1, resamples=100)
+    models = {"radiomics": each, "volume only": each}
+    judge = _Judge(s, settings, ValidationResult(folds, models))
+    found = judge.compared("radiomics", "volume only").discrimination
+    limit = perfect_order(12, 12)
+    assert (found.value, found.low, found.high) == pytest.approx((0, limit - 1, 1 - limit))
+
+
+def test_trees_without_a_split_are_not_surer_than_random_ranks():
+    """Boosting of 16 patients has no split, "used" is all it saw: AUC 0.500 (0.500 to 0.500)."""
+    y = np.arange(24) % 2
+    s = study(features(0, n=24, p=3), y)
+    folds = np.resize([0, 0, 1, 1, 2, 2], (1, 24))
+    constant = np.full((1, 24), 0.5)
+    flat = OutOfFold(constant, constant, None, ({"f0": 1.0},) * 3, (0,) * 3)
+    settings = ModelSettings(kind="subtype", folds=3, repeats=1, resamples=100)
+    judge = _Judge(s, settings, ValidationResult(folds, {"radiomics": flat}))
+    found = judge.estimates("radiomics")["AUC"]
+    assert found.value == 0.5
+    assert found.high - found.low > 0.4
+
+
 def test_intervals_at_the_edge_are_honest():
     y, groups = np.repeat([0, 1], 12), np.arange(24)
     sure = Estimate(1.0, 1.0, 1.0)
@@ -56,6 +98,7 @@ def test_intervals_at_the_edge_are_honest():
     never = honest(Estimate(0.0, 0.0, 0.0), "specificity", y, groups)
     assert never.high == pytest.approx(0.265, abs=0.001)
     assert honest(sure, "Brier", y, groups) == sure
+    assert honest(sure, "PR-AUC", y, groups).low == perfect_precision(12, 12)
     wide = Estimate(0.7, 0.5, 0.9)
     assert honest(wide, "AUC", y, groups).low == 0.5
     twice = honest(sure, "AUC", y, np.arange(24) // 2)  # 12 patients with two rows each

@@ -7,7 +7,11 @@ from sklearn.metrics import roc_auc_score
 from sksurv.metrics import concordance_index_censored
 
 from pancseg import fit_model, load_model, predict
+from pancseg.modelling.doubts import doubts_of
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.survival_array import survival_outcome
+from pancseg.modelling.inputs.features_table import TableOrigin
+from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.inputs.near_twins import letter_twins, near_twins
 from pancseg.modelling.overlap import (
     own_rows,
@@ -377,3 +381,18 @@ def test_counts_above_100_000_do_not_hide_that_the_rest_was_rounded():
     assert "f00" in exact
     assert own_rows(table.round(4).astype(str), sets, salt, known, exact) is None
     assert own_rows(table.astype(str), sets, salt, known, exact) == tuple(table.index)
+
+
+def test_a_text_of_two_values_is_one_column_in_the_verdict():
+    """It was told as two columns, 'response=yes' and 'response=no'."""
+    random = np.random.default_rng(11)
+    y = np.resize([0, 1], 120)
+    response = np.where(random.random(120) < 0.05, 1 - y, y)
+    index = pd.Index([f"P{i:03d}" for i in range(120)], name="patient_id")
+    features = pd.DataFrame({"a": random.normal(size=120)}, index)
+    clinical = pd.DataFrame({"response=yes": response.astype(float)}, index)
+    origin = TableOrigin(levels={"response": ("no", "yes")})
+    empty = pd.DataFrame(index=index)
+    joined = JoinedTable(features, clinical, empty, empty, np.asarray(index), None, origin)
+    (doubt,) = doubts_of(joined, Endpoint("subtype", y, ("y",), ("0", "1")))
+    assert doubt.text.startswith("One column alone predicts the outcome strongly (AUC): 'response")

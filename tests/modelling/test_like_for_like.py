@@ -138,6 +138,7 @@ def test_a_site_that_goes_with_the_outcome_and_is_not_named_is_named():
     joined = cohort(x, outcomes=text)
     (told,) = unnamed_columns(joined, ENDPOINT(y), TableOptions())
     assert "'site' of the clinical file (2 values) goes with the outcome" in told
+    assert "and was given to no model" in told  # also where `leave_out` or `subgroup` names it
     assert unnamed_columns(joined, ENDPOINT(y), TableOptions(batch="site")) == []
     assert unnamed_columns(joined, ENDPOINT(y), TableOptions(clinical=("site",))) == []
     settings = ModelSettings(kind="subtype", folds=3, inner_folds=2, repeats=1, canary=0)
@@ -193,3 +194,24 @@ def test_times_in_whole_years_end_in_sentences_with_a_direction():
     calibrated = found.calibration[RADIOMICS]
     assert set(calibrated.curves) == set(survival.horizons(y))
     assert all(0.5 < curve.ratio.value < 2 for curve in calibrated.curves.values())
+
+
+def test_a_table_in_whole_years_is_written_and_read_again(tmp_path):
+    """The table ``ties``: a horizon of 0 ended the command after all fits, and nothing was kept."""
+    from pancseg import fit_model, load_model
+    from pancseg.modelling.estimators.survival_array import survival_outcome
+    from pancseg.modelling.survival import horizons
+
+    random = np.random.default_rng(11)
+    x = random.normal(size=(120, 3))
+    death, last = random.exponential(3 * np.exp(-x[:, 0])), random.uniform(0, 6, 120)
+    years, dead = np.floor(np.minimum(death, last)), death <= last
+    assert np.quantile(years[dead], 0.25) == 0
+    ids = pd.Index([f"P{i:03d}" for i in range(120)], name="patient_id")
+    pd.DataFrame(x, ids, list("abc")).to_csv(tmp_path / "f.csv")
+    pd.DataFrame({"years": years, "dead": dead.astype(int)}, ids).to_csv(tmp_path / "c.csv")
+    quick = {"folds": 3, "inner_folds": 2, "repeats": 1, "canary": 0, "workers": 1}
+    out = tmp_path / "out"
+    fit_model(tmp_path / "f.csv", tmp_path / "c.csv", out, time="years", event="dead", **quick)
+    assert min(load_model(out).facts["horizons"]) > 0
+    assert horizons(survival_outcome(np.array([True, False]), np.array([0.0, 2.0]))) == [2.0]

@@ -40,6 +40,32 @@ def test_a_clinical_model_below_chance_counts_as_a_half_and_the_verdict_says_so(
     assert "counted as 0.5" not in text
 
 
+def test_a_score_without_weight_excludes_no_gain():
+    """The difference is 0 in those models by construction, and so is its interval."""
+    clinical, none = (
+        Estimate(0.98, 0.95, 1.0),
+        Comparison(Estimate(0.0, -0.03, 0.002), NONE, NONE, 0.4),
+    )
+    text = said({CLINICAL: clinical}, {(BOTH, CLINICAL): none}, unweighted=(4, 6))
+    assert "In 4 of 6 models of clinical + radiomics the score of radiomics has no weight" in text
+    assert "No gain can be excluded. In 4" in text
+    assert "A gain in AUC of up to" not in text
+    text = said({CLINICAL: clinical}, {(BOTH, CLINICAL): none}, unweighted=(1, 25))
+    assert "A gain in AUC of up to 0.002 cannot be excluded. In 1 of 25 models" in text
+    text = said({CLINICAL: clinical}, {(BOTH, CLINICAL): none}, unweighted=(0, 6))
+    assert "A gain in AUC of up to 0.002 cannot be excluded." in text
+
+
+def test_one_separating_column_is_singular():
+    y = np.arange(40) % 2
+    x = np.random.default_rng(7).normal(size=(40, 3))
+    x[:, 1] = y + 0.1 * x[:, 1]
+    endpoint = Endpoint("subtype", y, ("y",), ("no", "yes"))
+    warned = " ".join(warnings_of(cohort(x, volume=False), endpoint, ModelSettings(kind="subtype")))
+    assert "Separation: 1 column, f1, separates the classes without error; odds ratios" in warned
+    assert "Does it encode the outcome?" in warned
+
+
 @pytest.mark.parametrize("high", [-0.002, 0.002])
 def test_one_feature_against_many_is_judged_by_rank_and_risk(high):
     more = Comparison(Estimate(0.028, -0.002, 0.057), Estimate(-0.006, -0.011, high), NONE, 1e-7)

@@ -133,6 +133,17 @@ def test_definitions_in_the_methods_are_those_of_the_analysis(reports):
     assert "in 2 repeats" in subtype
 
 
+@pytest.mark.parametrize(
+    ("kind", "ranked", "predictor"),
+    [("subtype", "AUC", "log odds"), ("survival", "score test of a Cox model", "log hazard")],
+)
+def test_the_methods_define_every_candidate_that_the_report_names(reports, kind, ranked, predictor):
+    """ "expected variance 0.5" and "0.1 of the largest penalty" had no definition anywhere."""
+    methods = section((reports[kind][1] / "report.md").read_text(), "Methods, ready to paste")
+    assert f"each alone ({ranked}), with a penalty of 0.5, 0.1 or 0.01 times" in methods
+    assert f"the {predictor} has a variance of 0.02, 0.1 or 0.5 between patients" in methods
+
+
 @pytest.mark.parametrize("kind", ["subtype", "survival"])
 def test_a_space_stands_before_every_per_cent_sign(reports, kind):
     text = "".join(path.read_text() for path in reports[kind][1].glob("*.md"))
@@ -348,6 +359,24 @@ def test_a_slope_far_from_1_is_told_as_far_as_its_interval_goes(reports):
     assert "extreme" not in unknown
     assert "Calibration slope" not in said(0.9, 0.5, 1.3)
     assert "Calibration slope" not in said(np.nan, np.nan, np.nan)
+
+
+def test_a_value_that_falls_in_sites_left_out_speaks_against_the_model(reports):
+    """AUC 0.835 out of fold, 0.553 in sites left out, and the verdict called only the first."""
+    from pancseg.modelling.internal_external import SiteResult
+    from pancseg.modelling.report.verdict_section import against_results
+    from pancseg.modelling.validation.measures import Estimate
+
+    results, *_ = reports["subtype"]
+    inside = results.measures["radiomics"]["AUC"]
+
+    def told(value):
+        one = {"radiomics": Estimate(value, value - 0.1, value + 0.1)}
+        sites = tuple(SiteResult(name, 40, 20, one, {"radiomics": 0.3}) for name in "ab")
+        return " ".join(against_results(replace(results, sites=sites)))
+
+    assert "radiomics may have measured the site" in told(inside.low - 0.05)
+    assert "radiomics may have measured the site" not in told(inside.low + 0.01)
 
 
 def test_sites_left_out_are_no_external_validation_and_are_not_denied(reports):
@@ -600,3 +629,29 @@ def test_a_setting_that_no_outer_model_had_is_told(reports, kind):
         lines = " ".join(against_results(replace(results, validation=validation)))
         said = f"({tuning.chosen}) that none of the 6 outer models had; they had: "
         assert (said in lines) is told
+
+
+def test_an_estimate_at_its_limit_is_not_told_to_be_without_error(reports):
+    """Where no sample has information, all of them agree on 0.5: "would vary by about 0.000"."""
+    from pancseg.modelling.optimism import Corrected
+    from pancseg.modelling.report.report import _varies
+
+    flat = Corrected(0.6, np.array([0.44, 0.47, 0.41]), 0.5, False)
+    assert (flat.value, flat.error) == (0.5, 0)
+    assert _varies(flat, "AUC") == ""
+    told = Corrected(0.8, np.array([0.7, 0.72]), 0.5, False)
+    assert "Monte Carlo standard error" in _varies(told, "AUC")
+    assert "worse than that counts as that" in (reports["subtype"][1] / "report.md").read_text()
+
+
+def test_classes_that_are_numbers_are_not_read_as_counts():
+    """The verdict read "100 patients, 46 1 and 54 0"."""
+    from pancseg.modelling.endpoint import Endpoint
+    from pancseg.modelling.report.cohort_section import outcome_counts
+
+    y = np.repeat([0, 1], [54, 46])
+    assert outcome_counts(Endpoint("subtype", y, ("y",), ("0", "1"))) in (
+        "46 of class 1, 54 of class 0",
+        "54 of class 0, 46 of class 1",
+    )
+    assert "46 high" in outcome_counts(Endpoint("subtype", y, ("y",), ("low", "high")))

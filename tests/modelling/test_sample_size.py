@@ -108,6 +108,7 @@ def test_the_command_says_the_number_first():
         (["--share", "0.2", "--c-statistic", "0.4"], "--c-statistic is 0.4; expected"),
         (["--share", "0.01", "--r-squared", "0.5"], "--r-squared is 0.5, but Cox and Snell's"),
         (["--share", "0.2", "--c-statistic", "0.7", "--r-squared", "0.1"], "not both"),
+        (["--rate", "0.1", "--horizon", "24", "--follow-up", "20"], "is 2 events per patient"),
         (["--rate", "-1", "--horizon", "1", "--follow-up", "1"], "--rate is -1; expected a number"),
     ],
 )
@@ -115,3 +116,20 @@ def test_values_that_cannot_be_right(words, line):
     found = command("--parameters", "10", *words)
     assert found.exit_code == 2
     assert line in found.output
+
+
+def test_the_fourth_criterion_of_riley_2020_is_told_beside_the_number():
+    """BMJ 368:m441: 461 patients for 10 parameters, a share of 0.3 and a mean error of 0.05."""
+    found = command("--parameters", "10", "--share", "0.3").output
+    assert "mean absolute error of the risks of at most 0.05: about 461 patients" in found
+    found = command("--parameters", "31", "--share", "0.3").output
+    assert "mean absolute error" not in found
+
+
+def test_one_parameter_is_singular():
+    found = command("--parameters", "1", "--share", "0.3", "--patients", "30")
+    assert "are needed for 1 candidate parameter (" in found.output
+    found = command(
+        *("--parameters", "10", "--share", "0.3", "--c-statistic", "0.75", "--patients", "100")
+    )
+    assert "100 patients allow 1 candidate parameter by" in found.output

@@ -12,8 +12,15 @@ from small_studies import classes, features, study, times
 from pancseg import fit_model
 from pancseg.modelling.checked_tables import check_tables
 from pancseg.modelling.inputs.features_table import TableOptions
-from pancseg.modelling.internal_external import leave_sites_out, pooled, pooled_over, refuse_sites
+from pancseg.modelling.internal_external import (
+    SiteResult,
+    leave_sites_out,
+    pooled,
+    pooled_over,
+    refuse_sites,
+)
 from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.validation.measures import Estimate
 
 QUICK = {"folds": 3, "inner_folds": 2, "repeats": 1, "canary": 0, "workers": 1}
 SITES = np.repeat(["north", "south", "west"], 40)
@@ -78,6 +85,47 @@ def test_survival_is_judged_by_harrells_c():
         assert 0.5 < site.measures["radiomics"].value < 1
     assert pooled_over(found, "radiomics").sites == 3
     assert pooled_over(found, "volume only") is None
+
+
+def test_a_site_in_perfect_order_is_pooled_by_its_interval_and_stops_nothing():
+    """Its resamples are all alike: it had an infinite weight, or a ZeroDivisionError ended all."""
+    random = np.random.default_rng(3)
+    x, y = random.normal(size=(120, 3)), np.resize([0, 1], 120)
+    x[:, 0] += 1.2 * y
+    east = SITES == "west"
+    x[east, 0] = 20.0 * y[east] + random.normal(size=40)
+    found = leave_sites_out(study(x, y), SITES, 100)
+    perfect = found[2].measures["radiomics"]
+    assert perfect.value == 1
+    error = (logit(1 - 0.5 / 40) - logit(perfect.low)) / 1.96
+    assert found[2].errors["radiomics"] == pytest.approx(error)
+    values = [site.measures["radiomics"].value for site in found]
+    together = pooled_over(found, "radiomics")
+    assert together.sites == 3
+    assert min(values) < together.value.value < 1
+    assert 0 <= together.new_site[0] < together.new_site[1] <= 1
+
+
+def test_sites_in_nearly_perfect_order_agree():
+    """Pooled: 1.000, 95 % interval 0.052 to 1.000. As logits 1 and 0.997 are far apart."""
+    sites = [
+        SiteResult(name, rows, 20, {"radiomics": Estimate(value, 0.96, 1.0)}, {"radiomics": 0.8})
+        for name, rows, value in [("north", 42, 1.0), ("south", 54, 0.997), ("west", 54, 0.997)]
+    ]
+    found = pooled_over(sites, "radiomics")
+    assert 0.98 < found.value.value < 1
+    assert found.value.low > 0.9
+    assert found.heterogeneity == 0
+
+
+def test_a_model_that_ranks_nobody_in_a_site_is_no_surer_than_random_ranks():
+    x = np.random.default_rng(4).normal(size=(120, 3))
+    y = np.resize([0, 1], 120)
+    x[SITES == "west"] = 0.0
+    found = leave_sites_out(study(x, y), SITES, 100)[2].measures["radiomics"]
+    assert found.value == 0.5
+    reach = 1.96 * np.sqrt(41 / (12 * 20 * 20))
+    assert (found.low, found.high) == pytest.approx((0.5 - reach, 0.5 + reach))
 
 
 @pytest.mark.parametrize(

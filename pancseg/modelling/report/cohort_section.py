@@ -19,7 +19,7 @@ from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import CENSORED, COMPETING, EVENT
 from pancseg.modelling.inputs.cell_values import is_missing, is_missing_class, numbers
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.parts import Picture, Section, counted, digits
+from pancseg.modelling.report.parts import Picture, Section, counted, digits, of_class
 from pancseg.modelling.report.picture_files import picture_files, plain_label
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.validation.measures import Estimate
@@ -60,10 +60,11 @@ def outcome_groups(endpoint: Endpoint) -> list[tuple[str, np.ndarray]]:
 
 def outcome_counts(endpoint: Endpoint) -> str:
     """Return how many rows have each outcome, as a short text."""
-    events = ("event", "competing event") if endpoint.kind == "survival" else ()
+    counts = [(name, int(rows.sum())) for name, rows in outcome_groups(endpoint)]
+    if endpoint.kind == "subtype":
+        return ", ".join(of_class(count, name) for name, count in counts)
     return ", ".join(
-        counted(int(rows.sum()), name, None if name in events else name)
-        for name, rows in outcome_groups(endpoint)
+        counted(count, name, name if name == "censored" else None) for name, count in counts
     )
 
 

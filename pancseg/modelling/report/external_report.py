@@ -27,6 +27,7 @@ from pancseg.modelling.report.parts import (
     counted,
     digits,
     markdown,
+    of_class,
     with_interval,
 )
 from pancseg.modelling.report.picture_files import COLOURS, KINDS, legend, picture_files
@@ -214,7 +215,8 @@ def _verdict(judged: Judged, calibrated: Mapping[str, Mapping[str, Estimate]]) -
     outside = _outside_counts(judged)
     if outside is not None and outside[0]:
         against.append(
-            f"* {outside[0]} of {len(judged.y)} rows have a value outside the range of the "
+            f"* {outside[0]} of {len(judged.y)} rows {'has' if outside[0] == 1 else 'have'} a "
+            "value outside the range of the "
             "training; the model is not supported by data there."
         )
     missing = int(np.isnan(judged.scores[name]).sum())
@@ -277,7 +279,7 @@ def _counts(judged: Judged) -> str:
     if judged.survival:
         return f"{counted(count, 'event')}"
     rest, positive = (escape_markdown(judged.saved.facts["classes"][k]) for k in (0, 1))
-    return f"{count} {positive} and {n - count} {rest}"
+    return f"{of_class(count, positive)} and {of_class(n - count, rest)}"
 
 
 def _patients(judged: Judged) -> Section:
@@ -387,6 +389,7 @@ def _case_mix(judged: Judged, shown: Sequence[str]) -> Section:
         here = linear[~np.isnan(linear)]
         if name in known and len(here) > 1:
             mean, sd = known[name]
+            mean = mean if abs(mean) > _EDGE else 0.0  # that of a Cox model is 0 but for rounding
             rows.append([name, digits(mean), digits(sd), digits(here.mean()), digits(here.std())])
     if not rows:
         return Section("Case mix", ["The model file does not hold that of the training."])
@@ -430,8 +433,8 @@ def _outside(judged: Judged) -> Section:
         if out or missing
     ]
     lines = [
-        f"{total} of {len(judged.y)} rows have a value that a model uses outside the range of the "
-        f"training; {len(columns)} columns are used."
+        f"{total} of {len(judged.y)} rows {'has' if total == 1 else 'have'} a value that a model "
+        f"uses outside the range of the training; columns used: {len(columns)}."
     ]
     header = ["column", "training", "outside", "missing"]
     caption = "Columns with values outside the training's range, or missing."
@@ -443,7 +446,7 @@ def _methods(judged: Judged, resamples: int) -> str:
     text = (
         f"The models ({facts['made_by']}) were applied as they were saved, with the medians, means "
         "and thresholds of the training. Intervals are percentiles of "
-        f"{resamples} bootstrap resamples of patients; those of AUC, C, sensitivity and "
+        f"{resamples} bootstrap resamples of patients; those of AUC, PR-AUC, C, sensitivity and "
         "specificity are never narrower than the exact one of a perfect result of as many "
         "patients. "
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from pancseg.modelling.analysis import AnalysisResults, brier_measure, is_tested, main_measure
 from pancseg.modelling.endpoint import Endpoint
@@ -27,10 +28,6 @@ _ALGORITHMS = {
     "regression",
     ("gradient-boosting", "subtype"): "gradient-boosted trees of depth 2",
 }
-_LINEAR = (
-    "Candidates were elastic nets (l1 ratio 0.5) of those features that were most strongly "
-    "associated with the outcome, each alone, and ridge regressions of all features"
-)
 _TREES = (
     f"It saw the {TREE_COLUMNS} features that were most strongly associated with the outcome, each "
     "alone"
@@ -95,7 +92,7 @@ def _models(results: AnalysisResults, joined: JoinedTable) -> str:
         else ""
     )
     algorithm = _ALGORITHMS.get((settings.model, settings.kind), settings.model)
-    form = _LINEAR if settings.model == "elastic-net" else _TREES
+    form = _linear(results) if settings.model == "elastic-net" else _TREES
     return (
         f"The model, set before this run, was {algorithm}. Features that more than "
         f"{percent(MOST_MISSING)} of the patients lack were left out beforehand, whatever the "
@@ -107,6 +104,31 @@ def _models(results: AnalysisResults, joined: JoinedTable) -> str:
         f"{REDUNDANT_RHO} (average linkage) {stable} was kept, and features were scaled to "
         f"z-scores. {form}{chosen}. All of these steps were fitted on training rows only. "
         f"{_compared(results)}"
+    )
+
+
+def _linear(results: AnalysisResults) -> str:
+    """Return what the candidates of the linear model are, with the meaning of their settings."""
+    survival = results.settings.kind == "survival"
+    found = results.plan.specs[0].candidates
+    sizes = sorted({c.named_steps["select"].k for c in found if isinstance(c, Pipeline)})
+    last = [c[-1] if isinstance(c, Pipeline) else c for c in found]
+    fractions = sorted({c.fraction for c in last if hasattr(c, "fraction")}, reverse=True)
+    spreads = sorted({c.spread for c in last if hasattr(c, "spread")})
+    alone = "score test of a Cox model" if survival else "AUC"
+    which = (
+        f"the {listed(list(map(str, sizes)), 'or')} features that were most strongly associated "
+        f"with the outcome, each alone ({alone}),"
+        if sizes
+        else "all features"
+    )
+    predictor = "log hazard" if survival else "log odds"
+    return (
+        f"Candidates were elastic nets (l1 ratio 0.5) of {which} with a penalty of "
+        f"{listed([f'{f:g}' for f in fractions], 'or')} times the smallest that leaves no feature, "
+        "and ridge regressions of all features, with a normal prior of the coefficients by which "
+        f"the {predictor} has a variance of {listed([f'{s:g}' for s in spreads], 'or')} between "
+        "patients"
     )
 
 
@@ -175,7 +197,8 @@ def _correction(results: AnalysisResults) -> str:
         f"Tibshirani 1997): in each of {counted(known[main].samples, 'sample')} of patients, drawn "
         f"with replacement from those {who}, every step was repeated, tuning included, and the "
         f"patients who were not drawn were judged, for {the(main)} by all of their pairs; values "
-        f"were averaged over the samples. Without information, {the(main)} is 0.5{random}."
+        f"were averaged over the samples. Without information, {the(main)} is 0.5{random}; a "
+        "mean over the samples that is worse than that counts as that."
     )
 
 
@@ -282,7 +305,12 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
             "Those of decision curves",
         )
     )
-    perfect = ", for C with half of the events against the other half" if survival else ""
+    ranked = "AUC and C" if survival else "AUC, PR-AUC, sensitivity and specificity"
+    perfect = (
+        ", for C with half of the events against the other half"
+        if survival
+        else "; Clopper and Pearson 1934"
+    )
     times = " Kaplan–Meier estimates and medians have log-log intervals." if survival else ""
     rivals = (
         " Those of the score's hazard ratios beside competing events are of 200 resamples and not "
@@ -296,10 +324,11 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
         f"{results.settings.resamples} bootstrap resamples of patients, with predictions kept, and "
         "widened where the corrected variance over folds of Nadeau and Bengio (2003) was larger "
         "(for the calibration slope, that of its jackknife pseudo-values over folds). Those of "
-        "AUC, C, sensitivity and specificity are never narrower than that of a perfect result of "
-        f"as many patients (Obuchowski and Lieber 2002, binormal{perfect}; Clopper and Pearson "
-        f"1934), and that of {main} is never narrower than that of random scores where models used "
-        f"no column. Where the lower end of the interval of {main} is 0.5 or below, that of the "
+        f"{ranked} are never narrower than that of a perfect result of as many patients "
+        f"(Obuchowski and Lieber 2002, binormal{perfect}), and that of {main} is never narrower "
+        "than that of random scores where models predict the same for all patients. That of a "
+        f"difference in {main} that is the same in all resamples reaches as far as those of both "
+        f"models do. Where the lower end of the interval of {main} is 0.5 or below, that of the "
         f"calibration slope is extended to hold 0. {curves} {alone} {others} are "
         "widened by the factor of the main measure. ICI intervals are re-centred on the "
         f"estimate.{times}{rivals}{parts}{test}{_rule(results)} No p-value was adjusted "

@@ -119,13 +119,13 @@ def with_interval(found: Estimate) -> str:
     return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], last: str = "and") -> str:
     """Return names as a list in a sentence.
 
-    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
+    >>> listed(["a"]), listed(["a", "b"], "or"), listed(["a", "b", "c"])
+    ('a', 'a or b', 'a, b and c')
     """
-    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+    return f" {last} ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def in_most(repeats: int) -> str:
@@ -137,6 +137,16 @@ def in_most(repeats: int) -> str:
     if repeats == 1:
         return ""
     return " in both repeats" if repeats == 2 else f" in more than half of the {repeats} repeats"
+
+
+def of_class(count: int, name: str) -> str:
+    """Return how many rows a class has; its name alone would be read as a number or an answer.
+
+    >>> of_class(46, "1"), of_class(3, "yes"), of_class(3, "basal")
+    ('46 of class 1', '3 of class yes', '3 basal')
+    """
+    bare = name[:1].isalpha() and name.casefold() not in {"yes", "no", "true", "false"}
+    return f"{count} {name}" if bare else f"{count} of class {name}"
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

@@ -51,6 +51,8 @@ from pancseg.system.version import __version__
 from pancseg.tables.html_page import escape_markdown, escape_message
 
 _SHOWN_FEATURES = 20
+_NO_ERROR = 5e-4
+"""A Monte Carlo error below this one is printed as 0.000."""
 CANNOT_KNOW = (
     "Whether the features, their settings or the patients were chosen with knowledge of these "
     "outcomes. A table whose features were selected on the same patients gives a high AUC that no "
@@ -221,8 +223,11 @@ def _performance(results: AnalysisResults) -> Section:
 
 
 def _varies(corrected: Corrected, main: str) -> str:
-    """Return how much a .632+ estimate depends on its samples; nothing for fewer than two."""
-    if corrected.samples < 2:
+    """Return how much a .632+ estimate depends on its samples; nothing for fewer than two.
+
+    Nor where all samples say that there is no information, as the value is then at its limit.
+    """
+    if corrected.samples < 2 or corrected.error < _NO_ERROR:
         return ""
     return (
         f". With other samples of the same patients {the(main)} of radiomics by .632+ would vary "

@@ -60,12 +60,13 @@ def sites_section(results: list[SiteResult], kind: str, column: str) -> Section:
     rows += [["pooled", "", "", *mean], ["in a new site", "", "", *new]]
     rows.append(["SD between sites (logit)", "", "", *spread])
     header = ["site", "n", "events" if kind == "survival" else "positive", *names]
+    who = "with the event" if kind == "survival" else "of either class"
     lines = [
         f"Each value of {escape_markdown(column)} in turn was left out, the models were fitted to "
         f"the others, tuning included, and judged in it. {main} is pooled by random effects "
         "(logit scale, DerSimonian–Laird, Hartung–Knapp); the last interval is where that of a new "
         "site is expected (95 % prediction interval; three sites or more). A site with fewer than "
-        f"{FEWEST_OF_EACH} patients with the outcome has no value.",
+        f"{FEWEST_OF_EACH} patients {who} has no value.",
     ]
     few = sum(bool(site.measures) for site in results)
     if few < 5:

@@ -12,7 +12,15 @@ from pancseg.modelling.estimators.competing import COMPETING
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.internal_external import pooled_over
 from pancseg.modelling.report.model_numbers import Tuning, tuned
-from pancseg.modelling.report.parts import Section, counted, listed, number, the, with_interval
+from pancseg.modelling.report.parts import (
+    Section,
+    counted,
+    listed,
+    number,
+    of_class,
+    the,
+    with_interval,
+)
 from pancseg.modelling.report.stability import risk_of, risks
 from pancseg.modelling.study import RADIOMICS
 from pancseg.modelling.validation.measures import Estimate
@@ -77,7 +85,8 @@ def _what(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> 
         rest, positive = map(escape_markdown, endpoint.classes)
         what = f"{positive} (the positive class) against {rest} (column {columns})"
         count = int(endpoint.y.sum())
-        who = f"{joined.size()}, {count} {positive} and {len(endpoint.y) - count} {rest}"
+        who = f"{joined.size()}, {of_class(count, positive)} and "
+        who += of_class(len(endpoint.y) - count, rest)
     clinical = list(joined.origin.levels)
     beside = f", beside {', '.join(map(escape_markdown, clinical))}" if clinical else ""
     return [
@@ -104,10 +113,11 @@ def _how_sure(results: AnalysisResults) -> list[str]:
         )
     if len(results.validation.folds) > 1:
         spread = float(np.median(np.ptp(risks(results, RADIOMICS), axis=0)))
+        apart = "less than 0.001" if spread < 5e-4 else f"{number(spread)} or more"
         lines.append(
             f"Each patient was predicted once in each of the {len(results.validation.folds)} "
             f"repeats, by models fitted to other patients; for half of the patients the predicted "
-            f"risks {risk_of(results)} are {number(spread)} or more apart."
+            f"risks {risk_of(results)} are {apart} apart."
         )
     pooled = pooled_over(list(results.sites), RADIOMICS)
     if pooled is not None:
@@ -142,9 +152,22 @@ def against_results(results: AnalysisResults) -> list[str]:
             f"{runs} runs of the model radiomics on data without a signal are too few to tell "
             "whether it leaks; take 8 or more of each kind (`canary`)."
         )
-    found += other_setting(tuned(results)[RADIOMICS])
+    found += _lower_elsewhere(results) + other_setting(tuned(results)[RADIOMICS])
     fitted = results.calibration.get(RADIOMICS)
     return found if fitted is None else [*found, *_slope(fitted.slope)]
+
+
+def _lower_elsewhere(results: AnalysisResults) -> list[str]:
+    """Return a sentence where the value in sites left out is below the interval out of fold."""
+    main = main_measure(results.settings.kind)
+    inside, pooled = results.measures[RADIOMICS][main], pooled_over(list(results.sites), RADIOMICS)
+    if pooled is None or not pooled.value.value < inside.low:
+        return []
+    return [
+        f"In sites that the models had not seen, {the(main)} of radiomics is "
+        f"{number(pooled.value.value)}, below the interval out of fold ({number(inside.low)} to "
+        f"{number(inside.high)}): radiomics may have measured the site."
+    ]
 
 
 def _slope(slope: Estimate) -> list[str]:

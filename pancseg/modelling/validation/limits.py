@@ -29,6 +29,32 @@ def perfect_order(positives: int, negatives: int) -> float:
     if min(positives, negatives) < 1:
         return 0.0
 
+    return float(ndtr(_distance(positives, negatives) / sqrt(2)))
+
+
+@lru_cache(maxsize=256)
+def perfect_precision(positives: int, negatives: int) -> float:
+    """Return the average precision of the same two normal groups, in their proportion.
+
+    It is the mean precision over the positive ones: 0.90 for 12 against 12.
+    """
+    if min(positives, negatives) < 1:
+        return 0.0
+    distance = _distance(positives, negatives)
+
+    def precision(u: float) -> float:
+        """Return the precision at u, on the scale of the negative ones, times the density there."""
+        true, false = positives * ndtr(distance - u), negatives * ndtr(-u)
+        density = exp(-((u - distance) ** 2) / 2) / sqrt(2 * pi)
+        return float(true / (true + false) * density)
+
+    return float(quad(precision, distance - 8, distance + 8, limit=200)[0])
+
+
+@lru_cache(maxsize=256)
+def _distance(positives: int, negatives: int) -> float:
+    """Return the distance of two normal groups that are in perfect order in 2.5 % of samples."""
+
     def excess(distance: float) -> float:
         def density(u: float) -> float:
             highest = negatives * exp(-u * u / 2) * ndtr(u) ** (negatives - 1)
@@ -36,9 +62,7 @@ def perfect_order(positives: int, negatives: int) -> float:
 
         return float(quad(density, -8, 8, limit=200)[0]) - _TAIL
 
-    if excess(0.0) >= 0:
-        return 0.5
-    return float(ndtr(brentq(excess, 0.0, 14.0, xtol=1e-6) / sqrt(2)))
+    return 0.0 if excess(0.0) >= 0 else float(brentq(excess, 0.0, 14.0, xtol=1e-6))
 
 
 def all_of(count: int) -> float:
@@ -69,6 +93,8 @@ def _edge(measure: str, y: np.ndarray, groups: np.ndarray) -> float | None:
     if y.dtype.names is None:
         if measure == "AUC":
             return perfect_order(patients(y == 1), patients(y == 0))
+        if measure == "PR-AUC":
+            return perfect_precision(patients(y == 1), patients(y == 0))
         called = {"sensitivity": y == 1, "specificity": y == 0}.get(measure)
         return None if called is None else all_of(patients(called))
     if measure.startswith("AUC at "):
