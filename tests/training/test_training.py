@@ -880,6 +880,19 @@ def test_shipped_recipes_and_slice_sets_are_valid() -> None:
         )
     paper = load_recipe("monet_paper")
     assert (paper.learning_rate, paper.schedule, paper.loss) == (5e-4, "plateau", "dice")
+    made_unet16 = load_recipe(str(ROOT / "docs" / "unet16_open" / "recipe.yaml"))
+    assert load_recipe("monet", network="unet16") == made_unet16
+    again = load_recipe(str(ROOT / "docs" / "unet16_open" / "second_look.yaml"))
+    theirs = {"network": "unet16", "init_from": again.init_from, "window_hu": again.window_hu}
+    assert load_recipe("monet_fine", **theirs) == again
+    assert load_recipe(str(ROOT / "docs" / "monet_whole" / "recipe.yaml")).epochs == 16
+    more_tumours = load_slice_set(str(ROOT / "docs" / "unet16_open" / "slices.yaml"))
+    changed = [
+        (one.index, one.share, other.share)
+        for one, other in zip(load_slice_set("open").sources, more_tumours.sources, strict=True)
+        if one != other
+    ]
+    assert changed == [("msd_pancreas_crops/index.csv", 0.5, 1.0)]
     for name in shipped_names(SLICE_SETS):
         assert load_slice_set(name).provenance.licence
 
