@@ -17,8 +17,9 @@ from pancseg.training.recipe import Recipe
 class Teachers:
     """Trained networks that see the same pictures as the one in training, without dropout.
 
-    They are no part of a LightningModule's state: a checkpoint does not hold them, and they are
-    read again when a training resumes.
+    Their maps of places do not count: the network in training has one of its own. They are no part
+    of a LightningModule's state: a checkpoint does not hold them, and they are read again when a
+    training resumes.
 
     Args:
         networks: in evaluation mode.
@@ -56,27 +57,28 @@ def load_teachers(recipe: Recipe, window_hu: Window) -> list[Checkpoint]:
         FileNotFoundError: no such weights.
         ValueError: no checkpoint, or one that sees other pictures than the recipe's network.
     """
-    fine = recipe.crop is not None and recipe.crop_around == "label"
+    windows = recipe.crop if recipe.crop_around == "label" else None
+    seen_here = _in_words(recipe.size, windows, window_hu)
     found = []
     for name in recipe.teachers:
         teacher = load_checkpoint(name, allow_code=recipe.network)
-        if (teacher.windows is not None) != fine:
-            sees = ("whole slices", "windows around the pancreas")
+        if teacher.second is not None:
             raise ValueError(
-                f"teachers: one of these networks sees {sees[not fine]}, but the recipe trains on "
-                f"{sees[fine]}; give weights that were trained so too"
+                "teachers: one of these files holds two looks; give the weights of one network"
             )
         theirs = teacher.preprocessing
-        if theirs.window_hu != window_hu or (theirs.size != recipe.size and not fine):
+        sizes = None if teacher.windows is None else teacher.windows.size
+        seen = _in_words(theirs.size, sizes, theirs.window_hu)
+        if seen != seen_here:
             raise ValueError(
-                "teachers: one of these networks sees slices of "
-                f"{_in_words(theirs.size, theirs.window_hu)}, but this training's are of "
-                f"{_in_words(recipe.size, window_hu)}; give weights that were trained on such"
+                f"teachers: one of these networks sees {seen}, but this training shows "
+                f"{seen_here}; give weights that were trained on such"
             )
         found.append(teacher)
     return found
 
 
-def _in_words(size: int, window_hu: Window) -> str:
+def _in_words(size: int, windows: tuple[int, int] | None, window_hu: Window) -> str:
     low, high = window_hu
-    return f"{size}×{size} pixels and {low:g} to {high:g} HU"
+    sees = f"slices of {size}×{size}" if windows is None else "windows of {}×{}".format(*windows)
+    return f"{sees} pixels and {low:g} to {high:g} HU"

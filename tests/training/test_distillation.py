@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from monai.losses import DiceCELoss, DiceLoss
-from two_looks import fine
+from two_looks import fine, two_looks
 
 from pancseg.segmentation.checkpoint import Preprocessing, load_checkpoint
 from pancseg.training.data.labelled_slice import UNKNOWN, LabelledSlice
@@ -126,20 +126,26 @@ def test_who_learns_from_a_teacher_alone_does_not_see_the_masks(tmp_path: Path) 
 
 
 def test_teachers_see_what_the_network_sees(tmp_path: Path) -> None:
-    path, around = tmp_path / "fine.safetensors", {"crop": (32, 32), "crop_around": "label"}
+    path = tmp_path / "fine.safetensors"
     fine().save(path)
     window = fine().preprocessing.window_hu
+    rows, columns = fine().windows.size  # type: ignore[union-attr]
+    around = {"crop_around": "label", "crop": (rows, columns), "size": 256}
 
     def refused(words: str, window_hu: tuple[float, float] = window, **changes: object) -> None:
         with pytest.raises(ValueError, match=words):
             check(taught(**changes), ONE_THREAD, window_hu)
 
-    refused("sees windows around the pancreas, but the recipe", teachers=[str(path)])
-    refused("sees whole slices, but the recipe trains on windows", **around)
-    refused("256×256 pixels and .* HU, but this training's are of 32×32 pixels and")
-    refused("256×256 .* are of 256×256 pixels and 0 to 100 HU", (0, 100), size=256)
+    other = r"sees windows of 96×128 pixels and .* HU, but this training shows "
+    refused(f"{other}slices of 256×256 pixels", teachers=[str(path)], size=256)
+    refused(f"{other}windows of 96×96", teachers=[str(path)], **{**around, "crop": (96, 96)})
+    refused("sees slices of 256×256 .* but this training shows windows of 96×128", **around)
+    refused("256×256 pixels and .* HU, but this training shows slices of 32×32 pixels and")
+    refused("256×256 .* shows slices of 256×256 pixels and 0 to 100 HU", (0, 100), size=256)
     check(taught(teachers=[str(path)], **around), ONE_THREAD, window)
     check(taught(size=256), ONE_THREAD, window)
+    two_looks().save(path)
+    refused("one of these files holds two looks", teachers=[str(path)], size=256)
     with pytest.raises(FileNotFoundError, match="monet_open, monet_phantom"):
         check(taught(teachers=["nobody"]), ONE_THREAD, window)
 
@@ -147,6 +153,6 @@ def test_teachers_see_what_the_network_sees(tmp_path: Path) -> None:
 def test_a_teacher_that_sees_other_slices_is_refused_before_anything_is_written(
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(ValueError, match="this training's are of 32×32 pixels and 0 to 100 HU"):
+    with pytest.raises(ValueError, match="training shows slices of 32×32 pixels and 0 to 100 HU"):
         train(taught(), data(), tmp_path / "run", hardware=ONE_THREAD)
     assert not (tmp_path / "run" / "recipe.yaml").exists()
