@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,17 @@ _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 """In int8 it is that of what has no 8 bits: activation functions, first and last convolution."""
 
 
+@cache
+def _core() -> Any:
+    """Return the process's only ``Core``, which is never freed.
+
+    Each one gives the thread that first compiles with it another stack for signal handlers, and
+    frees it with itself. Of two, the one that is freed last puts the freed stack of the other back,
+    and the next signal that Python handles, such as Ctrl-C, ends the process (2026.4.1).
+    """
+    return openvino.Core()
+
+
 def openvino_engine(checkpoint: Checkpoint, threads: int, precision: str = "fp32") -> Probabilities:
     """Run the network with OpenVINO: one slice per thread at a time.
 
@@ -26,7 +38,7 @@ def openvino_engine(checkpoint: Checkpoint, threads: int, precision: str = "fp32
     """
     graph = graph_of(checkpoint.network)
     ranges = checkpoint.ranges if precision == "int8" else None
-    core = openvino.Core()
+    core = _core()
     settings = {
         # Explicit, because OpenVINO's default is bfloat16 wherever the CPU supports it.
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
