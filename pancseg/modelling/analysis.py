@@ -42,7 +42,7 @@ from pancseg.modelling.validation.nested_cv import (
     fit_specs,
     validate,
 )
-from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at
+from pancseg.modelling.validation.net_benefit import class_status, decision_curve, status_at
 from pancseg.modelling.validation.risk_groups import RiskGroups, risk_groups
 from pancseg.modelling.validation.slope_interval import slope_estimate
 from pancseg.modelling.verdict import HowCompared, interval, verdict
@@ -57,7 +57,6 @@ COMPARISONS = (
 """Pairs (a, b) of models whose difference, a minus b, is reported."""
 _MOST_REPEATS = 10
 """Calibration uses the predictions of at most this many repeats."""
-_THRESHOLDS = np.arange(1, 100) / 100
 _RANDOM_SCORES = 200
 _CANARY_FOLD, _SAMPLE = 0.3, 0.45
 """Work for radiomics alone, and for the models that are corrected, in a fold of all models."""
@@ -526,27 +525,13 @@ def decision_curves(judge: _Judge, names: list[str]) -> pd.DataFrame:
     """
     task = judge.plan.task
     at = task.middle if isinstance(task, survival.SurvivalTask) else 0.0
-    parts, total = [], judge.weights.sum(axis=1)[:, None]
+    parts = []
     for name in [*names, "all"]:
         _, risk, status = next(
             part for part in risks(judge, RADIOMICS if name == "all" else name) if part[0] == at
         )
-        risk = np.ones_like(risk) if name == "all" else risk
-        each = [net_benefit(r, s, _THRESHOLDS) for r, s in zip(risk, status, strict=True)]
-        values = judge.weights @ np.mean(each, axis=0) / total
         wider = 1.0 if name == "all" else judge.wider(name)
-        found = [estimate(column, wider=wider) for column in values.T]
-        parts.append(
-            pd.DataFrame(
-                {
-                    "model": name,
-                    "threshold": _THRESHOLDS,
-                    "net_benefit": [one.value for one in found],
-                    "low_95": [one.low for one in found],
-                    "high_95": [one.high for one in found],
-                }
-            )
-        )
+        parts.append(decision_curve(name, risk, status, judge.weights, wider))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -32,10 +32,10 @@ from pancseg.modelling.predict import (
 from pancseg.modelling.report.external_report import (
     EXTERNAL_FILES,
     TITLE,
-    Judged,
     external_files,
     values_of,
 )
+from pancseg.modelling.report.judged import Judged
 from pancseg.modelling.report.parts import with_interval
 from pancseg.modelling.saved_model import SavedModel, load_model
 from pancseg.modelling.validation.measures import Estimate

@@ -25,9 +25,9 @@ from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.plain.model import PlainModel
 from pancseg.modelling.report import report
 from pancseg.modelling.report.cohort_section import cohort_sections, flow_files, outcome_counts
-from pancseg.modelling.report.external_report import linear_of
 from pancseg.modelling.report.figures import PERFORMANCE, feature_table, pictures
 from pancseg.modelling.report.formula import formula_sections
+from pancseg.modelling.report.judged import linear_of
 from pancseg.modelling.report.missing_section import missing_section
 from pancseg.modelling.report.model_card import model_card
 from pancseg.modelling.report.model_numbers import (

@@ -20,11 +20,15 @@ from pancseg.modelling.plain.model import PlainModel
 from pancseg.modelling.refusals import FEWEST_EVENTS, FEWEST_OF_CLASS
 from pancseg.modelling.saved_model import SavedModel, used_features
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
-from pancseg.modelling.survival import named_time
+from pancseg.modelling.subtype import NET_BENEFIT
+from pancseg.modelling.survival import named_time, treatment_threshold
 from pancseg.modelling.validation import measures
 from pancseg.modelling.validation.calibration import cox_slope, in_the_large, logistic_line
 from pancseg.modelling.validation.limits import honest
 from pancseg.modelling.validation.measures import Estimate, estimate
+from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at
+from pancseg.modelling.validation.new_patients import risks_of, smooth_curves
+from pancseg.system.text.number_text import percent
 
 _VALIDATION_COLUMNS = (
     "model", "measure", "value", "low_95", "high_95", "rows", "positive_or_events", "kind",
@@ -204,7 +208,8 @@ def external(
 ) -> dict[str, dict[str, Estimate]]:
     """Return measures of the saved models on patients that they have not seen.
 
-    A model is left out where the patients that it predicts are of one class, or have no event.
+    A model is left out where the patients that it predicts are of one class, or have no event; a
+    measure where too few patients have or lack the event.
 
     Args:
         saved: the models.
@@ -222,6 +227,8 @@ def external(
             f"external validation is not possible: {what} in {len(y)} patients; they were predicted"
         )
     judge = _judge_survival if saved.kind == "survival" else _judge_subtype
+    threshold = benefit_threshold(saved, y)
+    times = horizons_of(saved) if saved.kind == "survival" else []
     found = {}
     for name in (RADIOMICS, VOLUME, CLINICAL, BOTH):
         if column_of(name) not in table:
@@ -230,11 +237,15 @@ def external(
         if not _has_contrast(saved.kind, y[known]):
             continue
         weights = measures.bootstrap_weights(groups[known], resamples, 0)
-        vectors = judge(saved, name, table[known], y[known], weights)
+        vectors = judge(saved, name, table[known], y[known], weights, threshold)
         found[name] = {
             measure: honest(estimate(values), measure, y[known], groups[known])
             for measure, values in vectors.items()
         }
+        score = table.loc[known, column_of(name)].to_numpy(float)
+        free = table.loc[known, [curve_column(name, t) for t in times]].to_numpy(float)
+        curves = smooth_curves(risks_of(y[known], score, free, times), weights)
+        found[name] |= {index_name(time): curve.ici for time, curve in curves.items()}
     if not found:
         raise ValueError(
             "external validation is not possible: no model predicts patients both with and without "
@@ -257,7 +268,7 @@ def doubts(saved: SavedModel, y: np.ndarray) -> list[str]:
         smaller = int(min(y.sum(), len(y) - y.sum()))
         line = few.format(smaller, len(y), "are of the smaller class", FEWEST_OF_CLASS)
         return [line] * (smaller < FEWEST_OF_CLASS)
-    events, middle = int(y["event"].sum()), _middle(saved)
+    events, middle = int(y["event"].sum()), middle_of(saved)
     longest, usual = float(y["time"].max()), float(np.median(y["time"]))
     found = [few.format(events, len(y), "have an event", FEWEST_EVENTS)] * (events < FEWEST_EVENTS)
     if middle >= longest:
@@ -316,17 +327,43 @@ def _has_contrast(kind: str, y: np.ndarray) -> bool:
     return 0 < int(y.sum()) < len(y)
 
 
+def benefit_threshold(saved: SavedModel, y: np.ndarray) -> float:
+    """Return the threshold of the net benefit, which is the mean risk of the new patients.
+
+    For survival it is that by the middle one of the model's times.
+    """
+    return treatment_threshold(y, middle_of(saved)) if saved.kind == "survival" else float(y.mean())
+
+
+def benefit_name(threshold: float, time: float = 0.0) -> str:
+    """Return the name of the net benefit at a threshold, by a time; 0: of a class.
+
+    >>> benefit_name(0.372), benefit_name(0.372, 9.0)
+    ('net benefit at 37 %', 'net benefit by 9 at 37 %')
+    """
+    by = f" by {named_time(time)}" if time else ""
+    return f"{NET_BENEFIT}{by} at {percent(threshold)}"
+
+
+def index_name(time: float) -> str:
+    """Return the name of the integrated calibration index at a time; 0: of a class."""
+    return f"ICI at {named_time(time)}" if time else "ICI"
+
+
 def _judge_subtype(
-    saved: SavedModel, name: str, table: pd.DataFrame, y: np.ndarray, weights: np.ndarray
-) -> dict[str, np.ndarray]:
+    saved: SavedModel, name: str, table: pd.DataFrame, y: np.ndarray, weights: np.ndarray,
+    threshold: float,
+) -> dict[str, np.ndarray]:  # fmt: skip
     score = table[column_of(name)].to_numpy()
     called = score >= saved.models[name].threshold
     pairs = [(np.arange(len(y)), score, measures.class_pairs(y))]
     slope, _ = logistic_line(y, score, weights)
+    gained = net_benefit(score, class_status(y), np.array([threshold]))[:, 0]
     return {
         "AUC": measures.pair_measure(pairs, weights),
         "PR-AUC": measures.average_precision(y, score, weights),
         "Brier": measures.mean_measure((score - y) ** 2, weights),
+        benefit_name(threshold): measures.mean_measure(gained, weights),
         "sensitivity": measures.mean_measure(np.where(y == 1, called, np.nan), weights),
         "specificity": measures.mean_measure(np.where(y == 0, ~called, np.nan), weights),
         "calibration slope": slope,
@@ -335,27 +372,43 @@ def _judge_subtype(
 
 
 def _judge_survival(
-    saved: SavedModel, name: str, table: pd.DataFrame, y: np.ndarray, weights: np.ndarray
-) -> dict[str, np.ndarray]:
+    saved: SavedModel, name: str, table: pd.DataFrame, y: np.ndarray, weights: np.ndarray,
+    threshold: float,
+) -> dict[str, np.ndarray]:  # fmt: skip
     score, rows = table[column_of(name)].to_numpy(), np.arange(len(y))
 
     def share(pairs: np.ndarray) -> np.ndarray:
         return measures.pair_measure([(rows, score, pairs)], weights)
 
-    middle = _middle(saved)
-    curve = table[curve_column(name, middle)].to_numpy()[:, None]
-    errors = measures.squared_errors(y, y, curve, np.array([middle]))[:, 0]
-    unknown = ~y["event"] & (y["time"] < middle)
-    if middle >= y["time"].max() and unknown.any():  # no follow-up that long
-        errors = np.full(len(y), np.nan)
+    times, middle = np.array(horizons_of(saved)), middle_of(saved)
+    free = table[[curve_column(name, time) for time in times]].to_numpy(float)
+    errors = measures.squared_errors(y, y, free, times)
+    told = [_told(y, time) for time in times]
+    errors[:, ~np.array(told)] = np.nan
     tau = float(np.quantile(y["time"][y["event"]], 0.9))
-    return {
-        "Harrell's C": share(measures.harrell_pairs(y)),
-        "Uno's C": share(measures.uno_pairs(y, y, tau)),
-        f"AUC at {named_time(middle)}": share(measures.horizon_pairs(y, y, middle)),
-        f"Brier at {named_time(middle)}": measures.mean_measure(errors, weights),
-        "calibration slope": cox_slope(y, score, np.zeros(len(y)), weights),
-    }
+    found = {"Harrell's C": share(measures.harrell_pairs(y))}
+    found["Uno's C"] = share(measures.uno_pairs(y, y, tau))
+    for time in times:
+        found[f"AUC at {named_time(time)}"] = share(measures.horizon_pairs(y, y, time))
+    for time, values in zip(times, errors.T, strict=True):
+        found[f"Brier at {named_time(time)}"] = measures.mean_measure(values, weights)
+    if sum(told) > 1:
+        within, mean = times[told], measures.integrated(errors[:, told], times[told])
+        name_of = f"integrated Brier, {named_time(within[0])} to {named_time(within[-1])}"
+        found[name_of] = measures.mean_measure(mean, weights)
+    at_middle = 1 - free[:, times == middle][:, 0]
+    gained = net_benefit(at_middle, status_at(y, y, middle), np.array([threshold]))[:, 0]
+    if not _told(y, middle):
+        gained = np.full(len(y), np.nan)
+    found[benefit_name(threshold, middle)] = measures.mean_measure(gained, weights)
+    found["calibration slope"] = cox_slope(y, score, np.zeros(len(y)), weights)
+    return found
+
+
+def _told(y: np.ndarray, time: float) -> bool:
+    """Return whether anything is known at a time: follow-up goes beyond it, or nobody was lost."""
+    unknown = ~y["event"] & (y["time"] < time)
+    return bool(time < y["time"].max() or not unknown.any())
 
 
 def horizons_of(saved: SavedModel) -> list[float]:
@@ -364,7 +417,7 @@ def horizons_of(saved: SavedModel) -> list[float]:
     return [float(t) for t in saved.facts.get("horizons") or [times[len(times) // 2]]]
 
 
-def _middle(saved: SavedModel) -> float:
+def middle_of(saved: SavedModel) -> float:
     """Return the middle one of the times that survival is predicted for."""
     times = horizons_of(saved)
     return times[len(times) // 2]

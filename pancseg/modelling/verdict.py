@@ -86,9 +86,14 @@ def _single(alone: Estimate, more: Comparison, main: str) -> str:
             f"Brier score {interval(more.brier)}{_test(more)}); the feature's {main} is "
             f"{interval(alone)}."
         )
+    ranks = (
+        "more features rank patients worse"
+        if is_worse(more)
+        else "more features are not shown to rank patients better"
+    )
     return (
-        f"A single feature, chosen in the fold, reaches {interval(alone)}; more features are not "
-        f"shown to rank patients better (difference in {main} {interval(more.discrimination)}, in "
+        f"A single feature, chosen in the fold, reaches {interval(alone)}; {ranks} "
+        f"(difference in {main} {interval(more.discrimination)}, in "
         f"the Brier score {interval(more.brier)}{_test(more)}){_risks(more, 'their')}."
     )
 
@@ -111,11 +116,16 @@ def _volume(
     found = judged[RADIOMICS][main].low > 0.5
     if volume.low > 0.5 and not found:
         return [f"Volume alone predicts better than chance ({main} {interval(volume)})."]
+    ranks = (
+        "radiomics ranks patients worse"
+        if is_worse(more)
+        else "radiomics is not shown to rank patients better"
+    )
     if volume.low > 0.5 and not is_better(more):
+        start = "Less than volume" if is_worse(more) else "Not shown to be more than volume"
         return [
-            f"**Not shown to be more than volume**: volume alone reaches {interval(volume)}, and "
-            f"radiomics is not shown to rank patients better (difference in {main} "
-            f"{_all(more, at)}){_risks(more)}."
+            f"**{start}**: volume alone reaches {interval(volume)}, and {ranks} (difference in "
+            f"{main} {_all(more, at)}){_risks(more)}."
         ]
     if volume.low > 0.5:
         return [
@@ -126,8 +136,7 @@ def _volume(
     if found and not is_better(more):
         return [
             f"Volume alone reaches {interval(volume)}, not shown to be better than chance; "
-            "radiomics is not shown to rank patients better than volume "
-            f"(difference in {main} {_all(more, at)}){_risks(more)}."
+            f"{ranks} than volume (difference in {main} {_all(more, at)}){_risks(more)}."
         ]
     return []
 
@@ -144,6 +153,10 @@ def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) ->
     tail = f"difference in {main} {_all(more, how.benefit_at)}; {alone}"
     if is_better(more):
         return f"Radiomics adds to the clinical variables ({tail})."
+    if is_worse(more):
+        return (
+            f"With radiomics added, the clinical variables rank patients worse than alone ({tail})."
+        )
     most, (none, models) = max(more.discrimination.high, 0.0), how.unweighted
     gain = f"A gain in {main} of up to {_number(most)} cannot be excluded."
     if none:
@@ -159,6 +172,11 @@ def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) ->
 def is_better(more: Comparison) -> bool:
     """Return whether a ranks better than b and its score adds to b's, each at the 5 % level."""
     return more.discrimination.low > 0 and not more.added_p >= LEVEL
+
+
+def is_worse(more: Comparison) -> bool:
+    """Return whether a ranks worse than b: the whole interval of the difference is below 0."""
+    return more.discrimination.high < 0
 
 
 def _all(more: Comparison, at: str) -> str:

@@ -2,12 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pancseg import fit_model, predict
+from pancseg import fit_model, load_model, predict
+from pancseg.modelling.report.formula import _equation
 
 QUICK = {"folds": 3, "inner_folds": 2, "repeats": 1, "canary": 0, "workers": 1}
 N = 80
@@ -146,6 +148,17 @@ def test_the_report_writes_the_formula_and_the_candidate(tables):
     assert float(row.split("|")[2].replace("−", "-")) == pytest.approx(
         strongest["coefficient"], rel=1e-3
     )
+
+
+def test_a_class_called_1_is_no_number_in_the_formula(tables):
+    out, _, _ = fitted(tables, "subtype", **SUBTYPE)
+    saved = load_model(out)
+    (text,) = _equation(saved.models["radiomics"], saved)
+    assert "Log odds of high = " in text
+    saved = replace(saved, facts={**saved.facts, "classes": ["0", "1"]})
+    (text,) = _equation(saved.models["radiomics"], saved)
+    assert "Log odds of class 1 = " in text
+    assert text.endswith(" on, class 1 is predicted.")
 
 
 def test_a_model_of_trees_has_no_formula(tables):

@@ -56,6 +56,32 @@ def test_a_score_without_weight_excludes_no_gain():
     assert "A gain in AUC of up to 0.002 cannot be excluded." in text
 
 
+@pytest.mark.parametrize("high", [-0.02, 0.02])
+def test_an_interval_below_0_says_that_radiomics_ranks_worse(high):
+    """All of −0.08 to −0.02 was called "not shown to rank patients better"."""
+    less = Comparison(Estimate(-0.05, -0.08, high), NONE, NONE, 0.6)
+    strong, weak = Estimate(0.75, 0.7, 0.8), Estimate(0.55, 0.45, 0.65)
+    texts = {
+        "**Less than volume**: volume alone reaches 0.750": said(
+            {VOLUME: strong}, {(RADIOMICS, VOLUME): less}
+        ),
+        "radiomics ranks patients worse than volume (difference": said(
+            {VOLUME: weak}, {(RADIOMICS, VOLUME): less}
+        ),
+        "more features rank patients worse (difference in AUC −0.050": said(
+            {SINGLE: strong}, {(RADIOMICS, SINGLE): less}
+        ),
+        "With radiomics added, the clinical variables rank patients worse than alone (": said(
+            {CLINICAL: strong}, {(BOTH, CLINICAL): less}
+        ),
+    }
+    for sentence, text in texts.items():
+        assert (sentence in text) == (high < 0)
+        assert ("not shown to" in text.replace("not shown to be better than chance", "")) == (
+            high > 0
+        )
+
+
 def test_one_separating_column_is_singular():
     y = np.arange(40) % 2
     x = np.random.default_rng(7).normal(size=(40, 3))

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.special import logit
 
-from pancseg.modelling.analysis import main_measure
 from pancseg.modelling.estimators.cox import censoring_survival
 from pancseg.modelling.recalibration import (
     mean_risk,
@@ -21,96 +17,44 @@ from pancseg.modelling.recalibration import (
     recalibrated_survival,
 )
 from pancseg.modelling.report.cohort_section import kaplan_meier_points, median_follow_up
+from pancseg.modelling.report.external_curves import (
+    benefit_section,
+    calibration_curves,
+    calibration_picture,
+    curve_files,
+    decision,
+    not_computed,
+)
+from pancseg.modelling.report.judged import Judged, followed
 from pancseg.modelling.report.parts import (
     Picture,
     Section,
     counted,
     digits,
+    listed,
     markdown,
     of_class,
     with_interval,
 )
-from pancseg.modelling.report.picture_files import COLOURS, KINDS, legend, picture_files
+from pancseg.modelling.report.picture_files import KINDS, legend, picture_files
 from pancseg.modelling.report.roc_figures import pooled_roc, style_of
 from pancseg.modelling.report.word import word_document
 from pancseg.modelling.saved_model import SavedModel
-from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
+from pancseg.modelling.validation.calibration import SMOOTHED
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
 from pancseg.system.text.number_text import DASH, percent
 from pancseg.tables.html_page import escape_markdown, escape_message, html_page
 
 _SHOWN = (RADIOMICS, VOLUME, CLINICAL, BOTH)
-_FIFTHS, _EDGE = 5, 1e-12
+_EDGE = 1e-12
+_PICTURES = ("roc", "time_dependent_roc", "calibration", "decision_curve")
 TITLE = "External validation"
 EXTERNAL_FILES = (
     *("report.md", "report.html", "report.docx"),
-    *(f"{name}.{kind}" for name in ("roc", "time_dependent_roc", "calibration") for kind in KINDS),
+    *(f"{name}.{kind}" for name in _PICTURES for kind in KINDS),
 )
 """Names of all files that a report may have."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """New patients with a known outcome, and what the models predict for them.
-
-    Attributes:
-        saved: the models.
-        scores: model → (n,) probabilities or log hazards, NaN without a prediction.
-        event_free: model → (n, horizons) probabilities; empty for a class.
-        y: (n,) outcomes.
-        groups: (n,) patients.
-        values: name of a column that a model uses → (n,) values, NaN where missing.
-        measures: model → measure → estimate.
-        size: the number of patients, as text.
-        doubts: warnings about the outcomes.
-        horizons: times that survival is predicted for.
-        own: number of patients left out, as the model was fitted on them.
-        overlap_known: whether the model's own patients could be told.
-    """
-
-    saved: SavedModel
-    scores: Mapping[str, np.ndarray]
-    event_free: Mapping[str, np.ndarray]
-    y: np.ndarray
-    groups: np.ndarray
-    values: Mapping[str, np.ndarray]
-    measures: Mapping[str, Mapping[str, Estimate]]
-    size: str
-    doubts: Sequence[str] = ()
-    horizons: Sequence[float] = ()
-    own: int = 0
-    overlap_known: bool = True
-
-    @property
-    def survival(self) -> bool:
-        """Whether the outcome is the time to an event."""
-        return self.saved.kind == "survival"
-
-    @property
-    def positive(self) -> np.ndarray:
-        """(n,) whether a patient has the event or is of the positive class."""
-        return np.asarray(self.y["event"] if self.survival else self.y, dtype=bool)
-
-    @property
-    def unit(self) -> str:
-        """The unit of times."""
-        return unit_of(self.saved.facts.get("time_unit"))
-
-    @property
-    def main(self) -> str:
-        """The measure that models are compared by."""
-        return main_measure(self.saved.kind)
-
-    def linear(self, name: str) -> np.ndarray:
-        """Return (n,) linear predictors: log odds or log hazards."""
-        score = self.scores[name]
-        return score if self.survival else linear_of(score)
-
-
-def linear_of(probability: np.ndarray) -> np.ndarray:
-    """Return log odds; probabilities of 0 and 1 become finite ones."""
-    return np.asarray(logit(np.clip(probability, _EDGE, 1 - _EDGE)))
 
 
 def external_files(judged: Judged, resamples: int = 1000) -> dict[str, bytes]:
@@ -122,12 +66,15 @@ def external_files(judged: Judged, resamples: int = 1000) -> dict[str, bytes]:
     """
     shown = [name for name in _SHOWN if name in judged.measures]
     calibrated = {name: calibration_of(judged, name, resamples) for name in shown}
-    files = _figures(judged, shown)
+    curves = calibration_curves(judged, shown, resamples)
+    benefit = decision(judged, shown, resamples)
+    files = _figures(judged, shown) | curve_files(judged, curves, benefit)
     parts = [
         _verdict(judged, calibrated),
         _patients(judged),
         _drawn(_performance(judged, shown), files),
         _drawn(_calibration(judged, calibrated), files),
+        _drawn(benefit_section(judged, benefit), files),
         _recalibration(judged, shown),
         _case_mix(judged, shown),
         _outside(judged),
@@ -167,17 +114,12 @@ def calibration_of(judged: Judged, name: str, resamples: int) -> dict[str, Estim
         }
     found = {}
     for place, horizon in enumerate(judged.horizons):
-        if not _followed(y, horizon):
+        if not followed(y, horizon):
             continue
         risk = 1 - judged.event_free[name][known, place]
         ratio = observed_risk(y, horizon, weights) / mean_risk(risk, weights)
         found[f"observed / expected at {horizon:.4g}"] = estimate(ratio)
     return found
-
-
-def _followed(y: np.ndarray, horizon: float) -> bool:
-    """Return whether somebody was followed up beyond a time."""
-    return bool((y["time"] > horizon).any())
 
 
 def _verdict(judged: Judged, calibrated: Mapping[str, Mapping[str, Estimate]]) -> Section:
@@ -270,8 +212,10 @@ def _calibration_sentence(judged: Judged, found: Mapping[str, Estimate]) -> str:
             else "no shift of the average risk is shown"
         )
         parts.append(f"{key[0].upper()}{key[1:]} {with_interval(each)}: {says}.")
-    slope = judged.measures[RADIOMICS]["calibration slope"]
-    return f"{' '.join(parts)} Calibration slope {with_interval(slope)}."
+    measures = judged.measures[RADIOMICS]
+    slope = f"Calibration slope {with_interval(measures['calibration slope'])}"
+    indices = [f"{key} {with_interval(measures[key])}" for key in measures if key[:3] == "ICI"]
+    return f"{' '.join(parts)} {', '.join([slope, *indices])}."
 
 
 def _counts(judged: Judged) -> str:
@@ -299,7 +243,7 @@ def _patients(judged: Judged) -> Section:
             str(point.at_risk),
         ]
         for point in kaplan_meier_points(judged.y, judged.horizons)
-        if _followed(judged.y, point.time)
+        if followed(judged.y, point.time)
     ]
     header = [f"time ({judged.unit})", "event-free", "at risk"]
     caption = "Kaplan–Meier estimate at the model's horizons."
@@ -308,7 +252,7 @@ def _patients(judged: Judged) -> Section:
 
 def _performance(judged: Judged, shown: Sequence[str]) -> Section:
     names = list(dict.fromkeys(m for name in shown for m in judged.measures[name]))
-    names = [name for name in names if not name.startswith("calibration")]
+    names = [name for name in names if not name.startswith(("calibration", "ICI"))]
     rows = []
     for name in shown:
         known = int((~np.isnan(judged.scores[name])).sum())
@@ -318,34 +262,68 @@ def _performance(judged: Judged, shown: Sequence[str]) -> Section:
     what = "Time-dependent ROC curves" if judged.survival else "ROC curves"
     pictures = [Picture(f"{picture}.png", f"{what} of the saved models in the new patients.")]
     caption = "Performance in the new patients, with 95 % intervals (patient bootstrap)."
-    return Section("Performance", (), ["model", "n", *names], rows, pictures, caption)
+    if judged.survival:
+        caption += f" Times are in {judged.unit}."
+    notes = _empty_cells(judged, names)
+    return Section("Performance", (), ["model", "n", *names], rows, pictures, caption, notes)
+
+
+def _empty_cells(judged: Judged, names: Sequence[str]) -> list[str]:
+    """Return sentences on measures that no model or not every model has."""
+    found = [
+        name
+        for name in names
+        if any(np.isnan(each[name].value) for each in judged.measures.values())
+    ]
+    lines = []
+    if found:
+        why = (
+            "no event by that time, or no follow-up beyond it"
+            if judged.survival
+            else "too few patients"
+        )
+        lines.append(f"Not computed ({DASH}): {listed(found)}; {why}.")
+    if judged.survival and not any(name.startswith("integrated Brier") for name in names):
+        lines.append(
+            "Not computed: the integrated Brier score; it needs two of the model's times within "
+            "the follow-up."
+        )
+    return lines
 
 
 def _calibration(judged: Judged, calibrated: Mapping[str, Mapping[str, Estimate]]) -> Section:
     names = list(dict.fromkeys(key for found in calibrated.values() for key in found))
+    measured = judged.measures
+    indices = list(
+        dict.fromkeys(key for n in calibrated for key in measured[n] if key[:3] == "ICI")
+    )
     rows = []
     for name, found in calibrated.items():
         cells = [with_interval(found[key]) if key in found else DASH for key in names]
-        rows.append([name, *cells, with_interval(judged.measures[name]["calibration slope"])])
+        cells.append(with_interval(measured[name]["calibration slope"]))
+        cells += [
+            with_interval(measured[name][k]) if k in measured[name] else DASH for k in indices
+        ]
+        rows.append([name, *cells])
     lines = [
         "Observed / expected is 1 where the average risk is right; above 1 the model's risks are "
         "too low. A slope between 0 and 1 means that risks are too extreme, one of 0 or below "
-        "that they do not go with the outcome."
+        "that they do not go with the outcome. ICI, the integrated calibration index, is the mean "
+        "distance of the smooth curve from the diagonal over patients."
     ]
     if not judged.survival:
         lines[0] += (
             " In the large is the shift of the log odds that would make the average "
             "risk right (slope kept at 1); 0 is ideal."
         )
-    picture = Picture(
-        "calibration.png",
-        "Calibration in the new patients, in fifths of the predicted risk, with 95 % intervals "
-        + ("(Kaplan–Meier, log-log)." if judged.survival else "(Wilson)."),
+    lines += not_computed(
+        judged, list(calibrated), ("smooth curve and ICI", "smooth curves and ICI")
     )
-    header = ["model", *names, "slope"]
-    return Section(
-        "Calibration", lines, header, rows, [picture], "Calibration, with 95 % intervals."
-    )
+    header = ["model", *names, "slope", *indices]
+    caption = "Calibration, with 95 % intervals."
+    if judged.survival:
+        caption += f" Times are in {judged.unit}."
+    return Section("Calibration", lines, header, rows, [calibration_picture(judged)], caption)
 
 
 def _recalibration(judged: Judged, shown: Sequence[str]) -> Section:
@@ -356,7 +334,7 @@ def _recalibration(judged: Judged, shown: Sequence[str]) -> Section:
         if np.ptp(linear) < 1e-9:
             continue
         if judged.survival:
-            times = np.array([t for t in judged.horizons if _followed(y, t)])
+            times = np.array([t for t in judged.horizons if followed(y, t)])
             new = recalibrated_survival(y, linear, times)
             free = ", ".join(
                 f"{digits(v)} at {t:.4g}" for t, v in zip(times, new.baseline, strict=True)
@@ -450,22 +428,30 @@ def _methods(judged: Judged, resamples: int) -> str:
         "specificity are never narrower than the exact one of a perfect result of as many "
         "patients. "
     )
+    smooth = (
+        "Calibration curves are local linear regressions of the outcome on the predicted risk "
+        "(span 0.75, tricube weights); their bands, and the interval of the ICI (Austin and "
+        f"Steyerberg 2019), are of {min(resamples, SMOOTHED)} of the resamples. The net benefit is "
+        "that at the observed risk, where a calibrated model gains most over treating all or none."
+    )
     if judged.survival:
         return text + (
             "Observed risk is 1 minus the Kaplan–Meier probability, expected risk the mean of the "
             "predicted ones. The calibration slope is the coefficient of the log hazard in a Cox "
-            "model (Efron's ties). Censoring weights of Uno's C, AUC and Brier score are estimated "
-            "in the new patients."
+            "model (Efron's ties). Censoring weights of Uno's C, AUC, Brier score, net benefit and "
+            "smooth calibration curves are estimated in the new patients. The Brier score is "
+            "integrated over the model's times within the follow-up, by the trapezoidal rule, and "
+            "divided by their range. " + smooth
         )
     return text + (
         "Calibration in the large is the intercept of a logistic regression with the log odds as "
-        "an offset; the slope is that of a logistic regression on the log odds."
+        "an offset; the slope is that of a logistic regression on the log odds. " + smooth
     )
 
 
 def _figures(judged: Judged, shown: Sequence[str]) -> dict[str, bytes]:
     name = "time_dependent_roc" if judged.survival else "roc"
-    horizons = [t for t in judged.horizons if judged.survival and _followed(judged.y, t)]
+    horizons = [t for t in judged.horizons if judged.survival and followed(judged.y, t)]
     if judged.survival and not horizons:
         return {}
     width = 3.3 * max(1, len(horizons)) + (0.4 if judged.survival else 2.0)
@@ -474,13 +460,7 @@ def _figures(judged: Judged, shown: Sequence[str]) -> dict[str, bytes]:
     def draw(figure: Figure) -> None:
         _roc(figure, judged, shown, horizons)
 
-    files = picture_files(name, draw, (width, height))
-    width = 3.3 * max(1, len(horizons)) + 0.6 if judged.survival else 5.3
-    return files | picture_files(
-        "calibration",
-        lambda figure: _calibration_figure(figure, judged, horizons),
-        (width, 4.0 if judged.survival else 5.0),
-    )
+    return picture_files(name, draw, (width, height))
 
 
 def _roc(figure: Figure, judged: Judged, shown: Sequence[str], horizons: Sequence[float]) -> None:
@@ -512,50 +492,6 @@ def _cases(y: np.ndarray, horizon: float | None) -> tuple[np.ndarray, np.ndarray
     case = y["event"] & (y["time"] <= horizon) & (free > 0)
     weight = np.where(case, 1 / np.where(free > 0, free, 1), 0.0)
     return weight, (y["time"] > horizon).astype(float)
-
-
-def _calibration_figure(figure: Figure, judged: Judged, horizons: Sequence[float]) -> None:
-    many = figure.subplots(1, max(1, len(horizons)), squeeze=False)[0]
-    places: Sequence[float | None] = horizons or [None]
-    for axes, horizon in zip(many, places, strict=True):
-        _calibration_axes(axes, judged, horizon)
-    many[0].set_ylabel("observed risk")
-
-
-def _calibration_axes(axes: Axes, judged: Judged, horizon: float | None) -> None:
-    if RADIOMICS not in judged.measures:
-        return
-    known = ~np.isnan(judged.scores[RADIOMICS])
-    y = judged.y[known]
-    if horizon is None:
-        risk = judged.scores[RADIOMICS][known]
-    else:
-        place = list(judged.horizons).index(horizon)
-        risk = 1 - judged.event_free[RADIOMICS][known, place]
-    points = []
-    for rows in np.array_split(np.argsort(risk, kind="stable"), _FIFTHS):
-        if len(rows):
-            points.append((risk[rows].mean(), *_observed(y[rows], horizon)))
-    x, seen, low, high = np.array(points).T
-    axes.axline((0, 0), slope=1, color="0.7", linewidth=1)
-    gaps = np.nan_to_num(np.abs([seen - low, high - seen]))
-    axes.errorbar(x, seen, yerr=gaps, fmt="o-", color=COLOURS[0], capsize=2, linewidth=1.2)
-    top = 1.02 if horizon is None else min(1.02, 1.1 * float(np.nanmax([*x, *high, *seen])))
-    title = "Calibration: radiomics" if horizon is None else f"{horizon:.4g} {judged.unit}"
-    top = max(top, 0.01)
-    axes.set(xlabel="predicted risk", title=title, xlim=(0, top), ylim=(0, top))
-
-
-def _observed(y: Any, horizon: float | None) -> tuple[float, float, float]:
-    """Return the observed risk of some patients and its 95 % interval."""
-    if horizon is not None:
-        (point,) = kaplan_meier_points(y, [horizon])
-        free = point.event_free
-        return 1 - free.value, 1 - free.high, 1 - free.low
-    from scipy.stats import binomtest
-
-    ends = binomtest(int(y.sum()), len(y)).proportion_ci(method="wilson")
-    return float(y.mean()), float(ends.low), float(ends.high)
 
 
 def values_of(saved: SavedModel, blocks: Mapping[str, pd.DataFrame]) -> dict[str, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -91,10 +93,24 @@ def _unit(results: AnalysisResults) -> str:
 def _calibration_files(results: AnalysisResults) -> dict[str, bytes]:
     """Return the files of the calibration curves, one axes per model and horizon."""
     fits = {name: results.calibration[name] for name in SHOWN if name in results.calibration}
-    shown = {name: found for name, found in fits.items() if found.curves}
-    columns = max((len(found.curves) for found in shown.values()), default=1)
-    columns = columns if columns > 1 else min(2, max(1, len(shown)))
-    panels = [(n, t, curve) for n, found in shown.items() for t, curve in found.curves.items()]
+    curves = {name: found.curves for name, found in fits.items() if found.curves}
+    unit = _unit(results) if results.horizons else None
+    return calibration_files(curves, "Calibration, out of fold", unit)
+
+
+def calibration_files(
+    curves: Mapping[str, Mapping[float, SmoothCurve]], title: str, unit: str | None
+) -> dict[str, bytes]:
+    """Return the files of smooth calibration curves, one axes per model and horizon.
+
+    Args:
+        curves: model → horizon → curve; models without a curve are left out.
+        title: of the figure.
+        unit: of the horizons; None for a class.
+    """
+    columns = max((len(found) for found in curves.values()), default=1)
+    columns = columns if columns > 1 else min(2, max(1, len(curves)))
+    panels = [(n, t, curve) for n, found in curves.items() for t, curve in found.items()]
     rows = max(1, -(-len(panels) // columns))
     tops = {time: _highest([c for _, t, c in panels if t == time]) for _, time, _ in panels}
 
@@ -102,10 +118,10 @@ def _calibration_files(results: AnalysisResults) -> dict[str, bytes]:
         if not panels:
             figure.add_subplot().set_title("Calibration: no model's predictions vary")
             return
-        figure.suptitle("Calibration, out of fold", fontsize=11)
+        figure.suptitle(title, fontsize=11)
         grid = figure.add_gridspec(rows, columns)
         for place, (name, time, curve) in enumerate(panels):
-            when = f", by {time:.4g} {_unit(results)}" if results.horizons else ""
+            when = "" if unit is None else f", by {time:.4g} {unit}"
             _calibration(figure.add_subplot(grid[place]), f"{name}{when}", curve, tops[time])
 
     return picture_files("calibration", draw, (max(3.1 * columns, 3.6), 2.9 * rows + 0.4))
@@ -128,7 +144,19 @@ def _calibration(axes: Axes, title: str, curve: SmoothCurve, top: float) -> None
 
 
 def _decision(axes: Axes, results: AnalysisResults) -> None:
-    table, top, bottom = results.decision, 0.1, 0.0
+    by = f": {_of_what(results).removeprefix('of an ')}" if results.horizons else ""
+    decision_axes(axes, results.decision, f"Decision curves, out of fold{by}")
+
+
+def decision_axes(axes: Axes, table: pd.DataFrame, title: str) -> None:
+    """Draw decision curves, with treating all and none.
+
+    Args:
+        axes: to draw in.
+        table: see :func:`.net_benefit.decision_curve`.
+        title: of the figure.
+    """
+    top, bottom = 0.1, 0.0
     wanted = [n for n in (RADIOMICS, VOLUME, CLINICAL, BOTH, "all") if n in set(table["model"])]
     for name in wanted:
         rows, (colour, style) = table[table["model"] == name], style_of(name)
@@ -146,8 +174,7 @@ def _decision(axes: Axes, results: AnalysisResults) -> None:
         top = max(top, float(rows["net_benefit"].max()))
     axes.axhline(0, color="0.6", linewidth=1, label="treat none")
     axes.set(xlabel="threshold probability", ylabel="net benefit per patient")
-    by = f": {_of_what(results).removeprefix('of an ')}" if results.horizons else ""
-    axes.set_title(f"Decision curves, out of fold{by}", fontsize=11)
+    axes.set_title(title, fontsize=11)
     axes.set_ylim(min(-0.1 * top, 1.05 * max(bottom, -top)), 1.1 * top)
     axes.legend(fontsize=8)
 

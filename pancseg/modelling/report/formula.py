@@ -10,7 +10,7 @@ import numpy as np
 from pancseg.modelling.plain.model import PlainModel
 from pancseg.modelling.plain.predictors import Cox, Logistic
 from pancseg.modelling.report.model_numbers import Tuning, baseline, linear_terms
-from pancseg.modelling.report.parts import Picture, Section, counted, digits
+from pancseg.modelling.report.parts import Picture, Section, class_called, counted, digits
 from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, RADIOMICS
@@ -116,11 +116,11 @@ def _equation(model: PlainModel, saved: SavedModel) -> list[str]:
     """Return the sentences that say how the terms become a prediction."""
     each = "coefficient × (value − mean) / SD, added up over the variables"
     if isinstance(model.predictor, Logistic):
-        positive = escape_markdown(str(saved.facts["classes"][1]))
+        positive = class_called(escape_markdown(str(saved.facts["classes"][1])))
         start = digits(float(model.predictor.intercept[0]))
         return [
             f"Log odds of {positive} = {start} + {each}. Probability = 1 / (1 + exp(−log odds)). "
-            f"{positive} is predicted from a probability of {digits(model.threshold)} on."
+            f"From a probability of {digits(model.threshold)} on, {positive} is predicted."
         ]
     assert isinstance(model.predictor, Cox)
     times, curve = baseline(model)

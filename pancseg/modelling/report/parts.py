@@ -139,14 +139,24 @@ def in_most(repeats: int) -> str:
     return " in both repeats" if repeats == 2 else f" in more than half of the {repeats} repeats"
 
 
+def class_called(name: str) -> str:
+    """Return how a class is called; its name alone would be read as a number or an answer.
+
+    >>> class_called("1"), class_called("yes"), class_called("basal")
+    ('class 1', 'class yes', 'basal')
+    """
+    bare = name[:1].isalpha() and name.casefold() not in {"yes", "no", "true", "false"}
+    return name if bare else f"class {name}"
+
+
 def of_class(count: int, name: str) -> str:
-    """Return how many rows a class has; its name alone would be read as a number or an answer.
+    """Return how many rows a class has.
 
     >>> of_class(46, "1"), of_class(3, "yes"), of_class(3, "basal")
     ('46 of class 1', '3 of class yes', '3 basal')
     """
-    bare = name[:1].isalpha() and name.casefold() not in {"yes", "no", "true", "false"}
-    return f"{count} {name}" if bare else f"{count} of class {name}"
+    called = class_called(name)
+    return f"{count} {name}" if called == name else f"{count} of {called}"
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

@@ -14,7 +14,9 @@ import numpy as np
 from pancseg.modelling.estimators.risk_sets import RiskSets, risk_sets
 from pancseg.modelling.validation.measures import Estimate, estimate, unbiased
 
-_SPAN, _POINTS, _RESAMPLES = 0.75, 40, 200
+_SPAN, _POINTS = 0.75, 40
+SMOOTHED = 200
+"""Resamples that smooth curves use."""
 _STEPS, _LONGEST, _SETTLED, _LARGEST = 50, 2.0, 1e-9, 1e4
 
 
@@ -108,7 +110,7 @@ def smooth_curve(risk: np.ndarray, status: np.ndarray, weights: np.ndarray) -> S
     """
     if np.ptp(risk) < 1e-9:
         return None
-    weights = weights[: 1 + _RESAMPLES]
+    weights = weights[: 1 + SMOOTHED]
     low, high = np.quantile(risk, [0.01, 0.99])
     grid = np.linspace(low, high, _POINTS)
     known, died = status.sum(axis=2), status[:, :, 0]

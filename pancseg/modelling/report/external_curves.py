@@ -1,0 +1,203 @@
+"""Calibration and decision curves of a saved model in new patients, drawn as the study's are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from pancseg.modelling.report.figures import calibration_files, decision_axes
+from pancseg.modelling.report.judged import Judged
+from pancseg.modelling.report.parts import Picture, Section, counted, listed, with_interval
+from pancseg.modelling.report.picture_files import picture_files
+from pancseg.modelling.study import BOTH, RADIOMICS
+from pancseg.modelling.subtype import NET_BENEFIT
+from pancseg.modelling.validation.calibration import SmoothCurve
+from pancseg.modelling.validation.measures import Estimate, bootstrap_weights
+from pancseg.modelling.validation.net_benefit import decision_curve
+from pancseg.modelling.validation.new_patients import (
+    FEWEST,
+    Risks,
+    risks_of,
+    smooth_curves,
+    too_few,
+)
+
+
+def calibration_curves(
+    judged: Judged, shown: Sequence[str], resamples: int
+) -> dict[str, dict[float, SmoothCurve]]:
+    """Return model → horizon → smooth calibration curve, where one can be computed.
+
+    Args:
+        judged: the new patients.
+        shown: the models.
+        resamples: number of resamples of the patient bootstrap.
+    """
+    found = {name: smooth_curves(*_risks(judged, name, resamples)) for name in shown}
+    return {name: curves for name, curves in found.items() if curves}
+
+
+def decision(judged: Judged, shown: Sequence[str], resamples: int) -> pd.DataFrame | None:
+    """Return the decision curves of the models and of treating all; None with too few events.
+
+    For survival the risk is that by the middle one of the model's times. All are treated who have
+    a prediction of the first model.
+
+    Args:
+        judged: the new patients.
+        shown: the models.
+        resamples: number of resamples of the patient bootstrap.
+    """
+    parts = []
+    for name in [*shown, "all"]:
+        risks, weights = _risks(judged, shown[0] if name == "all" else name, resamples)
+        _, risk, status = risks[len(risks) // 2]
+        if not too_few(status):
+            parts.append(decision_curve(name, risk, status, weights))
+    return pd.concat(parts, ignore_index=True) if parts else None
+
+
+def curve_files(
+    judged: Judged,
+    curves: Mapping[str, Mapping[float, SmoothCurve]],
+    benefit: pd.DataFrame | None,
+) -> dict[str, bytes]:
+    """Return the files of the figures that there is anything to draw in.
+
+    Args:
+        judged: the new patients.
+        curves: the result of :func:`calibration_curves`.
+        benefit: the result of :func:`decision`.
+    """
+    files = {}
+    if curves:
+        unit = judged.unit if judged.survival else None
+        files = calibration_files(curves, "Calibration, new patients", unit)
+    if benefit is not None:
+        by = f": event by {_middle(judged):.4g} {judged.unit}" if judged.survival else ""
+        files |= picture_files(
+            "decision_curve",
+            lambda figure: decision_axes(
+                figure.add_subplot(), benefit, f"Decision curves, new patients{by}"
+            ),
+        )
+    return files
+
+
+def calibration_picture(judged: Judged) -> Picture:
+    """Return the calibration curves with their caption."""
+    of = "of an event by each of the model's times" if judged.survival else "of the positive class"
+    return Picture(
+        "calibration.png",
+        f"Calibration in {_whom(judged)}: observed against predicted risk {of}, smoothed (local "
+        "linear regression, span 0.75), with pointwise 95 % intervals."
+        + (" Weighted for censoring." if judged.survival else "")
+        + _rivals(judged),
+    )
+
+
+def benefit_section(judged: Judged, benefit: pd.DataFrame | None) -> Section:
+    """Return the section on net benefit, with the decision curves.
+
+    Args:
+        judged: the new patients.
+        benefit: the result of :func:`decision`.
+    """
+    lines = [
+        "Net benefit is the share of patients treated rightly, less that of patients treated in "
+        "vain, who count by the odds of the threshold. A model is of use where its curve is above "
+        "that of treating all and above 0, which is treating none."
+    ]
+    when = f" by {_middle(judged):.4g} {judged.unit}" if judged.survival else ""
+    for name in (RADIOMICS, BOTH):
+        for measure, found in judged.measures.get(name, {}).items():
+            if measure.startswith(NET_BENEFIT) and not np.isnan(found.value):
+                share = measure.rpartition(" at ")[2]
+                lines.append(
+                    f"At a threshold of {share}, the observed risk{when}, the net benefit of "
+                    f"{name} is {with_interval(found)}: {_of_use(found)}"
+                )
+    missing = not_computed(judged, [*judged.measures], ("decision curve", "decision curves"), True)
+    if benefit is None:
+        return Section(NET_BENEFIT.capitalize(), [*lines, *missing])
+    banded = [name for name in (RADIOMICS, BOTH) if name in set(benefit["model"])]
+    of = (
+        f"of an event by {_middle(judged):.4g} {judged.unit}"
+        if judged.survival
+        else "of the positive class"
+    )
+    picture = Picture(
+        "decision_curve.png",
+        f"Decision curves (Vickers and Elkin 2006) of the risk {of}, in {_whom(judged)}: net "
+        "benefit per patient by the threshold probability, 1 to 99 %."
+        + (f" Bands: 95 % intervals of {listed(banded)}." if banded else "")
+        + (" Weighted for censoring." if judged.survival else "")
+        + _rivals(judged),
+    )
+    return Section(NET_BENEFIT.capitalize(), [*lines, *missing], pictures=[picture])
+
+
+def not_computed(
+    judged: Judged, shown: Sequence[str], what: tuple[str, str], middle: bool = False
+) -> list[str]:
+    """Return sentences on the curves that cannot be computed, and why.
+
+    Args:
+        judged: the new patients.
+        shown: the models.
+        what: the curve, of one model and of several.
+        middle: whether only the middle one of the model's times counts.
+    """
+    found: dict[str, list[str]] = {}
+    for name in shown:
+        risks, _ = _risks(judged, name, 0)
+        for horizon, risk, status in risks[len(risks) // 2 :][:1] if middle else risks:
+            by = f" by {horizon:.4g} {judged.unit}" if judged.survival else ""
+            event = f"the event{by}" if judged.survival else "the positive class"
+            if few := too_few(status):
+                reason = (
+                    f"{counted(few[0], 'row')} with {event} and {few[1]} known to be without it; "
+                    f"{FEWEST} of each are needed"
+                )
+            elif not middle and np.ptp(risk) < 1e-9:
+                reason = "the model predicts the same for all patients"
+            else:
+                continue
+            found.setdefault(f"{by}\0{reason}", []).append(name)
+    return [
+        f"Not computed: the {what[len(names) > 1]} of {listed(names)}{key.split(chr(0))[0]} "
+        f"({key.split(chr(0))[1]})."
+        for key, names in found.items()
+    ]
+
+
+def _risks(judged: Judged, name: str, resamples: int) -> tuple[list[Risks], np.ndarray]:
+    """Return risks of the patients that a model predicts, and their bootstrap weights."""
+    known = ~np.isnan(judged.scores[name])
+    free = judged.event_free[name][known] if judged.survival else np.empty((known.sum(), 0))
+    risks = risks_of(judged.y[known], judged.scores[name][known], free, judged.horizons)
+    return risks, bootstrap_weights(judged.groups[known], resamples, 0)
+
+
+def _middle(judged: Judged) -> float:
+    return judged.horizons[len(judged.horizons) // 2]
+
+
+def _of_use(found: Estimate) -> str:
+    if found.low > 0:
+        return "above that of treating none, which is 0."
+    if found.high < 0:
+        return "below that of treating none, which is 0."
+    return "not shown to differ from that of treating none, which is 0."
+
+
+def _whom(judged: Judged) -> str:
+    count = int(judged.positive.sum())
+    what = counted(count, "event") if judged.survival else f"{count} of the positive class"
+    return f"the new patients ({judged.size}, {what})"
+
+
+def _rivals(judged: Judged) -> str:
+    return " Competing events count as censored." if judged.saved.facts.get("competing") else ""

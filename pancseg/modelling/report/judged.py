@@ -1,0 +1,84 @@
+"""New patients with a known outcome, as the report of an external validation takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logit
+
+from pancseg.modelling.analysis import main_measure
+from pancseg.modelling.saved_model import SavedModel
+from pancseg.modelling.settings import unit_of
+from pancseg.modelling.validation.measures import Estimate
+
+_EDGE = 1e-12
+
+
+@dataclass(frozen=True)
+class Judged:
+    """New patients with a known outcome, and what the models predict for them.
+
+    Attributes:
+        saved: the models.
+        scores: model → (n,) probabilities or log hazards, NaN without a prediction.
+        event_free: model → (n, horizons) probabilities; empty for a class.
+        y: (n,) outcomes.
+        groups: (n,) patients.
+        values: name of a column that a model uses → (n,) values, NaN where missing.
+        measures: model → measure → estimate.
+        size: the number of patients, as text.
+        doubts: warnings about the outcomes.
+        horizons: times that survival is predicted for.
+        own: number of patients left out, as the model was fitted on them.
+        overlap_known: whether the model's own patients could be told.
+    """
+
+    saved: SavedModel
+    scores: Mapping[str, np.ndarray]
+    event_free: Mapping[str, np.ndarray]
+    y: np.ndarray
+    groups: np.ndarray
+    values: Mapping[str, np.ndarray]
+    measures: Mapping[str, Mapping[str, Estimate]]
+    size: str
+    doubts: Sequence[str] = ()
+    horizons: Sequence[float] = ()
+    own: int = 0
+    overlap_known: bool = True
+
+    @property
+    def survival(self) -> bool:
+        """Whether the outcome is the time to an event."""
+        return self.saved.kind == "survival"
+
+    @property
+    def positive(self) -> np.ndarray:
+        """(n,) whether a patient has the event or is of the positive class."""
+        return np.asarray(self.y["event"] if self.survival else self.y, dtype=bool)
+
+    @property
+    def unit(self) -> str:
+        """The unit of times."""
+        return unit_of(self.saved.facts.get("time_unit"))
+
+    @property
+    def main(self) -> str:
+        """The measure that models are compared by."""
+        return main_measure(self.saved.kind)
+
+    def linear(self, name: str) -> np.ndarray:
+        """Return (n,) linear predictors: log odds or log hazards."""
+        score = self.scores[name]
+        return score if self.survival else linear_of(score)
+
+
+def linear_of(probability: np.ndarray) -> np.ndarray:
+    """Return log odds; probabilities of 0 and 1 become finite ones."""
+    return np.asarray(logit(np.clip(probability, _EDGE, 1 - _EDGE)))
+
+
+def followed(y: np.ndarray, horizon: float) -> bool:
+    """Return whether somebody was followed up beyond a time."""
+    return bool((y["time"] > horizon).any())
