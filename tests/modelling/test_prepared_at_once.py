@@ -125,3 +125,21 @@ def test_redundant_columns_are_found_without_a_square_array_of_all(signal: float
     tracemalloc.stop()
     square = 8 * p * p
     assert most < (1.5 if signal else 0.5) * square  # of one chain: half of a square, and a copy
+
+
+def test_many_equal_correlations_near_the_bound_take_no_array_of_pairs_and_rows() -> None:
+    random, (n, p) = np.random.default_rng(0), (2000, 256)
+    loading = np.sqrt(2 * np.sin(np.pi / 6 * 0.9))  # Spearman's rho of all pairs is about 0.9
+    x = loading * random.normal(size=(n, 1))
+    x = x + np.sqrt(1 - loading**2) * random.normal(size=(n, p))
+    tracemalloc.start()
+    kept = Unredundant().fit(x).kept_
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert kept.tolist() == clustered_whole(x, np.full(p, -1.0)).tolist()
+    assert most < 8 * x.nbytes
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_without_two_rows_no_column_is_redundant(n: int) -> None:
+    assert Unredundant().fit(np.ones((n, 3))).kept_.tolist() == [0, 1, 2]

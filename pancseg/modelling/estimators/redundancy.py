@@ -35,7 +35,7 @@ class Unredundant(TransformerMixin, BaseEstimator):
     def fit(self, x: np.ndarray, y: Any = None) -> Self:
         """Choose columns from training rows; ``y`` is not used."""
         p = x.shape[1]
-        if p < 2:
+        if p < 2 or len(x) < 2:
             self.kept_ = np.arange(p)
             return self
         ranks = rankdata(x, axis=0)
@@ -65,8 +65,8 @@ def _connected(ranks: np.ndarray) -> np.ndarray:
     Args:
         ranks: (n, p) centred ranks.
     """
-    deviation = _deviation(ranks)
-    z = np.ascontiguousarray((ranks / (deviation * np.sqrt(len(ranks) - 1))).T, dtype=np.float32)
+    length = _deviation(ranks) * np.sqrt(len(ranks) - 1)
+    z = np.ascontiguousarray((ranks / length).T, dtype=np.float32)
     p, left, right = len(z), [], []
     for first in range(0, p, _BLOCK):
         for second in range(first, p, _BLOCK):
@@ -75,9 +75,7 @@ def _connected(ranks: np.ndarray) -> np.ndarray:
             i, j = np.divmod(near, min(_BLOCK, p - second))
             i, j = first + i, second + j
             unsure = rho[near] < REDUNDANT_RHO + _UNSURE
-            a, b = i[unsure], j[unsure]
-            covariance = (ranks[:, a] * ranks[:, b]).sum(axis=0) * _share(ranks)
-            exact = _rounded(covariance, deviation[a], deviation[b])
+            exact = _rho_of_pairs(ranks, i[unsure], j[unsure])
             apart = np.flatnonzero(unsure)[1 - exact > 1 - REDUNDANT_RHO]
             left.append(np.delete(i, apart))
             right.append(np.delete(j, apart))
@@ -96,9 +94,10 @@ def _split(ranks: np.ndarray, group: np.ndarray) -> list[np.ndarray]:
     count, end = len(group), 0
     if count == 1:
         return [group]
+    ranks = ranks[:, group]
     distance = np.empty(count * (count - 1) // 2)  # of the first column to all later ones, …
     for first in range(0, count, _BLOCK):
-        rho = _rho(ranks[:, group[first : first + _BLOCK]], ranks[:, group[first:]])
+        rho = _rho(ranks[:, first : first + _BLOCK], ranks[:, first:])
         for number, row in enumerate(rho, start=1):
             begin, end = end, end + len(row) - number
             distance[begin:end] = 1 - row[number:]
@@ -119,29 +118,29 @@ def _best(ranks: np.ndarray, stable: np.ndarray) -> int:
     return int(np.lexsort((np.arange(count), -typical.round(12), -stable))[0])
 
 
+def _rho_of_pairs(ranks: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Return |rho| of each pair (i, j) of columns within a block, by all centred ranks."""
+    (a, row), (b, column) = np.unique(i, return_inverse=True), np.unique(j, return_inverse=True)
+    return np.asarray(_rho(ranks[:, a], ranks[:, b])[row, column])
+
+
 def _rho(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return |rho| of each left with each right column, given by their centred ranks."""
-    a, b = _deviation(left)[:, None], _deviation(right)
-    return _rounded(left.T @ right * _share(left), a, b)
-
-
-def _rounded(covariance: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return |rho| of pairs of columns, from their covariance and their standard deviations.
+    """Return |rho| of each left with each right column, given by their centred ranks.
 
     It is rounded as the mean of ``numpy.corrcoef`` and its transpose: correlations of ranks are
-    often equal, and then the last bit decides which columns are joined first.
+    often equal, and then the last bit decides which columns are joined first. The sum of products
+    has no error, in whatever order it is taken: centred ranks are multiples of ½, and the sum is
+    below n³ / 12, thus below 2⁵³ quarters up to 300,000 rows.
     """
-    there, back = np.abs(covariance), np.abs(covariance)
-    there /= a
-    there /= b
-    back /= b
-    back /= a
+    covariance = np.abs(left.T @ right * _share(left))
+    a, b = _deviation(left)[:, None], _deviation(right)
+    there, back = covariance / a / b, covariance / b / a
     return np.asarray((np.minimum(there, 1.0) + np.minimum(back, 1.0)) / 2)
 
 
 def _deviation(ranks: np.ndarray) -> np.ndarray:
     """Return columns' standard deviations; infinite where nothing varies, so that rho is 0."""
-    found = np.sqrt((ranks**2).sum(axis=0) * _share(ranks))
+    found = np.sqrt(np.einsum("ij,ij->j", ranks, ranks) * _share(ranks))
     return np.asarray(np.where(found > 0, found, np.inf))
 
 
