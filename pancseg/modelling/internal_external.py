@@ -219,3 +219,21 @@ def pooled_over(results: list[SiteResult], name: str) -> Pooled | None:
         np.array([_inside(site.measures[name].value, site.rows) for site in judged]),
         np.array([site.errors[name] for site in judged]),
     )
+
+
+def lower_in_sites(results: list[SiteResult], name: str, inside: Estimate) -> Pooled | None:
+    """Return the pooled value if its whole interval is below that of out of fold; else None.
+
+    The interval out of fold counts as half a patient of the smallest site from 1 at most, as the
+    sites' values do: sites in perfect order are not below it.
+
+    Args:
+        results: of each site.
+        name: of the model.
+        inside: its value out of fold.
+    """
+    found = pooled_over(results, name)
+    if found is None:
+        return None
+    smallest = min(site.rows for site in results if name in site.measures)
+    return found if found.value.high < _inside(inside.low, smallest) else None
