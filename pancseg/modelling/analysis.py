@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
 from pancseg.modelling import subtype, survival
@@ -357,6 +358,20 @@ class _Judge:
         far = [found.value - found.low for found in (self._main_of(a), self._main_of(b))]
         return Estimate(difference, difference - far[0], difference + far[1])
 
+    def _same_order(self, a: str, b: str) -> bool:
+        """Return whether two models rank each fold's patients alike, neither perfectly nor flat.
+
+        They are one model under two names: its difference from itself is certain.
+        """
+        if flat_share(self.validation, a) or not 0 < self.values[a][self.main][0] < 1:
+            return False
+        more, base = (self.validation.models[name].score for name in (a, b))
+        return all(
+            np.array_equal(rankdata(more[repeat, rows]), rankdata(base[repeat, rows]))
+            for repeat, folds in enumerate(self.validation.folds)
+            for rows in (folds == fold for fold in np.unique(folds))
+        )
+
     def _main_of(self, name: str) -> Estimate:
         return self.estimates(name)[self.main]
 
@@ -387,7 +402,7 @@ class _Judge:
             of_a, of_b = (self._folds_of(name, measure) for name in (a, b))
             folds = None if of_a is None or of_b is None else of_a - of_b
             one = estimate(values, folds, self.plan.outer)
-            if measure == self.main and one.low == one.high:
+            if measure == self.main and one.low == one.high and not self._same_order(a, b):
                 one = self._no_surer_than_each(a, b, one.value)
             parts.append(one)
         p = float("nan")

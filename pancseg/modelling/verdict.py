@@ -149,8 +149,8 @@ def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) ->
     if none:
         gain = "No gain can be excluded." if 2 * none >= models else gain
         gain += (
-            f" In {none} of {models} models of {BOTH} the score of radiomics has no weight: these "
-            "predict as the clinical variables alone, which draws the difference and its interval "
+            f" In {none} of {models} models of {BOTH} the score of radiomics has no weight: "
+            f"{'this one predicts' if none == 1 else 'these predict'} as the clinical variables alone, which draws the difference and its interval "
             "towards 0."
         )
     return f"Radiomics is not shown to add to the clinical variables ({tail}). {gain}"

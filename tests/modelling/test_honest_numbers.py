@@ -74,6 +74,24 @@ def test_two_perfect_models_are_not_shown_to_be_equal():
     assert (found.value, found.low, found.high) == pytest.approx((0, limit - 1, 1 - limit))
 
 
+def test_one_model_under_two_names_has_no_difference():
+    """A table of one feature that is the volume: AUC 0.704 twice, difference −0.128 to 0.128."""
+    y = np.repeat([0, 1], 12)
+    s = study(features(0, n=24, p=3), y)
+    folds = np.resize([0, 1, 2], (1, 24))
+    score = np.random.default_rng(0).random((1, 24)) + 0.6 * y
+    full = np.full((1, 24), 0.5)
+    models = {
+        "radiomics": OutOfFold(score, full, None, ({"f0": 1.0},) * 3, (0,) * 3),
+        "volume only": OutOfFold(score / 3, full, None, ({"f0": 1.0},) * 3, (0,) * 3),
+    }
+    settings = ModelSettings(kind="subtype", folds=3, repeats=1, resamples=100)
+    judge = _Judge(s, settings, ValidationResult(folds, models))
+    assert 0.5 < judge.estimates("radiomics")["AUC"].value < 1
+    found = judge.compared("radiomics", "volume only").discrimination
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
 def test_trees_without_a_split_are_not_surer_than_random_ranks():
     """Boosting of 16 patients has no split, "used" is all it saw: AUC 0.500 (0.500 to 0.500)."""
     y = np.arange(24) % 2
@@ -99,6 +117,8 @@ def test_intervals_at_the_edge_are_honest():
     assert never.high == pytest.approx(0.265, abs=0.001)
     assert honest(sure, "Brier", y, groups) == sure
     assert honest(sure, "PR-AUC", y, groups).low == perfect_precision(12, 12)
+    rare, low = np.repeat([1, 0], [5, 200]), Estimate(0.10, 0.06, 0.18)
+    assert honest(low, "PR-AUC", rare, np.arange(205)) == low  # 0.06 to 0.391, mirrored
     wide = Estimate(0.7, 0.5, 0.9)
     assert honest(wide, "AUC", y, groups).low == 0.5
     twice = honest(sure, "AUC", y, np.arange(24) // 2)  # 12 patients with two rows each
