@@ -123,6 +123,12 @@ class AnalysisResults:
         task = self.plan.task
         return task.horizons if isinstance(task, survival.SurvivalTask) else ()
 
+    @property
+    def middle(self) -> float:
+        """The horizon of net benefit and of the risks that are shown; for survival alone."""
+        assert isinstance(self.plan.task, survival.SurvivalTask)
+        return self.plan.task.middle
+
     def event_free_at(self, name: str, horizon: int) -> np.ndarray:
         """Return (repeats, n) out-of-fold probabilities at a horizon, given by its place."""
         curves, task = self.validation.models[name].curves, self.plan.task
