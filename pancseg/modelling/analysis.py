@@ -191,17 +191,13 @@ def empty_models(validation: ValidationResult, name: str) -> tuple[int, int]:
 
 
 def flat_share(validation: ValidationResult, name: str) -> float:
-    """Return the share of outer models that predict the same for all patients of their fold.
+    """Return the share of outer models that predict the same for all patients.
 
-    They used no column, or are trees that had too few patients for a single split.
+    They used no column, or are trees that had too few patients for a single split. A model of a
+    rare 0/1 column is none of them, though a fold's patients may all have the same value.
     """
-    score = validation.models[name].score
-    flat = [
-        np.ptp(score[repeat, folds == fold]) == 0
-        for repeat, folds in enumerate(validation.folds)
-        for fold in np.unique(folds)
-    ]
-    return float(np.mean(flat))
+    flat = validation.models[name].flat
+    return float(np.mean(flat)) if flat else 0.0
 
 
 def without_weight(validation: ValidationResult) -> tuple[int, int]:

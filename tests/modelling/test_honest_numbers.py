@@ -9,6 +9,7 @@ from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.utils import median_survival_times
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
+from sklearn.pipeline import Pipeline
 from small_studies import classes, features, study, times
 
 from pancseg.modelling import analysis
@@ -98,12 +99,32 @@ def test_trees_without_a_split_are_not_surer_than_random_ranks():
     s = study(features(0, n=24, p=3), y)
     folds = np.resize([0, 0, 1, 1, 2, 2], (1, 24))
     constant = np.full((1, 24), 0.5)
-    flat = OutOfFold(constant, constant, None, ({"f0": 1.0},) * 3, (0,) * 3)
+    flat = OutOfFold(constant, constant, None, ({"f0": 1.0},) * 3, (0,) * 3, (True,) * 3)
     settings = ModelSettings(kind="subtype", folds=3, repeats=1, resamples=100)
     judge = _Judge(s, settings, ValidationResult(folds, {"radiomics": flat}))
     found = judge.estimates("radiomics")["AUC"]
     assert found.value == 0.5
     assert found.high - found.low > 0.4
+
+
+def test_a_model_of_a_rare_column_is_not_flat_where_a_fold_has_none_of_it():
+    """Such a fold is all ties, but the model is not: the fold counted as random ranks."""
+    from pancseg.modelling import subtype
+    from pancseg.modelling.analysis import flat_share
+    from pancseg.modelling.validation.nested_cv import FeatureBlock, ModelSpec, validate
+
+    y, x, patients = np.arange(60) % 3 % 2, np.zeros((60, 1)), np.arange(60)
+    x[:12] = 1.0
+    patients[:12] //= 4  # three patients of four rows: two folds or more have none of them
+    rare = ModelSpec("rare", ("radiomics",), (LogisticRidge(0.5),))
+    none = ModelSpec("none", (), subtype.chance())
+    block = FeatureBlock(x, ("a",), Pipeline([("as it is", "passthrough")]))
+    plan = replace(study(x, y), specs=[rare, none], groups=patients)
+    found = validate(replace(plan, blocks={"radiomics": block}))
+    score, folds = found.models["rare"].score[0], found.folds[0]
+    assert any(np.ptp(score[folds == fold]) == 0 for fold in range(5))
+    assert flat_share(found, "rare") == 0
+    assert flat_share(found, "none") == 1
 
 
 def test_intervals_at_the_edge_are_honest():
@@ -279,7 +300,7 @@ def test_models_that_use_nothing_are_not_surer_than_random_ranks():
     s = study(features(0), y, repeats=2)
     folds = np.tile(np.arange(100) // 2 % 3, (2, 1))
     constant = np.full((2, 100), 0.5)
-    nothing = OutOfFold(constant, constant, None, ({},) * 6, (0,) * 6)
+    nothing = OutOfFold(constant, constant, None, ({},) * 6, (0,) * 6, (True,) * 6)
     settings = ModelSettings(kind="subtype", folds=3, repeats=2, resamples=100)
     judge = _Judge(s, settings, ValidationResult(folds, {"radiomics": nothing}))
     found = judge.estimates("radiomics")[main_measure("subtype")]

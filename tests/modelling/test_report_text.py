@@ -372,7 +372,7 @@ def test_a_value_that_falls_in_sites_left_out_speaks_against_the_model(reports):
 
     def told(value, error):
         one = {"radiomics": Estimate(value, value - 0.1, value + 0.1)}
-        sites = tuple(SiteResult(name, 40, 20, one, {"radiomics": error}) for name in "abcdef")
+        sites = tuple(SiteResult(name, 40, 40, 20, one, {"radiomics": error}) for name in "abcdef")
         return " ".join(against_results(replace(results, sites=sites)))
 
     assert "radiomics may have measured the site" in told(inside.low - 0.1, 0.1)
@@ -392,7 +392,9 @@ def test_models_in_perfect_order_in_every_site_are_not_said_to_have_measured_it(
 
     def told(values, errors):
         sites = tuple(
-            SiteResult(str(k), 20, 10, {"radiomics": Estimate(value, 0.0, 1.0)}, {"radiomics": e})
+            SiteResult(
+                str(k), 20, 20, 10, {"radiomics": Estimate(value, 0.0, 1.0)}, {"radiomics": e}
+            )
             for k, (value, e) in enumerate(zip(values, errors, strict=True))
         )
         assert pooled_over(list(sites), "radiomics").value.high < 0.997
@@ -408,7 +410,7 @@ def test_sites_left_out_are_no_external_validation_and_are_not_denied(reports):
 
     results = reports["subtype"][0]
     assert "other scanners and hospitals were not tested" in against_results(results)[0]
-    told = against_results(replace(results, sites=(SiteResult("a", 9, 4, {}, {}),)))[0]
+    told = against_results(replace(results, sites=(SiteResult("a", 9, 9, 4, {}, {}),)))[0]
     assert told.startswith("No external validation: sites were left out in turn, but no cohort")
     assert "hospitals" not in told
 
