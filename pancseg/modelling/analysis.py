@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
 from pancseg.modelling import subtype, survival
@@ -125,6 +126,12 @@ class AnalysisResults:
         task = self.plan.task
         return task.horizons if isinstance(task, survival.SurvivalTask) else ()
 
+    @property
+    def middle(self) -> float:
+        """The horizon of net benefit and of the risks that are shown; for survival alone."""
+        assert isinstance(self.plan.task, survival.SurvivalTask)
+        return self.plan.task.middle
+
     def event_free_at(self, name: str, horizon: int) -> np.ndarray:
         """Return (repeats, n) out-of-fold probabilities at a horizon, given by its place."""
         curves, task = self.validation.models[name].curves, self.plan.task
@@ -187,17 +194,13 @@ def empty_models(validation: ValidationResult, name: str) -> tuple[int, int]:
 
 
 def flat_share(validation: ValidationResult, name: str) -> float:
-    """Return the share of outer models that predict the same for all patients of their fold.
+    """Return the share of outer models that predict the same for all patients.
 
-    They used no column, or are trees that had too few patients for a single split.
+    They used no column, or are trees that had too few patients for a single split. A model of a
+    rare 0/1 column is none of them, though a fold's patients may all have the same value.
     """
-    score = validation.models[name].score
-    flat = [
-        np.ptp(score[repeat, folds == fold]) == 0
-        for repeat, folds in enumerate(validation.folds)
-        for fold in np.unique(folds)
-    ]
-    return float(np.mean(flat))
+    flat = validation.models[name].flat
+    return float(np.mean(flat)) if flat else 0.0
 
 
 def without_weight(validation: ValidationResult) -> tuple[int, int]:
@@ -360,6 +363,20 @@ class _Judge:
         far = [found.value - found.low for found in (self._main_of(a), self._main_of(b))]
         return Estimate(difference, difference - far[0], difference + far[1])
 
+    def _same_order(self, a: str, b: str) -> bool:
+        """Return whether two models rank each fold's patients alike, neither perfectly nor flat.
+
+        They are one model under two names: its difference from itself is certain.
+        """
+        if flat_share(self.validation, a) or not 0 < self.values[a][self.main][0] < 1:
+            return False
+        more, base = (self.validation.models[name].score for name in (a, b))
+        return all(
+            np.array_equal(rankdata(more[repeat, rows]), rankdata(base[repeat, rows]))
+            for repeat, folds in enumerate(self.validation.folds)
+            for rows in (folds == fold for fold in np.unique(folds))
+        )
+
     def _main_of(self, name: str) -> Estimate:
         return self.estimates(name)[self.main]
 
@@ -390,7 +407,7 @@ class _Judge:
             of_a, of_b = (self._folds_of(name, measure) for name in (a, b))
             folds = None if of_a is None or of_b is None else of_a - of_b
             one = estimate(values, folds, self.plan.outer)
-            if measure == self.main and one.low == one.high:
+            if measure == self.main and one.low == one.high and not self._same_order(a, b):
                 one = self._no_surer_than_each(a, b, one.value)
             parts.append(one)
         p = float("nan")

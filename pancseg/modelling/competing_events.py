@@ -60,7 +60,7 @@ def told_times(endpoint: Endpoint, chosen: Sequence[float] = ()) -> list[float]:
 
     Args:
         endpoint: the endpoint.
-        chosen: horizons of the report; none: quartiles of the event times.
+        chosen: horizons of the report; none: quartiles of the event times, those after 0.
     """
     last = float(endpoint.y["time"][endpoint.y["event"]].max())
     return sorted({*(chosen or horizons(endpoint.y)), last})

@@ -260,7 +260,8 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         stability: CSV with columns ``feature`` and ``icc``; of correlated features the most stable
             one is kept.
         time_unit: what a time of 1 is, such as ``months``, for the report.
-        horizons: times that survival is reported for; by default quartiles of the event times.
+        horizons: times that survival is reported for; by default quartiles of the event
+            times, those after 0.
         subgroup: columns of either table whose values are reported as subgroups.
         leave_out: column of hospitals or sites, each of which is left out in turn, the model
             fitted to the others and judged in it (internal–external validation).

@@ -34,14 +34,17 @@ class SiteResult:
     Attributes:
         site: its name.
         rows: number of rows.
+        patients: number of patients.
         positive: number with the event or of the positive class.
-        measures: model → AUC or Harrell's C; none where too few rows have or lack the outcome.
+        measures: model → AUC or Harrell's C; none where too few patients have or lack the
+            outcome.
         errors: model → standard error of its logit: of the patient bootstrap, or of the interval
             where that is the wider one of a perfect result or of random ranks.
     """
 
     site: str
     rows: int
+    patients: int
     positive: int
     measures: dict[str, Estimate]
     errors: dict[str, float]
@@ -161,39 +164,45 @@ def _judged(
     scores: dict[str, np.ndarray],
     resamples: int,
 ) -> SiteResult:
-    y = plan.y[test]
+    y, groups = plan.y[test], plan.groups[test]
+    patients = _patients(groups)
     positive = np.asarray(y["event"] if y.dtype.names else y, dtype=bool)
     judged: dict[str, Estimate] = {}
     errors: dict[str, float] = {}
-    if min(positive.sum(), (~positive).sum() if not y.dtype.names else len(y)) >= FEWEST_OF_EACH:
+    having, lacking = _patients(groups[positive]), _patients(groups[~positive])
+    if min(having, patients if y.dtype.names else lacking) >= FEWEST_OF_EACH:
         pairs = measures.harrell_pairs(y) if y.dtype.names else measures.class_pairs(y)
-        weights = bootstrap_weights(plan.groups[test], resamples, plan.seed)
+        weights = bootstrap_weights(groups, resamples, plan.seed)
         rows, measure = np.arange(len(test)), "Harrell's C" if y.dtype.names else "AUC"
         for name, score in scores.items():
             resampled = measures.pair_measure([(rows, score, pairs)], weights)
             bare = estimate(resampled)
             if np.ptp(score) == 0:  # nobody is ranked: no more certain than random ranks
-                reach = 1.96 * _random_error(positive, bool(y.dtype.names))
+                half = having // 2  # C: of the events, the earlier half against the later
+                reach = 1.96 * (
+                    _random_error(half, half) if y.dtype.names else _random_error(having, lacking)
+                )
                 bare = Estimate(bare.value, bare.low - reach, bare.high + reach)
-            found = honest(bare, measure, y, plan.groups[test])
+            found = honest(bare, measure, y, groups)
             judged[name] = found.within(0, 1)
-            logits = logit(_inside(resampled[1:], len(test)))
+            logits = logit(_inside(resampled[1:], patients))
             errors[name] = float(np.nanstd(logits))
             if np.ptp(score) == 0 or found != bare:
-                errors[name] = max(errors[name], _logit_error(judged[name], len(test)))
-    return SiteResult(site, len(test), int(positive.sum()), judged, errors)
+                errors[name] = max(errors[name], _logit_error(judged[name], patients))
+    return SiteResult(site, len(test), patients, int(positive.sum()), judged, errors)
 
 
-def _random_error(positive: np.ndarray, survival: bool) -> float:
-    """Return the standard error of the AUC of random ranks; of C with half of the events each."""
-    a, b = int(positive.sum()), int((~positive).sum())
-    if survival:
-        a = b = a // 2
+def _patients(groups: np.ndarray) -> int:
+    return len(np.unique(groups))
+
+
+def _random_error(a: int, b: int) -> float:
+    """Return the standard error of the AUC of random ranks, of so many against so many."""
     return float(np.sqrt((a + b + 1) / (12 * a * b)))
 
 
 def _inside(values: ArrayLike, n: int) -> np.ndarray:
-    """Return values of n rows that are half a patient away from 0 and 1 at least."""
+    """Return values of n patients that are half a patient away from 0 and 1 at least."""
     return np.clip(values, 0.5 / n, 1 - 0.5 / n)
 
 
@@ -216,6 +225,24 @@ def pooled_over(results: list[SiteResult], name: str) -> Pooled | None:
     if len(judged) < FEWEST_SITES:
         return None
     return pooled(
-        np.array([_inside(site.measures[name].value, site.rows) for site in judged]),
+        np.array([_inside(site.measures[name].value, site.patients) for site in judged]),
         np.array([site.errors[name] for site in judged]),
     )
+
+
+def lower_in_sites(results: list[SiteResult], name: str, inside: Estimate) -> Pooled | None:
+    """Return the pooled value if its whole interval is below that of out of fold; else None.
+
+    The interval out of fold counts as half a patient of the smallest site from 1 at most, as the
+    sites' values do: sites in perfect order are not below it.
+
+    Args:
+        results: of each site.
+        name: of the model.
+        inside: its value out of fold.
+    """
+    found = pooled_over(results, name)
+    if found is None:
+        return None
+    smallest = min(site.patients for site in results if name in site.measures)
+    return found if found.value.high < _inside(inside.low, smallest) else None

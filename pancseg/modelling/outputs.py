@@ -219,6 +219,7 @@ def saved_model(
         facts["median_time"] = float(np.median(endpoint.y["time"]))
         facts["time_unit"] = results.settings.time_unit
         facts["horizons"] = list(results.horizons)
+        facts["middle"] = results.middle
     facts |= _training_facts(results, joined, models)
     rows = np.sort(row_hashes(joined.features, told, salt), axis=0)  # in no order of patients
     return SavedModel(endpoint.kind, models, facts, rows)

@@ -418,9 +418,10 @@ def horizons_of(saved: SavedModel) -> list[float]:
 
 
 def middle_of(saved: SavedModel) -> float:
-    """Return the middle one of the times that survival is predicted for."""
+    """Return the one of the times that survival is predicted for at which models are judged."""
     times = horizons_of(saved)
-    return times[len(times) // 2]
+    middle = saved.facts.get("middle")
+    return middle if middle in times else times[len(times) // 2]
 
 
 def column_of(name: str) -> str:

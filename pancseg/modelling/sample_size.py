@@ -317,7 +317,7 @@ def needed_lines(  # noqa: PLR0913  keywords, as the command has options
     if patients is not None:
         most = parameters_for(patients, found)
         lines.append(
-            f"{counted(patients, 'patient')} {'allow' if patients > 1 else 'allows'} "
+            f"{counted(patients, 'patient')} {'allow' if patients != 1 else 'allows'} "
             f"{counted(most, 'candidate parameter')} by the first two criteria."
             + ("" if patients >= found.overall_risk else " They are too few for the third.")
         )

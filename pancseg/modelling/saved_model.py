@@ -93,6 +93,7 @@ class _Facts(FrozenModel):
     horizons: Annotated[
         list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], AfterValidator(_told_apart)
     ] = Field([], max_length=50)
+    middle: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
 class _Part(FrozenModel):

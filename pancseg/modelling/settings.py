@@ -36,7 +36,8 @@ class ModelSettings(FrozenModel):
         trust_times: whether times that look as if they were in two units are accepted.
         stability_sha256: hash of the file with the features' stability, if one was given.
         time_unit: what a time of 1 is, such as ``months``; None: not told.
-        horizons: times that survival is reported for; none: quartiles of the event times.
+        horizons: times that survival is reported for; none: quartiles of the event times,
+            those after 0.
         subgroups: columns whose values are reported as subgroups.
         leave_out: column of sites that are left out in turn; None: no such validation.
     """

@@ -90,6 +90,7 @@ def make_study(
         else survival.SurvivalTask(
             survival.time_grid(endpoint.y),
             survival.chosen_horizons(endpoint.y, settings.horizons),
+            survival.middle_horizon(endpoint.y, settings.horizons),
         )
     )
     plan = ValidationPlan(

@@ -61,16 +61,13 @@ class SurvivalTask:
         times: (t,) times of the integrated Brier score.
         horizons: (h,) times at which models are judged (AUC, net benefit, calibration) and that the
             report gives probabilities for.
+        middle: the one of them that net benefit is judged at (:func:`middle_horizon`).
     """
 
     times: tuple[float, ...]
     horizons: tuple[float, ...]
+    middle: float
     threshold_needs_inner: bool = False
-
-    @property
-    def middle(self) -> float:
-        """The horizon of the net benefit."""
-        return self.horizons[len(self.horizons) // 2]
 
     def event_free(self, curves: np.ndarray, horizon: float) -> np.ndarray:
         """Return the probabilities at a horizon, of curves that :meth:`curves` returned.
@@ -124,7 +121,7 @@ def chosen_horizons(y: np.ndarray, chosen: Sequence[float]) -> tuple[float, ...]
 
     Args:
         y: outcomes.
-        chosen: times after 0, or none: quartiles of the event times.
+        chosen: times after 0, or none: quartiles of the event times, those after 0.
 
     Raises:
         ValueError: a horizon before the first event, or after the longest follow-up.
@@ -150,6 +147,20 @@ def horizons(y: np.ndarray) -> list[float]:
     found = np.unique(np.quantile(y["time"][y["event"]], HORIZONS))
     later = found[found > 0]
     return [float(t) for t in later] or [float(y["time"][y["time"] > 0].min())]
+
+
+def middle_horizon(y: np.ndarray, chosen: Sequence[float]) -> float:
+    """Return the middle one of the horizons; where none were chosen, the median event time.
+
+    If that is 0 it is no horizon, and the middle one of the others counts.
+
+    Args:
+        y: outcomes.
+        chosen: times after 0, or none.
+    """
+    found = chosen_horizons(y, chosen)
+    median = float(np.quantile(y["time"][y["event"]], 0.5))
+    return median if not chosen and median in found else found[len(found) // 2]
 
 
 def treatment_threshold(y: np.ndarray, time: float) -> float:

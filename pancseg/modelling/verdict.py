@@ -161,10 +161,11 @@ def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) ->
     gain = f"A gain in {main} of up to {_number(most)} cannot be excluded."
     if none:
         gain = "No gain can be excluded." if 2 * none >= models else gain
+        predict = "this one predicts" if none == 1 else "these predict"
         gain += (
-            f" In {none} of {models} models of {BOTH} the score of radiomics has no weight: these "
-            "predict as the clinical variables alone, which draws the difference and its interval "
-            "towards 0."
+            f" In {none} of {models} models of {BOTH} the score of radiomics has no weight: "
+            f"{predict} as the clinical variables alone, which draws the difference and its "
+            "interval towards 0."
         )
     return f"Radiomics is not shown to add to the clinical variables ({tail}). {gain}"
 

@@ -33,7 +33,11 @@ def study(x, y, model="elastic-net", repeats=1, seed=0, batch=None, shuffles=0):
     task = (
         subtype.SubtypeTask()
         if kind is subtype
-        else survival.SurvivalTask(survival.time_grid(y), survival.chosen_horizons(y, ()))
+        else survival.SurvivalTask(
+            survival.time_grid(y),
+            survival.chosen_horizons(y, ()),
+            survival.middle_horizon(y, ()),
+        )
     )
     smaller = int(min(event.sum(), len(event) - event.sum())) * 4 // 5
     spec = ModelSpec("radiomics", ("radiomics",), kind.MODELS[model].many(smaller, seed), shuffles)

@@ -9,6 +9,7 @@ from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.utils import median_survival_times
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
+from sklearn.pipeline import Pipeline
 from small_studies import classes, features, study, times
 
 from pancseg.modelling import analysis
@@ -74,18 +75,56 @@ def test_two_perfect_models_are_not_shown_to_be_equal():
     assert (found.value, found.low, found.high) == pytest.approx((0, limit - 1, 1 - limit))
 
 
+def test_one_model_under_two_names_has_no_difference():
+    """A table of one feature that is the volume: AUC 0.704 twice, difference −0.128 to 0.128."""
+    y = np.repeat([0, 1], 12)
+    s = study(features(0, n=24, p=3), y)
+    folds = np.resize([0, 1, 2], (1, 24))
+    score = np.random.default_rng(0).random((1, 24)) + 0.6 * y
+    full = np.full((1, 24), 0.5)
+    models = {
+        "radiomics": OutOfFold(score, full, None, ({"f0": 1.0},) * 3, (0,) * 3),
+        "volume only": OutOfFold(score / 3, full, None, ({"f0": 1.0},) * 3, (0,) * 3),
+    }
+    settings = ModelSettings(kind="subtype", folds=3, repeats=1, resamples=100)
+    judge = _Judge(s, settings, ValidationResult(folds, models))
+    assert 0.5 < judge.estimates("radiomics")["AUC"].value < 1
+    found = judge.compared("radiomics", "volume only").discrimination
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
 def test_trees_without_a_split_are_not_surer_than_random_ranks():
     """Boosting of 16 patients has no split, "used" is all it saw: AUC 0.500 (0.500 to 0.500)."""
     y = np.arange(24) % 2
     s = study(features(0, n=24, p=3), y)
     folds = np.resize([0, 0, 1, 1, 2, 2], (1, 24))
     constant = np.full((1, 24), 0.5)
-    flat = OutOfFold(constant, constant, None, ({"f0": 1.0},) * 3, (0,) * 3)
+    flat = OutOfFold(constant, constant, None, ({"f0": 1.0},) * 3, (0,) * 3, (True,) * 3)
     settings = ModelSettings(kind="subtype", folds=3, repeats=1, resamples=100)
     judge = _Judge(s, settings, ValidationResult(folds, {"radiomics": flat}))
     found = judge.estimates("radiomics")["AUC"]
     assert found.value == 0.5
     assert found.high - found.low > 0.4
+
+
+def test_a_model_of_a_rare_column_is_not_flat_where_a_fold_has_none_of_it():
+    """Such a fold is all ties, but the model is not: the fold counted as random ranks."""
+    from pancseg.modelling import subtype
+    from pancseg.modelling.analysis import flat_share
+    from pancseg.modelling.validation.nested_cv import FeatureBlock, ModelSpec, validate
+
+    y, x, patients = np.arange(60) % 3 % 2, np.zeros((60, 1)), np.arange(60)
+    x[:12] = 1.0
+    patients[:12] //= 4  # three patients of four rows: two folds or more have none of them
+    rare = ModelSpec("rare", ("radiomics",), (LogisticRidge(0.5),))
+    none = ModelSpec("none", (), subtype.chance())
+    block = FeatureBlock(x, ("a",), Pipeline([("as it is", "passthrough")]))
+    plan = replace(study(x, y), specs=[rare, none], groups=patients)
+    found = validate(replace(plan, blocks={"radiomics": block}))
+    score, folds = found.models["rare"].score[0], found.folds[0]
+    assert any(np.ptp(score[folds == fold]) == 0 for fold in range(5))
+    assert flat_share(found, "rare") == 0
+    assert flat_share(found, "none") == 1
 
 
 def test_intervals_at_the_edge_are_honest():
@@ -99,6 +138,8 @@ def test_intervals_at_the_edge_are_honest():
     assert never.high == pytest.approx(0.265, abs=0.001)
     assert honest(sure, "Brier", y, groups) == sure
     assert honest(sure, "PR-AUC", y, groups).low == perfect_precision(12, 12)
+    rare, low = np.repeat([1, 0], [5, 200]), Estimate(0.10, 0.06, 0.18)
+    assert honest(low, "PR-AUC", rare, np.arange(205)) == low  # 0.06 to 0.391, mirrored
     wide = Estimate(0.7, 0.5, 0.9)
     assert honest(wide, "AUC", y, groups).low == 0.5
     twice = honest(sure, "AUC", y, np.arange(24) // 2)  # 12 patients with two rows each
@@ -259,7 +300,7 @@ def test_models_that_use_nothing_are_not_surer_than_random_ranks():
     s = study(features(0), y, repeats=2)
     folds = np.tile(np.arange(100) // 2 % 3, (2, 1))
     constant = np.full((2, 100), 0.5)
-    nothing = OutOfFold(constant, constant, None, ({},) * 6, (0,) * 6)
+    nothing = OutOfFold(constant, constant, None, ({},) * 6, (0,) * 6, (True,) * 6)
     settings = ModelSettings(kind="subtype", folds=3, repeats=2, resamples=100)
     judge = _Judge(s, settings, ValidationResult(folds, {"radiomics": nothing}))
     found = judge.estimates("radiomics")[main_measure("subtype")]

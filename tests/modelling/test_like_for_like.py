@@ -215,3 +215,21 @@ def test_a_table_in_whole_years_is_written_and_read_again(tmp_path):
     fit_model(tmp_path / "f.csv", tmp_path / "c.csv", out, time="years", event="dead", **quick)
     assert min(load_model(out).facts["horizons"]) > 0
     assert horizons(survival_outcome(np.array([True, False]), np.array([0.0, 2.0]))) == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("years", "chosen", "middle"),
+    [
+        ([0, 0, 0, 1, 1, 2, 3, 4], (), 1.0),  # the lower quartile is 0: it was the upper one
+        ([1, 1, 1, 1, 1, 3, 3, 4], (), 1.0),  # the lower quartile is the median
+        ([1, 2, 2, 2, 2, 2, 2, 4], (), 2.0),
+        ([0, 0, 0, 0, 0, 0, 3, 5], (), 0.75),  # the median is 0
+        ([0, 0, 0, 1, 1, 2, 3, 4], (1, 2), 2.0),
+    ],
+)
+def test_the_middle_horizon_is_the_median_event_time_where_none_were_chosen(years, chosen, middle):
+    from pancseg.modelling.estimators.survival_array import survival_outcome
+    from pancseg.modelling.survival import middle_horizon
+
+    y = survival_outcome(np.ones(len(years), bool), np.array(years, float))
+    assert middle_horizon(y, chosen) == middle

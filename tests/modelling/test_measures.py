@@ -197,7 +197,7 @@ def test_the_apparent_c_takes_no_array_of_all_pairs():
     x = np.random.default_rng(0).normal(size=(n, 1))
     spec = ModelSpec("chosen", ("few",), (NoPredictors(),))
     block = FeatureBlock(x, ("a",), Pipeline([("as it is", "passthrough")]).fit(x))
-    task = SurvivalTask(times=(5.0,), horizons=(5.0,))
+    task = SurvivalTask(times=(5.0,), horizons=(5.0,), middle=5.0)
     plan = ValidationPlan(y, y["event"].astype(int), np.arange(n), {"few": block}, [spec], task)
     model = FittedModel(
         (block.preparation,), ("few",), CoxFew().fit(x, y), ("a",), np.ones(1), 0.0, 0

@@ -52,6 +52,7 @@ def test_a_score_without_weight_excludes_no_gain():
     assert "A gain in AUC of up to" not in text
     text = said({CLINICAL: clinical}, {(BOTH, CLINICAL): none}, unweighted=(1, 25))
     assert "A gain in AUC of up to 0.002 cannot be excluded. In 1 of 25 models" in text
+    assert "has no weight: this one predicts as the clinical variables alone" in text
     text = said({CLINICAL: clinical}, {(BOTH, CLINICAL): none}, unweighted=(0, 6))
     assert "A gain in AUC of up to 0.002 cannot be excluded." in text
 

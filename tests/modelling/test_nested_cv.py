@@ -148,7 +148,7 @@ def test_separation_is_told_of_classes_and_of_events():
     y = classes(x.to_numpy(), 1.0, 0)
     assert _separation(x, Endpoint("subtype", y, ("s",))) == []
     assert (
-        "such as d, separate the classes"
+        "1 column, d, separates the classes without error"
         in _separation(x.assign(d=y + 0.5 * np.sin(x["a"])), Endpoint("subtype", y, ("s",)))[0]
     )
     cox = times(x.to_numpy(), 1.0, 0)

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pancseg.cli import app
-from pancseg.modelling.sample_size import for_class, for_survival, parameters_for
+from pancseg.modelling.sample_size import for_class, for_survival, needed_lines, parameters_for
 
 
 def test_the_published_example_of_a_class():
@@ -133,3 +133,5 @@ def test_one_parameter_is_singular():
         *("--parameters", "10", "--share", "0.3", "--c-statistic", "0.75", "--patients", "100")
     )
     assert "100 patients allow 1 candidate parameter by" in found.output
+    lines = needed_lines(10, share=0.3, patients=0)
+    assert "0 patients allow 0 candidate parameters by" in " ".join(lines)

@@ -95,7 +95,7 @@ def test_a_saved_model_predicts_what_the_fitted_one_does(kind, model, batch):
         again = [(c, w) for c, w in zip(plain.columns, plain.weights, strict=True) if w]
         assert again == used
         if grid is not None:
-            curves = survival.SurvivalTask(tuple(grid), ()).curves(model_.model, seen)
+            curves = survival.SurvivalTask(tuple(grid), (), 0.0).curves(model_.model, seen)
             np.testing.assert_allclose(plain.predictor.event_free(x, grid), curves, rtol=1e-12)
 
 

@@ -109,7 +109,9 @@ def test_a_site_in_perfect_order_is_pooled_by_its_interval_and_stops_nothing():
 def test_sites_in_nearly_perfect_order_agree():
     """Pooled: 1.000, 95 % interval 0.052 to 1.000. As logits 1 and 0.997 are far apart."""
     sites = [
-        SiteResult(name, rows, 20, {"radiomics": Estimate(value, 0.96, 1.0)}, {"radiomics": 0.8})
+        SiteResult(
+            name, rows, rows, 20, {"radiomics": Estimate(value, 0.96, 1.0)}, {"radiomics": 0.8}
+        )
         for name, rows, value in [("north", 42, 1.0), ("south", 54, 0.997), ("west", 54, 0.997)]
     ]
     found = pooled_over(sites, "radiomics")
@@ -126,6 +128,29 @@ def test_a_model_that_ranks_nobody_in_a_site_is_no_surer_than_random_ranks():
     assert found.value == 0.5
     reach = 1.96 * np.sqrt(41 / (12 * 20 * 20))
     assert (found.low, found.high) == pytest.approx((0.5 - reach, 0.5 + reach))
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_site_whose_patients_have_two_rows_each_is_no_surer(flat):
+    """40 rows of 20 patients counted as 40 patients."""
+    x, y = np.random.default_rng(5).normal(size=(120, 3)), np.resize([0, 0, 1, 1], 120)
+    west = SITES == "west"
+    x[:, 0] += 1.2 * y
+    x[west, 0] = 20.0 * y[west] + x[west, 0]
+    if flat:
+        x[west] = 0.0
+    plan = replace(study(x, y), groups=np.arange(120) // 2)
+    site = leave_sites_out(plan, SITES, 100)[2]
+    assert (site.rows, site.patients) == (40, 20)
+    found = site.measures["radiomics"]
+    if flat:
+        assert found.high == pytest.approx(0.5 + 1.96 * np.sqrt(21 / (12 * 10 * 10)))
+    else:
+        assert found.value == 1
+        error = (logit(1 - 0.5 / 20) - logit(found.low)) / 1.96
+        assert site.errors["radiomics"] == pytest.approx(error)
+    few = replace(plan, groups=np.where(west, 1000 + np.arange(120) // 10, plan.groups))
+    assert not leave_sites_out(few, SITES, 100)[2].measures, "four patients of ten rows each"
 
 
 @pytest.mark.parametrize(

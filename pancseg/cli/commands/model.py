@@ -211,7 +211,8 @@ def survival(
         option(
             "Input",
             metavar="TIMES",
-            help="Times to report survival for, such as 12,24; default: quartiles of the events.",
+            help="Times to report survival for, such as 12,24; default: quartiles of "
+            "the event times, those after 0.",
         ),
     ] = None,
     columns: Columns,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from pancseg.modelling.predict import middle_of
 from pancseg.modelling.report.figures import calibration_files, decision_axes
 from pancseg.modelling.report.judged import Judged
 from pancseg.modelling.report.parts import Picture, Section, counted, listed, with_interval
@@ -76,7 +77,7 @@ def curve_files(
         unit = judged.unit if judged.survival else None
         files = calibration_files(curves, "Calibration, new patients", unit)
     if benefit is not None:
-        by = f": event by {_middle(judged):.4g} {judged.unit}" if judged.survival else ""
+        by = f": event by {middle_of(judged.saved):.4g} {judged.unit}" if judged.survival else ""
         files |= picture_files(
             "decision_curve",
             lambda figure: decision_axes(
@@ -110,7 +111,7 @@ def benefit_section(judged: Judged, benefit: pd.DataFrame | None) -> Section:
         "vain, who count by the odds of the threshold. A model is of use where its curve is above "
         "that of treating all and above 0, which is treating none."
     ]
-    when = f" by {_middle(judged):.4g} {judged.unit}" if judged.survival else ""
+    when = f" by {middle_of(judged.saved):.4g} {judged.unit}" if judged.survival else ""
     for name in (RADIOMICS, BOTH):
         for measure, found in judged.measures.get(name, {}).items():
             if measure.startswith(NET_BENEFIT) and not np.isnan(found.value):
@@ -124,7 +125,7 @@ def benefit_section(judged: Judged, benefit: pd.DataFrame | None) -> Section:
         return Section(NET_BENEFIT.capitalize(), [*lines, *missing])
     banded = [name for name in (RADIOMICS, BOTH) if name in set(benefit["model"])]
     of = (
-        f"of an event by {_middle(judged):.4g} {judged.unit}"
+        f"of an event by {middle_of(judged.saved):.4g} {judged.unit}"
         if judged.survival
         else "of the positive class"
     )
@@ -179,10 +180,6 @@ def _risks(judged: Judged, name: str, resamples: int) -> tuple[list[Risks], np.n
     free = judged.event_free[name][known] if judged.survival else np.empty((known.sum(), 0))
     risks = risks_of(judged.y[known], judged.scores[name][known], free, judged.horizons)
     return risks, bootstrap_weights(judged.groups[known], resamples, 0)
-
-
-def _middle(judged: Judged) -> float:
-    return judged.horizons[len(judged.horizons) // 2]
 
 
 def _of_use(found: Estimate) -> str:

@@ -83,7 +83,7 @@ def _of_what(results: AnalysisResults, every: bool = False) -> str:
         return "of the positive class"
     if every:
         return "of an event by each horizon"
-    return f"of an event by {results.horizons[len(results.horizons) // 2]:.4g} {_unit(results)}"
+    return f"of an event by {results.middle:.4g} {_unit(results)}"
 
 
 def _unit(results: AnalysisResults) -> str:

@@ -305,11 +305,11 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
             "Those of decision curves",
         )
     )
-    ranked = "AUC and C" if survival else "AUC, PR-AUC, sensitivity and specificity"
+    ranked = "AUC and C" if survival else "AUC, sensitivity and specificity"
     perfect = (
         ", for C with half of the events against the other half"
         if survival
-        else "; Clopper and Pearson 1934"
+        else "; Clopper and Pearson 1934; the lower end of PR-AUC likewise"
     )
     times = " Kaplan–Meier estimates and medians have log-log intervals." if survival else ""
     rivals = (
@@ -328,7 +328,8 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
         f"(Obuchowski and Lieber 2002, binormal{perfect}), and that of {main} is never narrower "
         "than that of random scores where models predict the same for all patients. That of a "
         f"difference in {main} that is the same in all resamples reaches as far as those of both "
-        f"models do. Where the lower end of the interval of {main} is 0.5 or below, that of the "
+        "models do, unless both rank the patients of each fold alike, and neither perfectly nor "
+        f"all the same. Where the lower end of the interval of {main} is 0.5 or below, that of the "
         f"calibration slope is extended to hold 0. {curves} {alone} {others} are "
         "widened by the factor of the main measure. ICI intervals are re-centred on the "
         f"estimate.{times}{rivals}{parts}{test}{_rule(results)} No p-value was adjusted "

@@ -92,8 +92,7 @@ def risk_of(results: AnalysisResults) -> str:
     """Return what :func:`risks` are of."""
     if not results.horizons:
         return "of the positive class"
-    middle = results.horizons[len(results.horizons) // 2]
-    return f"of an event by {middle:.4g} {_unit(results)}"
+    return f"of an event by {results.middle:.4g} {_unit(results)}"
 
 
 def _unit(results: AnalysisResults) -> str:
@@ -116,7 +115,7 @@ def _draw(figure: Figure, results: AnalysisResults) -> None:
     if y.dtype.names is None:
         groups = [(y == 1, "positive class", COLOURS[1]), (y == 0, "other class", COLOURS[0])]
     else:
-        horizon = results.horizons[len(results.horizons) // 2]
+        horizon = results.middle
         early = y["event"] & (y["time"] <= horizon)
         late = y["time"] > horizon
         groups = [

@@ -10,7 +10,7 @@ from pancseg.modelling.analysis import AnalysisResults, main_measure
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import COMPETING
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.internal_external import pooled_over
+from pancseg.modelling.internal_external import lower_in_sites, pooled_over
 from pancseg.modelling.report.model_numbers import Tuning, tuned
 from pancseg.modelling.report.parts import (
     Section,
@@ -158,15 +158,16 @@ def against_results(results: AnalysisResults) -> list[str]:
 
 
 def _lower_elsewhere(results: AnalysisResults) -> list[str]:
-    """Return a sentence where the value in sites left out is below the interval out of fold."""
+    """Return a sentence where the interval in sites left out is below the one out of fold."""
     main = main_measure(results.settings.kind)
-    inside, pooled = results.measures[RADIOMICS][main], pooled_over(list(results.sites), RADIOMICS)
-    if pooled is None or not pooled.value.value < inside.low:
+    inside = results.measures[RADIOMICS][main]
+    pooled = lower_in_sites(list(results.sites), RADIOMICS, inside)
+    if pooled is None:
         return []
     return [
         f"In sites that the models had not seen, {the(main)} of radiomics is "
-        f"{number(pooled.value.value)}, below the interval out of fold ({number(inside.low)} to "
-        f"{number(inside.high)}): radiomics may have measured the site."
+        f"{with_interval(pooled.value)}, all of it below the interval out of fold "
+        f"({number(inside.low)} to {number(inside.high)}): radiomics may have measured the site."
     ]
 
 

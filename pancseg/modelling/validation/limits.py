@@ -1,7 +1,8 @@
 """Limit intervals at the edge, where all patients are ranked or called right and none can vary.
 
 A bootstrap of 12 against 12 patients in perfect order finds perfect order in every resample. The
-interval is therefore never narrower than an exact one for a perfect result of as many patients.
+interval is therefore never narrower than one for a perfect result of as many patients: the exact
+one of a share, that of two normal groups for a measure of rank.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ def honest(found: Estimate, measure: str, y: np.ndarray, groups: np.ndarray) -> 
     """
     if np.isnan(found.low) or (low := _edge(measure, y, groups)) is None:
         return found
+    if measure == "PR-AUC":  # its scale has no mirror: random ranks have the prevalence, not 0.5
+        return Estimate(found.value, min(found.low, low), found.high)
     return Estimate(found.value, min(found.low, low), max(found.high, 1 - low))
 
 

@@ -124,6 +124,7 @@ class FittedModel:
         threshold: score that separates high from low risk.
         choice: index of the chosen candidate.
         beside: weights of the few columns and of the score of a model with ``score_of``.
+        flat: whether it predicts the same for all that it was fitted to.
     """
 
     preparations: tuple[Pipeline, ...]
@@ -134,6 +135,7 @@ class FittedModel:
     threshold: float
     choice: int
     beside: Mapping[str, float] | None = None
+    flat: bool = False
 
     def prepared(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return (n, columns) prepared values that the model sees, from the values by block."""
@@ -154,6 +156,8 @@ class OutOfFold:
         weights: for each outer fold, name of a used column → coefficient or importance; of a model
             beside a score, name of each column and ``SCORE``.
         choices: for each outer fold, index of the chosen candidate.
+        flat: for each outer fold, whether its model predicts the same for all patients, those that
+            it was fitted to included.
     """
 
     score: np.ndarray
@@ -161,6 +165,7 @@ class OutOfFold:
     curves: np.ndarray | None
     weights: tuple[dict[str, float], ...]
     choices: tuple[int, ...]
+    flat: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -274,6 +279,7 @@ def fit_specs(plan: ValidationPlan, train: np.ndarray, seed: int) -> dict[str, F
             threshold,
             choice,
             beside,
+            bool(np.ptp(seen) == 0),
         )
     return found
 
@@ -407,6 +413,7 @@ def validate(
             curves,
             tuple(part.weights for part in parts),
             tuple(part.choice for part in parts),
+            tuple(part.flat for part in parts),
         )
     return ValidationResult(folds, models)
 
@@ -420,6 +427,7 @@ class _Part:
     curves: np.ndarray | None
     weights: dict[str, float]
     choice: int
+    flat: bool
 
 
 def _outer_fold(plan: ValidationPlan, test: np.ndarray, seed: int) -> dict[str, _Part]:
@@ -442,6 +450,7 @@ def _outer_fold(plan: ValidationPlan, test: np.ndarray, seed: int) -> dict[str, 
                 plan.task.curves(model.model, x),
                 named if model.beside is None else dict(model.beside),
                 model.choice,
+                model.flat,
             )
         return found
 
