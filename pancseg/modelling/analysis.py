@@ -330,21 +330,11 @@ class _Judge:
         """Return by how much intervals of a model are wider than the bootstrap's."""
         return widening(self.values[name][self.main], self.folds[name][self.main], self.plan.outer)
 
-    def _folds_of(self, name: str, measure: str) -> np.ndarray | None:
-        """Return a measure in each test fold; None if its interval is the bootstrap's alone.
-
-        That is so for the integrated Brier score, and for its differences: between folds it
-        differs because their patients do, which the bootstrap knows already. Widened, its
-        intervals were twice as wide as its errors (docs/log.md, 2026-12-01).
-        """
-        alone = self.settings.kind == "survival" and measure == self.brier
-        return None if alone else self.folds[name][measure]
-
     def estimates(self, name: str) -> dict[str, Estimate]:
         """Return the estimate of each measure of a model."""
         found = {}
         for measure, values in self.values[name].items():
-            one = estimate(values, self._folds_of(name, measure), self.plan.outer)
+            one = estimate(values, self.folds[name][measure], self.plan.outer)
             if measure == self.main and name != CHANCE:
                 one = self._no_surer_than_random(name, one)
             one = honest(one, measure, self.plan.y, self.plan.groups)
@@ -404,8 +394,7 @@ class _Judge:
             if measure == self.main:
                 base = np.maximum(base, 0.5)
             values = self.values[a][measure] - base
-            of_a, of_b = (self._folds_of(name, measure) for name in (a, b))
-            folds = None if of_a is None or of_b is None else of_a - of_b
+            folds = self.folds[a][measure] - self.folds[b][measure]
             one = estimate(values, folds, self.plan.outer)
             if measure == self.main and one.low == one.high and not self._same_order(a, b):
                 one = self._no_surer_than_each(a, b, one.value)

@@ -383,6 +383,7 @@ def _judge_survival(
     times, middle = np.array(horizons_of(saved)), middle_of(saved)
     free = table[[curve_column(name, time) for time in times]].to_numpy(float)
     errors = measures.squared_errors(y, y, free, times)
+    errors = measures.steadied(errors, measures.known_weights(y, y, times))
     told = [_told(y, time) for time in times]
     errors[:, ~np.array(told)] = np.nan
     tau = float(np.quantile(y["time"][y["event"]], 0.9))

@@ -210,16 +210,20 @@ def survival_measures(
     if model.curves is None:
         return result
     repeats, at = len(found.folds), np.array([threshold])
-    brier, gained = np.zeros((2, len(y)))
+    errors, weight = np.zeros((2, repeats, len(y), len(grid)))
+    gained = np.zeros(len(y))
     for r, test, train in folds:
         curves = model.curves[r, test]
         if len(grid) > 1:
-            errors = measures.squared_errors(y[test], y[train], curves[:, : len(grid)], grid)
-            brier[test] += measures.integrated(errors, grid) / repeats
+            at_times = curves[:, : len(grid)]
+            errors[r, test] = measures.squared_errors(y[test], y[train], at_times, grid)
+            weight[r, test] = measures.known_weights(y[test], y[train], grid)
         status = status_at(y[test], y[train], task.middle)
         risk = 1 - task.event_free(curves, task.middle)
         gained[test] += net_benefit(risk, status, at)[:, 0] / repeats
     if len(grid) > 1:
+        steady = [measures.steadied(*each) for each in zip(errors, weight, strict=True)]
+        brier = measures.integrated(np.mean(steady, axis=0), grid)
         result["integrated Brier"] = measures.mean_measure(brier, weights)
     result[NET_BENEFIT] = measures.mean_measure(gained, weights)
     return result

@@ -210,3 +210,20 @@ def test_the_apparent_c_takes_no_array_of_all_pairs():
         concordance_index(y["time"], -model.model.predict(x), y["event"]), abs=1e-9
     )
     assert most < n * n  # bytes; one array of all pairs is eight times that
+
+
+def test_a_brier_score_varies_as_predictions_do_and_not_as_weights_for_censoring():
+    random = np.random.default_rng(5)
+    death, lost = random.exponential(1.0, 80), random.exponential(1.5, 80)
+    y = survival_outcome(death < lost, np.minimum(death, lost))
+    times = np.quantile(y["time"][y["event"]], [0.2, 0.5, 0.8])
+    weight = measures.known_weights(y, y, times)
+    assert weight.mean(axis=0) == pytest.approx(1, abs=0.05)
+    free = np.exp(-times) + random.uniform(-0.1, 0.1, (80, 3))
+    errors = measures.squared_errors(y, y, free, times)
+    steady = measures.steadied(errors, weight)
+    assert steady.mean(axis=0) == pytest.approx(errors.mean(axis=0), rel=1e-12)
+    assert (steady.std(axis=0) < errors.std(axis=0)).all()
+    same = measures.squared_errors(y, y, np.full((80, 3), 0.5), times)
+    assert same.std(axis=0).min() > 0.05
+    assert measures.steadied(same, weight).std(axis=0) == pytest.approx(0, abs=1e-12)

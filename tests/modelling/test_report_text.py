@@ -507,7 +507,7 @@ def test_the_methods_say_which_intervals_are_widened(reports):
     assert (
         "Those of the hazard ratio of the groups and of decision curves are widened by" in survival
     )
-    assert "Those of the integrated Brier score and of its differences are not widened." in survival
+    assert "Those of the integrated Brier score leave out how much weight for censoring" in survival
     assert "Where the lower end of the interval of Harrell's C is 0.5 or below, that" in survival
     assert "close to 1 by construction" in section(survival, "Calibration")
     classes = (reports["subtype"][1] / "report.md").read_text()

@@ -295,7 +295,8 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
         (
             "Those of calibration curves, ICI and observed / expected are of at most 200 resamples "
             "and not widened.",
-            "Those of the integrated Brier score and of its differences are not widened.",
+            "Those of the integrated Brier score leave out how much weight for censoring a "
+            "resample holds by chance (control variate).",
             "Those of the hazard ratio of the groups and of decision curves",
         )
         if survival

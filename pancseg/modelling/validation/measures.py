@@ -204,6 +204,30 @@ def squared_errors(
     return np.asarray(died * survival**2 / safe_own + free * (1 - survival) ** 2 / safe_t)
 
 
+def known_weights(y: np.ndarray, train: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return (n, times) weights of the contributions to the Brier score; their mean is about 1."""
+    all_die, none_dies = np.ones((2, len(y), len(times))) * np.array([1.0, 0.0])[:, None, None]
+    died = squared_errors(y, train, all_die, times)
+    return np.asarray(died + squared_errors(y, train, none_dies, times))
+
+
+def steadied(errors: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return contributions with the same mean, of which resamples vary as the score does.
+
+    How much weight a resample holds is chance, and most of what its plain mean varies by: the
+    weights are estimated from the patients themselves, which takes that chance away. Each
+    contribution is therefore freed of its weight's distance from the mean (a control variate, the
+    linear form of dividing by the weights' sum).
+
+    Args:
+        errors: (n, times) contributions to the Brier score.
+        weight: (n, times) their weights.
+    """
+    total = weight.sum(axis=0)
+    per_weight = np.divide(errors.sum(axis=0), total, out=np.zeros_like(total), where=total > 0)
+    return np.asarray(errors - per_weight * (weight - weight.mean(axis=0)))
+
+
 def integrated(errors: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Return the (n,) means over time of (n, times) values, by the trapezoidal rule."""
     return np.asarray(np.trapezoid(errors, times, axis=1) / (times[-1] - times[0]))
