@@ -154,7 +154,7 @@ def test_separation_is_told_of_classes_and_of_events():
     cox = times(x.to_numpy(), 1.0, 0)
     assert _separation(x, Endpoint("survival", cox, ("t", "e"))) == []
     told = _separation(x.assign(d=1 / cox["time"], e=1), Endpoint("survival", cox, ("t", "e")))
-    assert "1 columns, such as d, order all events" in told[0]
+    assert "1 column, d, orders all events" in told[0]
 
 
 def test_combat_refuses_batches_that_it_cannot_know():
