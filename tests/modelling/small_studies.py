@@ -1,6 +1,7 @@
-"""Small studies for tests: one block of features, one spec."""
+"""Small studies for tests: one block of features and one spec, and tables for `model` and `predict`."""
 
 import numpy as np
+import pandas as pd
 
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.estimators.preparation import preparation
@@ -45,3 +46,18 @@ def study(x, y, model="elastic-net", repeats=1, seed=0, batch=None, shuffles=0):
     return ValidationPlan(
         y, strata, np.arange(len(y)), blocks, [spec], task, inner=3, repeats=repeats, seed=seed
     )
+
+
+def written_tables(n, folder, name, seed, shift=0.0):
+    """Write features and outcomes (time, event, class) of n patients; return both paths."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(n, 3)) + np.array([shift, 0, 0])
+    ids = pd.Index([f"{name}{i:03d}" for i in range(n)], name="id")
+    paths = folder / f"{name}_f.csv", folder / f"{name}_c.csv"
+    pd.DataFrame(x, columns=["a", "b", "volume_ml"], index=ids).to_csv(paths[0])
+    death, censored = random.exponential(10 * np.exp(-x[:, 0])), random.exponential(20, n)
+    table = pd.DataFrame({"time": np.minimum(death, censored).round(1) + 0.1}, index=ids)
+    table["event"] = death <= censored
+    table["class"] = np.where(x[:, 0] + random.logistic(size=n) > 0, "high", "low")
+    table.to_csv(paths[1])
+    return paths

@@ -1,5 +1,6 @@
 """Curves, net benefit and Brier scores in new patients, recomputed from the predictions file."""
 
+from functools import partial
 from types import SimpleNamespace
 from unittest import mock
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from small_studies import written_tables
 
 from pancseg import fit_model, predict
 from pancseg.modelling import apply
@@ -16,20 +18,7 @@ from pancseg.modelling.report.figures import decision_axes
 QUICK = {"folds": 3, "inner_folds": 2, "repeats": 1, "canary": 0, "workers": 1}
 N, HORIZONS = 90, (4, 9)
 MODELS = ["radiomics", "volume only"]
-
-
-def tables(folder, name, seed, shift=0.0):
-    random = np.random.default_rng(seed)
-    x = random.normal(size=(N, 3)) + np.array([shift, 0, 0])
-    ids = pd.Index([f"{name}{i:03d}" for i in range(N)], name="id")
-    paths = folder / f"{name}_f.csv", folder / f"{name}_c.csv"
-    pd.DataFrame(x, columns=["a", "b", "volume_ml"], index=ids).to_csv(paths[0])
-    death, censored = random.exponential(10 * np.exp(-x[:, 0])), random.exponential(20, N)
-    table = pd.DataFrame({"time": np.minimum(death, censored).round(1) + 0.1}, index=ids)
-    table["event"] = death <= censored
-    table["class"] = np.where(x[:, 0] + random.logistic(size=N) > 0, "high", "low")
-    table.to_csv(paths[1])
-    return paths
+tables = partial(written_tables, N)
 
 
 @pytest.fixture(scope="module")

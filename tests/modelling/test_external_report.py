@@ -1,10 +1,12 @@
 """The report of a model on new patients, and the calibration that it prints."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from small_studies import written_tables
 
 from pancseg import fit_model, load_model, predict
 from pancseg.modelling.estimators.cox import kaplan_meier
@@ -19,20 +21,7 @@ from pancseg.modelling.validation.calibration import in_the_large
 
 QUICK = {"folds": 3, "inner_folds": 2, "repeats": 1, "canary": 0, "workers": 1}
 N = 80
-
-
-def tables(folder, name, seed, shift=0.0):
-    random = np.random.default_rng(seed)
-    x = random.normal(size=(N, 3)) + np.array([shift, 0, 0])
-    ids = pd.Index([f"{name}{i:03d}" for i in range(N)], name="id")
-    paths = folder / f"{name}_f.csv", folder / f"{name}_c.csv"
-    pd.DataFrame(x, columns=["a", "b", "volume_ml"], index=ids).to_csv(paths[0])
-    death, censored = random.exponential(10 * np.exp(-x[:, 0])), random.exponential(20, N)
-    table = pd.DataFrame({"time": np.minimum(death, censored).round(1) + 0.1}, index=ids)
-    table["event"] = death <= censored
-    table["class"] = np.where(x[:, 0] + random.logistic(size=N) > 0, "high", "low")
-    table.to_csv(paths[1])
-    return paths
+tables = partial(written_tables, N)
 
 
 @pytest.fixture(scope="module")
