@@ -1,4 +1,4 @@
-"""Small studies for tests: one block of features and one spec, and tables for `model` and `predict`."""
+"""Small studies for tests: one block of features, one spec; tables for model and predict."""
 
 import numpy as np
 import pandas as pd
