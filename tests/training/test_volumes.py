@@ -93,9 +93,20 @@ def test_without_a_label_map_only_the_slices_seen_to_be_empty_are_used(folder: P
     ]
 
 
+def test_empty_slices_can_be_given_by_the_first_and_the_last(folder: Path) -> None:
+    which = description(mask=None, unknown=None, empty=[1, 2])
+    slices = list(native_slices(which.sources[0], folder))
+    assert [(s.hu[0, 0], s.mask.any(), s.known.all()) for s in slices] == [
+        (20, False, True),
+        (10, False, True),
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
+        ({"empty": [0, 6]}, r"ct\.nii\.gz: `empty` names the slices 0 to 6 \(expected .* 0–5\)"),
+        ({"empty": [3, 2]}, r"ct\.nii\.gz: `empty` names the slices 3 to 2 \(expected .* 0–5\)"),
         ({"unknown": None}, r"labels\.nii\.gz: label 2 is neither 0 nor 1; set `unknown`"),
         ({"unknown": 3}, r"labels\.nii\.gz: label 2 is neither 0 nor 1 nor `unknown` \(3\)"),
         ({"mask": "gone.nii.gz"}, r"no gone\.nii\.gz, which the slice set lists"),
@@ -128,7 +139,7 @@ def test_volumes_that_cannot_be_right_are_refused(
 
 
 def test_a_volume_needs_a_label_map_or_a_list_of_empty_slices() -> None:
-    with pytest.raises(ValidationError, match="needs a mask, or a table of its empty slices"):
+    with pytest.raises(ValidationError, match="needs a mask, or `empty`"):
         description(mask=None)
 
 

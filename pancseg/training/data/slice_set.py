@@ -73,8 +73,9 @@ class VolumeSource(FrozenModel):
         mask: its label map on the same grid: 1 is pancreas, 0 is not; none: only the slices that
             ``empty`` lists are used.
         unknown: the label of voxels of which it is not known. They do not count in loss and scores.
-        empty: a table with the columns ``slice`` and ``no_pancreas`` (1: seen to hold none).
-            Slices are counted from 0 in the stored order.
+        empty: the slices that are seen to hold no pancreas: the first and the last of them, or a
+            table with the columns ``slice`` and ``no_pancreas`` (1: holds none). Slices are counted
+            from 0 in the stored order.
         patient: patient id.
         split: train or val.
         cohort: prefix of the patient's id.
@@ -86,7 +87,7 @@ class VolumeSource(FrozenModel):
     image: str
     mask: str | None = None
     unknown: int | None = Field(None, ge=2)
-    empty: str | None = None
+    empty: str | tuple[int, int] | None = None
     patient: str
     split: Literal["train", "val"]
     cohort: str = ""
@@ -96,7 +97,7 @@ class VolumeSource(FrozenModel):
     @model_validator(mode="after")
     def _labelled(self) -> Self:
         if self.mask is None and self.empty is None:
-            raise ValueError("a volume needs a mask, or a table of its empty slices")
+            raise ValueError("a volume needs a mask, or `empty`, its slices without pancreas")
         return self
 
 

@@ -129,26 +129,37 @@ def _labels(source: VolumeSource, data: Path, image: sitk.Image) -> NDArray[np.i
 def _empty_slices(source: VolumeSource, data: Path, stored: sitk.Image) -> list[int]:
     """Return the numbers of the slices that are seen to hold no pancreas, from foot to head."""
     assert source.empty is not None
-    if not (data / source.empty).is_file():
-        raise FileNotFoundError(
-            f"the `data` folder has no {source.empty}, which the slice set lists"
-        )
-    try:
-        with open_regular(data / source.empty) as file:
-            table = pd.read_csv(file, dtype={"slice": str})
-    except ValueError as error:  # pandas: no columns, or no CSV
-        raise ValueError(f"{source.empty} is not a CSV: {str(error).splitlines()[0]}") from error
-    if missing := sorted({"slice", "no_pancreas"} - set(table.columns)):
-        raise ValueError(f"{source.empty} has no column {', '.join(missing)}")
     count = stored.GetDepth()
-    written = table.loc[table["no_pancreas"] == 1, "slice"].fillna("''")
-    numbers = pd.to_numeric(written, errors="coerce")
-    if len(wrong := written[~numbers.isin(range(count))]):
-        raise ValueError(
-            f"{source.empty}: there is no slice {wrong.iloc[0]:.20} (expected 0–{count - 1})"
-        )
+    if isinstance(source.empty, str):
+        numbers = _listed(source.empty, data, count)
+    else:
+        first, last = source.empty
+        if not 0 <= first <= last < count:
+            raise ValueError(
+                f"{source.image}: `empty` names the slices {first} to {last} (expected a first and "
+                f"a last slice, 0–{count - 1})"
+            )
+        numbers = list(range(first, last + 1))
     rises = (
         stored.TransformIndexToPhysicalPoint((0, 0, count - 1))[2]
         >= stored.TransformIndexToPhysicalPoint((0, 0, 0))[2]
     )
-    return [n if rises else count - 1 - n for n in numbers.astype(int)]
+    return [n if rises else count - 1 - n for n in numbers]
+
+
+def _listed(path: str, data: Path, count: int) -> list[int]:
+    """Return the numbers that a table of empty slices lists, of ``count`` slices as stored."""
+    if not (data / path).is_file():
+        raise FileNotFoundError(f"the `data` folder has no {path}, which the slice set lists")
+    try:
+        with open_regular(data / path) as file:
+            table = pd.read_csv(file, dtype={"slice": str})
+    except ValueError as error:  # pandas: no columns, or no CSV
+        raise ValueError(f"{path} is not a CSV: {str(error).splitlines()[0]}") from error
+    if missing := sorted({"slice", "no_pancreas"} - set(table.columns)):
+        raise ValueError(f"{path} has no column {', '.join(missing)}")
+    written = table.loc[table["no_pancreas"] == 1, "slice"].fillna("''")
+    numbers = pd.to_numeric(written, errors="coerce")
+    if len(wrong := written[~numbers.isin(range(count))]):
+        raise ValueError(f"{path}: there is no slice {wrong.iloc[0]:.20} (expected 0–{count - 1})")
+    return [int(number) for number in numbers]
