@@ -18,7 +18,7 @@ from pancseg.scans.geometry import on_grid_of, orient
 from pancseg.segmentation import DEFAULT_WEIGHTS
 from pancseg.segmentation.checkpoint import load_checkpoint
 from pancseg.segmentation.overlap import dice
-from pancseg.segmentation.postprocess import one_organ
+from pancseg.segmentation.postprocess import FOUND, one_organ
 from pancseg.tables.markdown_table import markdown_table
 
 PANCREAS_IN_TOTALSEG = 7
@@ -51,8 +51,8 @@ def row(name: str, image: sitk.Image, mask: sitk.Image, segmenter: Segmenter) ->
     voxel_ml = float(np.prod(image.GetSpacing())) / 1000
     truth = voxel_array(mask) > 0
     empty = ~truth.any(axis=(1, 2))
-    raw = segmenter.found(image)
-    cleaned = one_organ(raw, image.GetSpacing())
+    levels = segmenter.levels(image)
+    raw, cleaned = levels == FOUND, one_organ(levels, image.GetSpacing())
     cells = [name, f"{truth.sum() * voxel_ml:.1f}", str(empty.sum())]
     for found in (raw, cleaned):
         cells += [f"{dice(found, truth):.3f}", f"{found[empty].sum() * voxel_ml:.1f}"]

@@ -16,12 +16,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pancseg.segmentation import segmenter as segmenting
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
-from pancseg.segmentation.postprocess import one_organ
+from pancseg.segmentation.postprocess import Levels, one_organ
 from pancseg.segmentation.preprocess import Floats, SliceGrid
 from pancseg.segmentation.second_look import Seen
 from pancseg.segmentation.segmenter import FirstLook, Segmenter
@@ -31,7 +28,6 @@ from pancseg.training.data.slice_set import VolumeSource, load_slice_set
 from pancseg.training.data.volumes import WholeVolume, whole_volume
 from pancseg.training.scoring import score_volume
 
-Mask = NDArray[np.bool_]
 PATIENTS = ("HCC_006", "HCC_007")
 SIZES = ((160, 224), (192, 256), (256, 320))
 REACHES_MM, MARGINS_MM = (10.0, 20.0, 40.0), (0.0, 10.0, 20.0)
@@ -43,22 +39,22 @@ def second_alone(_: Floats, __: SliceGrid, seen: Seen, second_grid: SliceGrid) -
     return alone
 
 
-def variants() -> Iterator[tuple[str, Callable[[Segmenter, WholeVolume], Mask]]]:
+def variants() -> Iterator[tuple[str, Callable[[Segmenter, WholeVolume], Levels]]]:
     """Yield the name of each variant, and what makes its mask (not cleaned)."""
 
-    def again(segmenter: Segmenter, volume: WholeVolume) -> Mask:
+    def again(segmenter: Segmenter, volume: WholeVolume) -> Levels:
         return segmenter.found_again(volume.image, segmenter.found_first(volume.image))
 
-    def alone(segmenter: Segmenter, volume: WholeVolume) -> Mask:
+    def alone(segmenter: Segmenter, volume: WholeVolume) -> Levels:
         with patch.object(segmenting, "mean_of_looks", second_alone):
             return again(segmenter, volume)
 
-    def thrice(segmenter: Segmenter, volume: WholeVolume) -> Mask:
+    def thrice(segmenter: Segmenter, volume: WholeVolume) -> Levels:
         first = segmenter.found_first(volume.image)
-        found = segmenter.found_again(volume.image, first)
-        return segmenter.found_again(volume.image, FirstLook(found, first.kept))
+        levels = segmenter.found_again(volume.image, first)
+        return segmenter.found_again(volume.image, FirstLook(levels, first.kept))
 
-    yield "one look", lambda segmenter, volume: segmenter.found_first(volume.image).found
+    yield "one look", lambda segmenter, volume: segmenter.found_first(volume.image).levels
     yield "two looks, as they are", again
     yield "the second look alone", alone
     yield "a third look, around both", thrice

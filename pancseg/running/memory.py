@@ -16,7 +16,6 @@ from pancseg.features.memory import typical_bytes
 from pancseg.features.settings import FeatureSettings
 from pancseg.scans.masks import preview_mask
 from pancseg.scans.reading import Preview, preview_scan
-from pancseg.segmentation import MOST_KEPT_BYTES
 from pancseg.system.processes.cgroup import free_memory
 from pancseg.system.processes.patience import answer_within
 
@@ -28,12 +27,9 @@ LARGEST_WITHOUT_UNIT = 4096
 """A smaller number of bytes is likely a number of GB."""
 WORKER_BYTES = {"": 300 * 10**6, "openvino": 650 * 10**6, "torch": 950 * 10**6}
 """Memory of a worker without any scan, by its engine; ``""`` is a worker without a network."""
-SECOND_LOOK_BYTES = {
-    "openvino": 80 * 10**6 + MOST_KEPT_BYTES,
-    "torch": 200 * 10**6 + MOST_KEPT_BYTES,
-}
-"""Further memory of a worker for a second look: of its network (measured: 61 and 186 MB, windows of
-192×256), and for what the first look gave."""
+SECOND_LOOK_BYTES = {"openvino": 130 * 10**6, "torch": 250 * 10**6}
+"""Further memory of a worker for a second look (its network, measured: 61 and 186 MB, windows of
+192×256)."""
 HEADER_S = 60.0
 """Seconds to wait for a header, which may be on an unreachable share."""
 BYTES_PER_VOXEL = 4

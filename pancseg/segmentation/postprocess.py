@@ -13,6 +13,10 @@ from scipy.spatial import KDTree
 from pancseg.scans.bounding_box import box_of
 
 Voxels = NDArray[np.bool_]
+Levels = NDArray[np.uint8]
+"""What each voxel is: 0, ``BRIDGE`` or ``FOUND``."""
+BRIDGE, FOUND = 1, 2
+"""Voxels that only connect pieces of an organ, and voxels of it."""
 
 LARGEST_HOLE_ML = 1.0
 """Enclosed cavities up to this volume count as noise and are filled."""
@@ -24,31 +28,37 @@ WIDEST_GAP_MM = 3.0
 """A piece of the organ is at most this far from the largest one, between centres of voxels."""
 
 
-def one_organ(found: Voxels, spacing_mm: Sequence[float]) -> Voxels:
+def one_organ(found: Voxels | Levels, spacing_mm: Sequence[float]) -> Voxels:
     """Return the largest 26-connected component and large ones near it, with small holes filled.
 
     A network often loses the pancreas for a slice or two, so that its largest component is half of
-    an organ. Components of at least ``LEAST_PIECE`` of the largest one's volume within
-    ``WIDEST_GAP_MM`` of it stay too (how these were chosen: docs/log.md, 2026-11-30).
+    an organ. Voxels of which it is nearly sure therefore connect (hysteresis), though they are no
+    part of the result and have no volume; and components of at least ``LEAST_PIECE`` of the
+    largest one's volume within ``WIDEST_GAP_MM`` of it stay too. How these were chosen:
+    docs/log.md, 2026-11-30 and 2026-12-01.
 
     Args:
-        found: thresholded voxels ``(z, y, x)``.
+        found: thresholded voxels ``(z, y, x)``, or the levels of all voxels.
         spacing_mm: of the voxels (x, y, z), as images have it.
 
     Returns:
-        A new array of the same shape; empty when ``found`` is empty.
+        A new array of the same shape; empty when nothing is found.
     """
-    result = np.zeros_like(found)
+    result = np.zeros(found.shape, bool)
     around = box_of(found)
     if around is None:
         return result
     box = around.slices
     labels, count = _components(found[box])
     sizes = np.zeros(count + 1, np.int64)
-    for slab in labels:
+    for slab, plane in zip(labels, found[box], strict=True):
+        if found.dtype != bool:
+            slab[plane != FOUND] = 0
         sizes += np.bincount(slab.ravel(), minlength=count + 1)
     largest = 1 + int(np.argmax(sizes[1:]))
     least = LEAST_PIECE * sizes[largest]
+    if not sizes[largest]:
+        return result
     sizes[[0, largest]] = 0
     large = np.flatnonzero(sizes >= least)
     large = large[np.argsort(-sizes[large], kind="stable")][:MOST_PIECES]
@@ -112,7 +122,7 @@ def _joint(boxes: Sequence[tuple[slice, ...]]) -> tuple[slice, ...]:
     )
 
 
-def _components(found: Voxels) -> tuple[NDArray[np.integer[Any]], int]:
+def _components(found: Voxels | Levels) -> tuple[NDArray[np.integer[Any]], int]:
     """Label the 26-connected components, with two bytes per voxel where their count allows."""
     neighbours = np.ones((3, 3, 3))
     labels: NDArray[np.integer[Any]] = np.empty(found.shape, np.uint16)

@@ -7,6 +7,7 @@ The steps are an HU window, a square field of view and linear resampling. Arrays
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -195,20 +196,25 @@ class SliceGrid:
         return _resampled(probability, self.up_y.within(rows), self.up_x.within(columns))
 
     def reaching(self, probabilities: Floats, threshold: float) -> NDArray[np.bool_]:
-        """Return where :meth:`to_scan` reaches a threshold, ``(n, y, x)``.
+        """Return where :meth:`to_scan` reaches a threshold, ``(n, y, x)``."""
+        return self.levels(probabilities, [threshold]).view(np.bool_)
 
-        Only the part of a slice around network pixels at the threshold is resampled, because an
-        interpolated value never exceeds its neighbours.
+    def levels(self, probabilities: Floats, thresholds: Sequence[float]) -> NDArray[np.uint8]:
+        """Return how many thresholds :meth:`to_scan` reaches, ``(n, y, x)``.
+
+        Only the part of a slice around network pixels at the lowest threshold is resampled, because
+        an interpolated value never exceeds its neighbours.
         """
         size = len(self.up_y.first), len(self.up_x.first)
-        found = np.zeros((len(probabilities), *size), dtype=bool)
-        high = probabilities >= threshold - _ROUNDING
+        levels = np.zeros((len(probabilities), *size), np.uint8)
+        high = probabilities >= min(thresholds) - _ROUNDING
         for index in np.flatnonzero(high.any(axis=(1, 2))):
             rows = self.up_y.touching(high[index].any(axis=1))
             columns = self.up_x.touching(high[index].any(axis=0))
             part = self.part_of_scan(probabilities[index], rows, columns)
-            found[index, rows, columns] = part >= threshold
-        return found
+            for threshold in thresholds:
+                levels[index, rows, columns] += part >= threshold
+        return levels
 
 
 def _resampled(plane: Floats, rows: Taps, columns: Taps) -> Floats:

@@ -24,12 +24,12 @@ from pancseg.segmentation import (
     DEFAULT_ENGINE,
     DEFAULT_PRECISION,
     DEFAULT_WEIGHTS,
-    MOST_KEPT_BYTES,
     engines,
 )
+from pancseg.segmentation.along_z import Part, reach, smoothed
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.location_prior import look
-from pancseg.segmentation.postprocess import one_organ
+from pancseg.segmentation.postprocess import BRIDGE, FOUND, Levels, one_organ
 from pancseg.segmentation.preprocess import Floats, SliceGrid
 from pancseg.segmentation.second_look import (
     SecondLook,
@@ -47,6 +47,9 @@ from pancseg.system.timing import Stopwatch, timed
 log = logging.getLogger(__name__)
 
 THRESHOLD = 0.5
+BRIDGING = 0.3
+"""Probability from which on voxels connect pieces of an organ, without being part of it."""
+_LEVELS = (BRIDGING, THRESHOLD)  # of ``BRIDGE`` (1) and ``FOUND`` (2)
 
 
 class Segmented(NamedTuple):
@@ -65,13 +68,12 @@ class FirstLook(NamedTuple):
     """What a first look found, before cleaning.
 
     Attributes:
-        found: voxels ``(z, y, x)``.
-        kept: slice → what the network gave for it; slices with something found, and not all of
-            them if they are many. Empty where there is no second look.
+        levels: what each voxel ``(z, y, x)`` is (:mod:`.postprocess`).
+        kept: slice → what the network gave for it, not smoothed.
     """
 
-    found: NDArray[np.bool_]
-    kept: Mapping[int, Floats]
+    levels: Levels
+    kept: Mapping[int, Part]
 
 
 class Segmenter:
@@ -213,14 +215,14 @@ class Segmenter:
         del scan
         oriented = orient(image, self.checkpoint.preprocessing.orientation)
         spacing_mm = oriented.GetSpacing()
-        found, first = self._found_and_first(oriented)
-        mask = image_like(found.view(np.uint8), oriented)
-        del oriented, found  # a gigabyte for 2,000 slices
+        levels, first = self._found_and_first(oriented)
+        mask = image_like(levels, oriented)
+        del oriented, levels  # a gigabyte for 2,000 slices
         with timed("keep one organ"):
-            found = voxel_array(mask).view(np.bool_)
-            organ = one_organ(found, spacing_mm)
+            levels = voxel_array(mask)
+            organ = one_organ(levels, spacing_mm)
         if not organ.any():
-            raise UnusableCase("no_pancreas", _nothing_found(len(found), first, spacing_mm))
+            raise UnusableCase("no_pancreas", _nothing_found(len(levels), first, spacing_mm))
         made = on_grid_of(image, image_like(organ.view(np.uint8), mask))
         return Segmented(made, first.dice(organ) if first else None)
 
@@ -257,13 +259,14 @@ class Segmenter:
                 yield unusable
 
     def probabilities(self, scan: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> sitk.Image:
-        """Return the network's probability of "pancreas" for every voxel of one scan.
+        """Return the probability of "pancreas" for every voxel of one scan.
 
-        Every slice goes through the first network, and nothing is cleaned. :meth:`segment`, in
-        contrast, skips slices that it does not need, takes what reaches 0.5 (of two looks: what
-        exceeds it) and keeps one organ. With two looks, the probabilities are the mean of both;
-        they are 0 where the second does not look, away from what the first look found. If that is
-        nothing, they are those of the first.
+        It is the network's, smoothed along z (:mod:`.along_z`). Every slice goes through the first
+        network, and nothing is cleaned. :meth:`segment`, in contrast, skips slices that it does not
+        need, takes what reaches 0.5 (of two looks: what exceeds it) and keeps one organ. With two
+        looks, the probabilities are the mean of both, smoothed; they are 0 where the second does
+        not look, away from what the first look found. If that is nothing, they are those of the
+        first.
 
         Args:
             scan: as for :meth:`segment`.
@@ -280,24 +283,32 @@ class Segmenter:
         require_orientation(image)
         oriented = orient(image, self.checkpoint.preprocessing.orientation)
         voxels, grid = voxel_array(oriented), self._grid_of(oriented)
+        spacing_mm = oriented.GetSpacing()
         found = np.zeros(voxels.shape, np.float32)
         watch = Stopwatch()
+        kept: dict[int, Part] = {}
         for first in range(0, len(voxels), self._at_once):
             batch = slice(first, first + self._at_once)
-            found[batch] = grid.to_scan(self._probabilities_of(voxels[batch], grid, watch))
-        if self._second_network and (found >= THRESHOLD).any():
-            organ = one_organ(found >= THRESHOLD, oriented.GetSpacing())
+            made = self._probabilities_of(voxels[batch], grid, watch)
+            kept.update(enumerate(map(Part.of, made), first))
+        levels = np.zeros(voxels.shape, np.uint8)
+        for z, plane in self._smoothed(kept, len(voxels), grid, spacing_mm[2]):
+            found[z] = grid.to_scan(plane[None])[0]
+            levels[z] = grid.levels(plane[None], _LEVELS)[0]
+        if self._second_network and (levels == FOUND).any():
+            organ = one_organ(levels, spacing_mm)
             found[:] = 0
-            for index, both in self._both_looks(oriented, organ, {}, watch):
-                found[index] = both
+            for z, part in self._both_smoothed(oriented, organ, kept, watch):
+                found[z, part.rows, part.columns] = part.values
         watch.tell()
         return on_grid_of(image, image_like(found, oriented))
 
-    def found(self, oriented: sitk.Image) -> NDArray[np.bool_]:
-        """Return the voxels ``(z, y, x)`` that reach a probability of 0.5, before cleaning.
+    def levels(self, oriented: sitk.Image) -> Levels:
+        """Return what each voxel ``(z, y, x)`` is, before cleaning (:mod:`.postprocess`).
 
-        With two looks, these are the voxels where the mean of both looks' probabilities exceeds
-        0.5, around what the first look found once that was cleaned.
+        Voxels are found where they reach a probability of 0.5; with two looks, where the mean of
+        both looks' probabilities exceeds 0.5, around what the first look found once that was
+        cleaned.
 
         Args:
             oriented: a scan with the axes that the checkpoint's preprocessing names.
@@ -305,50 +316,49 @@ class Segmenter:
         return self._found_and_first(oriented)[0]
 
     def found_first(self, oriented: sitk.Image) -> FirstLook:
-        """Return the voxels ``(z, y, x)`` that the first look finds, before cleaning.
+        """Return what the first look finds, before cleaning.
 
         Args:
-            oriented: as for :meth:`found`.
+            oriented: as for :meth:`levels`.
         """
         voxels, grid = voxel_array(oriented), self._grid_of(oriented)
-        found = np.zeros(voxels.shape, dtype=bool)
-        kept: dict[int, Floats] = {}
-        watch, looked_at = Stopwatch(), 0
+        slice_mm = oriented.GetSpacing()[2]
+        kept: dict[int, Part] = {}
+        watch = Stopwatch()
         begin_stage("segment", 0, len(voxels))
 
         def segment_slices(wanted: Sequence[int]) -> list[bool]:
-            nonlocal looked_at
+            shows: list[bool] = []
             for first in range(0, len(wanted), self._at_once):
                 batch = list(wanted[first : first + self._at_once])
                 probabilities = self._probabilities_of(voxels[batch], grid, watch)
-                with watch.running("resample back"):
-                    found[batch] = grid.reaching(probabilities, THRESHOLD)
-                for index, probability in zip(batch, probabilities, strict=True):
-                    fits = (len(kept) + 1) * probability.nbytes <= MOST_KEPT_BYTES
-                    if self.looks > 1 and fits and found[index].any():
-                        kept[index] = probability.copy()
-                looked_at += len(batch)
-                advance_stage("segment", looked_at, len(voxels))
-            return [bool(found[i].any()) for i in wanted]
+                shows += [bool((plane >= THRESHOLD).any()) for plane in probabilities]
+                kept.update(zip(batch, map(Part.of, probabilities), strict=True))
+                advance_stage("segment", len(kept), len(voxels))
+            return shows
 
-        step = step_for(oriented.GetSpacing()[2], self._least_height_mm)
-        search(len(voxels), step, segment_slices)
+        step = step_for(slice_mm, self._least_height_mm)
+        search(len(voxels), step, segment_slices, reach=max(reach(slice_mm), 1))
+        levels = np.zeros(voxels.shape, np.uint8)
+        with watch.running("smooth along z"):
+            for z, plane in self._smoothed(kept, len(voxels), grid, slice_mm):
+                levels[z] = grid.levels(plane[None], _LEVELS)[0]
         watch.tell()
-        log.debug("%d of %d slices went through the network", looked_at, len(voxels))
-        return FirstLook(found, kept)
+        log.debug("%d of %d slices went through the network", len(kept), len(voxels))
+        return FirstLook(levels, kept)
 
-    def found_again(self, oriented: sitk.Image, first: FirstLook) -> NDArray[np.bool_]:
-        """Return the voxels ``(z, y, x)`` that both looks together find, before cleaning.
+    def found_again(self, oriented: sitk.Image, first: FirstLook) -> Levels:
+        """Return what both looks together find, ``(z, y, x)``, before cleaning.
 
         Args:
-            oriented: as for :meth:`found`.
+            oriented: as for :meth:`levels`.
             first: what :meth:`found_first` found.
         """
-        organ = one_organ(first.found, oriented.GetSpacing())
+        organ = one_organ(first.levels, oriented.GetSpacing())
         return self._found_around(organ, oriented, first.kept)
 
-    def _found_and_first(self, oriented: sitk.Image) -> tuple[NDArray[np.bool_], _Organ | None]:
-        """Return what :meth:`found` returns, and with two looks what the first found, cleaned."""
+    def _found_and_first(self, oriented: sitk.Image) -> tuple[Levels, _Organ | None]:
+        """Return what :meth:`levels` returns, and with two looks what the first found, cleaned."""
         first, kept = self.found_first(oriented)
         if self.looks == 1:
             return first, None
@@ -358,21 +368,45 @@ class Segmenter:
         return self._found_around(organ, oriented, kept), _Organ.of(organ)
 
     def _found_around(
-        self, organ: NDArray[np.bool_], oriented: sitk.Image, kept: Mapping[int, Floats]
-    ) -> NDArray[np.bool_]:
-        """Return the voxels that both looks together find around the first look's organ."""
-        found = np.zeros_like(organ)
+        self, organ: NDArray[np.bool_], oriented: sitk.Image, kept: Mapping[int, Part]
+    ) -> Levels:
+        """Return what both looks together find around the first look's organ."""
+        levels = np.zeros(organ.shape, np.uint8)
         watch = Stopwatch()
-        for index, both in self._both_looks(oriented, organ, kept, watch):
-            found[index] = found_by_both(both)
+        for z, part in self._both_smoothed(oriented, organ, kept, watch):
+            levels[z, part.rows, part.columns] = _levels_by_both(part.values)
         watch.tell()
-        return found
+        return levels
+
+    def _smoothed(
+        self, kept: Mapping[int, Part], count: int, grid: SliceGrid, slice_mm: float
+    ) -> Iterator[tuple[int, Floats]]:
+        """Yield the smoothed slices that show something, on the network's grid."""
+        for z, part in smoothed(sorted(kept.items()), range(count), slice_mm):
+            yield z, part.in_slice(grid.shape)
+
+    def _both_smoothed(
+        self,
+        oriented: sitk.Image,
+        organ: NDArray[np.bool_],
+        kept: Mapping[int, Part],
+        watch: Stopwatch,
+    ) -> Iterator[tuple[int, Part]]:
+        """Yield the smoothed mean of both looks, on the scan's pixels, as :meth:`_both_looks`."""
+        assert self.checkpoint.second is not None
+        assert self.checkpoint.second.windows is not None
+        slice_mm = oriented.GetSpacing()[2]
+        where = guides(organ, slice_mm, self.checkpoint.second.windows.margin_mm)
+        both = self._both_looks(oriented, organ, where, kept, watch)
+        seen = ((z, Part.of(mean)) for z, mean in both)
+        yield from smoothed(seen, where, slice_mm)
 
     def _both_looks(
         self,
         oriented: sitk.Image,
         organ: NDArray[np.bool_],
-        kept: Mapping[int, Floats],
+        guided: Mapping[int, int],
+        kept: Mapping[int, Part],
         watch: Stopwatch,
     ) -> Iterator[tuple[int, Floats]]:
         """Yield the slices around an organ ``(z, y, x)``, each with the mean of both looks there.
@@ -380,15 +414,16 @@ class Segmenter:
         Args:
             oriented: the scan.
             organ: what the first look found, cleaned.
+            guided: the slices to look at, and for each the slice whose findings say where.
             kept: what the first look's network gave for some of the slices; others go through it
-                once more.
+                now.
             watch: for the times of the steps.
         """
         assert self.checkpoint.second is not None
         voxels, grid = voxel_array(oriented), self._grid_of(oriented)
-        x_mm, y_mm, slice_mm = oriented.GetSpacing()
+        x_mm, y_mm, _ = oriented.GetSpacing()
         again = SecondLook.for_slices(voxels.shape[1:], (y_mm, x_mm), self.checkpoint.second)
-        where = list(guides(organ, slice_mm, again.windows.margin_mm).items())
+        where = list(guided.items())
 
         def network(windows: Floats) -> Floats:
             assert self._second_network is not None
@@ -400,11 +435,12 @@ class Segmenter:
             first = {index: kept[index] for index, _ in part if index in kept}
             if lacking := [index for index, _ in part if index not in kept]:
                 made = self._probabilities_of(voxels[lacking], grid, watch)
-                first.update(zip(lacking, made, strict=True))
+                first.update(zip(lacking, map(Part.of, made), strict=True))
             wanted = (Wanted(index, voxels[index], organ[nearest]) for index, nearest in part)
             for count, seen in enumerate(again.at(wanted, network, self._at_once), done + 1):
                 with watch.running("resample back"):
-                    both = mean_of_looks(first[seen.number], grid, seen, again.grid)
+                    plane = first[seen.number].in_slice(grid.shape)
+                    both = mean_of_looks(plane, grid, seen, again.grid)
                 yield seen.number, both
                 advance_stage("look again", count, len(where))
 
@@ -451,6 +487,13 @@ class _Organ(NamedTuple):
         """Return the Dice with a mask of the whole scan."""
         shared = int(np.count_nonzero(self.voxels & other[self.box]))
         return 2 * shared / (int(np.count_nonzero(self.voxels)) + int(np.count_nonzero(other)))
+
+
+def _levels_by_both(mean: Floats) -> Levels:
+    """Return the levels of the mean of both looks' probabilities."""
+    connects = (mean >= BRIDGING).astype(np.uint8) * np.uint8(BRIDGE)
+    connects[found_by_both(mean)] = FOUND
+    return connects
 
 
 def _nothing_found(slices: int, first: _Organ | None, spacing_mm: Sequence[float]) -> str:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pancseg.segmentation.postprocess import LARGEST_HOLE_ML, WIDEST_GAP_MM, one_organ
+from pancseg.segmentation.postprocess import (
+    BRIDGE,
+    FOUND,
+    LARGEST_HOLE_ML,
+    WIDEST_GAP_MM,
+    one_organ,
+)
 
 TEN_MM3 = (2.0, 2.0, 2.5)
 
@@ -82,3 +88,40 @@ def test_diagonal_neighbours_are_one_component() -> None:
 
 def test_nothing_stays_nothing() -> None:
     assert not one_organ(np.zeros((3, 4, 5), dtype=bool), (1.0, 1.0, 1.0)).any()
+
+
+def levels_of_two_pieces(between: int) -> np.ndarray:
+    """Two pieces of one organ that lie 8 voxels apart, and what is in between."""
+    levels = np.zeros((30, 9, 9), np.uint8)
+    levels[2:8, 2:7, 2:7] = FOUND
+    levels[16:20, 2:7, 2:7] = FOUND
+    levels[8:16, 4, 4] = between
+    return levels
+
+
+def test_voxels_that_are_nearly_sure_connect_and_are_no_part_of_it() -> None:
+    alone, joined = (one_organ(levels_of_two_pieces(n), (1.0, 1.0, 1.0)) for n in (0, BRIDGE))
+    assert alone.sum() == 6 * 25
+    assert joined.sum() == 10 * 25
+    np.testing.assert_array_equal(joined, levels_of_two_pieces(BRIDGE) == FOUND)
+
+
+def test_voxels_that_only_connect_have_no_volume() -> None:
+    """A large region of bridges does not win against a small one that is found."""
+    levels = np.full((20, 20, 20), BRIDGE, np.uint8)
+    levels[:, 8:11] = 0
+    levels[2, 2, 2] = FOUND
+    levels[4:7, 14:17, 14:17] = FOUND
+    organ = one_organ(levels, (1.0, 1.0, 1.0))
+    assert organ.sum() == 27
+    assert not one_organ(np.full((4, 4, 4), BRIDGE, np.uint8), (1.0, 1.0, 1.0)).any()
+
+
+def test_masks_and_levels_without_bridges_are_cleaned_alike() -> None:
+    found = np.random.default_rng(1).random((30, 30, 30)) > 0.75
+    levels = found.astype(np.uint8) * np.uint8(FOUND)
+    before = levels.copy()
+    np.testing.assert_array_equal(
+        one_organ(levels, (0.8, 0.8, 2.0)), one_organ(found, (0.8, 0.8, 2.0))
+    )
+    np.testing.assert_array_equal(levels, before)

@@ -22,6 +22,7 @@ from pancseg.running.memory import free_bytes
 from pancseg.running.options import DEFAULT as HERE
 from pancseg.running.options import RunOptions
 from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_WEIGHTS
+from pancseg.segmentation.along_z import REACH_MM
 from pancseg.segmentation.slice_search import step_for
 
 _PICTURES_BYTES = 350_000
@@ -217,19 +218,18 @@ def _scan_seconds(
 def slices_to_network(count: int, slice_mm: float, height_mm: float) -> float:
     """Return how many of a scan's slices go through the network.
 
-    Every n-th is looked at (:mod:`pancseg.segmentation.slice_search`), and all where something is
-    found.
+    Every n-th is looked at (:mod:`pancseg.segmentation.slice_search`), and all near what is found.
 
     Args:
         count: number of slices of the scan.
         slice_mm: their distance.
         height_mm: extent of what is found.
 
-    >>> slices_to_network(100, 5.0, 100.0), slices_to_network(300, 1.0, 100.0)
+    >>> slices_to_network(100, 5.0, 88.0), slices_to_network(300, 1.0, 88.0)
     (100.0, 140.0)
     """
     step = step_for(slice_mm)
-    found = min(count, height_mm / slice_mm)
+    found = min(count, (height_mm + 2 * REACH_MM) / slice_mm)
     return count / step + found * (1 - 1 / step)
 
 

@@ -41,6 +41,8 @@ def cost_of_second_look(
         engine: that runs the networks.
         threads: CPU threads of a worker.
     """
+    from pancseg.segmentation.along_z import Part
+    from pancseg.segmentation.postprocess import FOUND
     from pancseg.segmentation.second_look import guides
     from pancseg.segmentation.segmenter import FirstLook, load_segmenter
 
@@ -63,7 +65,8 @@ def cost_of_second_look(
     once = _seconds(lambda: segmenter.found_first(scan)) / count
     where = guides(organ, slice_mm, margin_mm)
     size = segmenter.checkpoint.preprocessing.size
-    first = FirstLook(organ, dict.fromkeys(where, np.ones((size, size), np.float32)))
+    part = Part.of(np.ones((size, size), np.float32))
+    first = FirstLook(organ.astype(np.uint8) * FOUND, dict.fromkeys(where, part))
     again = _seconds(lambda: segmenter.found_again(scan, first)) / len(where)
     return SecondLookCost(again / once, margin_mm)
 

@@ -22,7 +22,7 @@ from pancseg.scans.slice_preview import SlicePreview, preview_slices
 from pancseg.segmentation import MOST_LOOKS
 from pancseg.system.threads import available_cores
 
-_OF_A_SLICE = ("prepare slices", "network", "resample back")
+_OF_A_SLICE = ("prepare slices", "network", "smooth along z")
 _OF_A_VOXEL = ("read the scan", "judge")
 
 
