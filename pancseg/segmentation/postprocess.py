@@ -32,10 +32,10 @@ def one_organ(found: Voxels | Levels, spacing_mm: Sequence[float]) -> Voxels:
     """Return the largest 26-connected component and large ones near it, with small holes filled.
 
     A network often loses the pancreas for a slice or two, so that its largest component is half of
-    an organ. Voxels of which it is nearly sure therefore connect (hysteresis), though they are no
-    part of the result and have no volume; and components of at least ``LEAST_PIECE`` of the
-    largest one's volume within ``WIDEST_GAP_MM`` of it stay too. How these were chosen:
-    docs/log.md, 2026-11-30 and 2026-12-01.
+    an organ. Voxels of which it is nearly sure therefore connect (hysteresis). They have no volume,
+    and are part of the result only in slices that would be a gap otherwise. Components of at least
+    ``LEAST_PIECE`` of the largest one's volume within ``WIDEST_GAP_MM`` of it stay too. How these
+    were chosen: docs/log.md, 2026-11-30 and 2026-12-01.
 
     Args:
         found: thresholded voxels ``(z, y, x)``, or the levels of all voxels.
@@ -49,30 +49,33 @@ def one_organ(found: Voxels | Levels, spacing_mm: Sequence[float]) -> Voxels:
     if around is None:
         return result
     box = around.slices
-    labels, count = _components(found[box])
+    levels = found[box]
+    certain = True if found.dtype == bool else FOUND
+    labels, count = _components(levels)
     sizes = np.zeros(count + 1, np.int64)
-    for slab, plane in zip(labels, found[box], strict=True):
-        if found.dtype != bool:
-            slab[plane != FOUND] = 0
-        sizes += np.bincount(slab.ravel(), minlength=count + 1)
-    largest = 1 + int(np.argmax(sizes[1:]))
-    least = LEAST_PIECE * sizes[largest]
+    for slab, plane in zip(labels, levels, strict=True):
+        sizes += np.bincount(slab[plane == certain], minlength=count + 1)
+    largest = int(np.argmax(sizes))
     if not sizes[largest]:
         return result
-    sizes[[0, largest]] = 0
+    least = LEAST_PIECE * sizes[largest]
+    sizes[largest] = 0
     large = np.flatnonzero(sizes >= least)
     large = large[np.argsort(-sizes[large], kind="stable")][:MOST_PIECES]
     wanted = np.zeros(count + 1, np.uint8)
     wanted[[largest, *large]] = np.arange(1, 2 + len(large))
     few = _each(wanted, labels)
     del labels
-    boxes = ndimage.find_objects(few)
-    kept = [1, *_near(few, boxes, range(2, 2 + len(large)), spacing_mm)]
+    sure = few if certain is True else np.where(levels == certain, few, np.uint8(0))
+    boxes = ndimage.find_objects(sure)
+    kept = [1, *_near(sure, boxes, range(2, 2 + len(large)), spacing_mm)]
     inner = _joint([boxes[i - 1] for i in kept])
     is_kept = np.zeros(2 + len(large), dtype=bool)
     is_kept[kept] = True
-    organ = _each(is_kept, few[inner])
-    del few
+    organ = _each(is_kept, sure[inner])
+    gaps = ~organ.any(axis=(1, 2))
+    organ[gaps] = _each(is_kept, few[inner][gaps])
+    del few, sure
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     result[box][inner] = organ | _small_holes(organ, LARGEST_HOLE_ML / voxel_ml)
     return result

@@ -261,12 +261,12 @@ class Segmenter:
     def probabilities(self, scan: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> sitk.Image:
         """Return the probability of "pancreas" for every voxel of one scan.
 
-        It is the network's, smoothed along z (:mod:`.along_z`). Every slice goes through the first
-        network, and nothing is cleaned. :meth:`segment`, in contrast, skips slices that it does not
-        need, takes what reaches 0.5 (of two looks: what exceeds it) and keeps one organ. With two
-        looks, the probabilities are the mean of both, smoothed; they are 0 where the second does
-        not look, away from what the first look found. If that is nothing, they are those of the
-        first.
+        It is the network's, smoothed along z (:mod:`.along_z`); what is below 0.01 counts as 0.
+        Every slice goes through the first network, and nothing is cleaned. :meth:`segment`, in
+        contrast, skips slices that it does not need, takes what reaches 0.5 (of two looks: what
+        exceeds it) and keeps one organ. With two looks, the probabilities are the mean of both,
+        smoothed; they are 0 where the second does not look, away from what the first look found. If
+        that is nothing, they are those of the first.
 
         Args:
             scan: as for :meth:`segment`.
