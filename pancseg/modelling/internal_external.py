@@ -16,13 +16,12 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
-from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
+from pancseg.modelling.study import SHOWN
 from pancseg.modelling.validation import measures
 from pancseg.modelling.validation.limits import honest
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
 from pancseg.modelling.validation.nested_cv import ValidationPlan, fit_specs
 
-JUDGED = (RADIOMICS, VOLUME, CLINICAL, BOTH)
 FEWEST_SITES, FEWEST_OF_EACH = 2, 5
 _EDGE = 1e-6
 
@@ -141,7 +140,7 @@ def leave_sites_out(
         resamples: number of resamples of the patient bootstrap.
         tell: called with a line after each site.
     """
-    plan = replace(plan, specs=[spec for spec in plan.specs if spec.name in JUDGED])
+    plan = replace(plan, specs=[spec for spec in plan.specs if spec.name in SHOWN])
     found = []
     for number, site in enumerate(np.unique(sites)):
         test = np.flatnonzero(sites == site)

@@ -9,13 +9,12 @@ from matplotlib.figure import Figure
 from pancseg.modelling.analysis import main_measure
 from pancseg.modelling.internal_external import (
     FEWEST_OF_EACH,
-    JUDGED,
     SiteResult,
     pooled_over,
 )
 from pancseg.modelling.report.parts import Picture, Section, number, with_interval
 from pancseg.modelling.report.picture_files import COLOURS, picture_files, wrapped
-from pancseg.modelling.study import RADIOMICS
+from pancseg.modelling.study import RADIOMICS, SHOWN
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.text.number_text import DASH
 from pancseg.tables.html_page import escape_markdown
@@ -32,7 +31,7 @@ def sites_section(results: list[SiteResult], kind: str, column: str) -> Section:
         column: whose values are the sites.
     """
     main = main_measure(kind)
-    names = [name for name in JUDGED if any(name in site.measures for site in results)]
+    names = [name for name in SHOWN if any(name in site.measures for site in results)]
     rows = [
         [
             escape_markdown(site.site),
