@@ -64,9 +64,10 @@ def sites_section(results: list[SiteResult], kind: str, column: str) -> Section:
         f"Each value of {escape_markdown(column)} in turn was left out, the models were fitted to "
         f"the others, tuning included, and judged in it. {main} is pooled by random effects "
         "(logit scale, DerSimonian–Laird, Hartung–Knapp); the last interval is where that of a new "
-        "site is expected (95 % prediction interval; three sites or more). For pooling, a value "
-        "counts as no nearer to 0 or 1 than half a patient of its site: sites that are all 1.000 "
-        "are pooled to less. A site with fewer than "
+        "site is expected (95 % prediction interval; three sites or more). On that scale a value "
+        "counts as no nearer to 0 or 1 than half a patient of its site, so that sites in perfect "
+        "order have an interval too; the pooled value is within the range of the sites'. A site "
+        "with fewer than "
         f"{FEWEST_OF_EACH} patients {who} has no value.",
     ]
     few = sum(bool(site.measures) for site in results)
