@@ -43,7 +43,10 @@ class Region(NamedTuple):
 
 
 def region_of(
-    mask: sitk.Image, label: int | str | Roi | None, scan: sitk.Image | None = None
+    mask: sitk.Image,
+    label: int | str | Roi | None,
+    scan: sitk.Image | None = None,
+    remedy: str = NAME_ONE,
 ) -> Region:
     """Return the region of a label or an expression, or the only region that a mask can mean.
 
@@ -63,6 +66,7 @@ def region_of(
         mask: a label map.
         label: a label, or an expression as :func:`pancseg.cohort.roi.parse_roi` reads it.
         scan: volume in HU, on whose grid rings are made, and by which they may be clipped.
+        remedy: what the message of a mask that could mean several regions tells to do.
 
     Returns:
         The region in the mask's voxel order (a ring: in the scan's, if there is one).
@@ -85,7 +89,7 @@ def region_of(
     if box is None:
         raise UnusableCase("empty_mask", f"none of the mask's {voxels.size:,} voxels is set")
     present = _labels_in(voxels[box.slices])
-    found = _chosen(present, roi, segments)
+    found = _chosen(present, roi, segments, remedy)
     labels = found.values
     if present == (1,) and voxels.dtype == np.uint8 and not isinstance(roi, Ring):
         return Region(mask, labels, found.joined(), found.note)  # 2,000 slices are not copied
@@ -117,17 +121,19 @@ def _labels_in(voxels: NDArray[Any]) -> tuple[int, ...]:
     return tuple(int(v) for v in np.unique(voxels) if v)
 
 
-def _chosen(present: tuple[int, ...], roi: Roi | None, segments: tuple[Segment, ...]) -> Chosen:
+def _chosen(
+    present: tuple[int, ...], roi: Roi | None, segments: tuple[Segment, ...], remedy: str
+) -> Chosen:
     """Return the labels of a map that a region is made of, or refuse the map."""
     wanted = roi.around if isinstance(roi, Ring) else roi
     if segments:
-        return chosen(segments, present, wanted)
+        return chosen(segments, present, wanted, remedy)
     listed = ", ".join(map(str, present[:10])) + ", …" * (len(present) > 10)
     if wanted is None:
         if len(present) > 1 and not set(present) <= _PANCREAS_AND_TUMOUR:
             raise UnusableCase(
                 "several_labels",
-                f"the mask has labels {listed}; {NAME_ONE}",
+                f"the mask has labels {listed}; {remedy}",
             )
         return Chosen(present, tuple(map(str, present)))
     if wanted.names:

@@ -46,13 +46,19 @@ class Chosen(NamedTuple):
         return f"{mark.join(self.made_of)}{difference}"
 
 
-def chosen(segments: Sequence[Segment], present: Iterable[int], wanted: Labels | None) -> Chosen:
+def chosen(
+    segments: Sequence[Segment],
+    present: Iterable[int],
+    wanted: Labels | None,
+    remedy: str = NAME_ONE,
+) -> Chosen:
     """Return the segments that a choice means, of those that have voxels.
 
     Args:
         segments: all segments that the mask's file describes.
         present: values of the label map that have voxels.
         wanted: names or numbers; None for the pancreas and its tumour.
+        remedy: what the message of names that do not tell the pancreas tells to do.
 
     Raises:
         UnusableCase: ``no_label`` where none of the segments has voxels or is in the file;
@@ -65,7 +71,7 @@ def chosen(segments: Sequence[Segment], present: Iterable[int], wanted: Labels |
     every = [*segments, *loose]
     there = [each for each in every if present & set(each.inside) or _would_be_missed(each)]
     if wanted is None:
-        return _as_chosen(_meaning_pancreas(there), present, ())
+        return _as_chosen(_meaning_pancreas(there, remedy), present, ())
     every += _parts(segments)
     usable = [each for each in every if present & set(each.inside) or each.problem]
     included = there if wanted.included is None else _named(wanted.included, every)
@@ -150,7 +156,7 @@ def _parts(segments: Sequence[Segment]) -> list[Segment]:
     return [Segment("", (value,), 0, (value,)) for value in sorted(shared)]
 
 
-def _meaning_pancreas(there: Sequence[Segment]) -> list[Segment]:
+def _meaning_pancreas(there: Sequence[Segment], remedy: str) -> list[Segment]:
     """Return the segments that are taken without a choice.
 
     A tumour whose organ its name does not tell is the pancreas's, if nothing else is there.
@@ -166,7 +172,7 @@ def _meaning_pancreas(there: Sequence[Segment]) -> list[Segment]:
     which = "several organs and a tumour" if Meaning.TUMOUR in means else "no segment pancreas"
     if all(meaning is Meaning.NOTHING for meaning in means):
         which = "several segments without names"
-    raise UnusableCase("several_labels", f"the mask has {which}, but {listed(there)}; {NAME_ONE}")
+    raise UnusableCase("several_labels", f"the mask has {which}, but {listed(there)}; {remedy}")
 
 
 def _named(labels: Sequence[Label], every: Sequence[Segment]) -> list[Segment]:

@@ -11,6 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from pancseg.modelling.external_validation import (
+    doubts,
+    external,
+    is_validation_table,
+    known_outcome,
+    validation_table,
+)
 from pancseg.modelling.inputs.features_table import TableOptions
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.outputs import csv_bytes
@@ -18,24 +25,15 @@ from pancseg.modelling.predict import (
     blocks_of,
     column_of,
     curve_column,
-    doubts,
-    external,
     horizons_of,
-    is_validation_table,
-    known_outcome,
     own_patients,
     predictions,
     read_new,
-    validation_table,
     without_clinical_row,
 )
-from pancseg.modelling.report.external_report import (
-    EXTERNAL_FILES,
-    TITLE,
-    external_files,
-    values_of,
-)
-from pancseg.modelling.report.judged import Judged
+from pancseg.modelling.report.external.case_mix import values_of
+from pancseg.modelling.report.external.judged import Judged
+from pancseg.modelling.report.external.report import EXTERNAL_FILES, TITLE, external_files
 from pancseg.modelling.report.parts import with_interval
 from pancseg.modelling.saved_model import SavedModel, load_model
 from pancseg.modelling.validation.measures import Estimate

@@ -16,13 +16,12 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
-from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
+from pancseg.modelling.study import SHOWN
 from pancseg.modelling.validation import measures
 from pancseg.modelling.validation.limits import honest
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
 from pancseg.modelling.validation.nested_cv import ValidationPlan, fit_specs
 
-JUDGED = (RADIOMICS, VOLUME, CLINICAL, BOTH)
 FEWEST_SITES, FEWEST_OF_EACH = 2, 5
 _EDGE = 1e-6
 
@@ -141,7 +140,7 @@ def leave_sites_out(
         resamples: number of resamples of the patient bootstrap.
         tell: called with a line after each site.
     """
-    plan = replace(plan, specs=[spec for spec in plan.specs if spec.name in JUDGED])
+    plan = replace(plan, specs=[spec for spec in plan.specs if spec.name in SHOWN])
     found = []
     for number, site in enumerate(np.unique(sites)):
         test = np.flatnonzero(sites == site)
@@ -201,9 +200,10 @@ def _random_error(a: int, b: int) -> float:
     return float(np.sqrt((a + b + 1) / (12 * a * b)))
 
 
-def _inside(values: ArrayLike, n: int) -> np.ndarray:
+def _inside(values: ArrayLike, n: ArrayLike) -> np.ndarray:
     """Return values of n patients that are half a patient away from 0 and 1 at least."""
-    return np.clip(values, 0.5 / n, 1 - 0.5 / n)
+    edge = 0.5 / np.asarray(n)
+    return np.asarray(np.clip(values, edge, 1 - edge))
 
 
 def _logit_error(found: Estimate, n: int) -> float:
@@ -219,15 +219,27 @@ def _logit_error(found: Estimate, n: int) -> float:
 def pooled_over(results: list[SiteResult], name: str) -> Pooled | None:
     """Return a model's value pooled over the sites that have one; None for fewer than two.
 
-    A value counts as half a patient from the end of the scale at most, as in its standard error.
+    On the logit scale a value counts as half a patient from the end of the scale at most, as in its
+    standard error. That may move all sites to one side, but a mean lies within its sites: the
+    pooled value is limited to their range, and its intervals reach to it. Six sites of 1.000 are
+    1.000, and how sure that is, is said by the lower limit.
     """
     judged = [site for site in results if site.errors.get(name, 0.0) > 0]
     if len(judged) < FEWEST_SITES:
         return None
-    return pooled(
-        np.array([_inside(site.measures[name].value, site.patients) for site in judged]),
-        np.array([site.errors[name] for site in judged]),
+    values = np.array([site.measures[name].value for site in judged])
+    patients = np.array([site.patients for site in judged])
+    found = pooled(_inside(values, patients), np.array([site.errors[name] for site in judged]))
+    value = float(np.clip(found.value.value, values.min(), values.max()))
+    low, high = _reaching((found.value.low, found.value.high), value)
+    return replace(
+        found, value=Estimate(value, low, high), new_site=_reaching(found.new_site, value)
     )
+
+
+def _reaching(interval: tuple[float, float], value: float) -> tuple[float, float]:
+    """Return an interval, extended to hold a value; NaN stays NaN."""
+    return float(np.minimum(interval[0], value)), float(np.maximum(interval[1], value))
 
 
 def lower_in_sites(results: list[SiteResult], name: str, inside: Estimate) -> Pooled | None:

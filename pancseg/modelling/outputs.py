@@ -23,11 +23,11 @@ from pancseg.modelling.optimism import optimism_table
 from pancseg.modelling.overlap import row_hashes, salt_of, telling_columns, with_all_digits
 from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.plain.model import PlainModel
-from pancseg.modelling.report import report
+from pancseg.modelling.report.checklists import checklists
 from pancseg.modelling.report.cohort_section import cohort_sections, flow_files, outcome_counts
+from pancseg.modelling.report.external.judged import linear_of
 from pancseg.modelling.report.figures import PERFORMANCE, feature_table, pictures
 from pancseg.modelling.report.formula import formula_sections
-from pancseg.modelling.report.judged import linear_of
 from pancseg.modelling.report.missing_section import missing_section
 from pancseg.modelling.report.model_card import model_card
 from pancseg.modelling.report.model_numbers import (
@@ -37,8 +37,9 @@ from pancseg.modelling.report.model_numbers import (
     tuned,
 )
 from pancseg.modelling.report.nomogram import nomograms
-from pancseg.modelling.report.parts import Section
+from pancseg.modelling.report.parts import Section, markdown
 from pancseg.modelling.report.picture_files import KINDS
+from pancseg.modelling.report.report import made_by, sections
 from pancseg.modelling.report.sites_section import sites_files, sites_section
 from pancseg.modelling.report.subgroups import Subgroup, subgroup_section
 from pancseg.modelling.report.word import word_document
@@ -145,13 +146,13 @@ def write_analysis(folder: Path, results: AnalysisResults, tables: StudyTables) 
         files["performance.csv"] = csv_bytes(_performance(results))
         files["optimism.csv"] = csv_bytes(optimism_table(results.corrected))
     title = escape_markdown(f"Radiomics and {', '.join(endpoint.columns)}")
-    parts = report.sections(results, joined, endpoint, remarks.warnings, more)
-    text = report.markdown(title, parts)
+    parts = sections(results, joined, endpoint, remarks.warnings, more)
+    text = markdown(title, parts)
     files |= {
         "report.md": text.encode(),
         "report.html": html_page(text, files).encode(),
         "report.docx": word_document(text, files),
-        **{name: text.encode() for name, text in report.checklists(results, joined).items()},
+        **{name: text.encode() for name, text in checklists(results, joined).items()},
         "settings.yaml": settings_text(results, endpoint, options, joined.origin).encode(),
         "unmatched.csv": csv_bytes(joined.unmatched),
         "features_used.csv": csv_bytes(feature_table(results)),
@@ -213,7 +214,7 @@ def saved_model(
         "event_is": results.settings.event_is,
         "times": list(time_grid(endpoint.y)) if endpoint.kind == "survival" else [],
         "patients": len(endpoint.y),
-        "made_by": report.made_by(),
+        "made_by": made_by(),
     }
     if endpoint.kind == "survival":
         facts["median_time"] = float(np.median(endpoint.y["time"]))
@@ -258,7 +259,7 @@ def settings_text(
     """Return the text of ``settings.yaml``: every choice, without paths or a time stamp."""
     content = {
         "pancseg": __version__,
-        "made_by": report.made_by(),
+        "made_by": made_by(),
         "outcome": list(endpoint.columns),
         "classes": list(endpoint.classes),
         "settings": results.settings.model_dump(),

@@ -27,6 +27,11 @@ from pancseg.modelling.validation.nested_cv import (
 RADIOMICS, VOLUME, CLINICAL, CHANCE = "radiomics", "volume only", "clinical only", "chance"
 SINGLE = "best single feature"
 BOTH = "clinical + radiomics"
+SHOWN = (RADIOMICS, VOLUME, CLINICAL, BOTH)
+"""Models that are judged in sites and in new patients, and that have curves.
+
+Other algorithms, the best single feature and chance have a row in the table of performance.
+"""
 
 
 def _in_training(count: int, settings: ModelSettings) -> int:

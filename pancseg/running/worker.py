@@ -19,7 +19,9 @@ from pancseg.processing.acquisition import acquisition_of
 from pancseg.processing.picture_names import Mark, picture_stem, shows
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult, DraftRow, case_result
-from pancseg.processing.scan import NO_MEMORY, ScanProcessor, ScanTask
+from pancseg.processing.row_filler import NO_MEMORY
+from pancseg.processing.scan import ScanProcessor
+from pancseg.processing.scan_task import ScanTask
 from pancseg.review.look import CORRECTED, DRAWN
 from pancseg.running import keys
 from pancseg.running.mask_files import corrections_of, holds_something

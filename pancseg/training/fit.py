@@ -9,18 +9,14 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
-from torch.utils.data import DataLoader, Dataset
 
 from pancseg.running.lock import locked
-from pancseg.segmentation.checkpoint import Checkpoint, Window, load_checkpoint, weights_of
+from pancseg.segmentation.checkpoint import Checkpoint, weights_of
 from pancseg.segmentation.location_prior import Map
 from pancseg.segmentation.look_windows import LookWindows
-from pancseg.segmentation.networks import build_network, is_outside
 from pancseg.system.json_file import read_json
 from pancseg.system.processes.python_child import safe_children
 from pancseg.system.whole_files import write_whole
@@ -28,20 +24,14 @@ from pancseg.training.averaging import KeepLastEpochs, write_mean
 from pancseg.training.batch_norm import recompute, typical
 from pancseg.training.calibration import add_ranges
 from pancseg.training.callbacks import DAMAGED, RecordEpochs, ResumableEarlyStopping, SeedEachEpoch
-from pancseg.training.data.dataset import (
-    Item,
-    LabelWindows,
-    Shuffled,
-    TrainingSlices,
-    WholeSlices,
-)
+from pancseg.training.checked_recipe import CheckedRecipe, check
 from pancseg.training.data.labelled_slice import LabelledSlice
 from pancseg.training.data.load import TrainingData
-from pancseg.training.distillation import Teachers, load_teachers
+from pancseg.training.data.loaders import Loader, loaders
+from pancseg.training.distillation import Teachers
 from pancseg.training.hardware import (
     DEFAULT_HARDWARE,
     Hardware,
-    check_hardware,
     is_first_process,
     layout,
     precision_of,
@@ -117,33 +107,58 @@ def train(
         report: called with one line after each epoch, and if ranges cannot be measured.
 
     Raises:
-        ValueError: as :func:`check`; the run folder belongs to another recipe or other data, or its
-            ``last.ckpt`` is damaged; the slices are not usable; or the loss stopped being finite.
+        ValueError: as :func:`.checked_recipe.check`; the run folder belongs to another recipe or
+            other data, or its ``last.ckpt`` is damaged; the slices are not usable; or the loss
+            stopped being finite.
         RunRefused: another training is writing into the run folder.
         RunStopped: SIGTERM, SIGUSR1 or SIGUSR2 arrived; the same call goes on from the last whole
             epoch.
         ProcessDied: a process that prepares slices died.
     """
-    check(recipe, hardware, data.preprocessing.window_hu)
-    if not is_first_process(hardware):
-        return _train(recipe, data, run, hardware, progress, report)
+    checked = check(recipe, hardware, data.preprocessing.window_hu)
+    return train_checked(checked, data, run, progress=progress, report=report)
+
+
+def train_checked(
+    checked: CheckedRecipe,
+    data: TrainingData,
+    run: Path,
+    *,
+    progress: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Train as :func:`train` does, where the recipe was checked before the data were prepared.
+
+    Raises:
+        ValueError: as :func:`train`; or the data have another window than was checked.
+    """
+    if data.preprocessing.window_hu != checked.window_hu:
+        theirs, own = (
+            "{:g} to {:g} HU".format(*window)
+            for window in (checked.window_hu, data.preprocessing.window_hu)
+        )
+        raise ValueError(
+            f"the recipe was checked for slices of {theirs}, but these are of {own}; check it "
+            "again for these"
+        )
+    if not is_first_process(checked.hardware):
+        return _train(checked, data, run, progress, report)
     with locked(run / _STATE):
-        return _train(recipe, data, run, hardware, progress, report)
+        return _train(checked, data, run, progress, report)
 
 
 def _train(
-    recipe: Recipe,
+    checked: CheckedRecipe,
     data: TrainingData,
     run: Path,
-    hardware: Hardware,
     progress: bool,
     report: Callable[[str], None],
 ) -> Path:
     """See :func:`train`; the run folder is locked."""
+    recipe, hardware = checked.recipe, checked.hardware
     first = is_first_process(hardware)
-    order, training, validation = _loaders(recipe, data, hardware.workers)
+    order, training, validation = loaders(recipe, data, hardware.workers)
     location_prior = places_in(data.slices, recipe.places)
-    teachers = load_teachers(recipe, data.preprocessing.window_hu)
     weights = run / f"{recipe.keep}.safetensors"
     if first:
         begin(run, recipe, data)
@@ -153,10 +168,11 @@ def _train(
         used = {"precision": precision_of(hardware), "layout": str(layout(hardware))}
         note_environment(run, {**asdict(hardware), **used})
     seed_everything(recipe.seed, verbose=False)
-    taught = Teachers([t.build() for t in teachers], layout(hardware)) if teachers else None
+    teachers = [teacher.build() for teacher in checked.teachers]
+    taught = Teachers(teachers, layout(hardware)) if teachers else None
     module = SliceSegmentation(recipe, len(order), _patients(data), hardware, taught)
-    if recipe.init_from:
-        module.network.load_state_dict(_first_weights(recipe, recipe.init_from).tensors())
+    if checked.first is not None:
+        module.network.load_state_dict(checked.first.tensors())
     elif recipe.head_start:
         start_head(module.network, recipe.head_start)
 
@@ -194,12 +210,12 @@ def _train(
 def _fit(
     trainer: Trainer,
     module: SliceSegmentation,
-    loaders: tuple[DataLoader[Item], DataLoader[Item]],
+    splits: tuple[Loader, Loader],
     start: str | None,
 ) -> None:
     with warnings.catch_warnings(), safe_children():
         warnings.filterwarnings("ignore", module="lightning")  # about its own internals
-        trainer.fit(module, *loaders, ckpt_path=start)
+        trainer.fit(module, *splits, ckpt_path=start)
 
 
 def _wanted(
@@ -213,47 +229,6 @@ def _wanted(
     if recipe.patience:
         yield ResumableEarlyStopping("val_loss", patience=recipe.patience, check_finite=False)
     yield ModelCheckpoint(dirpath=run.resolve(), filename="last", enable_version_counter=False)
-
-
-def check(recipe: Recipe, hardware: Hardware, window_hu: Window) -> None:
-    """Refuse hardware, first weights or teachers that a training cannot start with.
-
-    It is quick, so that it can run before the data are prepared.
-
-    Args:
-        recipe: what to train.
-        hardware: where and how to compute.
-        window_hu: that of the data.
-
-    Raises:
-        ValueError: hardware that is not available or that Lightning does not know, weights in
-            ``init_from`` that belong to another network or see another window in HU, or teachers
-            that see other pictures.
-        FileNotFoundError: the weights in ``init_from`` or of a teacher do not exist.
-    """
-    check_hardware(hardware)
-    load_teachers(recipe, window_hu)
-    if is_outside(recipe.network):
-        build_network(recipe.network)
-    if recipe.init_from:
-        first = _first_weights(recipe, recipe.init_from)
-        if first.network != recipe.network:
-            raise ValueError(
-                f"init_from: these weights are of network {first.network}, but the recipe trains "
-                f"{recipe.network}; give weights of the same network"
-            )
-        known_hu = first.preprocessing.window_hu
-        if known_hu != window_hu:
-            theirs, own = (f"{low:g} to {high:g} HU" for low, high in (known_hu, window_hu))
-            raise ValueError(
-                f"init_from: these weights see {theirs}, but the slices to train on {own} "
-                "(window_hu); give both the same window"
-            )
-
-
-def _first_weights(recipe: Recipe, init_from: str) -> Checkpoint:
-    """Load the checkpoint to start from; a recipe that names code outside pancseg allows it."""
-    return load_checkpoint(init_from, allow_code=recipe.network)
 
 
 def _check_share(draws: int, devices: int, batch_size: int) -> None:
@@ -284,41 +259,6 @@ def _known(data: TrainingData) -> list[LabelledSlice]:
 def _patients(data: TrainingData) -> set[str]:
     """Return the validation patients that have slices."""
     return {s.patient for s in data.slices if s.split == "val"}
-
-
-def _loaders(
-    recipe: Recipe, data: TrainingData, workers: int
-) -> tuple[Shuffled, DataLoader[Item], DataLoader[Item]]:
-    """Return the order of the training slices, and the loaders of both splits."""
-    training = [s for s in data.slices if s.split == "train"]
-    validation = [s for s in data.slices if s.split == "val"]
-    for split, members in (("training", training), ("validation", validation)):
-        if not members:
-            raise ValueError(
-                f"the {split} set is empty: none of the {len(data.slices)} slices belongs to it"
-            )
-    if both := {s.patient for s in training} & {s.patient for s in validation}:
-        raise ValueError(
-            f"patients in both training and validation: {', '.join(sorted(both))}; put each in one"
-        )
-    order = Shuffled([s.source for s in training], data.shares, recipe.seed)
-    common: dict[str, Any] = {
-        "batch_size": recipe.batch_size,
-        "num_workers": workers,
-        "generator": torch.Generator(),  # separate, so as not to draw from torch's
-    }
-    return (
-        order,
-        DataLoader(TrainingSlices(training, recipe), sampler=order, drop_last=True, **common),
-        DataLoader(_validation_set(validation, recipe), **common),
-    )
-
-
-def _validation_set(slices: list[LabelledSlice], recipe: Recipe) -> Dataset[Item]:
-    """Return what the network is validated on: what it will see in use."""
-    if recipe.crop is not None and recipe.crop_around == "label":
-        return LabelWindows(slices, recipe.crop)
-    return WholeSlices(slices)
 
 
 def _export(

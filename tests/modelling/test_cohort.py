@@ -11,13 +11,15 @@ from pancseg.modelling.fit import plan_study
 from pancseg.modelling.inputs.features_table import TableOptions
 from pancseg.modelling.report.cohort_section import (
     cohort_sections,
-    kaplan_meier_points,
-    median_follow_up,
-    median_time,
     outcome_counts,
     outcome_groups,
 )
 from pancseg.modelling.settings import ModelSettings
+from pancseg.modelling.validation.kaplan_meier import (
+    kaplan_meier_points,
+    median_follow_up,
+    median_time,
+)
 
 
 @pytest.fixture

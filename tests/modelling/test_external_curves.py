@@ -12,7 +12,7 @@ from small_studies import written_tables
 
 from pancseg import fit_model, predict
 from pancseg.modelling import apply
-from pancseg.modelling.report import external_curves
+from pancseg.modelling.report.external import curves as external_curves
 from pancseg.modelling.report.figures import decision_axes
 
 QUICK = {"folds": 3, "inner_folds": 2, "repeats": 1, "canary": 0, "workers": 1}

@@ -13,7 +13,7 @@ from pancseg import fit_model
 from pancseg.modelling.report.figures import _calibration, _decision, _highest, pictures, shown
 from pancseg.modelling.report.km_figure import draw_curves
 from pancseg.modelling.report.nomogram import Nomogram, Scale, _values
-from pancseg.modelling.report.roc_figures import class_roc, horizon_roc, pooled_roc, style_of
+from pancseg.modelling.report.roc_figures import out_of_fold_roc, pooled_roc, style_of
 from pancseg.modelling.report.stability import changing, risks, spreads, stability_section
 from pancseg.modelling.report.subgroups import Subgroup, subgroup_estimate, subgroups_of
 from pancseg.modelling.validation.risk_groups import above_threshold
@@ -52,7 +52,7 @@ def studies(tmp_path_factory):
 def test_the_roc_curve_starts_at_zero_and_its_area_is_the_auc_of_the_table(studies):
     results, _, _ = studies["subtype"]
     for name in ("radiomics", "volume only", "chance"):
-        false, true = class_roc(results, name)
+        false, true = out_of_fold_roc(results, name)
         assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
         assert (np.diff(false) >= 0).all()
         assert (np.diff(true) >= -1e-12).all()
@@ -64,7 +64,7 @@ def test_the_curve_at_a_horizon_has_the_area_of_the_table(studies):
     results, _, _ = studies["survival"]
     for horizon in (4, 9):
         for name in ("radiomics", "chance"):
-            area = np.trapezoid(*horizon_roc(results, name, horizon)[::-1])
+            area = np.trapezoid(*out_of_fold_roc(results, name, horizon)[::-1])
             expected = results.measures[name][f"AUC at {horizon}"].value
             assert area == pytest.approx(expected, abs=1e-7)
 

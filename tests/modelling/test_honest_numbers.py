@@ -22,6 +22,7 @@ from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.validation import calibration
 from pancseg.modelling.validation.canary import judged
 from pancseg.modelling.validation.comparison import added
+from pancseg.modelling.validation.kaplan_meier import median_time
 from pancseg.modelling.validation.limits import all_of, honest, perfect_order, perfect_precision
 from pancseg.modelling.validation.measures import (
     Estimate,
@@ -32,7 +33,7 @@ from pancseg.modelling.validation.measures import (
 )
 from pancseg.modelling.validation.nested_cv import OutOfFold, ValidationResult
 from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at
-from pancseg.modelling.validation.risk_groups import median_survival, risk_groups
+from pancseg.modelling.validation.risk_groups import risk_groups
 
 
 def test_perfect_order_of_12_against_12_is_compatible_with_an_auc_of_0_90():
@@ -292,7 +293,7 @@ def test_risk_groups_have_a_direction_and_lifelines_numbers():
     wrong = OutOfFold(-x[None], np.zeros((1, 200)), None, (), ())
     assert risk_groups(y, wrong, strata, weights, 1.0).ratio.high < 1
     assert risk_groups(y, OutOfFold(x[None], x[None], None, (), ()), strata, weights, 1.0) is None
-    assert np.isnan(median_survival(survival_outcome(np.zeros(5, bool), np.ones(5))).value)
+    assert np.isnan(median_time(survival_outcome(np.zeros(5, bool), np.ones(5))).value)
 
 
 def test_models_that_use_nothing_are_not_surer_than_random_ranks():

@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.report.features_section import PERMUTED, features_section
 from pancseg.modelling.report.figures import feature_table, pictures
-from pancseg.modelling.report.report import PERMUTED, _features
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import make_study
 from pancseg.modelling.validation.canary import Canary, run_canaries
@@ -131,10 +131,10 @@ def test_canaries_do_not_shuffle(monkeypatch):
 
 
 def test_report_and_picture_say_what_the_weight_is(planted):
-    told = _features(planted["gradient-boosting"])
+    told = features_section(planted["gradient-boosting"])
     assert PERMUTED in told.lines
     assert told.rows[0][:2] == ["f5", "100 %"]
-    assert PERMUTED not in _features(planted["random-forest"]).lines
+    assert PERMUTED not in features_section(planted["random-forest"]).lines
     drawn = pictures(replace(planted["gradient-boosting"], canaries=LEAK))["features.png"]
     assert imread(io.BytesIO(drawn)).std() > 0
 
@@ -143,6 +143,9 @@ def test_a_leak_hides_weights_that_tell_of_performance(planted):
     table = feature_table(replace(planted["gradient-boosting"], canaries=LEAK))
     assert table["mean_weight"].isna().all()
     assert (table["share_of_folds"] > 0).all()
-    assert _features(replace(planted["gradient-boosting"], canaries=LEAK)).rows[0][2:] == ["–", "–"]
+    assert features_section(replace(planted["gradient-boosting"], canaries=LEAK)).rows[0][2:] == [
+        "–",
+        "–",
+    ]
     kept = feature_table(replace(planted["random-forest"], canaries=LEAK))
     assert kept["mean_weight"].notna().all()

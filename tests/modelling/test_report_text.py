@@ -615,12 +615,12 @@ def test_the_methods_state_the_rule_by_which_the_verdict_says_better(reports, ki
     [(1, ""), (2, " in both repeats"), (5, " in more than half of the 5 repeats")],
 )
 def test_risk_groups_are_told_for_any_number_of_repeats(reports, repeats, where):
-    from pancseg.modelling.report.report import _risk_groups
+    from pancseg.modelling.report.survival_sections import risk_groups_section
 
     results, out, _ = reports["survival"]
     folds = np.resize(results.validation.folds, (repeats, N))
     many = replace(results, validation=replace(results.validation, folds=folds))
-    lines = " ".join(_risk_groups(many, prepare_again(out).joined).lines)
+    lines = " ".join(risk_groups_section(many, prepare_again(out).joined).lines)
     assert f"whom the model was fitted to{where}, and low risk otherwise." in lines
     assert ("that each repeat forms" in lines) is (repeats > 1)
 
@@ -660,7 +660,7 @@ def test_a_setting_that_no_outer_model_had_is_told(reports, kind):
 def test_an_estimate_at_its_limit_is_not_told_to_be_without_error(reports):
     """Where no sample has information, all of them agree on 0.5: "would vary by about 0.000"."""
     from pancseg.modelling.optimism import Corrected
-    from pancseg.modelling.report.report import _varies
+    from pancseg.modelling.report.performance_section import _varies
 
     flat = Corrected(0.6, np.array([0.44, 0.47, 0.41]), 0.5, False)
     assert (flat.value, flat.error) == (0.5, 0)

@@ -19,6 +19,7 @@ from pancseg.modelling.internal_external import (
     pooled_over,
     refuse_sites,
 )
+from pancseg.modelling.report.sites_section import sites_section
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.validation.measures import Estimate
 
@@ -118,6 +119,37 @@ def test_sites_in_nearly_perfect_order_agree():
     assert 0.98 < found.value.value < 1
     assert found.value.low > 0.9
     assert found.heterogeneity == 0
+
+
+def perfect(values, rows=20):
+    return [
+        SiteResult(f"s{k}", rows, rows, 10, {"radiomics": Estimate(v, 0.8, 1.0)}, {"radiomics": e})
+        for k, (v, e) in enumerate(values)
+    ]
+
+
+def test_sites_that_are_all_perfect_are_pooled_to_perfect():
+    """Pooled 0.975: half a patient of 20 from 1, which none of the sites had."""
+    sites = perfect([(1.0, 1.2)] * 6)
+    found = pooled_over(sites, "radiomics")
+    uncertain = pooled(np.full(6, 1 - 0.5 / 20), np.full(6, 1.2))
+    assert (found.value.value, found.value.high) == (1, 1)
+    assert found.value.low == uncertain.value.low < 0.95
+    assert found.new_site == (uncertain.new_site[0], 1)
+    line = sites_section(sites, "subtype", "site").rows[6]
+    assert line == ["pooled", "", "", f"1.000 ({found.value.low:.3f} to 1.000)"]
+    wrong = pooled_over(perfect([(0.0, 1.2)] * 6), "radiomics")
+    assert (wrong.value.value, wrong.value.low) == (0, 0)
+    assert wrong.value.high == pytest.approx(1 - found.value.low)
+
+
+def test_a_pooled_value_is_within_the_range_of_its_sites():
+    """Pooled 0.988, below both: 0.997 of 200 patients counts as it is, 1 of 20 as 0.975."""
+    low, high = perfect([(0.997, 0.8)], 200), perfect([(1.0, 0.8)])
+    found = pooled_over([*low, *high, *high], "radiomics")
+    assert found.value.low < found.value.value == 0.997 <= found.value.high
+    two = pooled_over([*low, *high], "radiomics")
+    assert np.isnan(two.new_site).all()
 
 
 def test_a_model_that_ranks_nobody_in_a_site_is_no_surer_than_random_ranks():

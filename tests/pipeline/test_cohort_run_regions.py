@@ -64,8 +64,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append(f"{path.parent.name}/{path.name}")
         return read(path, series_uid=series_uid)
 
-    monkeypatch.setattr("pancseg.processing.scan.read_scan", noted)
-    monkeypatch.setattr("pancseg.processing.scan.read_mask", noted)
+    monkeypatch.setattr("pancseg.processing.scan_reading.read_scan", noted)
+    monkeypatch.setattr("pancseg.processing.scan_reading.read_mask", noted)
     return found
 
 

@@ -20,7 +20,8 @@ from pancseg import (
 from pancseg.cohort.roi import as_roi
 from pancseg.phantom import Phantom
 from pancseg.processing.plan import ProcessingPlan
-from pancseg.processing.scan import ScanProcessor, ScanTask
+from pancseg.processing.scan import ScanProcessor
+from pancseg.processing.scan_task import ScanTask
 from pancseg.quality.limits import LimitRange
 from pancseg.scans.arrays import voxel_array
 

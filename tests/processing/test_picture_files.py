@@ -16,7 +16,8 @@ from pancseg.processing import picture_files
 from pancseg.processing.picture_names import PICTURES_FOLDER, Mark, mark_of, shows
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
-from pancseg.processing.scan import ScanProcessor, ScanTask
+from pancseg.processing.scan import ScanProcessor
+from pancseg.processing.scan_task import ScanTask
 from pancseg.quality.limits import LimitRange
 
 PARAMETERS = {
@@ -146,7 +147,7 @@ def test_pictures_made_later_are_those_made_with_the_row(
     processor = ScanProcessor(plan)
     (row,) = processor.results(ScanTask((case,), pictures=first))
     assert "P1.measured.svg" in names(first), row.fact
-    monkeypatch.setattr("pancseg.processing.scan.compute_features", None)
+    monkeypatch.setattr("pancseg.processing.row_filler.compute_features", None)
     processor.draw(ScanTask((case,), pictures=later), [Mark(mark_of(row.values), measured=True)])
     contents = [
         {path.name: path.read_bytes() for path in folder.iterdir()} for folder in (first, later)

@@ -25,7 +25,8 @@ from pancseg.cohort.roi import parse_roi
 from pancseg.errors import OutputError
 from pancseg.phantom import Phantom
 from pancseg.processing.plan import ProcessingPlan
-from pancseg.processing.scan import ScanProcessor, ScanTask
+from pancseg.processing.scan import ScanProcessor
+from pancseg.processing.scan_task import ScanTask
 from pancseg.quality.limits import LimitRange, RegionLimits
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import orient
@@ -111,8 +112,8 @@ def test_scan_and_masks_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPa
         found.append(path.name)
         return read(path, series_uid=series_uid)
 
-    monkeypatch.setattr("pancseg.processing.scan.read_scan", noted)
-    monkeypatch.setattr("pancseg.processing.scan.read_mask", noted)
+    monkeypatch.setattr("pancseg.processing.scan_reading.read_scan", noted)
+    monkeypatch.setattr("pancseg.processing.scan_reading.read_mask", noted)
     write_scan(read(folder / "m.nii.gz"), folder / "n.nii.gz")
     names = ("m", "n", "m", "gone", "gone")
     rows = tuple(Case("a", folder / "ct.nii.gz", folder / f"{n}.nii.gz") for n in names)
@@ -293,7 +294,7 @@ def test_missing_values_are_told_beside_other_reasons(
         found = measure(*arguments)  # type: ignore[arg-type]
         return found._replace(values={**found.values, "original_firstorder_Mean": math.inf})
 
-    monkeypatch.setattr("pancseg.processing.scan.compute_features", with_nan)
+    monkeypatch.setattr("pancseg.processing.row_filler.compute_features", with_nan)
     limits = QualityLimits(slice_mm=LimitRange(warn_above=1))
     result = extract(folder, settings_with(limits))
     assert (result.status, result.reason) == ("warn", "thick_slices;missing_values")

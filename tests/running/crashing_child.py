@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from pancseg import read_scan
-from pancseg.processing import scan
+from pancseg.processing import scan_reading
 from pancseg.running import keys
 from pancseg.running.executors import child
 
@@ -56,6 +56,6 @@ def _of_files(path: Path, series_uid: str | None = None) -> str:
 
 
 if __name__ == "__main__":
-    scan.read_scan = _badly
+    scan_reading.read_scan = _badly
     keys.of_files = _of_files
     child.main()

@@ -113,7 +113,7 @@ def test_a_full_disk_under_a_line_about_progress_stops_nothing(tmp_path: Path) -
 
 CHATTY = """\
 import time
-from pancseg.processing import scan
+from pancseg.processing import scan_reading
 from pancseg.running.executors import child
 from pancseg.system.stage import begin_stage
 def for_ever(*given, **named):
@@ -121,7 +121,7 @@ def for_ever(*given, **named):
         begin_stage("read")
         time.sleep(0.01)
 began = time.monotonic()
-scan.read_scan = for_ever
+scan_reading.read_scan = for_ever
 child.main()
 """
 

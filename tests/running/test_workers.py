@@ -71,16 +71,16 @@ def second_measurement_crashes(script: Path, after_s: float = 0) -> Path:
     """Write a child whose second measurement of features crashes."""
     script.write_text(
         "import os, signal, time\n"
-        "from pancseg.processing import scan\n"
+        "from pancseg.processing import row_filler\n"
         "from pancseg.running.executors import child\n"
-        "compute, done = scan.compute_features, []\n"
+        "compute, done = row_filler.compute_features, []\n"
         "def badly(*given):\n"
         "    done.append(1)\n"
         "    if len(done) == 2:\n"
         f"        time.sleep({after_s})\n"
         "        os.kill(os.getpid(), signal.SIGSEGV)\n"
         "    return compute(*given)\n"
-        "scan.compute_features = badly\n"
+        "row_filler.compute_features = badly\n"
         "child.main()\n"
     )
     return script
@@ -216,7 +216,7 @@ def test_new_workers_that_are_killed_while_starting_cost_one_scan_at_most(
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "import crashing_child\n"
-        "crashing_child.scan.read_scan = crashing_child._badly\n"
+        "crashing_child.scan_reading.read_scan = crashing_child._badly\n"
         "crashing_child.child.main()\n"
     )
     monkeypatch.setattr(supervisor, "CHILD", (str(script),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from monai.losses import DiceCELoss, DiceLoss
 from two_looks import fine, two_looks
 
 from pancseg.segmentation.checkpoint import Preprocessing, load_checkpoint
+from pancseg.training.checked_recipe import check
 from pancseg.training.data.labelled_slice import UNKNOWN, LabelledSlice
 from pancseg.training.data.load import TrainingData
 from pancseg.training.data.split import Split
 from pancseg.training.distillation import Teachers
-from pancseg.training.fit import check, train
+from pancseg.training.fit import train, train_checked
 from pancseg.training.hardware import Hardware
 from pancseg.training.losses import KnownLoss
 from pancseg.training.recipe import Recipe
@@ -123,6 +125,25 @@ def test_who_learns_from_a_teacher_alone_does_not_see_the_masks(tmp_path: Path) 
     assert same(learned(1.0, 8), learned(1.0, 16))
     assert not same(learned(0.5, 8), learned(0.5, 16))
     assert not same(learned(0.5, 8), learned(1.0, 8))
+
+
+def test_files_of_weights_are_read_once(tmp_path: Path) -> None:
+    """They were read by the check, by the training's check and by the training."""
+    teacher = tmp_path / "teacher.safetensors"
+    small_teacher(tmp_path)
+    first = shutil.copy(teacher, tmp_path / "first.safetensors")
+    changes = {"teachers": [str(teacher)], "init_from": str(first), "epochs": 1}
+    plan = taught(**changes, learning_rate=1e-9)
+    checked = check(plan, ONE_THREAD, (0, 100))
+    wanted = load_checkpoint(first).weights["bottleneck.0.0.weight"]
+    teacher.unlink()
+    Path(first).unlink()
+    weights = train_checked(checked, data(), tmp_path / "run")
+    found = load_checkpoint(weights).weights["bottleneck.0.0.weight"]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    other = Preprocessing(window_hu=(-50, 50), size=32)
+    with pytest.raises(ValueError, match="for slices of 0 to 100 HU, but these are of -50 to 50"):
+        train_checked(checked, replace(data(), preprocessing=other), tmp_path / "other")
 
 
 def test_teachers_see_what_the_network_sees(tmp_path: Path) -> None:

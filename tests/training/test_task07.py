@@ -324,7 +324,11 @@ def test_a_manifests_label_counts_and_unclear_masks_are_refused(
     [
         ({"1": "pancreas", "2": "cancer"}, False, None),
         ({"1": "pancreas", "2": "cancer", "3": "duodenum"}, False, None),
-        ({"1": "pancreas", "2": "cancer"}, True, "but pancreas (1), cancer (2), 3 (3); name one"),
+        (
+            {"1": "pancreas", "2": "cancer"},
+            True,
+            "but pancreas (1), cancer (2), 3 (3); name one by mask_label in a manifest",
+        ),
         ({"1": "liver", "2": "spleen"}, False, "no segment pancreas, but liver (1), spleen (2);"),
         ({}, True, "the mask has labels 1, 2, 3; name one by mask_label in a manifest"),
     ],

@@ -36,13 +36,14 @@ from pancseg.training import predictions
 from pancseg.training.averaging import mean_of
 from pancseg.training.batch_norm import recompute, typical
 from pancseg.training.calibration import add_ranges, with_ranges
+from pancseg.training.checked_recipe import check
 from pancseg.training.data.augment import build_augmentation
 from pancseg.training.data.dataset import Draw, Shuffled, TrainingSlices, WholeSlices
 from pancseg.training.data.labelled_slice import UNKNOWN
 from pancseg.training.data.load import TrainingData, load_data, validation_names
 from pancseg.training.data.slice_set import SLICE_SETS, SliceSet, load_slice_set
 from pancseg.training.data.slices import native_slices
-from pancseg.training.fit import FINISHED, check, train
+from pancseg.training.fit import FINISHED, train
 from pancseg.training.hardware import Hardware
 from pancseg.training.losses import KnownLoss
 from pancseg.training.module import SliceSegmentation

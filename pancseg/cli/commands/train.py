@@ -117,9 +117,9 @@ def train(
     with usage_errors(verbose), _interruptions():
         need("train", _PACKAGES, "train")
         from pancseg.system.threads import available_cores, limit_threads
+        from pancseg.training.checked_recipe import check
         from pancseg.training.data.load import load_data, validation_names, window_of
-        from pancseg.training.fit import check
-        from pancseg.training.fit import train as fit
+        from pancseg.training.fit import train_checked
         from pancseg.training.hardware import Hardware, is_first_process
         from pancseg.training.predictions import check_free, write_predictions
         from pancseg.training.recipe import load_recipe
@@ -131,7 +131,7 @@ def train(
         devices = int(hardware.devices) if hardware.devices.isdecimal() else hardware.devices
         machine = Hardware(**vars(replace(hardware, threads=threads)) | {"devices": devices})
 
-        check(loaded, machine, window_of(loaded, source.slices))
+        checked = check(loaded, machine, window_of(loaded, source.slices))
         check_free(out)
 
         first = is_first_process(machine)
@@ -150,7 +150,7 @@ def train(
         )
         tell(prepared.summary())
         bar = sys.stderr.isatty() and not quiet
-        weights = fit(loaded, prepared, out, hardware=machine, progress=bar, report=tell)
+        weights = train_checked(checked, prepared, out, progress=bar, report=tell)
     if not first:
         return
     if loaded.crop_around == "label":

@@ -6,6 +6,9 @@ METRICS: Kocak et al. 2024, Insights Imaging 15:8 (30 items, CC BY 4.0).
 
 from __future__ import annotations
 
+from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.report.clear_checklist import clear_items
 from pancseg.modelling.report.parts import counted, listed
 from pancseg.modelling.report.study_facts import (
     DONE,
@@ -18,6 +21,8 @@ from pancseg.modelling.report.study_facts import (
     ChecklistItem,
     Settled,
     StudyFacts,
+    checklist_text,
+    facts_of,
     filled,
 )
 
@@ -251,3 +256,36 @@ def metrics_items(facts: StudyFacts) -> list[ChecklistItem]:
         "30": (USER, "model.json, model.safetensors, MODEL.md"),
     }  # fmt: skip
     return filled(_METRICS, known)
+
+
+def checklists(results: AnalysisResults, joined: JoinedTable) -> dict[str, str]:
+    """Return file name → text of the checklists, pre-filled."""
+    facts = facts_of(results, joined)
+    source = (
+        "{}, filled in by the software as far as it did or knows them. Their numbers are the "
+        "publication's; the wording is ours and shorter, so read the items there."
+    )
+    return {
+        "CLEAR.md": checklist_text(
+            "CLEAR checklist, pre-filled",
+            [source.format("The 58 items of CLEAR (Kocak et al. 2023, Insights Imaging 14:75)")],
+            clear_items(facts),
+        ),
+        "TRIPOD.md": checklist_text(
+            "TRIPOD+AI checklist, pre-filled",
+            [
+                source.format("The 27 items of TRIPOD+AI (Collins et al. 2024, BMJ 385:e078378)"),
+                "For a study that develops a model and validates it internally.",
+            ],
+            tripod_items(facts),
+            "parts",
+        ),
+        "METRICS.md": checklist_text(
+            "METRICS, pre-filled",
+            [
+                source.format("The 30 items of METRICS (Kocak et al. 2024, Insights Imaging 15:8)"),
+                "The score itself is for you to compute, once all items are judged.",
+            ],
+            metrics_items(facts),
+        ),
+    }

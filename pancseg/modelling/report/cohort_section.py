@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import CensoredData, ecdf
 
 from pancseg.modelling.cohort import Cohort, FlowStep
 from pancseg.modelling.data_warnings import events_per_column
@@ -22,6 +19,11 @@ from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import Picture, Section, counted, digits, of_class
 from pancseg.modelling.report.picture_files import picture_files, plain_label
 from pancseg.modelling.settings import unit_of
+from pancseg.modelling.validation.kaplan_meier import (
+    kaplan_meier_points,
+    median_follow_up,
+    median_time,
+)
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.text.number_text import DASH, percent
 from pancseg.tables.html_page import escape_markdown
@@ -127,69 +129,6 @@ def _quartiles(values: pd.Series[float]) -> str:
         return f"{int(values.sum())} ({percent(values.mean())})"
     low, middle, high = (f"{q:.4g}" for q in np.percentile(values, [25, 50, 75]))
     return f"{middle} ({low} to {high})"
-
-
-class CurvePoint(NamedTuple):
-    """A Kaplan–Meier probability with its interval, and the number at risk."""
-
-    time: float
-    event_free: Estimate
-    at_risk: int
-
-
-def kaplan_meier_points(y: np.ndarray, times: Sequence[float]) -> list[CurvePoint]:
-    """Return the curve at some times, with its pointwise 95 % interval (log-log).
-
-    Args:
-        y: (n,) events and times.
-        times: at which to read the curve.
-    """
-    curve = ecdf(CensoredData.right_censored(y["time"], ~y["event"])).sf
-    interval = _interval(curve)
-    found = []
-    for time in times:
-        values = [float(part.evaluate(time)) for part in (curve, interval.low, interval.high)]
-        if values[0] == 1:
-            values = [1.0, float("nan"), float("nan")]
-        found.append(CurvePoint(time, Estimate(*values), int((y["time"] >= time).sum())))
-    return found
-
-
-def _interval(curve: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no interval where the curve is 1 or 0
-        return curve.confidence_interval(method="log-log")
-
-
-def median_time(y: np.ndarray) -> Estimate:
-    """Return the median of Kaplan and Meier's curve; NaN where the curve does not reach 1/2.
-
-    The interval is of those times at which the curve's log-log interval contains 1/2 (Brookmeyer
-    and Crowley 1982); its upper end is NaN where the upper curve stays above 1/2.
-    """
-    curve = ecdf(CensoredData.right_censored(y["time"], ~y["event"])).sf
-    interval = _interval(curve)
-    ends = []
-    for part in (curve, interval.low, interval.high):
-        below = np.flatnonzero(np.nan_to_num(part.probabilities, nan=1.0) <= 0.5)
-        ends.append(float(curve.quantiles[below[0]]) if len(below) else float("nan"))
-    return Estimate(*ends)
-
-
-def median_follow_up(y: np.ndarray, cause: np.ndarray | None = None) -> Estimate:
-    """Return the median follow-up: the curve of the time to censoring (Schemper and Smith 1996).
-
-    It is Kaplan and Meier's curve with events and censorings exchanged, and says how long patients
-    would have been followed if nobody had had an event.
-
-    Args:
-        y: (n,) events and times.
-        cause: (n,) 0 censored, 1 event, 2 competing event, where competing events were named: they
-            end the follow-up as the event does.
-    """
-    turned = y.copy()
-    turned["event"] = ~y["event"] if cause is None else cause == CENSORED
-    return median_time(turned)
 
 
 def _follow_up(endpoint: Endpoint, time_unit: str | None, horizons: Sequence[float]) -> Section:

@@ -13,11 +13,11 @@ from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.report.km_figure import km_caption, km_files
 from pancseg.modelling.report.parts import Picture, listed
 from pancseg.modelling.report.picture_files import COLOURS, KINDS, picture_files, wrapped
-from pancseg.modelling.report.roc_figures import SHOWN, roc_caption, roc_files, style_of
+from pancseg.modelling.report.roc_figures import roc_caption, roc_files, style_of
 from pancseg.modelling.report.stability import stability_files
 from pancseg.modelling.report.times_text import censored
 from pancseg.modelling.settings import unit_of
-from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
+from pancseg.modelling.study import BOTH, RADIOMICS, SHOWN
 from pancseg.modelling.validation.calibration import SmoothCurve
 from pancseg.modelling.validation.importance import own_weights
 from pancseg.modelling.validation.risk_groups import above_threshold
@@ -157,7 +157,7 @@ def decision_axes(axes: Axes, table: pd.DataFrame, title: str) -> None:
         title: of the figure.
     """
     top, bottom = 0.1, 0.0
-    wanted = [n for n in (RADIOMICS, VOLUME, CLINICAL, BOTH, "all") if n in set(table["model"])]
+    wanted = [n for n in (*SHOWN, "all") if n in set(table["model"])]
     for name in wanted:
         rows, (colour, style) = table[table["model"] == name], style_of(name)
         label = "treat all" if name == "all" else name

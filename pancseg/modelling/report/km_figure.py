@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import CensoredData, ecdf
 
 from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.report.parts import Picture, in_most
 from pancseg.modelling.report.picture_files import COLOURS, picture_files
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import RADIOMICS
+from pancseg.modelling.validation.kaplan_meier import kaplan_meier_curve
 
 NAME = "kaplan_meier"
 
@@ -79,15 +77,10 @@ def draw_curves(figure: Figure, results: AnalysisResults, high: np.ndarray) -> N
 
 def _curve(axes: Axes, y: np.ndarray, label: str, colour: str) -> None:
     """Draw a curve with its pointwise 95 % interval (log-log); ticks are censorings."""
-    curve = ecdf(CensoredData.right_censored(y["time"], ~y["event"])).sf
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no interval where the curve is 1 or 0
-        interval = curve.confidence_interval(method="log-log")
-    times = np.concatenate([[0.0], curve.quantiles])
-    low, share, high = (
-        np.concatenate([[1.0], part.probabilities]) for part in (interval.low, curve, interval.high)
-    )
+    found = kaplan_meier_curve(y)
+    times = np.concatenate([[0.0], found.curve.quantiles])
+    share, low, high = (np.concatenate([[1.0], part.probabilities]) for part in found)
     axes.step(times, share, where="post", color=colour, label=label)
     axes.fill_between(times, low, high, step="post", color=colour, alpha=0.2, linewidth=0)
     censored = np.unique(y["time"][~y["event"]])
-    axes.plot(censored, curve.evaluate(censored), "|", color=colour, markersize=5)
+    axes.plot(censored, found.curve.evaluate(censored), "|", color=colour, markersize=5)

@@ -14,12 +14,10 @@ from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import COLOURS, LINES, legend, picture_files
 from pancseg.modelling.report.times_text import censored
 from pancseg.modelling.settings import unit_of
-from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
+from pancseg.modelling.study import CHANCE, SHOWN
 from pancseg.modelling.survival import named_time
 from pancseg.modelling.validation.measures import Estimate
 
-SHOWN = (RADIOMICS, VOLUME, CLINICAL, BOTH)
-"""Models that have a curve; other algorithms and chance have a row in the table."""
 _EPSILON = 1e-9
 
 
@@ -77,27 +75,36 @@ def _folds(results: AnalysisResults) -> list[tuple[int, np.ndarray, np.ndarray]]
     ]
 
 
-def class_roc(results: AnalysisResults, name: str) -> Curve | None:
-    """Return the out-of-fold ROC curve of a model of a class."""
-    y, score = results.plan.y, results.validation.models[name].score
-    parts = ((score[r, t], y[t] == 1, y[t] == 0) for r, t, _ in _folds(results))
-    return pooled_roc((s, case.astype(float), control.astype(float)) for s, case, control in parts)
+def roc_weights(
+    y: np.ndarray, train: np.ndarray, horizon: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n,) weights of rows as a case and as a control.
 
+    For survival the curve is cumulative/dynamic: cases have the event by the horizon and count with
+    the inverse probability of being uncensored; controls are event-free for longer.
 
-def horizon_roc(results: AnalysisResults, name: str, horizon: float) -> Curve | None:
-    """Return the cumulative/dynamic out-of-fold ROC curve of a survival model at a time.
-
-    Cases have the event by then and count with the inverse probability of being uncensored;
-    controls are event-free for longer.
+    Args:
+        y: (n,) outcomes.
+        train: outcomes from which the censoring distribution is estimated.
+        horizon: the time; None: of a class.
     """
+    if horizon is None:
+        return (y == 1).astype(float), (y == 0).astype(float)
+    free = censoring_survival(train, y["time"])
+    case = y["event"] & (y["time"] <= horizon) & (free > 0)
+    weight = np.where(case, 1 / np.where(free > 0, free, 1), 0.0)
+    return weight, (y["time"] > horizon).astype(float)
+
+
+def out_of_fold_roc(
+    results: AnalysisResults, name: str, horizon: float | None = None
+) -> Curve | None:
+    """Return the out-of-fold ROC curve of a model: of a class, or of the event by a horizon."""
     y, score = results.plan.y, results.validation.models[name].score
-    parts = []
-    for r, test, train in _folds(results):
-        free = censoring_survival(y[train], y["time"][test])
-        case = y["event"][test] & (y["time"][test] <= horizon) & (free > 0)
-        weight = np.where(case, 1 / np.where(free > 0, free, 1), 0.0)
-        parts.append((score[r, test], weight, (y["time"][test] > horizon).astype(float)))
-    return pooled_roc(parts)
+    return pooled_roc(
+        (score[r, test], *roc_weights(y[test], y[train], horizon))
+        for r, test, train in _folds(results)
+    )
 
 
 def roc_caption(results: AnalysisResults) -> Picture:
@@ -125,7 +132,7 @@ def roc_files(results: AnalysisResults) -> dict[str, bytes]:
 
 
 def _class(figure: Figure, results: AnalysisResults) -> None:
-    curves = {name: class_roc(results, name) for name in SHOWN if name in results.measures}
+    curves = {name: out_of_fold_roc(results, name) for name in SHOWN if name in results.measures}
     areas = {name: results.measures[name]["AUC"] for name in curves}
     axes = figure.add_subplot()
     _draw(axes, curves, areas)
@@ -140,7 +147,7 @@ def _survival(figure: Figure, results: AnalysisResults) -> None:
     all_axes = figure.subplots(1, len(results.horizons), squeeze=False, sharey=True)[0]
     for axes, horizon in zip(all_axes, results.horizons, strict=True):
         names = [name for name in SHOWN if name in results.measures]
-        curves = {name: horizon_roc(results, name, horizon) for name in names}
+        curves = {name: out_of_fold_roc(results, name, horizon) for name in names}
         areas = {name: results.measures[name][f"AUC at {named_time(horizon)}"] for name in names}
         _draw(axes, curves, areas)
         y = results.plan.y

@@ -9,13 +9,12 @@ from matplotlib.figure import Figure
 from pancseg.modelling.analysis import main_measure
 from pancseg.modelling.internal_external import (
     FEWEST_OF_EACH,
-    JUDGED,
     SiteResult,
     pooled_over,
 )
 from pancseg.modelling.report.parts import Picture, Section, number, with_interval
 from pancseg.modelling.report.picture_files import COLOURS, picture_files, wrapped
-from pancseg.modelling.study import RADIOMICS
+from pancseg.modelling.study import RADIOMICS, SHOWN
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.text.number_text import DASH
 from pancseg.tables.html_page import escape_markdown
@@ -32,7 +31,7 @@ def sites_section(results: list[SiteResult], kind: str, column: str) -> Section:
         column: whose values are the sites.
     """
     main = main_measure(kind)
-    names = [name for name in JUDGED if any(name in site.measures for site in results)]
+    names = [name for name in SHOWN if any(name in site.measures for site in results)]
     rows = [
         [
             escape_markdown(site.site),
@@ -65,9 +64,10 @@ def sites_section(results: list[SiteResult], kind: str, column: str) -> Section:
         f"Each value of {escape_markdown(column)} in turn was left out, the models were fitted to "
         f"the others, tuning included, and judged in it. {main} is pooled by random effects "
         "(logit scale, DerSimonian–Laird, Hartung–Knapp); the last interval is where that of a new "
-        "site is expected (95 % prediction interval; three sites or more). For pooling, a value "
-        "counts as no nearer to 0 or 1 than half a patient of its site: sites that are all 1.000 "
-        "are pooled to less. A site with fewer than "
+        "site is expected (95 % prediction interval; three sites or more). On that scale a value "
+        "counts as no nearer to 0 or 1 than half a patient of its site, so that sites in perfect "
+        "order have an interval too; the pooled value is within the range of the sites'. A site "
+        "with fewer than "
         f"{FEWEST_OF_EACH} patients {who} has no value.",
     ]
     few = sum(bool(site.measures) for site in results)

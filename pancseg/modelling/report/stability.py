@@ -15,11 +15,10 @@ from pancseg.modelling.analysis import AnalysisResults
 from pancseg.modelling.report.parts import Picture, Section, number
 from pancseg.modelling.report.picture_files import COLOURS, picture_files
 from pancseg.modelling.settings import unit_of
-from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, VOLUME
+from pancseg.modelling.study import CHANCE, RADIOMICS, SHOWN
 from pancseg.system.text.number_text import percent
 
 NAME = "prediction_stability"
-_SHOWN = (RADIOMICS, VOLUME, CLINICAL, BOTH)
 
 
 def risks(results: AnalysisResults, name: str) -> np.ndarray:
@@ -52,7 +51,7 @@ def stability_section(results: AnalysisResults) -> Section:
     if repeats < 2:
         return Section(title, ["One repeat (`repeats`) cannot show it; use 2 or more."])
     rows: list[Sequence[str]] = []
-    for name in _SHOWN:
+    for name in SHOWN:
         if name not in results.validation.models or name == CHANCE:
             continue
         values = risks(results, name)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import CensoredData, ecdf
 
 from pancseg.modelling.validation.calibration import cox_slope
+from pancseg.modelling.validation.kaplan_meier import median_time
 from pancseg.modelling.validation.measures import Estimate, estimate
 from pancseg.modelling.validation.nested_cv import OutOfFold
 
@@ -84,24 +83,4 @@ def risk_groups(
 
 def _group(y: np.ndarray, rows: np.ndarray, times: tuple[float, ...]) -> RiskGroup:
     at_risk = tuple(int((y["time"][rows] >= time).sum()) for time in times)
-    return RiskGroup(rows, median_survival(y[rows]), at_risk)
-
-
-def median_survival(y: np.ndarray) -> Estimate:
-    """Return the median survival time and its interval (Brookmeyer and Crowley, log-log)."""
-    if not y["event"].any():
-        return Estimate(*[float("nan")] * 3)
-    curve = ecdf(CensoredData.right_censored(y["time"], ~y["event"])).sf
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no interval where the curve is 1 or 0
-        interval = curve.confidence_interval(method="log-log")
-    times = curve.quantiles
-    parts = (curve, interval.low, interval.high)
-    value, low, high = (_first(times, np.nan_to_num(part.probabilities, nan=1.0)) for part in parts)
-    return Estimate(value, low, high)
-
-
-def _first(times: np.ndarray, share: np.ndarray) -> float:
-    """Return the first time at which a curve is at most 0.5; NaN if it never is."""
-    below = np.flatnonzero(share <= 0.5)
-    return float(times[below[0]]) if len(below) else float("nan")
+    return RiskGroup(rows, median_time(y[rows]), at_risk)

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from pancseg.errors import CohortError, UnusableCase
 from pancseg.features.regions import region_of
-from pancseg.features.segment_choice import NAME_ONE
 from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import CANONICAL, orient, require_orientation
 from pancseg.scans.masks import dicom_mask, named_segments, read_mask
@@ -34,6 +33,8 @@ from pancseg.system.whole_files import whole_files, write_whole
 from pancseg.training.data.pairs import TrainingPair
 
 SLICES_AT_ONCE = 16
+_NAME_ONE = "name one by mask_label in a manifest"
+"""A training has no other way to name a label."""
 _OTHER_FILES = 512
 """Allowance for files besides the mapped ones."""
 CACHE_VERSION = 1
@@ -104,11 +105,7 @@ def read_pair(pair: TrainingPair, axes: str = CANONICAL) -> tuple[sitk.Image, si
     image = read_scan(pair.image, series_uid=pair.series_uid)
     require_orientation(image)
     mask = placed(image, read_mask(pair.mask, image)).image
-    try:
-        region = region_of(mask, pair.region, image).image
-    except UnusableCase as unusable:  # a training has no other way to name a label
-        fact = unusable.fact.replace(NAME_ONE, "name one by mask_label in a manifest")
-        raise UnusableCase(unusable.code, fact) from unusable
+    region = region_of(mask, pair.region, image, remedy=_NAME_ONE).image
     return orient(image, axes), orient(region, axes)
 
 

@@ -1,4 +1,4 @@
-"""Calibration and decision curves of a saved model in new patients, drawn as the study's are."""
+"""ROC, calibration and decision curves of a saved model in new patients."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from pancseg.modelling.predict import middle_of
+from pancseg.modelling.external_validation import middle_of
+from pancseg.modelling.report.external.judged import Judged, followed
 from pancseg.modelling.report.figures import calibration_files, decision_axes
-from pancseg.modelling.report.judged import Judged
 from pancseg.modelling.report.parts import Picture, Section, counted, listed, with_interval
-from pancseg.modelling.report.picture_files import picture_files
+from pancseg.modelling.report.picture_files import legend, picture_files
+from pancseg.modelling.report.roc_figures import pooled_roc, roc_weights, style_of
 from pancseg.modelling.study import BOTH, RADIOMICS
 from pancseg.modelling.subtype import NET_BENEFIT
 from pancseg.modelling.validation.calibration import SmoothCurve
@@ -176,7 +178,7 @@ def not_computed(
 
 def _risks(judged: Judged, name: str, resamples: int) -> tuple[list[Risks], np.ndarray]:
     """Return risks of the patients that a model predicts, and their bootstrap weights."""
-    known = ~np.isnan(judged.scores[name])
+    known = judged.known(name)
     free = judged.event_free[name][known] if judged.survival else np.empty((known.sum(), 0))
     risks = risks_of(judged.y[known], judged.scores[name][known], free, judged.horizons)
     return risks, bootstrap_weights(judged.groups[known], resamples, 0)
@@ -198,3 +200,44 @@ def _whom(judged: Judged) -> str:
 
 def _rivals(judged: Judged) -> str:
     return " Competing events count as censored." if judged.saved.facts.get("competing") else ""
+
+
+def roc_files(judged: Judged, shown: Sequence[str]) -> dict[str, bytes]:
+    """Return the files of the ROC curves; for survival an axes per horizon that was followed to.
+
+    Args:
+        judged: the new patients.
+        shown: the models.
+    """
+    name = "time_dependent_roc" if judged.survival else "roc"
+    horizons = [t for t in judged.horizons if judged.survival and followed(judged.y, t)]
+    if judged.survival and not horizons:
+        return {}
+    width = 3.3 * max(1, len(horizons)) + (0.4 if judged.survival else 2.0)
+    height = 4.3 if judged.survival else 5.0
+
+    def draw(figure: Figure) -> None:
+        _roc(figure, judged, shown, horizons)
+
+    return picture_files(name, draw, (width, height))
+
+
+def _roc(figure: Figure, judged: Judged, shown: Sequence[str], horizons: Sequence[float]) -> None:
+    many = figure.subplots(1, max(1, len(horizons)), squeeze=False, sharey=True)[0]
+    places: Sequence[float | None] = horizons or [None]
+    for axes, horizon in zip(many, places, strict=True):
+        axes.axline((0, 0), slope=1, color="0.7", linewidth=1)
+        for name in shown:
+            known = judged.known(name)
+            y = judged.y[known]
+            curve = pooled_roc([(judged.scores[name][known], *roc_weights(y, y, horizon))])
+            if curve is None:
+                continue
+            area = float(np.trapezoid(curve[1], curve[0]))
+            colour, style = style_of(name)
+            label = f"{name} {area:.2f}"
+            axes.plot(*curve, color=colour, linestyle=style, label=label)
+        title = "ROC, new patients" if horizon is None else f"{horizon:.4g} {judged.unit}"
+        axes.set(xlabel="1 − specificity", aspect="equal", title=title)
+        legend(axes, 7, "lower right")
+    many[0].set_ylabel("sensitivity")

@@ -9,9 +9,11 @@ import numpy as np
 from scipy.special import logit
 
 from pancseg.modelling.analysis import main_measure
+from pancseg.modelling.report.parts import counted, of_class
 from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.tables.html_page import escape_markdown
 
 _EDGE = 1e-12
 
@@ -67,6 +69,19 @@ class Judged:
     def main(self) -> str:
         """The measure that models are compared by."""
         return main_measure(self.saved.kind)
+
+    @property
+    def counts(self) -> str:
+        """The number of events, or of rows by class, as Markdown."""
+        count, n = int(self.positive.sum()), len(self.y)
+        if self.survival:
+            return counted(count, "event")
+        rest, positive = map(escape_markdown, self.saved.facts["classes"][:2])
+        return f"{of_class(count, positive)} and {of_class(n - count, rest)}"
+
+    def known(self, name: str) -> np.ndarray:
+        """Return (n,) whether a model predicts each row."""
+        return np.asarray(~np.isnan(self.scores[name]))
 
     def linear(self, name: str) -> np.ndarray:
         """Return (n,) linear predictors: log odds or log hazards."""

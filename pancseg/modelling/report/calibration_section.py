@@ -1,0 +1,51 @@
+"""The section of the report on calibration out of fold."""
+
+from __future__ import annotations
+
+from pancseg.modelling.analysis import AnalysisResults, main_measure
+from pancseg.modelling.report.parts import Section, with_interval
+from pancseg.modelling.report.times_text import times_in
+
+
+def calibration_section(results: AnalysisResults) -> Section:
+    """Return slope, calibration in the large and ICI of every model out of fold."""
+    survival = results.settings.kind == "survival"
+    rows, header = [], ["model", "slope"]
+    for name, found in results.calibration.items():
+        row = [name, with_interval(found.slope)]
+        if not survival:
+            row.append(with_interval(found.intercept))
+        for curve in found.curves.values():
+            row += [with_interval(curve.ratio)] * survival + [with_interval(curve.ici)]
+        rows.append(row)
+    if survival:
+        longest = max(results.calibration.values(), key=lambda found: len(found.curves))
+        for time in longest.curves:
+            header += [f"observed / expected at {time:.4g}", f"ICI at {time:.4g}"]
+        large = (
+            "Observed / expected is the number of events by a time, weighted for censoring, over "
+            "the predicted one; out of stratified folds it is close to 1 by construction and says "
+            "nothing about calibration elsewhere"
+        )
+        if results.settings.competing:
+            large += (
+                "; competing events are among the censored, and predictions are not compared with "
+                "the Aalen–Johansen incidence"
+            )
+    else:
+        header += ["in the large", "ICI"]
+        large = (
+            "In the large is the intercept in log odds with the slope fixed at 1; out of "
+            "stratified folds it is close to 0 by construction and says nothing about calibration "
+            "elsewhere"
+        )
+    rows = [row + ["–"] * (len(header) - len(row)) for row in rows]
+    line = (
+        "Slope 1 is ideal; between 0 and 1 predictions are too extreme, at 0 or below they do not "
+        f"go with the outcome. Where the interval of {main_measure(results.settings.kind)} reaches "
+        f"down to 0.5, that of the slope is extended to hold 0. {large}. ICI is the mean distance "
+        "of the smooth curve (local linear, span 0.75) from the diagonal. "
+        "Predictions of up to ten repeats are pooled, not averaged."
+    )
+    caption = f"Calibration of every model out of fold, with 95 % intervals.{times_in(results)}"
+    return Section("Calibration", [line], header, rows, caption=caption)

@@ -1,0 +1,1 @@
+"""The report of a saved model on new patients with known outcomes."""

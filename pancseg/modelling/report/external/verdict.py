@@ -1,0 +1,116 @@
+"""The section that comes first: how the model does in new patients, and what speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from pancseg.modelling.report.external.case_mix import outside_counts
+from pancseg.modelling.report.external.judged import Judged
+from pancseg.modelling.report.parts import Section, counted, with_interval
+from pancseg.modelling.study import RADIOMICS
+from pancseg.modelling.validation.measures import Estimate
+from pancseg.tables.html_page import escape_markdown, escape_message
+
+
+def verdict_section(judged: Judged, calibrated: Mapping[str, Mapping[str, Estimate]]) -> Section:
+    """Return the first section.
+
+    Args:
+        judged: the new patients.
+        calibrated: model → the result of :func:`.calibration.calibration_of`.
+    """
+    facts, name = judged.saved.facts, RADIOMICS
+    found = judged.measures.get(name)
+    lines = [
+        f"**What?** A model that was fitted to {counted(facts['patients'], 'row')} "
+        f"({escape_markdown(facts['made_by'].split(',')[0])}) was applied to new patients as it "
+        "is.",
+        f"**In whom?** {judged.size}, {judged.counts}."
+        + (
+            f" {counted(judged.own, 'patient')} that the model was fitted on, and found again in "
+            "the table, were left out."
+            if judged.own
+            else ""
+        ),
+    ]
+    against = [f"* {escape_message(line)}" for line in [*judged.doubts, *_overlap(judged)]]
+    if found is None:
+        lines.append("**How much?** The model radiomics has no prediction that could be judged.")
+        return Section("Verdict", [*lines, *against])
+    main = found[judged.main]
+    better = (
+        "predicts better than chance"
+        if main.low > 0.5
+        else "predicts worse than chance"
+        if main.high < 0.5
+        else "is not shown to predict better than chance"
+    )
+    lines.append(
+        f"**How much?** Radiomics {better} in them ({judged.main} {with_interval(main)})."
+        f"{_against_development(judged, main)}"
+    )
+    lines.append(f"**Calibrated?** {_calibration_sentence(judged, calibrated[name])}")
+    outside = outside_counts(judged)
+    if outside is not None and outside[0]:
+        against.append(
+            f"* {outside[0]} of {len(judged.y)} rows {'has' if outside[0] == 1 else 'have'} a "
+            "value outside the range of the "
+            "training; the model is not supported by data there."
+        )
+    missing = int(np.isnan(judged.scores[name]).sum())
+    if missing:
+        against.append(f"* {counted(missing, 'row')} have no prediction.")
+    lines.append("**What speaks against it?**" + ("" if against else " Nothing that was tested."))
+    return Section("Verdict", [*lines, *against])
+
+
+def _overlap(judged: Judged) -> list[str]:
+    """Return what cannot be told of the patients, and of competing events."""
+    found = []
+    if not judged.overlap_known:
+        found.append(
+            "Whether the model was fitted on some of these patients cannot be told: the table "
+            "lacks features that the training's had, holds them rounded to fewer than six digits, "
+            "or they do not tell patients apart."
+        )
+    if rivals := judged.saved.facts.get("competing"):
+        found.append(
+            f"The model is cause-specific: competing events ({', '.join(rivals)}) count as "
+            "censored, in what was predicted and in what is observed here; its risks are no shares "
+            "of patients."
+        )
+    return found
+
+
+def _against_development(judged: Judged, main: Estimate) -> str:
+    """Return a sentence on the out-of-fold performance in the training cohort, if it is known."""
+    known = (judged.saved.facts.get("measures") or {}).get(RADIOMICS, {}).get(judged.main)
+    if known is None:
+        return ""
+    before = Estimate(*known)
+    return (
+        f" Out of fold, in the cohort that it was fitted to, it was {with_interval(before)}: "
+        f"{'lower' if main.value < before.value else 'not lower'} here."
+    )
+
+
+def _calibration_sentence(judged: Judged, found: Mapping[str, Estimate]) -> str:
+    ratios = {key: each for key, each in found.items() if key.startswith("observed")}
+    if not ratios:
+        return "No patient was followed up long enough to say."
+    parts = []
+    for key, each in ratios.items():
+        says = (
+            "risks are too low on average"
+            if each.low > 1
+            else "risks are too high on average"
+            if each.high < 1
+            else "no shift of the average risk is shown"
+        )
+        parts.append(f"{key[0].upper()}{key[1:]} {with_interval(each)}: {says}.")
+    measures = judged.measures[RADIOMICS]
+    slope = f"Calibration slope {with_interval(measures['calibration slope'])}"
+    indices = [f"{key} {with_interval(measures[key])}" for key in measures if key[:3] == "ICI"]
+    return f"{' '.join(parts)} {', '.join([slope, *indices])}."
