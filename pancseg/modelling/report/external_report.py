@@ -489,7 +489,7 @@ def _cases(y: np.ndarray, horizon: float | None) -> tuple[np.ndarray, np.ndarray
     """Return (n,) weights as cases and as controls."""
     if horizon is None:
         return (y == 1).astype(float), (y == 0).astype(float)
-    free = censoring_survival(y, y["time"])
+    free = censoring_survival(y, y["time"], before=True)
     case = y["event"] & (y["time"] <= horizon) & (free > 0)
     weight = np.where(case, 1 / np.where(free > 0, free, 1), 0.0)
     return weight, (y["time"] > horizon).astype(float)

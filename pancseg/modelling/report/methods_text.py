@@ -246,9 +246,13 @@ def _measures(results: AnalysisResults) -> str:
         f"{task.middle:.4g} {unit}, at the mean risk of the cohort by then (Kaplan–Meier), "
         "weighted for censoring. The calibration slope is the coefficient of the out-of-fold log "
         f"hazard in a Cox model stratified by {strata}, with Efron's ties; observed / expected is "
-        f"the number of events by a horizon over the predicted one. {_ICI} Median follow-up is by "
-        "reverse Kaplan–Meier. High risk is a log hazard above the training median"
-        f"{in_most(repeats)}; the hazard ratio is of {groups}, in such a model.{competing}"
+        "the number of events by a horizon over the predicted one, both of the patients not "
+        "censored by then. Weighted for censoring means by the inverse probability of being "
+        "uncensored, of an event just before it, of an event-free patient at the horizon "
+        "(Kaplan–Meier curve of the censoring in the training rows, at ties events first). "
+        f"{_ICI} Median follow-up is by reverse Kaplan–Meier. High risk is a log hazard above the "
+        f"training median{in_most(repeats)}; the hazard ratio is of {groups}, in such a model."
+        f"{competing}"
     )
 
 

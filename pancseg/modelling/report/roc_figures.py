@@ -93,7 +93,7 @@ def horizon_roc(results: AnalysisResults, name: str, horizon: float) -> Curve | 
     y, score = results.plan.y, results.validation.models[name].score
     parts = []
     for r, test, train in _folds(results):
-        free = censoring_survival(y[train], y["time"][test])
+        free = censoring_survival(y[train], y["time"][test], before=True)
         case = y["event"][test] & (y["time"][test] <= horizon) & (free > 0)
         weight = np.where(case, 1 / np.where(free > 0, free, 1), 0.0)
         parts.append((score[r, test], weight, (y["time"][test] > horizon).astype(float)))
