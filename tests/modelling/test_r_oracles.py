@@ -11,6 +11,8 @@ import yaml
 from r_oracle import ask, missing
 
 from pancseg import fit_model
+from pancseg.modelling.competing_events import RATIOS, hazard_ratios
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import cumulative_incidence, fine_gray
 from pancseg.modelling.estimators.cox import CoxElasticNet, CoxFew, kaplan_meier
 from pancseg.modelling.estimators.cox_solver import newton_cox, partial_loss, score_test
@@ -250,6 +252,24 @@ def test_competing_events_are_those_of_survival_and_cmprsk(tmp_path):
     assert found == pytest.approx(r["finegray"], **EXACT)
     assert found == pytest.approx(r["untied"], **EXACT)
     assert found != pytest.approx(r["tied"], rel=1e-3)
+
+
+def test_the_interval_of_fine_and_grays_ratio_is_as_wide_as_crrs(tmp_path):
+    """pancseg's is of a bootstrap, as rows may be of one patient; crr's of a sandwich variance."""
+    table = tied()
+    table["time"] += 0.5 * (table["cause"] == 0)  # crr's ties
+    y = outcome(table)
+    endpoint = Endpoint("survival", y, ("time", "cause"), cause=table["cause"].to_numpy())
+    z = table["z"].to_numpy() / table["z"].std(ddof=0)
+    script = """
+    suppressPackageStartupMessages(library(cmprsk))
+    c <- crr(t$time, t$cause, t$z, gtol = 1e-12, maxiter = 50)
+    tell("ends", summary(c)$conf.int[1, c(1, 3, 4)])
+    """
+    value, low, high = ask(tmp_path, script, t=table.assign(z=z))["ends"]
+    found = hazard_ratios(endpoint, z, np.arange(len(z)), 0)[RATIOS[0]]
+    assert found.value == pytest.approx(value, **EXACT)
+    assert [found.low, found.high] == pytest.approx([low, high], rel=0.05)
 
 
 def cancer():

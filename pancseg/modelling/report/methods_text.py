@@ -318,8 +318,8 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
     )
     times = " Kaplan–Meier estimates and medians have log-log intervals." if survival else ""
     rivals = (
-        " Those of the score's hazard ratios beside competing events are of 200 resamples and not "
-        "widened."
+        " Those of the score's hazard ratios beside competing events are normal on the log scale, "
+        "with the standard error of 200 resamples, and not widened."
         if results.settings.competing
         else ""
     )
