@@ -11,6 +11,7 @@ from pancseg.modelling.estimators.fences import FAR_OUT
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING
 from pancseg.modelling.estimators.redundancy import REDUNDANT_RHO
 from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.optimism import FEWEST_SAMPLES
 from pancseg.modelling.report.parts import Section, counted, in_most, listed, the
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
@@ -198,7 +199,9 @@ def _correction(results: AnalysisResults) -> str:
         f"with replacement from those {who}, every step was repeated, tuning included, and the "
         f"patients who were not drawn were judged, for {the(main)} by all of their pairs; values "
         f"were averaged over the samples. Without information, {the(main)} is 0.5{random}; a "
-        "mean over the samples that is worse than that counts as that."
+        "mean over the samples that is worse than that counts as that. No such estimate is given "
+        f"from fewer than {FEWEST_SAMPLES} samples or of models that ordered their own patients "
+        "almost without error, but not those left out."
     )
 
 
