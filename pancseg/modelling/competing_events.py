@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import norm
 
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import (
@@ -17,10 +18,12 @@ from pancseg.modelling.estimators.cox import kaplan_meier
 from pancseg.modelling.estimators.cox_solver import newton_cox
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.survival import horizons, named_time
-from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
+from pancseg.modelling.validation.measures import Estimate, bootstrap_weights
 from pancseg.system.text.number_text import percent
 
 _RESAMPLES = 200
+_ONE_SD = (15.87, 84.13)
+"""Percentiles one standard deviation below and above the mean of a normal distribution."""
 
 
 def cause_specific(endpoint: Endpoint, time_unit: str | None = None) -> list[str]:
@@ -99,6 +102,8 @@ def hazard_ratios(
 ) -> dict[str, Estimate]:
     """Return hazard ratios per standard deviation of an out-of-fold score.
 
+    Their 95 % intervals are normal on the log scale (:func:`ratio_of`).
+
     Args:
         endpoint: the endpoint, with causes.
         score: (n,) what :func:`mean_score` returned.
@@ -118,7 +123,7 @@ def hazard_ratios(
         time, cause = endpoint.y["time"][rows], endpoint.cause[rows]
         x = score[rows, None] / (spread or 1.0)
         if np.ptp(x) == 0 or not (cause == EVENT).any():
-            values = [np.nan, np.nan, np.nan]
+            values = [np.nan] * len(RATIOS)
         else:
             values = [fine_gray(x, time, cause)[0]]
             for wanted in (EVENT, COMPETING):
@@ -127,8 +132,36 @@ def hazard_ratios(
                 one = newton_cox(x, y, 0.0, 0.0)[0] if y["event"].any() else np.nan
                 values.append(one)
         for name, value in zip(RATIOS, values, strict=True):
-            found[name].append(float(np.exp(np.clip(value, -30, 30))))
-    return {name: estimate(np.array(values)) for name, values in found.items()}
+            found[name].append(float(value))
+    return {name: ratio_of(np.array(values)) for name, values in found.items()}
+
+
+def ratio_of(logs: np.ndarray) -> Estimate:
+    """Return a ratio with a 95 % interval that is normal on the log scale.
+
+    The standard error is half the range of the middle 68.3 % of the resamples, so that single ones
+    in which the score happens to order all events do not matter. Percentiles of the resamples would
+    lie too far from 1: a coefficient estimated from few events is biased away from 0, and that of a
+    resample is biased once more.
+
+    Args:
+        logs: the log ratio, then its value in each bootstrap resample of patients.
+
+    Returns:
+        The ratio; NaN ends where no resample has one.
+
+    Example:
+        >>> found = ratio_of(np.append(0.5, np.linspace(0.3, 0.9, 101)))
+        >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
+        (1.649, 1.104, 2.463)
+    """
+    known = logs[1:][~np.isnan(logs[1:])]
+    reach = np.nan
+    if len(known):
+        below, above = np.percentile(known, _ONE_SD)
+        reach = norm.ppf(0.975) * (above - below) / 2
+    ends = (logs[0], logs[0] - reach, logs[0] + reach)
+    return Estimate(*(float(np.exp(np.clip(value, -30, 30))) for value in ends))
 
 
 RATIOS = (

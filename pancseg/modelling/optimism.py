@@ -37,6 +37,8 @@ _OUTSIDE = 0.632
 _RANK = 0.5
 """AUC and C where predictions and outcomes are unrelated."""
 _RANKS = ("AUC", "Harrell's C")
+FEWEST_SAMPLES, PERFECT, _SOUND = 5, 0.99, 0.95
+"""Limits of :func:`trusted`: samples, AUC or C in a model's own patients, and in those left out."""
 _MOST_DRAWS = 20
 """A sample that no model can be fitted to is drawn again, so often at most."""
 
@@ -64,6 +66,11 @@ class Corrected:
         return int((~np.isnan(self.outside)).sum())
 
     @property
+    def mean_outside(self) -> float:
+        """Mean over the samples, in the patients who were not drawn; NaN where none was judged."""
+        return float(np.nanmean(self.outside)) if self.samples else float("nan")
+
+    @property
     def error(self) -> float:
         """Monte Carlo standard error of :attr:`value`, by the jackknife; NaN for fewer than two."""
         known = self.outside[~np.isnan(self.outside)]
@@ -78,9 +85,32 @@ class Corrected:
         """The .632+ estimate; no worse than no information unless the apparent value is."""
         if np.isnan(self.outside).all():
             return float("nan")
-        return weighed(
-            self.apparent, float(np.nanmean(self.outside)), self.no_information, self.is_loss
-        )
+        return weighed(self.apparent, self.mean_outside, self.no_information, self.is_loss)
+
+
+def trusted(values: Mapping[str, Corrected]) -> bool:
+    """Return whether the .632+ estimates of a model can be trusted.
+
+    Not those of few samples, which vary too much. Nor those of a model that orders its own patients
+    almost without error but not those left out, as most forests do: it would do so whatever the
+    outcome, and .632+ merely stretches the distance of the others from 0.5. An AUC of 0.7 in those
+    left out becomes 0.76, in noise as well as with a signal.
+
+    Args:
+        values: measure → corrected value, of one model.
+
+    Example:
+        >>> few, forest, linear = (
+        ...     Corrected(apparent, np.full(samples, 0.7), 0.5, is_loss=False)
+        ...     for apparent, samples in ((0.8, 3), (1.0, 25), (0.8, 25))
+        ... )
+        >>> [trusted({"AUC": each}) for each in (few, forest, linear)]
+        [False, False, True]
+    """
+    main = next(each for name, each in values.items() if name in _RANKS)
+    if main.samples < FEWEST_SAMPLES:
+        return False
+    return main.apparent < PERFECT or main.mean_outside >= _SOUND
 
 
 def weighed(apparent: float, outside: float, none: float, is_loss: bool) -> float:

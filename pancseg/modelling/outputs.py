@@ -19,7 +19,7 @@ from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.described import described
 from pancseg.modelling.inputs.features_table import TableOptions, TableOrigin
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.optimism import optimism_table
+from pancseg.modelling.optimism import optimism_table, trusted
 from pancseg.modelling.overlap import row_hashes, salt_of, telling_columns, with_all_digits
 from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.plain.model import PlainModel
@@ -362,8 +362,8 @@ def _performance(results: AnalysisResults) -> pd.DataFrame:
     for name, found in results.measures.items():
         for measure, one in found.items():
             add(name, measure, one)
-        for measure, corrected in results.corrected.get(name, {}).items():
-            add(name, f"{measure}, .632+", Estimate(corrected.value, nothing, nothing))
+        for measure, value in _corrected(results, name).items():
+            add(name, f"{measure}, .632+", Estimate(value, nothing, nothing))
     for name, fit in results.calibration.items():
         add(name, "calibration slope", fit.slope)
         if not results.horizons:
@@ -382,6 +382,14 @@ def _performance(results: AnalysisResults) -> pd.DataFrame:
         add(RADIOMICS, "hazard ratio of high against low risk", results.groups.ratio)
     table = pd.DataFrame(rows, columns=["model", "measure", "value", "low_95", "high_95"])
     return table.dropna(subset="value")
+
+
+def _corrected(results: AnalysisResults, name: str) -> dict[str, float]:
+    """Return a model's .632+ estimates by measure; none where they cannot be trusted."""
+    found = results.corrected.get(name)
+    if not found or not trusted(found):
+        return {}
+    return {measure: each.value for measure, each in found.items()}
 
 
 def _folds(results: AnalysisResults, joined: JoinedTable) -> pd.DataFrame:

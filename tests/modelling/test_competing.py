@@ -13,7 +13,7 @@ from statsmodels.duration.survfunc import CumIncidenceRight
 from typer.testing import CliRunner
 
 from pancseg.cli import app
-from pancseg.modelling.competing_events import mean_score
+from pancseg.modelling.competing_events import mean_score, ratio_of
 from pancseg.modelling.estimators.competing import cumulative_incidence, fine_gray
 from pancseg.modelling.estimators.cox_solver import newton_cox
 from pancseg.modelling.estimators.survival_array import survival_outcome
@@ -160,6 +160,19 @@ def test_scores_of_folds_are_centred_before_they_are_averaged():
     one = mean_score(scores[:1], folds[:1])
     assert [one[folds[0] == fold].mean() for fold in range(3)] == pytest.approx([0, 0, 0])
     assert np.ptp(one) > 1
+
+
+def test_the_interval_of_a_hazard_ratio_is_normal_on_the_log_scale():
+    """Before, percentiles of resamples: shifted as they are, and moved by single outliers."""
+    random = np.random.default_rng(0)
+    resampled = random.normal(0.7, 0.2, 2000)  # 0.2 above the estimate
+    resampled[:40] = 25.0
+    found = ratio_of(np.append(0.5, resampled))
+    assert np.log(found.value) == pytest.approx(0.5)
+    assert np.log(found.high) - 0.5 == pytest.approx(0.5 - np.log(found.low))
+    assert np.log(found.high) - 0.5 == pytest.approx(1.96 * 0.2, rel=0.06)
+    nothing = ratio_of(np.full(3, np.nan))
+    assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
 
 
 def test_late_times_are_told_without_an_exponent():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from small_studies import written_tables
+from small_studies import events_first, written_tables
 
 from pancseg import fit_model, predict
 from pancseg.modelling import apply
@@ -61,7 +61,8 @@ def risk_of(case, model, horizon=None):
 def outcome_of(case):
     from sksurv.util import Surv
 
-    return Surv.from_arrays(case.outcomes["event"], case.outcomes["time"])
+    time, event = case.outcomes["time"], case.outcomes["event"]
+    return Surv.from_arrays(event, events_first(time, event))
 
 
 def weights_of(case, horizon):
@@ -83,7 +84,8 @@ def smooth(risk, known, died):
     curve = []
     for at in grid:
         away = np.abs(risk - at)
-        kernel = (1 - np.clip(away / np.quantile(away, 0.75), 0, 1) ** 3) ** 3
+        reach = np.sort(away)[int(0.75 * len(away)) - 1]  # as R's loess does
+        kernel = (1 - np.clip(away / reach, 0, 1) ** 3) ** 3
         root = np.sqrt(kernel * known)
         seen = np.divide(died, known, out=np.zeros(len(risk)), where=known > 0)
         design = np.column_stack([np.ones(len(risk)), risk - at])

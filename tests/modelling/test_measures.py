@@ -18,9 +18,10 @@ from sksurv.metrics import (
     cumulative_dynamic_auc,
     integrated_brier_score,
 )
+from small_studies import events_first
 
 from pancseg.modelling import optimism
-from pancseg.modelling.estimators.cox import CoxElasticNet, CoxFew, NoPredictors
+from pancseg.modelling.estimators.cox import CoxElasticNet, CoxFew, NoPredictors, kaplan_meier
 from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.survival import SurvivalTask
@@ -70,6 +71,8 @@ def test_harrells_c_is_lifelines(seed):
 def test_survival_measures_are_scikit_survivals(seed, ties):
     y, train = outcome(seed, 80, ties), outcome(seed + 10, 120, ties)
     y = y[y["time"] < train["time"].max()]  # it refuses others
+    theirs, of_train = (survival_outcome(o["event"], events_first(o["time"], o["event"]))
+                        for o in (y, train))  # fmt: skip
     random = np.random.default_rng(seed)
     score = random.normal(size=len(y)).round(1)
     times = np.array([3.0, 6.5, 9.0, 12.0])
@@ -77,16 +80,30 @@ def test_survival_measures_are_scikit_survivals(seed, ties):
     tau = 12.0
     harrell = concordance_index_censored(y["event"], y["time"], score)[0]
     assert whole(score, measures.harrell_pairs(y))[0] == pytest.approx(harrell, abs=1e-9)
-    uno = concordance_index_ipcw(train, y, score, tau=tau)[0]
+    uno = concordance_index_ipcw(of_train, theirs, score, tau=tau - 1e-6)[0]
     assert whole(score, measures.uno_pairs(y, train, tau))[0] == pytest.approx(uno, abs=1e-9)
-    for t, auc in zip(times, cumulative_dynamic_auc(train, y, score, times)[0], strict=True):
+    areas = cumulative_dynamic_auc(of_train, theirs, score, times)[0]
+    for t, auc in zip(times, areas, strict=True):
         found = whole(score, measures.horizon_pairs(y, train, t))[0]
         assert found == pytest.approx(auc, abs=1e-9)
     errors = measures.squared_errors(y, train, curves, times)
-    assert errors.mean(axis=0) == pytest.approx(brier_score(train, y, curves, times)[1], abs=1e-9)
+    brier = brier_score(of_train, theirs, curves, times)[1]
+    assert errors.mean(axis=0) == pytest.approx(brier, abs=1e-9)
     whole_score = measures.integrated(errors, times).mean()
-    expected = integrated_brier_score(train, y, curves, times)
+    expected = integrated_brier_score(of_train, theirs, curves, times)
     assert whole_score == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("unit", [0.01, 1.0, 5.0])
+def test_weights_for_censoring_sum_up_to_kaplan_meier_at_ties_too(unit):
+    """Before, an event at t had the weight 1 / G(t): too many events, by up to a half."""
+    random = np.random.default_rng(1)
+    death, lost = random.exponential(10, (2, 200))
+    y = survival_outcome(death <= lost, np.ceil(np.minimum(death, lost) / unit) * unit)
+    times = np.array([2.0, 5.0, 10.0])
+    assert measures.known_weights(y, y, times).mean(axis=0) == pytest.approx(1, abs=1e-12)
+    all_die = measures.squared_errors(y, y, np.ones((200, 3)), times).mean(axis=0)
+    assert all_die == pytest.approx(1 - kaplan_meier(y, times), abs=1e-12)
 
 
 def test_rows_of_one_patient_are_drawn_together():

@@ -11,7 +11,14 @@ import pytest
 from small_studies import classes, features, study, times
 
 from pancseg.modelling import optimism
-from pancseg.modelling.optimism import Corrected, corrected_for_optimism, optimism_table, weighed
+from pancseg.modelling.optimism import (
+    Corrected,
+    corrected_for_optimism,
+    optimism_table,
+    trusted,
+    weighed,
+)
+from pancseg.modelling.validation import measures
 from pancseg.modelling.validation.nested_cv import fit_specs
 
 
@@ -126,3 +133,33 @@ def test_few_patients_are_drawn_until_models_can_be_fitted(groups):
     plan = replace(study(x, classes(x, 1.0, 4)), groups=members, inner=5)
     for found in corrected(plan, 8).values():
         assert found.samples >= 1
+
+
+@pytest.mark.parametrize(
+    ("apparent", "outside", "samples", "expected"),
+    [
+        (1.0, 0.7, 25, False),  # a forest, on noise as likely as not: 0.76 by .632+
+        (0.99, 0.94, 25, False),
+        (1.0, 0.97, 25, True),  # so good in others, too
+        (0.9, 0.6, 25, True),
+        (0.9, 0.6, 4, False),
+        (0.9, 0.6, 5, True),
+    ],
+)
+def test_an_estimate_is_given_only_where_it_can_be_trusted(apparent, outside, samples, expected):
+    main = Corrected(apparent, np.full(samples, outside), 0.5, is_loss=False)
+    brier = Corrected(0.05, np.full(samples, 0.2), 0.25, is_loss=True)
+    assert trusted({"Brier": brier, "AUC": main}) is expected
+
+
+def test_a_forest_orders_its_own_patients_on_noise_too():
+    """Before, the report gave 0.76 for a forest that had 0.585 out of fold on noise."""
+    x = features(1, n=60, p=5)
+    plan = study(x, classes(x, 0.0, 1), "random-forest")
+    *_, small = plan.specs[0].candidates
+    model = small.fit(x, plan.y)
+    apparent = measures.auc(plan.y, plan.task.predict(model, x))
+    assert apparent > 0.99
+    found = Corrected(apparent, np.full(25, 0.7), 0.5, is_loss=False)
+    assert found.value == pytest.approx(0.76, abs=0.01)
+    assert not trusted({"AUC": found})

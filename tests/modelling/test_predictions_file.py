@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from small_studies import events_first
 
 from pancseg import fit_model
 
@@ -108,11 +109,14 @@ def of_survival(rows, times):
     brier, gained, middle = [], [], times["horizons"][len(times["horizons"]) // 2]
     threshold = 1 - kaplan_meier(rows[rows["repeat"] == 1], middle)
     for test, train in by_repeat(rows):
-        y, of_train = (Surv.from_arrays(t["event"] == 1, t["time"]) for t in (test, train))
+        y, of_train = (
+            Surv.from_arrays(t["event"] == 1, events_first(t["time"], t["event"]))
+            for t in (test, train)
+        )
         _, right, wrong, tied, _ = concordance_index_censored(y["event"], y["time"], test["score"])
         found["Harrell's C"].append((right + tied / 2, right + wrong + tied))
         censoring = CensoringDistributionEstimator().fit(of_train)
-        g = censoring.predict_proba(test["time"].to_numpy())
+        g = censoring.predict_proba(y["time"])
         score, time = test["score"].to_numpy(), test["time"].to_numpy()
         event = test["event"].to_numpy() == 1
         higher = (score[:, None] > score) + (score[:, None] == score) / 2
@@ -123,7 +127,7 @@ def of_survival(rows, times):
             weight = np.where(event & (time <= t), 1 / g, 0)[:, None] * (time > t)
             found[f"AUC at {t:.4g}"].append(((weight * higher).sum(), weight.sum()))
         _, errors = brier_score(of_train, y, test[names], grid)
-        at = np.minimum(time, middle)
+        at = np.minimum(y["time"], middle)
         weight = 1 / censoring.predict_proba(at)
         risk = 1 - test[f"event_free_at_{middle:.10g}"].to_numpy()
         died, free = weight * (event & (time <= middle)), weight * (time > middle)

@@ -657,6 +657,32 @@ def test_a_setting_that_no_outer_model_had_is_told(reports, kind):
         assert (said in lines) is told
 
 
+def test_a_correction_that_cannot_be_trusted_is_not_given(reports):
+    """Of a forest on noise, 0.7 in those left out of few samples was 0.76 in the report."""
+    from pancseg.modelling.optimism import Corrected
+    from pancseg.modelling.outputs import _performance as file_of
+    from pancseg.modelling.report.performance_section import performance_section
+    from pancseg.modelling.report.verdict_section import _how_sure
+
+    results = reports["subtype"][0]
+    forest = {
+        "AUC": Corrected(1.0, np.full(25, 0.7), 0.5, is_loss=False),
+        "Brier": Corrected(0.05, np.full(25, 0.25), 0.3, is_loss=True),
+    }
+    found = replace(results, corrected={**results.corrected, "radiomics": forest})
+    table = performance_section(found)
+    column = table.header.index("AUC, .632+")
+    rows = {row[0]: row[column] for row in table.rows}
+    assert rows["radiomics"] == "–"
+    assert rows["volume only"] != "–"
+    assert "Monte Carlo" not in " ".join(table.notes)
+    sure = " ".join(_how_sure(found))
+    assert "and 0.700 in those left out of 25 bootstrap samples (mean; no .632+" in sure
+    written = file_of(found)
+    given = written[written["measure"] == "AUC, .632+"]["model"]
+    assert set(given) == set(results.corrected) - {"radiomics"}
+
+
 def test_an_estimate_at_its_limit_is_not_told_to_be_without_error(reports):
     """Where no sample has information, all of them agree on 0.5: "would vary by about 0.000"."""
     from pancseg.modelling.optimism import Corrected

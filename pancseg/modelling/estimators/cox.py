@@ -147,17 +147,26 @@ class NoPredictors(BaseEstimator):
         return np.tile(np.concatenate([[1.0], self.survival_])[step], (len(x), 1))
 
 
-def censoring_survival(y: np.ndarray, times: np.ndarray) -> np.ndarray:
+def censoring_survival(y: np.ndarray, times: np.ndarray, before: bool = False) -> np.ndarray:
     """Return the probability of being uncensored after each time; at ties events come first.
 
-    As in scikit-survival, the value at a time includes the censorings at that time.
+    An event is seen if its patient was not censored *before* it, so the weight of an event at t is
+    1 / G(t−); who outlives a horizon t was not censored by then, and has the weight 1 / G(t). Only
+    so do the weighted events sum up to 1 − Kaplan–Meier at ties too (Satten and Datta 2001, Am
+    Stat 55:207). R does the same; scikit-survival has 1 / G(t) for both, which counts events as too
+    many where patients are censored at the same times.
+
+    Args:
+        y: (n,) events and times.
+        times: (t,) times.
+        before: whether censorings at a time itself are left out: G(t−).
     """
     event, ordered = np.sort(y["time"][y["event"]]), np.sort(y["time"])
     steps, censored = np.unique(y["time"][~y["event"]], return_counts=True)
     ties = np.searchsorted(event, steps, side="right") - np.searchsorted(event, steps, side="left")
     at_risk = len(y) - np.searchsorted(ordered, steps, side="left") - ties
     curve = np.concatenate([[1.0], np.cumprod(1 - censored / at_risk)])
-    return np.asarray(curve[np.searchsorted(steps, times, side="right")])
+    return np.asarray(curve[np.searchsorted(steps, times, side="left" if before else "right")])
 
 
 def kaplan_meier(y: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -23,9 +23,9 @@ def calibration_section(results: AnalysisResults) -> Section:
         for time in longest.curves:
             header += [f"observed / expected at {time:.4g}", f"ICI at {time:.4g}"]
         large = (
-            "Observed / expected is the number of events by a time, weighted for censoring, over "
-            "the predicted one; out of stratified folds it is close to 1 by construction and says "
-            "nothing about calibration elsewhere"
+            "Observed / expected is the number of events by a time over the predicted one, both "
+            "of patients not censored by then and weighted for censoring; out of stratified folds "
+            "it is close to 1 by construction and says nothing about calibration elsewhere"
         )
         if results.settings.competing:
             large += (

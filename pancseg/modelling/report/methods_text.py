@@ -11,6 +11,7 @@ from pancseg.modelling.estimators.fences import FAR_OUT
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING
 from pancseg.modelling.estimators.redundancy import REDUNDANT_RHO
 from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.optimism import FEWEST_SAMPLES
 from pancseg.modelling.report.parts import Section, counted, in_most, listed, the
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
@@ -198,7 +199,9 @@ def _correction(results: AnalysisResults) -> str:
         f"with replacement from those {who}, every step was repeated, tuning included, and the "
         f"patients who were not drawn were judged, for {the(main)} by all of their pairs; values "
         f"were averaged over the samples. Without information, {the(main)} is 0.5{random}; a "
-        "mean over the samples that is worse than that counts as that."
+        "mean over the samples that is worse than that counts as that. No such estimate is given "
+        f"from fewer than {FEWEST_SAMPLES} samples or of models that ordered their own patients "
+        "almost without error, but not those left out."
     )
 
 
@@ -246,9 +249,13 @@ def _measures(results: AnalysisResults) -> str:
         f"{task.middle:.4g} {unit}, at the mean risk of the cohort by then (Kaplan–Meier), "
         "weighted for censoring. The calibration slope is the coefficient of the out-of-fold log "
         f"hazard in a Cox model stratified by {strata}, with Efron's ties; observed / expected is "
-        f"the number of events by a horizon over the predicted one. {_ICI} Median follow-up is by "
-        "reverse Kaplan–Meier. High risk is a log hazard above the training median"
-        f"{in_most(repeats)}; the hazard ratio is of {groups}, in such a model.{competing}"
+        "the number of events by a horizon over the predicted one, both of the patients not "
+        "censored by then. Weighted for censoring means by the inverse probability of being "
+        "uncensored, of an event just before it, of an event-free patient at the horizon "
+        "(Kaplan–Meier curve of the censoring in the training rows, at ties events first). "
+        f"{_ICI} Median follow-up is by reverse Kaplan–Meier. High risk is a log hazard above the "
+        f"training median{in_most(repeats)}; the hazard ratio is of {groups}, in such a model."
+        f"{competing}"
     )
 
 
@@ -314,8 +321,8 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
     )
     times = " Kaplan–Meier estimates and medians have log-log intervals." if survival else ""
     rivals = (
-        " Those of the score's hazard ratios beside competing events are of 200 resamples and not "
-        "widened."
+        " Those of the score's hazard ratios beside competing events are normal on the log scale, "
+        "with the standard error of 200 resamples, and not widened."
         if results.settings.competing
         else ""
     )

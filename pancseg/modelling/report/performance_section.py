@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from pancseg.modelling.analysis import AnalysisResults, benefit_at, brier_measure, main_measure
-from pancseg.modelling.optimism import Corrected
+from pancseg.modelling.optimism import FEWEST_SAMPLES, PERFECT, Corrected, trusted
 from pancseg.modelling.report.parts import Section, counted, listed, number, the, with_interval
 from pancseg.modelling.report.times_text import times_in
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
@@ -32,18 +32,24 @@ def performance_section(results: AnalysisResults) -> Section:
             header.append(f"{name}, .632+")
             for row in rows:
                 known = results.corrected.get(row[0])
-                row.append(number(known[name].value) if known else DASH)
+                row.append(number(known[name].value) if known and trusted(known) else DASH)
     caption = (
         "Performance of every model out of fold, with 95 % intervals; .632+: a second "
         f"estimate, by the bootstrap.{times_in(results)} Definitions: Methods, ready to paste."
     )
     main = main_measure(results.settings.kind)
+    varies = _varies(corrected[main], main) if trusted(corrected) else ""
     notes: tuple[str, ...] = (
         "The threshold is the mean risk of the cohort, where a calibrated model gains most over "
         "treating all or none; see the decision curves for others.",
         f"The .632+ estimates are of {counted(corrected[main].samples, 'bootstrap sample')}, in "
         "each of which the models were tuned again; they have no interval"
-        f"{_varies(corrected[main], main)}. Chance and other algorithms have none.",
+        f"{varies}. Chance and other algorithms have none, nor does a model "
+        f"with fewer than {FEWEST_SAMPLES} samples, or one that orders its own patients almost "
+        f"without error ({main} of {PERFECT} or more in them) but not those left out: it does so "
+        "whatever the outcome. Where a model has overfitted strongly .632+ is somewhat too "
+        f"optimistic, and without any signal above 0.5 on average; take {main} out of fold as the "
+        "result.",
     )
     if results.settings.competing:
         notes += (

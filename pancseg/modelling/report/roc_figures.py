@@ -90,7 +90,7 @@ def roc_weights(
     """
     if horizon is None:
         return (y == 1).astype(float), (y == 0).astype(float)
-    free = censoring_survival(train, y["time"])
+    free = censoring_survival(train, y["time"], before=True)
     case = y["event"] & (y["time"] <= horizon) & (free > 0)
     weight = np.where(case, 1 / np.where(free > 0, free, 1), 0.0)
     return weight, (y["time"] > horizon).astype(float)

@@ -86,7 +86,8 @@ def competing_sections(
     rows = [[name, with_interval(found)] for name, found in ratios.items()]
     about = (
         "Per standard deviation of the out-of-fold score of radiomics, centred by fold and "
-        "averaged over repeats; percentile bootstrap of patients, the score kept. The model "
+        "averaged over repeats. Intervals are normal on the log scale, with the standard error of "
+        "a bootstrap of patients, the score kept. The model "
         "itself is cause-specific."
     )
     return [

@@ -11,6 +11,7 @@ from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import COMPETING
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.internal_external import lower_in_sites, pooled_over
+from pancseg.modelling.optimism import trusted
 from pancseg.modelling.report.model_numbers import Tuning, tuned
 from pancseg.modelling.report.parts import (
     Section,
@@ -104,12 +105,19 @@ def _how_sure(results: AnalysisResults) -> list[str]:
     width = found.high - found.low
     wide = ", which is wide" if width > _WIDE else ""
     lines = [f"The 95 % interval of {the(main)} of radiomics spans {number(width)}{wide}."]
-    corrected = results.corrected.get(RADIOMICS, {}).get(main)
+    values = results.corrected.get(RADIOMICS, {})
+    corrected = values.get(main)
     if corrected is not None and corrected.samples:
+        samples = corrected.samples
+        other = (
+            f"{number(corrected.value)} by the .632+ bootstrap ({counted(samples, 'sample')})"
+            if trusted(values)
+            else f"{number(corrected.mean_outside)} in those left out of "
+            f"{counted(samples, 'bootstrap sample')} (mean; no .632+ estimate, see Performance)"
+        )
         lines.append(
             f"Radiomics reaches {number(found.value)} out of fold, {number(corrected.apparent)} in "
-            f"the patients that it was fitted to, and {number(corrected.value)} by the .632+ "
-            f"bootstrap ({counted(corrected.samples, 'sample')})."
+            f"the patients that it was fitted to, and {other}."
         )
     if len(results.validation.folds) > 1:
         spread = float(np.median(np.ptp(risks(results, RADIOMICS), axis=0)))

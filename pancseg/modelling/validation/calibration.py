@@ -85,7 +85,8 @@ class SmoothCurve:
         high: (g,) upper end.
         ici: integrated calibration index, the mean distance of the curve from the diagonal over
             patients (Austin and Steyerberg 2019, Stat Med 38:4051).
-        ratio: observed over expected number of events.
+        ratio: observed over expected number of events, both of the patients whose status is known,
+            with their weights.
     """
 
     risk: np.ndarray
@@ -98,6 +99,9 @@ class SmoothCurve:
 
 def smooth_curve(risk: np.ndarray, status: np.ndarray, weights: np.ndarray) -> SmoothCurve | None:
     """Return the calibration curve by local linear regression (span 0.75, tricube weights).
+
+    It is that of R's ``loess`` with ``degree = 1`` and ``surface = "direct"``, at 40 risks from the
+    1 % to the 99 % quantile.
 
     Args:
         risk: (repeats, n) predicted risks.
@@ -113,11 +117,12 @@ def smooth_curve(risk: np.ndarray, status: np.ndarray, weights: np.ndarray) -> S
     weights = weights[: 1 + SMOOTHED]
     low, high = np.quantile(risk, [0.01, 0.99])
     grid = np.linspace(low, high, _POINTS)
+    nearest = max(int(_SPAN * risk.size), 1)
     known, died = status.sum(axis=2), status[:, :, 0]
     sums = np.zeros((5, _POINTS, risk.shape[1]))
     for g, at in enumerate(grid):
         distance = risk - at
-        reach = max(np.quantile(np.abs(distance), _SPAN), 1e-6)
+        reach = max(np.partition(np.abs(distance), nearest - 1, axis=None)[nearest - 1], 1e-6)
         kernel = (1 - np.clip(np.abs(distance) / reach, 0, 1) ** 3) ** 3
         for k in range(3):
             sums[k, g] = (kernel * known * distance**k).sum(axis=0)

@@ -178,7 +178,7 @@ def uno_pairs(y: np.ndarray, train: np.ndarray, tau: float) -> np.ndarray:
         train: outcome of the training rows, from which the censoring distribution is estimated.
         tau: events from this time on do not count.
     """
-    g = censoring_survival(train, y["time"])
+    g = censoring_survival(train, y["time"], before=True)
     used = y["event"] & (y["time"] < tau) & (g > 0)
     weight = np.where(used, 1 / np.where(g > 0, g, 1) ** 2, 0.0)
     return np.asarray(harrell_pairs(y) * weight[:, None])
@@ -186,7 +186,7 @@ def uno_pairs(y: np.ndarray, train: np.ndarray, tau: float) -> np.ndarray:
 
 def horizon_pairs(y: np.ndarray, train: np.ndarray, t: float) -> np.ndarray:
     """Return (n, n) pairs of the cumulative/dynamic AUC at time t, weighted for censoring."""
-    g = censoring_survival(train, y["time"])
+    g = censoring_survival(train, y["time"], before=True)
     case = y["event"] & (y["time"] <= t) & (g > 0)
     weight = np.where(case, 1 / np.where(g > 0, g, 1), 0.0)
     return np.asarray((y["time"] > t)[None, :] * weight[:, None])
@@ -196,7 +196,7 @@ def squared_errors(
     y: np.ndarray, train: np.ndarray, survival: np.ndarray, times: np.ndarray
 ) -> np.ndarray:
     """Return (n, times) contributions to the Brier score, weighted for censoring (Graf)."""
-    g_own = censoring_survival(train, y["time"])[:, None]
+    g_own = censoring_survival(train, y["time"], before=True)[:, None]
     g_t = censoring_survival(train, times)[None, :]
     died = (y["event"][:, None]) & (y["time"][:, None] <= times[None, :]) & (g_own > 0)
     free = (y["time"][:, None] > times[None, :]) & (g_t > 0)
@@ -205,7 +205,10 @@ def squared_errors(
 
 
 def known_weights(y: np.ndarray, train: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return (n, times) weights of the contributions to the Brier score; their mean is about 1."""
+    """Return (n, times) weights of the contributions to the Brier score.
+
+    Their mean is about 1, and exactly 1 where the censoring distribution is that of ``y`` itself.
+    """
     all_die, none_dies = np.ones((2, len(y), len(times))) * np.array([1.0, 0.0])[:, None, None]
     died = squared_errors(y, train, all_die, times)
     return np.asarray(died + squared_errors(y, train, none_dies, times))

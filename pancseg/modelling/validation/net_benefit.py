@@ -27,7 +27,7 @@ def status_at(y: np.ndarray, train: np.ndarray, time: float) -> np.ndarray:
         train: outcomes from which the censoring distribution is estimated.
         time: the horizon.
     """
-    own = censoring_survival(train, y["time"])
+    own = censoring_survival(train, y["time"], before=True)
     then = float(censoring_survival(train, np.array([time]))[0])
     died = y["event"] & (y["time"] <= time) & (own > 0)
     free = (y["time"] > time) & (then > 0)
