@@ -28,8 +28,8 @@ def imputations_message(count: int) -> str:
             f"{count} is no number of imputations; give 1 for medians, or 2 to {MOST_IMPUTATIONS}"
         )
     return (
-        f"{count} imputations; give {MOST_IMPUTATIONS} or fewer: more hardly change the average, and "
-        "each takes as long as the first"
+        f"{count} imputations; give {MOST_IMPUTATIONS} or fewer: more hardly change the average, "
+        "and each takes as long as the first"
     )
 
 

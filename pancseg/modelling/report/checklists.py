@@ -200,7 +200,8 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
             PART,
             f"`pancseg predict` replaces missing values: {filled_by(facts.imputations)}; no "
             "prediction for rows with qc_status fail or error, for patients without any value that "
-            "the model uses, or with a text that the training lacked; whether that suits the place of use is yours to say",
+            "the model uses, or with a text that the training lacked; whether that suits the place "
+            "of use is yours to say",
         ),
     }
     return filled(_TRIPOD, known)

@@ -36,7 +36,7 @@ def filled_by(imputations: int) -> str:
         return f"a number by {_MEDIAN}, {_TEXTS}"
     return (
         "a number by its expected value given the patient's other values (equations fitted to the "
-        f"training rows), or, where these lacked none, by {_MEDIAN}, {_TEXTS}"
+        f"training rows), or, if no training row lacked it, by {_MEDIAN}, {_TEXTS}"
     )
 
 
@@ -126,8 +126,8 @@ class StudyFacts:
         if not self.missing:
             return "no value of a feature or clinical variable is missing"
         drawn = (
-            f"in training rows numbers were imputed {self.imputations} times by chained equations; "
-            "in others replaced: "
+            f"numbers in training rows imputed {self.imputations} times by chained equations; in "
+            "other rows replaced: "
             if self.imputations > 1
             else "replaced: "
         )
