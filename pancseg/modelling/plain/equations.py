@@ -102,12 +102,9 @@ class Equations:
                 rows = np.flatnonzero(gaps[:, column] & moving)
                 if not len(rows):
                     continue
-                value = np.full(len(rows), self.intercept[place])
-                for other, weight in zip(
-                    self.predictors[place], self.coefficients[place], strict=True
-                ):
-                    if weight:
-                        value += weight * x[rows, other]
+                # Sums of each row, not a matrix product, whose last bits depend on the other rows.
+                terms = x[np.ix_(rows, self.predictors[place])] * self.coefficients[place]
+                value = self.intercept[place] + terms.sum(axis=1)
                 value = np.clip(value, self.least[place], self.most[place])
                 limit = _SETTLED * (self.most[place] - self.least[place])
                 moved[rows] |= np.abs(value - x[rows, column]) > limit
