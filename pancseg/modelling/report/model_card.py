@@ -47,7 +47,7 @@ def model_card(
         _needs(saved, imputations_of(results.settings, joined)),
         _performance(results, joined, endpoint),
         Section("What speaks against it", _against(results, warned)),
-        Section("Limits", [*_competing(saved), *_limits(results)]),
+        Section("Limits", [*_competing(saved), *_limits(results, saved)]),
         Section("Files", _files(saved, results)),
     ]
     return markdown(f"Model card: radiomics and {what}", parts)
@@ -165,8 +165,10 @@ def _against(results: AnalysisResults, warned: Sequence[str]) -> list[str]:
     return [f"* {line}" for line in lines]
 
 
-def _limits(results: AnalysisResults) -> list[str]:
+def _limits(results: AnalysisResults, saved: SavedModel) -> list[str]:
     groups = results.settings.subgroups
+    imputes = any(model.imputes for model in saved.models.values())
+    seen = ", of imputed columns the smallest and largest value" if imputes else ""
     by = listed([escape_markdown(name) for name in groups])
     return [
         "`pancseg predict` with outcomes validates it in other patients.",
@@ -175,8 +177,8 @@ def _limits(results: AnalysisResults) -> list[str]:
         f"Performance was looked at within groups of patients, by {by}: see report.md."
         if groups
         else "Performance within groups of patients was not looked at (`subgroup`).",
-        "model.json and coefficients.csv hold no patient's row, but training medians, means and, "
-        "for survival, the event times. model.safetensors also holds the "
+        "model.json and coefficients.csv hold no patient's row, but training medians, means"
+        f"{seen} and, for survival, the event times. model.safetensors also holds the "
         "smallest and largest training values and, where features identify a row, a salted hash of "
         "each training row (with its salt), by which a known patient can be recognised. "
         "predictions.csv and folds.csv hold a row per patient. Check what may be shared.",
