@@ -61,6 +61,7 @@ OPTIONS = {
     "trust_times": "--trust-times",
     "time_unit": "--time-unit",
     "horizons": "--horizons",
+    "imputations": "--imputations",
     "subgroup": "--subgroup",
     "leave_out": "--leave-out",
     "parameters": "--parameters",

@@ -18,7 +18,12 @@ from pancseg.modelling.data_warnings import warnings_of
 from pancseg.modelling.doubts import doubts_of, id_warnings
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.features_table import TableOptions
-from pancseg.modelling.inputs.gaps import missing_notes, missing_values, without_gaps
+from pancseg.modelling.inputs.gaps import (
+    imputed_columns,
+    missing_notes,
+    missing_values,
+    without_gaps,
+)
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.inputs.outliers import outlier_warnings, outliers
 from pancseg.modelling.internal_external import leave_sites_out, refuse_sites
@@ -79,12 +84,17 @@ class PreparedStudy:
     def steps(self) -> list[float]:
         """The work of each step that :meth:`analyse` tells of, then :meth:`write`, in any unit."""
         sites = 0 if self.sites is None else len(np.unique(self.sites))
-        return [*steps_of(self.settings), *[1.0] * sites, _REPORT]
+        return [*steps_of(self.settings), *[1.0] * sites, self._report_work]
 
     @property
     def steps_after_a_leak(self) -> list[float]:
         """As :attr:`steps`, where a canary found a leak, so that nothing is measured."""
-        return [*steps_of(self.settings, leaks=True), _REPORT]
+        return [*steps_of(self.settings, leaks=True), self._report_work]
+
+    @property
+    def _report_work(self) -> float:
+        """The report takes as long as before, and folds that impute many times longer."""
+        return _REPORT / (self.settings.imputations if imputed_columns(self.joined) else 1)
 
     def analyse(
         self,
@@ -155,8 +165,9 @@ def plan_study(tables: CheckedTables) -> PreparedStudy:
     settings, endpoint, options = tables.settings, tables.endpoint, tables.options
     joined, left_out = without_gaps(tables.joined)
     plan = make_study(joined, endpoint, settings, tables.stability)
-    missing = missing_values(joined, list(outer_parts(plan)))
-    joined = replace(joined, notes=(*joined.notes, *missing_notes(missing)))
+    missing = missing_values(joined, list(outer_parts(plan)), settings.imputations)
+    notes = missing_notes(missing, settings.imputations)
+    joined = replace(joined, notes=(*joined.notes, *notes))
     far = outliers(joined)
     found = doubts_of(joined, endpoint)
     doubts = [each.text for each in found]
@@ -223,6 +234,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
     subgroup: Sequence[str] = (),
     leave_out: str | None = None,
     model: str = _DEFAULTS.model,
+    imputations: int = _DEFAULTS.imputations,
     folds: int = _DEFAULTS.outer,
     inner_folds: int = _DEFAULTS.inner,
     repeats: int = _DEFAULTS.repeats,
@@ -266,12 +278,14 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
         leave_out: column of hospitals or sites, each of which is left out in turn, the model
             fitted to the others and judged in it (internal–external validation).
         model: the algorithm that is declared beforehand and saved.
+        imputations: number of tables in which missing numbers are imputed, within the folds, by
+            chained equations; the models fitted to them are averaged. 1: medians instead.
         folds: number of outer folds.
         inner_folds: number of inner folds.
         repeats: number of repeats of the nested cross-validation.
         canary: number of runs on permuted outcomes, and again on noise features: 3 or more, or 0
             for none.
-        seed: random seed of folds, models, bootstrap and canary.
+        seed: random seed of folds, models, imputations, bootstrap and canary.
         workers: number of processes; by default the number of cores.
         report: called with each note and warning about the tables, and with a line after each fold.
 
@@ -315,6 +329,7 @@ def fit_model(  # noqa: PLR0913  keywords, as the command has options
             "subgroups": tuple(dict.fromkeys(_listed(subgroup))),
             "leave_out": leave_out,
             "model": model,
+            "imputations": imputations,
             "folds": folds,
             "inner_folds": inner_folds,
             "repeats": repeats,

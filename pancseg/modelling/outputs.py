@@ -47,6 +47,7 @@ from pancseg.modelling.saved_model import (
     MODEL_FILE,
     OLD_FILE,
     SavedModel,
+    helping_features,
     model_bytes,
     used_features,
 )
@@ -195,7 +196,7 @@ def saved_model(
         for name, fitted in results.final.items()
         if name != SINGLE and not name.startswith("radiomics, ")
     }
-    used = set(used_features(models))
+    used = {*used_features(models), *helping_features(models)}
     features = [name for name in joined.origin.features if name in used]
     told = telling_columns(joined.features)
     salt = salt_of(joined.features.to_numpy(float))

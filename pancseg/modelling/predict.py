@@ -14,7 +14,7 @@ from pancseg.modelling.inputs.join import JoinedTable, join, without_clinical
 from pancseg.modelling.inputs.spelling import spelt_like
 from pancseg.modelling.overlap import own_rows
 from pancseg.modelling.plain.model import PlainModel
-from pancseg.modelling.saved_model import SavedModel, used_features
+from pancseg.modelling.saved_model import SavedModel, helping_features, used_features
 from pancseg.modelling.study import CHANCE, CLINICAL, RADIOMICS, VOLUME
 
 
@@ -98,6 +98,11 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
     """
     blocks, batch = blocks_of(saved, joined), _batch_codes(saved, joined)
     found, notes = pd.DataFrame({"id": joined.features.index}), []
+    if lost := [name for name in helping_features(saved.models) if name not in joined.features]:
+        notes.append(
+            f"the feature table lacks {len(lost)} columns by which missing values of others are "
+            f"estimated, such as {lost[0]!r}; they count as missing."
+        )
     odd = found["id"].isin(joined.new_levels).to_numpy()
     for name, model in saved.models.items():
         if name == CHANCE or not set(model.blocks) <= set(blocks):
@@ -109,9 +114,12 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
         all_of = missing.all(axis=1) & some  # not for a model that uses no column at all
         if some.any():
             texts = "; texts: the shares of the levels" if CLINICAL in model.blocks else ""
+            how = f"replaced by the medians of the training (0/1: the mean{texts})"
+            if model.imputes:
+                how = f"estimated from the patient's other values by its equations, or {how}"
             notes.append(
                 f"{name}: {int(some.sum())} of {len(found)} patients lack values that it uses; "
-                f"they were replaced by the medians of the training (0/1: the mean{texts}). "
+                f"they were {how}. "
                 f"{int(all_of.sum())} patients lack all of them and get no prediction."
             )
         x = model.prepared(blocks, batch, len(found))

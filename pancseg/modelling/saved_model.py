@@ -24,13 +24,21 @@ from safetensors.numpy import load, save
 from pancseg.modelling.overlap import COLUMNS, SETS
 from pancseg.modelling.plain.arrays import check_shape, from_arrays, named_arrays
 from pancseg.modelling.plain.beside import ALL_PREDICTORS
-from pancseg.modelling.plain.model import BatchEffects, PlainModel, Scaling, UsedColumns
+from pancseg.modelling.plain.model import (
+    BatchEffects,
+    Imputation,
+    PlainModel,
+    Scaling,
+    UsedColumns,
+)
 from pancseg.modelling.study import RADIOMICS
 from pancseg.system.regular_files import MEBIBYTE, read_regular
 from pancseg.system.version import __version__
 from pancseg.system.yaml_file import FrozenModel
 
-FORMAT = 5
+FORMAT, PLAIN_FORMAT = 6, 5
+"""The format that is read; a model without equations for missing values is written as the one
+before, which is the same but for them, and is read too."""
 MODEL_FILE = "model.safetensors"
 OLD_FILE = "model.skops"
 """The model file of formats 1 to 3, which could crash scikit-learn when forged."""
@@ -100,6 +108,7 @@ class _Part(FrozenModel):
     block: _Block
     names: list[_Text]
     batch_effects: bool
+    beside: list[_Text] | None = None
 
 
 class _Model(FrozenModel):
@@ -158,6 +167,15 @@ def used_features(models: Mapping[str, PlainModel]) -> list[str]:
     return list(found)
 
 
+def helping_features(models: Mapping[str, PlainModel]) -> list[str]:
+    """Return the names of the radiomics features by which missing values of others are estimated.
+
+    A model can be applied without them: then they count as missing.
+    """
+    parts = [part for model in models.values() for part in model.parts if part.block == RADIOMICS]
+    return list(dict.fromkeys(name for part in parts for name in part.beside))
+
+
 def model_bytes(saved: SavedModel) -> bytes:
     """Return the content of a model file; the same model gives the same bytes."""
     arrays: dict[str, NDArray[Any]] = {_ROWS: saved.rows}
@@ -169,20 +187,27 @@ def model_bytes(saved: SavedModel) -> bytes:
             arrays |= named_arrays(part.scaling, f"{number}.{place}.scaling")
             if part.effects is not None:
                 arrays |= named_arrays(part.effects, f"{number}.{place}.effects")
+            if part.imputation is not None:
+                arrays |= named_arrays(part.imputation, f"{number}.{place}.imputation")
         kind = next(key for key, each in ALL_PREDICTORS.items() if type(model.predictor) is each)
         parts = [
             {
                 "block": part.block,
                 "names": list(part.names),
                 "batch_effects": part.effects is not None,
+                **({} if part.imputation is None else {"beside": list(part.beside)}),
             }
             for part in model.parts
         ]
         models.append(
             {"name": name, "parts": parts, "predictor": kind, "threshold": model.threshold}
         )
-    header = {"format": FORMAT, "kind": saved.kind, "models": models, "facts": saved.facts}
-    text = _Header.model_validate(header).model_dump_json()
+    parts_of = [part for model in saved.models.values() for part in model.parts]
+    written = FORMAT if any(part.imputation for part in parts_of) else PLAIN_FORMAT
+    header = {"format": written, "kind": saved.kind, "models": models, "facts": saved.facts}
+    checked = _Header.model_validate(header)
+    without = {"models": {"__all__": {"parts": {"__all__": {"beside"}}}}}
+    text = checked.model_dump_json(exclude=without if written == PLAIN_FORMAT else None)
     return save(arrays, metadata={_KEY: text})
 
 
@@ -253,7 +278,7 @@ def _header(content: bytes) -> _Header:
         found = json.loads(text)["format"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"the model cannot be read: {_NO_MODEL}") from error
-    if found != FORMAT:
+    if found not in (FORMAT, PLAIN_FORMAT):
         writer = re.search(r'"made_by":\s*"(pancseg [\w.+-]{1,40}), ', text)
         raise ValueError(_other_format(f"{found!r:.20}", f" ({writer[1]})" if writer else ""))
     try:
@@ -273,7 +298,13 @@ def _model(number: int, about: _Model, arrays: dict[str, NDArray[Any]]) -> Plain
             if part.batch_effects
             else None
         )
-        parts.append(UsedColumns(part.block, tuple(part.names), scaling, effects))
+        names, beside = tuple(part.names), tuple(part.beside or ())
+        imputation = (
+            None
+            if part.beside is None
+            else from_arrays(Imputation, arrays, f"{number}.{place}.imputation")
+        )
+        parts.append(UsedColumns(part.block, names, scaling, effects, imputation, beside))
     predictor: Any = from_arrays(ALL_PREDICTORS[about.predictor], arrays, f"{number}.predictor")
     weights = arrays.get(f"{number}.weights", np.empty(0))
     return PlainModel(tuple(parts), predictor, weights, about.threshold)
@@ -308,7 +339,7 @@ def _check_batches(name: str, part: UsedColumns, batches: list[str] | None) -> N
 
 def _other_format(found: str, writer: str = "") -> str:
     return (
-        f"the model has format {found}, but the installed pancseg {__version__} reads format "
-        f"{FORMAT}; fit it again, or apply it with the version that wrote it{writer}, which its "
-        "settings.yaml names"
+        f"the model has format {found}, but the installed pancseg {__version__} reads formats "
+        f"{PLAIN_FORMAT} and {FORMAT}; fit it again, or apply it with the version that wrote "
+        f"it{writer}, which its settings.yaml names"
     )

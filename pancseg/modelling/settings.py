@@ -8,6 +8,9 @@ from pydantic import Field, field_validator
 
 from pancseg.system.yaml_file import FrozenModel
 
+MOST_IMPUTATIONS = 20
+"""With so many, chance in the draws adds a twentieth of its variance in one table."""
+
 
 def unit_of(time_unit: str | None) -> str:
     """Return the unit of times for sentences and axes.
@@ -16,6 +19,18 @@ def unit_of(time_unit: str | None) -> str:
     ('months', 'time units')
     """
     return time_unit or "time units"
+
+
+def imputations_message(count: int) -> str:
+    """Return why a number of imputations is refused."""
+    if count < 1:
+        return (
+            f"{count} is no number of imputations; give 1 for medians, or 2 to {MOST_IMPUTATIONS}"
+        )
+    return (
+        f"{count} imputations; give {MOST_IMPUTATIONS} or fewer: more hardly change the average, "
+        "and each takes as long as the first"
+    )
 
 
 class ModelSettings(FrozenModel):
@@ -29,7 +44,9 @@ class ModelSettings(FrozenModel):
         repeats: number of repeats of the nested cross-validation.
         resamples: number of resamples of the patient bootstrap.
         canary: number of runs on permuted outcomes, and again on noise features; 0: none.
-        seed: random seed of folds, models, bootstrap and canary.
+        imputations: number of tables in which missing values are imputed within a fold; 1: they
+            are filled by medians.
+        seed: random seed of folds, models, imputations, bootstrap and canary.
         positive: the class to tell from all others, if it was named.
         event_is: the value that means event, if it was named.
         competing: the values that mean a competing event, if they were named.
@@ -49,6 +66,7 @@ class ModelSettings(FrozenModel):
     repeats: int = Field(5, ge=1, le=100)
     resamples: int = Field(1000, ge=100, le=100_000)
     canary: int = Field(8, ge=0, le=1000)
+    imputations: int = 1
     seed: int = Field(0, ge=0)
     positive: str | None = None
     event_is: str | None = None
@@ -59,6 +77,13 @@ class ModelSettings(FrozenModel):
     horizons: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = ()
     subgroups: tuple[str, ...] = ()
     leave_out: str | None = None
+
+    @field_validator("imputations")
+    @classmethod
+    def _as_many_as_help(cls, count: int) -> int:
+        if not 1 <= count <= MOST_IMPUTATIONS:
+            raise ValueError(imputations_message(count))
+        return count
 
     @field_validator("canary")
     @classmethod

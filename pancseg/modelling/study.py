@@ -9,6 +9,7 @@ from pancseg.modelling import subtype, survival
 from pancseg.modelling.algorithm import distinct
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.preparation import plain_preparation, preparation
+from pancseg.modelling.inputs.clinical import indicator
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.refusals import (
     refuse_few_groups,
@@ -65,12 +66,12 @@ def make_study(
     refuse_few_groups(len(np.unique(joined.groups)), settings)
     refuse_lonely_class(joined, endpoint)
     icc = None if stability is None else tuple(stability.reindex(joined.features.columns))
-    blocks = {RADIOMICS: _radiomics(joined, icc)}
+    blocks = {RADIOMICS: _radiomics(joined, icc, settings)}
     for name, frame in ((VOLUME, joined.volume), (CLINICAL, joined.clinical)):
         if frame.shape[1]:
-            blocks[name] = FeatureBlock(
-                frame.to_numpy(float), tuple(map(str, frame)), plain_preparation()
-            )
+            fixed = tuple(np.flatnonzero(frame.columns.isin(_of_texts(joined))).tolist())
+            steps = plain_preparation(settings.imputations, settings.seed, fixed)
+            blocks[name] = FeatureBlock(frame.to_numpy(float), tuple(map(str, frame)), steps)
     smaller = _in_training(smaller_group(joined, endpoint), settings)
     declared = models[settings.model]
     few = declared.few(smaller, settings.seed)
@@ -120,12 +121,21 @@ def batch_codes(batch: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     return codes, tuple(str(name) for name in names)
 
 
-def _radiomics(joined: JoinedTable, icc: tuple[float, ...] | None) -> FeatureBlock:
+def _of_texts(joined: JoinedTable) -> list[str]:
+    """Return the names of the 0/1 columns of texts, which would not stay one of several levels."""
+    levels = joined.origin.levels
+    return [indicator(name, level) for name, texts in levels.items() for level in texts[1:]]
+
+
+def _radiomics(
+    joined: JoinedTable, icc: tuple[float, ...] | None, settings: ModelSettings
+) -> FeatureBlock:
     x = joined.features.to_numpy(float)
     if joined.batch is not None:
         x = np.column_stack([batch_codes(joined.batch)[0], x])
     names = tuple(joined.features.columns)
-    return FeatureBlock(x, names, preparation(icc, joined.batch is not None))
+    steps = preparation(icc, joined.batch is not None, settings.imputations, settings.seed)
+    return FeatureBlock(x, names, steps)
 
 
 def _strata(strata: np.ndarray, batch: np.ndarray | None) -> np.ndarray:

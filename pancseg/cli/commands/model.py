@@ -39,6 +39,14 @@ def _enough_canaries(runs: int) -> int:
     return runs
 
 
+def _imputations_that_help(count: int) -> int:
+    from pancseg.modelling.settings import MOST_IMPUTATIONS, imputations_message
+
+    if not 1 <= count <= MOST_IMPUTATIONS:
+        raise typer.BadParameter(imputations_message(count))
+    return count
+
+
 FeatureTable = Annotated[
     Path,
     typer.Argument(
@@ -118,6 +126,15 @@ class Fitting:
         str,
         option("Model", "--model", help="Algorithm of the primary model, which is saved."),
     ] = "elastic-net"
+    imputations: Annotated[
+        int,
+        option(
+            "Model",
+            metavar="M",
+            callback=_imputations_that_help,
+            help="Tables in which missing numbers are imputed, such as 10; 1: medians instead.",
+        ),
+    ] = 1
     repeats: Annotated[
         int,
         option("Model", min=1, max=100, help="Repeats of the nested cross-validation."),
@@ -143,7 +160,8 @@ class Fitting:
         ),
     ] = 8
     seed: Annotated[
-        int, option("Model", min=0, help="Random seed of folds, models, bootstrap and canaries.")
+        int,
+        option("Model", min=0, help="Random seed of folds, models, draws, bootstrap and canaries."),
     ] = 0
 
 
@@ -428,6 +446,7 @@ def _settings(fitting: Fitting, **endpoint: Any) -> ModelSettings:
         model=fitting.model,
         leave_out=fitting.leave_out,
         subgroups=tuple(dict.fromkeys(fitting.subgroup or ())),
+        imputations=fitting.imputations,
         outer=fitting.folds,
         inner=fitting.inner_folds,
         repeats=fitting.repeats,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from pancseg.modelling.estimators.chained import Chained
 from pancseg.modelling.estimators.combat import ComBat
 from pancseg.modelling.estimators.fences import Filled, Winsorised
 from pancseg.modelling.estimators.redundancy import Unredundant
@@ -71,11 +72,17 @@ class Strongest(TransformerMixin, BaseEstimator):
             y: (n,) outcome.
             shared: results that models fitted to the same columns and rows have in common.
         """
+        return self.fit_tables([x], y, shared)
+
+    def fit_tables(
+        self, tables: Sequence[np.ndarray], y: np.ndarray, shared: dict[str, Any] | None = None
+    ) -> Self:
+        """Choose the same columns for several completed tables, by the mean of their scores."""
         shared = {} if shared is None else shared
         key = f"{_ORDER}, {self.score.__qualname__}"
         if key not in shared:
-            scores = np.nan_to_num(self.score(x, y), nan=-1.0)
-            shared[key] = np.lexsort((np.arange(x.shape[1]), -scores))
+            scores = np.mean([np.nan_to_num(self.score(x, y), nan=-1.0) for x in tables], axis=0)
+            shared[key] = np.lexsort((np.arange(len(scores)), -scores))
         self.kept_ = np.sort(shared[key][: self.k])
         return self
 
@@ -85,25 +92,37 @@ class Strongest(TransformerMixin, BaseEstimator):
 
 
 class Cleaned(TransformerMixin, BaseEstimator):
-    """Drop near-constant columns, fill gaps, pull in values far out, remove batch effects.
+    """Drop near-constant columns, pull in values far out, fill gaps, remove batch effects.
 
     Last, redundant columns are dropped.
 
     These are one step because :class:`Unredundant` has to know which columns :class:`Varied` kept.
+    Batch effects and redundancy are judged by the training rows as new rows are filled: with
+    ``imputations``, by the expected values of what is missing.
 
     Args:
         stability: (columns of X without the batch) ICC, as in :class:`Unredundant`.
         batch: whether column 0 of X holds the code of the batch, for :class:`ComBat`.
+        imputations: number of completed tables; 1: gaps are filled by :class:`Filled`.
+        seed: random seed of the imputations.
 
     Attributes:
         kept_: indices of the kept columns of X, not counting the batch.
+        imputer_: the fitted :class:`Filled` or :class:`Chained`.
     """
 
-    def __init__(self, stability: tuple[float, ...] | None = None, batch: bool = False) -> None:
+    def __init__(
+        self,
+        stability: tuple[float, ...] | None = None,
+        batch: bool = False,
+        imputations: int = 1,
+        seed: int = 0,
+    ) -> None:
         self.stability, self.batch = stability, batch
+        self.imputations, self.seed = imputations, seed
 
     def fit(self, x: np.ndarray, y: Any = None) -> Self:
-        """Fit all parts on training rows; ``y`` is not used.
+        """Fit all parts on training rows; ``y`` is used by :class:`Chained` alone.
 
         Raises:
             ValueError: no column is left.
@@ -116,11 +135,12 @@ class Cleaned(TransformerMixin, BaseEstimator):
                 "constant; give features that vary"
             )
         varied = self.varied_.transform(x)
-        self.imputer_ = Filled().fit(varied)
         self.fences_ = Winsorised().fit(varied)
         if self.batch:  # a code is no measurement
             self.fences_.low_[0], self.fences_.high_[0] = -np.inf, np.inf
-        filled = self.fences_.transform(self.imputer_.transform(varied))
+        fenced = self.fences_.transform(varied)
+        self.imputer_ = imputer(self.imputations, self.seed, self.batch).fit(fenced, y)
+        filled = self.imputer_.transform(fenced)
         self.combat_ = ComBat().fit(filled) if self.batch else None
         if self.combat_ is not None:
             filled = self.combat_.transform(filled)
@@ -132,20 +152,51 @@ class Cleaned(TransformerMixin, BaseEstimator):
 
     def transform(self, x: np.ndarray) -> np.ndarray:
         """Return the kept columns, without gaps, values far out and batch effects."""
-        filled = self.fences_.transform(self.imputer_.transform(self.varied_.transform(x)))
+        fenced = self.fences_.transform(self.varied_.transform(x))
+        return self._after_filling(self.imputer_.transform(fenced))
+
+    def taken_tables(self) -> list[np.ndarray]:
+        """Return the completed training rows, prepared, and forget them; none by medians."""
+        if not isinstance(self.imputer_, Chained):
+            return []
+        return [self._after_filling(table) for table in self.imputer_.taken_tables()]
+
+    def _after_filling(self, filled: np.ndarray) -> np.ndarray:
         if self.combat_ is not None:
             filled = self.combat_.transform(filled)
         return np.asarray(self.unredundant_.transform(filled))
 
 
-def preparation(stability: tuple[float, ...] | None, batch: bool) -> Pipeline:
+def imputer(
+    imputations: int, seed: int, batch: bool = False, fixed: tuple[int, ...] = ()
+) -> Filled | Chained:
+    """Return the step that fills gaps; arguments are those of :class:`Chained`."""
+    return Filled() if imputations == 1 else Chained(imputations, seed, batch, fixed)
+
+
+def preparation(
+    stability: tuple[float, ...] | None, batch: bool, imputations: int = 1, seed: int = 0
+) -> Pipeline:
     """Return the steps for radiomics: :class:`Cleaned`, then scaling."""
-    return Pipeline([("clean", Cleaned(stability, batch)), ("scale", StandardScaler())])
+    cleaned = Cleaned(stability, batch, imputations, seed)
+    return Pipeline([("clean", cleaned), ("scale", StandardScaler())])
 
 
-def plain_preparation() -> Pipeline:
+def plain_preparation(imputations: int = 1, seed: int = 0, fixed: tuple[int, ...] = ()) -> Pipeline:
     """Return the steps for a few chosen columns (volume, clinical)."""
-    return Pipeline([("fence", Winsorised()), ("impute", Filled()), ("scale", StandardScaler())])
+    fill = imputer(imputations, seed, fixed=fixed)
+    return Pipeline([("fence", Winsorised()), ("impute", fill), ("scale", StandardScaler())])
+
+
+def taken_tables(steps: Pipeline) -> list[np.ndarray]:
+    """Return the completed rows that steps were fitted to, prepared, and forget them.
+
+    There are none where gaps are filled by medians, and one where there was nothing to impute.
+    """
+    step = steps.named_steps.get("clean", steps.named_steps.get("impute"))
+    if isinstance(step, Filled):
+        return []
+    return [np.asarray(steps.named_steps["scale"].transform(x)) for x in step.taken_tables()]
 
 
 def _longest_runs(ordered: np.ndarray) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Sequence
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -40,23 +42,35 @@ class MartingaleForest(BaseEstimator):
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> Self:
         """Fit forest and Cox model on the same rows."""
-        forest = RandomForestRegressor(
-            self.trees,
-            min_samples_leaf=self.smallest_leaf,
-            max_features="sqrt",
-            oob_score=True,
-            random_state=self.seed,
-            n_jobs=1,
-            monotonic_cst=rising_last(x.shape[1]) if self.rising else None,
-        )
-        self.forest_ = forest.fit(x, martingale_residuals(y))
-        self.feature_importances_ = forest.feature_importances_
-        out_of_bag = np.nan_to_num(forest.oob_prediction_)[:, None]
+        return self.fit_tables([x], y)
+
+    def fit_tables(self, tables: Sequence[np.ndarray], y: np.ndarray) -> Self:
+        """Fit a forest to each of several completed tables, and one Cox model to their mean.
+
+        Attributes are those of one forest of all trees.
+        """
+        residuals = martingale_residuals(y)
+        forests = [
+            RandomForestRegressor(
+                self.trees,
+                min_samples_leaf=self.smallest_leaf,
+                max_features="sqrt",
+                oob_score=True,
+                random_state=self.seed + number,
+                n_jobs=1,
+                monotonic_cst=rising_last(x.shape[1]) if self.rising else None,
+            ).fit(x, residuals)
+            for number, x in enumerate(tables)
+        ]
+        out_of_bag = np.nan_to_num(np.mean([each.oob_prediction_ for each in forests], axis=0))
+        out_of_bag = out_of_bag[:, None]
+        self.forest_ = merged(forests)
+        self.feature_importances_ = self.forest_.feature_importances_
         self.cox_ = CoxElasticNet(0.0, 0.0).fit(out_of_bag, y)
         if self.cox_.coef_[0] <= 0:  # the forest has learnt nothing: same risk for all
-            self.feature_importances_ = np.zeros_like(forest.feature_importances_)
+            self.feature_importances_ = np.zeros_like(self.feature_importances_)
             self.cox_ = CoxElasticNet(0.0, 0.0).fit(out_of_bag * 0, y)
-        del forest.oob_prediction_
+        del self.forest_.oob_prediction_
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -66,6 +80,14 @@ class MartingaleForest(BaseEstimator):
     def predict_survival(self, x: np.ndarray, times: np.ndarray) -> np.ndarray:
         """Return (n, times) probabilities of being event-free at each time."""
         return self.cox_.predict_survival(self.forest_.predict(x)[:, None], times)
+
+
+def merged(forests: Sequence[Any]) -> Any:
+    """Return one fitted forest of the trees of several, which predicts the mean of theirs."""
+    found = copy(forests[0])
+    found.estimators_ = [tree for forest in forests for tree in forest.estimators_]
+    found.n_estimators = len(found.estimators_)
+    return found
 
 
 def rising_last(columns: int) -> list[int]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from pancseg.modelling.estimators.chained import FEWEST_KNOWN
 from pancseg.modelling.estimators.preparation import MOST_MISSING, Varied
 from pancseg.modelling.inputs.clinical import NOT_KNOWN, indicator
 from pancseg.modelling.inputs.join import JoinedTable
@@ -53,12 +54,36 @@ def without_gaps(joined: JoinedTable) -> tuple[JoinedTable, pd.DataFrame]:
     return replace(joined, features=kept, notes=(*joined.notes, note)), rows
 
 
-def missing_values(joined: JoinedTable, trainings: list[np.ndarray]) -> pd.DataFrame:
+def imputed_columns(joined: JoinedTable) -> list[str]:
+    """Return the columns that are estimated where missing values are imputed.
+
+    They are numbers with gaps, known in ten patients or more and not all the same.
+    """
+    texts = [
+        indicator(name, level) for name, all_of in joined.origin.levels.items() for level in all_of
+    ]
+    frames = (joined.features, joined.volume, joined.clinical)
+    return [
+        str(name)
+        for frame in frames
+        for name in frame.columns[frame.isna().any().to_numpy()]
+        if name not in texts and _can_be_imputed(frame[name])
+    ]
+
+
+def _can_be_imputed(values: pd.Series[float]) -> bool:
+    return int(values.notna().sum()) >= FEWEST_KNOWN and values.nunique() > 1
+
+
+def missing_values(
+    joined: JoinedTable, trainings: list[np.ndarray], imputations: int = 1
+) -> pd.DataFrame:
     """Return the columns with missing values, and those that some models could not use.
 
     Args:
         joined: the cohort.
         trainings: training rows of each outer fold.
+        imputations: number of completed tables; 1: numbers are filled by medians.
 
     Returns:
         ``column``, ``kind`` (feature, volume, clinical), ``missing`` (patients), ``share``,
@@ -71,23 +96,47 @@ def missing_values(joined: JoinedTable, trainings: list[np.ndarray]) -> pd.DataF
     for rows in trainings:
         kept[Varied().fit(values[rows]).kept_] += 1
     found, count = [], len(trainings)
+
+    def how(values: pd.Series[float]) -> str:
+        imputed = imputations > 1 and _can_be_imputed(values)
+        return f"{imputations} imputations" if imputed else "median"
+
     for j, name in enumerate(map(str, features.columns)):
         gaps = features.iloc[:, j].isna()
         if gaps.any() or kept[j] < count:
-            found.append(_row(name, "feature", gaps, count - int(kept[j]), count, "median"))
+            filled = how(features.iloc[:, j])
+            found.append(_row(name, "feature", gaps, count - int(kept[j]), count, filled))
     for volume in map(str, joined.volume.columns):
         if (gaps := joined.volume[volume].isna()).any():
-            found.append(_row(volume, "volume", gaps, 0, count, "median"))
-    found += [row for name in joined.origin.levels if (row := _clinical(joined, name, count))]
+            found.append(_row(volume, "volume", gaps, 0, count, how(joined.volume[volume])))
+    for name in joined.origin.levels:
+        number = how(joined.clinical[name]) if name in joined.clinical else "median"
+        if row := _clinical(joined, name, count, number):
+            found.append(row)
     table = pd.DataFrame(found, columns=list(COLUMNS))
     return table.sort_values(["share", "dropped_in", "column"], ascending=[False, False, True])
 
 
-def missing_notes(table: pd.DataFrame) -> list[str]:
-    """Return sentences on a table of :func:`missing_values`."""
+def missing_notes(table: pd.DataFrame, imputations: int = 1) -> list[str]:
+    """Return sentences on a table of :func:`missing_values`.
+
+    Args:
+        table: the result.
+        imputations: number of completed tables that was asked for.
+    """
     gaps = table[table["missing"] > 0]
     dropped = table[table["dropped_in"] > 0]
     found = []
+    imputed = gaps["filled_with"].str.endswith("imputations")
+    if imputations > 1 and not imputed.any():
+        what = "no number is missing" if not len(gaps) else "no column of numbers can be imputed"
+        found.append(f"`imputations` changes nothing: {what}.")
+    mostly = gaps[imputed & (gaps["share"] > MOST_MISSING)]
+    found += [
+        f"{name!r} is imputed in {percent(float(share))} of the patients: what it says rests on "
+        "the few who have it."
+        for name, share in zip(mostly["column"], mostly["share"], strict=True)
+    ]
     if len(gaps):
         first = gaps.iloc[0]
         columns_have = "1 column has" if len(gaps) == 1 else f"{len(gaps)} columns have"
@@ -107,8 +156,13 @@ def missing_notes(table: pd.DataFrame) -> list[str]:
     return found
 
 
-def _clinical(joined: JoinedTable, name: str, models: int) -> tuple[object, ...] | None:
-    """Return the row of a clinical variable, None if it is complete."""
+def _clinical(
+    joined: JoinedTable, name: str, models: int, number: str
+) -> tuple[object, ...] | None:
+    """Return the row of a clinical variable, None if it is complete.
+
+    ``number`` is what it is filled with if it is a number.
+    """
     levels = joined.origin.levels[name]
     if NOT_KNOWN in levels:
         gaps = joined.clinical[indicator(name, NOT_KNOWN)] == 1
@@ -116,7 +170,7 @@ def _clinical(joined: JoinedTable, name: str, models: int) -> tuple[object, ...]
     column = indicator(name, levels[1]) if len(levels) > 1 else name
     if column not in joined.clinical or not (gaps := joined.clinical[column].isna()).any():
         return None
-    return _row(name, "clinical", gaps, 0, models, "shares of the levels" if levels else "median")
+    return _row(name, "clinical", gaps, 0, models, "shares of the levels" if levels else number)
 
 
 def _row(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,22 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
+from pancseg.modelling.estimators.averaged import AveragedBoosting
 from pancseg.modelling.estimators.beside import BesideScore
+from pancseg.modelling.estimators.chained import Chained
 from pancseg.modelling.estimators.cox import CoxElasticNet, NoPredictors
-from pancseg.modelling.estimators.fences import Winsorised
+from pancseg.modelling.estimators.fences import Filled, Winsorised
 from pancseg.modelling.estimators.logistic import LogisticModel
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.plain.arrays import Floats
 from pancseg.modelling.plain.beside import BESIDE
-from pancseg.modelling.plain.model import BatchEffects, PlainModel, Scaling, UsedColumns
+from pancseg.modelling.plain.model import (
+    BatchEffects,
+    Imputation,
+    PlainModel,
+    Scaling,
+    UsedColumns,
+)
 from pancseg.modelling.plain.predictors import (
     BoostedTrees,
     Constant,
@@ -67,17 +75,47 @@ def _used_columns(
     centre, spread = _floats(scale.mean_[chosen]), _floats(scale.scale_[chosen])
     clean = steps.named_steps.get("clean")
     if clean is None:
-        median = steps.named_steps["impute"].statistics_[chosen]
-        limits = _limits(steps.named_steps["fence"], chosen)
-        scaling = Scaling(_floats(median), *limits, centre, spread)
-        return UsedColumns(block, tuple(names[j] for j in chosen), scaling)
+        imputer, fences = steps.named_steps["impute"], steps.named_steps["fence"]
+        limits = _limits(fences, chosen)
+        scaling = Scaling(_floats(imputer.statistics_[chosen]), *limits, centre, spread)
+        imputation, beside = _imputation(imputer, fences, chosen, 0)
+        return UsedColumns(
+            block,
+            tuple(names[j] for j in chosen),
+            scaling,
+            None,
+            imputation,
+            tuple(names[j] for j in beside),
+        )
     among = clean.unredundant_.kept_[chosen]  # of the columns that were imputed
     median = clean.imputer_.statistics_[int(clean.batch) :][among]
     limits = _limits(clean.fences_, among + int(clean.batch))
+    imputation, beside = _imputation(clean.imputer_, clean.fences_, among, int(clean.batch))
+    varied = clean.varied_.kept_[int(clean.batch) :] - int(clean.batch)
     effects = None if clean.combat_ is None else _effects(clean.combat_, among)
     used = tuple(names[j] for j in clean.kept_[chosen])
     scaling = Scaling(_floats(median), *limits, centre, spread)
-    return UsedColumns(block, used, scaling, effects)
+    more = tuple(names[j] for j in varied[beside])
+    return UsedColumns(block, used, scaling, effects, imputation, more)
+
+
+def _imputation(
+    imputer: Filled | Chained, fences: Winsorised, columns: NDArray[np.intp], codes: int
+) -> tuple[Imputation | None, NDArray[np.intp]]:
+    """Return the equations for some columns, if any, and the other columns that they use.
+
+    Args:
+        imputer: the fitted step.
+        fences: of its columns, with ``codes`` columns before them.
+        columns: indices of the columns wanted.
+        codes: 1 where the first column is the code of a batch, else 0.
+    """
+    nothing = None, np.zeros(0, np.intp)
+    if isinstance(imputer, Filled) or not np.isin(columns, imputer.equations_.target).any():
+        return nothing
+    equations, all_columns = imputer.equations_.restricted(columns)
+    limits = _limits(fences, all_columns + codes)
+    return Imputation(*limits, equations), all_columns[len(columns) :]
 
 
 def _limits(fitted: Winsorised, columns: NDArray[np.intp]) -> tuple[Floats, Floats]:
@@ -112,8 +150,9 @@ def _predictor(model: Any) -> Predictor:
         case RandomForestClassifier():
             return ForestOfClasses(_forest(model, 1))
         case HistGradientBoostingClassifier():
-            baseline = _floats(np.ravel(model._baseline_prediction))
-            return BoostedTrees(baseline, _boosted(model))
+            return _boosting([model])
+        case AveragedBoosting():
+            return _boosting(model.models_)
         case CoxElasticNet():
             return _cox(model)
         case MartingaleForest():
@@ -164,8 +203,15 @@ def _forest(model: Any, output: int) -> Trees:
     )
 
 
-def _boosted(model: HistGradientBoostingClassifier) -> Trees:
-    """Return the trees of gradient boosting on numbers without gaps."""
+def _boosting(models: Sequence[HistGradientBoostingClassifier]) -> BoostedTrees:
+    """Return boosted trees, of several models those whose log odds are the mean of theirs."""
+    baselines = [np.ravel(each._baseline_prediction) for each in models]
+    trees = [tree for each in models for tree in _boosted(each, len(models))]
+    return BoostedTrees(_floats(np.mean(baselines, axis=0)), _joined(trees))
+
+
+def _boosted(model: HistGradientBoostingClassifier, share: int) -> list[tuple[NDArray[Any], ...]]:
+    """Return the trees of gradient boosting on numbers without gaps, with values / ``share``."""
     found: list[tuple[NDArray[Any], ...]] = []
     for (tree,) in model._predictors:
         nodes = tree.nodes
@@ -175,8 +221,9 @@ def _boosted(model: HistGradientBoostingClassifier) -> Trees:
         left, right = (
             np.where(inner, nodes[side].astype(np.int64), -1) for side in ("left", "right")
         )
-        found.append((nodes["feature_idx"], nodes["num_threshold"], left, right, nodes["value"]))
-    return _joined(found)
+        value = nodes["value"] / share
+        found.append((nodes["feature_idx"], nodes["num_threshold"], left, right, value))
+    return found
 
 
 def _joined(trees: list[tuple[NDArray[Any], ...]]) -> Trees:

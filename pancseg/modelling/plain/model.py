@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pancseg.modelling.plain.arrays import Floats, check_floats, check_indices
+from pancseg.modelling.plain.equations import Equations
 from pancseg.modelling.plain.predictors import Predictor
 
 MOST_BATCHES = 1_000_000
@@ -17,7 +18,7 @@ MOST_BATCHES = 1_000_000
 
 @dataclass(frozen=True)
 class Scaling:
-    """Imputation, winsorising and scaling of k columns.
+    """Fixed values for gaps, winsorising and scaling of k columns.
 
     Attributes:
         median: (k,) what replaces a missing value.
@@ -88,25 +89,55 @@ class BatchEffects:
 
 
 @dataclass(frozen=True)
+class Imputation:
+    """The equations that estimate missing values of c columns, and what they see.
+
+    Attributes:
+        low, high: (c,) the range that values are moved into first.
+        equations: of these columns.
+    """
+
+    low: Floats
+    high: Floats
+    equations: Equations
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            check_floats(name, getattr(self, name), len(self.equations.start))
+        if (self.low > self.high).any():
+            raise ValueError("low contains values above those of high")
+
+
+@dataclass(frozen=True)
 class UsedColumns:
     """The columns of a block that a model uses, and their preparation.
 
     Attributes:
         block: name of the block.
         names: names of the columns.
-        scaling: imputation and scaling.
+        scaling: fixed values for gaps, winsorising and scaling.
         effects: scanner or site effects to remove; None: none.
+        imputation: equations that estimate missing values of the columns; None: gaps are filled
+            with ``scaling.median``.
+        beside: names of further columns, which only ``imputation`` uses; they follow ``names``.
     """
 
     block: str
     names: tuple[str, ...]
     scaling: Scaling
     effects: BatchEffects | None = None
+    imputation: Imputation | None = None
+    beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.scaling.median)
         if len(self.names) != count or (self.effects and len(self.effects.mean) != count):
             raise ValueError(f"{len(self.names)} columns are named, but {count} are prepared")
+        imputed = len(self.imputation.low) if self.imputation else count
+        if count + len(self.beside) != imputed:
+            raise ValueError(
+                f"{count + len(self.beside)} columns are named, but {imputed} are imputed"
+            )
 
     def prepared(self, values: pd.DataFrame, batch: NDArray[np.int64] | None) -> Floats:
         """Return (n, k) prepared values.
@@ -115,7 +146,10 @@ class UsedColumns:
             values: the block; a column that it lacks counts as missing values.
             batch: (n,) codes of the rows' scanners or sites; needed where there are ``effects``.
         """
-        x = values.reindex(columns=pd.Index(self.names)).to_numpy(float)
+        x = values.reindex(columns=pd.Index([*self.names, *self.beside])).to_numpy(float)
+        if self.imputation is not None:
+            x = np.clip(x, self.imputation.low, self.imputation.high)
+            x = self.imputation.equations.filled(x, batch)[:, : len(self.names)]
         x = np.where(np.isnan(x), self.scaling.median, x)
         x = np.clip(x, self.scaling.low, self.scaling.high)
         if self.effects is not None:
@@ -157,6 +191,11 @@ class PlainModel:
     def blocks(self) -> tuple[str, ...]:
         """Names of the blocks that it uses."""
         return tuple(part.block for part in self.parts)
+
+    @property
+    def imputes(self) -> bool:
+        """Whether it has equations for missing values."""
+        return any(part.imputation is not None for part in self.parts)
 
     @property
     def columns(self) -> tuple[str, ...]:

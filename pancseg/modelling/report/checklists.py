@@ -12,7 +12,6 @@ from pancseg.modelling.report.clear_checklist import clear_items
 from pancseg.modelling.report.parts import counted, listed
 from pancseg.modelling.report.study_facts import (
     DONE,
-    FILLED,
     NOT,
     NOT_DONE,
     PART,
@@ -24,6 +23,7 @@ from pancseg.modelling.report.study_facts import (
     checklist_text,
     facts_of,
     filled,
+    filled_by,
 )
 
 _TRIPOD = {
@@ -203,9 +203,10 @@ def tripod_items(facts: StudyFacts) -> list[ChecklistItem]:
         "26": (USER, "report.md: What speaks against it, What it cannot know"),
         "27a": (
             PART,
-            f"`pancseg predict` replaces missing values: {FILLED}; no prediction for rows with "
-            "qc_status fail or error, for patients without any value that the model uses, or with "
-            "a text that the training lacked; whether that suits the place of use is yours to say",
+            f"`pancseg predict` replaces missing values: {filled_by(facts.imputations)}; no "
+            "prediction for rows with qc_status fail or error, for patients without any value that "
+            "the model uses, or with a text that the training lacked; whether that suits the place "
+            "of use is yours to say",
         ),
     }
     return filled(_TRIPOD, known)

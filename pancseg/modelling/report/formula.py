@@ -25,6 +25,7 @@ _RULES = (
     "A missing value becomes the one under *if missing*; a value beyond the limits is moved onto "
     "them."
 )
+_ESTIMATED = " *Estimated*: from the patient's other values, by the equation in model.json."
 
 
 def formula_sections(
@@ -81,14 +82,15 @@ def _formula(
             escape_markdown(str(row["name"])),
             *(digits(row[key]) for key in ("coefficient", "mean", "sd")),
             digits(float(np.exp(row["coefficient"]))),
-            digits(row["if_missing"]),
+            "estimated" if np.isnan(row["if_missing"]) else digits(row["if_missing"]),
             _range(row["lowest"], row["highest"]),
         ]
         for row in used.to_dict("records")
     ]
     header = ["variable", "coefficient", "mean", "SD", ratio, "if missing", "limits"]
+    estimated = _ESTIMATED if used["if_missing"].isna().any() else ""
     caption = (
-        f"Terms of the model {name}. {_shrunken(name)}{_RULES} Exact values: "
+        f"Terms of the model {name}. {_shrunken(name)}{_RULES}{estimated} Exact values: "
         "coefficients.csv, model.json."
     )
     return Section(title, lines, header if rows else (), rows, pictures, caption)

@@ -7,12 +7,14 @@ from sklearn.pipeline import Pipeline
 
 from pancseg.modelling.analysis import AnalysisResults, brier_measure, is_tested, main_measure
 from pancseg.modelling.endpoint import Endpoint
+from pancseg.modelling.estimators.chained import DONORS, MOST_PREDICTORS, ROUNDS
 from pancseg.modelling.estimators.fences import FAR_OUT
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING
 from pancseg.modelling.estimators.redundancy import REDUNDANT_RHO
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.optimism import FEWEST_SAMPLES
 from pancseg.modelling.report.parts import Section, counted, in_most, listed, the
+from pancseg.modelling.report.study_facts import imputations_of
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import TREE_COLUMNS
@@ -98,13 +100,45 @@ def _models(results: AnalysisResults, joined: JoinedTable) -> str:
         f"The model, set before this run, was {algorithm}. Features that more than "
         f"{percent(MOST_MISSING)} of the patients lack were left out beforehand, whatever the "
         f"outcome. Features in which fewer than {percent(FEWEST_DIFFERENT)} of values differ from "
-        "the most frequent one were dropped. Missing values were replaced by the median (0/1 "
-        "columns: the mean; texts have a level missing where five patients or more lack them). "
+        f"the most frequent one were dropped. {_gaps(results, joined)}"
         f"Values far out were moved to {FAR_OUT:g} interquartile ranges beyond the quartiles, at "
         f"most one in twenty on each side.{combat} Of features with Spearman's |rho| above "
         f"{REDUNDANT_RHO} (average linkage) {stable} was kept, and features were scaled to "
         f"z-scores. {form}{chosen}. All of these steps were fitted on training rows only. "
         f"{_compared(results)}"
+    )
+
+
+def _gaps(results: AnalysisResults, joined: JoinedTable) -> str:
+    """Return how missing values were filled."""
+    count = imputations_of(results.settings, joined)
+    texts = "texts have a level missing where five patients or more lack them"
+    if count == 1:
+        return f"Missing values were replaced by the median (0/1 columns: the mean; {texts}). "
+    outcome = (
+        "the event and the cumulative hazard"
+        if results.settings.kind == "survival"
+        else "the class"
+    )
+    averaged = (
+        "their log odds"
+        if results.settings.model == "gradient-boosting"
+        else "their trees"
+        if results.settings.model == "random-forest"
+        else "their coefficients"
+        + (" and log cumulative hazards" if results.settings.kind == "survival" else "")
+    )
+    return (
+        f"Missing numbers were imputed in {count} tables by chained equations ({ROUNDS} rounds, "
+        f"predictive mean matching among {DONORS} donors; van Buuren 2018), assumed to be missing "
+        "at random, each from columns of the same kind (features, volume or clinical variables): "
+        f"at most {MOST_PREDICTORS}, those with the highest correlation times share of usable "
+        f"cases, if above that of noise; and from the outcome ({outcome}). The models fitted to "
+        f"the {count} tables were averaged ({averaged}), with features selected once, by the mean "
+        "of their association. Rows that were predicted, whose outcome is unknown to the model, "
+        "were completed by the expected values of such equations without the outcome, and by the "
+        "median where no training row lacked the value; by such values, too, redundancy and "
+        f"scaling were judged ({texts}). "
     )
 
 

@@ -11,10 +11,10 @@ from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.model_numbers import Tuning, linear_terms, tuned
 from pancseg.modelling.report.parts import Section, counted, listed, markdown, with_interval
-from pancseg.modelling.report.study_facts import FILLED
+from pancseg.modelling.report.study_facts import filled_by, imputations_of
 from pancseg.modelling.report.times_text import times_in
 from pancseg.modelling.report.verdict_section import against_results
-from pancseg.modelling.saved_model import SavedModel, used_features
+from pancseg.modelling.saved_model import SavedModel, helping_features, used_features
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE
 from pancseg.modelling.subtype import NET_BENEFIT
@@ -44,10 +44,10 @@ def model_card(
         Section("What it is", _details(saved, results, what)),
         Section("What it is for", _use(saved)),
         Section("Whom it was fitted on", _training(results, joined, endpoint)),
-        _needs(saved),
+        _needs(saved, imputations_of(results.settings, joined)),
         _performance(results, joined, endpoint),
         Section("What speaks against it", _against(results, warned)),
-        Section("Limits", [*_competing(saved), *_limits(results)]),
+        Section("Limits", [*_competing(saved), *_limits(results, saved)]),
         Section("Files", _files(saved, results)),
     ]
     return markdown(f"Model card: radiomics and {what}", parts)
@@ -111,16 +111,22 @@ def _training(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint)
     ]
 
 
-def _needs(saved: SavedModel) -> Section:
+def _needs(saved: SavedModel, imputations: int) -> Section:
     rows = [["radiomics feature", escape_markdown(name)] for name in used_features(saved.models)]
+    used = set(used_features(saved.models))
+    rows += [
+        ["radiomics feature, for missing values of others", escape_markdown(name)]
+        for name in helping_features(saved.models)
+        if name not in used
+    ]
     if saved.facts["origin"]["volume"]:
         rows.append(["volume", escape_markdown(saved.facts["origin"]["volume"])])
     for name, levels in saved.facts["origin"]["levels"].items():
         texts = f" ({', '.join(level or 'missing' for level in levels)})" if levels else ""
         rows.append(["clinical variable", escape_markdown(name + texts)])
     lines = [
-        f"A missing value is replaced: {FILLED}. Values far out are moved to the limits in "
-        "model.json."
+        f"A missing value is replaced: {filled_by(imputations)}. Values far out are "
+        "moved to the limits in model.json."
     ]
     return Section("What it needs of a patient", lines, ["kind", "column"], rows)
 
@@ -159,8 +165,10 @@ def _against(results: AnalysisResults, warned: Sequence[str]) -> list[str]:
     return [f"* {line}" for line in lines]
 
 
-def _limits(results: AnalysisResults) -> list[str]:
+def _limits(results: AnalysisResults, saved: SavedModel) -> list[str]:
     groups = results.settings.subgroups
+    imputes = any(model.imputes for model in saved.models.values())
+    seen = ", of imputed columns the smallest and largest value" if imputes else ""
     by = listed([escape_markdown(name) for name in groups])
     return [
         "`pancseg predict` with outcomes validates it in other patients.",
@@ -169,8 +177,8 @@ def _limits(results: AnalysisResults) -> list[str]:
         f"Performance was looked at within groups of patients, by {by}: see report.md."
         if groups
         else "Performance within groups of patients was not looked at (`subgroup`).",
-        "model.json and coefficients.csv hold no patient's row, but training medians, means and, "
-        "for survival, the event times. model.safetensors also holds the "
+        "model.json and coefficients.csv hold no patient's row, but training medians, means"
+        f"{seen} and, for survival, the event times. model.safetensors also holds the "
         "smallest and largest training values and, where features identify a row, a salted hash of "
         "each training row (with its salt), by which a known patient can be recognised. "
         "predictions.csv and folds.csv hold a row per patient. Check what may be shared.",

@@ -23,7 +23,9 @@ from pancseg.modelling.plain.model import PlainModel, UsedColumns
 from pancseg.modelling.plain.predictors import Constant, Cox, KaplanMeier, Logistic
 from pancseg.modelling.saved_model import SavedModel
 
-FORMAT = 1
+FORMAT, PLAIN_FORMAT = 2, 1
+"""A file without equations for missing values has the format before, which is the same but for
+them."""
 _NO_LIMIT = np.finfo(np.float64).max
 INTERCEPT = "(intercept)"
 COEFFICIENT_COLUMNS = (
@@ -91,8 +93,9 @@ def model_json(saved: SavedModel, tuned: Mapping[str, Tuning]) -> str:
         tuned: model → the candidate chosen.
     """
     facts = saved.facts
+    imputes = any(model.imputes for model in saved.models.values())
     content = {
-        "format": FORMAT,
+        "format": FORMAT if imputes else PLAIN_FORMAT,
         "made_by": facts["made_by"],
         "kind": saved.kind,
         "outcome": facts["outcome"],
@@ -147,7 +150,54 @@ def _as_numbers(model: PlainModel, batches: Sequence[str] | None) -> dict[str, A
             found["baseline"] = {"times": times.tolist(), "event_free": curve.tolist()}
         case _:
             found["note"] = "trees; see model.safetensors"
+    if model.imputes:
+        found["missing_values"] = {"rule": _RULE, "parts": _equations(model, batches or ())}
     return found | {"threshold": model.threshold, "columns": columns}
+
+
+_RULE = (
+    "Values are moved within lowest and highest first. A missing one starts at if_missing; where "
+    "its column has an equation it then is intercept + sum of coefficient x value (+ that of the "
+    "site), moved within least and most of the equation. If values in an equation were missing, "
+    "too, all equations are repeated in their order until nothing changes."
+)
+
+
+def _equations(model: PlainModel, sites: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the equations of each part that has some, and the columns that only they use."""
+    found = []
+    for part in model.parts:
+        if part.imputation is None:
+            continue
+        names, imputation = (*part.names, *part.beside), part.imputation
+        each, width = imputation.equations, len(names)
+        others = [
+            {
+                "name": name,
+                "if_missing": float(each.start[place]),
+                "lowest": _limit(imputation.low[place]),
+                "highest": _limit(imputation.high[place]),
+            }
+            for place, name in enumerate(names)
+            if place >= len(part.names)
+        ]
+        equations = []
+        for row, target in enumerate(each.target):
+            terms = list(zip(each.predictors[row].tolist(), each.coefficients[row], strict=True))
+            equation: dict[str, Any] = {
+                "name": names[target],
+                "intercept": float(each.intercept[row]),
+                "coefficients": {names[j]: float(b) for j, b in terms if b and j < width},
+                "least": float(each.least[row]),
+                "most": float(each.most[row]),
+            }
+            if len(each.batches):
+                equation["sites"] = {
+                    sites[each.batches[j - width]]: float(b) for j, b in terms if j >= width
+                }
+            equations.append(equation)
+        found.append({"block": part.block, "other_columns": others, "equations": equations})
+    return found
 
 
 _KINDS: dict[type, str] = {
@@ -186,8 +236,8 @@ def linear_terms(model: PlainModel) -> pd.DataFrame | None:
 
     Returns:
         ``name``, ``block``, ``coefficient`` (of the column minus ``mean``, divided by ``sd``),
-        ``if_missing``, ``lowest`` and ``highest`` (values beyond them are moved onto them; NaN: no
-        limit), ``mean``, ``sd``.
+        ``if_missing`` (NaN: estimated by an equation), ``lowest`` and ``highest`` (values beyond
+        them are moved onto them; NaN: no limit), ``mean``, ``sd``.
     """
     if not is_linear(model):
         return None
@@ -200,13 +250,21 @@ def linear_terms(model: PlainModel) -> pd.DataFrame | None:
             "name": model.columns,
             "block": [part.block for part in model.parts for _ in part.names],
             "coefficient": np.asarray(predictor.coefficients),
-            "if_missing": np.concatenate([part.scaling.median for part in model.parts]),
+            "if_missing": np.concatenate([_if_missing(part) for part in model.parts]),
             "lowest": _limits([part.scaling.low for part in model.parts]),
             "highest": _limits([part.scaling.high for part in model.parts]),
             "mean": centre + spread * shift,
             "sd": spread,
         }
     )
+
+
+def _if_missing(part: UsedColumns) -> Floats:
+    """Return what replaces a missing value of each column; NaN where an equation estimates it."""
+    if part.imputation is None:
+        return part.scaling.median
+    estimated = np.isin(np.arange(len(part.names)), part.imputation.equations.target)
+    return np.where(estimated, np.nan, part.scaling.median)
 
 
 def _limit(value: float) -> float | None:
@@ -235,9 +293,10 @@ def baseline(model: PlainModel) -> tuple[Floats, Floats]:
 def coefficient_table(models: Mapping[str, PlainModel]) -> pd.DataFrame:
     """Return ``coefficients.csv``: a row per term of each linear model, the intercept first.
 
-    A missing value is ``if_missing``; one beyond ``lowest`` or ``highest`` is moved onto it.
-    ``coefficient`` is of (value − mean) / sd; ``coefficient_per_unit`` of the value itself;
-    ``ratio_per_sd`` is the odds or hazard ratio per standard deviation.
+    A missing value is ``if_missing``; where that is empty, model.json has an equation. One beyond
+    ``lowest`` or ``highest`` is moved onto it. ``coefficient`` is of (value − mean) / sd;
+    ``coefficient_per_unit`` of the value itself; ``ratio_per_sd`` is the odds or hazard ratio per
+    standard deviation.
     """
     rows: list[tuple[Any, ...]] = []
     for name, model in models.items():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pancseg.modelling.analysis import AnalysisResults, is_tested
+from pancseg.modelling.inputs.gaps import imputed_columns
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.parts import Section, counted, listed, markdown
 from pancseg.modelling.settings import ModelSettings
@@ -21,11 +22,24 @@ PART: State = "done in part"
 USER: State = "for the user to fill"
 NOT_DONE: State = "not done"
 NOT: State = "not applicable"
-FILLED = (
-    "a number by the median of the training rows (in a 0/1 column by the mean), a text by the "
-    "shares of the levels, unless a missing text is a level of its own"
-)
-"""What replaces missing values, also when the saved model is applied."""
+_MEDIAN = "the median of the training rows (in a 0/1 column by the mean)"
+_TEXTS = "a text by the shares of the levels, unless a missing text is a level of its own"
+
+
+def filled_by(imputations: int) -> str:
+    """Return what replaces missing values when a model is applied.
+
+    Args:
+        imputations: number of completed tables that the model was fitted to; 1: of none.
+    """
+    if imputations == 1:
+        return f"a number by {_MEDIAN}, {_TEXTS}"
+    return (
+        "a number by its expected value given the patient's other values (equations fitted to the "
+        f"training rows), or, if no training row lacked it, by {_MEDIAN}, {_TEXTS}"
+    )
+
+
 Settled = dict[str, tuple[State, str]]
 """Number of an item → its state, and where or why."""
 PRE_FILLED: tuple[State, str] = (PART, "CLEAR.md, METRICS.md and TRIPOD.md, pre-filled")
@@ -68,6 +82,7 @@ class StudyFacts:
         repeats: number of repeats.
         model: the declared algorithm.
         seed: random seed.
+        imputations: number of tables in which missing values were imputed; 1: none were.
     """
 
     survival: bool
@@ -92,6 +107,7 @@ class StudyFacts:
     repeats: int
     model: str
     seed: int
+    imputations: int = 1
 
     @property
     def beside(self) -> tuple[str, ...]:
@@ -109,9 +125,15 @@ class StudyFacts:
         """A sentence on missing values."""
         if not self.missing:
             return "no value of a feature or clinical variable is missing"
+        drawn = (
+            f"numbers in training rows imputed {self.imputations} times by chained equations; in "
+            "other rows replaced: "
+            if self.imputations > 1
+            else "replaced: "
+        )
         return (
             f"{counted(self.missing, 'value')} in {counted(self.incomplete, 'column')} missing; "
-            f"replaced: {FILLED}; missing_values.csv"
+            f"{drawn}{filled_by(self.imputations)}; missing_values.csv"
         )
 
     @property
@@ -188,7 +210,13 @@ def facts_of(results: AnalysisResults, joined: JoinedTable) -> StudyFacts:
         repeats=settings.repeats,
         model=settings.model,
         seed=settings.seed,
+        imputations=imputations_of(settings, joined),
     )
+
+
+def imputations_of(settings: ModelSettings, joined: JoinedTable) -> int:
+    """Return the number of tables in which values were imputed; 1 where there were none to."""
+    return settings.imputations if imputed_columns(joined) else 1
 
 
 def _folds(settings: ModelSettings) -> str:

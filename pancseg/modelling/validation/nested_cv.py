@@ -19,7 +19,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
+from pancseg.modelling.estimators.averaged import Shared, fit_averaged
 from pancseg.modelling.estimators.beside import SCORE, BesideScore
+from pancseg.modelling.estimators.preparation import taken_tables
 from pancseg.modelling.validation.importance import kept_columns, own_weights, permuted_weights
 from pancseg.modelling.validation.parallel import in_processes
 from pancseg.system.processes.python_child import safe_children
@@ -244,20 +246,21 @@ def fit_specs(plan: ValidationPlan, train: np.ndarray, seed: int) -> dict[str, F
         scores = inner.scores.get(spec.name)
         if spec.score_of is not None:
             outside = inner.linear[spec.score_of][found[spec.score_of].choice]
-            scores = _inner_scores_beside(plan.task, spec, inner, outside, y, folds)
+            scores = _inner_scores_beside(plan, spec, inner, outside, train, folds)
         choice = 0
         if scores is not None:
             losses = [plan.task.loss(y, score, folds) for score in scores]
             choice = int(np.argmin(np.round(losses, 9)))
         if spec.score_of is None:
             x = _side_by_side(prepared, spec.blocks, train)
-            model = _fit(spec.candidates[choice], x, y)
+            model = _fit(spec.candidates[choice], _tables(prepared, spec.blocks, train), y)
             blocks, beside = spec.blocks, None
         else:
             first = found[spec.score_of]
             blocks = (*first.blocks, *spec.blocks)
             few, x = (_side_by_side(prepared, names, train) for names in (spec.blocks, blocks))
-            last = _fit(spec.candidates[choice], np.column_stack([few, outside]), y)
+            tables = _tables(prepared, spec.blocks, train)
+            last = _fit(spec.candidates[choice], _with_score(tables, outside), y)
             width = x.shape[1] - few.shape[1]
             centre = float(plan.task.linear(first.model, x[:, :width]).mean())
             model = BesideScore(first.model, width, few.shape[1], centre, last, plan.task.linear)
@@ -271,7 +274,7 @@ def fit_specs(plan: ValidationPlan, train: np.ndarray, seed: int) -> dict[str, F
         used, own = kept_columns(model, x.shape[1]), own_weights(model)
         weights[used] = 1.0 if own is None else own[: len(used)]
         found[spec.name] = FittedModel(
-            tuple(prepared[name][0] for name in blocks),
+            tuple(prepared[name].steps for name in blocks),
             blocks,
             model,
             _names(prepared, blocks, plan.blocks),
@@ -292,12 +295,12 @@ class _Inner:
         scores: model → (candidates, n) out-of-fold scores.
         linear: model whose score others use → (candidates, n) out-of-fold linear predictors, less
             their mean over the rows that were fitted: two folds' models have two intercepts.
-        few: for each fold, block → (n, p) prepared columns that are put beside a score.
+        few: for each fold, the prepared blocks that are put beside a score.
     """
 
     scores: dict[str, np.ndarray]
     linear: dict[str, np.ndarray]
-    few: list[dict[str, np.ndarray]]
+    few: list[dict[str, _Prepared]]
 
 
 def _inner_scores(plan: ValidationPlan, train: np.ndarray, folds: np.ndarray) -> _Inner:
@@ -326,49 +329,52 @@ def _inner_scores(plan: ValidationPlan, train: np.ndarray, folds: np.ndarray) ->
             found.few.append({})
             continue
         prepared = _prepared(plan, train[fit], blocks)
-        common: dict[tuple[str, ...], dict[str, Any]] = {}
+        common: dict[tuple[str, ...], Shared] = {}
         for spec in own:
             x = _side_by_side(prepared, spec.blocks, train)
-            shared = common.setdefault(spec.blocks, {})
+            tables = _tables(prepared, spec.blocks, train[fit])
+            shared = common.setdefault(spec.blocks, [{} for _ in tables])
             for index, candidate in enumerate(spec.candidates):
-                model = _fit(candidate, x[fit], y[fit], shared)
+                model = _fit(candidate, tables, y[fit], shared)
                 found.scores[spec.name][index, judge] = plan.task.predict(model, x[judge])
                 if spec.name in used:
                     own_scale = plan.task.linear(model, x)
                     centred = own_scale[judge] - own_scale[fit].mean()
                     found.linear[spec.name][index, judge] = centred
         few = {name for spec in beside for name in spec.blocks}
-        found.few.append({name: prepared[name][1][train] for name in few})
+        found.few.append({name: prepared[name] for name in few})
     return found
 
 
 def _inner_scores_beside(
-    task: PredictionTask,
+    plan: ValidationPlan,
     spec: ModelSpec,
     inner: _Inner,
     outside: np.ndarray,
-    y: np.ndarray,
+    train: np.ndarray,
     folds: np.ndarray,
 ) -> np.ndarray:
     """Return (candidates, n) out-of-fold scores of a model of few columns beside a score.
 
     Args:
-        task: what is predicted.
+        plan: the validation plan, with all rows.
         spec: the model.
         inner: what the inner folds found.
         outside: (n,) the score.
-        y: (n,) outcome.
+        train: (n,) indices of the training rows.
         folds: (n,) inner folds.
     """
+    y = plan.y[train]
     found = np.full((len(spec.candidates), len(outside)), np.nan)
     for number, few in enumerate(inner.few):
         fit, judge = folds != number, folds == number
         if not judge.any():
             continue
-        x = np.column_stack([*(few[name] for name in spec.blocks), outside])
+        x = np.column_stack([_side_by_side(few, spec.blocks, train), outside])
+        tables = _with_score(_tables(few, spec.blocks, train[fit]), outside[fit])
         for index, candidate in enumerate(spec.candidates):
-            model = _fit(candidate, x[fit], y[fit])
-            found[index, judge] = task.predict(model, x[judge])
+            model = _fit(candidate, tables, y[fit])
+            found[index, judge] = plan.task.predict(model, x[judge])
     return found
 
 
@@ -469,38 +475,84 @@ def only(plan: ValidationPlan, name: str) -> ValidationPlan:
     return replace(plan, specs=specs, blocks=blocks)
 
 
-def _prepared(
-    plan: ValidationPlan, rows: np.ndarray, names: Iterable[str]
-) -> dict[str, tuple[Pipeline, np.ndarray]]:
-    """Fit the preparation of blocks on these rows; return it with all rows that it prepared."""
+@dataclass(frozen=True)
+class _Prepared:
+    """A block whose preparation was fitted to some rows.
+
+    Attributes:
+        steps: the fitted steps.
+        x: (all rows, columns) prepared values, gaps filled as in a new patient.
+        tables: the rows that were fitted, completed by each imputation; none where gaps are filled
+            by medians, one where there was nothing to impute.
+    """
+
+    steps: Pipeline
+    x: np.ndarray
+    tables: Sequence[np.ndarray]
+
+
+def _prepared(plan: ValidationPlan, rows: np.ndarray, names: Iterable[str]) -> dict[str, _Prepared]:
+    """Fit the preparation of blocks on these rows."""
     found = {}
     for name in names:
         block = plan.blocks[name]
         steps = clone(block.preparation).fit(block.x[rows], plan.y[rows])
-        found[name] = (steps, steps.transform(block.x))
+        found[name] = _Prepared(steps, steps.transform(block.x), taken_tables(steps))
     return found
 
 
 def _side_by_side(
-    prepared: Mapping[str, tuple[Pipeline, np.ndarray]], blocks: Sequence[str], rows: np.ndarray
+    prepared: Mapping[str, _Prepared], blocks: Sequence[str], rows: np.ndarray
 ) -> np.ndarray:
     if not blocks:
         return np.empty((len(rows), 0))
-    return np.hstack([prepared[name][1][rows] for name in blocks])
+    return np.hstack([prepared[name].x[rows] for name in blocks])
+
+
+def _tables(
+    prepared: Mapping[str, _Prepared], blocks: Sequence[str], rows: np.ndarray
+) -> list[np.ndarray]:
+    """Return what a model of some blocks is fitted to: a table for each imputation, or one.
+
+    Args:
+        prepared: blocks whose preparation was fitted to ``rows``.
+        blocks: their names.
+        rows: indices of these rows.
+    """
+    count = max((len(prepared[name].tables) for name in blocks), default=0)
+    if count < 2:
+        return [_side_by_side(prepared, blocks, rows)]
+    parts = [prepared[name].tables or [prepared[name].x[rows]] for name in blocks]
+    return [
+        np.hstack([part[number % len(part)] for part in parts])  # one table serves for all
+        for number in range(count)
+    ]
+
+
+def _with_score(tables: Sequence[np.ndarray], score: np.ndarray) -> list[np.ndarray]:
+    return [np.column_stack([each, score]) for each in tables]
 
 
 def _fit(
-    candidate: BaseEstimator, x: np.ndarray, y: np.ndarray, shared: dict[str, Any] | None = None
+    candidate: BaseEstimator,
+    tables: Sequence[np.ndarray],
+    y: np.ndarray,
+    shared: Shared | None = None,
 ) -> Any:
-    """Fit a candidate; ``shared`` keeps what candidates on the same rows have in common."""
-    model, words = clone(candidate), {}
-    if shared is not None:
-        steps = model.steps if isinstance(model, Pipeline) else [("", model)]
-        takes = (name for name, step in steps if has_fit_parameter(step, "shared"))
-        words = {f"{name}__shared" if name else "shared": shared for name in takes}
+    """Fit a candidate to one table, or to each of several and average.
+
+    ``shared`` keeps, for each table, what candidates fitted to it have in common.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of solvers: models are judged by their predictions
-        return model.fit(x, y, **words)
+        if len(tables) > 1:
+            return fit_averaged(candidate, tables, y, shared or [{} for _ in tables])
+        model, words = clone(candidate), {}
+        if shared is not None:
+            steps = model.steps if isinstance(model, Pipeline) else [("", model)]
+            takes = (name for name, step in steps if has_fit_parameter(step, "shared"))
+            words = {f"{name}__shared" if name else "shared": shared[0] for name in takes}
+        return model.fit(tables[0], y, **words)
 
 
 def _wants_inner_scores(task: PredictionTask) -> bool:
@@ -512,14 +564,14 @@ def _seed(seed: int, repeat: int, fold: int) -> int:
 
 
 def _names(
-    prepared: Mapping[str, tuple[Pipeline, np.ndarray]],
+    prepared: Mapping[str, _Prepared],
     names: Sequence[str],
     blocks: Mapping[str, FeatureBlock],
 ) -> tuple[str, ...]:
     """Return the names of the prepared columns of some blocks, side by side."""
     found: list[str] = []
     for name in names:
-        clean = prepared[name][0].named_steps.get("clean")
+        clean = prepared[name].steps.named_steps.get("clean")
         kept = range(len(blocks[name].names)) if clean is None else clean.kept_
         found += [blocks[name].names[j] for j in kept]
     return tuple(found)

@@ -151,9 +151,11 @@ def _empty_cells(judged: Judged, names: Sequence[str]) -> list[str]:
 
 def _methods(judged: Judged, resamples: int) -> str:
     facts = judged.saved.facts
+    imputes = any(model.imputes for model in judged.saved.models.values())
+    filled = "equations for missing values, " if imputes else ""
     text = (
-        f"The models ({facts['made_by']}) were applied as they were saved, with the medians, means "
-        "and thresholds of the training. Intervals are percentiles of "
+        f"The models ({facts['made_by']}) were applied as they were saved, with the {filled}"
+        "medians, means and thresholds of the training. Intervals are percentiles of "
         f"{resamples} bootstrap resamples of patients; those of AUC, C, sensitivity and "
         "specificity are never narrower than that of a perfect result of as many patients (AUC and "
         "C: two normal groups; shares: exact), and the lower end of PR-AUC is never above that of "
