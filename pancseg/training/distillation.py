@@ -49,6 +49,9 @@ class Teachers:
 def load_teachers(recipe: Recipe, window_hu: Window) -> list[Checkpoint]:
     """Read a recipe's teachers; a recipe that names code outside pancseg allows their code.
 
+    Of weights of two looks, the network teaches that sees what is trained on: the first whole
+    slices, the second windows.
+
     Args:
         recipe: what to train.
         window_hu: that of the data.
@@ -62,10 +65,8 @@ def load_teachers(recipe: Recipe, window_hu: Window) -> list[Checkpoint]:
     found = []
     for name in recipe.teachers:
         teacher = load_checkpoint(name, allow_code=recipe.network)
-        if teacher.second is not None:
-            raise ValueError(
-                "teachers: one of these files holds two looks; give the weights of one network"
-            )
+        if windows is not None and teacher.second is not None:
+            teacher = teacher.second
         theirs = teacher.preprocessing
         sizes = None if teacher.windows is None else teacher.windows.size
         seen = _in_words(theirs.size, sizes, theirs.window_hu)

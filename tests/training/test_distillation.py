@@ -18,7 +18,7 @@ from pancseg.training.checked_recipe import check
 from pancseg.training.data.labelled_slice import UNKNOWN, LabelledSlice
 from pancseg.training.data.load import TrainingData
 from pancseg.training.data.split import Split
-from pancseg.training.distillation import Teachers
+from pancseg.training.distillation import Teachers, load_teachers
 from pancseg.training.fit import train, train_checked
 from pancseg.training.hardware import Hardware
 from pancseg.training.losses import KnownLoss
@@ -165,10 +165,22 @@ def test_teachers_see_what_the_network_sees(tmp_path: Path) -> None:
     refused("256×256 .* shows slices of 256×256 pixels and 0 to 100 HU", (0, 100), size=256)
     check(taught(teachers=[str(path)], **around), ONE_THREAD, window)
     check(taught(size=256), ONE_THREAD, window)
-    two_looks().save(path)
-    refused("one of these files holds two looks", teachers=[str(path)], size=256)
     with pytest.raises(FileNotFoundError, match="monet_open, monet_phantom"):
         check(taught(teachers=["nobody"]), ONE_THREAD, window)
+
+
+def test_of_two_looks_the_one_teaches_that_sees_what_is_trained_on(tmp_path: Path) -> None:
+    path, both = tmp_path / "two.safetensors", two_looks()
+    both.save(path)
+    window_hu = both.preprocessing.window_hu
+    assert both.second is not None
+    assert both.second.windows is not None
+    around = {"crop": both.second.windows.size, "crop_around": "label"}
+    for changes, expected in (({"size": 256}, both), (around, both.second)):
+        (teacher,) = load_teachers(taught(teachers=[str(path)], **changes), window_hu)
+        assert teacher.weights.keys() == expected.weights.keys()
+        for name, weight in teacher.weights.items():
+            np.testing.assert_array_equal(weight, expected.weights[name])
 
 
 def test_a_teacher_that_sees_other_slices_is_refused_before_anything_is_written(
