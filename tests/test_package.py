@@ -24,6 +24,8 @@ def test_the_wheel_carries_presets_weights_and_recipes(tmp_path: Path) -> None:
         "pancseg/py.typed",
         "pancseg/segmentation/weights/monet_open.safetensors",
         "pancseg/segmentation/weights/monet_open.md",
+        "pancseg/segmentation/weights/monet_taught.safetensors",
+        "pancseg/segmentation/weights/monet_taught.md",
         "pancseg/segmentation/weights/unet16_open.safetensors",
         "pancseg/segmentation/weights/unet16_open.md",
         "pancseg/training/recipes/monet.yaml",
