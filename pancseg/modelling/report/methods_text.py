@@ -12,7 +12,7 @@ from pancseg.modelling.estimators.fences import FAR_OUT
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING
 from pancseg.modelling.estimators.redundancy import REDUNDANT_RHO
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.optimism import FEWEST_SAMPLES
+from pancseg.modelling.optimism import FEWEST_SAMPLES, trusted
 from pancseg.modelling.report.parts import Section, counted, in_most, listed, the
 from pancseg.modelling.report.study_facts import imputations_of
 from pancseg.modelling.settings import unit_of
@@ -227,13 +227,28 @@ def _correction(results: AnalysisResults) -> str:
     random = f", the {brier} score that of predictions given to random patients" if scored else ""
     measures = listed([the(main), *[f"the {brier} score"] * scored])
     measures = measures[0].upper() + measures[1:]
+    given = trusted(known)
+    what = (
+        "corrected for optimism by the .632+ bootstrap (Efron and Tibshirani 1997)"
+        if given
+        else "judged in patients left out of bootstrap samples"
+    )
+    formula = (
+        f" Without information, {the(main)} is 0.5{random}; a mean over the samples that is worse "
+        "than that counts as that."
+    )
+    if given:
+        last = f"{formula} No such estimate is given"
+    else:
+        weighed = " Those of other models were weighed by the .632+ bootstrap (Efron and Tibshirani"
+        others = any(map(trusted, results.corrected.values()))
+        last = f"{weighed} 1997).{formula}" if others else ""
+        last += " No .632+ estimate of radiomics is given, as none is given"
     return (
-        f" {measures} were also corrected for optimism by the .632+ bootstrap (Efron and "
-        f"Tibshirani 1997): in each of {counted(known[main].samples, 'sample')} of patients, drawn "
-        f"with replacement from those {who}, every step was repeated, tuning included, and the "
-        f"patients who were not drawn were judged, for {the(main)} by all of their pairs; values "
-        f"were averaged over the samples. Without information, {the(main)} is 0.5{random}; a "
-        "mean over the samples that is worse than that counts as that. No such estimate is given "
+        f" {measures} were also {what}: in each of {counted(known[main].samples, 'sample')} of "
+        f"patients, drawn with replacement from those {who}, every step was repeated, tuning "
+        f"included, and the patients who were not drawn were judged, for {the(main)} by all of "
+        f"their pairs; values were averaged over the samples.{last} "
         f"from fewer than {FEWEST_SAMPLES} samples or of models that ordered their own patients "
         "almost without error, but not those left out."
     )
