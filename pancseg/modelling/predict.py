@@ -110,8 +110,9 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
         missing = _missing(blocks, model)
         if CLINICAL in model.blocks:  # told elsewhere
             missing[odd] = False
-        some = missing.any(axis=1)
-        all_of = missing.all(axis=1) & some  # not for a model that uses no column at all
+        some = np.asarray(missing.any(axis=1))
+        # Not for a model that uses no column at all.
+        all_of = np.asarray(missing.all(axis=1)) & some
         notes += _gap_notes(name, model, some, all_of)
         x = model.prepared(blocks, batch, len(found))
         columns = [column_of(name)]
