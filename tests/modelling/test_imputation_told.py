@@ -15,6 +15,7 @@ from safetensors.numpy import load, save
 
 from pancseg import fit_model
 from pancseg.modelling.checked_tables import check_tables
+from pancseg.modelling.estimators.chained import Chained
 from pancseg.modelling.fit import plan_study
 from pancseg.modelling.inputs.features_table import TableOptions
 from pancseg.modelling.outputs import _training_facts
@@ -322,7 +323,21 @@ def test_checklists_say_what_was_done():
         plain = {i.item.split(".")[0]: i.note for i in items(replace(facts, imputations=1))}
         assert "imputed" not in plain[number]
     assert "expected value given the patient's other values" in filled_by(10)
+    assert "fewer than 10 had it or all were alike, by the median" in filled_by(10)
+    assert "where no other column helps, the mean" in filled_by(10)
     assert "27a" in {item.item.split(".")[0] for item in tripod_items(facts)}
+
+
+def test_what_fills_a_gap_is_what_the_sentence_says():
+    """A median without an equation, and the mean where an equation has no column to go by."""
+    random = np.random.default_rng(3)
+    few = np.where(np.arange(60) < 8, random.exponential(size=60), np.nan)
+    alike = np.where(np.arange(60) < 30, 4.0, np.nan)
+    alone = np.where(np.arange(60) < 40, random.exponential(size=60), np.nan)
+    steps = Chained(2).fit(np.column_stack([few, alike, alone]), np.arange(60) % 2)
+    filled = steps.transform(np.full((1, 3), np.nan))[0]
+    assert filled[:2] == pytest.approx([np.nanmedian(few), 4.0])
+    assert filled[2] == pytest.approx(np.nanmean(alone))
 
 
 @pytest.mark.parametrize(
@@ -342,6 +357,11 @@ def test_the_methods_say_how_values_were_imputed_if_they_were(tables, kind, mode
     text = _gaps(SimpleNamespace(settings=settings), gaps)
     for word in ["in 5 tables by chained equations", "missing at random", *words]:
         assert word in text
+    texts = " Texts that 5 patients or more lack had a level `missing`; missing ones of others"
+    assert texts in text
+    assert "ComBat" not in text
+    sited = replace(gaps, batch=np.array(["A", "B"] * 30))
+    assert "ComBat, redundancy and scaling" in _gaps(SimpleNamespace(settings=settings), sited)
     for other in (_gaps(SimpleNamespace(settings=settings), whole),
                   _gaps(SimpleNamespace(settings=ModelSettings(kind=kind)), gaps)):  # fmt: skip
         assert other.startswith("Missing values were replaced by the median")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pancseg.modelling.analysis import AnalysisResults, is_tested
+from pancseg.modelling.estimators.chained import FEWEST_KNOWN
 from pancseg.modelling.inputs.gaps import imputed_columns
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.optimism import trusted
@@ -37,7 +38,8 @@ def filled_by(imputations: int) -> str:
         return f"a number by {_MEDIAN}, {_TEXTS}"
     return (
         "a number by its expected value given the patient's other values (equations fitted to the "
-        f"training rows), or, if no training row lacked it, by {_MEDIAN}, {_TEXTS}"
+        "training rows; where no other column helps, the mean), or, if no training row lacked it, "
+        f"fewer than {FEWEST_KNOWN} had it or all were alike, by {_MEDIAN}, {_TEXTS}"
     )
 
 
