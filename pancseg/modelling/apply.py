@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.external_validation import (
     doubts,
     external,
@@ -153,11 +154,11 @@ def report_folder(table: Path) -> Path:
 def _as_judged(
     saved: SavedModel,
     rows: pd.DataFrame,
-    known: tuple[JoinedTable, np.ndarray],
+    known: tuple[JoinedTable, Endpoint],
     measures: dict[str, dict[str, Estimate]],
     doubtful: tuple[str, ...],
 ) -> Judged:
-    judged, y = known
+    judged, endpoint = known
     times = horizons_of(saved) if saved.kind == "survival" else []
     names = [name for name in measures if column_of(name) in rows]
     return Judged(
@@ -166,13 +167,14 @@ def _as_judged(
         {name: rows[[curve_column(name, t) for t in times]].to_numpy(float) for name in names}
         if times
         else {},
-        y,
+        endpoint.y,
         judged.groups,
         values_of(saved, blocks_of(saved, judged)),
         measures,
         judged.size(),
         doubtful,
         times,
+        cause=endpoint.cause,
     )
 
 
@@ -210,14 +212,16 @@ def _remove_report(folder: Path) -> None:
 
 
 def _judged(
-    saved: SavedModel, table: pd.DataFrame, known: tuple[JoinedTable, np.ndarray], path: Path | None
+    saved: SavedModel, table: pd.DataFrame, known: tuple[JoinedTable, Endpoint], path: Path | None
 ) -> PredictionResult:
     """Judge the models on rows with a known outcome, and write the result to ``path``."""
-    judged, y = known
+    judged, endpoint = known
     rows = table.set_index("id").loc[judged.features.index].reset_index()
     own = np.asarray(judged.features.index.isin(judged.own or ()))
     if own.any() and not own.all():  # the others are new
-        judged, y, rows = judged.rows(~own), y[~own], rows[~own].reset_index(drop=True)
+        judged, rows = judged.rows(~own), rows[~own].reset_index(drop=True)
+        endpoint = endpoint.rows(~own)
+    y = endpoint.y
     doubtful = tuple(doubts(saved, y))
     try:
         found = external(saved, rows, y, judged.groups)
@@ -228,7 +232,7 @@ def _judged(
         if not own.all():  # apparent performance validates nothing, and gets no report
             folder = report_folder(path)
             claim(folder)
-            new = _as_judged(saved, rows, (judged, y), found, doubtful)
+            new = _as_judged(saved, rows, (judged, endpoint), found, doubtful)
             new = replace(new, own=int(own.sum()), overlap_known=judged.own is not None)
             files |= {folder / name: content for name, content in external_files(new).items()}
         write_whole(files)

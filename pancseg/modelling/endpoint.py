@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -50,6 +50,11 @@ class Endpoint:
     censored_codes: Mapping[str, int] = field(default_factory=dict)
     codes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
+    def rows(self, keep: np.ndarray) -> Endpoint:
+        """Return the endpoint of some rows, without counts of codes; ``keep`` is (n,) boolean."""
+        cause = None if self.cause is None else self.cause[keep]
+        return replace(self, y=self.y[keep], cause=cause, censored_codes={}, codes={})
+
     @property
     def strata(self) -> np.ndarray:
         """(n,) what folds are balanced by: the class, or whether there was an event."""
@@ -94,7 +99,7 @@ def survival_outcome_of(
         ValueError: see :func:`survival_times`, :func:`event_codes` and :func:`competing_codes`.
     """
     cells = joined.outcomes[event]
-    rival = competing_codes(cells, event, coding.event_is, coding.competing)
+    rival = competing_codes(cells, event, coding.event_is, coding.competing, coding.fitted)
     events = event_codes(cells, event, coding.event_is, coding.fitted)
     # Last, as it may have to fit a mixture of two units.
     times = survival_times(joined.outcomes[time], time, trust_times)

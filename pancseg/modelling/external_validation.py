@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling.endpoint import subtype_outcome, survival_outcome_of
+from pancseg.modelling.endpoint import Endpoint, subtype_outcome, survival_outcome_of
 from pancseg.modelling.inputs.cell_values import MISSING_CLASS, is_missing, is_missing_class
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.inputs.outcome_coding import EventCoding
+from pancseg.modelling.inputs.spelling import meaning
 from pancseg.modelling.predict import column_of, curve_column, horizons_of
 from pancseg.modelling.refusals import FEWEST_EVENTS, FEWEST_OF_CLASS
 from pancseg.modelling.saved_model import SavedModel
@@ -41,8 +42,10 @@ def known_outcome(
     joined: JoinedTable,
     positive: str | None,
     event_is: str | None,
-) -> tuple[JoinedTable, np.ndarray] | None:
-    """Return the new patients whose outcome is known, and their outcomes; None if there are none.
+) -> tuple[JoinedTable, Endpoint] | None:
+    """Return the new patients whose outcome is known, and the endpoint; None if there are none.
+
+    Competing events are told apart where the event column is coded as the model's was.
 
     Args:
         saved: the model.
@@ -64,11 +67,12 @@ def known_outcome(
     if saved.kind == "subtype":
         others = () if positive else others
         positive = positive or classes[1]
-        judged, found = subtype_outcome(joined, columns[0], positive, others)
-    else:
-        coding = EventCoding(event_is or saved.facts["event_is"], fitted=event_is is None)
-        judged, found = survival_outcome_of(joined, columns[0], columns[1], coding, True)
-    return judged, found.y
+        return subtype_outcome(joined, columns[0], positive, others)
+    known = saved.facts["event_is"]
+    alike = event_is is None or (known is not None and meaning(event_is) == meaning(known))
+    rivals = tuple(saved.facts["competing"]) if alike else ()
+    coding = EventCoding(event_is or known, rivals, fitted=event_is is None or bool(rivals))
+    return survival_outcome_of(joined, columns[0], columns[1], coding, True)
 
 
 def external(

@@ -37,7 +37,7 @@ _OUTSIDE = 0.632
 _RANK = 0.5
 """AUC and C where predictions and outcomes are unrelated."""
 _RANKS = ("AUC", "Harrell's C")
-FEWEST_SAMPLES, PERFECT, _SOUND = 5, 0.99, 0.95
+FEWEST_SAMPLES, PERFECT, SOUND = 5, 0.99, 0.95
 """Limits of :func:`trusted`: samples, AUC or C in a model's own patients, and in those left out."""
 _MOST_DRAWS = 20
 """A sample that no model can be fitted to is drawn again, so often at most."""
@@ -110,7 +110,7 @@ def trusted(values: Mapping[str, Corrected]) -> bool:
     main = next(each for name, each in values.items() if name in _RANKS)
     if main.samples < FEWEST_SAMPLES:
         return False
-    return main.apparent < PERFECT or main.mean_outside >= _SOUND
+    return main.apparent < PERFECT or main.mean_outside >= SOUND
 
 
 def weighed(apparent: float, outside: float, none: float, is_loss: bool) -> float:

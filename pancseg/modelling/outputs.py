@@ -242,7 +242,7 @@ def _training_facts(
         linear = score if results.horizons else linear_of(score)
         scores[name] = float(linear.mean()), float(linear.std())
         for part in model.parts:
-            for column in part.names:
+            for column in (*part.names, *part.beside):
                 values = blocks[part.block][column].dropna()
                 ranges[str(column)] = float(values.min()), float(values.max())
     main = main_measure(results.settings.kind)

@@ -110,18 +110,10 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
         missing = _missing(blocks, model)
         if CLINICAL in model.blocks:  # told elsewhere
             missing[odd] = False
-        some = missing.any(axis=1)
-        all_of = missing.all(axis=1) & some  # not for a model that uses no column at all
-        if some.any():
-            texts = "; texts: the shares of the levels" if CLINICAL in model.blocks else ""
-            how = f"replaced by the medians of the training (0/1: the mean{texts})"
-            if model.imputes:
-                how = f"estimated from the patient's other values by its equations, or {how}"
-            notes.append(
-                f"{name}: {int(some.sum())} of {len(found)} patients lack values that it uses; "
-                f"they were {how}. "
-                f"{int(all_of.sum())} patients lack all of them and get no prediction."
-            )
+        some = np.asarray(missing.any(axis=1))
+        # Not for a model that uses no column at all.
+        all_of = np.asarray(missing.all(axis=1)) & some
+        notes += _gap_notes(name, model, some, all_of)
         x = model.prepared(blocks, batch, len(found))
         columns = [column_of(name)]
         found[columns[0]] = model.predictor.score(x)
@@ -139,6 +131,33 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
         )
     unusable = pd.DataFrame({"id": joined.unusable})
     return pd.concat([found, unusable] if len(unusable) else [found], ignore_index=True), notes
+
+
+def _gap_notes(name: str, model: PlainModel, some: np.ndarray, all_of: np.ndarray) -> list[str]:
+    """Return sentences on the patients who lack some, and on those who lack all, of the values.
+
+    Args:
+        name: of the model.
+        model: it.
+        some: (n,) whether a value that the model uses is missing.
+        all_of: (n,) whether all of them are.
+    """
+    found, part = [], int((some & ~all_of).sum())
+    if part:
+        texts = "; texts: the shares of the levels" if CLINICAL in model.blocks else ""
+        how = f"replaced by the medians of the training (0/1: the mean{texts})"
+        if model.imputes:
+            how = f"estimated from the patient's other values by its equations, or {how}"
+        found.append(
+            f"{name}: {part} of {len(some)} patients lack some of the values that it uses; these "
+            f"were {how}."
+        )
+    if all_of.any():
+        found.append(
+            f"{name}: {int(all_of.sum())} of {len(some)} patients lack all values that it uses "
+            "and get no prediction."
+        )
+    return found
 
 
 def own_patients(joined: JoinedTable) -> list[str]:

@@ -15,12 +15,15 @@ from safetensors.numpy import load, save
 
 from pancseg import fit_model
 from pancseg.modelling.checked_tables import check_tables
+from pancseg.modelling.estimators.chained import Chained
 from pancseg.modelling.fit import plan_study
 from pancseg.modelling.inputs.features_table import TableOptions
+from pancseg.modelling.outputs import _training_facts
 from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.predict import predictions
 from pancseg.modelling.report.checklists import tripod_items
 from pancseg.modelling.report.clear_checklist import clear_items
+from pancseg.modelling.report.external.case_mix import values_of
 from pancseg.modelling.report.methods_text import _gaps
 from pancseg.modelling.report.model_numbers import coefficient_table, model_json
 from pancseg.modelling.report.study_facts import StudyFacts, filled_by
@@ -265,9 +268,46 @@ def test_a_patient_who_lacks_everything_gets_no_prediction_and_helpers_may_be_ab
     assert np.isfinite(table["radiomics"][1:]).all()
     assert np.isfinite(table["clinical_only"]).sum() > 80
     assert any("estimated from the patient's other values by its equations" in n for n in notes)
+    radiomics = model.models["radiomics"]
+    weighed = [n for n, w in zip(radiomics.columns, radiomics.weights, strict=True) if w]
+    gaps = features[weighed].isna()
+    nothing, some = gaps.all(axis=1), gaps.any(axis=1) & ~gaps.all(axis=1)
+    assert nothing.sum() >= 1
+    assert some.sum() >= 10
+    told = f"radiomics: {some.sum()} of 90 patients lack some of the values that it uses; these"
+    assert any(n.startswith(told) for n in notes)
+    told = f"radiomics: {nothing.sum()} of 90 patients lack all values that it uses and get"
+    assert any(n.startswith(told) for n in notes)
     assert any("by which missing values of others are estimated" in n for n in notes) == bool(
         helping
     )
+
+
+def test_columns_that_only_help_to_impute_are_compared_with_the_training_too():
+    plan, model = saved()
+    frames = frames_of(plan)
+    clinical = model.models["clinical only"]
+    (part,) = clinical.parts
+    assert set(part.names) == {"a", "b", "c"}
+    kept = replace(part.scaling, **{k: v[:2] for k, v in vars(part.scaling).items()})
+    part = replace(part, names=part.names[:2], scaling=kept, beside=part.names[2:])
+    less = replace(
+        clinical,
+        parts=(part,),
+        weights=clinical.weights[:2],
+        predictor=replace(clinical.predictor, coefficients=clinical.predictor.coefficients[:2]),
+    )
+    helper = part.beside[0]
+    model = replace(model, models={"clinical only": less})
+    np.testing.assert_array_equal(values_of(model, frames)[helper], frames["clinical only"][helper])
+    results = SimpleNamespace(horizons=(), settings=SimpleNamespace(kind="subtype"), measures={})
+    joined = SimpleNamespace(
+        features=frames["radiomics"], volume=pd.DataFrame(), clinical=frames["clinical only"],
+        batch=None,
+    )  # fmt: skip
+    low, high = _training_facts(results, joined, model.models)["ranges"][helper]
+    known = frames["clinical only"][helper]
+    assert (low, high) == (known.min(), known.max())
 
 
 def test_checklists_say_what_was_done():
@@ -283,7 +323,21 @@ def test_checklists_say_what_was_done():
         plain = {i.item.split(".")[0]: i.note for i in items(replace(facts, imputations=1))}
         assert "imputed" not in plain[number]
     assert "expected value given the patient's other values" in filled_by(10)
+    assert "fewer than 10 had it or all were alike, by the median" in filled_by(10)
+    assert "where no other column helps, the mean" in filled_by(10)
     assert "27a" in {item.item.split(".")[0] for item in tripod_items(facts)}
+
+
+def test_what_fills_a_gap_is_what_the_sentence_says():
+    """A median without an equation, and the mean where an equation has no column to go by."""
+    random = np.random.default_rng(3)
+    few = np.where(np.arange(60) < 8, random.exponential(size=60), np.nan)
+    alike = np.where(np.arange(60) < 30, 4.0, np.nan)
+    alone = np.where(np.arange(60) < 40, random.exponential(size=60), np.nan)
+    steps = Chained(2).fit(np.column_stack([few, alike, alone]), np.arange(60) % 2)
+    filled = steps.transform(np.full((1, 3), np.nan))[0]
+    assert filled[:2] == pytest.approx([np.nanmedian(few), 4.0])
+    assert filled[2] == pytest.approx(np.nanmean(alone))
 
 
 @pytest.mark.parametrize(
@@ -303,6 +357,11 @@ def test_the_methods_say_how_values_were_imputed_if_they_were(tables, kind, mode
     text = _gaps(SimpleNamespace(settings=settings), gaps)
     for word in ["in 5 tables by chained equations", "missing at random", *words]:
         assert word in text
+    texts = " Texts that 5 patients or more lack had a level `missing`; missing ones of others"
+    assert texts in text
+    assert "ComBat" not in text
+    sited = replace(gaps, batch=np.array(["A", "B"] * 30))
+    assert "ComBat, redundancy and scaling" in _gaps(SimpleNamespace(settings=settings), sited)
     for other in (_gaps(SimpleNamespace(settings=settings), whole),
                   _gaps(SimpleNamespace(settings=ModelSettings(kind=kind)), gaps)):  # fmt: skip
         assert other.startswith("Missing values were replaced by the median")

@@ -196,7 +196,8 @@ def test_missing_values_are_told_and_a_patient_without_any_gets_no_prediction(fi
     table.loc[1, "original_shape_VoxelVolume"] = np.nan
     result, found = predict(fitted, tmp_path, table, clinical)
     assert result.exit_code == 0, result.output
-    assert "volume only: 2 of 60 patients lack values" in result.output
+    assert "volume only: 2 of 60 patients lack all values that it uses and get" in result.output
+    assert "volume only: 2 of 60 patients lack some" not in result.output
     assert found["volume_only"].isna().sum() == 2
     assert found["radiomics"].isna().sum() == 1
     there = found["volume_only"].notna()

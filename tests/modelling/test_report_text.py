@@ -267,6 +267,9 @@ def test_the_bootstrap_is_named_where_internal_validation_is_asked_for():
     for items, number in ((clear_items, "38"), (metrics_items, "26"), (tripod_items, "12c")):
         assert bootstrap in states(items(FACTS))[number][1]
         assert ".632+" not in states(items(withheld))[number][1]
+        left_out = states(items(replace(FACTS, corrected=False)))[number][1]
+        assert "patients left out of 25 bootstrap samples (no .632+ estimate)" in left_out
+        assert bootstrap not in left_out
 
 
 def test_what_the_saved_model_does_with_a_gap_is_said_as_it_is(reports):
@@ -676,6 +679,8 @@ def test_a_correction_that_cannot_be_trusted_is_not_given(reports):
     assert rows["radiomics"] == "–"
     assert rows["volume only"] != "–"
     assert "Monte Carlo" not in " ".join(table.notes)
+    note = " ".join(table.notes)
+    assert "(AUC of 0.99 or more in its own patients, below 0.95 in those left out)" in note
     sure = " ".join(_how_sure(found))
     assert "and 0.700 in those left out of 25 bootstrap samples (mean; no .632+" in sure
     written = file_of(found)

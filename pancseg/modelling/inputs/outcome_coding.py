@@ -38,7 +38,7 @@ class EventCoding:
     Attributes:
         event_is: the value that means event; None: the usual codings (``EVENT_WORDS``).
         competing: the values that mean a competing event, which counts as censored.
-        fitted: the coding is that of a fitted model, so an event need not occur.
+        fitted: the coding is that of a fitted model, so no event, of either kind, need occur.
     """
 
     event_is: str | None = None
@@ -83,7 +83,11 @@ def event_codes(
 
 
 def competing_codes(
-    cells: pd.Series[str], column: str, event_is: str | None, competing: tuple[str, ...]
+    cells: pd.Series[str],
+    column: str,
+    event_is: str | None,
+    competing: tuple[str, ...],
+    fitted: bool = False,
 ) -> pd.Series[bool]:
     """Return whether each row has a competing event.
 
@@ -92,6 +96,7 @@ def competing_codes(
         column: name of the column, for messages.
         event_is: the value that means event.
         competing: the values that mean a competing event; empty: none.
+        fitted: the coding is that of a fitted model, so a competing event need not occur.
 
     Raises:
         ValueError: ``event_is`` is not named, is one of them, or no row has one of them.
@@ -104,7 +109,7 @@ def competing_codes(
     for code in competing:
         if event_is is not None and meaning(code) == meaning(event_is):
             raise ValueError(f"`competing` {code}: that value is the event itself (`event_is`)")
-        if not (found == meaning(code)).any():
+        if not (found == meaning(code)).any() and not fitted:
             present = cells[~is_missing_class(cells)]
             raise ValueError(
                 f"event column {column!r}: no row has the value {code!r} of `competing`; found "

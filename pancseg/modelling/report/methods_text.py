@@ -7,12 +7,13 @@ from sklearn.pipeline import Pipeline
 
 from pancseg.modelling.analysis import AnalysisResults, brier_measure, is_tested, main_measure
 from pancseg.modelling.endpoint import Endpoint
-from pancseg.modelling.estimators.chained import DONORS, MOST_PREDICTORS, ROUNDS
+from pancseg.modelling.estimators.chained import DONORS, FEWEST_KNOWN, MOST_PREDICTORS, ROUNDS
 from pancseg.modelling.estimators.fences import FAR_OUT
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING
 from pancseg.modelling.estimators.redundancy import REDUNDANT_RHO
+from pancseg.modelling.inputs.clinical import FEWEST_NOT_KNOWN
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.optimism import FEWEST_SAMPLES
+from pancseg.modelling.optimism import FEWEST_SAMPLES, trusted
 from pancseg.modelling.report.parts import Section, counted, in_most, listed, the
 from pancseg.modelling.report.study_facts import imputations_of
 from pancseg.modelling.settings import unit_of
@@ -100,9 +101,9 @@ def _models(results: AnalysisResults, joined: JoinedTable) -> str:
         f"The model, set before this run, was {algorithm}. Features that more than "
         f"{percent(MOST_MISSING)} of the patients lack were left out beforehand, whatever the "
         f"outcome. Features in which fewer than {percent(FEWEST_DIFFERENT)} of values differ from "
-        f"the most frequent one were dropped. {_gaps(results, joined)}"
-        f"Values far out were moved to {FAR_OUT:g} interquartile ranges beyond the quartiles, at "
-        f"most one in twenty on each side.{combat} Of features with Spearman's |rho| above "
+        f"the most frequent one were dropped. Values far out were moved to {FAR_OUT:g} "
+        "interquartile ranges beyond the quartiles, at most one in twenty on each side. "
+        f"{_gaps(results, joined)}{combat} Of features with Spearman's |rho| above "
         f"{REDUNDANT_RHO} (average linkage) {stable} was kept, and features were scaled to "
         f"z-scores. {form}{chosen}. All of these steps were fitted on training rows only. "
         f"{_compared(results)}"
@@ -112,9 +113,19 @@ def _models(results: AnalysisResults, joined: JoinedTable) -> str:
 def _gaps(results: AnalysisResults, joined: JoinedTable) -> str:
     """Return how missing values were filled."""
     count = imputations_of(results.settings, joined)
-    texts = "texts have a level missing where five patients or more lack them"
+    texts = (
+        f" Texts that {FEWEST_NOT_KNOWN} patients or more lack had a level `missing`; missing ones "
+        "of others were replaced by the shares of the levels."
+        if any(joined.origin.levels.values())
+        else ""
+    )
     if count == 1:
-        return f"Missing values were replaced by the median (0/1 columns: the mean; {texts}). "
+        return f"Missing values were replaced by the median (0/1 columns: the mean).{texts}"
+    combat, batch = (
+        ("ComBat, ", ", for features also from the scanner or site")
+        if joined.batch is not None
+        else ("", "")
+    )
     outcome = (
         "the event and the cumulative hazard"
         if results.settings.kind == "survival"
@@ -133,12 +144,14 @@ def _gaps(results: AnalysisResults, joined: JoinedTable) -> str:
         f"predictive mean matching among {DONORS} donors; van Buuren 2018), assumed to be missing "
         "at random, each from columns of the same kind (features, volume or clinical variables): "
         f"at most {MOST_PREDICTORS}, those with the highest correlation times share of usable "
-        f"cases, if above that of noise; and from the outcome ({outcome}). The models fitted to "
-        f"the {count} tables were averaged ({averaged}), with features selected once, by the mean "
-        "of their association. Rows that were predicted, whose outcome is unknown to the model, "
-        "were completed by the expected values of such equations without the outcome, and by the "
-        "median where no training row lacked the value; by such values, too, redundancy and "
-        f"scaling were judged ({texts}). "
+        f"cases, if above that of noise; and from the outcome ({outcome}){batch}. "
+        f"The models fitted to the {count} tables were averaged ({averaged}), with features "
+        "selected once, by the mean of their association. Rows that were predicted, whose outcome "
+        "is unknown to the model, "
+        "were completed by the expected values of such equations without the outcome (the mean "
+        "where no other column helps), and by the median (0/1 columns: the mean) where no training "
+        f"row lacked the value, fewer than {FEWEST_KNOWN} had it or all were alike; to training "
+        f"rows completed in this way {combat}redundancy and scaling were fitted.{texts}"
     )
 
 
@@ -227,13 +240,28 @@ def _correction(results: AnalysisResults) -> str:
     random = f", the {brier} score that of predictions given to random patients" if scored else ""
     measures = listed([the(main), *[f"the {brier} score"] * scored])
     measures = measures[0].upper() + measures[1:]
+    given = trusted(known)
+    what = (
+        "corrected for optimism by the .632+ bootstrap (Efron and Tibshirani 1997)"
+        if given
+        else "judged in patients left out of bootstrap samples"
+    )
+    formula = (
+        f" Without information, {the(main)} is 0.5{random}; a mean over the samples that is worse "
+        "than that counts as that."
+    )
+    if given:
+        last = f"{formula} No such estimate is given"
+    else:
+        weighed = " Those of other models were weighed by the .632+ bootstrap (Efron and Tibshirani"
+        others = any(map(trusted, results.corrected.values()))
+        last = f"{weighed} 1997).{formula}" if others else ""
+        last += " No .632+ estimate of radiomics is given, as none is given"
     return (
-        f" {measures} were also corrected for optimism by the .632+ bootstrap (Efron and "
-        f"Tibshirani 1997): in each of {counted(known[main].samples, 'sample')} of patients, drawn "
-        f"with replacement from those {who}, every step was repeated, tuning included, and the "
-        f"patients who were not drawn were judged, for {the(main)} by all of their pairs; values "
-        f"were averaged over the samples. Without information, {the(main)} is 0.5{random}; a "
-        "mean over the samples that is worse than that counts as that. No such estimate is given "
+        f" {measures} were also {what}: in each of {counted(known[main].samples, 'sample')} of "
+        f"patients, drawn with replacement from those {who}, every step was repeated, tuning "
+        f"included, and the patients who were not drawn were judged, for {the(main)} by all of "
+        f"their pairs; values were averaged over the samples.{last} "
         f"from fewer than {FEWEST_SAMPLES} samples or of models that ordered their own patients "
         "almost without error, but not those left out."
     )

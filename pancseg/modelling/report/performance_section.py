@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from pancseg.modelling.analysis import AnalysisResults, benefit_at, brier_measure, main_measure
-from pancseg.modelling.optimism import FEWEST_SAMPLES, PERFECT, Corrected, trusted
+from pancseg.modelling.optimism import FEWEST_SAMPLES, PERFECT, SOUND, Corrected, trusted
 from pancseg.modelling.report.parts import Section, counted, listed, number, the, with_interval
 from pancseg.modelling.report.times_text import times_in
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
@@ -44,10 +44,11 @@ def performance_section(results: AnalysisResults) -> Section:
         "treating all or none; see the decision curves for others.",
         f"The .632+ estimates are of {counted(corrected[main].samples, 'bootstrap sample')}, in "
         "each of which the models were tuned again; they have no interval"
-        f"{varies}. Chance and other algorithms have none, nor does a model "
-        f"with fewer than {FEWEST_SAMPLES} samples, or one that orders its own patients almost "
-        f"without error ({main} of {PERFECT} or more in them) but not those left out: it does so "
-        "whatever the outcome. Where a model has overfitted strongly .632+ is somewhat too "
+        f"{varies}. No .632+ estimate is given for chance and other algorithms, for a model with "
+        f"fewer than {FEWEST_SAMPLES} samples, or for one that orders its own patients almost "
+        f"without error but not those left out ({main} of {PERFECT} or more in its own patients, "
+        f"below {SOUND} in those left out): it does so whatever the outcome. Where a model has "
+        "overfitted strongly .632+ is somewhat too "
         f"optimistic, and without any signal above 0.5 on average; take {main} out of fold as the "
         "result.",
     )

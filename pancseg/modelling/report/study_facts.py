@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pancseg.modelling.analysis import AnalysisResults, is_tested
+from pancseg.modelling.estimators.chained import FEWEST_KNOWN
 from pancseg.modelling.inputs.gaps import imputed_columns
 from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.optimism import trusted
 from pancseg.modelling.report.parts import Section, counted, listed, markdown
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import CLINICAL, RADIOMICS, VOLUME
@@ -36,7 +38,8 @@ def filled_by(imputations: int) -> str:
         return f"a number by {_MEDIAN}, {_TEXTS}"
     return (
         "a number by its expected value given the patient's other values (equations fitted to the "
-        f"training rows), or, if no training row lacked it, by {_MEDIAN}, {_TEXTS}"
+        "training rows; where no other column helps, the mean), or, if no training row lacked it, "
+        f"fewer than {FEWEST_KNOWN} had it or all were alike, by {_MEDIAN}, {_TEXTS}"
     )
 
 
@@ -76,7 +79,8 @@ class StudyFacts:
         subgroups: whether subgroups are reported.
         sites: whether each site was left out in turn (``leave_out``).
         folds: the cross-validation, as text.
-        samples: number of samples of the .632+ bootstrap; 0 where performance is not shown.
+        samples: number of bootstrap samples of radiomics; 0 where performance is not shown.
+        corrected: whether a .632+ estimate is given of them.
         inner: number of inner folds.
         resamples: number of resamples of the bootstrap.
         repeats: number of repeats.
@@ -108,6 +112,7 @@ class StudyFacts:
     model: str
     seed: int
     imputations: int = 1
+    corrected: bool = True
 
     @property
     def beside(self) -> tuple[str, ...]:
@@ -139,8 +144,12 @@ class StudyFacts:
     @property
     def internal(self) -> str:
         """How the model was validated in its own cohort, as text."""
-        more = f", {counted(self.samples, 'sample')} of the .632+ bootstrap" if self.samples else ""
-        return self.folds + more
+        if not self.samples:
+            return self.folds
+        if self.corrected:
+            return f"{self.folds}, {counted(self.samples, 'sample')} of the .632+ bootstrap"
+        samples = counted(self.samples, "bootstrap sample")
+        return f"{self.folds}, patients left out of {samples} (no .632+ estimate)"
 
     @property
     def confounders(self) -> tuple[State, str]:
@@ -211,6 +220,7 @@ def facts_of(results: AnalysisResults, joined: JoinedTable) -> StudyFacts:
         model=settings.model,
         seed=settings.seed,
         imputations=imputations_of(settings, joined),
+        corrected=bool(corrected) and trusted(corrected),
     )
 
 

@@ -84,12 +84,15 @@ def outside_section(judged: Judged) -> Section:
 
 
 def values_of(saved: SavedModel, blocks: Mapping[str, pd.DataFrame]) -> dict[str, np.ndarray]:
-    """Return the values of the columns that the shown models use, by name."""
+    """Return the values of the columns that the shown models use, by name.
+
+    Those by which missing values of others are estimated are among them.
+    """
     found: dict[str, np.ndarray] = {}
     for name in SHOWN:
         model = saved.models.get(name)
         for part in () if model is None else model.parts:
             if part.block in blocks:
-                columns = blocks[part.block].reindex(columns=pd.Index(part.names))
+                columns = blocks[part.block].reindex(columns=pd.Index([*part.names, *part.beside]))
                 found |= {str(each): columns[each].to_numpy(float) for each in columns}
     return found

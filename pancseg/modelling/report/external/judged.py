@@ -35,6 +35,8 @@ class Judged:
         horizons: times that survival is predicted for.
         own: number of patients left out, as the model was fitted on them.
         overlap_known: whether the model's own patients could be told.
+        cause: (n,) 0 censored, 1 event, 2 competing event; None where competing events were not
+            named, or cannot be told.
     """
 
     saved: SavedModel
@@ -49,6 +51,7 @@ class Judged:
     horizons: Sequence[float] = ()
     own: int = 0
     overlap_known: bool = True
+    cause: np.ndarray | None = None
 
     @property
     def survival(self) -> bool:

@@ -88,12 +88,7 @@ def _patients(judged: Judged) -> Section:
     lines = [f"{judged.size}, {judged.counts}."]
     if not judged.survival:
         return Section("The patients", lines)
-    follow_up = median_follow_up(judged.y)
-    value = "not reached" if np.isnan(follow_up.value) else f"{digits(follow_up.value)} "
-    lines.append(
-        f"Median follow-up (reverse Kaplan–Meier): {value}"
-        f"{'' if np.isnan(follow_up.value) else judged.unit}."
-    )
+    lines.append(_follow_up(judged))
     rows = [
         [
             f"{point.time:.4g}",
@@ -106,6 +101,18 @@ def _patients(judged: Judged) -> Section:
     header = [f"time ({judged.unit})", "event-free", "at risk"]
     caption = "Kaplan–Meier estimate at the model's horizons."
     return Section("The patients", lines, header if rows else (), rows, caption=caption)
+
+
+def _follow_up(judged: Judged) -> str:
+    """Return the median follow-up, which competing events end as the event does."""
+    if judged.saved.facts["competing"] and judged.cause is None:
+        return (
+            "Median follow-up is not given: which values of the event column are competing events "
+            "is not known where `event_is` is not the model's."
+        )
+    value = median_follow_up(judged.y, judged.cause).value
+    text = "not reached" if np.isnan(value) else f"{digits(value)} {judged.unit}"
+    return f"Median follow-up (reverse Kaplan–Meier): {text}."
 
 
 def _performance(judged: Judged, shown: Sequence[str]) -> Section:
