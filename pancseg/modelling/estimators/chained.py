@@ -20,6 +20,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from pancseg.modelling.estimators.fences import Filled
+from pancseg.modelling.estimators.mean_matching import matched
 from pancseg.modelling.estimators.survival_forest import martingale_residuals
 from pancseg.modelling.plain.equations import Equations
 
@@ -27,7 +28,7 @@ MOST_PREDICTORS = 10
 """Columns that an equation has, at most, besides those of the batch and the outcome."""
 FEWEST_KNOWN = 10
 """A column that fewer training rows have is filled as :class:`Filled` does."""
-DONORS, ROUNDS = 5, 5
+ROUNDS = 5
 _RIDGE = 1.0
 """Penalty of a coefficient of standardised columns: that of one patient."""
 _BLOCK = 256
@@ -233,11 +234,9 @@ class _Chain:
         drawn = beta + sigma[:, None, None] * np.linalg.solve(root, noise)
         start = sigma * random.normal(size=count) / np.sqrt(len(each.known))
         wanted = (lacking @ drawn)[:, :, 0] + start[:, None]
-        far = np.abs(wanted[:, :, None] - near[:, None, :])
-        donors = min(DONORS, len(each.known))
-        nearest = np.argpartition(far, donors - 1, axis=2)[:, :, :donors]
-        pick = random.integers(donors, size=(count, len(each.lacking), 1))
-        return np.asarray(each.known[np.take_along_axis(nearest, pick, axis=2)[:, :, 0]])
+        pairs = zip(near, wanted, strict=True)
+        taken = np.array([matched(*pair, random) for pair in pairs])
+        return np.asarray(each.known[taken])
 
     def equations(self, start: np.ndarray, batches: np.ndarray) -> Equations:
         """Return the equations for other rows, fitted to all completed tables together.
