@@ -117,6 +117,23 @@ def outcome_columns(y: np.ndarray) -> np.ndarray:
     return np.column_stack([event, event - martingale_residuals(y)])
 
 
+def can_be_estimated(x: np.ndarray) -> np.ndarray:
+    """Return (p,) whether training rows (n, p) suffice for an equation of a column.
+
+    They do if ten rows or more have it, and not all the same value.
+    """
+    known = (~np.isnan(x)).sum(axis=0)
+    return np.asarray((known >= FEWEST_KNOWN) & (_mean_and_spread(x)[1] > 0))
+
+
+def _mean_and_spread(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return means and SDs (p,) of what is known; the SD of what hardly varies is 0."""
+    mean, spread = np.zeros((2, x.shape[1]))
+    some = ~np.isnan(x).all(axis=0)
+    mean[some], spread[some] = np.nanmean(x[:, some], axis=0), np.nanstd(x[:, some], axis=0)
+    return mean, np.where(spread > 1e-12 * np.abs(mean), spread, 0.0)
+
+
 @dataclass
 class _Equation:
     """A column to be estimated.
@@ -149,18 +166,12 @@ class _Chain:
         self.x, self.filled, self.batch, self.gaps = x, filled, batch, np.isnan(x)
         self.outcome = (outcome - outcome.mean(axis=0)) / np.maximum(outcome.std(axis=0), 1e-12)
         self.known = (~self.gaps).sum(axis=0)
-        self.mean, self.sd = np.zeros(x.shape[1]), np.ones(x.shape[1])
-        some = self.known > 0
-        self.mean[some] = np.nanmean(x[:, some], axis=0)
-        spread = np.nanstd(x[:, some], axis=0)
-        flat = spread <= 1e-12 * np.abs(self.mean[some])
-        self.sd[some] = np.where(flat, 1.0, spread)
-        self.varied = np.zeros(x.shape[1], bool)
-        self.varied[some] = ~flat
+        self.mean, spread = _mean_and_spread(x)
+        self.sd = np.where(spread > 0, spread, 1.0)
 
     def choose(self, fixed: tuple[int, ...]) -> None:
         """Choose the columns to estimate, those with the fewest gaps first, and from what."""
-        wanted = self.gaps.any(axis=0) & (self.known >= FEWEST_KNOWN) & self.varied
+        wanted = self.gaps.any(axis=0) & can_be_estimated(self.x)
         wanted[list(fixed)] = False
         found = np.flatnonzero(wanted)
         self.equations_ = list(self._chosen(found[np.argsort(-self.known[found], kind="stable")]))
