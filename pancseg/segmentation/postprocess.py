@@ -33,7 +33,8 @@ def one_organ(found: Voxels | Levels, spacing_mm: Sequence[float]) -> Voxels:
 
     A network often loses the pancreas for a slice or two, so that its largest component is half of
     an organ. Voxels of which it is nearly sure therefore connect (hysteresis). They have no volume,
-    and are part of the result only in slices that would be a gap otherwise. Components of at least
+    and are part of the result only in slices that would be a gap otherwise, and where they are the
+    shortest way between two pieces. Components of at least
     ``LEAST_PIECE`` of the largest one's volume within ``WIDEST_GAP_MM`` of it stay too. How these
     were chosen: docs/log.md, 2026-11-30 and 2026-12-01.
 
@@ -74,11 +75,41 @@ def one_organ(found: Voxels | Levels, spacing_mm: Sequence[float]) -> Voxels:
     is_kept[kept] = True
     organ = _each(is_kept, sure[inner])
     gaps = ~organ.any(axis=(1, 2))
-    organ[gaps] = _each(is_kept, few[inner][gaps])
+    kept_levels = _each(is_kept, few[inner])
+    organ[gaps] = kept_levels[gaps]
+    if certain is not True:
+        organ = _joined(organ, kept_levels & ~organ)
     del few, sure
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     result[box][inner] = organ | _small_holes(organ, LARGEST_HOLE_ML / voxel_ml)
     return result
+
+
+def _joined(organ: Voxels, bridges: Voxels) -> Voxels:
+    """Return the organ with the shortest ways, through bridges, from its largest piece to others.
+
+    Only as many pieces as ``MOST_PIECES`` are joined; what no bridge reaches stays apart.
+    """
+    around = np.ones((3, 3, 3), bool)
+    for _ in range(MOST_PIECES):
+        labels, count = ndimage.label(organ, structure=around)
+        if count < 2:
+            return organ
+        largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+        others, reached = organ & ~largest, largest
+        steps: list[Voxels] = []
+        while not (steps and (steps[-1] & others).any()):
+            grown = ndimage.binary_dilation(reached, around) & (organ | bridges)
+            new = grown & ~reached
+            if not new.any():
+                return organ
+            steps.append(new)
+            reached = grown
+        way = steps.pop() & others
+        while steps:
+            way = ndimage.binary_dilation(way, around) & steps.pop()
+            organ = organ | way
+    return organ
 
 
 def _each(values: NDArray[Any], labels: NDArray[np.integer[Any]]) -> NDArray[Any]:

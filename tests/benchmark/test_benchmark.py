@@ -209,7 +209,7 @@ def test_a_run_is_measured_stage_by_stage(tmp_path: Path, phantom: Phantom) -> N
     write_scan(phantom.image, tmp_path / "scan.nii.gz")
     words = _command({"threads": 2})
     run = patient.run_job(patient.WHOLE_PATIENT, tmp_path / "scan.nii.gz", words)
-    expected = {"load the network", "read the scan", "prepare slices", "network", "resample back"}
+    expected = {"load the network", "read the scan", "prepare slices", "network", "smooth along z"}
     assert {*expected, "write the mask", "features", patient.REST} <= set(run.stages)
     assert sum(run.stages.values()) == pytest.approx(run.seconds)
     assert all(spent >= 0 for spent in run.stages.values())

@@ -29,7 +29,7 @@ from pancseg.modelling.report.model_numbers import coefficient_table, model_json
 from pancseg.modelling.report.study_facts import StudyFacts, filled_by
 from pancseg.modelling.saved_model import SavedModel, helping_features, model_bytes, read_model
 from pancseg.modelling.settings import MOST_IMPUTATIONS, ModelSettings
-from pancseg.modelling.validation.nested_cv import fit_specs
+from pancseg.modelling.validation.nested_cv import fit_specs, outer_parts
 
 
 @pytest.fixture
@@ -372,3 +372,32 @@ def test_the_option_is_explained_where_it_is_offered():
     assert code == 0
     assert "--imputations" in text
     assert MOST_IMPUTATIONS == 20
+
+
+def test_models_whose_training_rows_are_too_few_for_an_equation_are_told(tables):
+    """Before: "5 imputations", although no fold had ten patients with the column."""
+    tables[1].loc["P11":, "age"] = np.nan
+    found = planned(tables)
+    known = [int(found.joined.clinical["age"].iloc[rows].notna().sum()) for rows in parts(found)]
+    few = sum(each < 10 for each in known)
+    assert few > 0
+    assert found.missing["filled_with"].tolist() == [
+        f"5 imputations, median in {few} of 3 outer models"
+    ]
+    assert not any("changes nothing" in note for note in found.joined.notes)
+    assert any(note.startswith("'age' is imputed in 82 %") for note in found.joined.notes)
+    tables[1].loc["P09":, "age"] = np.nan
+    assert planned(tables).missing["filled_with"].tolist() == ["median"]
+
+
+def test_models_whose_training_rows_have_one_value_alone_are_told(tables):
+    tables[1]["age"] = 50.0
+    tables[1].loc["P00", "age"] = 70.0
+    tables[1].loc["P40":, "age"] = np.nan
+    assert planned(tables).missing["filled_with"].tolist() == [
+        "5 imputations, median in 1 of 3 outer models"
+    ]
+
+
+def parts(found):
+    return list(outer_parts(found.plan))

@@ -1,6 +1,7 @@
 """Models fitted to several completed tables: their average, what is saved of it, and no leak."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from small_studies import classes, features, times
 
 from pancseg.modelling import subtype
+from pancseg.modelling.algorithm import selected
 from pancseg.modelling.estimators.averaged import fit_averaged
 from pancseg.modelling.estimators.cox import CoxFew, CoxNet, CoxRidge
 from pancseg.modelling.estimators.logistic import LogisticElasticNet, LogisticFew, LogisticRidge
@@ -23,6 +25,7 @@ from pancseg.modelling.validation.nested_cv import (
     FeatureBlock,
     ModelSpec,
     ValidationPlan,
+    _fit,
     fit_specs,
 )
 
@@ -209,3 +212,36 @@ def test_a_true_feature_with_gaps_is_predicted_better_with_a_correlated_one_at_h
         losses.append(found)
     medians, imputed = np.mean(losses, axis=0)
     assert imputed < medians - 0.005
+
+
+class Remembering(LogisticFew):
+    """A model as another package could add it, which keeps what it was given to share."""
+
+    seen: ClassVar[list] = []
+
+    def fit(self, x, y, shared=None):
+        self.seen.append(shared)
+        if shared is not None:
+            shared["columns"] = x.shape[1]
+        return super().fit(x, y)
+
+
+def strength(x, y):
+    return np.abs(x[y == 1].mean(axis=0) - x[y == 0].mean(axis=0))
+
+
+def test_models_share_by_what_their_fit_takes_and_never_across_selections():
+    """Before: by an attribute `spread`, and with models of other selections of columns."""
+    given = [features(seed, 90, 6) for seed in range(2)]
+    y, shared = classes(given[0], 1.0, 0), [{}, {}]
+    Remembering.seen.clear()
+    for k in (2, 4):
+        fit_averaged(selected(strength, k, Remembering()), given, y, shared)
+    assert [each["columns"] for each in Remembering.seen] == [2, 2, 4, 4]
+    assert len({id(each) for each in Remembering.seen}) == 4
+    fit_averaged(Remembering(), given, y, shared)
+    assert [each["columns"] for each in shared] == [6, 6]
+    Remembering.seen.clear()
+    for k in (2, 4):
+        _fit(selected(strength, k, Remembering()), given[:1], y, shared[:1])
+    assert not any(each is shared[0] for each in Remembering.seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from pancseg.segmentation.postprocess import (
     BRIDGE,
@@ -127,3 +128,20 @@ def test_masks_and_levels_without_bridges_are_cleaned_alike() -> None:
         one_organ(levels, (0.8, 0.8, 2.0)), one_organ(found, (0.8, 0.8, 2.0))
     )
     np.testing.assert_array_equal(levels, before)
+
+
+def test_pieces_beside_each_other_are_joined_by_the_shortest_way() -> None:
+    """Both are in the same slices, so that there is no gap along z."""
+    levels = np.zeros((5, 9, 20), np.uint8)
+    levels[:, 2:7, 2:8] = FOUND
+    levels[:, 2:7, 11:16] = FOUND
+    levels[:, :, 8:11] = BRIDGE  # a wall of nearly sure voxels, wider than the pieces
+    levels[:, 8, :] = BRIDGE
+    organ = one_organ(levels, (1.0, 1.0, 1.0))
+    assert ndimage.label(organ, np.ones((3, 3, 3)))[1] == 1
+    assert organ[levels == FOUND].all()
+    added = organ & (levels == BRIDGE)
+    assert added.any()
+    assert not added[:, 8, :].any()
+    assert not added[:, :, [*range(8), *range(11, 20)]].any()
+    assert added.sum() <= 3 * 5 * 7

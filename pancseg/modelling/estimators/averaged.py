@@ -16,6 +16,7 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
 
 from pancseg.modelling.estimators.cox import CoxElasticNet
 from pancseg.modelling.estimators.logistic import LogisticModel
@@ -30,7 +31,8 @@ def fit_averaged(
 ) -> Any:
     """Return the average of a candidate's fits to completed tables.
 
-    A selection of columns is made once, by the mean of their scores.
+    A selection of columns is made once, by the mean of their scores. What is fitted to selected
+    columns shares nothing with other candidates, which may have others.
 
     Args:
         candidate: unfitted.
@@ -41,7 +43,8 @@ def fit_averaged(
     if isinstance(candidate, Pipeline):
         select = clone(candidate.named_steps["select"]).fit_tables(tables, y, shared[0])
         chosen = [select.transform(x) for x in tables]
-        return Pipeline([("select", select), ("model", _fitted(candidate[-1], chosen, y, shared))])
+        model = _fitted(candidate[-1], chosen, y, [{} for _ in tables])
+        return Pipeline([("select", select), ("model", model)])
     return _fitted(candidate, tables, y, shared)
 
 
@@ -59,7 +62,8 @@ def _fitted(
                 for number, x in enumerate(tables)
             )
             return merged(list(forests))
-    more = [{"shared": each} if hasattr(candidate, "spread") else {} for each in shared]
+    takes = has_fit_parameter(candidate, "shared")
+    more = [{"shared": each} if takes else {} for each in shared]
     fits: list[Any] = [
         clone(candidate).fit(x, y, **words) for x, words in zip(tables, more, strict=True)
     ]

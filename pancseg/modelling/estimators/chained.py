@@ -20,6 +20,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from pancseg.modelling.estimators.fences import Filled
+from pancseg.modelling.estimators.mean_matching import matched
 from pancseg.modelling.estimators.survival_forest import martingale_residuals
 from pancseg.modelling.plain.equations import Equations
 
@@ -27,7 +28,7 @@ MOST_PREDICTORS = 10
 """Columns that an equation has, at most, besides those of the batch and the outcome."""
 FEWEST_KNOWN = 10
 """A column that fewer training rows have is filled as :class:`Filled` does."""
-DONORS, ROUNDS = 5, 5
+ROUNDS = 5
 _RIDGE = 1.0
 """Penalty of a coefficient of standardised columns: that of one patient."""
 _BLOCK = 256
@@ -116,6 +117,23 @@ def outcome_columns(y: np.ndarray) -> np.ndarray:
     return np.column_stack([event, event - martingale_residuals(y)])
 
 
+def can_be_estimated(x: np.ndarray) -> np.ndarray:
+    """Return (p,) whether training rows (n, p) suffice for an equation of a column.
+
+    They do if ten rows or more have it, and not all the same value.
+    """
+    known = (~np.isnan(x)).sum(axis=0)
+    return np.asarray((known >= FEWEST_KNOWN) & (_mean_and_spread(x)[1] > 0))
+
+
+def _mean_and_spread(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return means and SDs (p,) of what is known; the SD of what hardly varies is 0."""
+    mean, spread = np.zeros((2, x.shape[1]))
+    some = ~np.isnan(x).all(axis=0)
+    mean[some], spread[some] = np.nanmean(x[:, some], axis=0), np.nanstd(x[:, some], axis=0)
+    return mean, np.where(spread > 1e-12 * np.abs(mean), spread, 0.0)
+
+
 @dataclass
 class _Equation:
     """A column to be estimated.
@@ -148,18 +166,12 @@ class _Chain:
         self.x, self.filled, self.batch, self.gaps = x, filled, batch, np.isnan(x)
         self.outcome = (outcome - outcome.mean(axis=0)) / np.maximum(outcome.std(axis=0), 1e-12)
         self.known = (~self.gaps).sum(axis=0)
-        self.mean, self.sd = np.zeros(x.shape[1]), np.ones(x.shape[1])
-        some = self.known > 0
-        self.mean[some] = np.nanmean(x[:, some], axis=0)
-        spread = np.nanstd(x[:, some], axis=0)
-        flat = spread <= 1e-12 * np.abs(self.mean[some])
-        self.sd[some] = np.where(flat, 1.0, spread)
-        self.varied = np.zeros(x.shape[1], bool)
-        self.varied[some] = ~flat
+        self.mean, spread = _mean_and_spread(x)
+        self.sd = np.where(spread > 0, spread, 1.0)
 
     def choose(self, fixed: tuple[int, ...]) -> None:
         """Choose the columns to estimate, those with the fewest gaps first, and from what."""
-        wanted = self.gaps.any(axis=0) & (self.known >= FEWEST_KNOWN) & self.varied
+        wanted = self.gaps.any(axis=0) & can_be_estimated(self.x)
         wanted[list(fixed)] = False
         found = np.flatnonzero(wanted)
         self.equations_ = list(self._chosen(found[np.argsort(-self.known[found], kind="stable")]))
@@ -233,11 +245,9 @@ class _Chain:
         drawn = beta + sigma[:, None, None] * np.linalg.solve(root, noise)
         start = sigma * random.normal(size=count) / np.sqrt(len(each.known))
         wanted = (lacking @ drawn)[:, :, 0] + start[:, None]
-        far = np.abs(wanted[:, :, None] - near[:, None, :])
-        donors = min(DONORS, len(each.known))
-        nearest = np.argpartition(far, donors - 1, axis=2)[:, :, :donors]
-        pick = random.integers(donors, size=(count, len(each.lacking), 1))
-        return np.asarray(each.known[np.take_along_axis(nearest, pick, axis=2)[:, :, 0]])
+        pairs = zip(near, wanted, strict=True)
+        taken = np.array([matched(*pair, random) for pair in pairs])
+        return np.asarray(each.known[taken])
 
     def equations(self, start: np.ndarray, batches: np.ndarray) -> Equations:
         """Return the equations for other rows, fitted to all completed tables together.

@@ -194,7 +194,7 @@ def taken_tables(steps: Pipeline) -> list[np.ndarray]:
     There are none where gaps are filled by medians, and one where there was nothing to impute.
     """
     step = steps.named_steps.get("clean", steps.named_steps.get("impute"))
-    if isinstance(step, Filled):
+    if step is None or isinstance(step, Filled):
         return []
     return [np.asarray(steps.named_steps["scale"].transform(x)) for x in step.taken_tables()]
 

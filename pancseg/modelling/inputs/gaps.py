@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling.estimators.chained import FEWEST_KNOWN
+from pancseg.modelling.estimators.chained import can_be_estimated
 from pancseg.modelling.estimators.preparation import MOST_MISSING, Varied
 from pancseg.modelling.inputs.clinical import NOT_KNOWN, indicator
 from pancseg.modelling.inputs.join import JoinedTable
@@ -57,7 +57,8 @@ def without_gaps(joined: JoinedTable) -> tuple[JoinedTable, pd.DataFrame]:
 def imputed_columns(joined: JoinedTable) -> list[str]:
     """Return the columns that are estimated where missing values are imputed.
 
-    They are numbers with gaps, known in ten patients or more and not all the same.
+    They are numbers with gaps, known in ten patients or more and not all the same. So it is for the
+    models of all patients; those of a fold may have too few (:func:`missing_values`).
     """
     texts = [
         indicator(name, level) for name, all_of in joined.origin.levels.items() for level in all_of
@@ -67,12 +68,12 @@ def imputed_columns(joined: JoinedTable) -> list[str]:
         str(name)
         for frame in frames
         for name in frame.columns[frame.isna().any().to_numpy()]
-        if name not in texts and _can_be_imputed(frame[name])
+        if name not in texts and _can_be_imputed(frame[name].to_numpy(float))
     ]
 
 
-def _can_be_imputed(values: pd.Series[float]) -> bool:
-    return int(values.notna().sum()) >= FEWEST_KNOWN and values.nunique() > 1
+def _can_be_imputed(values: np.ndarray) -> bool:
+    return bool(can_be_estimated(values[:, None])[0])
 
 
 def missing_values(
@@ -88,7 +89,8 @@ def missing_values(
     Returns:
         ``column``, ``kind`` (feature, volume, clinical), ``missing`` (patients), ``share``,
         ``dropped_in`` (of ``models`` outer models, the number in which the column was nearly
-        constant), and ``filled_with``. Columns with most gaps come first.
+        constant), and ``filled_with``, which names the number of outer models whose training rows
+        are too few to impute the column. Columns with most gaps come first.
     """
     features = joined.features
     values = features.to_numpy(float)
@@ -98,8 +100,12 @@ def missing_values(
     found, count = [], len(trainings)
 
     def how(values: pd.Series[float]) -> str:
-        imputed = imputations > 1 and _can_be_imputed(values)
-        return f"{imputations} imputations" if imputed else "median"
+        known = values.to_numpy(float)
+        if imputations == 1 or not _can_be_imputed(known):
+            return "median"
+        few = sum(not _can_be_imputed(known[rows]) for rows in trainings)
+        but = f", median in {few} of {count} outer models" if few else ""
+        return f"{imputations} imputations{but}"
 
     for j, name in enumerate(map(str, features.columns)):
         gaps = features.iloc[:, j].isna()
@@ -127,7 +133,7 @@ def missing_notes(table: pd.DataFrame, imputations: int = 1) -> list[str]:
     gaps = table[table["missing"] > 0]
     dropped = table[table["dropped_in"] > 0]
     found = []
-    imputed = gaps["filled_with"].str.endswith("imputations")
+    imputed = gaps["filled_with"].str.contains("imputations")
     if imputations > 1 and not imputed.any():
         what = "no number is missing" if not len(gaps) else "no column of numbers can be imputed"
         found.append(f"`imputations` changes nothing: {what}.")

@@ -7,8 +7,9 @@ from sklearn.pipeline import Pipeline
 
 from pancseg.modelling.analysis import AnalysisResults, brier_measure, is_tested, main_measure
 from pancseg.modelling.endpoint import Endpoint
-from pancseg.modelling.estimators.chained import DONORS, FEWEST_KNOWN, MOST_PREDICTORS, ROUNDS
+from pancseg.modelling.estimators.chained import FEWEST_KNOWN, MOST_PREDICTORS, ROUNDS
 from pancseg.modelling.estimators.fences import FAR_OUT
+from pancseg.modelling.estimators.mean_matching import DONORS
 from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISSING
 from pancseg.modelling.estimators.redundancy import REDUNDANT_RHO
 from pancseg.modelling.inputs.clinical import FEWEST_NOT_KNOWN

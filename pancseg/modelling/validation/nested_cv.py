@@ -549,7 +549,8 @@ def _fit(
             return fit_averaged(candidate, tables, y, shared or [{} for _ in tables])
         model, words = clone(candidate), {}
         if shared is not None:
-            steps = model.steps if isinstance(model, Pipeline) else [("", model)]
+            # of a pipeline the first step alone: later ones see the columns that it selected
+            steps = model.steps[:1] if isinstance(model, Pipeline) else [("", model)]
             takes = (name for name, step in steps if has_fit_parameter(step, "shared"))
             words = {f"{name}__shared" if name else "shared": shared[0] for name in takes}
         return model.fit(tables[0], y, **words)
