@@ -130,7 +130,7 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
         >>> from pancseg import segment_cohort
         >>> (result,) = segment_cohort("cohort.csv", "results", weights="monet_phantom")
         >>> round(result.values["qc_volume_ml"])
-        63
+        62
     """
     plan = ProcessingPlan(
         "segment",
