@@ -24,6 +24,8 @@ LEAST_PIECE = 0.2
 """A piece of the organ has at least this share of the largest one's volume."""
 MOST_PIECES = 20
 """At most so many components are looked at beside the largest; more are noise."""
+LONGEST_WAY = 30
+"""Most steps from voxel to voxel between two pieces that are joined."""
 WIDEST_GAP_MM = 3.0
 """A piece of the organ is at most this far from the largest one, between centres of voxels."""
 
@@ -88,12 +90,13 @@ def one_organ(found: Voxels | Levels, spacing_mm: Sequence[float]) -> Voxels:
 def _joined(organ: Voxels, bridges: Voxels) -> Voxels:
     """Return the organ with the shortest ways, through bridges, from its largest piece to others.
 
-    Only as many pieces as ``MOST_PIECES`` are joined; what no bridge reaches stays apart.
+    What no way of ``LONGEST_WAY`` voxels reaches stays apart, and so do more than ``MOST_PIECES``
+    pieces: they are noise, in which looking for ways would take minutes.
     """
     around = np.ones((3, 3, 3), bool)
     for _ in range(MOST_PIECES):
         labels, count = ndimage.label(organ, structure=around)
-        if count < 2:
+        if not 1 < count <= MOST_PIECES:
             return organ
         largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
         others, reached = organ & ~largest, largest
@@ -101,7 +104,7 @@ def _joined(organ: Voxels, bridges: Voxels) -> Voxels:
         while not (steps and (steps[-1] & others).any()):
             grown = ndimage.binary_dilation(reached, around) & (organ | bridges)
             new = grown & ~reached
-            if not new.any():
+            if len(steps) == LONGEST_WAY or not new.any():
                 return organ
             steps.append(new)
             reached = grown

@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 THRESHOLD = 0.5
 BRIDGING = 0.3
-"""Probability from which on voxels connect pieces of an organ, without being part of it."""
+"""Probability from which on voxels connect pieces of an organ (:func:`.postprocess.one_organ`)."""
 _LEVELS = (BRIDGING, THRESHOLD)  # of ``BRIDGE`` (1) and ``FOUND`` (2)
 
 

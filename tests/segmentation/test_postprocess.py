@@ -145,3 +145,10 @@ def test_pieces_beside_each_other_are_joined_by_the_shortest_way() -> None:
     assert not added[:, 8, :].any()
     assert not added[:, :, [*range(8), *range(11, 20)]].any()
     assert added.sum() <= 3 * 5 * 7
+
+
+def test_many_pieces_are_noise_and_no_ways_between_them_are_looked_for() -> None:
+    levels = np.full((3, 30, 30), BRIDGE, np.uint8)
+    levels[1, ::5, ::5] = FOUND  # 36 single voxels
+    organ = one_organ(levels, (1.0, 1.0, 1.0))
+    np.testing.assert_array_equal(organ, levels == FOUND)
