@@ -21,7 +21,7 @@ from pancseg.scans.voxel_stream import Layout
 from pancseg.system.regular_files import open_regular, read_regular
 
 RESULT_VERSION = 9
-MASK_VERSION = 5
+MASK_VERSION = 6
 
 WITHOUT_RANGES = "sha256_without_ranges"
 """What the provenance calls the hash of weights without ranges of activations.

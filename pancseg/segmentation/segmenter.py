@@ -38,7 +38,7 @@ from pancseg.segmentation.second_look import (
     guides,
     mean_of_looks,
 )
-from pancseg.segmentation.slice_search import LEAST_HEIGHT_MM, search, step_for
+from pancseg.segmentation.slice_search import LEAST_HEIGHT_MM, Steps, search
 from pancseg.system.progress import track
 from pancseg.system.stage import advance_stage, begin_stage
 from pancseg.system.threads import available_cores
@@ -298,7 +298,8 @@ class Segmenter:
         if self._second_network and (levels == FOUND).any():
             organ = one_organ(levels, spacing_mm)
             found[:] = 0
-            for z, part in self._both_smoothed(oriented, organ, kept, watch):
+            every = Steps(1, 1)
+            for z, part in self._both_smoothed(oriented, organ, kept, every, watch):
                 found[z, part.rows, part.columns] = part.values
         watch.tell()
         return on_grid_of(image, image_like(found, oriented))
@@ -337,8 +338,8 @@ class Segmenter:
                 advance_stage("segment", len(kept), len(voxels))
             return shows
 
-        step = step_for(slice_mm, self._least_height_mm)
-        search(len(voxels), step, segment_slices, reach=max(reach(slice_mm), 1))
+        steps = Steps.of(slice_mm, self._least_height_mm)
+        search(len(voxels), steps, segment_slices, reach=max(reach(slice_mm), 1))
         levels = np.zeros(voxels.shape, np.uint8)
         with watch.running("smooth along z"):
             for z, plane in self._smoothed(kept, len(voxels), grid, slice_mm):
@@ -373,7 +374,8 @@ class Segmenter:
         """Return what both looks together find around the first look's organ."""
         levels = np.zeros(organ.shape, np.uint8)
         watch = Stopwatch()
-        for z, part in self._both_smoothed(oriented, organ, kept, watch):
+        steps = Steps.of(oriented.GetSpacing()[2], self._least_height_mm)
+        for z, part in self._both_smoothed(oriented, organ, kept, steps, watch):
             levels[z, part.rows, part.columns] = _levels_by_both(part.values)
         watch.tell()
         return levels
@@ -390,6 +392,7 @@ class Segmenter:
         oriented: sitk.Image,
         organ: NDArray[np.bool_],
         kept: Mapping[int, Part],
+        steps: Steps,
         watch: Stopwatch,
     ) -> Iterator[tuple[int, Part]]:
         """Yield the smoothed mean of both looks, on the scan's pixels, as :meth:`_both_looks`."""
@@ -397,7 +400,9 @@ class Segmenter:
         assert self.checkpoint.second.windows is not None
         slice_mm = oriented.GetSpacing()[2]
         where = guides(organ, slice_mm, self.checkpoint.second.windows.margin_mm)
-        both = self._both_looks(oriented, organ, where, kept, watch)
+        count = len(organ)
+        again = {z: nearest for z, nearest in where.items() if steps.meet(z, count)}
+        both = self._both_looks(oriented, organ, again, kept, watch)
         seen = ((z, Part.of(mean)) for z, mean in both)
         yield from smoothed(seen, where, slice_mm)
 

@@ -3,43 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Self
 
 LEAST_HEIGHT_MM = 5.0
 """Every connected component at least this high along z is found, and found whole."""
+DENSE_MM = 2.0
+"""Slices nearer to each other than half of this are not all looked at; smoothing along z fills in
+what is between them."""
 
 
-def step_for(slice_spacing_mm: float, least_height_mm: float = LEAST_HEIGHT_MM) -> int:
-    """Return the step of the search: every n-th slice is looked at first.
+class Steps(NamedTuple):
+    """How far apart the slices are that are looked at, in slices.
 
-    It is the number of slices that fit into the least height, at least 1.
-
-    >>> step_for(1.5), step_for(2.5), step_for(5.0)
-    (3, 2, 1)
+    Attributes:
+        first: at first, anywhere in the scan; a multiple of ``then``.
+        then: around what was found.
     """
-    return max(1, int(least_height_mm / slice_spacing_mm + 1e-9))
+
+    first: int
+    then: int
+
+    @classmethod
+    def of(cls, slice_mm: float, least_height_mm: float = LEAST_HEIGHT_MM) -> Self:
+        """Return the steps for slices ``slice_mm`` apart; a least height of 0 skips none.
+
+        >>> [tuple(Steps.of(mm)) for mm in (0.5, 1.0, 1.5, 2.5, 5.0)]
+        [(8, 4), (4, 2), (3, 1), (2, 1), (1, 1)]
+        """
+        if not least_height_mm:
+            return cls(1, 1)
+        then = _fitting(DENSE_MM, slice_mm)
+        return cls(then * _fitting(least_height_mm, then * slice_mm), then)
+
+    def start(self, count: int) -> int:
+        """Return the first slice of ``count`` that is looked at."""
+        return min(self.first // 2, count - 1)
+
+    def meet(self, index: int, count: int) -> bool:
+        """Tell whether a slice of ``count`` is one of those to look at around what was found."""
+        return (index - self.start(count)) % self.then == 0
+
+
+def _fitting(length_mm: float, slice_mm: float) -> int:
+    """Return the number of slices that fit into a length, at least 1."""
+    return max(1, int(length_mm / slice_mm + 1e-9))
 
 
 def search(
-    count: int, step: int, look: Callable[[Sequence[int]], Iterable[bool]], reach: int = 1
+    count: int, steps: Steps, look: Callable[[Sequence[int]], Iterable[bool]], reach: int = 1
 ) -> list[int]:
-    """Look at every ``step``-th slice, then at the neighbours of slices that show something.
+    """Look at slices far apart, then at those near slices that show something.
 
-    A connected component that spans at least ``step`` neighbouring slices meets one of the first
-    slices and is followed from there to both its ends, so it is found whole. Only components in
-    fewer slices can be missed. If the first slices show nothing, all slices are looked at.
+    A connected component that spans at least ``steps.first`` neighbouring slices meets one of the
+    first slices and is followed from there to both its ends, so it is found whole, at every
+    ``steps.then``-th slice. Only components in fewer slices can be missed. If the first slices show
+    nothing, all slices are looked at.
 
     Args:
         count: number of slices.
-        step: distance of the first slices; 1 looks at all.
+        steps: how far apart the slices are; 1 and 1 look at all.
         look: takes the indices of slices and returns, for each, whether anything is found in it.
-        reach: number of neighbours to look at, up and down.
+        reach: number of neighbours to look at, up and down; at least ``steps.then``.
 
     Returns:
         The indices of the slices that were looked at, in order.
     """
     found: dict[int, bool] = {}
-    nearby = [d for d in range(-reach, reach + 1) if d]
-    wanted = list(range(min(step // 2, count - 1), count, step))
+    nearby = [d for d in range(-reach, reach + 1) if d and d % steps.then == 0]
+    wanted = list(range(steps.start(count), count, steps.first))
     while wanted:
         found.update(zip(wanted, look(wanted), strict=True))
         near = {i + d for i, any_found in found.items() if any_found for d in nearby}

@@ -39,7 +39,7 @@ from pancseg.running.memory import SECOND_LOOK_BYTES
 from pancseg.scans.slice_preview import SlicePreview, preview_slices
 from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
-from pancseg.segmentation.slice_search import search, step_for
+from pancseg.segmentation.slice_search import Steps, search
 
 HERE = RunOptions(workers=0, threads=1)
 
@@ -53,10 +53,12 @@ def quick(cohort: Path) -> FeatureSettings:
 def test_the_number_of_slices_is_that_of_the_search(slice_mm: float) -> None:
     count, height_mm = round(400 / slice_mm), 100.0
     first, last = 0.4 * count, 0.4 * count + height_mm / slice_mm
-    step = step_for(slice_mm)
-    looked_at = search(count, step, lambda wanted: [first <= i < last for i in wanted])
+    steps = Steps.of(slice_mm)
+    looked_at = search(
+        count, steps, lambda wanted: [first <= i < last for i in wanted], int(6 / slice_mm)
+    )
     assert slices_to_network(count, slice_mm, height_mm) == pytest.approx(
-        len(looked_at), abs=2 * step
+        len(looked_at), abs=2 * steps.first / steps.then
     )
 
 

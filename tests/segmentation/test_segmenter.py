@@ -60,6 +60,25 @@ def test_the_number_of_slices_at_a_time_does_not_matter(
     assert changed.mean() < 1e-5
 
 
+def test_of_thin_slices_half_are_looked_at_and_the_mask_is_nearly_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    thick = make_phantom(4, size=(128, 128, 36), spacing_mm=(2.8, 2.8, 2.5)).image
+    reference = sitk.Image(128, 128, 88, sitk.sitkInt16)
+    reference.SetOrigin(thick.GetOrigin())
+    reference.SetSpacing((2.8, 2.8, 1.0))
+    thin = sitk.Resample(thick, reference, sitk.Transform(), sitk.sitkLinear, -1000.0)
+    found, looked_at = [], []
+    for height in (5.0, 0.0):
+        segmenter = Segmenter(load_checkpoint("monet_phantom"), threads=2, least_height_mm=height)
+        with caplog.at_level("DEBUG", logger="pancseg.segmentation"):
+            found.append(voxel_array(segmenter.segment(thin)) > 0)
+        looked_at += [int(r.args[0]) for r in caplog.records if "slices went" in r.msg][-1:]
+    assert looked_at[0] <= 44
+    assert looked_at[1] == 88
+    assert 0.97 < dice(*found) < 1
+
+
 def plain_mask(image: sitk.Image, checkpoint: Checkpoint) -> np.ndarray:
     """Every slice, by torch, smoothed by SciPy, the whole volume resampled by matrices."""
     voxels = voxel_array(image)

@@ -7,48 +7,74 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pancseg.segmentation.slice_search import search, step_for
+from pancseg.segmentation.slice_search import Steps, search
 
 FOUND = st.lists(st.booleans(), min_size=1, max_size=80)
+STEPS = st.builds(
+    lambda times, then: Steps(times * then, then), st.integers(1, 4), st.integers(1, 4)
+)
 
 
-@given(FOUND, st.integers(1, 8))
-def test_runs_of_step_slices_or_more_are_looked_at_whole(found: list[bool], step: int) -> None:
-    looked_at = search(len(found), step, lambda wanted: [found[i] for i in wanted])
-    runs, count = ndimage.label(found)
-    for run in range(1, count + 1):
+@given(FOUND, STEPS)
+def test_runs_as_high_as_the_first_step_are_looked_at_whole(
+    found: list[bool], steps: Steps
+) -> None:
+    count, reach = len(found), steps.then
+    looked_at = set(search(count, steps, lambda wanted: [found[i] for i in wanted], reach))
+    dense = {i for i in range(count) if steps.meet(i, count)}
+    runs, number = ndimage.label(found)
+    for run in range(1, number + 1):
         slices = set(np.flatnonzero(runs == run).tolist())
-        if len(slices) >= step:
-            assert slices <= set(looked_at)
-        assert slices <= set(looked_at) or not slices & set(looked_at)  # whole or not at all
+        if len(slices) >= steps.first:
+            assert slices & dense
+            assert slices & dense <= looked_at
+        shown = slices & dense
+        assert shown <= looked_at or not shown & looked_at  # whole or not at all
 
 
-@given(FOUND, st.integers(1, 8))
-def test_no_slice_is_looked_at_twice(found: list[bool], step: int) -> None:
+@given(FOUND, STEPS)
+def test_no_slice_is_looked_at_twice(found: list[bool], steps: Steps) -> None:
     seen: list[int] = []
 
     def look(wanted: list[int]) -> list[bool]:
         seen.extend(wanted)
         return [found[i] for i in wanted]
 
-    assert search(len(found), step, look) == sorted(seen)
+    assert search(len(found), steps, look, steps.then) == sorted(seen)
     assert len(set(seen)) == len(seen)
 
 
-@given(FOUND, st.integers(1, 8))
-def test_something_is_found_whenever_there_is_something(found: list[bool], step: int) -> None:
-    looked_at = search(len(found), step, lambda wanted: [found[i] for i in wanted])
+@given(FOUND, STEPS)
+def test_something_is_found_whenever_there_is_something(found: list[bool], steps: Steps) -> None:
+    looked_at = search(len(found), steps, lambda wanted: [found[i] for i in wanted], steps.then)
     assert any(found[i] for i in looked_at) == any(found)
 
 
+@given(st.floats(0.1, 10))
+def test_slices_are_two_millimetres_apart_at_most_unless_the_scan_has_no_others(mm: float) -> None:
+    steps = Steps.of(mm)
+    assert steps.then == 1 or steps.then * mm <= 2.0 + 1e-6
+    assert steps.first % steps.then == 0
+    assert steps.first == steps.then or steps.first * mm <= 5.0 + 1e-6
+
+
 def test_one_looks_at_every_slice_and_thick_slices_leave_no_gap() -> None:
-    assert search(5, 1, lambda wanted: [False] * len(wanted)) == [0, 1, 2, 3, 4]
-    assert step_for(5.0) == step_for(7.5) == step_for(1.0, least_height_mm=0) == 1
-    assert step_for(1.25) == 4
+    assert search(5, Steps(1, 1), lambda wanted: [False] * len(wanted)) == [0, 1, 2, 3, 4]
+    assert Steps.of(5.0) == Steps.of(7.5) == Steps.of(1.0, least_height_mm=0) == Steps(1, 1)
+    assert Steps.of(1.25) == Steps(4, 1)
 
 
 def test_most_slices_of_a_long_scan_are_left_out() -> None:
     found = [100 <= i < 150 for i in range(400)]
-    looked_at = search(400, 5, lambda wanted: [found[i] for i in wanted])
+    looked_at = search(400, Steps(5, 1), lambda wanted: [found[i] for i in wanted])
     assert set(range(99, 151)) <= set(looked_at)
     assert len(looked_at) < 130
+
+
+def test_of_thin_slices_every_other_is_looked_at() -> None:
+    found = [100 <= i < 150 for i in range(400)]
+    steps = Steps.of(1.0)
+    looked_at = search(400, steps, lambda wanted: [found[i] for i in wanted], 6)
+    assert {i for i in range(94, 156) if i % 2 == 0} <= set(looked_at)
+    assert all(i % 2 == 0 for i in looked_at)
+    assert len(looked_at) < 120

@@ -23,7 +23,7 @@ from pancseg.running.options import DEFAULT as HERE
 from pancseg.running.options import RunOptions
 from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION, DEFAULT_WEIGHTS
 from pancseg.segmentation.along_z import REACH_MM
-from pancseg.segmentation.slice_search import step_for
+from pancseg.segmentation.slice_search import Steps
 
 _PICTURES_BYTES = 350_000
 """Of one row (measured on CTs of 512×512)."""
@@ -218,7 +218,7 @@ def _scan_seconds(
 def slices_to_network(count: int, slice_mm: float, height_mm: float) -> float:
     """Return how many of a scan's slices go through the network.
 
-    Every n-th is looked at (:mod:`pancseg.segmentation.slice_search`), and all near what is found.
+    Every n-th is looked at, and more near what is found (:mod:`pancseg.segmentation.slice_search`).
 
     Args:
         count: number of slices of the scan.
@@ -226,11 +226,11 @@ def slices_to_network(count: int, slice_mm: float, height_mm: float) -> float:
         height_mm: extent of what is found.
 
     >>> slices_to_network(100, 5.0, 88.0), slices_to_network(300, 1.0, 88.0)
-    (100.0, 140.0)
+    (100.0, 100.0)
     """
-    step = step_for(slice_mm)
+    steps = Steps.of(slice_mm)
     found = min(count, (height_mm + 2 * REACH_MM) / slice_mm)
-    return count / step + found * (1 - 1 / step)
+    return count / steps.first + found * (1 / steps.then - 1 / steps.first)
 
 
 def slices_again(count: int, slice_mm: float, height_mm: float, margin_mm: float) -> float:
@@ -243,9 +243,9 @@ def slices_again(count: int, slice_mm: float, height_mm: float, margin_mm: float
         margin_mm: how far above and below it slices are looked at again.
 
     >>> slices_again(300, 1.0, 100.0, 10.0), slices_again(20, 5.0, 100.0, 10.0)
-    (120.0, 20.0)
+    (60.0, 20.0)
     """
-    return min(float(count), (height_mm + 2 * margin_mm) / slice_mm)
+    return min(float(count), (height_mm + 2 * margin_mm) / slice_mm) / Steps.of(slice_mm).then
 
 
 def _wall_seconds(scans: Sequence[float], at_once: int) -> float:
