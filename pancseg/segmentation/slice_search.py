@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Self
 
-LEAST_HEIGHT_MM = 5.0
+LEAST_HEIGHT_MM = 15.0
 """Every connected component at least this high along z is found, and found whole."""
 DENSE_MM = 2.0
 """Slices nearer to each other than half of this are not all looked at; smoothing along z fills in
@@ -28,7 +28,7 @@ class Steps(NamedTuple):
         """Return the steps for slices ``slice_mm`` apart; a least height of 0 skips none.
 
         >>> [tuple(Steps.of(mm)) for mm in (0.5, 1.0, 1.5, 2.5, 5.0)]
-        [(8, 4), (4, 2), (3, 1), (2, 1), (1, 1)]
+        [(28, 4), (14, 2), (10, 1), (6, 1), (3, 1)]
         """
         if not least_height_mm:
             return cls(1, 1)

@@ -225,8 +225,8 @@ def slices_to_network(count: int, slice_mm: float, height_mm: float) -> float:
         slice_mm: their distance.
         height_mm: extent of what is found.
 
-    >>> slices_to_network(100, 5.0, 88.0), slices_to_network(300, 1.0, 88.0)
-    (100.0, 100.0)
+    >>> [round(slices_to_network(*scan, 88.0), 1) for scan in ((100, 5.0), (300, 1.0))]
+    [46.7, 64.3]
     """
     steps = Steps.of(slice_mm)
     found = min(count, (height_mm + 2 * REACH_MM) / slice_mm)

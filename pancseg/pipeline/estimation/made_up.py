@@ -10,11 +10,12 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from pancseg.scans.writing import write_scan
+from pancseg.segmentation.slice_search import LEAST_HEIGHT_MM
 
 NETWORK_SLICES = 8
 _NETWORK_SIZE, _REGION_SIZE, _REGION_HEIGHT_MM = 512, 256, 80.0
 _PIXEL_MM = 0.75
-_THICK = (_PIXEL_MM, _PIXEL_MM, 5.0)
+_THICK = (_PIXEL_MM, _PIXEL_MM, LEAST_HEIGHT_MM)
 """Voxel size at which every slice goes through the network."""
 _HALF_AXES_MM = (16.0, 18.0, 65.0)
 """Of a region of 78 mL, along z, y, x before it is turned."""
