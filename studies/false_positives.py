@@ -51,7 +51,7 @@ def row(name: str, image: sitk.Image, mask: sitk.Image, segmenter: Segmenter) ->
     voxel_ml = float(np.prod(image.GetSpacing())) / 1000
     truth = voxel_array(mask) > 0
     empty = ~truth.any(axis=(1, 2))
-    levels = segmenter.levels(image)
+    levels = segmenter.looking.levels(image)
     raw, cleaned = levels == FOUND, one_organ(levels, image.GetSpacing())
     cells = [name, f"{truth.sum() * voxel_ml:.1f}", str(empty.sum())]
     for found in (raw, cleaned):

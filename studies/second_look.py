@@ -18,10 +18,11 @@ from unittest.mock import patch
 
 from pancseg.segmentation import segmenter as segmenting
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
+from pancseg.segmentation.looks import FirstLook
 from pancseg.segmentation.postprocess import Levels, one_organ
 from pancseg.segmentation.preprocess import Floats, SliceGrid
 from pancseg.segmentation.second_look import Seen
-from pancseg.segmentation.segmenter import FirstLook, Segmenter
+from pancseg.segmentation.segmenter import Segmenter
 from pancseg.system.threads import available_cores
 from pancseg.tables.markdown_table import markdown_table
 from pancseg.training.data.slice_set import VolumeSource, load_slice_set
@@ -43,18 +44,18 @@ def variants() -> Iterator[tuple[str, Callable[[Segmenter, WholeVolume], Levels]
     """Yield the name of each variant, and what makes its mask (not cleaned)."""
 
     def again(segmenter: Segmenter, volume: WholeVolume) -> Levels:
-        return segmenter.found_again(volume.image, segmenter.found_first(volume.image))
+        return segmenter.looking.again(volume.image, segmenter.looking.first(volume.image))
 
     def alone(segmenter: Segmenter, volume: WholeVolume) -> Levels:
         with patch.object(segmenting, "mean_of_looks", second_alone):
             return again(segmenter, volume)
 
     def thrice(segmenter: Segmenter, volume: WholeVolume) -> Levels:
-        first = segmenter.found_first(volume.image)
-        levels = segmenter.found_again(volume.image, first)
-        return segmenter.found_again(volume.image, FirstLook(levels, first.kept))
+        first = segmenter.looking.first(volume.image)
+        levels = segmenter.looking.again(volume.image, first)
+        return segmenter.looking.again(volume.image, FirstLook(levels, first.kept))
 
-    yield "one look", lambda segmenter, volume: segmenter.found_first(volume.image).levels
+    yield "one look", lambda segmenter, volume: segmenter.looking.first(volume.image).levels
     yield "two looks, as they are", again
     yield "the second look alone", alone
     yield "a third look, around both", thrice

@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack
+from typing import NamedTuple, Unpack
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from pancseg.errors import UnusableCase
 from pancseg.quality.check import in_ml
 from pancseg.scans.arrays import image_like, voxel_array
-from pancseg.scans.bounding_box import box_of
 from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_scan
 from pancseg.scans.geometry import on_grid_of, orient, require_orientation
 from pancseg.segmentation import (
     DEFAULT_ENGINE,
     DEFAULT_PRECISION,
     DEFAULT_WEIGHTS,
-    engines,
 )
-from pancseg.segmentation.along_z import Part, reach, smoothed
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
-from pancseg.segmentation.location_prior import look
-from pancseg.segmentation.postprocess import BRIDGE, FOUND, Levels, one_organ
-from pancseg.segmentation.preprocess import Floats, SliceGrid
-from pancseg.segmentation.second_look import (
-    SecondLook,
-    Wanted,
-    found_by_both,
-    guides,
-    mean_of_looks,
-)
-from pancseg.segmentation.slice_search import LEAST_HEIGHT_MM, Steps, search
+from pancseg.segmentation.loaded_networks import LoadedNetworks
+from pancseg.segmentation.looks import FoundOrgan, Looks
+from pancseg.segmentation.postprocess import one_organ
+from pancseg.segmentation.slice_search import LEAST_HEIGHT_MM
 from pancseg.system.progress import track
-from pancseg.system.stage import advance_stage, begin_stage
 from pancseg.system.threads import available_cores
-from pancseg.system.timing import Stopwatch, timed
-
-log = logging.getLogger(__name__)
-
-THRESHOLD = 0.5
-BRIDGING = 0.3
-"""Probability from which on voxels connect pieces of an organ (:func:`.postprocess.one_organ`)."""
-_LEVELS = (BRIDGING, THRESHOLD)  # of ``BRIDGE`` (1) and ``FOUND`` (2)
+from pancseg.system.timing import timed
 
 
 class Segmented(NamedTuple):
@@ -62,18 +41,6 @@ class Segmented(NamedTuple):
 
     mask: sitk.Image
     looks_dice: float | None
-
-
-class FirstLook(NamedTuple):
-    """What a first look found, before cleaning.
-
-    Attributes:
-        levels: what each voxel ``(z, y, x)`` is (:mod:`.postprocess`).
-        kept: slice → what the network gave for it, not smoothed.
-    """
-
-    levels: Levels
-    kept: Mapping[int, Part]
 
 
 class Segmenter:
@@ -90,6 +57,7 @@ class Segmenter:
         threads: CPU threads of the network.
         looks: 1, or 2 if a second network looks again, at full resolution, at what the first found;
             the mask is then where the mean of both probabilities exceeds 0.5.
+        looking: what the networks find before it is cleaned.
 
     Example:
         >>> from pancseg import load_segmenter
@@ -127,25 +95,15 @@ class Segmenter:
                 checkpoint has no network for a second look, holds one alone, or holds no ranges
                 of activations for int8.
         """
-        require_whole_slices(checkpoint)
+        networks = LoadedNetworks(
+            checkpoint, threads=threads, engine=engine, precision=precision, looks=looks
+        )
         self.checkpoint = checkpoint
-        self.looks = _checked_looks(looks, checkpoint)
-        self.engine = _engine_for(engine, checkpoint, self.looks, precision)
+        self.looks = networks.looks
+        self.engine = networks.engine
         self.precision = precision
         self.threads = threads
-        self._least_height_mm = least_height_mm
-        self._at_once = engines.slices_at_once(self.engine, threads)
-        self._load()
-
-    def _load(self) -> None:
-        with timed("load the network"):
-            how = (self.threads, self.engine, self.precision)
-            self._network = engines.build(self.checkpoint, *how)
-            self._second_network = None
-            if self.looks > 1 and self.checkpoint.second is not None:
-                self._second_network = engines.build(self.checkpoint.second, *how)
-        self._lock = threading.Lock()
-        self._process = os.getpid()
+        self.looking = Looks(networks, least_height_mm)
 
     def __repr__(self) -> str:
         """Return the weights' name and the engine that runs them.
@@ -158,16 +116,6 @@ class Segmenter:
         if self.checkpoint.looks > 1:
             how += f", looks={self.looks}"
         return f"Segmenter({self.checkpoint.name!r}, {how})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what cannot be passed to another process: loaded networks and their lock."""
-        left_out = ("_network", "_second_network", "_lock", "_process")
-        return {name: value for name, value in self.__dict__.items() if name not in left_out}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Load the network again."""
-        self.__dict__.update(state)
-        self._load()
 
     def segment(self, scan: VolumeLike, **geometry: Unpack[ArrayGeometry]) -> sitk.Image:
         """Return the mask of the pancreas in one scan.
@@ -215,7 +163,7 @@ class Segmenter:
         del scan
         oriented = orient(image, self.checkpoint.preprocessing.orientation)
         spacing_mm = oriented.GetSpacing()
-        levels, first = self._found_and_first(oriented)
+        levels, first = self.looking.levels_and_first(oriented)
         mask = image_like(levels, oriented)
         del oriented, levels  # a gigabyte for 2,000 slices
         with timed("keep one organ"):
@@ -282,226 +230,11 @@ class Segmenter:
         image = as_scan(scan, **geometry)
         require_orientation(image)
         oriented = orient(image, self.checkpoint.preprocessing.orientation)
-        voxels, grid = voxel_array(oriented), self._grid_of(oriented)
-        spacing_mm = oriented.GetSpacing()
-        found = np.zeros(voxels.shape, np.float32)
-        watch = Stopwatch()
-        kept: dict[int, Part] = {}
-        for first in range(0, len(voxels), self._at_once):
-            batch = slice(first, first + self._at_once)
-            made = self._probabilities_of(voxels[batch], grid, watch)
-            kept.update(enumerate(map(Part.of, made), first))
-        levels = np.zeros(voxels.shape, np.uint8)
-        for z, plane in self._smoothed(kept, len(voxels), grid, spacing_mm[2]):
-            found[z] = grid.to_scan(plane[None])[0]
-            levels[z] = grid.levels(plane[None], _LEVELS)[0]
-        if self._second_network and (levels == FOUND).any():
-            organ = one_organ(levels, spacing_mm)
-            found[:] = 0
-            every = Steps(1, 1)
-            for z, part in self._both_smoothed(oriented, organ, kept, every, watch):
-                found[z, part.rows, part.columns] = part.values
-        watch.tell()
+        found = self.looking.probabilities(oriented)
         return on_grid_of(image, image_like(found, oriented))
 
-    def levels(self, oriented: sitk.Image) -> Levels:
-        """Return what each voxel ``(z, y, x)`` is, before cleaning (:mod:`.postprocess`).
 
-        Voxels are found where they reach a probability of 0.5; with two looks, where the mean of
-        both looks' probabilities exceeds 0.5, around what the first look found once that was
-        cleaned.
-
-        Args:
-            oriented: a scan with the axes that the checkpoint's preprocessing names.
-        """
-        return self._found_and_first(oriented)[0]
-
-    def found_first(self, oriented: sitk.Image) -> FirstLook:
-        """Return what the first look finds, before cleaning.
-
-        Args:
-            oriented: as for :meth:`levels`.
-        """
-        voxels, grid = voxel_array(oriented), self._grid_of(oriented)
-        slice_mm = oriented.GetSpacing()[2]
-        kept: dict[int, Part] = {}
-        watch = Stopwatch()
-        begin_stage("segment", 0, len(voxels))
-
-        def segment_slices(wanted: Sequence[int]) -> list[bool]:
-            shows: list[bool] = []
-            for first in range(0, len(wanted), self._at_once):
-                batch = list(wanted[first : first + self._at_once])
-                probabilities = self._probabilities_of(voxels[batch], grid, watch)
-                shows += [bool((plane >= THRESHOLD).any()) for plane in probabilities]
-                kept.update(zip(batch, map(Part.of, probabilities), strict=True))
-                advance_stage("segment", len(kept), len(voxels))
-            return shows
-
-        steps = Steps.of(slice_mm, self._least_height_mm)
-        search(len(voxels), steps, segment_slices, reach=max(reach(slice_mm), 1))
-        levels = np.zeros(voxels.shape, np.uint8)
-        with watch.running("smooth along z"):
-            for z, plane in self._smoothed(kept, len(voxels), grid, slice_mm):
-                levels[z] = grid.levels(plane[None], _LEVELS)[0]
-        watch.tell()
-        log.debug("%d of %d slices went through the network", len(kept), len(voxels))
-        return FirstLook(levels, kept)
-
-    def found_again(self, oriented: sitk.Image, first: FirstLook) -> Levels:
-        """Return what both looks together find, ``(z, y, x)``, before cleaning.
-
-        Args:
-            oriented: as for :meth:`levels`.
-            first: what :meth:`found_first` found.
-        """
-        organ = one_organ(first.levels, oriented.GetSpacing())
-        return self._found_around(organ, oriented, first.kept)
-
-    def _found_and_first(self, oriented: sitk.Image) -> tuple[Levels, _Organ | None]:
-        """Return what :meth:`levels` returns, and with two looks what the first found, cleaned."""
-        first, kept = self.found_first(oriented)
-        if self.looks == 1:
-            return first, None
-        with timed("keep one organ"):
-            organ = one_organ(first, oriented.GetSpacing())
-        del first
-        return self._found_around(organ, oriented, kept), _Organ.of(organ)
-
-    def _found_around(
-        self, organ: NDArray[np.bool_], oriented: sitk.Image, kept: Mapping[int, Part]
-    ) -> Levels:
-        """Return what both looks together find around the first look's organ."""
-        levels = np.zeros(organ.shape, np.uint8)
-        watch = Stopwatch()
-        steps = Steps.of(oriented.GetSpacing()[2], self._least_height_mm)
-        for z, part in self._both_smoothed(oriented, organ, kept, steps, watch):
-            levels[z, part.rows, part.columns] = _levels_by_both(part.values)
-        watch.tell()
-        return levels
-
-    def _smoothed(
-        self, kept: Mapping[int, Part], count: int, grid: SliceGrid, slice_mm: float
-    ) -> Iterator[tuple[int, Floats]]:
-        """Yield the smoothed slices that show something, on the network's grid."""
-        for z, part in smoothed(sorted(kept.items()), range(count), slice_mm):
-            yield z, part.in_slice(grid.shape)
-
-    def _both_smoothed(
-        self,
-        oriented: sitk.Image,
-        organ: NDArray[np.bool_],
-        kept: Mapping[int, Part],
-        steps: Steps,
-        watch: Stopwatch,
-    ) -> Iterator[tuple[int, Part]]:
-        """Yield the smoothed mean of both looks, on the scan's pixels, as :meth:`_both_looks`."""
-        assert self.checkpoint.second is not None
-        assert self.checkpoint.second.windows is not None
-        slice_mm = oriented.GetSpacing()[2]
-        where = guides(organ, slice_mm, self.checkpoint.second.windows.margin_mm)
-        count = len(organ)
-        again = {z: nearest for z, nearest in where.items() if steps.meet(z, count)}
-        both = self._both_looks(oriented, organ, again, kept, watch)
-        seen = ((z, Part.of(mean)) for z, mean in both)
-        yield from smoothed(seen, where, slice_mm)
-
-    def _both_looks(
-        self,
-        oriented: sitk.Image,
-        organ: NDArray[np.bool_],
-        guided: Mapping[int, int],
-        kept: Mapping[int, Part],
-        watch: Stopwatch,
-    ) -> Iterator[tuple[int, Floats]]:
-        """Yield the slices around an organ ``(z, y, x)``, each with the mean of both looks there.
-
-        Args:
-            oriented: the scan.
-            organ: what the first look found, cleaned.
-            guided: the slices to look at, and for each the slice whose findings say where.
-            kept: what the first look's network gave for some of the slices; others go through it
-                now.
-            watch: for the times of the steps.
-        """
-        assert self.checkpoint.second is not None
-        voxels, grid = voxel_array(oriented), self._grid_of(oriented)
-        x_mm, y_mm, _ = oriented.GetSpacing()
-        again = SecondLook.for_slices(voxels.shape[1:], (y_mm, x_mm), self.checkpoint.second)
-        where = list(guided.items())
-
-        def network(windows: Floats) -> Floats:
-            assert self._second_network is not None
-            return self._run(self._second_network, windows, watch)
-
-        begin_stage("look again", 0, len(where))
-        for done in range(0, len(where), self._at_once):
-            part = where[done : done + self._at_once]
-            first = {index: kept[index] for index, _ in part if index in kept}
-            if lacking := [index for index, _ in part if index not in kept]:
-                made = self._probabilities_of(voxels[lacking], grid, watch)
-                first.update(zip(lacking, map(Part.of, made), strict=True))
-            wanted = (Wanted(index, voxels[index], organ[nearest]) for index, nearest in part)
-            for count, seen in enumerate(again.at(wanted, network, self._at_once), done + 1):
-                with watch.running("resample back"):
-                    plane = first[seen.number].in_slice(grid.shape)
-                    both = mean_of_looks(plane, grid, seen, again.grid)
-                yield seen.number, both
-                advance_stage("look again", count, len(where))
-
-    def _grid_of(self, oriented: sitk.Image) -> SliceGrid:
-        x_mm, y_mm, _ = oriented.GetSpacing()
-        columns, rows, _ = oriented.GetSize()
-        return SliceGrid.for_slices((rows, columns), (y_mm, x_mm), self.checkpoint.preprocessing)
-
-    def _probabilities_of(
-        self, slices_hu: NDArray[Any], grid: SliceGrid, watch: Stopwatch
-    ) -> NDArray[np.float32]:
-        """Return the probabilities ``(n, size, size)`` of slices in HU ``(n, y, x)``."""
-        with watch.running("prepare slices"):
-            slices = grid.to_network(slices_hu)
-        return self._run(
-            lambda ready: look(self.checkpoint.places, self._network, ready, grid.shown_columns),
-            slices,
-            watch,
-        )
-
-    def _run(self, network: Callable[[Floats], Floats], slices: Floats, watch: Stopwatch) -> Floats:
-        if os.getpid() != self._process:
-            raise RuntimeError(
-                "this Segmenter was loaded before the process was forked, so its network would "
-                "hang; start processes with multiprocessing's 'spawn', or load one in each process"
-            )
-        with watch.running("network"), self._lock:  # an engine's requests are shared
-            return network(slices)
-
-
-class _Organ(NamedTuple):
-    """What the first look found, cleaned: the box around it alone, which takes little memory."""
-
-    box: tuple[slice, ...]
-    voxels: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, organ: NDArray[np.bool_]) -> _Organ | None:
-        """Copy the box around an organ; None if nothing was found."""
-        box = box_of(organ)
-        return cls(box.slices, organ[box.slices].copy()) if box else None
-
-    def dice(self, other: NDArray[np.bool_]) -> float:
-        """Return the Dice with a mask of the whole scan."""
-        shared = int(np.count_nonzero(self.voxels & other[self.box]))
-        return 2 * shared / (int(np.count_nonzero(self.voxels)) + int(np.count_nonzero(other)))
-
-
-def _levels_by_both(mean: Floats) -> Levels:
-    """Return the levels of the mean of both looks' probabilities."""
-    connects = (mean >= BRIDGING).astype(np.uint8) * np.uint8(BRIDGE)
-    connects[found_by_both(mean)] = FOUND
-    return connects
-
-
-def _nothing_found(slices: int, first: _Organ | None, spacing_mm: Sequence[float]) -> str:
+def _nothing_found(slices: int, first: FoundOrgan | None, spacing_mm: Sequence[float]) -> str:
     """Return the fact of a scan in which no pancreas was found, and the remedies."""
     if first is None:
         return (
@@ -513,42 +246,6 @@ def _nothing_found(slices: int, first: _Organ | None, spacing_mm: Sequence[float
         f"both looks together found nothing of the {in_ml(found_ml)} of the first look; check that "
         "it is an abdominal CT in HU, set `looks` to 1, or draw the mask by hand"
     )
-
-
-def require_whole_slices(checkpoint: Checkpoint) -> None:
-    """Refuse weights that were trained on windows, alone.
-
-    Raises:
-        ValueError: they are those of a second look.
-    """
-    if checkpoint.windows is not None:
-        raise ValueError(
-            "the weights are those of a second look, which sees windows of "
-            f"{checkpoint.windows.in_words} pixels around a pancreas and cannot find one; join "
-            "them to weights of a first look"
-        )
-
-
-def _checked_looks(looks: int | None, checkpoint: Checkpoint) -> int:
-    if looks is None:
-        return checkpoint.looks
-    if isinstance(looks, bool) or not isinstance(looks, Integral) or looks not in (1, 2):
-        raise ValueError(f"`looks` is {looks!r} (expected 1 or 2)")
-    if looks > checkpoint.looks:
-        raise ValueError(
-            "`looks` is 2, but the weights hold no network for a second look; give 1, or weights "
-            "that two networks were joined into"
-        )
-    return int(looks)
-
-
-def _engine_for(engine: str, checkpoint: Checkpoint, looks: int, precision: str) -> str:
-    """Return the engine that runs all networks of a checkpoint."""
-    networks = [checkpoint.network]
-    if looks > 1 and checkpoint.second is not None:
-        networks.append(checkpoint.second.network)
-    picked = [engines.pick(engine, network=each, precision=precision) for each in networks]
-    return "torch" if "torch" in picked else picked[0]
 
 
 def load_segmenter(

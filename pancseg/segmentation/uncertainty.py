@@ -25,9 +25,9 @@ from pancseg.scans.geometry import orient
 from pancseg.segmentation.checkpoint import Checkpoint
 from pancseg.segmentation.engines.batch_norm import fold_batch_norm
 from pancseg.segmentation.location_prior import look
+from pancseg.segmentation.looks import THRESHOLD
 from pancseg.segmentation.networks.dropout import drops
 from pancseg.segmentation.preprocess import SliceGrid
-from pancseg.segmentation.segmenter import THRESHOLD
 from pancseg.system.timing import timed
 
 FEWEST_PASSES = 2

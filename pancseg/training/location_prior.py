@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
+from pancseg.segmentation.loaded_networks import require_whole_slices
 from pancseg.segmentation.location_prior import Map, learn
-from pancseg.segmentation.segmenter import require_whole_slices
 from pancseg.training.data.labelled_slice import UNKNOWN, LabelledSlice
 from pancseg.training.data.slice_set import load_slice_set
 from pancseg.training.data.slices import read_slices

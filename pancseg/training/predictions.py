@@ -18,9 +18,11 @@ from pancseg.scans.writing import write_scan
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines import Probabilities
+from pancseg.segmentation.loaded_networks import require_whole_slices
 from pancseg.segmentation.location_prior import look
+from pancseg.segmentation.looks import THRESHOLD
 from pancseg.segmentation.second_look import SecondLook, Wanted, found_by_both, mean_of_looks
-from pancseg.segmentation.segmenter import THRESHOLD, Segmenter, require_whole_slices
+from pancseg.segmentation.segmenter import Segmenter
 from pancseg.system.output_folder import check_output_folder
 from pancseg.system.threads import available_cores
 from pancseg.system.whole_files import write_whole

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from pancseg.segmentation import engines
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
+from pancseg.segmentation.loaded_networks import require_whole_slices
 from pancseg.segmentation.overlap import dice
 from pancseg.segmentation.postprocess import FOUND, one_organ
-from pancseg.segmentation.segmenter import Segmenter, require_whole_slices
+from pancseg.segmentation.segmenter import Segmenter
 from pancseg.tables.html_page import escape_markdown
 from pancseg.tables.markdown_table import markdown_table
 from pancseg.training.data.slice_set import SliceSet, SliceSource, VolumeSource
@@ -177,12 +178,12 @@ def _volume_scores(
 ) -> Iterator[tuple[int, bool, PatientDice]]:
     """Yield the number of looks, whether the mask is cleaned, and the score, for each mask."""
     spacing_mm = volume.image.GetSpacing()
-    seen = segmenter.found_first(volume.image)
+    seen = segmenter.looking.first(volume.image)
     first = one_organ(seen.levels, spacing_mm)
     yield 1, False, score_volume(seen.levels == FOUND, volume)
     yield 1, True, score_volume(first, volume)
     if segmenter.looks > 1:
-        again = segmenter.found_again(volume.image, seen)
+        again = segmenter.looking.again(volume.image, seen)
         yield 2, False, score_volume(again == FOUND, volume)
         cleaned = one_organ(again, spacing_mm)
         agreement = dice(first, cleaned)

@@ -196,7 +196,7 @@ def test_openvino_does_without_torch() -> None:
         "import numpy as np\n"
         "from pancseg.segmentation.segmenter import load_segmenter\n"
         "segmenter = load_segmenter('monet_phantom', threads=1, engine='openvino')\n"
-        "segmenter._network(np.zeros((1, 32, 32), np.float32))\n"
+        "segmenter.looking.networks._first(np.zeros((1, 32, 32), np.float32))\n"
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=True)

@@ -55,7 +55,7 @@ def test_a_scan_without_pancreas_is_said_to_have_none(segmenter: Segmenter) -> N
 def test_the_number_of_slices_at_a_time_does_not_matter(
     segmenter: Segmenter, phantom: Phantom, upright: sitk.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segmenter, "_at_once", 5)
+    monkeypatch.setattr(segmenter.looking.networks, "at_once", 5)
     changed = voxel_array(segmenter.segment(phantom.image)) != voxel_array(upright)
     assert changed.mean() < 1e-5
 

@@ -20,9 +20,9 @@ from pancseg.scans.arrays import voxel_array
 from pancseg.scans.geometry import orient
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.engines.hardware import cpu_has_bf16
+from pancseg.segmentation.looks import FirstLook
 from pancseg.segmentation.overlap import dice
 from pancseg.segmentation.postprocess import FOUND, one_organ
-from pancseg.segmentation.segmenter import FirstLook
 from pancseg.segmentation.uncertainty import DropoutPasses
 from pancseg.system.stage import Listener, Stage, heard_by
 
@@ -78,8 +78,8 @@ def test_what_is_found_lies_near_the_first_looks_findings(
 ) -> None:
     """Where the second look finds everything, the result is within reach, and larger."""
     segmenter = Segmenter(talkative(checkpoint), threads=1)
-    first = one_organ(segmenter.found_first(phantom.image).levels, phantom.image.GetSpacing())
-    found = segmenter.levels(phantom.image) == FOUND
+    first = one_organ(segmenter.looking.first(phantom.image).levels, phantom.image.GetSpacing())
+    found = segmenter.looking.levels(phantom.image) == FOUND
     shown = np.flatnonzero(first.any(axis=(1, 2)))
     reached = np.flatnonzero(found.any(axis=(1, 2)))
     assert (reached[0], reached[-1]) == (shown[0] - 2, shown[-1] + 2)  # 6 mm of 3 mm
@@ -127,7 +127,7 @@ def test_the_number_of_windows_at_a_time_does_not_matter(
     checkpoint: Checkpoint, phantom: Phantom, mask: np.ndarray
 ) -> None:
     few = Segmenter(checkpoint, threads=1)
-    few._at_once = 3
+    few.looking.networks.at_once = 3
     found = voxel_array(few.segment(phantom.image)) > 0
     assert np.count_nonzero(found != mask) <= 1
 
@@ -162,7 +162,7 @@ def test_what_one_look_excludes_is_not_pancreas(
     segmenter = Segmenter(other(checkpoint), threads=1, least_height_mm=0)
     mean = voxel_array(segmenter.probabilities(part))
     assert (mean == 0.5).any()
-    found = segmenter.levels(part) == FOUND
+    found = segmenter.looking.levels(part) == FOUND
     np.testing.assert_array_equal(found, mean > 0.5)
     assert found.any() == (other is talkative)
 
@@ -201,11 +201,11 @@ def test_slices_that_the_first_look_skipped_are_looked_at_now(
     slices: int, segmenter: Segmenter, phantom: Phantom
 ) -> None:
     part = phantom.image[:, :, 14:20]
-    all_kept = segmenter.found_first(part)
+    all_kept = segmenter.looking.first(part)
     assert len(all_kept.kept) > 2
     few = all_kept._replace(kept=dict(list(all_kept.kept.items())[:slices]))
-    found = segmenter.found_again(part, few)
-    np.testing.assert_array_equal(found, segmenter.found_again(part, all_kept))
+    found = segmenter.looking.again(part, few)
+    np.testing.assert_array_equal(found, segmenter.looking.again(part, all_kept))
     assert (found == FOUND).any()
 
 
@@ -218,7 +218,7 @@ def test_a_scan_smaller_than_the_window(checkpoint: Checkpoint, phantom: Phantom
     truth = voxel_array(phantom.mask)[:, rows, columns] > 0
     windows = PHANTOM_WINDOWS.model_copy(update={"size": (256, 256)})
     segmenter = Segmenter(replace(checkpoint, second=fine(windows)), threads=1)
-    levels = segmenter.found_again(part, FirstLook(truth.astype(np.uint8) * FOUND, {}))
+    levels = segmenter.looking.again(part, FirstLook(truth.astype(np.uint8) * FOUND, {}))
     again = levels == FOUND
     assert max(truth.shape[1:]) * 2.8 < 256 * 1.6
     assert again.shape == truth.shape

@@ -42,9 +42,10 @@ def cost_of_second_look(
         threads: CPU threads of a worker.
     """
     from pancseg.segmentation.along_z import Part
+    from pancseg.segmentation.looks import FirstLook
     from pancseg.segmentation.postprocess import FOUND
     from pancseg.segmentation.second_look import guides
-    from pancseg.segmentation.segmenter import FirstLook, load_segmenter
+    from pancseg.segmentation.segmenter import load_segmenter
 
     assert plan.weights is not None
     segmenter = load_segmenter(
@@ -62,12 +63,12 @@ def cost_of_second_look(
     x_mm, y_mm, slice_mm = scan.GetSpacing()
     organ = region_in((count, rows, columns), (x_mm, y_mm, slice_mm))
     margin_mm = second.windows.margin_mm
-    once = _seconds(lambda: segmenter.found_first(scan)) / count
+    once = _seconds(lambda: segmenter.looking.first(scan)) / count
     where = guides(organ, slice_mm, margin_mm)
     size = segmenter.checkpoint.preprocessing.size
     part = Part.of(np.ones((size, size), np.float32))
     first = FirstLook(organ.astype(np.uint8) * FOUND, dict.fromkeys(where, part))
-    again = _seconds(lambda: segmenter.found_again(scan, first)) / len(where)
+    again = _seconds(lambda: segmenter.looking.again(scan, first)) / len(where)
     return SecondLookCost(again / once, margin_mm)
 
 
