@@ -25,6 +25,7 @@ class HowCompared:
         single_is_volume: whether the best single feature was the volume in every fold.
         unweighted: number of models of clinical + radiomics in which the score of radiomics has no
             weight, and of all.
+        brier: the Brier score that is compared, ``Brier`` or ``integrated Brier``.
     """
 
     empty: tuple[int, int] = (0, 1)
@@ -32,6 +33,7 @@ class HowCompared:
     benefit_at: str = ""
     single_is_volume: bool = False
     unweighted: tuple[int, int] = (0, 1)
+    brier: str = "Brier"
 
 
 def verdict(
@@ -69,7 +71,7 @@ def verdict(
         sentences.append(
             "The best single feature was the volume in every fold."
             if how.single_is_volume
-            else _single(judged[SINGLE][main], compared[RADIOMICS, SINGLE], main)
+            else _single(judged[SINGLE][main], compared[RADIOMICS, SINGLE], main, how.brier)
         )
     if VOLUME in judged:
         sentences += _volume(judged, compared, main, how)
@@ -78,13 +80,13 @@ def verdict(
     return sentences
 
 
-def _single(alone: Estimate, more: Comparison, main: str) -> str:
+def _single(alone: Estimate, more: Comparison, main: str, brier: str) -> str:
     if is_better(more):
         return (
             "More than one feature: radiomics ranks patients better than the best single feature, "
             f"chosen in the fold (difference in {main} {interval(more.discrimination)}, in the "
-            f"Brier score {interval(more.brier)}{_test(more)}); the feature's {main} is "
-            f"{interval(alone)}."
+            f"{brier} score {interval(more.brier)}{_test(more, 'the feature')}); the feature's "
+            f"{main} is {interval(alone)}."
         )
     ranks = (
         "more features rank patients worse"
@@ -94,7 +96,8 @@ def _single(alone: Estimate, more: Comparison, main: str) -> str:
     return (
         f"A single feature, chosen in the fold, reaches {interval(alone)}; {ranks} "
         f"(difference in {main} {interval(more.discrimination)}, in "
-        f"the Brier score {interval(more.brier)}{_test(more)}){_risks(more, 'their')}."
+        f"the {brier} score {interval(more.brier)}{_test(more, 'the feature')})"
+        f"{_risks(more, 'their')}."
     )
 
 
@@ -108,7 +111,6 @@ def _volume(
     main: str,
     how: HowCompared,
 ) -> list[str]:
-    at = how.benefit_at
     fitted = (
         "linear models, fitted in the same folds" if how.linear else "fitted by the same algorithm"
     )
@@ -125,18 +127,18 @@ def _volume(
         start = "Less than volume" if is_worse(more) else "Not shown to be more than volume"
         return [
             f"**{start}**: volume alone reaches {interval(volume)}, and {ranks} (difference in "
-            f"{main} {_all(more, at)}){_risks(more)}."
+            f"{main} {_all(more, how, 'volume')}){_risks(more)}."
         ]
     if volume.low > 0.5:
         return [
             f"More than volume: radiomics ranks patients better than volume alone ({fitted}; "
             "difference in "
-            f"{main} {_all(more, at)}); volume's {main} is {interval(volume)}."
+            f"{main} {_all(more, how, 'volume')}); volume's {main} is {interval(volume)}."
         ]
     if found and not is_better(more):
         return [
             f"Volume alone reaches {interval(volume)}, not shown to be better than chance; "
-            f"{ranks} than volume (difference in {main} {_all(more, at)}){_risks(more)}."
+            f"{ranks} than volume (difference in {main} {_all(more, how, 'volume')}){_risks(more)}."
         ]
     return []
 
@@ -150,7 +152,7 @@ def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) ->
         else f"the clinical variables alone reach {interval(clinical)}"
         + ("" if clinical.low > 0.5 else ", not shown to be better than chance")
     )
-    tail = f"difference in {main} {_all(more, how.benefit_at)}; {alone}"
+    tail = f"difference in {main} {_all(more, how)}; {alone}"
     if is_better(more):
         return f"Radiomics adds to the clinical variables ({tail})."
     if is_worse(more):
@@ -180,16 +182,21 @@ def is_worse(more: Comparison) -> bool:
     return more.discrimination.high < 0
 
 
-def _all(more: Comparison, at: str) -> str:
-    benefit = f"net benefit ({at})" if at else "net benefit"
+def _all(more: Comparison, how: HowCompared, other: str = "") -> str:
+    benefit = f"net benefit ({how.benefit_at})" if how.benefit_at else "net benefit"
     return (
-        f"{interval(more.discrimination)}, in the Brier score {interval(more.brier)}, in {benefit} "
-        f"{interval(more.net_benefit)}{_test(more)}"
+        f"{interval(more.discrimination)}, in the {how.brier} score {interval(more.brier)}, in "
+        f"{benefit} "
+        f"{interval(more.net_benefit)}{_test(more, other)}"
     )
 
 
-def _test(more: Comparison) -> str:
-    return "" if more.added_p != more.added_p else f"; {p_value(more.added_p)}"
+def _test(more: Comparison, other: str = "") -> str:
+    """Return the p-value, which is of added information, not of the difference before it."""
+    if more.added_p != more.added_p:
+        return ""
+    added = f"the score of radiomics added to that of {other}, " if other else ""
+    return f"; {added}{p_value(more.added_p)}"
 
 
 def p_value(p: float) -> str:

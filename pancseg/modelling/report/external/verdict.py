@@ -90,10 +90,32 @@ def _against_development(judged: Judged, main: Estimate) -> str:
     if known is None:
         return ""
     before = Estimate(*known)
+    change = difference(main, before)
+    says = (
+        "it is higher here"
+        if change.low > 0
+        else "it is lower here"
+        if change.high < 0
+        else "no difference is shown"
+    )
     return (
         f" Out of fold, in the cohort that it was fitted to, it was {with_interval(before)}: "
-        f"{'lower' if main.value < before.value else 'not lower'} here."
+        f"{says} (here less there {with_interval(change)})."
     )
+
+
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """Return a less b of two cohorts, with the interval of Zou and Donner (2008, Stat Med 27:1693).
+
+    It needs the two 95 % intervals only, which need not be symmetric. NaN where one of them is.
+
+    >>> difference(Estimate(0.75, 0.5, 1.0), Estimate(0.5, 0.5, 0.5))
+    Estimate(value=0.25, low=0.0, high=0.5)
+    """
+    change = a.value - b.value
+    down = np.hypot(a.value - a.low, b.high - b.value)
+    up = np.hypot(a.high - a.value, b.value - b.low)
+    return Estimate(change, float(change - down), float(change + up))
 
 
 def _calibration_sentence(judged: Judged, found: Mapping[str, Estimate]) -> str:
