@@ -53,14 +53,13 @@ def verdict(
     how = how or HowCompared()
     empty = how.empty
     radiomics = judged[RADIOMICS][main]
-    found = radiomics.low > 0.5
+    found = printed(radiomics.low) > 0.5
     if found:
         sentences = [f"Radiomics predicts better than chance ({main} {interval(radiomics)})."]
     else:
         sentences = [
             f"No evidence that radiomics predicts better than chance ({main} "
-            f"{interval(radiomics)}). That is no evidence of absence: a true {main} up to "
-            f"{_number(radiomics.high)} cannot be excluded."
+            f"{interval(radiomics)}). {_not_excluded(radiomics, main)}"
         ]
     if empty[0]:
         sentences.append(
@@ -78,6 +77,19 @@ def verdict(
     if (BOTH, CLINICAL) in compared:
         sentences.append(_added(judged[CLINICAL][main], compared[BOTH, CLINICAL], main, how))
     return sentences
+
+
+def _not_excluded(radiomics: Estimate, main: str) -> str:
+    """Return what an interval that reaches 0.5 leaves open, or why it lies below."""
+    if printed(radiomics.high) <= 0.5:
+        return (
+            "All of the interval is at or below 0.5: a useless model tends to rank the wrong "
+            "way round out of fold."
+        )
+    return (
+        f"That is no evidence of absence: a true {main} up to {_number(radiomics.high)} cannot be "
+        "excluded."
+    )
 
 
 def _single(alone: Estimate, more: Comparison, main: str, brier: str) -> str:
@@ -102,7 +114,7 @@ def _single(alone: Estimate, more: Comparison, main: str, brier: str) -> str:
 
 
 def _risks(more: Comparison, whose: str = "its") -> str:
-    return f", though {whose} predicted risks are better" if more.brier.high < 0 else ""
+    return f", though {whose} predicted risks are better" if printed(more.brier.high) < 0 else ""
 
 
 def _volume(
@@ -115,21 +127,21 @@ def _volume(
         "linear models, fitted in the same folds" if how.linear else "fitted by the same algorithm"
     )
     volume, more = judged[VOLUME][main], compared[RADIOMICS, VOLUME]
-    found = judged[RADIOMICS][main].low > 0.5
-    if volume.low > 0.5 and not found:
+    found = printed(judged[RADIOMICS][main].low) > 0.5
+    if printed(volume.low) > 0.5 and not found:
         return [f"Volume alone predicts better than chance ({main} {interval(volume)})."]
     ranks = (
         "radiomics ranks patients worse"
         if is_worse(more)
         else "radiomics is not shown to rank patients better"
     )
-    if volume.low > 0.5 and not is_better(more):
+    if printed(volume.low) > 0.5 and not is_better(more):
         start = "Less than volume" if is_worse(more) else "Not shown to be more than volume"
         return [
             f"**{start}**: volume alone reaches {interval(volume)}, and {ranks} (difference in "
             f"{main} {_all(more, how, 'volume')}){_risks(more)}."
         ]
-    if volume.low > 0.5:
+    if printed(volume.low) > 0.5:
         return [
             f"More than volume: radiomics ranks patients better than volume alone ({fitted}; "
             "difference in "
@@ -150,7 +162,7 @@ def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) ->
         "wrong way round out of fold"
         if clinical.value < 0.5
         else f"the clinical variables alone reach {interval(clinical)}"
-        + ("" if clinical.low > 0.5 else ", not shown to be better than chance")
+        + ("" if printed(clinical.low) > 0.5 else ", not shown to be better than chance")
     )
     tail = f"difference in {main} {_all(more, how)}; {alone}"
     if is_better(more):
@@ -169,17 +181,22 @@ def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) ->
             f"{predict} as the clinical variables alone, which draws the difference and its "
             "interval towards 0."
         )
+    if more.added_p < LEVEL:
+        return (
+            "Radiomics is not shown to improve how the clinical variables rank patients, though by "
+            f"the likelihood-ratio test alone its score adds to theirs ({tail}). {gain}"
+        )
     return f"Radiomics is not shown to add to the clinical variables ({tail}). {gain}"
 
 
 def is_better(more: Comparison) -> bool:
     """Return whether a ranks better than b and its score adds to b's, each at the 5 % level."""
-    return more.discrimination.low > 0 and not more.added_p >= LEVEL
+    return printed(more.discrimination.low) > 0 and not more.added_p >= LEVEL
 
 
 def is_worse(more: Comparison) -> bool:
     """Return whether a ranks worse than b: the whole interval of the difference is below 0."""
-    return more.discrimination.high < 0
+    return printed(more.discrimination.high) < 0
 
 
 def _all(more: Comparison, how: HowCompared, other: str = "") -> str:
@@ -207,6 +224,11 @@ def p_value(p: float) -> str:
 def interval(found: Estimate) -> str:
     """Return an estimate and its interval as text for a sentence."""
     return f"{_number(found.value)}, 95 % interval {_number(found.low)} to {_number(found.high)}"
+
+
+def printed(value: float) -> float:
+    """Return a number as it is printed: no sentence may rest on digits that are not shown."""
+    return round(value, 3)
 
 
 def _number(value: float) -> str:

@@ -356,8 +356,9 @@ def test_a_slope_far_from_1_is_told_as_far_as_its_interval_goes(reports):
     assert "are too close to the average. The" in said(1.9, 1.2, 2.6)
     assert "may be too extreme (the interval holds 1). The" in said(0.4, 0.1, 1.2)
     assert "may be too close to the average (the interval holds 1)" in said(1.9, 0.8, 2.6)
-    opposed = said(-0.3, -1.0, 1.2)
+    opposed = said(-0.3, -1.0, 0.4)
     assert "the predictions of radiomics do not go with the outcome. The saved" in opposed
+    assert "may not go with the outcome (the interval holds 1)" in said(-0.3, -1.0, 1.2)
     assert "extreme" not in opposed
     unknown = said(0.4, np.nan, np.nan)
     assert "out of fold. The saved" in unknown

@@ -116,6 +116,17 @@ def test_the_p_value_of_added_information_is_not_read_as_that_of_the_difference(
     assert added.format("the feature") in text
 
 
+@pytest.mark.parametrize("p", [0.0005, 0.3, math.nan])
+def test_a_small_p_beside_an_interval_with_0_is_not_called_no_addition(p):
+    """ "Radiomics is not shown to add … likelihood-ratio p < 0.001" contradicted itself."""
+    more = Comparison(Estimate(0.063, -0.004, 0.133), NONE, NONE, p)
+    text = " ".join(verdict({RADIOMICS: {"AUC": GOOD}, CLINICAL: {"AUC": GOOD}},
+                            {(BOTH, CLINICAL): more}, "AUC"))  # fmt: skip
+    assert ("by the likelihood-ratio test alone its score adds to theirs (" in text) is (p < 0.05)
+    assert ("not shown to add to the clinical variables" in text) is not (p < 0.05)
+    assert "A gain in AUC of up to 0.133 cannot be excluded." in text
+
+
 def test_a_median_with_an_open_interval_is_said_in_words():
     assert _median_time(Estimate(2286.0, 1989.0, math.nan)) == "2286 (1989 to not reached)"
 
@@ -124,3 +135,25 @@ def test_a_median_with_an_open_interval_is_said_in_words():
 def test_the_card_says_none_for_no_model(alike, said):
     tuning = Tuning("x", 8, {"x": alike, "y": 6 - alike})
     assert said in _setting(tuning)[0]
+
+
+@pytest.mark.parametrize(("off", "said"), [(0.0, False), (0.002, True)])
+def test_no_sentence_rests_on_digits_that_are_not_printed(off, said):
+    """A Brier difference of "−0.058 to 0.000" was called better, its end being −0.0003."""
+    brier = Estimate(-0.029, -0.058, -0.0003 - off)
+    more = Comparison(Estimate(0.034, -0.005, 0.074), brier, NONE, 0.0001)
+    judged = {name: {"AUC": GOOD} for name in (RADIOMICS, VOLUME, CLINICAL)}
+    text = " ".join(verdict(judged, {(RADIOMICS, VOLUME): more}, "AUC"))
+    assert ("though its predicted risks are better" in text) is said
+    gain = Comparison(Estimate(0.1, 0.0003 + off, 0.2), NONE, NONE, 0.001)
+    text = " ".join(verdict(judged, {(RADIOMICS, VOLUME): gain}, "AUC"))
+    assert ("More than volume" in text) is said
+    chance = {RADIOMICS: {"AUC": Estimate(0.6, 0.5003 + off, 0.7)}}
+    assert ("No evidence" in " ".join(verdict(chance, {}, "AUC"))) is not said
+
+
+@pytest.mark.parametrize("high", [0.48, 0.55])
+def test_a_true_value_below_chance_is_not_told_as_what_cannot_be_excluded(high):
+    text = " ".join(verdict({RADIOMICS: {"AUC": Estimate(0.4, 0.3, high)}}, {}, "AUC"))
+    assert ("a true AUC up to" in text) is (high > 0.5)
+    assert ("All of the interval is at or below 0.5" in text) is (high < 0.5)

@@ -130,7 +130,7 @@ def missing_notes(table: pd.DataFrame, imputations: int = 1) -> list[str]:
         table: the result.
         imputations: number of completed tables that was asked for.
     """
-    gaps = table[table["missing"] > 0]
+    gaps = table[table["missing"] > 0].drop_duplicates("column")  # the volume is a feature, too
     dropped = table[table["dropped_in"] > 0]
     found = []
     imputed = gaps["filled_with"].str.contains("imputations")

@@ -15,6 +15,7 @@ from pancseg.modelling.report.times_text import censored
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import RADIOMICS
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.modelling.verdict import printed
 
 
 def risk_groups_section(results: AnalysisResults, joined: JoinedTable) -> Section:
@@ -23,9 +24,9 @@ def risk_groups_section(results: AnalysisResults, joined: JoinedTable) -> Sectio
     if found is None:
         return Section("Risk groups", ["All patients are in one group."])
     ratio = found.ratio
-    if ratio.low > 1:
+    if printed(ratio.low) > 1:
         direction = "the group called high risk has the event earlier."
-    elif ratio.high < 1:
+    elif printed(ratio.high) < 1:
         direction = "**the wrong way round**: the group called high risk has the event later."
     else:
         direction = "the interval holds 1, so that no difference is shown."

@@ -11,6 +11,7 @@ from pancseg.modelling.report.external.judged import Judged
 from pancseg.modelling.report.parts import Section, counted, with_interval
 from pancseg.modelling.study import RADIOMICS
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.modelling.verdict import printed
 from pancseg.tables.html_page import escape_markdown, escape_message
 
 
@@ -42,9 +43,9 @@ def verdict_section(judged: Judged, calibrated: Mapping[str, Mapping[str, Estima
     main = found[judged.main]
     better = (
         "predicts better than chance"
-        if main.low > 0.5
+        if printed(main.low) > 0.5
         else "predicts worse than chance"
-        if main.high < 0.5
+        if printed(main.high) < 0.5
         else "is not shown to predict better than chance"
     )
     lines.append(
@@ -93,9 +94,9 @@ def _against_development(judged: Judged, main: Estimate) -> str:
     change = difference(main, before)
     says = (
         "it is higher here"
-        if change.low > 0
+        if printed(change.low) > 0
         else "it is lower here"
-        if change.high < 0
+        if printed(change.high) < 0
         else "no difference is shown"
     )
     return (
@@ -126,9 +127,9 @@ def _calibration_sentence(judged: Judged, found: Mapping[str, Estimate]) -> str:
     for key, each in ratios.items():
         says = (
             "risks are too low on average"
-            if each.low > 1
+            if printed(each.low) > 1
             else "risks are too high on average"
-            if each.high < 1
+            if printed(each.high) < 1
             else "no shift of the average risk is shown"
         )
         parts.append(f"{key[0].upper()}{key[1:]} {with_interval(each)}: {says}.")
