@@ -182,9 +182,9 @@ def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) ->
             "interval towards 0."
         )
     if more.added_p < LEVEL:
-        return (
-            "Radiomics is not shown to improve how the clinical variables rank patients, though by "
-            f"the likelihood-ratio test alone its score adds to theirs ({tail}). {gain}"
+        gain += (
+            f" A likelihood-ratio p below {LEVEL:g} does not count alone, and the interval of the "
+            f"difference in {main} holds 0."
         )
     return f"Radiomics is not shown to add to the clinical variables ({tail}). {gain}"
 

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from pancseg.modelling.inputs.clinical import NOT_KNOWN, indicator
-from pancseg.modelling.inputs.gaps import missing_notes, missing_values
+from pancseg.modelling.inputs.gaps import COLUMNS, missing_notes, missing_values
 from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.report.cohort_section import _rows
+from pancseg.modelling.report.missing_section import missing_section
 from pancseg.modelling.report.study_facts import facts_of
 
 N = 12
@@ -41,3 +43,14 @@ def test_texts_and_the_volume_are_counted_once():
     )  # fmt: skip
     facts = facts_of(results, joined)
     assert (facts.missing, facts.incomplete) == (10, 3)
+
+
+def test_one_of_many_is_not_told_as_none():
+    """One of 228 patients was "1 (0 %)"."""
+    table = pd.DataFrame(
+        [("ph.ecog", "clinical", 1, 1 / 228, 0, 3, "median")], columns=list(COLUMNS)
+    )
+    assert missing_section(table).rows[0][2] == "1 (< 1 %)"
+    cells = pd.Series(["a"] * 227 + ["b"])
+    rows = _rows("x", ("a", "b"), [cells])
+    assert rows[1:] == [["– a", "227 (> 99 %)"], ["– b", "1 (< 1 %)"]]

@@ -358,12 +358,6 @@ def _rule(results: AnalysisResults) -> str:
         if alone
         else f" and the likelihood-ratio p was below {LEVEL:g}"
     )
-    by_test = (
-        ""
-        if alone or CLINICAL not in plan.blocks
-        else f" Where the p alone was below {LEVEL:g}, radiomics was said to add to the clinical "
-        "variables by that test alone."
-    )
     explained = (
         " Radiomics was said not to be shown to be more than volume where both were better than "
         "chance and radiomics was not better than volume."
@@ -374,7 +368,7 @@ def _rule(results: AnalysisResults) -> str:
         f" A model was called better than chance where the interval of {main} lay above 0.5; "
         "radiomics was called better than another model, or said to add to it, where the interval "
         f"of the difference in {main} lay above 0 (another model below 0.5 counted as 0.5)"
-        f"{needed}. It was called worse where that interval lay below 0.{by_test}{explained}"
+        f"{needed}. It was called worse where that interval lay below 0.{explained}"
     )
 
 
