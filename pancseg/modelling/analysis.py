@@ -283,6 +283,7 @@ def analyse(
                     benefit_at(plan, settings),
                     _same_scores(validation, SINGLE, VOLUME),
                     without_weight(validation),
+                    brier_measure(settings.kind),
                 ),
             ),
             *against,

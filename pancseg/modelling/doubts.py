@@ -74,7 +74,7 @@ def _twins(pairs: list[tuple[str, str]], example: str) -> str:
     count = "1 pair of patients is" if len(pairs) == 1 else f"{len(pairs)} pairs of patients are"
     return (
         f"{count} nearly the same in all features{example}. Scans of one patient under two ids are "
-        "in training and test at once, and every number here is then too high: name the column of "
+        "in training and test at once, and performance here is then too good: name the column of "
         "the patient with `group`."
     )
 

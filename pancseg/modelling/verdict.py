@@ -25,6 +25,7 @@ class HowCompared:
         single_is_volume: whether the best single feature was the volume in every fold.
         unweighted: number of models of clinical + radiomics in which the score of radiomics has no
             weight, and of all.
+        brier: the Brier score that is compared, ``Brier`` or ``integrated Brier``.
     """
 
     empty: tuple[int, int] = (0, 1)
@@ -32,6 +33,7 @@ class HowCompared:
     benefit_at: str = ""
     single_is_volume: bool = False
     unweighted: tuple[int, int] = (0, 1)
+    brier: str = "Brier"
 
 
 def verdict(
@@ -51,14 +53,13 @@ def verdict(
     how = how or HowCompared()
     empty = how.empty
     radiomics = judged[RADIOMICS][main]
-    found = radiomics.low > 0.5
+    found = printed(radiomics.low) > 0.5
     if found:
         sentences = [f"Radiomics predicts better than chance ({main} {interval(radiomics)})."]
     else:
         sentences = [
             f"No evidence that radiomics predicts better than chance ({main} "
-            f"{interval(radiomics)}). That is no evidence of absence: a true {main} up to "
-            f"{_number(radiomics.high)} cannot be excluded."
+            f"{interval(radiomics)}). {_not_excluded(radiomics, main)}"
         ]
     if empty[0]:
         sentences.append(
@@ -69,7 +70,7 @@ def verdict(
         sentences.append(
             "The best single feature was the volume in every fold."
             if how.single_is_volume
-            else _single(judged[SINGLE][main], compared[RADIOMICS, SINGLE], main)
+            else _single(judged[SINGLE][main], compared[RADIOMICS, SINGLE], main, how.brier)
         )
     if VOLUME in judged:
         sentences += _volume(judged, compared, main, how)
@@ -78,13 +79,26 @@ def verdict(
     return sentences
 
 
-def _single(alone: Estimate, more: Comparison, main: str) -> str:
+def _not_excluded(radiomics: Estimate, main: str) -> str:
+    """Return what an interval that reaches 0.5 leaves open, or why it lies below."""
+    if printed(radiomics.high) <= 0.5:
+        return (
+            "All of the interval is at or below 0.5: a useless model tends to rank the wrong "
+            "way round out of fold."
+        )
+    return (
+        f"That is no evidence of absence: a true {main} up to {_number(radiomics.high)} cannot be "
+        "excluded."
+    )
+
+
+def _single(alone: Estimate, more: Comparison, main: str, brier: str) -> str:
     if is_better(more):
         return (
             "More than one feature: radiomics ranks patients better than the best single feature, "
             f"chosen in the fold (difference in {main} {interval(more.discrimination)}, in the "
-            f"Brier score {interval(more.brier)}{_test(more)}); the feature's {main} is "
-            f"{interval(alone)}."
+            f"{brier} score {interval(more.brier)}{_test(more, 'the feature')}); the feature's "
+            f"{main} is {interval(alone)}."
         )
     ranks = (
         "more features rank patients worse"
@@ -94,12 +108,13 @@ def _single(alone: Estimate, more: Comparison, main: str) -> str:
     return (
         f"A single feature, chosen in the fold, reaches {interval(alone)}; {ranks} "
         f"(difference in {main} {interval(more.discrimination)}, in "
-        f"the Brier score {interval(more.brier)}{_test(more)}){_risks(more, 'their')}."
+        f"the {brier} score {interval(more.brier)}{_test(more, 'the feature')})"
+        f"{_risks(more, 'their')}."
     )
 
 
 def _risks(more: Comparison, whose: str = "its") -> str:
-    return f", though {whose} predicted risks are better" if more.brier.high < 0 else ""
+    return f", though {whose} predicted risks are better" if printed(more.brier.high) < 0 else ""
 
 
 def _volume(
@@ -108,35 +123,34 @@ def _volume(
     main: str,
     how: HowCompared,
 ) -> list[str]:
-    at = how.benefit_at
     fitted = (
         "linear models, fitted in the same folds" if how.linear else "fitted by the same algorithm"
     )
     volume, more = judged[VOLUME][main], compared[RADIOMICS, VOLUME]
-    found = judged[RADIOMICS][main].low > 0.5
-    if volume.low > 0.5 and not found:
+    found = printed(judged[RADIOMICS][main].low) > 0.5
+    if printed(volume.low) > 0.5 and not found:
         return [f"Volume alone predicts better than chance ({main} {interval(volume)})."]
     ranks = (
         "radiomics ranks patients worse"
         if is_worse(more)
         else "radiomics is not shown to rank patients better"
     )
-    if volume.low > 0.5 and not is_better(more):
+    if printed(volume.low) > 0.5 and not is_better(more):
         start = "Less than volume" if is_worse(more) else "Not shown to be more than volume"
         return [
             f"**{start}**: volume alone reaches {interval(volume)}, and {ranks} (difference in "
-            f"{main} {_all(more, at)}){_risks(more)}."
+            f"{main} {_all(more, how, 'volume')}){_risks(more)}."
         ]
-    if volume.low > 0.5:
+    if printed(volume.low) > 0.5:
         return [
             f"More than volume: radiomics ranks patients better than volume alone ({fitted}; "
             "difference in "
-            f"{main} {_all(more, at)}); volume's {main} is {interval(volume)}."
+            f"{main} {_all(more, how, 'volume')}); volume's {main} is {interval(volume)}."
         ]
     if found and not is_better(more):
         return [
             f"Volume alone reaches {interval(volume)}, not shown to be better than chance; "
-            f"{ranks} than volume (difference in {main} {_all(more, at)}){_risks(more)}."
+            f"{ranks} than volume (difference in {main} {_all(more, how, 'volume')}){_risks(more)}."
         ]
     return []
 
@@ -148,9 +162,9 @@ def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) ->
         "wrong way round out of fold"
         if clinical.value < 0.5
         else f"the clinical variables alone reach {interval(clinical)}"
-        + ("" if clinical.low > 0.5 else ", not shown to be better than chance")
+        + ("" if printed(clinical.low) > 0.5 else ", not shown to be better than chance")
     )
-    tail = f"difference in {main} {_all(more, how.benefit_at)}; {alone}"
+    tail = f"difference in {main} {_all(more, how)}; {alone}"
     if is_better(more):
         return f"Radiomics adds to the clinical variables ({tail})."
     if is_worse(more):
@@ -167,29 +181,39 @@ def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) ->
             f"{predict} as the clinical variables alone, which draws the difference and its "
             "interval towards 0."
         )
+    if more.added_p < LEVEL:
+        gain += (
+            f" A likelihood-ratio p below {LEVEL:g} does not count alone, and the interval of the "
+            f"difference in {main} holds 0."
+        )
     return f"Radiomics is not shown to add to the clinical variables ({tail}). {gain}"
 
 
 def is_better(more: Comparison) -> bool:
     """Return whether a ranks better than b and its score adds to b's, each at the 5 % level."""
-    return more.discrimination.low > 0 and not more.added_p >= LEVEL
+    return printed(more.discrimination.low) > 0 and not more.added_p >= LEVEL
 
 
 def is_worse(more: Comparison) -> bool:
     """Return whether a ranks worse than b: the whole interval of the difference is below 0."""
-    return more.discrimination.high < 0
+    return printed(more.discrimination.high) < 0
 
 
-def _all(more: Comparison, at: str) -> str:
-    benefit = f"net benefit ({at})" if at else "net benefit"
+def _all(more: Comparison, how: HowCompared, other: str = "") -> str:
+    benefit = f"net benefit ({how.benefit_at})" if how.benefit_at else "net benefit"
     return (
-        f"{interval(more.discrimination)}, in the Brier score {interval(more.brier)}, in {benefit} "
-        f"{interval(more.net_benefit)}{_test(more)}"
+        f"{interval(more.discrimination)}, in the {how.brier} score {interval(more.brier)}, in "
+        f"{benefit} "
+        f"{interval(more.net_benefit)}{_test(more, other)}"
     )
 
 
-def _test(more: Comparison) -> str:
-    return "" if more.added_p != more.added_p else f"; {p_value(more.added_p)}"
+def _test(more: Comparison, other: str = "") -> str:
+    """Return the p-value, which is of added information, not of the difference before it."""
+    if more.added_p != more.added_p:
+        return ""
+    added = f"the score of radiomics added to that of {other}, " if other else ""
+    return f"; {added}{p_value(more.added_p)}"
 
 
 def p_value(p: float) -> str:
@@ -200,6 +224,11 @@ def p_value(p: float) -> str:
 def interval(found: Estimate) -> str:
     """Return an estimate and its interval as text for a sentence."""
     return f"{_number(found.value)}, 95 % interval {_number(found.low)} to {_number(found.high)}"
+
+
+def printed(value: float) -> float:
+    """Return a number as it is printed: no sentence may rest on digits that are not shown."""
+    return round(value, 3)
 
 
 def _number(value: float) -> str:

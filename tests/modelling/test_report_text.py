@@ -140,7 +140,9 @@ def test_definitions_in_the_methods_are_those_of_the_analysis(reports):
 def test_the_methods_define_every_candidate_that_the_report_names(reports, kind, ranked, predictor):
     """ "expected variance 0.5" and "0.1 of the largest penalty" had no definition anywhere."""
     methods = section((reports[kind][1] / "report.md").read_text(), "Methods, ready to paste")
-    assert f"each alone ({ranked}), with a penalty of 0.5, 0.1 or 0.01 times" in methods
+    assert f"each alone ({ranked}), with a penalty of 0.5, 0.1 or 0.01 (of 2 " in methods
+    assert "0.01 (of 2 features only) times the smallest that leaves no feature" in methods
+    assert "elastic nets (l1 ratio 0.5) of all features or the 2 features that were" in methods
     assert f"the {predictor} has a variance of 0.02, 0.1 or 0.5 between patients" in methods
 
 
@@ -354,8 +356,9 @@ def test_a_slope_far_from_1_is_told_as_far_as_its_interval_goes(reports):
     assert "are too close to the average. The" in said(1.9, 1.2, 2.6)
     assert "may be too extreme (the interval holds 1). The" in said(0.4, 0.1, 1.2)
     assert "may be too close to the average (the interval holds 1)" in said(1.9, 0.8, 2.6)
-    opposed = said(-0.3, -1.0, 1.2)
+    opposed = said(-0.3, -1.0, 0.4)
     assert "the predictions of radiomics do not go with the outcome. The saved" in opposed
+    assert "may not go with the outcome (the interval holds 1)" in said(-0.3, -1.0, 1.2)
     assert "extreme" not in opposed
     unknown = said(0.4, np.nan, np.nan)
     assert "out of fold. The saved" in unknown
@@ -625,6 +628,7 @@ def test_risk_groups_are_told_for_any_number_of_repeats(reports, repeats, where)
     folds = np.resize(results.validation.folds, (repeats, N))
     many = replace(results, validation=replace(results.validation, folds=folds))
     lines = " ".join(risk_groups_section(many, prepare_again(out).joined).lines)
+    where = where and f",{where}"
     assert f"whom the model was fitted to{where}, and low risk otherwise." in lines
     assert ("that each repeat forms" in lines) is (repeats > 1)
 

@@ -181,9 +181,10 @@ def subtype(
 ) -> None:
     """Fit a model of a class, such as a molecular subtype: what does radiomics add?
 
-    OUT gets a report (Markdown, HTML), out-of-fold predictions, the model,
-    settings and a pre-filled CLEAR checklist. The exit code is 1 if the
-    canaries detect a leak: performance where nothing can be predicted.
+    OUT gets a report (Markdown, HTML, Word), out-of-fold predictions, the
+    model with its card, settings, and the checklists CLEAR, METRICS and
+    TRIPOD+AI, pre-filled. The exit code is 1 if the canaries detect a leak:
+    performance where nothing can be predicted.
     """
     with usage_errors(printing.verbose):
         need("model", _PACKAGES, "model")
@@ -241,9 +242,10 @@ def survival(
 ) -> None:
     """Fit a model of the time to an event, such as death: what does radiomics add?
 
-    OUT gets a report (Markdown, HTML), out-of-fold predictions, the model,
-    settings and a pre-filled CLEAR checklist. The exit code is 1 if the
-    canaries detect a leak: performance where nothing can be predicted.
+    OUT gets a report (Markdown, HTML, Word), out-of-fold predictions, the
+    model with its card, settings, and the checklists CLEAR, METRICS and
+    TRIPOD+AI, pre-filled. The exit code is 1 if the canaries detect a leak:
+    performance where nothing can be predicted.
     """
     with usage_errors(printing.verbose):
         need("model", _PACKAGES, "model")

@@ -12,7 +12,7 @@ from pancseg.modelling.estimators.chained import can_be_estimated
 from pancseg.modelling.estimators.preparation import MOST_MISSING, Varied
 from pancseg.modelling.inputs.clinical import NOT_KNOWN, indicator
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.system.text.number_text import percent
+from pancseg.system.text.number_text import percent, share_of_some
 
 COLUMNS = ("column", "kind", "missing", "share", "dropped_in", "models", "filled_with")
 _FEW = 3
@@ -130,7 +130,7 @@ def missing_notes(table: pd.DataFrame, imputations: int = 1) -> list[str]:
         table: the result.
         imputations: number of completed tables that was asked for.
     """
-    gaps = table[table["missing"] > 0]
+    gaps = table[table["missing"] > 0].drop_duplicates("column")  # the volume is a feature, too
     dropped = table[table["dropped_in"] > 0]
     found = []
     imputed = gaps["filled_with"].str.contains("imputations")
@@ -149,8 +149,8 @@ def missing_notes(table: pd.DataFrame, imputations: int = 1) -> list[str]:
         most = "" if len(gaps) == 1 else " most"
         found.append(
             f"{columns_have} missing values, {first['column']!r}{most} ({first['missing']} "
-            f"patients, {percent(first['share'])}; filled with: {first['filled_with']}). All are "
-            "listed in missing_values.csv."
+            f"patients, {share_of_some(first['share'])}; filled with: {first['filled_with']}). "
+            "All are listed in missing_values.csv."
         )
     if len(dropped):
         names = [

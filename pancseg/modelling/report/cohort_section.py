@@ -25,7 +25,7 @@ from pancseg.modelling.validation.kaplan_meier import (
     median_time,
 )
 from pancseg.modelling.validation.measures import Estimate
-from pancseg.system.text.number_text import DASH, percent
+from pancseg.system.text.number_text import DASH, percent, share_of_some
 from pancseg.tables.html_page import escape_markdown
 
 FLOW = "flow"
@@ -110,14 +110,16 @@ def _rows(name: str, levels: Sequence[str], parts: Sequence[pd.Series[str]]) -> 
             cells = []
             for part, gap in zip(parts, gaps, strict=True):
                 count, known = int((part == level).sum()), int((~gap).sum())
-                cells.append(f"{count} ({percent(count / known)})" if known else DASH)
+                cells.append(f"{count} ({share_of_some(count / known)})" if known else DASH)
             rows.append([f"– {escape_markdown(level)}", *cells])
     else:
         gaps = [is_missing(part) for part in parts]
         values = [numbers(part, f"column {name!r}").dropna() for part in parts]
         rows = [[title, *map(_quartiles, values)]]
     if any(gap.any() for gap in gaps):
-        cells = [f"{int(gap.sum())} ({percent(gap.mean())})" if len(gap) else DASH for gap in gaps]
+        cells = [
+            f"{int(gap.sum())} ({share_of_some(gap.mean())})" if len(gap) else DASH for gap in gaps
+        ]
         rows.append(["– missing", *cells])
     return rows
 
@@ -126,7 +128,7 @@ def _quartiles(values: pd.Series[float]) -> str:
     if not len(values):
         return DASH
     if set(values) <= {0.0, 1.0}:
-        return f"{int(values.sum())} ({percent(values.mean())})"
+        return f"{int(values.sum())} ({share_of_some(values.mean())})"
     low, middle, high = (f"{q:.4g}" for q in np.percentile(values, [25, 50, 75]))
     return f"{middle} ({low} to {high})"
 

@@ -72,7 +72,12 @@ def _formula(
     idle = [str(each) for each in terms.loc[terms["coefficient"] == 0, "name"]]
     if idle:
         names = ", ".join(map(escape_markdown, idle[:8])) + (", …" if len(idle) > 8 else "")
-        lines.append(f"The coefficient of {counted(len(idle), 'column')} is 0: {names}.")
+        of = (
+            "coefficient of 1 column is"
+            if len(idle) == 1
+            else f"coefficients of {len(idle)} columns are"
+        )
+        lines.append(f"The {of} 0: {names}.")
     if not len(used):
         lines.append("All coefficients are 0: the model predicts the same for every patient.")
     lines += _equation(model, saved)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from sklearn.pipeline import Pipeline
 
@@ -34,8 +36,8 @@ _ALGORITHMS = {
     ("gradient-boosting", "subtype"): "gradient-boosted trees of depth 2",
 }
 _TREES = (
-    f"It saw the {TREE_COLUMNS} features that were most strongly associated with the outcome, each "
-    "alone"
+    f"It saw at most {TREE_COLUMNS} features, those most strongly associated with the outcome, "
+    "each alone"
 )
 
 
@@ -68,8 +70,9 @@ def _data(joined: JoinedTable, endpoint: Endpoint) -> str:
     else:
         rest, positive = map(escape_markdown, endpoint.classes)
         outcome = f"{positive} against {rest}"
-    clinical = ", ".join(map(escape_markdown, joined.origin.levels))
-    beside = f" Clinical variables were {clinical}." if clinical else ""
+    clinical = list(map(escape_markdown, joined.origin.levels))
+    were = "variable was" if len(clinical) == 1 else "variables were"
+    beside = f" The clinical {were} {listed(clinical)}." if clinical else ""
     return (
         f"From [hospital, years], {joined.size()} with {joined.features.shape[1]} radiomics "
         f"features were analysed. The outcome was {outcome}.{beside}"
@@ -160,25 +163,40 @@ def _linear(results: AnalysisResults) -> str:
     """Return what the candidates of the linear model are, with the meaning of their settings."""
     survival = results.settings.kind == "survival"
     found = results.plan.specs[0].candidates
-    sizes = sorted({c.named_steps["select"].k for c in found if isinstance(c, Pipeline)})
-    last = [c[-1] if isinstance(c, Pipeline) else c for c in found]
-    fractions = sorted({c.fraction for c in last if hasattr(c, "fraction")}, reverse=True)
-    spreads = sorted({c.spread for c in last if hasattr(c, "spread")})
+    nets: dict[str, list[float]] = {}
+    """Number of features, or all → penalties."""
+    for candidate in found:
+        selects = isinstance(candidate, Pipeline)
+        last = candidate[-1] if selects else candidate
+        if hasattr(last, "fraction"):
+            size = str(candidate.named_steps["select"].k) if selects else "all"
+            nets.setdefault(size, []).append(last.fraction)
+    spreads = sorted({c.spread for c in found if hasattr(c, "spread")})
     alone = "score test of a Cox model" if survival else "AUC"
-    which = (
-        f"the {listed(list(map(str, sizes)), 'or')} features that were most strongly associated "
-        f"with the outcome, each alone ({alone}),"
-        if sizes
-        else "all features"
-    )
+    sizes = listed([size for size in nets if size != "all"], "or")
+    which = ["all features"] * ("all" in nets)
+    if sizes:
+        which.append(
+            f"the {sizes} features that were most strongly associated with the outcome, each alone "
+            f"({alone}),"
+        )
     predictor = "log hazard" if survival else "log odds"
     return (
-        f"Candidates were elastic nets (l1 ratio 0.5) of {which} with a penalty of "
-        f"{listed([f'{f:g}' for f in fractions], 'or')} times the smallest that leaves no feature, "
-        "and ridge regressions of all features, with a normal prior of the coefficients by which "
-        f"the {predictor} has a variance of {listed([f'{s:g}' for s in spreads], 'or')} between "
-        "patients"
+        f"Candidates were elastic nets (l1 ratio 0.5) of {listed(which, 'or')} with a penalty of "
+        f"{_penalties(nets)} times the smallest that leaves no feature, and ridge regressions of "
+        f"all features, with a normal prior of the coefficients by which the {predictor} "
+        f"has a variance of {listed([f'{s:g}' for s in spreads], 'or')} between patients"
     )
+
+
+def _penalties(nets: Mapping[str, Sequence[float]]) -> str:
+    """Return the penalties as text, with the numbers of features of those that not all have."""
+    parts = []
+    for penalty in sorted({each for found in nets.values() for each in found}, reverse=True):
+        those = [size for size, found in nets.items() if penalty in found]
+        only = "" if len(those) == len(nets) else f" (of {listed(those)} features only)"
+        parts.append(f"{penalty:g}{only}")
+    return listed(parts, "or")
 
 
 def _compared(results: AnalysisResults) -> str:
@@ -202,10 +220,13 @@ def _compared(results: AnalysisResults) -> str:
     )
     if BOTH in names:
         score = "log hazard" if results.settings.kind == "survival" else "log odds"
+        linear = results.settings.model == "elastic-net"
+        kept = "have no penalty and are never left out" if linear else "are not selected from"
+        bound = "its coefficient cannot be negative" if linear else "no risk falls as it rises"
         text += (
-            " Clinical variables have no penalty and are never left out. In clinical + radiomics "
+            f" Clinical variables {kept}. In clinical + radiomics "
             f"they stand beside one more column, the score of the radiomics model ({score}), taken "
-            "out of inner folds where the model is trained; its coefficient cannot be negative."
+            f"out of inner folds where the model is trained; {bound}."
         )
     return text
 
@@ -347,7 +368,7 @@ def _rule(results: AnalysisResults) -> str:
         f" A model was called better than chance where the interval of {main} lay above 0.5; "
         "radiomics was called better than another model, or said to add to it, where the interval "
         f"of the difference in {main} lay above 0 (another model below 0.5 counted as 0.5)"
-        f"{needed}.{explained}"
+        f"{needed}. It was called worse where that interval lay below 0.{explained}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from pancseg.modelling.report.parts import Section
-from pancseg.system.text.number_text import percent
+from pancseg.system.text.number_text import share_of_some
 from pancseg.tables.html_page import escape_markdown
 
 _SHOWN = 20
@@ -19,7 +19,7 @@ def missing_section(table: pd.DataFrame) -> Section:
     """
     rows = [
         [
-            *(escape_markdown(name), kind, f"{missing} ({percent(share)})"),
+            *(escape_markdown(name), kind, f"{missing} ({share_of_some(share)})"),
             *(f"{dropped} of {models}" if models else "all", filled),
         ]
         for name, kind, missing, share, dropped, models, filled in table.head(_SHOWN).to_numpy()

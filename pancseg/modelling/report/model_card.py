@@ -78,7 +78,8 @@ def _setting(tuning: Tuning) -> list[str]:
     return [
         f"Its setting, {tuning.chosen}, was chosen among {tuning.candidates} candidates by inner "
         f"folds of all patients. The performance below is of {counted(tuning.models, 'model')} of "
-        f"the cross-validation, each tuned for itself; {tuning.alike} of them had this setting."
+        f"the cross-validation, each tuned for itself; {tuning.alike or 'none'} of them had this "
+        "setting."
     ]
 
 

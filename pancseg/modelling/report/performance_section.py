@@ -90,7 +90,8 @@ def differences_section(results: AnalysisResults) -> Section:
     line = (
         f"{_fitted(results)} In discrimination a second model below 0.5 "
         "counts as 0.5, because a useless model ranks the wrong way round out of fold. A negative "
-        "difference in Brier is better."
+        "difference in Brier is better. The likelihood-ratio p is of whether the score of the "
+        "first model adds to that of the second, which it can without ranking patients better."
     )
     header = [
         "models",
@@ -148,7 +149,8 @@ def beside_section(results: AnalysisResults) -> Section:
         if linear
         else "importances of the trees (1 where the algorithm has none)"
     )
-    line = f"Clinical variables are neither penalised nor left out. Weights are {meaning}."
+    kept = "neither penalised nor left out" if linear else "not selected from"
+    line = f"Clinical variables are {kept}. Weights are {meaning}."
     header = ["column", "weight, all patients", "mean over outer models", "std"]
     caption = f"The clinical variables and the radiomics score in the model {BOTH}."
     return Section(f"Weights of {BOTH}", [line], header, rows, caption=caption)

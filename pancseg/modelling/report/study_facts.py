@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from pancseg.modelling.analysis import AnalysisResults, is_tested
 from pancseg.modelling.estimators.chained import FEWEST_KNOWN
-from pancseg.modelling.inputs.gaps import imputed_columns
+from pancseg.modelling.inputs.gaps import imputed_columns, missing_values
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.optimism import trusted
 from pancseg.modelling.report.parts import Section, counted, listed, markdown
@@ -70,7 +70,7 @@ class StudyFacts:
         clinical: names of the clinical variables.
         volume: whether there is a volume column.
         features: number of candidate features.
-        missing: missing values of features and clinical variables.
+        missing: missing values of features, volume and clinical variables, texts among them.
         incomplete: number of columns that have one.
         linear: whether the declared model has a formula.
         candidates: number of candidates of the declared model.
@@ -192,8 +192,7 @@ class StudyFacts:
 def facts_of(results: AnalysisResults, joined: JoinedTable) -> StudyFacts:
     """Return what an analysis did."""
     settings = results.settings
-    gaps = [int(frame.isna().to_numpy().sum()) for frame in (joined.features, joined.clinical)]
-    columns = sum(int(frame.isna().any().sum()) for frame in (joined.features, joined.clinical))
+    gaps = missing_values(joined, []).drop_duplicates("column")["missing"]
     spec = results.plan.specs[0]
     corrected = results.corrected.get(RADIOMICS, {})
     return StudyFacts(
@@ -204,8 +203,8 @@ def facts_of(results: AnalysisResults, joined: JoinedTable) -> StudyFacts:
         clinical=tuple(joined.origin.levels),
         volume=joined.volume.shape[1] > 0,
         features=joined.features.shape[1],
-        missing=sum(gaps),
-        incomplete=columns,
+        missing=int(gaps.sum()),
+        incomplete=len(gaps),
         linear=settings.model == "elastic-net",
         candidates=len(spec.candidates),
         stability=settings.stability_sha256 is not None,

@@ -15,6 +15,7 @@ from pancseg.modelling.report.times_text import censored
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import RADIOMICS
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.modelling.verdict import printed
 
 
 def risk_groups_section(results: AnalysisResults, joined: JoinedTable) -> Section:
@@ -23,17 +24,18 @@ def risk_groups_section(results: AnalysisResults, joined: JoinedTable) -> Sectio
     if found is None:
         return Section("Risk groups", ["All patients are in one group."])
     ratio = found.ratio
-    if ratio.low > 1:
+    if printed(ratio.low) > 1:
         direction = "the group called high risk has the event earlier."
-    elif ratio.high < 1:
+    elif printed(ratio.high) < 1:
         direction = "**the wrong way round**: the group called high risk has the event later."
     else:
         direction = "the interval holds 1, so that no difference is shown."
     repeats = len(results.validation.folds)
+    where = f",{in_most(repeats)}" if repeats > 1 else ""
     lines = [
         f"Hazard ratio, high against low: {with_interval(ratio)}; {direction}",
         "A patient is called high risk if the predicted hazard is above the median of the patients "
-        f"whom the model was fitted to{in_most(repeats)}, and low risk otherwise. "
+        f"whom the model was fitted to{where}, and low risk otherwise. "
         + (
             "The hazard ratio is of a Cox model stratified by fold. "
             if repeats == 1
@@ -60,7 +62,8 @@ def risk_groups_section(results: AnalysisResults, joined: JoinedTable) -> Sectio
 def _median_time(found: Estimate) -> str:
     if math.isnan(found.value):
         return "not reached"
-    low, high = (digits(value) for value in (found.low, found.high))
+    ends = (found.low, found.high)
+    low, high = ("not reached" if math.isnan(value) else digits(value) for value in ends)
     return f"{digits(found.value)} ({low} to {high})"
 
 

@@ -130,8 +130,8 @@ def _how_sure(results: AnalysisResults) -> list[str]:
     pooled = pooled_over(list(results.sites), RADIOMICS)
     if pooled is not None:
         lines.append(
-            f"With each of {pooled.sites} sites left out in turn, its pooled {main} is "
-            f"{with_interval(pooled.value)}."
+            f"With each of {pooled.sites} sites left out in turn, the pooled {main} of "
+            f"radiomics is {with_interval(pooled.value)}."
         )
     if results.canaries and not any(canary.powerless for canary in results.canaries):
         runs = sum(len(canary.values) for canary in results.canaries)
@@ -185,11 +185,14 @@ def _slope(slope: Estimate) -> list[str]:
     if np.isnan(slope.value) or low <= slope.value <= high:
         return []
     far = "too extreme" if slope.value < low else "too close to the average"
-    if slope.value <= 0:
+    held = slope.low <= 1 <= slope.high
+    if slope.value <= 0 and held:
+        said = ": the predictions of radiomics may not go with the outcome (the interval holds 1)"
+    elif slope.value <= 0:
         said = ": the predictions of radiomics do not go with the outcome"
     elif np.isnan([slope.low, slope.high]).any():
         said = ""
-    elif slope.low <= 1 <= slope.high:
+    elif held:
         said = f": the predictions of radiomics may be {far} (the interval holds 1)"
     else:
         said = f": the predictions of radiomics are {far}"

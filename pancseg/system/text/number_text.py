@@ -16,6 +16,17 @@ def percent(share: float, places: int = 0) -> str:
     return f"{100 * share:.{places}f} %"
 
 
+def share_of_some(share: float) -> str:
+    """Return a share of 1 as whole per cent that says neither none of some, nor all of almost all.
+
+    >>> share_of_some(0.0), share_of_some(0.004), share_of_some(0.997), share_of_some(1.0)
+    ('0 %', '< 1 %', '> 99 %', '100 %')
+    """
+    if 0 < share < 0.005:
+        return "< 1 %"
+    return "> 99 %" if 0.995 <= share < 1 else percent(share)
+
+
 def three_digit_percent(share: float) -> str:
     """Return a share of 1 as per cent, with three digits: small shares keep their meaning.
 

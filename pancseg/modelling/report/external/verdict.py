@@ -11,6 +11,7 @@ from pancseg.modelling.report.external.judged import Judged
 from pancseg.modelling.report.parts import Section, counted, with_interval
 from pancseg.modelling.study import RADIOMICS
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.modelling.verdict import printed
 from pancseg.tables.html_page import escape_markdown, escape_message
 
 
@@ -42,9 +43,9 @@ def verdict_section(judged: Judged, calibrated: Mapping[str, Mapping[str, Estima
     main = found[judged.main]
     better = (
         "predicts better than chance"
-        if main.low > 0.5
+        if printed(main.low) > 0.5
         else "predicts worse than chance"
-        if main.high < 0.5
+        if printed(main.high) < 0.5
         else "is not shown to predict better than chance"
     )
     lines.append(
@@ -90,10 +91,32 @@ def _against_development(judged: Judged, main: Estimate) -> str:
     if known is None:
         return ""
     before = Estimate(*known)
+    change = difference(main, before)
+    says = (
+        "it is higher here"
+        if printed(change.low) > 0
+        else "it is lower here"
+        if printed(change.high) < 0
+        else "no difference is shown"
+    )
     return (
         f" Out of fold, in the cohort that it was fitted to, it was {with_interval(before)}: "
-        f"{'lower' if main.value < before.value else 'not lower'} here."
+        f"{says} (here less there {with_interval(change)})."
     )
+
+
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """Return a less b of two cohorts, with the interval of Zou and Donner (2008, Stat Med 27:1693).
+
+    It needs the two 95 % intervals only, which need not be symmetric. NaN where one of them is.
+
+    >>> difference(Estimate(0.75, 0.5, 1.0), Estimate(0.5, 0.5, 0.5))
+    Estimate(value=0.25, low=0.0, high=0.5)
+    """
+    change = a.value - b.value
+    down = np.hypot(a.value - a.low, b.high - b.value)
+    up = np.hypot(a.high - a.value, b.value - b.low)
+    return Estimate(change, float(change - down), float(change + up))
 
 
 def _calibration_sentence(judged: Judged, found: Mapping[str, Estimate]) -> str:
@@ -104,9 +127,9 @@ def _calibration_sentence(judged: Judged, found: Mapping[str, Estimate]) -> str:
     for key, each in ratios.items():
         says = (
             "risks are too low on average"
-            if each.low > 1
+            if printed(each.low) > 1
             else "risks are too high on average"
-            if each.high < 1
+            if printed(each.high) < 1
             else "no shift of the average risk is shown"
         )
         parts.append(f"{key[0].upper()}{key[1:]} {with_interval(each)}: {says}.")
