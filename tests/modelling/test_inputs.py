@@ -301,6 +301,13 @@ def test_times_in_days_and_months_are_refused_though_the_heaps_overlap():
     assert survival_times(pd.Series(mixed.astype(str)), "t", True).notna().all()
 
 
+def test_early_deaths_are_no_second_unit():
+    """The Worcester Heart Attack Study: a quarter died within weeks, the others lived for years."""
+    datasets = pytest.importorskip("sksurv.datasets")
+    days = datasets.load_whas500()[1]["lenfol"]
+    assert survival_times(pd.Series(days.astype(str)), "lenfol", False).max() == 2358
+
+
 def test_scans_of_a_patient_are_one_group(tmp_path):
     features = "scan_id,patient_id,image_sha256,a\ns1,P1,x,1\ns2,P1,x,2\ns3,P2,y,3\n"
     options = TableOptions(id_column="scan_id")

@@ -155,7 +155,7 @@ def test_what_pyradiomics_writes_is_refused_in_one_line_with_what_to_type(tmp_pa
     drops = "--drop y --drop Image --drop 'Mask file'"
     assert refused.output == (
         "pancseg: the outcome 'y' is among the features, which is a leak; the feature table: 2 "
-        f"columns hold text ('Image', 'Mask file'); leave out with {drops}\n"
+        f"columns hold text ('Image', 'Mask file'); leave them out with {drops}\n"
     )
     fitted = command(*words, "--drop", "y", "--drop", "Image", "--drop", "Mask file")
     assert fitted.exit_code == 0, fitted.output
@@ -177,7 +177,7 @@ def test_features_and_outcome_in_one_table(tmp_path):
     table["Months"], table["dead"] = np.arange(60), "yes"
     table.to_csv(tmp_path / "f.csv")
     line = (
-        "the outcome 'Months', 'dead' are among the features, which is a leak; leave out with "
+        "the outcome 'Months', 'dead' are among the features, which is a leak; leave them out with "
         "`drop` Months `drop` dead"
     )
     with pytest.raises(ValueError, match=f"^{line}$"):

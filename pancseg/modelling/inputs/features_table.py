@@ -377,7 +377,7 @@ def _refuse_no_features(
         said.append(f"{_TABLE}: {columns_are} text ({_few(list(map(repr, whole)))})")
     if partly := [name for name in texts if name not in whole]:
         said.append(f"some cells of {_few(list(map(repr, partly)))} are text")
-    raise ValueError(f"{'; '.join(said)}; leave out with {dropping([*leaks, *texts])}")
+    raise ValueError(f"{'; '.join(said)}; leave them out with {dropping([*leaks, *texts])}")
 
 
 def _feature_values(text: pd.DataFrame, names: list[str]) -> pd.DataFrame:
