@@ -44,6 +44,7 @@ from pancseg.modelling.validation.nested_cv import (
     validate,
 )
 from pancseg.modelling.validation.net_benefit import class_status, decision_curve, status_at
+from pancseg.modelling.validation.observed_expected import observed_over_expected
 from pancseg.modelling.validation.risk_groups import RiskGroups, risk_groups
 from pancseg.modelling.validation.slope_interval import slope_estimate
 from pancseg.modelling.verdict import HowCompared, interval, verdict
@@ -73,13 +74,14 @@ class Calibration:
 
     Attributes:
         slope: of the outcome on the linear predictor; below 1, predictions are too extreme.
-        intercept: log odds with the slope fixed at 1 (calibration-in-the-large); NaN for survival,
-            where each curve has a ratio of observed to expected.
-        curves: horizon → smoothed curve; the only horizon of a class is 0.
+        intercept: log odds with the slope fixed at 1 (calibration-in-the-large); NaN for survival.
+        ratios: horizon → observed over expected; the only horizon of a class is 0.
+        curves: horizon → smoothed curve; none where predictions do not vary.
     """
 
     slope: Estimate
     intercept: Estimate
+    ratios: dict[float, Estimate]
     curves: dict[float, SmoothCurve]
 
 
@@ -489,8 +491,10 @@ def calibration(judge: _Judge, name: str, ranks: Estimate) -> Calibration:
     y, weights = np.tile(plan.y, count), np.tile(judge.weights, (1, count))
     strata = judge.strata.ravel()
     without_fold = (strata != np.arange(count * plan.outer)[:, None]).astype(float)
-    curves = {}
+    ratios, curves = {}, {}
     for horizon, risk, status in risks(judge, name):
+        mean = risk.mean(axis=0)
+        ratios[horizon] = estimate(observed_over_expected(plan.y, mean, judge.weights, horizon))
         curve = smooth_curve(risk, status, judge.weights)
         if curve is not None:
             curves[horizon] = curve
@@ -502,7 +506,8 @@ def calibration(judge: _Judge, name: str, ranks: Estimate) -> Calibration:
         slope = cox_slope(y, scores.ravel(), strata, weights)
         folds = cox_slope(y, scores.ravel(), strata, without_fold)
         intercept = np.full(len(slope), np.nan)
-    return Calibration(slope_estimate(slope, folds, plan.outer, ranks), estimate(intercept), curves)
+    by_slope = slope_estimate(slope, folds, plan.outer, ranks)
+    return Calibration(by_slope, estimate(intercept), ratios, curves)
 
 
 def risks(judge: _Judge, name: str) -> list[tuple[float, np.ndarray, np.ndarray]]:

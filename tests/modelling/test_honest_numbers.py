@@ -33,6 +33,7 @@ from pancseg.modelling.validation.measures import (
 )
 from pancseg.modelling.validation.nested_cv import OutOfFold, ValidationResult
 from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at
+from pancseg.modelling.validation.observed_expected import observed_over_expected
 from pancseg.modelling.validation.risk_groups import risk_groups
 
 
@@ -203,7 +204,9 @@ def test_the_smooth_curve_is_a_local_line_and_ici_its_distance():
     good = calibration.smooth_curve(risk[None], status, weights)
     assert good.ici.value < 0.04
     assert ((good.low <= good.risk) & (good.risk <= good.high)).mean() > 0.8
-    assert good.ratio.low < 1 < good.ratio.high
+    ratio = estimate(observed_over_expected(y, risk, weights))
+    assert ratio.value == pytest.approx(y.mean() / risk.mean(), rel=1e-12)
+    assert ratio.low < 1 < ratio.high
     at = good.risk[10]
     distance = np.abs(risk - at)
     reach = np.sort(distance)[450 - 1]  # of three quarters of the patients, as in R's loess
