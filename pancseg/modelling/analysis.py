@@ -385,7 +385,8 @@ class _Judge:
         """Return model a less model b.
 
         In AUC or C a model b below 0.5 counts as 0.5: out of fold a useless model ranks patients
-        the wrong way round, and that is no merit of model a.
+        the wrong way round, and that is no merit of model a. As model a may rank them so too, the
+        upper end of the interval is not below that of the plain difference.
         """
         parts = []
         for measure in (self.main, self.brier, subtype.NET_BENEFIT):
@@ -398,8 +399,12 @@ class _Judge:
             values = self.values[a][measure] - base
             folds = self.folds[a][measure] - self.folds[b][measure]
             one = estimate(values, folds, self.plan.outer)
-            if measure == self.main and one.low == one.high and not self._same_order(a, b):
-                one = self._no_surer_than_each(a, b, one.value)
+            if measure == self.main:
+                if one.low == one.high and not self._same_order(a, b):
+                    one = self._no_surer_than_each(a, b, one.value)
+                plain = self.values[a][measure] - self.values[b][measure]
+                plain_high = estimate(plain, folds, self.plan.outer).high
+                one = replace(one, high=max(one.high, plain_high))
             parts.append(one)
         p = float("nan")
         if len(np.unique(self.plan.groups)) == len(self.plan.y):

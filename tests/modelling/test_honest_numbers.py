@@ -95,6 +95,35 @@ def test_one_model_under_two_names_has_no_difference():
     assert (found.value, found.low, found.high) == (0, 0, 0)
 
 
+def test_two_models_that_rank_the_wrong_way_round_are_not_shown_to_differ():
+    """With the second counted as 0.5, the first was told to be worse (n = 200: in 8 % of noise).
+
+    What is told to be better stays as it was: the lower end is that of the difference from 0.5.
+    """
+    random, y = np.random.default_rng(0), np.repeat([0, 1], 30)
+    s = study(features(0, n=60, p=3), y)
+    folds = np.resize([0, 1, 2], (1, 60))
+
+    def ranked(shift):
+        score = random.random((1, 60)) + shift * y
+        return OutOfFold(score, np.full((1, 60), 0.5), None, ({"f0": 1.0},) * 3, (0,) * 3)
+
+    good, bad, worse = ranked(0.6), ranked(-0.3), ranked(-0.3)
+    models = {"radiomics": bad, "volume only": worse, "clinical + radiomics": good}
+    settings = ModelSettings(kind="subtype", folds=3, repeats=1, resamples=200)
+    judge = _Judge(s, settings, ValidationResult(folds, models))
+    auc, fold = ({n: part[n]["AUC"] for n in models} for part in (judge.values, judge.folds))
+    assert all(np.percentile(auc[n], 97.5) < 0.5 for n in ("radiomics", "volume only"))
+    found = judge.compared("radiomics", "volume only").discrimination
+    assert found.value == pytest.approx(auc["radiomics"][0] - 0.5)
+    assert found.value < 0 < found.high
+    better = judge.compared("clinical + radiomics", "volume only").discrimination
+    less = fold["clinical + radiomics"] - fold["volume only"]
+    clipped = estimate(auc["clinical + radiomics"] - np.maximum(auc["volume only"], 0.5), less, 5)
+    assert (better.value, better.low) == pytest.approx((clipped.value, clipped.low))
+    assert better.low > 0
+
+
 def test_trees_without_a_split_are_not_surer_than_random_ranks():
     """Boosting of 16 patients has no split, "used" is all it saw: AUC 0.500 (0.500 to 0.500)."""
     y = np.arange(24) % 2

@@ -43,8 +43,8 @@ def calibration_section(results: AnalysisResults) -> Section:
         )
     line = (
         "Slope 1 is ideal; between 0 and 1 predictions are too extreme, at 0 or below they do not "
-        f"go with the outcome. Where the interval of {main_measure(results.settings.kind)} reaches "
-        f"down to 0.5, that of the slope is extended to hold 0. {large}. ICI is the mean distance "
+        f"go with the outcome. Where the interval of {main_measure(results.settings.kind)} holds "
+        f"0.5, that of the slope is extended to hold 0. {large}. ICI is the mean distance "
         "of the smooth curve (local linear, span 0.75) from the diagonal. "
         "Predictions of up to ten repeats are pooled, not averaged."
     )

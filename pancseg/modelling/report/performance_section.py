@@ -100,8 +100,9 @@ def differences_section(results: AnalysisResults) -> Section:
         for (a, b), found in results.comparisons.items()
     ]
     line = (
-        f"{_fitted(results)} In discrimination a second model below 0.5 "
-        "counts as 0.5, because a useless model ranks the wrong way round out of fold. A negative "
+        f"{_fitted(results)} In discrimination a second model below 0.5 counts as 0.5, because a "
+        "useless model ranks the wrong way round out of fold; as the first may do so too, the "
+        "upper end of the interval is not below that of the plain difference. A negative "
         "difference in Brier is better."
     )
     header = [
