@@ -68,7 +68,7 @@ from pancseg.modelling.validation.nested_cv import (
     fit_specs,
     outer_seed,
 )
-from pancseg.modelling.validation.net_benefit import class_status, status_at
+from pancseg.modelling.validation.observed_expected import observed_over_expected
 
 FEATURES, NEW_PATIENTS, CHUNK = 60, 4000, 400
 SHARE = 1 / 3
@@ -152,8 +152,8 @@ def _printed(results: AnalysisResults) -> Iterator[tuple[str, str, Estimate]]:
         yield name, "calibration slope", found.slope
         if results.settings.kind == "subtype":
             yield name, "calibration in the large", found.intercept
-        for curve in list(found.curves.values())[:2][-1:]:  # the only one, or the middle horizon
-            yield name, "observed/expected", curve.ratio
+        for ratio in list(found.ratios.values())[:2][-1:]:  # the only one, or the middle horizon
+            yield name, "observed/expected", ratio
     if results.groups is not None:
         yield "radiomics", "hazard ratio of groups", results.groups.ratio
 
@@ -277,13 +277,12 @@ def _calibration(
         horizons = plan.task.horizons
         at = horizons[1] if len(horizons) > 1 else horizons[0]
         risk = 1 - plan.task.event_free(out.curves, at)
-        status = np.tile(status_at(y, y, at), (repeats, 1))
     else:
         found["calibration slope"] = logistic_line(many, out.score.ravel(), once)[0][0]
         found["calibration in the large"] = in_the_large(many, out.score.ravel(), once)[0]
-        risk, status = out.score, np.tile(class_status(y), (repeats, 1))
-    expected = (risk.ravel() * status.sum(axis=1)).sum()
-    found["observed/expected"] = status[:, 0].sum() / expected
+        risk, at = out.score, 0.0
+    mean, once = risk.mean(axis=0), np.ones((1, len(y)))
+    found["observed/expected"] = observed_over_expected(y, mean, once, at)[0]
     return {name: float(value) for name, value in found.items()}
 
 

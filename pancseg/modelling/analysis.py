@@ -44,6 +44,7 @@ from pancseg.modelling.validation.nested_cv import (
     validate,
 )
 from pancseg.modelling.validation.net_benefit import class_status, decision_curve, status_at
+from pancseg.modelling.validation.observed_expected import observed_over_expected
 from pancseg.modelling.validation.risk_groups import RiskGroups, risk_groups
 from pancseg.modelling.validation.slope_interval import slope_estimate
 from pancseg.modelling.verdict import HowCompared, interval, verdict
@@ -73,13 +74,14 @@ class Calibration:
 
     Attributes:
         slope: of the outcome on the linear predictor; below 1, predictions are too extreme.
-        intercept: log odds with the slope fixed at 1 (calibration-in-the-large); NaN for survival,
-            where each curve has a ratio of observed to expected.
-        curves: horizon → smoothed curve; the only horizon of a class is 0.
+        intercept: log odds with the slope fixed at 1 (calibration-in-the-large); NaN for survival.
+        ratios: horizon → observed over expected; the only horizon of a class is 0.
+        curves: horizon → smoothed curve; none where predictions do not vary.
     """
 
     slope: Estimate
     intercept: Estimate
+    ratios: dict[float, Estimate]
     curves: dict[float, SmoothCurve]
 
 
@@ -384,7 +386,8 @@ class _Judge:
         """Return model a less model b.
 
         In AUC or C a model b below 0.5 counts as 0.5: out of fold a useless model ranks patients
-        the wrong way round, and that is no merit of model a.
+        the wrong way round, and that is no merit of model a. As model a may rank them so too, the
+        upper end of the interval is not below that of the plain difference.
         """
         parts = []
         for measure in (self.main, self.brier, subtype.NET_BENEFIT):
@@ -397,8 +400,12 @@ class _Judge:
             values = self.values[a][measure] - base
             folds = self.folds[a][measure] - self.folds[b][measure]
             one = estimate(values, folds, self.plan.outer)
-            if measure == self.main and one.low == one.high and not self._same_order(a, b):
-                one = self._no_surer_than_each(a, b, one.value)
+            if measure == self.main:
+                if one.low == one.high and not self._same_order(a, b):
+                    one = self._no_surer_than_each(a, b, one.value)
+                plain = self.values[a][measure] - self.values[b][measure]
+                plain_high = estimate(plain, folds, self.plan.outer).high
+                one = replace(one, high=max(one.high, plain_high))
             parts.append(one)
         p = float("nan")
         if len(np.unique(self.plan.groups)) == len(self.plan.y):
@@ -490,8 +497,10 @@ def calibration(judge: _Judge, name: str, ranks: Estimate) -> Calibration:
     y, weights = np.tile(plan.y, count), np.tile(judge.weights, (1, count))
     strata = judge.strata.ravel()
     without_fold = (strata != np.arange(count * plan.outer)[:, None]).astype(float)
-    curves = {}
+    ratios, curves = {}, {}
     for horizon, risk, status in risks(judge, name):
+        mean = risk.mean(axis=0)
+        ratios[horizon] = estimate(observed_over_expected(plan.y, mean, judge.weights, horizon))
         curve = smooth_curve(risk, status, judge.weights)
         if curve is not None:
             curves[horizon] = curve
@@ -503,7 +512,8 @@ def calibration(judge: _Judge, name: str, ranks: Estimate) -> Calibration:
         slope = cox_slope(y, scores.ravel(), strata, weights)
         folds = cox_slope(y, scores.ravel(), strata, without_fold)
         intercept = np.full(len(slope), np.nan)
-    return Calibration(slope_estimate(slope, folds, plan.outer, ranks), estimate(intercept), curves)
+    by_slope = slope_estimate(slope, folds, plan.outer, ranks)
+    return Calibration(by_slope, estimate(intercept), ratios, curves)
 
 
 def risks(judge: _Judge, name: str) -> list[tuple[float, np.ndarray, np.ndarray]]:

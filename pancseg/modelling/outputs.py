@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,12 @@ import pandas as pd
 import yaml
 
 from pancseg.cohort.formulas import refuse_formulas
-from pancseg.modelling.analysis import AnalysisResults, brier_measure, main_measure
+from pancseg.modelling.analysis import (
+    AnalysisResults,
+    Calibration,
+    brier_measure,
+    main_measure,
+)
 from pancseg.modelling.cohort import Cohort
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.described import described
@@ -366,13 +371,8 @@ def _performance(results: AnalysisResults) -> pd.DataFrame:
         for measure, value in _corrected(results, name).items():
             add(name, f"{measure}, .632+", Estimate(value, nothing, nothing))
     for name, fit in results.calibration.items():
-        add(name, "calibration slope", fit.slope)
-        if not results.horizons:
-            add(name, "calibration-in-the-large", fit.intercept)
-        for horizon, curve in fit.curves.items():
-            at = f" at {named_time(horizon)}" if results.horizons else ""
-            add(name, f"observed / expected{at}", curve.ratio)
-            add(name, f"ICI{at}", curve.ici)
+        for measure, one in _calibration(results, fit):
+            add(name, measure, one)
     for (a, b), more in results.comparisons.items():
         pair = f"{a} − {b}"
         add(pair, f"difference in {main_measure(results.settings.kind)}", more.discrimination)
@@ -383,6 +383,18 @@ def _performance(results: AnalysisResults) -> pd.DataFrame:
         add(RADIOMICS, "hazard ratio of high against low risk", results.groups.ratio)
     table = pd.DataFrame(rows, columns=["model", "measure", "value", "low_95", "high_95"])
     return table.dropna(subset="value")
+
+
+def _calibration(results: AnalysisResults, fit: Calibration) -> Iterator[tuple[str, Estimate]]:
+    """Yield the names and values of a model's calibration."""
+    yield "calibration slope", fit.slope
+    if not results.horizons:
+        yield "calibration-in-the-large", fit.intercept
+    for horizon, ratio in fit.ratios.items():
+        at = f" at {named_time(horizon)}" if results.horizons else ""
+        yield f"observed / expected{at}", ratio
+        if horizon in fit.curves:
+            yield f"ICI{at}", fit.curves[horizon].ici
 
 
 def _corrected(results: AnalysisResults, name: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Calibration of a saved model in new patients, and how to correct it, under bootstrap weights."""
+"""Correct the calibration of a saved model by new patients."""
 
 from __future__ import annotations
 
@@ -9,27 +9,6 @@ from scipy.special import expit
 
 from pancseg.modelling.estimators.cox import CoxElasticNet
 from pancseg.modelling.validation.calibration import in_the_large, logistic_line
-
-
-def observed_risk(y: np.ndarray, horizon: float, weights: np.ndarray) -> np.ndarray:
-    """Return (b,) risks of an event by a time: 1 minus the weighted Kaplan–Meier probability.
-
-    Args:
-        y: (n,) events and times.
-        horizon: the time.
-        weights: (b, n) bootstrap weights.
-    """
-    free = np.ones(len(weights))
-    for time in np.unique(y["time"][y["event"] & (y["time"] <= horizon)]):
-        at_risk = weights[:, y["time"] >= time].sum(axis=1)
-        events = weights[:, y["event"] & (y["time"] == time)].sum(axis=1)
-        free = free * (1 - np.divide(events, at_risk, out=np.zeros(len(free)), where=at_risk > 0))
-    return np.asarray(1 - free)
-
-
-def mean_risk(risk: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return (b,) weighted means of (n,) predicted risks."""
-    return np.asarray(weights @ risk / weights.sum(axis=1))
 
 
 class ClassRecalibration(NamedTuple):

@@ -1,4 +1,4 @@
-"""The median follow-up of new patients, whose competing events end it as the event does."""
+"""Competing events of new patients: counted apart, and no end of follow-up."""
 
 import pandas as pd
 import pytest
@@ -49,6 +49,18 @@ def reverse_median(time, over):
     return KaplanMeierFitter().fit(time, over).median_survival_time_
 
 
+def test_competing_events_are_counted_apart(cohorts):
+    """The report said "38 events" alone, and nothing of those that count as censored."""
+    counts = cohorts[2]["event"].value_counts()
+    said = f"{counts[1]} events and {counts[2]} competing events, which count as censored."
+    assert said in patients_of(cohorts, "counted", cohorts[2])
+    verdict = (cohorts[0] / "counted_report" / "report.md").read_text().split("## ")[1]
+    assert said in verdict
+    one = cohorts[2].drop(cohorts[2].index[cohorts[2]["event"] == 2][1:])
+    said = f"{counts[1]} events and 1 competing event, which counts as censored."
+    assert said in patients_of(cohorts, "one", one)
+
+
 @pytest.mark.parametrize("given", [{}, {"event_is": "1.0"}])
 def test_a_competing_death_is_no_end_of_follow_up(cohorts, given):
     outcomes = cohorts[2]
@@ -71,5 +83,6 @@ def test_with_another_coding_no_follow_up_is_claimed(cohorts):
     outcomes = cohorts[2].assign(event=cohorts[2]["event"].map(words))
     text = patients_of(cohorts, "words", outcomes, event_is="of the tumour")
     assert "Median follow-up is not given: which values of the event column are competing" in text
+    assert "events (competing events cannot be told from the censored, and count as such)." in text
     swapped = cohorts[2].assign(event=cohorts[2]["event"].map({0: 0, 1: 2, 2: 1}))
     assert "Median follow-up is not given" in patients_of(cohorts, "2", swapped, event_is="2")

@@ -11,13 +11,9 @@ from small_studies import written_tables
 from pancseg import fit_model, load_model, predict
 from pancseg.modelling.estimators.cox import kaplan_meier
 from pancseg.modelling.estimators.survival_array import survival_outcome
-from pancseg.modelling.recalibration import (
-    mean_risk,
-    observed_risk,
-    recalibrated_class,
-    recalibrated_survival,
-)
+from pancseg.modelling.recalibration import recalibrated_class, recalibrated_survival
 from pancseg.modelling.validation.calibration import in_the_large
+from pancseg.modelling.validation.observed_expected import mean_risk, observed_risk
 
 QUICK = {"folds": 3, "inner_folds": 2, "repeats": 1, "canary": 0, "workers": 1}
 N = 80

@@ -33,6 +33,7 @@ from pancseg.modelling.validation.measures import (
 )
 from pancseg.modelling.validation.nested_cv import OutOfFold, ValidationResult
 from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at
+from pancseg.modelling.validation.observed_expected import observed_over_expected
 from pancseg.modelling.validation.risk_groups import risk_groups
 
 
@@ -92,6 +93,35 @@ def test_one_model_under_two_names_has_no_difference():
     assert 0.5 < judge.estimates("radiomics")["AUC"].value < 1
     found = judge.compared("radiomics", "volume only").discrimination
     assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_two_models_that_rank_the_wrong_way_round_are_not_shown_to_differ():
+    """With the second counted as 0.5, the first was told to be worse (n = 200: in 8 % of noise).
+
+    What is told to be better stays as it was: the lower end is that of the difference from 0.5.
+    """
+    random, y = np.random.default_rng(0), np.repeat([0, 1], 30)
+    s = study(features(0, n=60, p=3), y)
+    folds = np.resize([0, 1, 2], (1, 60))
+
+    def ranked(shift):
+        score = random.random((1, 60)) + shift * y
+        return OutOfFold(score, np.full((1, 60), 0.5), None, ({"f0": 1.0},) * 3, (0,) * 3)
+
+    good, bad, worse = ranked(0.6), ranked(-0.3), ranked(-0.3)
+    models = {"radiomics": bad, "volume only": worse, "clinical + radiomics": good}
+    settings = ModelSettings(kind="subtype", folds=3, repeats=1, resamples=200)
+    judge = _Judge(s, settings, ValidationResult(folds, models))
+    auc, fold = ({n: part[n]["AUC"] for n in models} for part in (judge.values, judge.folds))
+    assert all(np.percentile(auc[n], 97.5) < 0.5 for n in ("radiomics", "volume only"))
+    found = judge.compared("radiomics", "volume only").discrimination
+    assert found.value == pytest.approx(auc["radiomics"][0] - 0.5)
+    assert found.value < 0 < found.high
+    better = judge.compared("clinical + radiomics", "volume only").discrimination
+    less = fold["clinical + radiomics"] - fold["volume only"]
+    clipped = estimate(auc["clinical + radiomics"] - np.maximum(auc["volume only"], 0.5), less, 5)
+    assert (better.value, better.low) == pytest.approx((clipped.value, clipped.low))
+    assert better.low > 0
 
 
 def test_trees_without_a_split_are_not_surer_than_random_ranks():
@@ -203,7 +233,9 @@ def test_the_smooth_curve_is_a_local_line_and_ici_its_distance():
     good = calibration.smooth_curve(risk[None], status, weights)
     assert good.ici.value < 0.04
     assert ((good.low <= good.risk) & (good.risk <= good.high)).mean() > 0.8
-    assert good.ratio.low < 1 < good.ratio.high
+    ratio = estimate(observed_over_expected(y, risk, weights))
+    assert ratio.value == pytest.approx(y.mean() / risk.mean(), rel=1e-12)
+    assert ratio.low < 1 < ratio.high
     at = good.risk[10]
     distance = np.abs(risk - at)
     reach = np.sort(distance)[450 - 1]  # of three quarters of the patients, as in R's loess

@@ -193,7 +193,8 @@ def test_times_in_whole_years_end_in_sentences_with_a_direction():
     assert groups.header == ["group", "patients", "events", "median time to the event (time units)"]
     calibrated = found.calibration[RADIOMICS]
     assert set(calibrated.curves) == set(survival.horizons(y))
-    assert all(0.5 < curve.ratio.value < 2 for curve in calibrated.curves.values())
+    assert set(calibrated.ratios) == set(survival.horizons(y))
+    assert all(0.5 < ratio.value < 2 for ratio in calibrated.ratios.values())
 
 
 def test_a_table_in_whole_years_is_written_and_read_again(tmp_path):

@@ -231,6 +231,8 @@ def stratified(rows, column):
 
 
 def test_calibration_and_the_hazard_ratio_of_survival_follow_from_the_file(studies):
+    from lifelines import KaplanMeierFitter
+
     predictions, performance, times, results, _ = studies["survival"]
     rows = predictions[predictions["model"] == "radiomics"]
     table = performance[performance["model"] == "radiomics"].set_index("measure")["value"]
@@ -241,8 +243,12 @@ def test_calibration_and_the_hazard_ratio_of_survival_follow_from_the_file(studi
     ratio = table["hazard ratio of high against low risk"]
     assert np.exp(stratified(high, "high")) == pytest.approx(ratio, rel=1e-4)
     assert ratio == pytest.approx(results.groups.ratio.value, rel=1e-12)
+    first = rows[rows["repeat"] == 1]
+    curve = KaplanMeierFitter().fit(first["time"], first["event"])
     for horizon in times["horizons"]:
-        assert table[f"observed / expected at {horizon:.3g}"] > 0
+        expected = 1 - rows[f"event_free_at_{horizon:.10g}"].mean()
+        ratio = (1 - curve.predict(horizon)) / expected
+        assert table[f"observed / expected at {horizon:.3g}"] == pytest.approx(ratio, rel=1e-9)
 
 
 def test_survival_at_the_horizons_is_in_the_file(studies):

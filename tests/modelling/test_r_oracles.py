@@ -36,6 +36,7 @@ from pancseg.modelling.validation.net_benefit import (
     net_benefit,
     status_at,
 )
+from pancseg.modelling.validation.observed_expected import observed_over_expected
 
 pytestmark = pytest.mark.usefixtures("r_is_here")
 EXACT = {"abs": 1e-6, "rel": 1e-6}
@@ -318,7 +319,7 @@ def test_measures_of_a_class_are_those_of_proc_and_glm(tmp_path):
     slope, intercept = logistic_line(y, risk, one)
     assert [intercept[0], slope[0]] == pytest.approx(r["line"], **EXACT)
     assert in_the_large(y, risk, one) == pytest.approx(r["in the large"], **EXACT)
-    assert curve.ratio.value == pytest.approx(r["ratio"][0], **EXACT)
+    assert observed_over_expected(y, risk, one) == pytest.approx(r["ratio"], **EXACT)
     assert curve.observed == pytest.approx(r["smooth"], **EXACT)
     ici = np.abs(np.interp(risk, curve.risk, r["smooth"]) - risk).mean()
     assert curve.ici.value == pytest.approx(ici, **EXACT)
@@ -338,10 +339,10 @@ weights_at <- function(t, of, h) {  # of whoever has, and has not, the event by 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_measures_at_a_horizon_are_those_of_r_with_its_weights(name, tmp_path):
-    """Observed is 1 − Kaplan–Meier, at censorings in ties too.
+    """Weights for censoring redistribute to 1 − Kaplan–Meier, at censorings in ties too.
 
-    Expected is the mean risk of the patients whose status is known, with the same weights; over the
-    mean risk of all patients the ratio would be another one.
+    Observed / expected is 1 − Kaplan–Meier over the mean risk of all patients, censored ones
+    included; with case weights, too, as bootstrap resamples have them.
     """
     make, columns = TABLES[name]
     table = make()
@@ -369,7 +370,10 @@ def test_measures_at_a_horizon_are_those_of_r_with_its_weights(name, tmp_path):
     km <- summary(survfit(Surv(time, event) ~ 1, data = t), times = at$time)$surv
     w <- weights_at(t, t, at$time[2])
     known <- w$died + w$free
-    tell("ratio", (1 - km[2]) / mean(known * risk[, 2]))
+    tell("ratio", (1 - km[2]) / mean(risk[, 2]))
+    drawn <- t[rep(seq_len(nrow(t)), t$count), ]
+    again <- summary(survfit(Surv(time, event) ~ 1, data = drawn), times = at$time[2])$surv
+    tell("twice", (1 - again) / mean(drawn$r1))
     o <- loess((w$died / pmax(known, 1e-9)) ~ r1, data = t, span = 0.75, degree = 1,
                weights = known, control = loess.control(surface = "direct"))
     tell("smooth", pmin(pmax(predict(o, data.frame(r1 = grid$risk)), 0), 1))
@@ -381,8 +385,10 @@ def test_measures_at_a_horizon_are_those_of_r_with_its_weights(name, tmp_path):
                control = coxph.control(eps = 1e-12, iter.max = 50))
     tell("slope", coef(f))
     """
+    twice = np.arange(len(y)) % 3.0
+    risks = {f"r{k}": risk[:, k] for k in range(3)}
     tables = {
-        "t": table.assign(score=0.7 * score, **{f"r{k}": risk[:, k] for k in range(3)}),
+        "t": table.assign(score=0.7 * score, count=twice, **risks),
         "at": pd.DataFrame({"time": times}),
         "grid": pd.DataFrame({"risk": curve.risk}),
     }
@@ -394,7 +400,9 @@ def test_measures_at_a_horizon_are_those_of_r_with_its_weights(name, tmp_path):
     assert areas == pytest.approx(r["area"], **EXACT)
     died = [each[:, 0].mean() for each in status]
     assert died == pytest.approx(r["redistributed"], **EXACT)
-    assert curve.ratio.value == pytest.approx(r["ratio"][0], **EXACT)
+    for ratio, *given in ((r["ratio"], every), (r["twice"], twice[None])):
+        found = observed_over_expected(y, risk[:, 1], *given, times[1])
+        assert found == pytest.approx(np.full(len(given[0]), ratio[0]), **EXACT)
     assert curve.observed == pytest.approx(r["smooth"], **EXACT)
     for model_name, expected in (("radiomics", "gain"), ("all", "all")):
         drawn = decision_curve(model_name, risk[None, :, 1], status[1][None], every)
@@ -496,8 +504,7 @@ def test_the_files_of_survival_give_r_the_numbers_of_the_report(reports, tmp_pat
     f <- coxph(Surv(time, event) ~ I(score > threshold) + strata(stratum), data = t,
                control = exact)
     tell("hazard ratio of high against low risk", exp(coef(f)))
-    errors <- 0; died <- c(h20 = 0, h40 = 0); expected <- died; uno <- 0; all <- 0
-    area <- died; pairs <- died
+    errors <- 0; area <- c(h20 = 0, h40 = 0); pairs <- area; uno <- 0; all <- 0
     for (part in split(t, t$stratum)) {{
       others <- t[t$`repeat` == part$`repeat`[1] & t$stratum != part$stratum[1], ]
       higher <- outer(part$score, part$score, ">") + outer(part$score, part$score, "==") / 2
@@ -508,8 +515,6 @@ def test_the_files_of_survival_give_r_the_numbers_of_the_report(reports, tmp_pat
       }}
       for (h in c(20, 40)) {{
         name <- paste0("h", h); w <- weights_at(part, others, h)
-        died[name] <- died[name] + sum(w$died)
-        expected[name] <- expected[name] + sum((w$died + w$free) * (1 - part[[name]]))
         of <- outer(w$died, as.numeric(part$time > h))
         area[name] <- area[name] + sum(of * higher); pairs[name] <- pairs[name] + sum(of)
       }}
@@ -524,7 +529,8 @@ def test_the_files_of_survival_give_r_the_numbers_of_the_report(reports, tmp_pat
     for (h in c(20, 40)) {{
       name <- paste0("h", h)
       tell(paste("AUC at", h), area[name] / pairs[name])
-      tell(paste("observed / expected at", h), died[name] / expected[name])
+      km <- summary(survfit(Surv(time, event) ~ 1, data = t), times = h)$surv
+      tell(paste("observed / expected at", h), (1 - km) / mean(1 - t[[name]]))
     }}
     """
     found = ask(tmp_path, script, t=rows, grid=pd.DataFrame({"time": grid}))

@@ -515,15 +515,18 @@ def test_the_methods_say_which_intervals_are_widened(reports):
         "Those of the hazard ratio of the groups and of decision curves are widened by" in survival
     )
     assert "Those of the integrated Brier score leave out how much weight for censoring" in survival
-    assert "Where the lower end of the interval of Harrell's C is 0.5 or below, that" in survival
+    assert (
+        "Where the interval of Harrell's C holds 0.5, that of the calibration slope is" in survival
+    )
     assert "close to 1 by construction" in section(survival, "Calibration")
     classes = (reports["subtype"][1] / "report.md").read_text()
     assert "That of calibration in the large is not widened." in classes
-    assert "Where the lower end of the interval of AUC is 0.5 or below, that" in classes
+    assert "Where the interval of AUC holds 0.5, that of the calibration slope is" in classes
     assert "close to 0 by construction" in section(classes, "Calibration")
     for report in (survival, classes):
         assert "ICI intervals are re-centred on the estimate." in report
         assert "jackknife pseudo-values over folds" in report
+        assert "is not below that of the plain difference, in which no model below" in report
 
 
 def test_few_features_are_all_shown(reports):

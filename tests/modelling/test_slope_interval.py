@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pancseg.modelling.validation.calibration import logistic_line
-from pancseg.modelling.validation.measures import Estimate
+from pancseg.modelling.validation.measures import Estimate, estimate
 from pancseg.modelling.validation.slope_interval import slope_estimate
 
 RANKS = Estimate(0.7, 0.6, 0.8)
@@ -42,6 +42,13 @@ def test_a_model_that_may_rank_nobody_may_have_no_slope(low: float, holds: bool)
         found = slope_estimate(sign * RESAMPLED, np.full(5, sign * 1.0), 5, Estimate(0.6, low, 0.7))
         assert (found.low <= 0 <= found.high) == holds
         assert found.low <= found.value <= found.high
+
+
+def test_a_model_that_ranks_the_wrong_way_round_has_a_slope_below_0() -> None:
+    """AUC and slope say the same: before, the slope's interval held 0 beside an AUC below 0.5."""
+    for high, upper in ((0.49, -0.525), (0.5, 0.0)):
+        found = slope_estimate(-RESAMPLED, np.full(5, -1.0), 5, Estimate(0.4, 0.3, high))
+        assert (found.low, found.high) == pytest.approx((-1.475, upper))
 
 
 def test_folds_and_resamples_without_a_slope_are_left_out() -> None:
@@ -86,14 +93,13 @@ def test_it_holds_the_slope_of_useless_models() -> None:
 
 
 def _auc(y: np.ndarray, p: np.ndarray, folds: np.ndarray, weights: np.ndarray) -> Estimate:
-    """AUC within folds, over all repeats, with its percentile interval."""
+    """AUC within folds, over all repeats, with the interval that a report gives it."""
     above = np.zeros((len(y), len(y)))
-    pairs = np.zeros_like(above)
+    pairs, by_fold = np.zeros_like(above), []
     for score, fold in zip(p, folds, strict=True):
         same = (fold[:, None] == fold) & (y[:, None] > y)
-        pairs += same
-        above += same * ((score[:, None] > score) + 0.5 * (score[:, None] == score))
+        won = same * ((score[:, None] > score) + 0.5 * (score[:, None] == score))
+        pairs, above = pairs + same, above + won
+        by_fold += [won[fold == f].sum() / same[fold == f].sum() for f in range(5)]
     over, total = ((weights @ m * weights).sum(axis=1) for m in (above, pairs))
-    values = over / total
-    low, high = np.percentile(values[1:], [2.5, 97.5])
-    return Estimate(float(values[0]), float(low), float(high))
+    return estimate(over / total, np.array(by_fold), 5)

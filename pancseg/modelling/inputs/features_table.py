@@ -377,7 +377,9 @@ def _refuse_no_features(
         said.append(f"{_TABLE}: {columns_are} text ({_few(list(map(repr, whole)))})")
     if partly := [name for name in texts if name not in whole]:
         said.append(f"some cells of {_few(list(map(repr, partly)))} are text")
-    raise ValueError(f"{'; '.join(said)}; leave them out with {dropping([*leaks, *texts])}")
+    unwanted = [*leaks, *texts]
+    them = "it" if len(unwanted) == 1 else "them"
+    raise ValueError(f"{'; '.join(said)}; leave {them} out with {dropping(unwanted)}")
 
 
 def _feature_values(text: pd.DataFrame, names: list[str]) -> pd.DataFrame:

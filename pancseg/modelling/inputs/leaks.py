@@ -18,7 +18,8 @@ def refuse_outcome_names(values: pd.DataFrame, outcome_columns: tuple[str, ...])
     """Refuse features that have the name of an outcome column, in any case."""
     leaks = outcome_names(values.columns, outcome_columns)
     if leaks:
-        raise ValueError(f"{among_the_features(leaks)}; leave them out with {dropping(leaks)}")
+        them = "it" if len(leaks) == 1 else "them"
+        raise ValueError(f"{among_the_features(leaks)}; leave {them} out with {dropping(leaks)}")
 
 
 def outcome_names(names: Iterable[str], outcome_columns: tuple[str, ...]) -> list[str]:

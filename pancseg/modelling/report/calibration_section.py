@@ -5,6 +5,7 @@ from __future__ import annotations
 from pancseg.modelling.analysis import AnalysisResults, main_measure
 from pancseg.modelling.report.parts import Section, with_interval
 from pancseg.modelling.report.times_text import times_in
+from pancseg.system.text.number_text import DASH
 
 
 def calibration_section(results: AnalysisResults) -> Section:
@@ -15,17 +16,18 @@ def calibration_section(results: AnalysisResults) -> Section:
         row = [name, with_interval(found.slope)]
         if not survival:
             row.append(with_interval(found.intercept))
-        for curve in found.curves.values():
-            row += [with_interval(curve.ratio)] * survival + [with_interval(curve.ici)]
+        for horizon, ratio in found.ratios.items():
+            curve = found.curves.get(horizon)
+            row += [with_interval(ratio)] * survival
+            row.append(with_interval(curve.ici) if curve else DASH)
         rows.append(row)
     if survival:
-        longest = max(results.calibration.values(), key=lambda found: len(found.curves))
-        for time in longest.curves:
+        for time in results.horizons:
             header += [f"observed / expected at {time:.4g}", f"ICI at {time:.4g}"]
         large = (
-            "Observed / expected is the number of events by a time over the predicted one, both "
-            "of patients not censored by then and weighted for censoring; out of stratified folds "
-            "it is close to 1 by construction and says nothing about calibration elsewhere"
+            "Observed / expected is the risk by a time (1 − Kaplan–Meier) over the mean predicted "
+            "one; out of stratified folds it is close to 1 by construction and says nothing about "
+            "calibration elsewhere"
         )
         if results.settings.competing:
             large += (
@@ -39,11 +41,10 @@ def calibration_section(results: AnalysisResults) -> Section:
             "stratified folds it is close to 0 by construction and says nothing about calibration "
             "elsewhere"
         )
-    rows = [row + ["–"] * (len(header) - len(row)) for row in rows]
     line = (
         "Slope 1 is ideal; between 0 and 1 predictions are too extreme, at 0 or below they do not "
-        f"go with the outcome. Where the interval of {main_measure(results.settings.kind)} reaches "
-        f"down to 0.5, that of the slope is extended to hold 0. {large}. ICI is the mean distance "
+        f"go with the outcome. Where the interval of {main_measure(results.settings.kind)} holds "
+        f"0.5, that of the slope is extended to hold 0. {large}. ICI is the mean distance "
         "of the smooth curve (local linear, span 0.75) from the diagonal. "
         "Predictions of up to ten repeats are pooled, not averaged."
     )

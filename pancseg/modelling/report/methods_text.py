@@ -262,6 +262,12 @@ def _correction(results: AnalysisResults) -> str:
     random = f", the {brier} score that of predictions given to random patients" if scored else ""
     measures = listed([the(main), *[f"the {brier} score"] * scored])
     measures = measures[0].upper() + measures[1:]
+    if not known[main].samples:
+        return (
+            f" {measures} could not be judged in patients left out of bootstrap samples: of those "
+            f"drawn with replacement from the patients {who}, there was none to which the models "
+            "could be fitted and whose left-out patients could be judged."
+        )
     given = trusted(known)
     what = (
         "corrected for optimism by the .632+ bootstrap (Efron and Tibshirani 1997)"
@@ -333,10 +339,10 @@ def _measures(results: AnalysisResults) -> str:
         f"{task.middle:.4g} {unit}, at the mean risk of the cohort by then (Kaplan–Meier), "
         "weighted for censoring. The calibration slope is the coefficient of the out-of-fold log "
         f"hazard in a Cox model stratified by {strata}, with Efron's ties; observed / expected is "
-        "the number of events by a horizon over the predicted one, both of the patients not "
-        "censored by then. Weighted for censoring means by the inverse probability of being "
-        "uncensored, of an event just before it, of an event-free patient at the horizon "
-        "(Kaplan–Meier curve of the censoring in the training rows, at ties events first). "
+        "the risk by a horizon (1 − Kaplan–Meier) over the mean predicted one. Weighted for "
+        "censoring means by the inverse probability of being uncensored, of an event just before "
+        "it, of an event-free patient at the horizon (Kaplan–Meier curve of the censoring in the "
+        "training rows, at ties events first). "
         f"{_ICI} Median follow-up is by reverse Kaplan–Meier. High risk is a log hazard above the "
         f"training median{in_most(repeats)}; the hazard ratio is of {groups}, in such a model."
         f"{competing}"
@@ -384,8 +390,8 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
     main, survival = main_measure(results.settings.kind), results.settings.kind == "survival"
     curves, alone, others = (
         (
-            "Those of calibration curves, ICI and observed / expected are of at most 200 resamples "
-            "and not widened.",
+            "Those of calibration curves and ICI are of at most 200 resamples; neither they nor "
+            "those of observed / expected are widened.",
             "Those of the integrated Brier score leave out how much weight for censoring a "
             "resample holds by chance (control variate).",
             "Those of the hazard ratio of the groups and of decision curves",
@@ -421,9 +427,10 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
         "than that of random scores where models predict the same for all patients. That of a "
         f"difference in {main} that is the same in all resamples reaches as far as those of both "
         "models do, unless both rank the patients of each fold alike, and neither perfectly nor "
-        f"all the same. Where the lower end of the interval of {main} is 0.5 or below, that of the "
-        f"calibration slope is extended to hold 0. {curves} {alone} {others} are "
-        "widened by the factor of the main measure. ICI intervals are re-centred on the "
-        f"estimate.{times}{rivals}{parts}{test}{_rule(results)} No p-value was adjusted "
+        f"all the same. The upper end of the interval of a difference in {main} is not below that "
+        "of the plain difference, in which no model below 0.5 counts as 0.5. Where the interval of "
+        f"{main} holds 0.5, that of the calibration slope is extended to hold 0. {curves} {alone} "
+        f"{others} are widened by the factor of the main measure. ICI intervals are re-centred on "
+        f"the estimate.{times}{rivals}{parts}{test}{_rule(results)} No p-value was adjusted "
         f"for multiple testing [say which were looked at]. Software: {made_by}."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -37,20 +38,10 @@ def performance_section(results: AnalysisResults) -> Section:
         "Performance of every model out of fold, with 95 % intervals; .632+: a second "
         f"estimate, by the bootstrap.{times_in(results)} Definitions: Methods, ready to paste."
     )
-    main = main_measure(results.settings.kind)
-    varies = _varies(corrected[main], main) if trusted(corrected) else ""
     notes: tuple[str, ...] = (
         "The threshold is the mean risk of the cohort, where a calibrated model gains most over "
         "treating all or none; see the decision curves for others.",
-        f"The .632+ estimates are of {counted(corrected[main].samples, 'bootstrap sample')}, in "
-        "each of which the models were tuned again; they have no interval"
-        f"{varies}. No .632+ estimate is given for chance and other algorithms, for a model with "
-        f"fewer than {FEWEST_SAMPLES} samples, or for one that orders its own patients almost "
-        f"without error but not those left out ({main} of {PERFECT} or more in its own patients, "
-        f"below {SOUND} in those left out): it does so whatever the outcome. Where a model has "
-        "overfitted strongly .632+ is somewhat too "
-        f"optimistic, and without any signal above 0.5 on average; take {main} out of fold as the "
-        "result.",
+        _corrected_how(corrected, main_measure(results.settings.kind)),
     )
     if results.settings.competing:
         notes += (
@@ -59,6 +50,27 @@ def performance_section(results: AnalysisResults) -> Section:
             "these are independent of the event; no risk here is a share of patients.",
         )
     return Section("Performance", (), header, rows, caption=caption, notes=notes)
+
+
+def _corrected_how(corrected: Mapping[str, Corrected], main: str) -> str:
+    """Return what the .632+ estimates are of, and for which models none is given."""
+    if not corrected[main].samples:
+        return (
+            "No .632+ estimate is given: there was no bootstrap sample to which the models could "
+            "be fitted and whose left-out patients could be judged."
+        )
+    varies = _varies(corrected[main], main) if trusted(corrected) else ""
+    return (
+        f"The .632+ estimates are of {counted(corrected[main].samples, 'bootstrap sample')}, in "
+        "each of which the models were tuned again; they have no interval"
+        f"{varies}. No .632+ estimate is given for chance and other algorithms, for a model with "
+        f"fewer than {FEWEST_SAMPLES} samples, or for one that orders its own patients almost "
+        f"without error but not those left out ({main} of {PERFECT} or more in its own patients, "
+        f"below {SOUND} in those left out): it does so whatever the outcome. Where a model has "
+        "overfitted strongly .632+ is somewhat too "
+        f"optimistic, and without any signal above 0.5 on average; take {main} out of fold as the "
+        "result."
+    )
 
 
 def _varies(corrected: Corrected, main: str) -> str:
@@ -88,8 +100,9 @@ def differences_section(results: AnalysisResults) -> Section:
         for (a, b), found in results.comparisons.items()
     ]
     line = (
-        f"{_fitted(results)} In discrimination a second model below 0.5 "
-        "counts as 0.5, because a useless model ranks the wrong way round out of fold. A negative "
+        f"{_fitted(results)} In discrimination a second model below 0.5 counts as 0.5, because a "
+        "useless model ranks the wrong way round out of fold; as the first may do so too, the "
+        "upper end of the interval is not below that of the plain difference. A negative "
         "difference in Brier is better. The likelihood-ratio p is of whether the score of the "
         "first model adds to that of the second, which it can without ranking patients better."
     )

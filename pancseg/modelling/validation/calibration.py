@@ -85,8 +85,6 @@ class SmoothCurve:
         high: (g,) upper end.
         ici: integrated calibration index, the mean distance of the curve from the diagonal over
             patients (Austin and Steyerberg 2019, Stat Med 38:4051).
-        ratio: observed over expected number of events, both of the patients whose status is known,
-            with their weights.
     """
 
     risk: np.ndarray
@@ -94,7 +92,6 @@ class SmoothCurve:
     low: np.ndarray
     high: np.ndarray
     ici: Estimate
-    ratio: Estimate
 
 
 def smooth_curve(risk: np.ndarray, status: np.ndarray, weights: np.ndarray) -> SmoothCurve | None:
@@ -140,9 +137,7 @@ def smooth_curve(risk: np.ndarray, status: np.ndarray, weights: np.ndarray) -> S
     total = weights.sum(axis=1)
     ici = (weights * apart).sum(axis=1) / total
     index = estimate(unbiased(ici)).within(0, 1)
-    expected = weights @ (risk * known).mean(axis=0)
-    ratio = (weights @ died.mean(axis=0)) / np.maximum(expected, 1e-12)
-    return SmoothCurve(grid, curves[0], ends[0], ends[1], index, estimate(ratio))
+    return SmoothCurve(grid, curves[0], ends[0], ends[1], index)
 
 
 def cox_slope(

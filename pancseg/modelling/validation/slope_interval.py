@@ -20,9 +20,10 @@ def slope_estimate(
 
     Like those of other measures, the interval is the bootstrap's, widened where the corrected
     variance over folds is larger (see :func:`.measures.widening`). A fold alone has too few
-    patients for a slope; its jackknife pseudo-value takes its place. Where the lower end of the
-    interval of AUC or C is 0.5 or below, it is extended to hold 0: a model that may rank nobody may
-    have no slope. It is no exact 95 % interval then, but one that holds the truth more often.
+    patients for a slope; its jackknife pseudo-value takes its place. Where the interval of AUC or C
+    holds 0.5, it is extended to hold 0: a model that may rank nobody may have no slope. It is no
+    exact 95 % interval then: on noise it holds 0 about as often as that of AUC or C holds 0.5
+    (docs/log.md, 2026-12-01).
 
     Args:
         resampled: the slope, then its value in each bootstrap resample of patients.
@@ -42,6 +43,6 @@ def slope_estimate(
     known = without_fold[~np.isnan(without_fold)]
     pseudo_values = len(known) * resampled[0] - (len(known) - 1) * known
     found = estimate(resampled, pseudo_values, outer)
-    if ranks.low <= 0.5:
+    if ranks.low <= 0.5 <= ranks.high:
         return Estimate(found.value, min(found.low, 0.0), max(found.high, 0.0))
     return found

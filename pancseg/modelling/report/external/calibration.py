@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pancseg.modelling.recalibration import (
-    mean_risk,
-    observed_risk,
     recalibrated_class,
     recalibrated_survival,
 )
@@ -16,6 +14,7 @@ from pancseg.modelling.report.external.curves import calibration_picture, not_co
 from pancseg.modelling.report.external.judged import Judged, followed
 from pancseg.modelling.report.parts import Section, digits, with_interval
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
+from pancseg.modelling.validation.observed_expected import observed_over_expected
 from pancseg.system.text.number_text import DASH
 
 
@@ -32,7 +31,7 @@ def calibration_of(judged: Judged, name: str, resamples: int) -> dict[str, Estim
     y = judged.y[known]
     if not judged.survival:
         risk = judged.scores[name][known]
-        ratio = mean_risk(y.astype(float), weights) / mean_risk(risk, weights)
+        ratio = observed_over_expected(y, risk, weights)
         return {
             "in the large": judged.measures[name]["calibration-in-the-large"],
             "observed / expected": estimate(ratio),
@@ -42,7 +41,7 @@ def calibration_of(judged: Judged, name: str, resamples: int) -> dict[str, Estim
         if not followed(y, horizon):
             continue
         risk = 1 - judged.event_free[name][known, place]
-        ratio = observed_risk(y, horizon, weights) / mean_risk(risk, weights)
+        ratio = observed_over_expected(y, risk, weights, horizon)
         found[f"observed / expected at {horizon:.4g}"] = estimate(ratio)
     return found
 

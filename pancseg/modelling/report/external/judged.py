@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import logit
 
 from pancseg.modelling.analysis import main_measure
+from pancseg.modelling.estimators.competing import COMPETING
 from pancseg.modelling.report.parts import counted, of_class
 from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.settings import unit_of
@@ -75,12 +76,23 @@ class Judged:
 
     @property
     def counts(self) -> str:
-        """The number of events, or of rows by class, as Markdown."""
+        """The number of events and of competing events, or of rows by class, as Markdown."""
         count, n = int(self.positive.sum()), len(self.y)
         if self.survival:
-            return counted(count, "event")
+            return f"{counted(count, 'event')}{self._rivals}"
         rest, positive = map(escape_markdown, self.saved.facts["classes"][:2])
         return f"{of_class(count, positive)} and {of_class(n - count, rest)}"
+
+    @property
+    def _rivals(self) -> str:
+        """What counts as censored beside an event, where the model knows competing events."""
+        if not self.saved.facts["competing"]:
+            return ""
+        if self.cause is None:
+            return " (competing events cannot be told from the censored, and count as such)"
+        rivals = int((self.cause == COMPETING).sum())
+        as_what = "counts" if rivals == 1 else "count"
+        return f" and {counted(rivals, 'competing event')}, which {as_what} as censored"
 
     def known(self, name: str) -> np.ndarray:
         """Return (n,) whether a model predicts each row."""
