@@ -57,7 +57,7 @@ COMPARISONS = (
     (BOTH, CLINICAL),
 )
 """Pairs (a, b) of models whose difference, a minus b, is reported."""
-_MOST_REPEATS = 10
+MOST_REPEATS = 10
 """Calibration uses the predictions of at most this many repeats."""
 _RANDOM_SCORES = 200
 _CANARY_FOLD, _SAMPLE = 0.4, 0.6
@@ -326,7 +326,7 @@ class _Judge:
     @property
     def strata(self) -> np.ndarray:
         """(repeats, n) outer fold and repeat, of ten repeats at most."""
-        folds = self.validation.folds[:_MOST_REPEATS]
+        folds = self.validation.folds[:MOST_REPEATS]
         return np.asarray(folds + self.plan.outer * np.arange(len(folds))[:, None])
 
     def wider(self, name: str) -> float:
@@ -492,7 +492,7 @@ def calibration(judge: _Judge, name: str, ranks: Estimate) -> Calibration:
     """
     plan, validation = judge.plan, judge.validation
     model = validation.models[name]
-    scores = model.score[:_MOST_REPEATS]
+    scores = model.score[:MOST_REPEATS]
     count = len(scores)
     y, weights = np.tile(plan.y, count), np.tile(judge.weights, (1, count))
     strata = judge.strata.ravel()
@@ -521,9 +521,9 @@ def risks(judge: _Judge, name: str) -> list[tuple[float, np.ndarray, np.ndarray]
     plan, model = judge.plan, judge.validation.models[name]
     task = plan.task
     if model.curves is None or not isinstance(task, survival.SurvivalTask):
-        risk = model.score[:_MOST_REPEATS]
+        risk = model.score[:MOST_REPEATS]
         return [(0.0, risk, np.tile(class_status(plan.y), (len(risk), 1, 1)))]
-    curves = model.curves[:_MOST_REPEATS]
+    curves = model.curves[:MOST_REPEATS]
     found = []
     for horizon in task.horizons:
         status = np.zeros((*curves.shape[:2], 2))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pancseg.modelling.analysis import AnalysisResults, main_measure
-from pancseg.modelling.report.parts import Section, with_interval
+from pancseg.modelling.analysis import MOST_REPEATS, AnalysisResults, main_measure
+from pancseg.modelling.report.parts import Section, pooled, with_interval
 from pancseg.modelling.report.times_text import times_in
 from pancseg.system.text.number_text import DASH
 
@@ -45,8 +45,8 @@ def calibration_section(results: AnalysisResults) -> Section:
         "Slope 1 is ideal; between 0 and 1 predictions are too extreme, at 0 or below they do not "
         f"go with the outcome. Where the interval of {main_measure(results.settings.kind)} holds "
         f"0.5, that of the slope is extended to hold 0. {large}. ICI is the mean distance "
-        "of the smooth curve (local linear, span 0.75) from the diagonal. "
-        "Predictions of up to ten repeats are pooled, not averaged."
+        "of the smooth curve (local linear, span 0.75) from the diagonal."
+        f"{pooled(len(results.validation.folds), MOST_REPEATS)}"
     )
     caption = f"Calibration of every model out of fold, with 95 % intervals.{times_in(results)}"
     return Section("Calibration", [line], header, rows, caption=caption)

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis import MOST_REPEATS, AnalysisResults
 from pancseg.modelling.report.km_figure import km_caption, km_files
-from pancseg.modelling.report.parts import Picture, listed
+from pancseg.modelling.report.parts import Picture, listed, pooled
 from pancseg.modelling.report.picture_files import COLOURS, KINDS, picture_files, wrapped
 from pancseg.modelling.report.roc_figures import roc_caption, roc_files, style_of
 from pancseg.modelling.report.stability import stability_files
@@ -57,22 +57,24 @@ def shown(results: AnalysisResults) -> list[Picture]:
     found = [roc_caption(results)]
     rivals = censored(results)
     banded = [name for name in (RADIOMICS, BOTH) if name in results.measures]
+    repeats = len(results.validation.folds)
+    mean = ", the mean over repeats" if repeats > 1 else ""
     if results.settings.kind == "survival":
-        found.append(km_caption(rivals, len(results.validation.folds)))
+        found.append(km_caption(rivals, repeats))
     return [
         *found,
         Picture(
             "calibration.png",
             f"Calibration, out of fold: observed against predicted risk {_of_what(results, True)}, "
-            "smoothed (local linear regression, span 0.75), with pointwise 95 % intervals. "
-            + ("Weighted for censoring. " if results.horizons else "")
-            + f"Up to ten repeats are pooled.{rivals}",
+            "smoothed (local linear regression, span 0.75), with pointwise 95 % intervals."
+            + (" Weighted for censoring." if results.horizons else "")
+            + f"{pooled(repeats, MOST_REPEATS)}{rivals}",
         ),
         Picture(
             "decision_curve.png",
             f"Decision curves (Vickers and Elkin 2006) of the risk {_of_what(results)}, out of "
-            "fold: net benefit per patient by the threshold probability, of single models, the "
-            f"mean over repeats. Bands: 95 % intervals of {listed(banded)}.{rivals}",
+            f"fold: net benefit per patient by the threshold probability, of single models{mean}. "
+            f"Bands: 95 % intervals of {listed(banded)}.{rivals}",
         ),
     ]
 

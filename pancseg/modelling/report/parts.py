@@ -91,6 +91,18 @@ def the(measure: str) -> str:
     return measure if measure.startswith("Harrell") else f"the {measure}"
 
 
+def pooled(repeats: int, most: int) -> str:
+    """Return a sentence on the repeats of a cross-validation that are pooled, or nothing of one.
+
+    >>> pooled(20, 10), pooled(1, 10)
+    (' Predictions of 10 of 20 repeats are pooled.', '')
+    """
+    if repeats == 1:
+        return ""
+    which = f"the {repeats}" if repeats <= most else f"{most} of {repeats}"
+    return f" Predictions of {which} repeats are pooled."
+
+
 def number(value: float) -> str:
     """Return a number with three decimals, never a negative zero, or a dash for NaN."""
     return decimals(value, 3)
