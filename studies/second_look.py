@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from pancseg.segmentation import segmenter as segmenting
+from pancseg.segmentation import looks
 from pancseg.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pancseg.segmentation.looks import FirstLook
 from pancseg.segmentation.postprocess import Levels, one_organ
@@ -47,7 +47,7 @@ def variants() -> Iterator[tuple[str, Callable[[Segmenter, WholeVolume], Levels]
         return segmenter.looking.again(volume.image, segmenter.looking.first(volume.image))
 
     def alone(segmenter: Segmenter, volume: WholeVolume) -> Levels:
-        with patch.object(segmenting, "mean_of_looks", second_alone):
+        with patch.object(looks, "mean_of_looks", second_alone):
             return again(segmenter, volume)
 
     def thrice(segmenter: Segmenter, volume: WholeVolume) -> Levels:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.external_validation import (
+    differences,
     doubts,
     external,
     is_validation_table,
@@ -156,6 +157,7 @@ def _as_judged(
     rows: pd.DataFrame,
     known: tuple[JoinedTable, Endpoint],
     measures: dict[str, dict[str, Estimate]],
+    more: dict[tuple[str, str], dict[str, Estimate]],
     doubtful: tuple[str, ...],
 ) -> Judged:
     judged, endpoint = known
@@ -171,6 +173,7 @@ def _as_judged(
         judged.groups,
         values_of(saved, blocks_of(saved, judged)),
         measures,
+        more,
         judged.size(),
         doubtful,
         times,
@@ -225,14 +228,15 @@ def _judged(
     doubtful = tuple(doubts(saved, y))
     try:
         found = external(saved, rows, y, judged.groups)
+        more = differences(saved, rows, y, judged.groups)
     except ValueError as error:
         return PredictionResult(table, {}, doubts=doubtful, not_judged=str(error))
     if path is not None:
-        files = {path: csv_bytes(validation_table(found, rows, y, bool(own.all())))}
+        files = {path: csv_bytes(validation_table(found, more, rows, y, bool(own.all())))}
         if not own.all():  # apparent performance validates nothing, and gets no report
             folder = report_folder(path)
             claim(folder)
-            new = _as_judged(saved, rows, (judged, endpoint), found, doubtful)
+            new = _as_judged(saved, rows, (judged, endpoint), found, more, doubtful)
             new = replace(new, own=int(own.sum()), overlap_known=judged.own is not None)
             files |= {folder / name: content for name, content in external_files(new).items()}
         write_whole(files)

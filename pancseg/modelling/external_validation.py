@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pancseg.modelling.analysis import main_measure
 from pancseg.modelling.endpoint import Endpoint, subtype_outcome, survival_outcome_of
+from pancseg.modelling.external_measures import (
+    benefit_threshold,
+    index_name,
+    measured_externally,
+    middle_of,
+)
 from pancseg.modelling.inputs.cell_values import MISSING_CLASS, is_missing, is_missing_class
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.inputs.outcome_coding import EventCoding
@@ -16,16 +23,12 @@ from pancseg.modelling.inputs.spelling import meaning
 from pancseg.modelling.predict import column_of, curve_column, horizons_of
 from pancseg.modelling.refusals import FEWEST_EVENTS, FEWEST_OF_CLASS
 from pancseg.modelling.saved_model import SavedModel
-from pancseg.modelling.study import SHOWN
+from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SHOWN, VOLUME
 from pancseg.modelling.subtype import NET_BENEFIT
-from pancseg.modelling.survival import named_time, treatment_threshold
 from pancseg.modelling.validation import measures
-from pancseg.modelling.validation.calibration import cox_slope, in_the_large, logistic_line
-from pancseg.modelling.validation.limits import honest
+from pancseg.modelling.validation.limits import difference_of, honest
 from pancseg.modelling.validation.measures import Estimate, estimate
-from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at
 from pancseg.modelling.validation.new_patients import risks_of, smooth_curves
-from pancseg.system.text.number_text import percent
 
 _VALIDATION_COLUMNS = (
     "model", "measure", "value", "low_95", "high_95", "rows", "positive_or_events", "kind",
@@ -98,7 +101,6 @@ def external(
         raise ValueError(
             f"external validation is not possible: {what} in {len(y)} patients; they were predicted"
         )
-    judge = _judge_survival if saved.kind == "survival" else _judge_subtype
     threshold = benefit_threshold(saved, y)
     times = horizons_of(saved) if saved.kind == "survival" else []
     found = {}
@@ -109,7 +111,7 @@ def external(
         if not _has_contrast(saved.kind, y[known]):
             continue
         weights = measures.bootstrap_weights(groups[known], resamples, 0)
-        vectors = judge(saved, name, table[known], y[known], weights, threshold)
+        vectors = measured_externally(saved, name, table[known], y[known], weights, threshold)
         found[name] = {
             measure: honest(estimate(values), measure, y[known], groups[known])
             for measure, values in vectors.items()
@@ -123,6 +125,45 @@ def external(
             "external validation is not possible: no model predicts patients both with and without "
             "the event or positive class"
         )
+    return found
+
+
+def differences(
+    saved: SavedModel, table: pd.DataFrame, y: np.ndarray, groups: np.ndarray, resamples: int = 1000
+) -> dict[tuple[str, str], dict[str, Estimate]]:
+    """Return what one model has more than another, in the patients that both predict.
+
+    Args:
+        saved: the models.
+        table: the result of :func:`.predict.predictions`.
+        y: (n,) outcomes of the same rows.
+        groups: (n,) patients of the same rows.
+        resamples: number of resamples of the patient bootstrap.
+
+    Returns:
+        (a, b) → measure → a less b: AUC or Harrell's C, Brier scores, net benefit. Unlike in the
+        report of the training, a second model below 0.5 counts as it is: here no model is made to
+        rank the wrong way round.
+    """
+    threshold, found = benefit_threshold(saved, y), {}
+    for a, b in ((BOTH, CLINICAL), (RADIOMICS, VOLUME)):
+        if not {column_of(a), column_of(b)} <= set(table):
+            continue
+        known = table[[column_of(a), column_of(b)]].notna().all(axis=1).to_numpy()
+        if not _has_contrast(saved.kind, y[known]):
+            continue
+        weights = measures.bootstrap_weights(groups[known], resamples, 0)
+        how = (table[known], y[known], weights, threshold)
+        more, less = (measured_externally(saved, name, *how) for name in (a, b))
+        main = main_measure(saved.kind)
+        found[a, b] = {
+            name: estimate(values - less[name])
+            for name, values in more.items()
+            if name == main or "Brier" in name or name.startswith(NET_BENEFIT)
+        }
+        if more[main][0] == less[main][0] == 1:  # no resample can tell them apart
+            alone = honest(estimate(more[main]), main, y[known], groups[known])
+            found[a, b][main] = difference_of(alone, alone)
     return found
 
 
@@ -159,6 +200,7 @@ def doubts(saved: SavedModel, y: np.ndarray) -> list[str]:
 
 def validation_table(
     found: Mapping[str, Mapping[str, Estimate]],
+    more: Mapping[tuple[str, str], Mapping[str, Estimate]],
     table: pd.DataFrame,
     y: np.ndarray,
     apparent: bool = False,
@@ -167,16 +209,24 @@ def validation_table(
 
     Args:
         found: the result of :func:`external`.
+        more: that of :func:`differences`.
         table: the predictions that were judged.
         y: (n,) their outcomes.
         apparent: whether the patients are those that the model was fitted on.
     """
     positive = np.asarray(y["event"] if y.dtype.names else y, bool)
+    of = "apparent performance" if apparent else "external validation"
+    parts: list[tuple[tuple[str, ...], str, Mapping[str, Estimate]]] = [
+        ((name,), name, measured) for name, measured in found.items()
+    ]
+    parts += [
+        ((a, b), f"{a} − {b}", {f"difference in {m}": one for m, one in measured.items()})
+        for (a, b), measured in more.items()
+    ]
     rows = []
-    for name, measured in found.items():
-        known = table[column_of(name)].notna().to_numpy()
+    for models, name, measured in parts:
+        known = table[[column_of(model) for model in models]].notna().all(axis=1).to_numpy()
         counts = int(known.sum()), int(positive[known].sum())
-        of = "apparent performance" if apparent else "external validation"
         rows += [
             (name, m, one.value, one.low, one.high, *counts, of) for m, one in measured.items()
         ]
@@ -197,95 +247,3 @@ def _has_contrast(kind: str, y: np.ndarray) -> bool:
     if kind == "survival":
         return bool(y["event"].any())
     return 0 < int(y.sum()) < len(y)
-
-
-def benefit_threshold(saved: SavedModel, y: np.ndarray) -> float:
-    """Return the threshold of the net benefit, which is the mean risk of the new patients.
-
-    For survival it is that by the middle one of the model's times.
-    """
-    return treatment_threshold(y, middle_of(saved)) if saved.kind == "survival" else float(y.mean())
-
-
-def benefit_name(threshold: float, time: float = 0.0) -> str:
-    """Return the name of the net benefit at a threshold, by a time; 0: of a class.
-
-    >>> benefit_name(0.372), benefit_name(0.372, 9.0)
-    ('net benefit at 37 %', 'net benefit by 9 at 37 %')
-    """
-    by = f" by {named_time(time)}" if time else ""
-    return f"{NET_BENEFIT}{by} at {percent(threshold)}"
-
-
-def index_name(time: float) -> str:
-    """Return the name of the integrated calibration index at a time; 0: of a class."""
-    return f"ICI at {named_time(time)}" if time else "ICI"
-
-
-def _judge_subtype(
-    saved: SavedModel, name: str, table: pd.DataFrame, y: np.ndarray, weights: np.ndarray,
-    threshold: float,
-) -> dict[str, np.ndarray]:  # fmt: skip
-    score = table[column_of(name)].to_numpy()
-    called = score >= saved.models[name].threshold
-    pairs = [(np.arange(len(y)), score, measures.class_pairs(y))]
-    slope, _ = logistic_line(y, score, weights)
-    gained = net_benefit(score, class_status(y), np.array([threshold]))[:, 0]
-    return {
-        "AUC": measures.pair_measure(pairs, weights),
-        "PR-AUC": measures.average_precision(y, score, weights),
-        "Brier": measures.mean_measure((score - y) ** 2, weights),
-        benefit_name(threshold): measures.mean_measure(gained, weights),
-        "sensitivity": measures.mean_measure(np.where(y == 1, called, np.nan), weights),
-        "specificity": measures.mean_measure(np.where(y == 0, ~called, np.nan), weights),
-        "calibration slope": slope,
-        "calibration-in-the-large": in_the_large(y, score, weights),
-    }
-
-
-def _judge_survival(
-    saved: SavedModel, name: str, table: pd.DataFrame, y: np.ndarray, weights: np.ndarray,
-    threshold: float,
-) -> dict[str, np.ndarray]:  # fmt: skip
-    score, rows = table[column_of(name)].to_numpy(), np.arange(len(y))
-
-    def share(pairs: np.ndarray) -> np.ndarray:
-        return measures.pair_measure([(rows, score, pairs)], weights)
-
-    times, middle = np.array(horizons_of(saved)), middle_of(saved)
-    free = table[[curve_column(name, time) for time in times]].to_numpy(float)
-    errors = measures.squared_errors(y, y, free, times)
-    errors = measures.steadied(errors, measures.known_weights(y, y, times))
-    told = [_told(y, time) for time in times]
-    errors[:, ~np.array(told)] = np.nan
-    tau = float(np.quantile(y["time"][y["event"]], 0.9))
-    found = {"Harrell's C": share(measures.harrell_pairs(y))}
-    found["Uno's C"] = share(measures.uno_pairs(y, y, tau))
-    for time in times:
-        found[f"AUC at {named_time(time)}"] = share(measures.horizon_pairs(y, y, time))
-    for time, values in zip(times, errors.T, strict=True):
-        found[f"Brier at {named_time(time)}"] = measures.mean_measure(values, weights)
-    if sum(told) > 1:
-        within, mean = times[told], measures.integrated(errors[:, told], times[told])
-        name_of = f"integrated Brier, {named_time(within[0])} to {named_time(within[-1])}"
-        found[name_of] = measures.mean_measure(mean, weights)
-    at_middle = 1 - free[:, times == middle][:, 0]
-    gained = net_benefit(at_middle, status_at(y, y, middle), np.array([threshold]))[:, 0]
-    if not _told(y, middle):
-        gained = np.full(len(y), np.nan)
-    found[benefit_name(threshold, middle)] = measures.mean_measure(gained, weights)
-    found["calibration slope"] = cox_slope(y, score, np.zeros(len(y)), weights)
-    return found
-
-
-def _told(y: np.ndarray, time: float) -> bool:
-    """Return whether anything is known at a time: follow-up goes beyond it, or nobody was lost."""
-    unknown = ~y["event"] & (y["time"] < time)
-    return bool(time < y["time"].max() or not unknown.any())
-
-
-def middle_of(saved: SavedModel) -> float:
-    """Return the one of the times that survival is predicted for at which models are judged."""
-    times = horizons_of(saved)
-    middle = saved.facts.get("middle")
-    return middle if middle in times else times[len(times) // 2]

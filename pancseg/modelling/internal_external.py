@@ -21,6 +21,7 @@ from pancseg.modelling.validation import measures
 from pancseg.modelling.validation.limits import honest
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
 from pancseg.modelling.validation.nested_cv import ValidationPlan, fit_specs
+from pancseg.system.text.number_text import printed
 
 FEWEST_SITES, FEWEST_OF_EACH = 2, 5
 _EDGE = 1e-6
@@ -257,4 +258,6 @@ def lower_in_sites(results: list[SiteResult], name: str, inside: Estimate) -> Po
     if found is None:
         return None
     smallest = min(site.patients for site in results if name in site.measures)
-    return found if found.value.high < _inside(inside.low, smallest) else None
+    return (
+        found if printed(found.value.high) < printed(float(_inside(inside.low, smallest))) else None
+    )

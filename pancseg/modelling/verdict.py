@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.validation.comparison import Comparison
 from pancseg.modelling.validation.measures import Estimate
-from pancseg.system.text.number_text import decimals
+from pancseg.system.text.number_text import decimals, printed
 
 LEVEL = 0.05
 
@@ -109,7 +109,7 @@ def _single(alone: Estimate, more: Comparison, main: str, brier: str) -> str:
         f"A single feature, chosen in the fold, reaches {interval(alone)}; {ranks} "
         f"(difference in {main} {interval(more.discrimination)}, in "
         f"the {brier} score {interval(more.brier)}{_test(more, 'the feature')})"
-        f"{_risks(more, 'their')}."
+        f"{_risks(more, 'their')}.{_only_p(more, main)}"
     )
 
 
@@ -139,7 +139,7 @@ def _volume(
         start = "Less than volume" if is_worse(more) else "Not shown to be more than volume"
         return [
             f"**{start}**: volume alone reaches {interval(volume)}, and {ranks} (difference in "
-            f"{main} {_all(more, how, 'volume')}){_risks(more)}."
+            f"{main} {_all(more, how, 'volume')}){_risks(more)}.{_only_p(more, main)}"
         ]
     if printed(volume.low) > 0.5:
         return [
@@ -150,7 +150,8 @@ def _volume(
     if found and not is_better(more):
         return [
             f"Volume alone reaches {interval(volume)}, not shown to be better than chance; "
-            f"{ranks} than volume (difference in {main} {_all(more, how, 'volume')}){_risks(more)}."
+            f"{ranks} than volume (difference in {main} {_all(more, how, 'volume')})"
+            f"{_risks(more)}.{_only_p(more, main)}"
         ]
     return []
 
@@ -160,7 +161,7 @@ def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) ->
         f"the clinical variables alone are not shown to be better than chance: {main} "
         f"{interval(clinical)}, counted as 0.5 in the difference, as a useless model ranks the "
         "wrong way round out of fold"
-        if clinical.value < 0.5
+        if printed(clinical.value) < 0.5
         else f"the clinical variables alone reach {interval(clinical)}"
         + ("" if printed(clinical.low) > 0.5 else ", not shown to be better than chance")
     )
@@ -181,12 +182,18 @@ def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) ->
             f"{predict} as the clinical variables alone, which draws the difference and its "
             "interval towards 0."
         )
-    if more.added_p < LEVEL:
-        gain += (
-            f" A likelihood-ratio p below {LEVEL:g} does not count alone, and the interval of the "
-            f"difference in {main} holds 0."
-        )
+    gain += _only_p(more, main)
     return f"Radiomics is not shown to add to the clinical variables ({tail}). {gain}"
+
+
+def _only_p(more: Comparison, main: str) -> str:
+    """Return what a small p-value beside a difference that holds 0 is worth; else nothing."""
+    if is_worse(more) or not more.added_p < LEVEL:
+        return ""
+    return (
+        f" A likelihood-ratio p below {LEVEL:g} does not count alone, and the interval of the "
+        f"difference in {main} holds 0."
+    )
 
 
 def is_better(more: Comparison) -> bool:
@@ -224,11 +231,6 @@ def p_value(p: float) -> str:
 def interval(found: Estimate) -> str:
     """Return an estimate and its interval as text for a sentence."""
     return f"{_number(found.value)}, 95 % interval {_number(found.low)} to {_number(found.high)}"
-
-
-def printed(value: float) -> float:
-    """Return a number as it is printed: no sentence may rest on digits that are not shown."""
-    return round(value, 3)
 
 
 def _number(value: float) -> str:

@@ -63,7 +63,16 @@ def reach(slice_mm: float) -> int:
     >>> reach(1.0), reach(5.0), reach(10.0)
     (6, 1, 0)
     """
-    return int(REACH_MM / slice_mm + 1e-9)
+    return fitting(REACH_MM, slice_mm)
+
+
+def fitting(length_mm: float, slice_mm: float) -> int:
+    """Return how many slices fit into a length; their distance counts to a micrometre.
+
+    >>> fitting(6.0, 1.0000001), fitting(6.0, 1.001)
+    (6, 5)
+    """
+    return int(length_mm / max(round(slice_mm, 3), 0.001) + 1e-9)
 
 
 def smoothed(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Self
 
+from pancseg.segmentation.along_z import fitting
+
 LEAST_HEIGHT_MM = 15.0
 """Every connected component at least this high along z is found, and found whole."""
 DENSE_MM = 2.0
-"""Slices nearer to each other than half of this are not all looked at; smoothing along z fills in
-what is between them."""
+"""Slices half as far apart, or nearer, are not all looked at; smoothing along z fills in what is
+between them."""
 
 
 class Steps(NamedTuple):
@@ -32,7 +34,7 @@ class Steps(NamedTuple):
         """
         if not least_height_mm:
             return cls(1, 1)
-        then = _fitting(DENSE_MM, slice_mm)
+        then = _fitting(min(DENSE_MM, least_height_mm), slice_mm)
         return cls(then * _fitting(least_height_mm, then * slice_mm), then)
 
     def start(self, count: int) -> int:
@@ -46,7 +48,7 @@ class Steps(NamedTuple):
 
 def _fitting(length_mm: float, slice_mm: float) -> int:
     """Return the number of slices that fit into a length, at least 1."""
-    return max(1, int(length_mm / slice_mm + 1e-9))
+    return max(1, fitting(length_mm, slice_mm))
 
 
 def search(

@@ -78,3 +78,15 @@ def test_of_thin_slices_every_other_is_looked_at() -> None:
     assert {i for i in range(95, 155) if i % 2 == 1} <= set(looked_at)
     assert all(i % 2 == 1 for i in looked_at)
     assert len(looked_at) < 60
+
+
+@given(st.floats(0.3, 10), st.floats(-4e-4, 4e-4))
+def test_noise_in_the_spacing_does_not_move_the_slices(mm: float, noise: float) -> None:
+    mm = round(mm, 3)
+    assert Steps.of(mm + noise) == Steps.of(mm)
+
+
+@given(st.floats(0.2, 3), st.floats(0.2, 30))
+def test_what_must_be_found_meets_a_slice(mm: float, height_mm: float) -> None:
+    steps = Steps.of(mm, height_mm)
+    assert steps.first == 1 or steps.first * round(mm, 3) <= height_mm + 1e-6

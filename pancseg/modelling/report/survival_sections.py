@@ -15,7 +15,7 @@ from pancseg.modelling.report.times_text import censored
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import RADIOMICS
 from pancseg.modelling.validation.measures import Estimate
-from pancseg.modelling.verdict import printed
+from pancseg.system.text.number_text import printed
 
 
 def risk_groups_section(results: AnalysisResults, joined: JoinedTable) -> Section:

@@ -25,6 +25,7 @@ from pancseg.modelling.report.parts import (
 from pancseg.modelling.report.stability import risk_of, risks
 from pancseg.modelling.study import RADIOMICS
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.system.text.number_text import printed
 from pancseg.tables.html_page import escape_markdown, escape_message
 
 _WIDE = 0.2
@@ -182,13 +183,14 @@ def _lower_elsewhere(results: AnalysisResults) -> list[str]:
 def _slope(slope: Estimate) -> list[str]:
     """Return a sentence on a calibration slope that is far from 1; else none."""
     low, high = _SLOPES
-    if np.isnan(slope.value) or low <= slope.value <= high:
+    value = printed(slope.value)
+    if np.isnan(value) or low <= value <= high:
         return []
-    far = "too extreme" if slope.value < low else "too close to the average"
-    held = slope.low <= 1 <= slope.high
-    if slope.value <= 0 and held:
+    far = "too extreme" if value < low else "too close to the average"
+    held = printed(slope.low) <= 1 <= printed(slope.high)
+    if value <= 0 and held:
         said = ": the predictions of radiomics may not go with the outcome (the interval holds 1)"
-    elif slope.value <= 0:
+    elif value <= 0:
         said = ": the predictions of radiomics do not go with the outcome"
     elif np.isnan([slope.low, slope.high]).any():
         said = ""

@@ -107,3 +107,17 @@ def _edge(measure: str, y: np.ndarray, groups: np.ndarray) -> float | None:
         half = patients(y["event"]) // 2
         return perfect_order(half, half)
     return None
+
+
+def difference_of(a: Estimate, b: Estimate) -> Estimate:
+    """Return a less b of two cohorts, with the interval of Zou and Donner (2008, Stat Med 27:1693).
+
+    It needs the two 95 % intervals only, which need not be symmetric. NaN where one of them is.
+
+    >>> difference_of(Estimate(0.75, 0.5, 1.0), Estimate(0.5, 0.5, 0.5))
+    Estimate(value=0.25, low=0.0, high=0.5)
+    """
+    change = a.value - b.value
+    down = np.hypot(a.value - a.low, b.high - b.value)
+    up = np.hypot(a.high - a.value, b.value - b.low)
+    return Estimate(change, float(change - down), float(change + up))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from pancseg.modelling.validation.measures import Estimate, estimate
+from pancseg.system.text.number_text import printed
 
 
 def slope_estimate(
@@ -43,6 +44,6 @@ def slope_estimate(
     known = without_fold[~np.isnan(without_fold)]
     pseudo_values = len(known) * resampled[0] - (len(known) - 1) * known
     found = estimate(resampled, pseudo_values, outer)
-    if ranks.low <= 0.5 <= ranks.high:
+    if printed(ranks.low) <= 0.5 <= printed(ranks.high):
         return Estimate(found.value, min(found.low, 0.0), max(found.high, 0.0))
     return found

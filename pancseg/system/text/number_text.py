@@ -19,10 +19,10 @@ def percent(share: float, places: int = 0) -> str:
 def share_of_some(share: float) -> str:
     """Return a share of 1 as whole per cent that says neither none of some, nor all of almost all.
 
-    >>> share_of_some(0.0), share_of_some(0.004), share_of_some(0.997), share_of_some(1.0)
+    >>> share_of_some(0.0), share_of_some(0.005), share_of_some(0.997), share_of_some(1.0)
     ('0 %', '< 1 %', '> 99 %', '100 %')
     """
-    if 0 < share < 0.005:
+    if 0 < share <= 0.005:  # a half is rounded to 0
         return "< 1 %"
     return "> 99 %" if 0.995 <= share < 1 else percent(share)
 
@@ -34,6 +34,15 @@ def three_digit_percent(share: float) -> str:
     ('1.23 %', '100 %')
     """
     return f"{100 * share:.3g} %"
+
+
+def printed(value: float) -> float:
+    """Return a number as three decimals print it: no sentence may rest on digits not shown.
+
+    >>> printed(0.4998)
+    0.5
+    """
+    return round(value, 3)
 
 
 def decimals(value: float, places: int) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pancseg.modelling.external_validation import middle_of
+from pancseg.modelling.external_measures import middle_of
 from pancseg.modelling.report.external.judged import Judged, followed
 from pancseg.modelling.report.figures import calibration_files, decision_axes
 from pancseg.modelling.report.parts import Picture, Section, counted, listed, with_interval

@@ -31,6 +31,7 @@ class Judged:
         groups: (n,) patients.
         values: name of a column that a model uses → (n,) values, NaN where missing.
         measures: model → measure → estimate.
+        differences: (a, b) → measure → what model a has more than model b.
         size: the number of patients, as text.
         doubts: warnings about the outcomes.
         horizons: times that survival is predicted for.
@@ -47,6 +48,7 @@ class Judged:
     groups: np.ndarray
     values: Mapping[str, np.ndarray]
     measures: Mapping[str, Mapping[str, Estimate]]
+    differences: Mapping[tuple[str, str], Mapping[str, Estimate]]
     size: str
     doubts: Sequence[str] = ()
     horizons: Sequence[float] = ()

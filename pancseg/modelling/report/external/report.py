@@ -63,6 +63,7 @@ def external_files(judged: Judged, resamples: int = 1000) -> dict[str, bytes]:
         verdict_section(judged, calibrated),
         _patients(judged),
         _drawn(_performance(judged, shown), files),
+        *_differences(judged),
         _drawn(calibration_section(judged, calibrated), files),
         _drawn(benefit_section(judged, benefit), files),
         recalibration_section(judged, shown),
@@ -131,6 +132,23 @@ def _performance(judged: Judged, shown: Sequence[str]) -> Section:
         caption += f" Times are in {judged.unit}."
     notes = _empty_cells(judged, names)
     return Section("Performance", (), ["model", "n", *names], rows, pictures, caption, notes)
+
+
+def _differences(judged: Judged) -> list[Section]:
+    """Return the section on what models have more than others; none where there are no pairs."""
+    if not judged.differences:
+        return []
+    names = list(dict.fromkeys(m for found in judged.differences.values() for m in found))
+    rows = []
+    for (a, b), found in judged.differences.items():
+        known = int((judged.known(a) & judged.known(b)).sum())
+        rows.append([f"{a} − {b}", str(known), *(with_interval(found[m]) for m in names)])
+    line = (
+        "Of the patients that both models predict. A negative difference in Brier is better. "
+        "Models are compared as they are: a second one below 0.5 does not count as 0.5."
+    )
+    caption = "Differences between models in the new patients, with 95 % intervals."
+    return [Section("Differences", [line], ["models", "n", *names], rows, caption=caption)]
 
 
 def _empty_cells(judged: Judged, names: Sequence[str]) -> list[str]:

@@ -9,9 +9,10 @@ import numpy as np
 from pancseg.modelling.report.external.case_mix import outside_counts
 from pancseg.modelling.report.external.judged import Judged
 from pancseg.modelling.report.parts import Section, counted, with_interval
-from pancseg.modelling.study import RADIOMICS
+from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
+from pancseg.modelling.validation.limits import difference_of
 from pancseg.modelling.validation.measures import Estimate
-from pancseg.modelling.verdict import printed
+from pancseg.system.text.number_text import printed
 from pancseg.tables.html_page import escape_markdown, escape_message
 
 
@@ -52,6 +53,14 @@ def verdict_section(judged: Judged, calibrated: Mapping[str, Mapping[str, Estima
         f"**How much?** Radiomics {better} in them ({judged.main} {with_interval(main)})."
         f"{_against_development(judged, main)}"
     )
+    lines += [
+        f"**More than {what}?** {_more(judged, pair, what)}"
+        for pair, what in (
+            ((BOTH, CLINICAL), "the clinical variables"),
+            ((RADIOMICS, VOLUME), "volume"),
+        )
+        if pair in judged.differences
+    ]
     lines.append(f"**Calibrated?** {_calibration_sentence(judged, calibrated[name])}")
     outside = outside_counts(judged)
     if outside is not None and outside[0]:
@@ -91,7 +100,7 @@ def _against_development(judged: Judged, main: Estimate) -> str:
     if known is None:
         return ""
     before = Estimate(*known)
-    change = difference(main, before)
+    change = difference_of(main, before)
     says = (
         "it is higher here"
         if printed(change.low) > 0
@@ -105,18 +114,18 @@ def _against_development(judged: Judged, main: Estimate) -> str:
     )
 
 
-def difference(a: Estimate, b: Estimate) -> Estimate:
-    """Return a less b of two cohorts, with the interval of Zou and Donner (2008, Stat Med 27:1693).
-
-    It needs the two 95 % intervals only, which need not be symmetric. NaN where one of them is.
-
-    >>> difference(Estimate(0.75, 0.5, 1.0), Estimate(0.5, 0.5, 0.5))
-    Estimate(value=0.25, low=0.0, high=0.5)
-    """
-    change = a.value - b.value
-    down = np.hypot(a.value - a.low, b.high - b.value)
-    up = np.hypot(a.high - a.value, b.value - b.low)
-    return Estimate(change, float(change - down), float(change + up))
+def _more(judged: Judged, pair: tuple[str, str], other: str) -> str:
+    """Return a sentence on what the first model of a pair has more than the second."""
+    change = judged.differences[pair][judged.main]
+    ranks = (
+        "ranks them better than"
+        if printed(change.low) > 0
+        else "ranks them worse than"
+        if printed(change.high) < 0
+        else "is not shown to rank them better than"
+    )
+    first = pair[0][0].upper() + pair[0][1:]
+    return f"{first} {ranks} {other} alone (difference in {judged.main} {with_interval(change)})."
 
 
 def _calibration_sentence(judged: Judged, found: Mapping[str, Estimate]) -> str:
