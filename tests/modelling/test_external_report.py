@@ -47,8 +47,8 @@ def validated(tmp_path_factory):
     return found
 
 
-def cells(report, table, row):
-    text = report.split(f"**Table {table}.**")[1]
+def cells(report, section, row):
+    text = report.split(f"\n## {section}\n")[1]
     line = next(line for line in text.splitlines() if line.startswith(f"| {row} |"))
     return [cell.strip().replace("−", "-") for cell in line.split("|")[1:-1]]
 
@@ -61,12 +61,14 @@ def test_calibration_of_a_class_is_that_of_statsmodels(validated):
     y = (case.outcomes["class"] == "high").to_numpy(float)
     p = case.table.loc[case.outcomes.index, "radiomics"].to_numpy()
     fitted = sm.GLM(y, np.ones((N, 1)), family=sm.families.Binomial(), offset=logit(p)).fit()
-    row = cells(case.report, 2, "radiomics")
+    row = cells(case.report, "Calibration", "radiomics")
     assert row[1].startswith(f"{fitted.params[0]:.3f} (")
     assert row[2].startswith(f"{y.mean() / p.mean():.3f} (")
     both = sm.Logit(y, sm.add_constant(logit(p))).fit(disp=0)
     assert row[3].startswith(f"{both.params[1]:.3f} (")
-    shift, intercept, slope = (float(cell) for cell in cells(case.report, 3, "radiomics")[1:])
+    shift, intercept, slope = (
+        float(cell) for cell in cells(case.report, "Recalibration", "radiomics")[1:]
+    )
     assert shift == pytest.approx(fitted.params[0], rel=1e-3)
     assert [intercept, slope] == pytest.approx(list(both.params), rel=1e-3)
 
@@ -76,7 +78,7 @@ def test_observed_and_expected_of_survival_are_those_of_lifelines(validated):
 
     case = validated["survival"]
     fitter = KaplanMeierFitter().fit(case.outcomes["time"], case.outcomes["event"])
-    row = cells(case.report, 3, "radiomics")
+    row = cells(case.report, "Calibration", "radiomics")
     for place, horizon in enumerate((4, 9), start=1):
         free = case.table.loc[case.outcomes.index, f"radiomics_event_free_at_{horizon}"]
         ratio = (1 - float(fitter.predict(horizon))) / (1 - free).mean()
@@ -95,7 +97,7 @@ def test_recalibrated_survival_fits_the_new_patients(validated):
     assert found.slope == pytest.approx(fitted.params_["score"], rel=1e-3)
     curve = fitted.predict_survival_function(pd.DataFrame({"score": [found.centre]}), [4.0, 9.0])
     np.testing.assert_allclose(found.baseline, curve.iloc[:, 0], atol=0.01)
-    assert cells(case.report, 4, "radiomics")[1] == f"{found.slope:.4g}".ljust(5, "0")
+    assert cells(case.report, "Recalibration", "radiomics")[1] == f"{found.slope:.4g}".ljust(5, "0")
 
 
 def test_values_outside_the_training_are_counted(validated):
@@ -104,7 +106,7 @@ def test_values_outside_the_training_are_counted(validated):
     low, high = case.training[column].min(), case.training[column].max()
     outside = ((case.features[column] < low) | (case.features[column] > high)).sum()
     assert outside > 0
-    row = cells(case.report, 5, column)
+    row = cells(case.report, "Values outside the range of the training", column)
     assert row[2] == str(outside)
     assert "rows have a value outside the range of the training" in case.report
 
@@ -114,7 +116,7 @@ def test_case_mix_is_that_of_both_cohorts(validated):
 
     case = validated["subtype"]
     mine = logit(case.table.loc[case.outcomes.index, "radiomics"])
-    row = cells(case.report, 4, "radiomics")
+    row = cells(case.report, "Case mix", "radiomics")
     assert float(row[3]) == pytest.approx(mine.mean(), rel=1e-3)
     assert float(row[4]) == pytest.approx(mine.std(ddof=0), rel=1e-3)
     old = predict(case.model, case.paths[1].parent / "old_f.csv").table["radiomics"]
