@@ -59,7 +59,7 @@ def test_a_horizon_without_a_smooth_curve_keeps_its_place():
     one = Estimate(1.0, 0.9, 1.1)
     curve = SmoothCurve(*np.zeros((4, 2)), Estimate(0.05, 0.01, 0.09))
     found = Calibration(one, one, {4.0: one, 9.0: Estimate(1.2, 1.1, 1.3)}, {9.0: curve})
-    settings = SimpleNamespace(kind="survival", time_unit="months", competing=())
+    settings = SimpleNamespace(kind="survival", time_unit="months", competing=(), repeats=1)
     results = SimpleNamespace(
         settings=settings, calibration={"radiomics": found}, horizons=(4.0, 9.0)
     )

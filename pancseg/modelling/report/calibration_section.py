@@ -46,7 +46,7 @@ def calibration_section(results: AnalysisResults) -> Section:
         f"go with the outcome. Where the interval of {main_measure(results.settings.kind)} holds "
         f"0.5, that of the slope is extended to hold 0. {large}. ICI is the mean distance "
         "of the smooth curve (local linear, span 0.75) from the diagonal."
-        f"{pooled(len(results.validation.folds), MOST_REPEATS)}"
+        f"{pooled(results.settings.repeats, MOST_REPEATS)}"
     )
     caption = f"Calibration of every model out of fold, with 95 % intervals.{times_in(results)}"
     return Section("Calibration", [line], header, rows, caption=caption)
