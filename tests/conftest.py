@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +143,11 @@ def exported(measured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scans(measured: Path) -> Path:
     """The folder of the scans of that output folder."""
     return measured.parent / "ct"
+
+
+@pytest.fixture
+def longest_cell_as_python_has_it() -> Iterator[None]:
+    """Some libraries raise csv's limit for the whole process when they are imported."""
+    before = csv.field_size_limit(131_072)
+    yield
+    csv.field_size_limit(before)

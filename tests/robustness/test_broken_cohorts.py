@@ -87,6 +87,7 @@ def segment(folder: Path, case: Case) -> None:
     )
 
 
+@pytest.mark.usefixtures("longest_cell_as_python_has_it")
 @pytest.mark.parametrize("name", BAD)
 def test_a_broken_manifest_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "a.nii").touch()

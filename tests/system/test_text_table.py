@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,7 @@ from pancseg.system.text_table import TextTable, read_text_table
 PLAIN = "id,größe\nP1,1\nP2,2\n"
 
 
-@pytest.fixture(autouse=True)
-def _longest_cell_as_python_has_it() -> Iterator[None]:
-    """Some libraries raise the limit for the whole process when they are imported."""
-    before = csv.field_size_limit(131_072)
-    yield
-    csv.field_size_limit(before)
+pytestmark = pytest.mark.usefixtures("longest_cell_as_python_has_it")
 
 
 def written(folder: Path, content: str | bytes) -> Path:

@@ -320,6 +320,7 @@ def test_without_webgl_pictures_and_review_are_left(browser: Any, folder: Path) 
         viewer.shows("#cover", "no WebGL 2")
         picture = viewer.page.locator("#cover img").first
         picture.wait_for()
+        viewer.page.wait_for_function("document.querySelector('#cover img').complete")
         assert viewer.page.evaluate("document.querySelector('#cover img').naturalWidth") == 1440
         viewer.press("a")
         viewer.page.fill("#by", "KM")
