@@ -42,12 +42,12 @@ def verdict_section(judged: Judged, calibrated: Mapping[str, Mapping[str, Estima
         lines.append("**How much?** The model radiomics has no prediction that could be judged.")
         return Section("Verdict", [*lines, *against])
     main = found[judged.main]
-    better = (
-        "predicts better than chance"
-        if printed(main.low) > 0.5
-        else "predicts worse than chance"
-        if printed(main.high) < 0.5
-        else "is not shown to predict better than chance"
+    better = _said(
+        main,
+        0.5,
+        "predicts better than chance",
+        "predicts worse than chance",
+        "is not shown to predict better than chance",
     )
     lines.append(
         f"**How much?** Radiomics {better} in them ({judged.main} {with_interval(main)})."
@@ -76,6 +76,13 @@ def verdict_section(judged: Judged, calibrated: Mapping[str, Mapping[str, Estima
     return Section("Verdict", [*lines, *against])
 
 
+def _said(found: Estimate, null: float, above: str, below: str, neither: str) -> str:
+    """Return the words for an interval, as printed: above a value, below it, or holding it."""
+    if printed(found.low) > null:
+        return above
+    return below if printed(found.high) < null else neither
+
+
 def _overlap(judged: Judged) -> list[str]:
     """Return what cannot be told of the patients, and of competing events."""
     found = []
@@ -101,13 +108,7 @@ def _against_development(judged: Judged, main: Estimate) -> str:
         return ""
     before = Estimate(*known)
     change = difference_of(main, before)
-    says = (
-        "it is higher here"
-        if printed(change.low) > 0
-        else "it is lower here"
-        if printed(change.high) < 0
-        else "no difference is shown"
-    )
+    says = _said(change, 0, "it is higher here", "it is lower here", "no difference is shown")
     return (
         f" Out of fold, in the cohort that it was fitted to, it was {with_interval(before)}: "
         f"{says} (here less there {with_interval(change)})."
@@ -117,12 +118,12 @@ def _against_development(judged: Judged, main: Estimate) -> str:
 def _more(judged: Judged, pair: tuple[str, str], other: str) -> str:
     """Return a sentence on what the first model of a pair has more than the second."""
     change = judged.differences[pair][judged.main]
-    ranks = (
-        "ranks them better than"
-        if printed(change.low) > 0
-        else "ranks them worse than"
-        if printed(change.high) < 0
-        else "is not shown to rank them better than"
+    ranks = _said(
+        change,
+        0,
+        "ranks them better than",
+        "ranks them worse than",
+        "is not shown to rank them better than",
     )
     first = pair[0][0].upper() + pair[0][1:]
     return f"{first} {ranks} {other} alone (difference in {judged.main} {with_interval(change)})."
