@@ -18,10 +18,34 @@ from pancseg.cli.summary import Written, summary, summary_of_run
 if TYPE_CHECKING:
     from pancseg.features.settings import FeatureSettings
     from pancseg.processing.row import CaseResult
+    from pancseg.running.executors.early import EarlyWorker
     from pancseg.running.options import RunOptions
 
 
-def options_of(running: Running, privacy: Privacy, *, verbose: bool) -> RunOptions:
+@contextmanager
+def early_worker(running: Running, verbose: bool) -> Iterator[EarlyWorker | None]:
+    """Start a worker of the run, which imports while the block runs; end it if the block fails.
+
+    None if the run has no workers, or has them on a cluster.
+    """
+    elsewhere = isinstance(running, Resuming) and (running.scheduler or running.slurm)
+    if running.workers == 0 or elsewhere:
+        yield None
+        return
+    from pancseg.running.executors.early import EarlyWorker
+    from pancseg.system.threads import available_cores
+
+    early = EarlyWorker(running.threads or available_cores(), verbose)
+    try:
+        yield early
+    except BaseException:
+        early.end()
+        raise
+
+
+def options_of(
+    running: Running, privacy: Privacy, *, verbose: bool, early: EarlyWorker | None = None
+) -> RunOptions:
     """Return the library's options of a run.
 
     Raises:
@@ -39,6 +63,7 @@ def options_of(running: Running, privacy: Privacy, *, verbose: bool) -> RunOptio
         memory_bytes=parse_size(running.memory) if running.memory else None,
         verbose=verbose,
         pseudonyms=privacy.pseudonymise is not None,
+        early_worker=early,
     )
     if not isinstance(running, Resuming):
         return options

@@ -12,10 +12,9 @@ from pancseg.cohort.case import Case
 from pancseg.cohort.pseudonyms import mark_output
 from pancseg.features.settings import FeatureSettings
 from pancseg.pipeline.result_table import fields_and_rows
-from pancseg.processing.duplicates import with_duplicates
+from pancseg.processing.duplicates import VOXELS, with_duplicates
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
-from pancseg.processing.row_filler import VOXELS
 from pancseg.running.executors.place import executor_for
 from pancseg.running.options import DEFAULT, RunOptions
 from pancseg.running.progress import Watch

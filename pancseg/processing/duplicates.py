@@ -10,6 +10,8 @@ from pancseg.cohort.case import name_key
 from pancseg.processing.evidence import Status
 from pancseg.processing.row import CaseResult
 
+VOXELS = "voxels_sha256"
+"""Name of the hash of a scan's voxels alone, which ``check`` compares; it is not in any table."""
 _MOST_NAMES = 3
 
 

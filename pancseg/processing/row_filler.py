@@ -16,6 +16,7 @@ from pancseg.features.memory import check_memory
 from pancseg.features.regions import Region, region_by_settings
 from pancseg.features.result import FeatureResult
 from pancseg.processing import fingerprint
+from pancseg.processing.duplicates import VOXELS
 from pancseg.processing.picture_files import Seen
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import DraftRow
@@ -42,8 +43,6 @@ log = logging.getLogger(__name__)
 
 _KEPT = "its shape and its volume are those of a part"
 NO_MEMORY = "the process ran out of memory; lower `workers`, or crop the scan"
-VOXELS = "voxels_sha256"
-"""Name of the hash of a scan's voxels alone, which ``check`` compares; it is not in any table."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pancseg.scans.formats import metaimage, nifti, nrrd
 from pancseg.scans.geometry import mark_unoriented
 from pancseg.scans.header_geometry import geometry_of_header
 from pancseg.scans.voxel_stream import Layout, read_voxels
-from pancseg.system.native_output import quiet_itk
+from pancseg.system.itk_warnings import quiet_itk
 
 
 class Preview(NamedTuple):

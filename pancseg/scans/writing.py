@@ -13,7 +13,8 @@ from pancseg.errors import UnusableCase
 from pancseg.scans.conversion import ArrayGeometry, VolumeLike, as_scan
 from pancseg.scans.reading import _format_of, suffix_of
 from pancseg.scans.voxel_stream import check_whole
-from pancseg.system.native_output import quiet_itk, quiet_library
+from pancseg.system.itk_warnings import quiet_itk
+from pancseg.system.native_output import quiet_library
 from pancseg.system.whole_files import whole_files
 
 

@@ -26,7 +26,7 @@ import pancseg
 from pancseg.cli.parameters import with_options
 from pancseg.reasons import EXCEPTION, REASONS
 from pancseg.review.decisions import read_decisions
-from pancseg.running.executors import supervisor
+from pancseg.running.executors import process
 
 BY_DECISION = {"accepted", "rejected_by_reviewer"}
 BY_PYRADIOMICS = {"not_flat", "wide_filter"}
@@ -102,7 +102,7 @@ def bad_ends() -> Iterator[None]:
     """Workers end badly on scans with telling names."""
     child = Path(__file__).parents[1] / "running" / "crashing_child.py"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(supervisor, "CHILD", (str(child),))
+        patched.setattr(process, "CHILD", (str(child),))
         limit_only_what_hangs(patched)
         yield
 

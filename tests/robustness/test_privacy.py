@@ -101,8 +101,8 @@ def test_a_command_with_failures_and_crashes_in_its_workers_tells_of_nobody(
     """As a person starts it: a process with workers of its own, whose libraries break and print."""
     child = Path(__file__).parents[1] / "running" / "crashing_child.py"
     start = "import sys; from pancseg.cli import app; "
-    start += "from pancseg.running.executors import supervisor; "
-    start += "supervisor.CHILD = (sys.argv.pop(1),); app()"
+    start += "from pancseg.running.executors import process; "
+    start += "process.CHILD = (sys.argv.pop(1),); app()"
     rows = (hospital / "cohort.csv").read_text().splitlines()
     for number, end in enumerate(("segfault", "abort", "beside", "print"), len(rows)):
         shutil.copy(hospital / f"{NAME}_small.nii.gz", hospital / f"{end}_{NAME}.nii.gz")

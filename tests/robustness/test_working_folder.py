@@ -20,7 +20,7 @@ import pancseg
 from pancseg import RunOptions, RunRefused, load_feature_settings, read_cohort
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
-from pancseg.running.executors import supervisor
+from pancseg.running.executors import process
 from pancseg.system.processes import build
 from pancseg.system.processes.python_child import child_environment, python_command
 
@@ -188,7 +188,7 @@ def test_a_worker_with_another_pancseg_ends_the_run(
         f"child.own_build = lambda: Build({pancseg.__version__!r}, 'edited')\n"
         "child.main()\n"
     )
-    monkeypatch.setattr(supervisor, "CHILD", (str(child),))
+    monkeypatch.setattr(process, "CHILD", (str(child),))
     plan = ProcessingPlan("extract", load_feature_settings(cohort.parent / "quick.yaml"))
     cases = [case for case in read_cohort(cohort) if case.mask][:1]
     with pytest.raises(RunRefused, match=r"^a worker process has other source files of pancseg"):

@@ -32,7 +32,7 @@ def plan(cohort: Path) -> ProcessingPlan:
 @pytest.fixture
 def crashing(monkeypatch: pytest.MonkeyPatch) -> None:
     child = Path(__file__).with_name("crashing_child.py")
-    monkeypatch.setattr(supervisor, "CHILD", (str(child),))
+    monkeypatch.setattr(process, "CHILD", (str(child),))
 
 
 def cases_named(cohort: Path, folder: Path, *names: str) -> list[Case]:
@@ -113,7 +113,7 @@ def test_a_worker_that_is_stopped_before_it_is_ready_is_given_up(
 ) -> None:
     script = tmp_path / "child.py"
     script.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n")
-    monkeypatch.setattr(supervisor, "CHILD", (str(script),))
+    monkeypatch.setattr(process, "CHILD", (str(script),))
     monkeypatch.setattr(supervisor, "START_S", 0.5)
     with pytest.raises(RunRefused, match=r"it was not ready within 0\.5 s"):
         SupervisedWorker(plan, 1).start()

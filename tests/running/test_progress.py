@@ -15,7 +15,7 @@ import pytest
 from pancseg import Case, RunOptions, RunProgress, load_feature_settings, read_cohort, run_cohort
 from pancseg.report.cohort import stages_of
 from pancseg.report.output_folder import read_output
-from pancseg.running.executors import supervisor
+from pancseg.running.executors import process, supervisor
 from pancseg.running.executors.local import LocalExecutor
 from pancseg.running.executors.supervisor import SupervisedWorker
 from pancseg.running.messages import Message, Request, RowDone
@@ -130,7 +130,7 @@ def test_a_scan_that_hangs_while_it_tells_of_stages_is_given_up_in_time(
     cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "chatty.py").write_text(CHATTY)
-    monkeypatch.setattr(supervisor, "CHILD", (str(tmp_path / "chatty.py"),))
+    monkeypatch.setattr(process, "CHILD", (str(tmp_path / "chatty.py"),))
     results = run_cohort(
         read_cohort(cohort)[:1],
         tmp_path / "out",

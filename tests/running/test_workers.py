@@ -28,7 +28,7 @@ from pancseg.cohort.roi import parse_roi
 from pancseg.pipeline.cohort_run import run_plan
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.running import keys
-from pancseg.running.executors import supervisor
+from pancseg.running.executors import process, supervisor
 from pancseg.running.executors.supervisor import SupervisedWorker
 from pancseg.running.messages import Message, OnStage, Request, RowDone, ScanDone
 from pancseg.running.run_log import account_of
@@ -52,7 +52,7 @@ def work(cohort: Path) -> ProcessingPlan:
 @pytest.fixture
 def crashing(monkeypatch: pytest.MonkeyPatch) -> None:
     child = Path(__file__).with_name("crashing_child.py")
-    monkeypatch.setattr(supervisor, "CHILD", (str(child),))
+    monkeypatch.setattr(process, "CHILD", (str(child),))
     limit_only_what_hangs(monkeypatch)
 
 
@@ -124,7 +124,7 @@ def test_a_crash_in_one_region_leaves_the_scans_other_rows(
     cohort: Path, work: ProcessingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = second_measurement_crashes(tmp_path / "child.py")
-    monkeypatch.setattr(supervisor, "CHILD", (str(script),))
+    monkeypatch.setattr(process, "CHILD", (str(script),))
     regions = {name: parse_roi("1") for name in ("first", "second", "third")}
     cases = one_per_region(with_own_masks(cohort)[:1], regions)
     results = run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
@@ -163,7 +163,7 @@ def test_a_crash_after_the_network_made_the_mask_leaves_the_scans_other_rows(
     whole = run_plan(cases, tmp_path / "whole", work, quietly, RunOptions(workers=1))
     mask = (tmp_path / "whole" / "masks" / "auto1.nii.gz").read_bytes()
     script = second_measurement_crashes(tmp_path / "child.py")
-    monkeypatch.setattr(supervisor, "CHILD", (str(script),))
+    monkeypatch.setattr(process, "CHILD", (str(script),))
     for place in ("here", "cluster"):
         if place == "cluster":
             monkeypatch.setattr("pancseg.pipeline.cohort_run.executor_for", AsOnACluster)
@@ -219,7 +219,7 @@ def test_new_workers_that_are_killed_while_starting_cost_one_scan_at_most(
         "crashing_child.scan_reading.read_scan = crashing_child._badly\n"
         "crashing_child.child.main()\n"
     )
-    monkeypatch.setattr(supervisor, "CHILD", (str(script),))
+    monkeypatch.setattr(process, "CHILD", (str(script),))
     monkeypatch.setattr(supervisor, "WAIT_S", 0.01)
     good = with_own_masks(cohort)
     cases = [renamed(good[0], "segfault", tmp_path), *good]
@@ -255,7 +255,7 @@ def test_the_log_counts_both_parts_of_a_scan_with_a_crash_between(
     cohort: Path, work: ProcessingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = second_measurement_crashes(tmp_path / "child.py", after_s=2)
-    monkeypatch.setattr(supervisor, "CHILD", (str(script),))
+    monkeypatch.setattr(process, "CHILD", (str(script),))
     regions = {name: parse_roi("1") for name in ("first", "second", "third")}
     cases = one_per_region(with_own_masks(cohort)[:1], regions)
     run_plan(cases, tmp_path / "out", work, quietly, RunOptions(workers=1))
@@ -316,7 +316,7 @@ def test_a_worker_that_hangs_while_it_starts_ends_the_run(
 ) -> None:
     script = tmp_path / "child.py"
     script.write_text("import time\ntime.sleep(3600)\n")
-    monkeypatch.setattr(supervisor, "CHILD", (str(script),))
+    monkeypatch.setattr(process, "CHILD", (str(script),))
     monkeypatch.setattr(supervisor, "START_S", 0.5)
     cases = with_own_masks(cohort)[:1]
     with pytest.raises(RunRefused, match="cannot start: it was not ready within"):

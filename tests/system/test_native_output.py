@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 
-from pancseg.system.native_output import quiet_itk, quiet_library, standard_error
+from pancseg.system.itk_warnings import quiet_itk
+from pancseg.system.native_output import quiet_library, standard_error
 
 posix = pytest.mark.skipif(os.name == "nt", reason="for POSIX")
 OVERLAPPING = """\

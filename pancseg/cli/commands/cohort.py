@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pancseg.cli.commands.report import tell_page
+from pancseg.cli.commands.report import import_ahead, tell_page
 from pancseg.cli.console import output_errors, say
 from pancseg.cli.errors import usage_errors
 from pancseg.cli.estimate import tell_estimate
@@ -38,7 +38,7 @@ from pancseg.cli.options import (
 from pancseg.cli.parameters import with_options
 from pancseg.cli.pseudonyms import NOTHING_HIDDEN, read_cases, tell_of_names
 from pancseg.cli.run_display import run_display
-from pancseg.cli.run_options import finish, options_of, run_errors, tell_plan
+from pancseg.cli.run_options import early_worker, finish, options_of, run_errors, tell_plan
 from pancseg.cli.summary import Written
 from pancseg.features import DEFAULT_PRESET
 from pancseg.segmentation import DEFAULT_ENGINE, DEFAULT_PRECISION
@@ -85,7 +85,7 @@ def check(
 ) -> None:
     """Judge the scans of COHORT, and masks if there are any, before anything expensive is done."""
     quiet, verbose = printing.quiet, printing.verbose
-    with usage_errors(verbose):
+    with usage_errors(verbose), early_worker(running, verbose) as early:
         from pancseg.system.output_folder import check_output_folder
 
         if out:
@@ -97,7 +97,7 @@ def check(
             )
         cases = _rows(read_cases(cohort, out, masks, privacy), regions)
         settings = _settings(config)
-        options = options_of(running, privacy, verbose=verbose)
+        options = options_of(running, privacy, verbose=verbose, early=early)
     tell_of_names(cohort, out, privacy, quiet)
     if estimate:
         tell_estimate(cases, out, settings, measuring, options)
@@ -130,13 +130,13 @@ def segment(
 ) -> None:
     """Segment the pancreas: COHORT → OUT/masks and OUT/masks.csv."""
     quiet, verbose = printing.quiet, printing.verbose
-    with usage_errors(verbose):
+    with usage_errors(verbose), early_worker(running, verbose) as early:
         from pancseg.cohort.regions import one_per_scan
 
         settings = _settings(config)
         cases = one_per_scan(read_cases(cohort, out, privacy=privacy))
         count = _count(cases, only, privacy)
-        options = options_of(running, privacy, verbose=verbose)
+        options = options_of(running, privacy, verbose=verbose, early=early)
     tell_of_names(cohort, out, privacy, quiet)
     from pancseg.pipeline.cohort import segment_cohort
 
@@ -219,15 +219,17 @@ def _measure(
 ) -> None:
     """Make the table of features, of given masks or, with a network, also of its masks."""
     quiet, verbose = printing.quiet, printing.verbose
-    with usage_errors(verbose):
+    with usage_errors(verbose), early_worker(running, verbose) as early:
         cases = _rows(read_cases(cohort, out, masks, privacy), regions)
         settings = _settings(features.config)
         style = _style(table)
         count = _count(cases, only, privacy)
-        options = options_of(running, privacy, verbose=verbose)
+        options = options_of(running, privacy, verbose=verbose, early=early)
     tell_of_names(cohort, out, privacy, quiet)
     from pancseg.pipeline.cohort import extract_cohort, run_cohort
 
+    if not page.no_report:
+        import_ahead()
     with run_errors(), run_display(count, quiet) as shown:
         process: Callable[..., list[CaseResult]] = extract_cohort
         if network:
@@ -274,14 +276,16 @@ def demo(
     from pancseg.pipeline import demo as synthetic
 
     quiet, verbose = printing.quiet, printing.verbose
-    with usage_errors(verbose):
+    running = Running(workers, threads)
+    with usage_errors(verbose), early_worker(running, verbose) as early:
         settings = synthetic.settings_of(_settings("pancreas_ct"))
-        options = options_of(Running(workers, threads), NOTHING_HIDDEN, verbose=verbose)
+        options = options_of(running, NOTHING_HIDDEN, verbose=verbose, early=early)
         with output_errors():
             manifest = synthetic.make_cohort(out, patients)
         cases = read_cases(manifest, out)
     from pancseg.pipeline.cohort import run_cohort
 
+    import_ahead()
     with run_errors(), run_display(len(cases), quiet) as shown:
         results = run_cohort(
             cases,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Annotated
 
 import typer
@@ -26,6 +28,20 @@ def report(*, out: OutFolder, verbose: Verbose = False) -> None:
             raise ValueError("the output folder does not exist; give the folder of a run's output")
         with output_errors():
             tell_page(out, quiet=False)
+
+
+def import_ahead() -> None:
+    """Import what the page needs, in a thread: workers start and read a scan in the meantime."""
+    Thread(target=_import).start()
+
+
+def _import() -> None:
+    with suppress(Exception):  # the page will raise it again
+        import pandas  # noqa: F401  0.4 s, as long as all others
+
+        import pancseg.features.ibsi.compute
+        import pancseg.report.page
+        import pancseg.selftest  # noqa: F401
 
 
 def tell_page(out: Path, quiet: bool) -> None:

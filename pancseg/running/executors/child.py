@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -31,7 +32,12 @@ def main() -> None:
     _end_with_parent(os.getppid())
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    plan, threads, verbose = pickle.load(requests)
+    with suppress(MemoryError):  # it is raised again below, where it is reported
+        import pancseg.running.worker  # noqa: F401  while the plan is not known yet
+    try:
+        plan, threads, verbose = pickle.load(requests)
+    except EOFError:  # it was not needed
+        return
     try:
         worker = _worker(plan, threads, verbose)
     except MemoryError:
@@ -58,13 +64,15 @@ def main() -> None:
 def _worker(plan, threads: int, verbose: bool):  # type: ignore[no-untyped-def]
     from pancseg.running.worker import Worker
     from pancseg.system.logs import log_to_terminal
-    from pancseg.system.threads import limit_threads
+    from pancseg.system.threads import environment, limit_threads
+
+    os.environ.update(environment(threads))  # for libraries that are loaded later
 
     if verbose:
         log_to_terminal()
         faulthandler.enable(os.fdopen(os.dup(2), "w"))  # a copy: readers redirect 2 at times
     worker = Worker(plan)
-    limit_threads(threads)  # last, as it limits only libraries that are loaded already
+    limit_threads(threads)  # those that are loaded already
     return worker
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pancseg.errors import RunRefused
 from pancseg.processing.plan import ProcessingPlan
+from pancseg.running.executors.process import ChildProcess
 from pancseg.running.executors.supervisor import SupervisedWorker
 from pancseg.running.memory import MemoryBudget
 from pancseg.running.messages import Message, OnStage, Request
@@ -32,6 +33,7 @@ class LocalExecutor:
         threads: CPU threads of all workers together.
         budget: memory of all workers together.
         verbose: print paths and tracebacks.
+        started: a process that was started before, for the first worker.
 
     Raises:
         RunRefused: the plan cannot be carried out.
@@ -45,10 +47,15 @@ class LocalExecutor:
         threads: int,
         budget: MemoryBudget,
         verbose: bool = False,
+        started: ChildProcess | None = None,
     ) -> None:
         each = max(1, threads // workers)
         self._budget = budget
-        self._workers = [SupervisedWorker(plan, each, verbose) for _ in range(workers)]
+        first = SupervisedWorker(plan, each, verbose, started)
+        self._workers = [
+            first,
+            *(SupervisedWorker(plan, each, verbose) for _ in range(workers - 1)),
+        ]
         self.budget: MemoryBudget | None = budget
         self.at_once = workers
         self._messages: queue.Queue[_QueueItem] = queue.Queue(maxsize=4 * workers)
@@ -57,7 +64,7 @@ class LocalExecutor:
             with suppress(OSError):  # it is launched again when it gets a request
                 worker.launch()  # does not wait until the worker is ready
         try:
-            self.network_info: dict[str, Any] = self._workers[0].start().network_info
+            self.network_info: dict[str, Any] = first.start().network_info
         except RunRefused:
             self.close()
             raise

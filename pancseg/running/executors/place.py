@@ -75,6 +75,7 @@ def executor_for(plan: ProcessingPlan, cases: Sequence[Case], options: RunOption
         threads=threads,
         budget=budget,
         verbose=options.verbose,
+        started=options.early_worker.take() if options.early_worker else None,
     )
 
 

@@ -16,6 +16,8 @@ from pancseg.system.native_output import standard_error
 from pancseg.system.processes.python_child import child_environment, python_command
 from pancseg.system.threads import environment
 
+CHILD: tuple[str, ...] = ("-m", "pancseg.running.executors.child")
+"""What Python is started with to be a worker."""
 KILLED = "was killed"
 ENDS_S = 30.0
 """Seconds that a child may take to end: after its last message, and again after it was killed."""
@@ -140,6 +142,19 @@ class ChildProcess:
                 except Exception as error:  # noqa: BLE001  ``receive`` raises it
                     self._answers.put(_Ended(error))
                     return
+
+
+def worker_process(threads: int, verbose: bool) -> ChildProcess:
+    """Start a worker's process.
+
+    Args:
+        threads: as for :class:`ChildProcess`.
+        verbose: as for :class:`ChildProcess`.
+
+    Raises:
+        OSError: the system cannot start another process.
+    """
+    return ChildProcess(CHILD, threads, verbose)
 
 
 def _name(number: int) -> str:

@@ -13,7 +13,7 @@ from pancseg.errors import RunRefused
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
 from pancseg.reasons import ReasonCode
-from pancseg.running.executors.process import BROKEN_PIPE, KILLED, ChildProcess
+from pancseg.running.executors.process import BROKEN_PIPE, KILLED, ChildProcess, worker_process
 from pancseg.running.memory import high_water_bytes
 from pancseg.running.messages import (
     MadeFrom,
@@ -33,7 +33,6 @@ from pancseg.system.processes.build import difference
 from pancseg.tables.fields import Value
 
 OnMessage = Callable[[Message], None]
-CHILD: tuple[str, ...] = ("-m", "pancseg.running.executors.child")
 STARTS = 3
 """Number of attempts to start a child for a scan before the scan is given up."""
 WAIT_S = 1.0
@@ -52,6 +51,7 @@ class SupervisedWorker:
         plan: what is done with every scan.
         threads: CPU threads of the child.
         verbose: let the child print paths and tracebacks; otherwise nothing it prints is shown.
+        started: a child that was started before, for the first launch.
 
     Attributes:
         proven: a child with this plan could start before. From then on, a child that cannot start
@@ -64,7 +64,9 @@ class SupervisedWorker:
         plan: ProcessingPlan,
         threads: int,
         verbose: bool = False,
+        started: ChildProcess | None = None,
     ) -> None:
+        self._started = started
         self._setup = (replace(plan, threads=threads), threads, verbose)
         self._threads, self._verbose = threads, verbose
         self._limit_s = 0.0
@@ -81,7 +83,8 @@ class SupervisedWorker:
             OSError: the system cannot start another process.
         """
         self._is_ready = False
-        self._child = child = ChildProcess(CHILD, self._threads, self._verbose)
+        started, self._started = self._started, None
+        self._child = child = started or worker_process(self._threads, self._verbose)
         if self._stopped:  # by another thread in the meantime
             child.kill()
         with suppress(*BROKEN_PIPE):  # waiting for the child raises it again
