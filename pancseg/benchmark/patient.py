@@ -1,6 +1,8 @@
 """Time whole patients through the command line: wall time stage by stage, and peak memory.
 
 Each measurement is a separate process, so imports count and the memory is the command's alone.
+Memory is measured in a run of its own: to ask for it 50 times a second slows the network, whose
+threads wait for each other, by a fifth on two cores.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import psutil
 
 from pancseg.phantom import make_phantom
@@ -62,12 +63,10 @@ class TimedRun(NamedTuple):
 
     Attributes:
         seconds: wall time from start to end.
-        peak_mb: peak of the sampled resident memory of the process and its workers, 10⁶ bytes.
         stages: wall seconds per stage; their sum is ``seconds``.
     """
 
     seconds: float
-    peak_mb: float
     stages: dict[str, float]
 
     @property
@@ -118,48 +117,73 @@ PythonArguments = Callable[[BenchmarkJob, Path, Path], Sequence[str]]
 
 
 def run_job(job: BenchmarkJob, scan: Path, arguments: PythonArguments) -> TimedRun:
-    """Run a job's command in a new process.
+    """Run a job's command in a new process, and read the stages off its log.
+
+    Raises:
+        RuntimeError: the command failed.
+    """
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as out:
+        logged = _log_of(arguments(job, scan, Path(out)), psutil.Popen.wait)
+        seconds = time.perf_counter() - start
+    stages: dict[str, float] = {}
+    for stage, spent in _STAGE.findall(logged):
+        stages[stage] = stages.get(stage, 0.0) + float(spent)
+    stages[REST] = seconds - sum(stages.values())
+    return TimedRun(seconds, stages)
+
+
+def memory_of_job_mb(job: BenchmarkJob, scan: Path, arguments: PythonArguments) -> float:
+    """Return the peak memory of a job's command and its workers, 10⁶ bytes.
 
     Raises:
         RuntimeError: the command failed.
     """
     with tempfile.TemporaryDirectory() as out:
-        return run_python(arguments(job, scan, Path(out)))
+        return _peak_mb(arguments(job, scan, Path(out)))
 
 
 def memory_of_torch_mb() -> float:
     """Return the peak memory of a process that imports torch alone, 10⁶ bytes; 0 without torch."""
-    return run_python(["-c", "import torch"]).peak_mb if find_spec("torch") else 0.0
+    return _peak_mb(["-c", "import torch"]) if find_spec("torch") else 0.0
 
 
-def run_python(arguments: Sequence[str]) -> TimedRun:
-    """Run this Python with arguments, and read the stages off its log.
+def _peak_mb(arguments: Sequence[str]) -> float:
+    """Return the peak of the sampled resident memory of this Python with arguments, 10⁶ bytes."""
+    found = [0.0]
+
+    def watch(process: psutil.Popen) -> None:
+        while process.poll() is None:
+            found.append(used_mb(process))
+            time.sleep(_POLL_S)
+
+    _log_of(arguments, watch)
+    return max(found)
+
+
+def _log_of(arguments: Sequence[str], wait: Callable[[psutil.Popen], object]) -> str:
+    """Run this Python with arguments until its end, and return what it logged.
+
+    Args:
+        arguments: of Python.
+        wait: called with the process; returns when it has ended.
 
     Raises:
         RuntimeError: it failed.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
-        start = time.perf_counter()
         process = psutil.Popen(
             python_command(*arguments),
             stdout=subprocess.DEVNULL,
             stderr=log,
             env=child_environment(),
         )
-        highest_mb = float("nan")
-        while process.poll() is None:
-            highest_mb = np.nanmax([highest_mb, used_mb(process) or np.nan])
-            time.sleep(_POLL_S)
-        seconds = time.perf_counter() - start
+        wait(process)
         log.seek(0)
         logged = log.read()
     if process.returncode:
         raise RuntimeError(f"the command ended with {process.returncode}: {logged.strip()[-300:]}")
-    stages: dict[str, float] = {}
-    for stage, spent in _STAGE.findall(logged):
-        stages[stage] = stages.get(stage, 0.0) + float(spent)
-    stages[REST] = seconds - sum(stages.values())
-    return TimedRun(seconds, highest_mb, stages)
+    return logged
 
 
 def used_mb(process: psutil.Process) -> float:
@@ -185,14 +209,17 @@ def middle(runs: Sequence[TimedRun]) -> TimedRun:
 
 def time_patient(
     job: BenchmarkJob, repeats: int, arguments: PythonArguments, tell: Callable[[str], None]
-) -> list[TimedRun]:
-    """Make the job's scan, then run its command several times.
+) -> tuple[list[TimedRun], float]:
+    """Make the job's scan, then run its command several times, and once more for its memory.
 
     Args:
         job: what to run.
         repeats: number of runs.
         arguments: what Python is started with.
         tell: called with one line per run.
+
+    Returns:
+        The timed runs, and the peak memory, 10⁶ bytes.
     """
     with tempfile.TemporaryDirectory() as folder:
         tell(f"making a scan of 512×512×{job.slices}")
@@ -200,11 +227,13 @@ def time_patient(
         runs = []
         for _ in range(repeats):
             runs.append(run_job(job, scan, arguments))
-            tell(f"pancseg {job.command}: {runs[-1].seconds:.1f} s, {runs[-1].peak_mb:.0f} MB")
-    return runs
+            tell(f"pancseg {job.command}: {runs[-1].seconds:.1f} s")
+        peak_mb = memory_of_job_mb(job, scan, arguments)
+        tell(f"pancseg {job.command}: {peak_mb:.0f} MB")
+    return runs, peak_mb
 
 
-def report(job: BenchmarkJob, runs: Sequence[TimedRun], torch_mb: float) -> str:
+def report(job: BenchmarkJob, runs: Sequence[TimedRun], peak_mb: float, torch_mb: float) -> str:
     """Return the stages of the median run as Markdown, with the network's share and peak memory."""
     shown = middle(runs)
     rows = [(name, spent, 100 * spent / shown.seconds) for name, spent in shown.stages.items()]
@@ -217,8 +246,8 @@ def report(job: BenchmarkJob, runs: Sequence[TimedRun], torch_mb: float) -> str:
         "",
         markdown_table(["stage", "seconds", "share, %"], cells, left=1),
         f"All but the network: {100 * shown.beside_the_network:.0f} %. Peak memory: "
-        f"{shown.peak_mb:.0f} MB"
-        + (f", {shown.peak_mb - torch_mb:.0f} MB above importing torch." if torch_mb else "."),
+        f"{peak_mb:.0f} MB"
+        + (f", {peak_mb - torch_mb:.0f} MB above importing torch." if torch_mb else "."),
     ]
     if shown.showing:
         pictures = 100 * shown.stages.get("pictures", 0.0) / shown.seconds

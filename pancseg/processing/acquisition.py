@@ -169,6 +169,8 @@ def acquisition_of(folder_or_file: Path, series_uid: str | None = None) -> dict[
         Column → value, for the tags that have one. Empty if nothing can be read as DICOM.
     """
     try:
+        if not (folder_or_file.is_dir() or is_dicom(folder_or_file)):
+            return {}
         files, uid = _files_read(folder_or_file, series_uid)
         for path in files:
             header = _header(path)

@@ -214,9 +214,11 @@ def test_a_run_is_measured_stage_by_stage(tmp_path: Path, phantom: Phantom) -> N
     assert sum(run.stages.values()) == pytest.approx(run.seconds)
     assert all(spent >= 0 for spent in run.stages.values())
     assert 0 < run.beside_the_network < 1
-    assert 100 < run.peak_mb < 5000
-    text = patient.report(patient.WHOLE_PATIENT, [run], 200.0)
+    peak_mb = patient.memory_of_job_mb(patient.WHOLE_PATIENT, tmp_path / "scan.nii.gz", words)
+    assert 100 < peak_mb < 5000
+    text = patient.report(patient.WHOLE_PATIENT, [run], peak_mb, 200.0)
     assert "| network |" in text
+    assert f"Peak memory: {peak_mb:.0f} MB" in text
     assert 0 < run.showing < 0.8
     assert re.search(r"Pictures: \d+\.\d % of the wall time", text)
     with pytest.raises(RuntimeError, match=r"the command ended with 2"):

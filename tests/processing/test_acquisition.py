@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, XRayRadiationDos
 
 from pancseg import write_scan
 from pancseg.processing.acquisition import _TAGS, COLUMNS, acquisition_of, write_acquisition
+from pancseg.system.processes.python_child import child_environment
 
 SOMATOM = {
     "Manufacturer": "SIEMENS",
@@ -293,3 +296,16 @@ def test_a_real_header(data: Path) -> None:
         "Biograph40 mCT",
     )
     assert (found["kvp"], found["convolution_kernel"]) == (120.0, "Br38f/3")
+
+
+def test_a_scan_that_is_no_dicom_does_not_wait_for_pydicom(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from pancseg.processing.acquisition import acquisition_of
+assert acquisition_of(Path("scan.nii.gz")) == {}
+assert "pydicom" not in sys.modules
+"""
+    (tmp_path / "scan.nii.gz").write_bytes(b"\x1f\x8b" + bytes(400))
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, cwd=tmp_path, env=child_environment(), check=True)

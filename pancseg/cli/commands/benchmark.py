@@ -138,10 +138,10 @@ def patient(
         looks, weights = timing.phantom_weights(DEFAULT_WEIGHTS, Path(folder))
         text = f"Looks, as of {DEFAULT_WEIGHTS}: {looks}.\n\n"
         for job in (timing.SEGMENT, timing.WHOLE_PATIENT):
-            runs = timing.time_patient(
+            runs, peak_mb = timing.time_patient(
                 job, repeats, _command({**options, "weights": weights}), _tell
             )
-            text += timing.report(job, runs, torch_mb) + "\n"
+            text += timing.report(job, runs, peak_mb, torch_mb) + "\n"
     text += (
         "TotalSegmentator publishes 77 s and 7.6 GB of memory for 512×512×280 on an RTX 3090, and "
         "34 s in its 3 mm mode.\n"
