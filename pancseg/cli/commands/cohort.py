@@ -228,7 +228,7 @@ def _measure(
     tell_of_names(cohort, out, privacy, quiet)
     from pancseg.pipeline.cohort import extract_cohort, run_cohort
 
-    if not page.no_report:
+    if early and not page.no_report:
         import_ahead()
     with run_errors(), run_display(count, quiet) as shown:
         process: Callable[..., list[CaseResult]] = extract_cohort
@@ -285,7 +285,8 @@ def demo(
         cases = read_cases(manifest, out)
     from pancseg.pipeline.cohort import run_cohort
 
-    import_ahead()
+    if early:
+        import_ahead()
     with run_errors(), run_display(len(cases), quiet) as shown:
         results = run_cohort(
             cases,

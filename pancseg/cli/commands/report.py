@@ -31,7 +31,10 @@ def report(*, out: OutFolder, verbose: Verbose = False) -> None:
 
 
 def import_ahead() -> None:
-    """Import what the page needs, in a thread: workers start and read a scan in the meantime."""
+    """Import what the page needs, in a thread: workers start and read a scan in the meantime.
+
+    Only for runs whose worker is another process, as two threads should not import SciPy at once.
+    """
     Thread(target=_import).start()
 
 
