@@ -22,9 +22,8 @@ from pancseg.processing.row import CaseResult, DraftRow, case_result
 from pancseg.processing.row_filler import NO_MEMORY
 from pancseg.processing.scan import ScanProcessor
 from pancseg.processing.scan_task import ScanTask
-from pancseg.review.look import CORRECTED, DRAWN
 from pancseg.running import keys
-from pancseg.running.mask_files import corrections_of, holds_something
+from pancseg.running.existing_mask import ExistingMask
 from pancseg.running.memory import PeakMemory
 from pancseg.running.messages import (
     MadeFrom,
@@ -145,7 +144,7 @@ class Worker:
         image = keys.of_files(request.cases[0].image, request.cases[0].series_uid)
         series = request.cases[0].series_uid or ""
         made = MadeFrom(keys.of_mask(image, series, self._network), keys.of_scan(image, series))
-        mask = _ExistingMask(request, made if image else MadeFrom("", ""))
+        mask = ExistingMask(request, made if image else MadeFrom("", ""))
         digests = tuple(self._mask_digest(case, mask) for case in request.cases)
         found = zip(request.cases, digests, strict=True)
         row_keys = tuple(self._key(case, image, mask, digest) for case, digest in found)
@@ -180,7 +179,7 @@ class Worker:
             yield from self._made(request, left, row_keys, mask, digests)
 
     def _draw_missing(
-        self, request: Request, same: list[int], row_keys: tuple[str, ...], mask: _ExistingMask
+        self, request: Request, same: list[int], row_keys: tuple[str, ...], mask: ExistingMask
     ) -> None:
         """Make the pictures of unchanged rows that have none, or those of an earlier mask."""
         if request.pictures is None or request.too_large:
@@ -200,7 +199,7 @@ class Worker:
         request: Request,
         left: list[int],
         row_keys: tuple[str, ...],
-        mask: _ExistingMask,
+        mask: ExistingMask,
         digests: tuple[str, ...],
     ) -> Iterator[Message]:
         """Make the rows that are left; yield a new mask before the first row."""
@@ -228,7 +227,7 @@ class Worker:
             digest = new if new and index in on_it else digests[index]
             yield RowDone(index, row_keys[index], result, digest)
 
-    def _task(self, request: Request, cases: tuple[Case, ...], mask: _ExistingMask) -> ScanTask:
+    def _task(self, request: Request, cases: tuple[Case, ...], mask: ExistingMask) -> ScanTask:
         task = ScanTask(cases, features_bytes=request.features_bytes, pictures=request.pictures)
         if not any(map(self._processor.takes_shared, cases)) or request.masks is None:
             return task
@@ -249,14 +248,14 @@ class Worker:
         assert self._processor.segmenter is not None
         return self._processor.segmenter.checkpoint.name
 
-    def _mask_digest(self, case: Case, mask: _ExistingMask) -> str:
+    def _mask_digest(self, case: Case, mask: ExistingMask) -> str:
         """Return the hash of the mask's file that a row is made on; empty if it has none yet."""
         if not self._processor.takes_shared(case):
             return keys.of_given_mask(case.mask) if case.mask else ""
         stays = mask.usable or mask.foreign or not mask.made.scan
         return mask.digest if stays else ""
 
-    def _key(self, case: Case, image: str, mask: _ExistingMask, digest: str) -> str:
+    def _key(self, case: Case, image: str, mask: ExistingMask, digest: str) -> str:
         """Return the key of a row; empty if something that it is made from cannot be read."""
         plan = self._plan
         shared = self._processor.takes_shared(case)
@@ -283,90 +282,6 @@ def _next_of(
     """
     with stages_into(stages), heard_by(listener):
         return next(messages, None)
-
-
-class _ExistingMask:
-    """The mask of a scan that is already in the output folder, if there is one.
-
-    Attributes:
-        made: what the network would make the mask from now.
-        path: where it is: the network's own name, or that of a correction beside it.
-        usable: the mask can be used unchanged.
-        looks_dice: agreement of the first look with both; None if there were not two, and of a
-            person's mask.
-        by_person: the ``qc_mask_source`` of a person's mask: ``corrected`` if the network made one
-            of the same scan, ``drawn`` if it found nothing; empty for the network's own.
-        foreign: why the mask can be neither used nor replaced; empty if it can.
-    """
-
-    def __init__(self, request: Request, made: MadeFrom) -> None:
-        self.made = made
-        self.digest = ""
-        self.usable, self.by_person = False, ""
-        self.looks_dice: float | None = None
-        self.foreign = ""
-        if request.masks is None:
-            return
-        self._own = self.path = request.mask_path
-        earlier = request.earlier_masks
-        corrections = corrections_of(self._own, request.other_scans)
-        if corrections:
-            self.path, self.digest = corrections[0], keys.of_given_mask(corrections[0])
-        if holds_something(self._own):
-            own = keys.of_file(self._own)
-            if corrections and own not in earlier:
-                corrections.append(self._own)
-            self.digest = self.digest or own
-        elif not corrections:
-            return
-        if len(corrections) > 1:
-            self.foreign = (
-                f"the output folder has {len(corrections)} corrected masks of this scan; keep one "
-                "of them, and remove the others"
-            )
-            return
-        if self.digest in earlier and not corrections:
-            self.usable = earlier[self.digest].key == made.key
-            self.looks_dice = earlier[self.digest].looks_dice
-        elif made.scan and made.scan in {one.scan for one in earlier.values()}:
-            self.usable, self.by_person = True, CORRECTED
-        elif made.scan and made.scan in request.drawn_on:
-            self.usable, self.by_person = True, DRAWN
-        else:
-            origin = _origin_of(made, list(earlier.values()))
-            self.foreign = (
-                f"the output folder has a mask of this scan that {origin}; "
-                "give it by `masks`, or choose another `out`"
-            )
-
-    def remove(self) -> None:
-        """Remove the mask, which was made from something else, unless it has been changed since.
-
-        Raises:
-            OutputError: it cannot be removed.
-        """
-        try:
-            if holds_something(self._own) and keys.of_file(self._own) != self.digest:
-                return
-            self._own.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(error.errno, error.strerror) from error
-
-    @property
-    def key_or_digest(self) -> str:
-        """What a row depends on: a corrected mask's bytes, or else what the mask is made from."""
-        return self.digest if self.by_person or self.foreign else self.made.key
-
-
-def _origin_of(made: MadeFrom, earlier: list[MadeFrom]) -> str:
-    """Return where a mask comes from that the network has not made in its present form."""
-    if not earlier:
-        return "pancseg did not make"
-    if not made.scan:
-        return "was corrected, and the scan cannot be read"
-    if not all(one.scan for one in earlier):
-        return "was corrected under an earlier version of pancseg"
-    return "was corrected on another scan"
 
 
 def _acquisition(case: Case) -> dict[str, Value]:
