@@ -4,7 +4,6 @@ Started with ``-m``, Python searches the working folder first. From here on it i
 ``pancseg`` and ``python -P -m pancseg`` it is so from the beginning.
 """
 
-import gc
 import sys
 
 _ROOT = __file__.rpartition("pancseg")[0].rstrip("/\\")
@@ -14,6 +13,15 @@ if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] != _ROOT:
 
 def main() -> None:
     """Run the command line, and end the process."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # while it imports; commands say what is kept
+        sys.exit(130)
+
+
+def _run() -> None:
+    import gc
+
     from pancseg.system.processes.python_child import leave_working_folder_out
     from pancseg.system.processes.standard_streams import open_standard_streams
 

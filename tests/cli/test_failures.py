@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from pancseg.cli import app
 from pancseg.cli.commands import benchmark
 from pancseg.cli.failures import BUG_CODE, lacking, run_program
+from pancseg.system.processes.python_child import child_environment
 
 KILLED = "a worker process was killed, most likely for lack of memory; use fewer workers"
 RECIPE = """\
@@ -196,3 +197,22 @@ def test_an_error_in_pancseg_has_its_own_exit_code(
     assert "in program" in told  # where it was
     assert told.endswith("pancseg: an error in pancseg itself (KeyError); please report it\n")
     assert (patient in told) == verbose
+
+
+def test_an_interruption_while_it_imports_is_no_traceback() -> None:
+    code = """
+import sys
+from pancseg.__main__ import main
+
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "pancseg.cli":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=child_environment(), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
