@@ -11,6 +11,10 @@ from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
 from pancseg.modelling import subtype, survival
+from pancseg.modelling.cross_validation.fitted_models import FittedModel, fit_specs
+from pancseg.modelling.cross_validation.nested_cv import validate
+from pancseg.modelling.cross_validation.out_of_fold import ValidationResult
+from pancseg.modelling.cross_validation.plan import ValidationPlan
 from pancseg.modelling.estimators.beside import SCORE
 from pancseg.modelling.internal_external import SiteResult
 from pancseg.modelling.optimism import Corrected, corrected_for_optimism
@@ -35,13 +39,6 @@ from pancseg.modelling.validation.measures import (
     pair_measure,
     random_precision,
     widening,
-)
-from pancseg.modelling.validation.nested_cv import (
-    FittedModel,
-    ValidationPlan,
-    ValidationResult,
-    fit_specs,
-    validate,
 )
 from pancseg.modelling.validation.net_benefit import class_status, decision_curve, status_at
 from pancseg.modelling.validation.observed_expected import observed_over_expected

@@ -14,6 +14,7 @@ from small_studies import classes, features, study, times
 
 from pancseg.modelling import analysis
 from pancseg.modelling.analysis import _Judge, analyse, main_measure, steps_of
+from pancseg.modelling.cross_validation.out_of_fold import OutOfFold, ValidationResult
 from pancseg.modelling.estimators.cox import CoxElasticNet, CoxRidge
 from pancseg.modelling.estimators.logistic import LogisticRidge, newton_logistic
 from pancseg.modelling.estimators.survival_array import survival_outcome
@@ -31,7 +32,6 @@ from pancseg.modelling.validation.measures import (
     estimate,
     random_precision,
 )
-from pancseg.modelling.validation.nested_cv import OutOfFold, ValidationResult
 from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at
 from pancseg.modelling.validation.observed_expected import observed_over_expected
 from pancseg.modelling.validation.risk_groups import risk_groups
@@ -142,7 +142,8 @@ def test_a_model_of_a_rare_column_is_not_flat_where_a_fold_has_none_of_it():
     """Such a fold is all ties, but the model is not: the fold counted as random ranks."""
     from pancseg.modelling import subtype
     from pancseg.modelling.analysis import flat_share
-    from pancseg.modelling.validation.nested_cv import FeatureBlock, ModelSpec, validate
+    from pancseg.modelling.cross_validation.nested_cv import validate
+    from pancseg.modelling.cross_validation.plan import FeatureBlock, ModelSpec
 
     y, x, patients = np.arange(60) % 3 % 2, np.zeros((60, 1)), np.arange(60)
     x[:12] = 1.0
@@ -202,7 +203,7 @@ def test_pr_auc_is_of_all_patients_of_a_repeat():
     x = features(0, n=60, p=5)
     s = study(x, classes(x, 1.0, 0), repeats=2)
     settings = ModelSettings(kind="subtype", folds=3, repeats=2, resamples=100)
-    from pancseg.modelling.validation.nested_cv import validate
+    from pancseg.modelling.cross_validation.nested_cv import validate
 
     found = validate(s)
     values = _Judge(s, settings, found).values["radiomics"]["PR-AUC"]

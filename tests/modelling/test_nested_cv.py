@@ -11,6 +11,11 @@ from small_studies import classes, features, study, times
 
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.analysis import _Judge, calibration, verdict
+from pancseg.modelling.cross_validation.fitted_models import fit_specs
+from pancseg.modelling.cross_validation.folds import make_folds
+from pancseg.modelling.cross_validation.nested_cv import validate
+from pancseg.modelling.cross_validation.out_of_fold import OutOfFold, ValidationResult
+from pancseg.modelling.cross_validation.plan import FeatureBlock
 from pancseg.modelling.data_warnings import _separation
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.combat import ComBat
@@ -25,14 +30,6 @@ from pancseg.modelling.study import RADIOMICS, VOLUME
 from pancseg.modelling.validation.canary import _noise, discrimination, judged, run_canaries
 from pancseg.modelling.validation.comparison import Comparison
 from pancseg.modelling.validation.measures import Estimate
-from pancseg.modelling.validation.nested_cv import (
-    FeatureBlock,
-    OutOfFold,
-    ValidationResult,
-    fit_specs,
-    make_folds,
-    validate,
-)
 
 KINDS = [*((classes, name) for name in subtype.MODELS), *((times, n) for n in survival.MODELS)]
 
