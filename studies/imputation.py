@@ -13,7 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pancseg.modelling import subtype, survival
-from pancseg.modelling.analysis import analyse
+from pancseg.modelling.analysis.analyse import analyse
 from pancseg.modelling.cross_validation.fitted_models import fit_specs
 from pancseg.modelling.cross_validation.plan import FeatureBlock, ModelSpec, ValidationPlan
 from pancseg.modelling.estimators.preparation import preparation

@@ -47,7 +47,9 @@ import pandas as pd
 from outcomes import joined, outcome, study_of
 from threadpoolctl import threadpool_limits
 
-from pancseg.modelling.analysis import AnalysisResults, analyse, brier_measure, main_measure
+from pancseg.modelling.analysis.analyse import analyse
+from pancseg.modelling.analysis.measure_names import brier_measure, main_measure
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.cross_validation.fitted_models import FittedModel, fit_specs
 from pancseg.modelling.cross_validation.folds import outer_seed
 from pancseg.modelling.cross_validation.out_of_fold import OutOfFold, ValidationResult

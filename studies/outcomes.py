@@ -29,7 +29,9 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from pancseg.modelling.analysis import analyse, by_fold, main_measure, measured
+from pancseg.modelling.analysis.analyse import analyse
+from pancseg.modelling.analysis.measure_names import main_measure
+from pancseg.modelling.analysis.model_measures import by_fold, measured
 from pancseg.modelling.cross_validation.nested_cv import validate
 from pancseg.modelling.cross_validation.plan import ValidationPlan, only
 from pancseg.modelling.endpoint import Endpoint

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling.analysis import main_measure
+from pancseg.modelling.analysis.measure_names import main_measure
 from pancseg.modelling.endpoint import Endpoint, subtype_outcome, survival_outcome_of
 from pancseg.modelling.external_measures import (
     benefit_threshold,

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling.analysis import AnalysisResults, analyse, steps_of
+from pancseg.modelling.analysis.analyse import analyse
+from pancseg.modelling.analysis.results import AnalysisResults
+from pancseg.modelling.analysis.workload import steps_of
 from pancseg.modelling.checked_tables import CheckedTables, cells_of, check_tables
 from pancseg.modelling.cohort import Cohort, cohort_of
 from pancseg.modelling.competing_events import cause_specific

@@ -13,12 +13,9 @@ import pandas as pd
 import yaml
 
 from pancseg.cohort.formulas import refuse_formulas
-from pancseg.modelling.analysis import (
-    AnalysisResults,
-    Calibration,
-    brier_measure,
-    main_measure,
-)
+from pancseg.modelling.analysis.calibration import Calibration
+from pancseg.modelling.analysis.measure_names import brier_measure, main_measure
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.cohort import Cohort
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.described import described

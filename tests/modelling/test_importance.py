@@ -11,7 +11,7 @@ from sklearn.inspection import permutation_importance
 from small_studies import classes, features, study
 from threadpoolctl import threadpool_limits
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.cross_validation.fitted_models import fit_specs
 from pancseg.modelling.cross_validation.folds import outer_seed
 from pancseg.modelling.cross_validation.importance import SHUFFLES

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pancseg.modelling.analysis import Calibration
+from pancseg.modelling.analysis.calibration import Calibration
 from pancseg.modelling.optimism import Corrected
 from pancseg.modelling.report.calibration_section import calibration_section
 from pancseg.modelling.report.methods_text import _correction

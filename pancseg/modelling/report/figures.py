@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pancseg.modelling.analysis import MOST_REPEATS, AnalysisResults
+from pancseg.modelling.analysis.performance import MOST_REPEATS
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.cross_validation.importance import own_weights
 from pancseg.modelling.report.km_figure import km_caption, km_files
 from pancseg.modelling.report.parts import Picture, listed, pooled

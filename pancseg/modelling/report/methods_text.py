@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from pancseg.modelling.analysis import AnalysisResults, brier_measure, is_tested, main_measure
+from pancseg.modelling.analysis.measure_names import brier_measure, main_measure
+from pancseg.modelling.analysis.results import AnalysisResults, is_tested
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.chained import FEWEST_KNOWN, MOST_PREDICTORS, ROUNDS
 from pancseg.modelling.estimators.fences import FAR_OUT

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
-from pancseg.modelling.analysis import AnalysisResults, main_measure
+from pancseg.modelling.analysis.measure_names import main_measure
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.calibration_section import calibration_section
