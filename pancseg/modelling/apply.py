@@ -22,7 +22,7 @@ from pancseg.modelling.external_validation import (
 )
 from pancseg.modelling.inputs.features_table import TableOptions
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.outputs import csv_bytes
+from pancseg.modelling.outputs.csv_file import csv_bytes
 from pancseg.modelling.predict import (
     blocks_of,
     column_of,

@@ -31,7 +31,8 @@ from pancseg.modelling.inputs.gaps import (
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.inputs.outliers import outlier_warnings, outliers
 from pancseg.modelling.internal_external import leave_sites_out, refuse_sites
-from pancseg.modelling.outputs import DataRemarks, StudyTables, write_analysis
+from pancseg.modelling.outputs.study_tables import DataRemarks, StudyTables
+from pancseg.modelling.outputs.write import write_analysis
 from pancseg.modelling.report.subgroups import Subgroup, subgroups_of
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import make_study

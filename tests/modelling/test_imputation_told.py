@@ -20,7 +20,7 @@ from pancseg.modelling.cross_validation.folds import outer_parts
 from pancseg.modelling.estimators.chained import Chained
 from pancseg.modelling.fit import plan_study
 from pancseg.modelling.inputs.features_table import TableOptions
-from pancseg.modelling.outputs import _training_facts
+from pancseg.modelling.outputs.final_model import _training_facts
 from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.predict import predictions
 from pancseg.modelling.report.checklists import tripod_items
