@@ -26,7 +26,7 @@ from pancseg.modelling.predict import predictions
 from pancseg.modelling.report.checklists import tripod_items
 from pancseg.modelling.report.clear_checklist import clear_items
 from pancseg.modelling.report.external.case_mix import values_of
-from pancseg.modelling.report.methods_text import _gaps
+from pancseg.modelling.report.methods.models import _gaps
 from pancseg.modelling.report.model_numbers import coefficient_table, model_json
 from pancseg.modelling.report.study_facts import StudyFacts, filled_by
 from pancseg.modelling.saved_model import SavedModel, helping_features, model_bytes, read_model

@@ -598,7 +598,7 @@ def test_fixed_texts_name_the_model_and_the_groups_used(reports):
 
 @pytest.mark.parametrize("kind", ["subtype", "survival"])
 def test_the_methods_state_the_rule_by_which_the_verdict_says_better(reports, kind):
-    from pancseg.modelling.report.methods_text import _rule
+    from pancseg.modelling.report.methods.uncertainty import _rule
     from pancseg.modelling.validation.comparison import Comparison
     from pancseg.modelling.validation.measures import Estimate
     from pancseg.modelling.verdict import is_better

@@ -12,7 +12,7 @@ from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.calibration_section import calibration_section
 from pancseg.modelling.report.features_section import choices_section, features_section
 from pancseg.modelling.report.figures import shown
-from pancseg.modelling.report.methods_text import methods_section
+from pancseg.modelling.report.methods.section import methods_section
 from pancseg.modelling.report.parts import Section, number, the
 from pancseg.modelling.report.performance_section import (
     beside_section,
