@@ -34,7 +34,7 @@ class AnalysisResults:
         measures: model → measure → estimate. Empty when a canary finds a signal, as are the
             attributes below.
         comparisons: (a, b) → model a less model b.
-        calibration: model → :class:`Calibration`.
+        calibration: model → :class:`.Calibration`.
         corrected: model → AUC or C, and Brier score → corrected for optimism by the bootstrap.
         decision: net benefit with its interval by model and threshold.
         groups: patients of high and low risk; None for a class, or if all are in one group.
