@@ -13,18 +13,14 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pancseg.modelling import subtype, survival
-from pancseg.modelling.analysis import analyse
+from pancseg.modelling.analysis.analyse import analyse
+from pancseg.modelling.cross_validation.fitted_models import fit_specs
+from pancseg.modelling.cross_validation.plan import FeatureBlock, ModelSpec, ValidationPlan
 from pancseg.modelling.estimators.preparation import preparation
 from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE
 from pancseg.modelling.validation import measures
-from pancseg.modelling.validation.nested_cv import (
-    FeatureBlock,
-    ModelSpec,
-    ValidationPlan,
-    fit_specs,
-)
 from pancseg.tables.markdown_table import markdown_table
 
 TRAINING, NEW, COLUMNS, IMPUTATIONS = 150, 1000, 30, 5

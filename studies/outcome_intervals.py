@@ -47,7 +47,13 @@ import pandas as pd
 from outcomes import joined, outcome, study_of
 from threadpoolctl import threadpool_limits
 
-from pancseg.modelling.analysis import AnalysisResults, analyse, brier_measure, main_measure
+from pancseg.modelling.analysis.analyse import analyse
+from pancseg.modelling.analysis.measure_names import brier_measure, main_measure
+from pancseg.modelling.analysis.results import AnalysisResults
+from pancseg.modelling.cross_validation.fitted_models import FittedModel, fit_specs
+from pancseg.modelling.cross_validation.folds import outer_seed
+from pancseg.modelling.cross_validation.out_of_fold import OutOfFold, ValidationResult
+from pancseg.modelling.cross_validation.plan import ValidationPlan
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL
@@ -60,14 +66,6 @@ from pancseg.modelling.survival import (
 )
 from pancseg.modelling.validation.calibration import cox_slope, in_the_large, logistic_line
 from pancseg.modelling.validation.measures import Estimate, average_precision
-from pancseg.modelling.validation.nested_cv import (
-    FittedModel,
-    OutOfFold,
-    ValidationPlan,
-    ValidationResult,
-    fit_specs,
-    outer_seed,
-)
 from pancseg.modelling.validation.observed_expected import observed_over_expected
 
 FEATURES, NEW_PATIENTS, CHUNK = 60, 4000, 400

@@ -29,7 +29,11 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from pancseg.modelling.analysis import analyse, by_fold, main_measure, measured
+from pancseg.modelling.analysis.analyse import analyse
+from pancseg.modelling.analysis.measure_names import main_measure
+from pancseg.modelling.analysis.model_measures import by_fold, measured
+from pancseg.modelling.cross_validation.nested_cv import validate
+from pancseg.modelling.cross_validation.plan import ValidationPlan, only
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.cox_solver import score_test
 from pancseg.modelling.estimators.preparation import Strongest
@@ -44,7 +48,6 @@ from pancseg.modelling.validation.measures import (
     harrell_pairs,
     pair_measure,
 )
-from pancseg.modelling.validation.nested_cv import ValidationPlan, only, validate
 from pancseg.system.threads import available_cores
 
 

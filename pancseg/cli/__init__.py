@@ -17,7 +17,7 @@ from pancseg.cli.commands.cohort import check, demo, extract, run, segment
 from pancseg.cli.commands.evaluate import evaluate
 from pancseg.cli.commands.export import export
 from pancseg.cli.commands.labels import labels
-from pancseg.cli.commands.model import predict
+from pancseg.cli.commands.predict import predict
 from pancseg.cli.commands.report import report
 from pancseg.cli.commands.review import accept, reject
 from pancseg.cli.commands.selftest import selftest

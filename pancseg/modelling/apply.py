@@ -13,6 +13,7 @@ import pandas as pd
 
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.external_validation import (
+    NewPatients,
     differences,
     doubts,
     external,
@@ -22,7 +23,7 @@ from pancseg.modelling.external_validation import (
 )
 from pancseg.modelling.inputs.features_table import TableOptions
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.outputs import csv_bytes
+from pancseg.modelling.outputs.csv_file import csv_bytes
 from pancseg.modelling.predict import (
     blocks_of,
     column_of,
@@ -227,8 +228,8 @@ def _judged(
     y = endpoint.y
     doubtful = tuple(doubts(saved, y))
     try:
-        found = external(saved, rows, y, judged.groups)
-        more = differences(saved, rows, y, judged.groups)
+        patients = NewPatients(saved, rows, y, judged.groups)
+        found, more = external(patients), differences(patients)
     except ValueError as error:
         return PredictionResult(table, {}, doubts=doubtful, not_judged=str(error))
     if path is not None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling.analysis import main_measure
+from pancseg.modelling.analysis.measure_names import main_measure
 from pancseg.modelling.endpoint import Endpoint, subtype_outcome, survival_outcome_of
 from pancseg.modelling.external_measures import (
     benefit_threshold,
@@ -78,47 +79,72 @@ def known_outcome(
     return survival_outcome_of(joined, columns[0], columns[1], coding, True)
 
 
-def external(
-    saved: SavedModel, table: pd.DataFrame, y: np.ndarray, groups: np.ndarray, resamples: int = 1000
-) -> dict[str, dict[str, Estimate]]:
+@dataclass(frozen=True)
+class NewPatients:
+    """New patients with a known outcome, and what the saved models predict for them.
+
+    Attributes:
+        saved: the models.
+        table: the result of :func:`.predict.predictions`, n rows.
+        y: (n,) outcomes of the same rows.
+        groups: (n,) patients of the same rows.
+    """
+
+    saved: SavedModel
+    table: pd.DataFrame
+    y: np.ndarray
+    groups: np.ndarray
+
+    def predicted_by(self, *names: str) -> NewPatients | None:
+        """Return those whom all of these models predict.
+
+        None if the table lacks one of the models, or they are of one class or have no event.
+        """
+        columns = [column_of(name) for name in names]
+        if not set(columns) <= set(self.table):
+            return None
+        known = self.table[columns].notna().all(axis=1).to_numpy()
+        if not _has_contrast(self.saved.kind, self.y[known]):
+            return None
+        return replace(self, table=self.table[known], y=self.y[known], groups=self.groups[known])
+
+
+def external(new: NewPatients, resamples: int = 1000) -> dict[str, dict[str, Estimate]]:
     """Return measures of the saved models on patients that they have not seen.
 
     A model is left out where the patients that it predicts are of one class, or have no event; a
     measure where too few patients have or lack the event.
 
     Args:
-        saved: the models.
-        table: the result of :func:`.predict.predictions`.
-        y: (n,) outcomes of the same rows.
-        groups: (n,) patients of the same rows.
+        new: these patients.
         resamples: number of resamples of the patient bootstrap.
 
     Raises:
         ValueError: all patients are of one class or have no event, or no model is left.
     """
-    if not _has_contrast(saved.kind, y):
+    saved = new.saved
+    if not _has_contrast(saved.kind, new.y):
         what = "no event" if saved.kind == "survival" else "only one class"
         raise ValueError(
-            f"external validation is not possible: {what} in {len(y)} patients; they were predicted"
+            f"external validation is not possible: {what} in {len(new.y)} patients; they were "
+            "predicted"
         )
-    threshold = benefit_threshold(saved, y)
+    threshold = benefit_threshold(saved, new.y)
     times = horizons_of(saved) if saved.kind == "survival" else []
     found = {}
     for name in SHOWN:
-        if column_of(name) not in table:
+        known = new.predicted_by(name)
+        if known is None:
             continue
-        known = table[column_of(name)].notna().to_numpy()
-        if not _has_contrast(saved.kind, y[known]):
-            continue
-        weights = measures.bootstrap_weights(groups[known], resamples, 0)
-        vectors = measured_externally(saved, name, table[known], y[known], weights, threshold)
+        weights = measures.bootstrap_weights(known.groups, resamples, 0)
+        vectors = measured_externally(saved, name, known.table, known.y, weights, threshold)
         found[name] = {
-            measure: honest(estimate(values), measure, y[known], groups[known])
+            measure: honest(estimate(values), measure, known.y, known.groups)
             for measure, values in vectors.items()
         }
-        score = table.loc[known, column_of(name)].to_numpy(float)
-        free = table.loc[known, [curve_column(name, t) for t in times]].to_numpy(float)
-        curves = smooth_curves(risks_of(y[known], score, free, times), weights)
+        score = known.table[column_of(name)].to_numpy(float)
+        free = known.table[[curve_column(name, t) for t in times]].to_numpy(float)
+        curves = smooth_curves(risks_of(known.y, score, free, times), weights)
         found[name] |= {index_name(time): curve.ici for time, curve in curves.items()}
     if not found:
         raise ValueError(
@@ -129,15 +155,12 @@ def external(
 
 
 def differences(
-    saved: SavedModel, table: pd.DataFrame, y: np.ndarray, groups: np.ndarray, resamples: int = 1000
+    new: NewPatients, resamples: int = 1000
 ) -> dict[tuple[str, str], dict[str, Estimate]]:
     """Return what one model has more than another, in the patients that both predict.
 
     Args:
-        saved: the models.
-        table: the result of :func:`.predict.predictions`.
-        y: (n,) outcomes of the same rows.
-        groups: (n,) patients of the same rows.
+        new: patients that the models have not seen.
         resamples: number of resamples of the patient bootstrap.
 
     Returns:
@@ -145,24 +168,22 @@ def differences(
         report of the training, a second model below 0.5 counts as it is: here no model is made to
         rank the wrong way round.
     """
-    threshold, found = benefit_threshold(saved, y), {}
+    saved = new.saved
+    threshold, main, found = benefit_threshold(saved, new.y), main_measure(saved.kind), {}
     for a, b in ((BOTH, CLINICAL), (RADIOMICS, VOLUME)):
-        if not {column_of(a), column_of(b)} <= set(table):
+        known = new.predicted_by(a, b)
+        if known is None:
             continue
-        known = table[[column_of(a), column_of(b)]].notna().all(axis=1).to_numpy()
-        if not _has_contrast(saved.kind, y[known]):
-            continue
-        weights = measures.bootstrap_weights(groups[known], resamples, 0)
-        how = (table[known], y[known], weights, threshold)
+        weights = measures.bootstrap_weights(known.groups, resamples, 0)
+        how = (known.table, known.y, weights, threshold)
         more, less = (measured_externally(saved, name, *how) for name in (a, b))
-        main = main_measure(saved.kind)
         found[a, b] = {
             name: estimate(values - less[name])
             for name, values in more.items()
             if name == main or "Brier" in name or name.startswith(NET_BENEFIT)
         }
         if more[main][0] == less[main][0] == 1:  # no resample can tell them apart
-            alone = honest(estimate(more[main]), main, y[known], groups[known])
+            alone = honest(estimate(more[main]), main, known.y, known.groups)
             found[a, b][main] = difference_of(alone, alone)
     return found
 

@@ -10,10 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling.analysis import AnalysisResults, analyse, steps_of
+from pancseg.modelling.analysis.analyse import analyse
+from pancseg.modelling.analysis.results import AnalysisResults
+from pancseg.modelling.analysis.workload import steps_of
 from pancseg.modelling.checked_tables import CheckedTables, cells_of, check_tables
 from pancseg.modelling.cohort import Cohort, cohort_of
 from pancseg.modelling.competing_events import cause_specific
+from pancseg.modelling.cross_validation.folds import outer_parts
+from pancseg.modelling.cross_validation.plan import ValidationPlan
 from pancseg.modelling.data_warnings import warnings_of
 from pancseg.modelling.doubts import doubts_of, id_warnings
 from pancseg.modelling.endpoint import Endpoint
@@ -27,12 +31,12 @@ from pancseg.modelling.inputs.gaps import (
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.inputs.outliers import outlier_warnings, outliers
 from pancseg.modelling.internal_external import leave_sites_out, refuse_sites
-from pancseg.modelling.outputs import DataRemarks, StudyTables, write_analysis
+from pancseg.modelling.outputs.study_tables import DataRemarks, StudyTables
+from pancseg.modelling.outputs.write import write_analysis
 from pancseg.modelling.report.subgroups import Subgroup, subgroups_of
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import make_study
 from pancseg.modelling.unnamed import unnamed_columns
-from pancseg.modelling.validation.nested_cv import ValidationPlan, outer_parts
 from pancseg.system.output_folder import claim
 from pancseg.system.threads import available_cores
 from pancseg.system.yaml_file import settings_of

@@ -16,11 +16,12 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
+from pancseg.modelling.cross_validation.fitted_models import fit_specs
+from pancseg.modelling.cross_validation.plan import ValidationPlan
 from pancseg.modelling.study import SHOWN
 from pancseg.modelling.validation import measures
 from pancseg.modelling.validation.limits import honest
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
-from pancseg.modelling.validation.nested_cv import ValidationPlan, fit_specs
 from pancseg.system.text.number_text import printed
 
 FEWEST_SITES, FEWEST_OF_EACH = 2, 5

@@ -17,17 +17,14 @@ import pandas as pd
 from joblib import delayed
 from threadpoolctl import threadpool_limits
 
+from pancseg.modelling.cross_validation.fitted_models import FittedModel, fit_specs
+from pancseg.modelling.cross_validation.folds import inner_parts
+from pancseg.modelling.cross_validation.parallel import in_processes
+from pancseg.modelling.cross_validation.plan import ValidationPlan
 from pancseg.modelling.estimators.combat import FEWEST_ROWS
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.survival import SurvivalTask
 from pancseg.modelling.validation import measures
-from pancseg.modelling.validation.nested_cv import (
-    FittedModel,
-    ValidationPlan,
-    fit_specs,
-    inner_parts,
-)
-from pancseg.modelling.validation.parallel import in_processes
 from pancseg.system.processes.python_child import safe_children
 
 CORRECTED = (RADIOMICS, SINGLE, VOLUME, CLINICAL, BOTH)
@@ -158,7 +155,7 @@ def corrected_for_optimism(
         >>> from pancseg.modelling.fit import plan_study
         >>> from pancseg.modelling.inputs.features_table import TableOptions
         >>> from pancseg.modelling.settings import ModelSettings
-        >>> from pancseg.modelling.validation.nested_cv import fit_specs
+        >>> from pancseg.modelling.cross_validation.fitted_models import fit_specs
         >>> settings = ModelSettings(kind="survival", outer=3, inner=2, repeats=1, canary=0)
         >>> plan = plan_study(
         ...     check_tables(

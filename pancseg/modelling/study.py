@@ -7,6 +7,9 @@ import pandas as pd
 
 from pancseg.modelling import subtype, survival
 from pancseg.modelling.algorithm import distinct
+from pancseg.modelling.cross_validation.folds import training_parts
+from pancseg.modelling.cross_validation.importance import SHUFFLES
+from pancseg.modelling.cross_validation.plan import FeatureBlock, ModelSpec, ValidationPlan
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.preparation import plain_preparation, preparation
 from pancseg.modelling.inputs.clinical import indicator
@@ -17,13 +20,6 @@ from pancseg.modelling.refusals import (
     smaller_group,
 )
 from pancseg.modelling.settings import ModelSettings
-from pancseg.modelling.validation.importance import SHUFFLES
-from pancseg.modelling.validation.nested_cv import (
-    FeatureBlock,
-    ModelSpec,
-    ValidationPlan,
-    training_parts,
-)
 
 RADIOMICS, VOLUME, CLINICAL, CHANCE = "radiomics", "volume only", "clinical only", "chance"
 SINGLE = "best single feature"

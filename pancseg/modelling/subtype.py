@@ -12,6 +12,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
 from pancseg.modelling.algorithm import Algorithm, Candidates, selected
+from pancseg.modelling.cross_validation.out_of_fold import OutOfFold, ValidationResult
 from pancseg.modelling.estimators.logistic import LogisticElasticNet, LogisticFew, LogisticRidge
 from pancseg.modelling.estimators.survival_forest import rising_last
 from pancseg.modelling.validation.measures import (
@@ -21,7 +22,6 @@ from pancseg.modelling.validation.measures import (
     mean_measure,
     pair_measure,
 )
-from pancseg.modelling.validation.nested_cv import OutOfFold, ValidationResult
 from pancseg.modelling.validation.net_benefit import class_status, net_benefit
 
 SIZES, TREE_COLUMNS = (2, 5, 15), 50

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from pancseg.modelling.algorithm import Algorithm, Candidates, selected
+from pancseg.modelling.cross_validation.out_of_fold import OutOfFold, ValidationResult
 from pancseg.modelling.estimators.cox import CoxFew, CoxNet, CoxRidge, NoPredictors, kaplan_meier
 from pancseg.modelling.estimators.cox_solver import partial_loss, score_test
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
@@ -21,7 +22,6 @@ from pancseg.modelling.subtype import (
     wide_leaf,
 )
 from pancseg.modelling.validation import measures
-from pancseg.modelling.validation.nested_cv import OutOfFold, ValidationResult
 from pancseg.modelling.validation.net_benefit import net_benefit, status_at
 
 HORIZONS = (0.25, 0.5, 0.75)

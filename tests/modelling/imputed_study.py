@@ -5,8 +5,8 @@ from sklearn.pipeline import Pipeline
 from small_studies import classes, times
 
 from pancseg.modelling import subtype, survival
+from pancseg.modelling.cross_validation.plan import FeatureBlock, ModelSpec, ValidationPlan
 from pancseg.modelling.estimators.preparation import plain_preparation, preparation
-from pancseg.modelling.validation.nested_cv import FeatureBlock, ModelSpec, ValidationPlan
 
 NAMES = tuple(f"f{j}" for j in range(8))
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from pancseg.modelling import subtype, survival
+from pancseg.modelling.cross_validation.plan import FeatureBlock, ModelSpec, ValidationPlan
 from pancseg.modelling.estimators.preparation import preparation
 from pancseg.modelling.estimators.survival_array import survival_outcome
-from pancseg.modelling.validation.nested_cv import FeatureBlock, ModelSpec, ValidationPlan
 
 
 def features(seed, n=100, p=40):

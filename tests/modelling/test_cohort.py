@@ -144,13 +144,13 @@ def test_points_of_the_curve_are_those_of_lifelines():
 
 
 def test_times_on_the_command_line():
-    from pancseg.cli.commands.model import _times
+    from pancseg.cli.model_options import times_of
 
-    assert _times(None) == ()
-    assert _times("12,24.5") == (12.0, 24.5)
+    assert times_of(None) == ()
+    assert times_of("12,24.5") == (12.0, 24.5)
     for text in ("12;24", "0,12", "", "1,inf"):
         with pytest.raises(ValueError, match="is no list of times above 0"):
-            _times(text)
+            times_of(text)
 
 
 def test_the_flow_shows_what_was_left_out_and_no_formula(study):

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from small_studies import written_tables
 
 from pancseg import fit_model, predict
-from pancseg.modelling.external_validation import differences
+from pancseg.modelling.external_validation import NewPatients, differences
 from pancseg.modelling.predict import column_of
 from pancseg.modelling.report.external.verdict import _against_development
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS
@@ -123,7 +123,7 @@ def test_two_perfect_models_may_differ(predicted):
     )
     score = np.linspace(0.1, 0.9, 24)
     table = pd.DataFrame({column_of(BOTH): score, column_of(CLINICAL): score**2})
-    found = differences(saved, table, y, np.arange(24), 50)[BOTH, CLINICAL]["AUC"]
+    found = differences(NewPatients(saved, table, y, np.arange(24)), 50)[BOTH, CLINICAL]["AUC"]
     assert found.value == 0
     assert found.high == pytest.approx(1 - perfect_order(12, 12), abs=1e-3)
     assert found.low == pytest.approx(-found.high)
@@ -139,6 +139,6 @@ def test_patients_whom_one_model_cannot_predict_count_for_neither(predicted):
         {column_of(BOTH): random.random(60), column_of(CLINICAL): random.random(60)}
     )
     table.loc[40:, column_of(CLINICAL)] = np.nan
-    found = differences(saved, table, y, np.arange(60), 50)[BOTH, CLINICAL]["AUC"]
+    found = differences(NewPatients(saved, table, y, np.arange(60)), 50)[BOTH, CLINICAL]["AUC"]
     parts = [roc_auc_score(y[:40], table[column_of(name)][:40]) for name in (BOTH, CLINICAL)]
     assert found.value == pytest.approx(parts[0] - parts[1])

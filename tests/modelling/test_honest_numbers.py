@@ -12,8 +12,11 @@ from sklearn.metrics import average_precision_score
 from sklearn.pipeline import Pipeline
 from small_studies import classes, features, study, times
 
-from pancseg.modelling import analysis
-from pancseg.modelling.analysis import _Judge, analyse, main_measure, steps_of
+from pancseg.modelling.analysis.analyse import analyse
+from pancseg.modelling.analysis.measure_names import main_measure
+from pancseg.modelling.analysis.performance import Judge
+from pancseg.modelling.analysis.workload import steps_of
+from pancseg.modelling.cross_validation.out_of_fold import OutOfFold, ValidationResult
 from pancseg.modelling.estimators.cox import CoxElasticNet, CoxRidge
 from pancseg.modelling.estimators.logistic import LogisticRidge, newton_logistic
 from pancseg.modelling.estimators.survival_array import survival_outcome
@@ -31,7 +34,6 @@ from pancseg.modelling.validation.measures import (
     estimate,
     random_precision,
 )
-from pancseg.modelling.validation.nested_cv import OutOfFold, ValidationResult
 from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at
 from pancseg.modelling.validation.observed_expected import observed_over_expected
 from pancseg.modelling.validation.risk_groups import risk_groups
@@ -71,7 +73,7 @@ def test_two_perfect_models_are_not_shown_to_be_equal():
     each = OutOfFold(score, np.full((1, 24), 0.5), None, ({"f0": 1.0},) * 3, (0,) * 3)
     settings = ModelSettings(kind="subtype", folds=3, repeats=1, resamples=100)
     models = {"radiomics": each, "volume only": each}
-    judge = _Judge(s, settings, ValidationResult(folds, models))
+    judge = Judge(s, settings, ValidationResult(folds, models))
     found = judge.compared("radiomics", "volume only").discrimination
     limit = perfect_order(12, 12)
     assert (found.value, found.low, found.high) == pytest.approx((0, limit - 1, 1 - limit))
@@ -89,7 +91,7 @@ def test_one_model_under_two_names_has_no_difference():
         "volume only": OutOfFold(score / 3, full, None, ({"f0": 1.0},) * 3, (0,) * 3),
     }
     settings = ModelSettings(kind="subtype", folds=3, repeats=1, resamples=100)
-    judge = _Judge(s, settings, ValidationResult(folds, models))
+    judge = Judge(s, settings, ValidationResult(folds, models))
     assert 0.5 < judge.estimates("radiomics")["AUC"].value < 1
     found = judge.compared("radiomics", "volume only").discrimination
     assert (found.value, found.low, found.high) == (0, 0, 0)
@@ -111,7 +113,7 @@ def test_two_models_that_rank_the_wrong_way_round_are_not_shown_to_differ():
     good, bad, worse = ranked(0.6), ranked(-0.3), ranked(-0.3)
     models = {"radiomics": bad, "volume only": worse, "clinical + radiomics": good}
     settings = ModelSettings(kind="subtype", folds=3, repeats=1, resamples=200)
-    judge = _Judge(s, settings, ValidationResult(folds, models))
+    judge = Judge(s, settings, ValidationResult(folds, models))
     auc, fold = ({n: part[n]["AUC"] for n in models} for part in (judge.values, judge.folds))
     assert all(np.percentile(auc[n], 97.5) < 0.5 for n in ("radiomics", "volume only"))
     found = judge.compared("radiomics", "volume only").discrimination
@@ -132,7 +134,7 @@ def test_trees_without_a_split_are_not_surer_than_random_ranks():
     constant = np.full((1, 24), 0.5)
     flat = OutOfFold(constant, constant, None, ({"f0": 1.0},) * 3, (0,) * 3, (True,) * 3)
     settings = ModelSettings(kind="subtype", folds=3, repeats=1, resamples=100)
-    judge = _Judge(s, settings, ValidationResult(folds, {"radiomics": flat}))
+    judge = Judge(s, settings, ValidationResult(folds, {"radiomics": flat}))
     found = judge.estimates("radiomics")["AUC"]
     assert found.value == 0.5
     assert found.high - found.low > 0.4
@@ -141,8 +143,9 @@ def test_trees_without_a_split_are_not_surer_than_random_ranks():
 def test_a_model_of_a_rare_column_is_not_flat_where_a_fold_has_none_of_it():
     """Such a fold is all ties, but the model is not: the fold counted as random ranks."""
     from pancseg.modelling import subtype
-    from pancseg.modelling.analysis import flat_share
-    from pancseg.modelling.validation.nested_cv import FeatureBlock, ModelSpec, validate
+    from pancseg.modelling.analysis.degenerate_models import flat_share
+    from pancseg.modelling.cross_validation.nested_cv import validate
+    from pancseg.modelling.cross_validation.plan import FeatureBlock, ModelSpec
 
     y, x, patients = np.arange(60) % 3 % 2, np.zeros((60, 1)), np.arange(60)
     x[:12] = 1.0
@@ -202,10 +205,10 @@ def test_pr_auc_is_of_all_patients_of_a_repeat():
     x = features(0, n=60, p=5)
     s = study(x, classes(x, 1.0, 0), repeats=2)
     settings = ModelSettings(kind="subtype", folds=3, repeats=2, resamples=100)
-    from pancseg.modelling.validation.nested_cv import validate
+    from pancseg.modelling.cross_validation.nested_cv import validate
 
     found = validate(s)
-    values = _Judge(s, settings, found).values["radiomics"]["PR-AUC"]
+    values = Judge(s, settings, found).values["radiomics"]["PR-AUC"]
     expected = [average_precision_score(s.y, score) for score in found.models["radiomics"].score]
     assert values[0] == pytest.approx(np.mean(expected), abs=1e-9)
 
@@ -336,7 +339,7 @@ def test_models_that_use_nothing_are_not_surer_than_random_ranks():
     constant = np.full((2, 100), 0.5)
     nothing = OutOfFold(constant, constant, None, ({},) * 6, (0,) * 6, (True,) * 6)
     settings = ModelSettings(kind="subtype", folds=3, repeats=2, resamples=100)
-    judge = _Judge(s, settings, ValidationResult(folds, {"radiomics": nothing}))
+    judge = Judge(s, settings, ValidationResult(folds, {"radiomics": nothing}))
     found = judge.estimates("radiomics")[main_measure("subtype")]
     assert found.value == 0.5
     assert found.high == pytest.approx(0.5 + 1.96 * np.sqrt(101 / (12 * 50 * 50)), abs=0.03)
@@ -367,7 +370,8 @@ def test_as_many_steps_are_announced_as_will_be_told_of(sings, monkeypatch):
     s = replace(study(x, classes(x, 1.0, 0)), outer=3)
     settings = ModelSettings(kind="subtype", folds=3, inner_folds=2, repeats=1, canary=0)
     canary = judged("x", [0.9, 0.91, 0.92] if sings else [0.5, 0.6, 0.4])
-    monkeypatch.setattr(analysis, "run_canaries", lambda *_: [canary])
+    name = "pancseg.modelling.analysis.analyse.run_canaries"
+    monkeypatch.setattr(name, lambda *_: [canary])
     told = []
     analyse(s, settings, tell=told.append, leaked=lambda: told.append("leak"))
     assert ("leak" in told) == sings

@@ -11,7 +11,11 @@ from sklearn.inspection import permutation_importance
 from small_studies import classes, features, study
 from threadpoolctl import threadpool_limits
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis.results import AnalysisResults
+from pancseg.modelling.cross_validation.fitted_models import fit_specs
+from pancseg.modelling.cross_validation.folds import outer_seed
+from pancseg.modelling.cross_validation.importance import SHUFFLES
+from pancseg.modelling.cross_validation.nested_cv import validate
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.features_section import PERMUTED, features_section
@@ -19,8 +23,6 @@ from pancseg.modelling.report.figures import feature_table, pictures
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import make_study
 from pancseg.modelling.validation.canary import Canary, run_canaries
-from pancseg.modelling.validation.importance import SHUFFLES
-from pancseg.modelling.validation.nested_cv import _seed, fit_specs, validate
 
 LEAK = (Canary("noise features", (0.8, 0.8), 0.8, 0.8),)
 
@@ -82,7 +84,7 @@ def test_weights_are_those_of_patients_held_out():
     s = boosted(x, y)
     found = validate(s)
     for fold, weights in enumerate(found.models["radiomics"].weights):
-        test, seed = found.folds[0] == fold, _seed(s.seed, 0, fold + 1)
+        test, seed = found.folds[0] == fold, outer_seed(s, 0, fold)
         fitted = fit_specs(s, np.flatnonzero(~test), seed)["radiomics"]
 
         def weighed(rows, fitted=fitted, seed=seed):
@@ -123,7 +125,7 @@ def test_the_same_seed_gives_the_same_weights_whatever_the_workers():
 def test_canaries_do_not_shuffle(monkeypatch):
     x = features(4, n=60, p=6)
     s = boosted(x, classes(x, 1.0, 4))
-    name = "pancseg.modelling.validation.nested_cv.permuted_weights"
+    name = "pancseg.modelling.cross_validation.nested_cv.permuted_weights"
     monkeypatch.setattr(name, lambda *words: pytest.fail("shuffled"))
     assert len(run_canaries(s, "radiomics", 2)) == 2
     with pytest.raises(pytest.fail.Exception, match="shuffled"):

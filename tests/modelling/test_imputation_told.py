@@ -15,21 +15,22 @@ from safetensors.numpy import load, save
 
 from pancseg import fit_model
 from pancseg.modelling.checked_tables import check_tables
+from pancseg.modelling.cross_validation.fitted_models import fit_specs
+from pancseg.modelling.cross_validation.folds import outer_parts
 from pancseg.modelling.estimators.chained import Chained
 from pancseg.modelling.fit import plan_study
 from pancseg.modelling.inputs.features_table import TableOptions
-from pancseg.modelling.outputs import _training_facts
+from pancseg.modelling.outputs.final_model import _training_facts
 from pancseg.modelling.plain.from_fitted import plain_model
 from pancseg.modelling.predict import predictions
 from pancseg.modelling.report.checklists import tripod_items
 from pancseg.modelling.report.clear_checklist import clear_items
 from pancseg.modelling.report.external.case_mix import values_of
-from pancseg.modelling.report.methods_text import _gaps
+from pancseg.modelling.report.methods.models import _gaps
 from pancseg.modelling.report.model_numbers import coefficient_table, model_json
 from pancseg.modelling.report.study_facts import StudyFacts, filled_by
 from pancseg.modelling.saved_model import SavedModel, helping_features, model_bytes, read_model
 from pancseg.modelling.settings import MOST_IMPUTATIONS, ModelSettings
-from pancseg.modelling.validation.nested_cv import fit_specs, outer_parts
 
 
 @pytest.fixture

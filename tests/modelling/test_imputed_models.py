@@ -15,19 +15,15 @@ from small_studies import classes, features, times
 
 from pancseg.modelling import subtype
 from pancseg.modelling.algorithm import selected
+from pancseg.modelling.cross_validation.fit_candidate import fit_candidate
+from pancseg.modelling.cross_validation.fitted_models import fit_specs
+from pancseg.modelling.cross_validation.plan import FeatureBlock, ModelSpec, ValidationPlan
 from pancseg.modelling.estimators.averaged import fit_averaged
 from pancseg.modelling.estimators.cox import CoxFew, CoxNet, CoxRidge
 from pancseg.modelling.estimators.logistic import LogisticElasticNet, LogisticFew, LogisticRidge
 from pancseg.modelling.estimators.preparation import plain_preparation, preparation
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.plain.from_fitted import plain_model
-from pancseg.modelling.validation.nested_cv import (
-    FeatureBlock,
-    ModelSpec,
-    ValidationPlan,
-    _fit,
-    fit_specs,
-)
 
 
 def tables(count=3, n=90, p=4):
@@ -243,5 +239,5 @@ def test_models_share_by_what_their_fit_takes_and_never_across_selections():
     assert [each["columns"] for each in shared] == [6, 6]
     Remembering.seen.clear()
     for k in (2, 4):
-        _fit(selected(strength, k, Remembering()), given[:1], y, shared[:1])
+        fit_candidate(selected(strength, k, Remembering()), given[:1], y, shared[:1])
     assert not any(each is shared[0] for each in Remembering.seen)

@@ -8,7 +8,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from pancseg.modelling import survival
-from pancseg.modelling.analysis import analyse
+from pancseg.modelling.analysis.analyse import analyse
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.beside import SCORE
 from pancseg.modelling.inputs.features_table import TableOptions

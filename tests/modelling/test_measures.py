@@ -21,17 +21,13 @@ from sksurv.metrics import (
 from small_studies import events_first
 
 from pancseg.modelling import optimism
+from pancseg.modelling.cross_validation.fitted_models import FittedModel
+from pancseg.modelling.cross_validation.plan import FeatureBlock, ModelSpec, ValidationPlan
 from pancseg.modelling.estimators.cox import CoxElasticNet, CoxFew, NoPredictors, kaplan_meier
 from pancseg.modelling.estimators.survival_array import survival_outcome
 from pancseg.modelling.estimators.survival_forest import MartingaleForest
 from pancseg.modelling.survival import SurvivalTask
 from pancseg.modelling.validation import calibration, measures
-from pancseg.modelling.validation.nested_cv import (
-    FeatureBlock,
-    FittedModel,
-    ModelSpec,
-    ValidationPlan,
-)
 
 
 def outcome(seed=0, n=60, ties=True):

@@ -10,7 +10,13 @@ from lifelines.utils import concordance_index
 from small_studies import classes, features, study, times
 
 from pancseg.modelling import subtype, survival
-from pancseg.modelling.analysis import _Judge, calibration, verdict
+from pancseg.modelling.analysis.calibration import calibration
+from pancseg.modelling.analysis.performance import Judge
+from pancseg.modelling.cross_validation.fitted_models import fit_specs
+from pancseg.modelling.cross_validation.folds import make_folds
+from pancseg.modelling.cross_validation.nested_cv import validate
+from pancseg.modelling.cross_validation.out_of_fold import OutOfFold, ValidationResult
+from pancseg.modelling.cross_validation.plan import FeatureBlock
 from pancseg.modelling.data_warnings import _separation
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.combat import ComBat
@@ -25,14 +31,7 @@ from pancseg.modelling.study import RADIOMICS, VOLUME
 from pancseg.modelling.validation.canary import _noise, discrimination, judged, run_canaries
 from pancseg.modelling.validation.comparison import Comparison
 from pancseg.modelling.validation.measures import Estimate
-from pancseg.modelling.validation.nested_cv import (
-    FeatureBlock,
-    OutOfFold,
-    ValidationResult,
-    fit_specs,
-    make_folds,
-    validate,
-)
+from pancseg.modelling.verdict import verdict
 
 KINDS = [*((classes, name) for name in subtype.MODELS), *((times, n) for n in survival.MODELS)]
 
@@ -52,7 +51,7 @@ def test_calibration_is_of_all_repeats_and_an_empty_one_hardly_moves_it():
         score = 1 / (1 + np.exp(-np.array(logits)))
         model = OutOfFold(score, np.zeros_like(score), None, ({},), ())
         settings = ModelSettings(kind="subtype", repeats=4, resamples=100)
-        judge = _Judge(s, settings, ValidationResult(folds, {"m": model}))
+        judge = Judge(s, settings, ValidationResult(folds, {"m": model}))
         return calibration(judge, "m", Estimate(0.7, 0.6, 0.8)).slope.value
 
     noise = random.normal(size=(4, 400))

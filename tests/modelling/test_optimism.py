@@ -11,6 +11,7 @@ import pytest
 from small_studies import classes, features, study, times
 
 from pancseg.modelling import optimism
+from pancseg.modelling.cross_validation.fitted_models import fit_specs
 from pancseg.modelling.optimism import (
     Corrected,
     corrected_for_optimism,
@@ -19,7 +20,6 @@ from pancseg.modelling.optimism import (
     weighed,
 )
 from pancseg.modelling.validation import measures
-from pancseg.modelling.validation.nested_cv import fit_specs
 
 
 def corrected(plan, samples=4, workers=1):

@@ -14,8 +14,8 @@ from small_studies import classes, features, study
 
 from pancseg.cli.errors import usage_errors
 from pancseg.errors import ProcessDied
-from pancseg.modelling.validation import nested_cv, parallel
-from pancseg.modelling.validation.parallel import in_processes
+from pancseg.modelling.cross_validation import nested_cv, parallel
+from pancseg.modelling.cross_validation.parallel import in_processes
 
 
 def test_results_come_in_order_and_large_arrays_without_files(monkeypatch):

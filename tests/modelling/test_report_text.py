@@ -598,7 +598,7 @@ def test_fixed_texts_name_the_model_and_the_groups_used(reports):
 
 @pytest.mark.parametrize("kind", ["subtype", "survival"])
 def test_the_methods_state_the_rule_by_which_the_verdict_says_better(reports, kind):
-    from pancseg.modelling.report.methods_text import _rule
+    from pancseg.modelling.report.methods.uncertainty import _rule
     from pancseg.modelling.validation.comparison import Comparison
     from pancseg.modelling.validation.measures import Estimate
     from pancseg.modelling.verdict import is_better
@@ -671,7 +671,7 @@ def test_a_setting_that_no_outer_model_had_is_told(reports, kind):
 def test_a_correction_that_cannot_be_trusted_is_not_given(reports):
     """Of a forest on noise, 0.7 in those left out of few samples was 0.76 in the report."""
     from pancseg.modelling.optimism import Corrected
-    from pancseg.modelling.outputs import _performance as file_of
+    from pancseg.modelling.outputs.performance_table import performance_table as file_of
     from pancseg.modelling.report.performance_section import performance_section
     from pancseg.modelling.report.verdict_section import _how_sure
 

@@ -10,6 +10,8 @@ from safetensors.numpy import load, save
 from small_studies import classes, features, study, times
 
 from pancseg.modelling import subtype, survival
+from pancseg.modelling.cross_validation.fitted_models import fit_specs
+from pancseg.modelling.cross_validation.plan import FeatureBlock, ModelSpec
 from pancseg.modelling.estimators.preparation import plain_preparation
 from pancseg.modelling.plain import trees
 from pancseg.modelling.plain.from_fitted import plain_model
@@ -20,7 +22,6 @@ from pancseg.modelling.saved_model import (
     model_bytes,
     read_model,
 )
-from pancseg.modelling.validation.nested_cv import FeatureBlock, ModelSpec, fit_specs
 
 FACTS = {
     "origin": {

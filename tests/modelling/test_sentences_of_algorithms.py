@@ -8,7 +8,9 @@ import pytest
 
 from pancseg.modelling import subtype
 from pancseg.modelling.algorithm import distinct
-from pancseg.modelling.report.methods_text import _compared, _data, _linear, _models
+from pancseg.modelling.report.methods import models
+from pancseg.modelling.report.methods.models import _compared, _linear, models_text
+from pancseg.modelling.report.methods.section import _data
 from pancseg.modelling.report.model_card import _setting
 from pancseg.modelling.report.model_numbers import Tuning
 from pancseg.modelling.report.performance_section import beside_section
@@ -69,10 +71,8 @@ def test_one_clinical_variable_is_singular(names, said):
 
 def test_a_forest_is_not_said_to_have_seen_more_features_than_there_are(monkeypatch):
     """Of 30 features it was said to have seen "the 50 features"."""
-    from pancseg.modelling.report import methods_text
-
-    monkeypatch.setattr(methods_text, "imputations_of", lambda settings, joined: 1)
-    text = _models(results_of("random-forest", candidates=(1, 2)), joined_of())
+    monkeypatch.setattr(models, "imputations_of", lambda settings, joined: 1)
+    text = models_text(results_of("random-forest", candidates=(1, 2)), joined_of())
     assert "It saw at most 50 features, those most strongly associated with the outcome" in text
 
 

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pancseg.modelling.analysis import Calibration
+from pancseg.modelling.analysis.calibration import Calibration
 from pancseg.modelling.optimism import Corrected
 from pancseg.modelling.report.calibration_section import calibration_section
-from pancseg.modelling.report.methods_text import _correction
+from pancseg.modelling.report.methods.validation import _correction
 from pancseg.modelling.report.performance_section import _corrected_how
 from pancseg.modelling.validation.calibration import SmoothCurve
 from pancseg.modelling.validation.measures import Estimate

@@ -1,9 +1,8 @@
-"""The commands that fit and apply models: model subtype, model survival, predict."""
+"""The commands that fit models, and that plan a study: model subtype, survival and plan."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,157 +11,28 @@ import typer
 from pancseg.cli.console import say
 from pancseg.cli.errors import need, usage_errors
 from pancseg.cli.flat import flat
-from pancseg.cli.options import (
-    Out,
-    Printing,
-    example,
-    option,
+from pancseg.cli.model_options import (
+    MODEL_PACKAGES,
+    ClinicalFile,
+    Columns,
+    Cores,
+    FeatureTable,
+    Fitting,
+    model_settings,
+    table_options,
+    times_of,
 )
+from pancseg.cli.options import Out, Printing, example, option
 from pancseg.cli.steps import show_steps
 
 if TYPE_CHECKING:
     from pancseg.modelling.fit import PreparedStudy
-    from pancseg.modelling.inputs.features_table import TableOptions
-    from pancseg.modelling.settings import ModelSettings
 
 app = typer.Typer(
     help="Predict molecular subtype or survival from a table; every step is fitted in the folds.",
     no_args_is_help=True,
 )
-_PACKAGES = ("joblib", "matplotlib", "docx")
 _PAGE = "how-it-works.md#from-table-to-model"
-
-
-def _enough_canaries(runs: int) -> int:
-    if runs in (1, 2):
-        raise typer.BadParameter(f"{runs} are too few to find a leak; use 3 or more, or 0")
-    return runs
-
-
-def _imputations_that_help(count: int) -> int:
-    from pancseg.modelling.settings import MOST_IMPUTATIONS, imputations_message
-
-    if not 1 <= count <= MOST_IMPUTATIONS:
-        raise typer.BadParameter(imputations_message(count))
-    return count
-
-
-FeatureTable = Annotated[
-    Path,
-    typer.Argument(
-        metavar="FEATURES", help="pancseg's table, or any CSV or Parquet file with an id column."
-    ),
-]
-ClinicalFile = Annotated[
-    Path,
-    option("Input", "--outcome", metavar="CLINICAL", help="CSV with the outcome of each id."),
-]
-Id = Annotated[
-    str | None,
-    option("Input", "--id", help="Id column of FEATURES; default: patient_id or else the first."),
-]
-Cores = Annotated[
-    int | None,
-    option("Running", "--workers", min=1, help="Number of processes; default: one per core."),
-]
-OutcomeId = Annotated[
-    str | None,
-    option("Input", help="Id column of CLINICAL; default: the same name or else the first."),
-]
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns of the tables have which role."""
-
-    id_column: Id = None
-    outcome_id: OutcomeId = None
-    group: Annotated[
-        str | None,
-        option("Input", metavar="COLUMN", help="Column whose equal values stay in one fold."),
-    ] = None
-    exclude_warn: Annotated[
-        bool,
-        option("Input", "--exclude-warn", help="Leave out rows whose qc_status is warn, too."),
-    ] = False
-    roi: Annotated[
-        str | None, option("Regions", "--roi", help="Name of the region, if there are several.")
-    ] = None
-    batch: Annotated[
-        str | None,
-        option("Features", metavar="COLUMN", help="Column of scanner or site, for ComBat."),
-    ] = None
-    volume: Annotated[
-        str | None,
-        option(
-            "Features",
-            metavar="COLUMN",
-            help="Column of the volume; default: the first with a known name.",
-        ),
-    ] = None
-    clinical: Annotated[
-        list[str] | None,
-        option("Features", metavar="COLUMN", help="A clinical variable. May be repeated."),
-    ] = None
-    drop: Annotated[
-        list[str] | None,
-        option("Features", metavar="COLUMN", help="A column to ignore. May be repeated."),
-    ] = None
-
-
-@dataclass(frozen=True)
-class Fitting:
-    """What is fitted, and how it is validated."""
-
-    stability: Annotated[
-        Path | None,
-        option(
-            "Features",
-            metavar="FILE",
-            help="CSV with columns feature and icc; the most stable of correlated features stays.",
-        ),
-    ] = None
-    model: Annotated[
-        str,
-        option("Model", "--model", help="Algorithm of the primary model, which is saved."),
-    ] = "elastic-net"
-    imputations: Annotated[
-        int,
-        option(
-            "Model",
-            metavar="M",
-            callback=_imputations_that_help,
-            help="Tables in which missing numbers are imputed, such as 10; 1: medians instead.",
-        ),
-    ] = 1
-    repeats: Annotated[
-        int,
-        option("Model", min=1, max=100, help="Repeats of the nested cross-validation."),
-    ] = 5
-    folds: Annotated[int, option("Model", min=3, max=20, help="Outer folds.")] = 5
-    subgroup: Annotated[
-        list[str] | None,
-        option("Model", metavar="COLUMN", help="Report its values as subgroups. May be repeated."),
-    ] = None
-    leave_out: Annotated[
-        str | None,
-        option("Model", metavar="COLUMN", help="Leave each site out in turn, and judge it there."),
-    ] = None
-    inner_folds: Annotated[int, option("Model", min=2, max=20, help="Inner folds.")] = 5
-    canary: Annotated[
-        int,
-        option(
-            "Model",
-            min=0,
-            max=1000,
-            callback=_enough_canaries,
-            help="Runs on permuted outcomes and on noise, 3 or more, to detect leaks; 0: none.",
-        ),
-    ] = 8
-    seed: Annotated[
-        int,
-        option("Model", min=0, help="Random seed of folds, models, draws, bootstrap and canaries."),
-    ] = 0
 
 
 def subtype(
@@ -187,14 +57,14 @@ def subtype(
     performance where nothing can be predicted.
     """
     with usage_errors(printing.verbose):
-        need("model", _PACKAGES, "model")
+        need("model", MODEL_PACKAGES, "model")
         study = _checked(
             out,
             features,
             outcome,
             (label,),
-            _settings(fitting, kind="subtype", positive=positive),
-            _options(columns),
+            model_settings(fitting, kind="subtype", positive=positive),
+            table_options(columns),
             fitting.stability,
         )
     _analyse(study, out, workers, printing)
@@ -248,22 +118,22 @@ def survival(
     performance where nothing can be predicted.
     """
     with usage_errors(printing.verbose):
-        need("model", _PACKAGES, "model")
+        need("model", MODEL_PACKAGES, "model")
         study = _checked(
             out,
             features,
             outcome,
             (time, event),
-            _settings(
+            model_settings(
                 fitting,
                 kind="survival",
                 event_is=event_is,
                 competing=tuple(competing or ()),
                 trust_times=trust_times,
                 time_unit=time_unit,
-                horizons=_times(horizons),
+                horizons=times_of(horizons),
             ),
-            _options(columns),
+            table_options(columns),
             fitting.stability,
         )
     _analyse(study, out, workers, printing)
@@ -335,126 +205,6 @@ _COMMANDS = (
 )
 for command, line in _COMMANDS:
     app.command(epilog=example(line, _PAGE))(flat(command))
-
-
-def predict(
-    *,
-    fitted: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder that `pancseg model` wrote.")
-    ],
-    features: FeatureTable,
-    outcome: Annotated[
-        Path | None,
-        option(
-            "Input",
-            metavar="CLINICAL",
-            help="CSV with clinical variables and, for external validation, outcomes.",
-        ),
-    ] = None,
-    id_column: Id = None,
-    outcome_id: OutcomeId = None,
-    group: Annotated[
-        str | None,
-        option("Input", metavar="COLUMN", help="Column of the patient, if one has several rows."),
-    ] = None,
-    positive: Annotated[
-        str | None,
-        option(
-            "Input",
-            metavar="VALUE",
-            help="The class to predict against the rest; default: the model's.",
-        ),
-    ] = None,
-    event_is: Annotated[
-        str | None,
-        option("Input", metavar="VALUE", help="The value that means event; default: the model's."),
-    ] = None,
-    roi: Annotated[
-        str | None, option("Regions", "--roi", help="Name of the region; default: the model's.")
-    ] = None,
-    out: Annotated[Path, option("Output", "--out", "-o", help="CSV of predictions to write.")],
-    printing: Printing,
-) -> None:
-    """Apply a fitted model to new patients, and validate it if their outcomes are given.
-
-    OUT is a CSV with a row for every id of FEATURES and one column per model.
-    The validation is written to <OUT>_validation.csv, its report to <OUT>_report.
-    The exit code is 1 if the outcomes cannot validate the model, for example
-    with one class only.
-    """
-
-    def tell(line: str) -> None:
-        if not printing.quiet:
-            say(line, sys.stdout)
-
-    with usage_errors(printing.verbose):
-        need("model", _PACKAGES, "model")
-        from pancseg.modelling.apply import predict as apply
-
-        found = apply(
-            fitted,
-            features,
-            outcome,
-            out,
-            id_column=id_column,
-            outcome_id=outcome_id,
-            group=group,
-            roi=roi,
-            positive=positive,
-            event_is=event_is,
-            report=tell,
-        )
-    for line in found.doubts:
-        say(line, sys.stderr)
-    if found.not_judged:
-        say(f"pancseg: {found.not_judged}", sys.stderr)
-        raise typer.Exit(1)
-    for line in found.lines:
-        tell(line)
-
-
-def _times(text: str | None) -> tuple[float, ...]:
-    """Return numbers that commas separate.
-
-    Raises:
-        ValueError: a part is not a number above 0.
-    """
-    if text is None:
-        return ()
-    try:
-        found = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        found = ()
-    if not found or not all(0 < time < float("inf") for time in found):
-        raise ValueError(f"`horizons`: {text!r} is no list of times above 0; write 12,24")
-    return found
-
-
-def _options(columns: Columns) -> TableOptions:
-    from pancseg.modelling.inputs.features_table import TableOptions
-
-    given = vars(columns) | {
-        "clinical": tuple(dict.fromkeys(columns.clinical or ())),
-        "drop": tuple(columns.drop or ()),
-    }
-    return TableOptions(**given)
-
-
-def _settings(fitting: Fitting, **endpoint: Any) -> ModelSettings:
-    from pancseg.modelling.settings import ModelSettings
-
-    return ModelSettings(
-        **endpoint,
-        model=fitting.model,
-        leave_out=fitting.leave_out,
-        subgroups=tuple(dict.fromkeys(fitting.subgroup or ())),
-        imputations=fitting.imputations,
-        outer=fitting.folds,
-        inner=fitting.inner_folds,
-        repeats=fitting.repeats,
-        canary=fitting.canary,
-        seed=fitting.seed,
-    )
 
 
 def _checked(out: Path, *tables: Any) -> PreparedStudy:

@@ -11,6 +11,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
+from pancseg.modelling.cross_validation.fitted_models import FittedModel
+from pancseg.modelling.cross_validation.importance import kept_columns
 from pancseg.modelling.estimators.averaged import AveragedBoosting
 from pancseg.modelling.estimators.beside import BesideScore
 from pancseg.modelling.estimators.chained import Chained
@@ -38,15 +40,13 @@ from pancseg.modelling.plain.predictors import (
     SurvivalForest,
 )
 from pancseg.modelling.plain.trees import Trees
-from pancseg.modelling.validation.importance import kept_columns
-from pancseg.modelling.validation.nested_cv import FittedModel
 
 
 def plain_model(fitted: FittedModel, names: Mapping[str, tuple[str, ...]]) -> PlainModel:
     """Return a fitted model as plain numbers: it predicts the same, to the last bits.
 
     Args:
-        fitted: a model that :func:`..validation.nested_cv.fit_specs` fitted.
+        fitted: a model that :func:`..cross_validation.fitted_models.fit_specs` fitted.
         names: names of the columns of each block, without the batch.
 
     Raises:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pancseg.modelling.analysis import MOST_REPEATS, AnalysisResults, main_measure
+from pancseg.modelling.analysis.measure_names import main_measure
+from pancseg.modelling.analysis.performance import MOST_REPEATS
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.report.parts import Section, pooled, with_interval
 from pancseg.modelling.report.times_text import times_in
 from pancseg.system.text.number_text import DASH

@@ -6,7 +6,7 @@ METRICS: Kocak et al. 2024, Insights Imaging 15:8 (30 items, CC BY 4.0).
 
 from __future__ import annotations
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.clear_checklist import clear_items
 from pancseg.modelling.report.parts import counted, listed

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pancseg.modelling.analysis import AnalysisResults, empty_models
+from pancseg.modelling.analysis.degenerate_models import empty_models
+from pancseg.modelling.analysis.results import AnalysisResults
+from pancseg.modelling.cross_validation.importance import SHUFFLES
 from pancseg.modelling.estimators.described import described
 from pancseg.modelling.report.figures import feature_table, weights_are_permuted
 from pancseg.modelling.report.parts import Picture, Section, number
 from pancseg.modelling.study import RADIOMICS
-from pancseg.modelling.validation.importance import SHUFFLES
 from pancseg.system.text.number_text import percent
 from pancseg.tables.html_page import escape_markdown
 

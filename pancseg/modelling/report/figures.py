@@ -9,7 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pancseg.modelling.analysis import MOST_REPEATS, AnalysisResults
+from pancseg.modelling.analysis.performance import MOST_REPEATS
+from pancseg.modelling.analysis.results import AnalysisResults
+from pancseg.modelling.cross_validation.importance import own_weights
 from pancseg.modelling.report.km_figure import km_caption, km_files
 from pancseg.modelling.report.parts import Picture, listed, pooled
 from pancseg.modelling.report.picture_files import COLOURS, KINDS, picture_files, wrapped
@@ -19,7 +21,6 @@ from pancseg.modelling.report.times_text import censored
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, RADIOMICS, SHOWN
 from pancseg.modelling.validation.calibration import SmoothCurve
-from pancseg.modelling.validation.importance import own_weights
 from pancseg.modelling.validation.risk_groups import above_threshold
 
 _MOST_FEATURES, _TALL = 15, (7.5, 6.0)

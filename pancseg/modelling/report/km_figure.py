@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.report.parts import Picture, in_most
 from pancseg.modelling.report.picture_files import COLOURS, picture_files
 from pancseg.modelling.settings import unit_of

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pancseg.modelling.analysis import AnalysisResults, benefit_at
+from pancseg.modelling.analysis.measure_names import benefit_at
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.model_numbers import Tuning, linear_terms, tuned

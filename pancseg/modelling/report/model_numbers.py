@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.estimators.described import described
 from pancseg.modelling.plain.arrays import Floats
 from pancseg.modelling.plain.model import PlainModel, UsedColumns

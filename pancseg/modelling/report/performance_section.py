@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pancseg.modelling.analysis import AnalysisResults, benefit_at, brier_measure, main_measure
+from pancseg.modelling.analysis.measure_names import benefit_at, brier_measure, main_measure
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.optimism import FEWEST_SAMPLES, PERFECT, SOUND, Corrected, trusted
 from pancseg.modelling.report.parts import Section, counted, listed, number, the, with_interval
 from pancseg.modelling.report.times_text import times_in

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
-from pancseg.modelling.analysis import AnalysisResults, main_measure
+from pancseg.modelling.analysis.measure_names import main_measure
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.calibration_section import calibration_section
 from pancseg.modelling.report.features_section import choices_section, features_section
 from pancseg.modelling.report.figures import shown
-from pancseg.modelling.report.methods_text import methods_section
+from pancseg.modelling.report.methods.section import methods_section
 from pancseg.modelling.report.parts import Section, number, the
 from pancseg.modelling.report.performance_section import (
     beside_section,

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.estimators.cox import censoring_survival
 from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import COLOURS, LINES, legend, picture_files

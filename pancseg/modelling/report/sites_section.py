@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pancseg.modelling.analysis import main_measure
+from pancseg.modelling.analysis.measure_names import main_measure
 from pancseg.modelling.internal_external import (
     FEWEST_OF_EACH,
     SiteResult,

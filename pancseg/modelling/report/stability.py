@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.report.parts import Picture, Section, number
 from pancseg.modelling.report.picture_files import COLOURS, picture_files
 from pancseg.modelling.settings import unit_of

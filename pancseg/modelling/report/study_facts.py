@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from pancseg.modelling.analysis import AnalysisResults, is_tested
+from pancseg.modelling.analysis.results import AnalysisResults, is_tested
 from pancseg.modelling.estimators.chained import FEWEST_KNOWN
 from pancseg.modelling.inputs.gaps import imputed_columns, missing_values
 from pancseg.modelling.inputs.join import JoinedTable

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from pancseg.cohort.formulas import refuse_formulas
-from pancseg.modelling.analysis import AnalysisResults, main_measure, measured
+from pancseg.modelling.analysis.measure_names import main_measure
+from pancseg.modelling.analysis.model_measures import measured
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.inputs.cell_values import all_numbers, is_missing, numbers
 from pancseg.modelling.report.parts import Section, with_interval
 from pancseg.modelling.study import RADIOMICS

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.competing_events import hazard_ratios, incidence, mean_score, told_times
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable

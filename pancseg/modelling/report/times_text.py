@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pancseg.modelling.analysis import AnalysisResults
+from pancseg.modelling.analysis.results import AnalysisResults
 
 
 def times_in(results: AnalysisResults) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pancseg.modelling.analysis import AnalysisResults, main_measure
+from pancseg.modelling.analysis.measure_names import main_measure
+from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import COMPETING
 from pancseg.modelling.inputs.join import JoinedTable

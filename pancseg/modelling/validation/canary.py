@@ -10,8 +10,10 @@ from scipy.optimize import brentq
 from scipy.stats import nct
 from scipy.stats import t as student
 
+from pancseg.modelling.cross_validation.nested_cv import validate
+from pancseg.modelling.cross_validation.out_of_fold import ValidationResult
+from pancseg.modelling.cross_validation.plan import ValidationPlan, only
 from pancseg.modelling.validation import measures
-from pancseg.modelling.validation.nested_cv import ValidationPlan, ValidationResult, only, validate
 
 LEVEL = 0.005
 """One-sided level of each of the two canaries: one sound pipeline in a hundred is refused."""

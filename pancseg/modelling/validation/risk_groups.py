@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pancseg.modelling.cross_validation.out_of_fold import OutOfFold
 from pancseg.modelling.validation.calibration import cox_slope
 from pancseg.modelling.validation.kaplan_meier import median_time
 from pancseg.modelling.validation.measures import Estimate, estimate
-from pancseg.modelling.validation.nested_cv import OutOfFold
 
 _TIMES = 5
 

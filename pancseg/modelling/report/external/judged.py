@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
-from pancseg.modelling.analysis import main_measure
+from pancseg.modelling.analysis.measure_names import main_measure
 from pancseg.modelling.estimators.competing import COMPETING
 from pancseg.modelling.report.parts import counted, of_class
 from pancseg.modelling.saved_model import SavedModel

@@ -1,0 +1,1 @@
+"""The analysis of a plan: leaks, performance, comparisons, calibration and decision curves."""
