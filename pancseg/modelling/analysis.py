@@ -14,7 +14,7 @@ from pancseg.modelling import subtype, survival
 from pancseg.modelling.estimators.beside import SCORE
 from pancseg.modelling.internal_external import SiteResult
 from pancseg.modelling.optimism import Corrected, corrected_for_optimism
-from pancseg.modelling.settings import ModelSettings, unit_of
+from pancseg.modelling.settings import ModelSettings, timed, unit_of
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.validation.calibration import (
     SmoothCurve,
@@ -298,9 +298,8 @@ def benefit_at(plan: ValidationPlan, settings: ModelSettings) -> str:
     if not isinstance(plan.task, survival.SurvivalTask):
         return f"threshold {percent(plan.y.mean())}"
     risk = survival.treatment_threshold(plan.y, plan.task.middle)
-    unit = unit_of(settings.time_unit)
-    time = survival.named_time(plan.task.middle)
-    return f"threshold {percent(risk)}, by {time} {unit}"
+    time = timed(plan.task.middle, unit_of(settings.time_unit))
+    return f"threshold {percent(risk)}, by {time}"
 
 
 def _same_scores(validation: ValidationResult, a: str, b: str) -> bool:

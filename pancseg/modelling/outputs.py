@@ -42,7 +42,7 @@ from pancseg.modelling.report.model_numbers import (
     tuned,
 )
 from pancseg.modelling.report.nomogram import nomograms
-from pancseg.modelling.report.parts import Section, markdown
+from pancseg.modelling.report.parts import Section, columns_named, markdown
 from pancseg.modelling.report.picture_files import KINDS
 from pancseg.modelling.report.report import made_by, sections
 from pancseg.modelling.report.sites_section import sites_files, sites_section
@@ -151,7 +151,7 @@ def write_analysis(folder: Path, results: AnalysisResults, tables: StudyTables) 
         files["predictions.csv"] = csv_bytes(_predictions(results, joined, endpoint))
         files["performance.csv"] = csv_bytes(_performance(results))
         files["optimism.csv"] = csv_bytes(optimism_table(results.corrected))
-    title = escape_markdown(f"Radiomics and {', '.join(endpoint.columns)}")
+    title = escape_markdown(f"Radiomics and {columns_named(endpoint.columns)}")
     parts = sections(results, joined, endpoint, remarks.warnings, more)
     text = markdown(title, parts)
     files |= {

@@ -19,7 +19,7 @@ from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.optimism import FEWEST_SAMPLES, trusted
 from pancseg.modelling.report.parts import Section, counted, in_most, listed, the
 from pancseg.modelling.report.study_facts import imputations_of
-from pancseg.modelling.settings import unit_of
+from pancseg.modelling.settings import timed, unit_of
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import TREE_COLUMNS
 from pancseg.modelling.survival import SurvivalTask
@@ -58,7 +58,7 @@ def methods_section(
         _models(results, joined),
         _validation(results, joined),
         _measures(results),
-        _uncertainty(results, made_by),
+        _uncertainty(results, joined, made_by),
     ]
     return Section("Methods, ready to paste", lines)
 
@@ -237,8 +237,9 @@ def _validation(results: AnalysisResults, joined: JoinedTable) -> str:
     return (
         f"Performance was estimated by nested cross-validation with {settings.outer} outer and "
         f"{settings.inner} inner folds, stratified by the outcome{scanner}, in "
-        f"{counted(settings.repeats, 'repeat')} (random seed {settings.seed}); all rows of a "
-        "patient were in the same fold. The final model was fitted in the same way to all patients."
+        f"{counted(settings.repeats, 'repeat')} (random seed {settings.seed}); all rows of "
+        f"{_together(joined)} were in the same fold. The final model was fitted in the same way to "
+        "all patients."
         + _correction(results)
         + (
             f" To detect leaks the model radiomics was run {settings.canary} times each on "
@@ -247,6 +248,19 @@ def _validation(results: AnalysisResults, joined: JoinedTable) -> str:
             else ""
         )
     )
+
+
+def _together(joined: JoinedTable) -> str:
+    """Return whose rows stay together: a patient's, or those of a group of several patients."""
+    if len(np.unique(joined.groups)) == joined.count():
+        return "a patient"
+    return f"one value of {escape_markdown(joined.origin.group or 'the group')}"
+
+
+def _drawn(joined: JoinedTable) -> str:
+    """Return what the bootstrap draws."""
+    whole = _together(joined)
+    return "patients" if whole == "a patient" else f"all rows of {whole} together"
 
 
 def _correction(results: AnalysisResults) -> str:
@@ -312,7 +326,7 @@ def _measures(results: AnalysisResults) -> str:
             f"at 1. {_ICI}"
         )
     unit = results.settings.time_unit or f"[{unit_of(None)}]"
-    horizons = ", ".join(f"{time:.4g}" for time in task.horizons)
+    horizons = listed([f"{time:.4g}" for time in task.horizons])
     strata = "fold" if repeats == 1 else "repeat and fold (ten repeats at most)"
     groups = "the groups" if repeats == 1 else "each repeat's groups"
     competing = (
@@ -328,7 +342,7 @@ def _measures(results: AnalysisResults) -> str:
     return (
         "Harrell's C counts pairs of patients of the same test fold of which the earlier time is "
         "an event, ties of the score as half; at tied times an event counts as earlier than a "
-        f"censoring. Uno's C counts events before τ = {task.times[-1]:.4g} {unit} (the 90 % "
+        f"censoring. Uno's C counts events before τ = {timed(task.times[-1], unit)} (the 90 % "
         "quantile of the event times), weighted by the inverse squared probability of being "
         "uncensored, which is estimated on the training rows. The time-dependent AUC is cumulative "
         f"(cases) and dynamic (controls) at {horizons} {unit}, each case weighted by the inverse "
@@ -336,7 +350,7 @@ def _measures(results: AnalysisResults) -> str:
         "integrated Brier score (Graf et al. 1999) is the mean over the time from "
         f"{task.times[0]:.4g} to {task.times[-1]:.4g} {unit} (5 % to 90 % quantile of the event "
         f"times; {len(task.times)} points, trapezoidal rule). Net benefit is of the risk by "
-        f"{task.middle:.4g} {unit}, at the mean risk of the cohort by then (Kaplan–Meier), "
+        f"{timed(task.middle, unit)}, at the mean risk of the cohort by then (Kaplan–Meier), "
         "weighted for censoring. The calibration slope is the coefficient of the out-of-fold log "
         f"hazard in a Cox model stratified by {strata}, with Efron's ties; observed / expected is "
         "the risk by a horizon (1 − Kaplan–Meier) over the mean predicted one. Weighted for "
@@ -360,7 +374,8 @@ def _rule(results: AnalysisResults) -> str:
     main, plan = the(main_measure(results.settings.kind)), results.plan
     alone = len(np.unique(plan.groups)) < len(plan.y)
     needed = (
-        "; as patients have several rows, there is no test and the interval alone decided"
+        "; as several rows are of one patient or group, there is no test, and the interval alone "
+        "decided"
         if alone
         else f" and the likelihood-ratio p was below {LEVEL:g}"
     )
@@ -378,7 +393,7 @@ def _rule(results: AnalysisResults) -> str:
     )
 
 
-def _uncertainty(results: AnalysisResults, made_by: str) -> str:
+def _uncertainty(results: AnalysisResults, joined: JoinedTable, made_by: str) -> str:
     model = "Cox" if results.settings.kind == "survival" else "logistic"
     test = (
         " The likelihood-ratio test asks whether the out-of-fold score of one model adds to that "
@@ -419,9 +434,10 @@ def _uncertainty(results: AnalysisResults, made_by: str) -> str:
     parts = " Those of subgroups are not widened." if results.settings.subgroups else ""
     return (
         f"Unless stated otherwise, the 95 % intervals are percentiles of "
-        f"{results.settings.resamples} bootstrap resamples of patients, with predictions kept, and "
-        "widened where the corrected variance over folds of Nadeau and Bengio (2003) was larger "
-        "(for the calibration slope, that of its jackknife pseudo-values over folds). Those of "
+        f"{results.settings.resamples} bootstrap resamples of {_drawn(joined)}, with predictions "
+        "kept, and widened where the corrected variance over folds of Nadeau and Bengio (2003) was "
+        "larger (for the calibration slope, that of its jackknife pseudo-values over folds). Those "
+        "of "
         f"{ranked} are never narrower than that of a perfect result of as many patients "
         f"(Obuchowski and Lieber 2002, binormal{perfect}), and that of {main} is never narrower "
         "than that of random scores where models predict the same for all patients. That of a "
