@@ -16,8 +16,8 @@ from pancseg.modelling.estimators.competing import (
 )
 from pancseg.modelling.estimators.cox import kaplan_meier
 from pancseg.modelling.estimators.cox_solver import newton_cox
-from pancseg.modelling.settings import unit_of
-from pancseg.modelling.survival import horizons, named_time
+from pancseg.modelling.settings import timed, unit_of
+from pancseg.modelling.survival import horizons
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights
 from pancseg.system.text.number_text import percent
 
@@ -52,7 +52,7 @@ def cause_specific(endpoint: Endpoint, time_unit: str | None = None) -> list[str
         "wherever models are fitted and judged. Predicted risks, Brier score, net benefit and "
         "calibration are therefore those without competing events only if these are independent "
         "of the event, which cannot be tested. The event occurs in "
-        f"{percent(among, 1)} of the patients by {named_time(last)} {unit_of(time_unit)} "
+        f"{percent(among, 1)} of the patients by {timed(last, unit_of(time_unit))} "
         f"(Aalen–Johansen); 1 − Kaplan–Meier, {percent(alone, 1)}, would be the share without them "
         "under the same assumption."
     ]

@@ -23,9 +23,13 @@ def events_per_column(joined: JoinedTable, endpoint: Endpoint) -> str:
     smaller = smaller_group(joined, endpoint)
     columns = joined.features.shape[1] + joined.clinical.shape[1]
     what = "events" if endpoint.kind == "survival" else "patients of the smaller class"
-    share = f"{smaller / columns:.1f}" if smaller < 10 * columns else f"{smaller / columns:.0f}"
     noun = "column" if columns == 1 else "columns"
-    return f"{smaller} {what}, {columns} candidate {noun}: {share} per column."
+    return f"{smaller} {what}, {columns} candidate {noun}: {_each(smaller, columns)} per column."
+
+
+def _each(count: int, parts: int) -> str:
+    """Return a ratio with one decimal, rounded down: 9.97 is not 10 where 10 are advised."""
+    return f"{10 * count // parts / 10:.1f}"
 
 
 def warnings_of(joined: JoinedTable, endpoint: Endpoint, settings: ModelSettings) -> list[str]:
@@ -47,7 +51,7 @@ def warnings_of(joined: JoinedTable, endpoint: Endpoint, settings: ModelSettings
     if smaller / most < _EVENTS_PER_VARIABLE:
         found.append(
             f"{smaller} {what} for models of up to {most} variables ({name}): "
-            f"{smaller / most:.1f} per variable; at least {_EVENTS_PER_VARIABLE} are advised."
+            f"{_each(smaller, most)} per variable; at least {_EVENTS_PER_VARIABLE} are advised."
         )
     if smaller / p < 1 and most < p:
         found.append(f"{p} candidate features for {smaller} {what}: {smaller / p:.2g} per feature.")

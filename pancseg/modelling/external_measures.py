@@ -12,6 +12,7 @@ from pancseg.modelling.survival import named_time, treatment_threshold
 from pancseg.modelling.validation import measures
 from pancseg.modelling.validation.calibration import cox_slope, in_the_large, logistic_line
 from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at
+from pancseg.modelling.validation.new_patients import too_few
 from pancseg.system.text.number_text import percent
 
 
@@ -96,7 +97,9 @@ def _of_survival(
     found = {"Harrell's C": share(measures.harrell_pairs(y))}
     found["Uno's C"] = share(measures.uno_pairs(y, y, tau))
     for time in times:
-        found[f"AUC at {named_time(time)}"] = share(measures.horizon_pairs(y, y, time))
+        pairs = measures.horizon_pairs(y, y, time)
+        few = too_few(status_at(y, y, time)[None])  # one event has the interval of its controls
+        found[f"AUC at {named_time(time)}"] = share(pairs * (few is None))
     for time, values in zip(times, errors.T, strict=True):
         found[f"Brier at {named_time(time)}"] = measures.mean_measure(values, weights)
     if sum(told) > 1:

@@ -170,10 +170,29 @@ def used_features(models: Mapping[str, PlainModel]) -> list[str]:
 def helping_features(models: Mapping[str, PlainModel]) -> list[str]:
     """Return the names of the radiomics features by which missing values of others are estimated.
 
-    A model can be applied without them: then they count as missing.
+    A model can be applied without them: then they count as missing. Features of weight 0 are among
+    them where the part has equations; those that a model uses for themselves are not.
     """
+    used = set(used_features(models))
     parts = [part for model in models.values() for part in model.parts if part.block == RADIOMICS]
-    return list(dict.fromkeys(name for part in parts for name in part.beside))
+    helping = dict.fromkeys(
+        name for part in parts if part.imputation for name in (*part.names, *part.beside)
+    )
+    return [name for name in helping if name not in used]
+
+
+def columns_read(model: PlainModel) -> list[tuple[str, str]]:
+    """Return block and name of the columns that a model uses or estimates missing values by."""
+    found, weight_of = [], iter(model.weights)
+    for part in model.parts:
+        weights = [next(weight_of) for _ in part.names]
+        found += [
+            (part.block, name)
+            for name, weight in zip(part.names, weights, strict=True)
+            if weight or part.imputation is not None
+        ]
+        found += [(part.block, name) for name in part.beside]
+    return found
 
 
 def model_bytes(saved: SavedModel) -> bytes:

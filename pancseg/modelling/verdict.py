@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pancseg.modelling.report.parts import the
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.validation.comparison import Comparison
 from pancseg.modelling.validation.measures import Estimate
@@ -64,7 +65,7 @@ def verdict(
     if empty[0]:
         sentences.append(
             f"No feature was used in {empty[0]} of {empty[1]} models. Those predict the same for "
-            f"every patient, and the {main} is drawn to 0.5."
+            f"every patient, and {the(main)} is drawn to 0.5."
         )
     if (RADIOMICS, SINGLE) in compared and found:
         sentences.append(
@@ -159,8 +160,8 @@ def _volume(
 def _added(clinical: Estimate, more: Comparison, main: str, how: HowCompared) -> str:
     alone = (
         f"the clinical variables alone are not shown to be better than chance: {main} "
-        f"{interval(clinical)}, counted as 0.5 in the difference, as a useless model ranks the "
-        "wrong way round out of fold"
+        f"{interval(clinical)}, counted as 0.5 in the difference, as a useless model tends to rank "
+        "the wrong way round out of fold"
         if printed(clinical.value) < 0.5
         else f"the clinical variables alone reach {interval(clinical)}"
         + ("" if printed(clinical.low) > 0.5 else ", not shown to be better than chance")

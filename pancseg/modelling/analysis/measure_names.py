@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pancseg.modelling import survival
 from pancseg.modelling.cross_validation.plan import ValidationPlan
-from pancseg.modelling.settings import ModelSettings, unit_of
+from pancseg.modelling.settings import ModelSettings, timed, unit_of
 from pancseg.system.text.number_text import percent
 
 
@@ -23,6 +23,5 @@ def benefit_at(plan: ValidationPlan, settings: ModelSettings) -> str:
     if not isinstance(plan.task, survival.SurvivalTask):
         return f"threshold {percent(plan.y.mean())}"
     risk = survival.treatment_threshold(plan.y, plan.task.middle)
-    unit = unit_of(settings.time_unit)
-    time = survival.named_time(plan.task.middle)
-    return f"threshold {percent(risk)}, by {time} {unit}"
+    time = timed(plan.task.middle, unit_of(settings.time_unit))
+    return f"threshold {percent(risk)}, by {time}"

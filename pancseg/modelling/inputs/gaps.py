@@ -12,7 +12,7 @@ from pancseg.modelling.estimators.chained import can_be_estimated
 from pancseg.modelling.estimators.preparation import MOST_MISSING, Varied
 from pancseg.modelling.inputs.clinical import NOT_KNOWN, indicator
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.system.text.number_text import percent, share_of_some
+from pancseg.system.text.number_text import DASH, percent, share_of_some
 
 COLUMNS = ("column", "kind", "missing", "share", "dropped_in", "models", "filled_with")
 _FEW = 3
@@ -110,7 +110,7 @@ def missing_values(
     for j, name in enumerate(map(str, features.columns)):
         gaps = features.iloc[:, j].isna()
         if gaps.any() or kept[j] < count:
-            filled = how(features.iloc[:, j])
+            filled = how(features.iloc[:, j]) if gaps.any() else DASH
             found.append(_row(name, "feature", gaps, count - int(kept[j]), count, filled))
     for volume in map(str, joined.volume.columns):
         if (gaps := joined.volume[volume].isna()).any():

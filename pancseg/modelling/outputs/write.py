@@ -26,7 +26,7 @@ from pancseg.modelling.report.model_numbers import (
     tuned,
 )
 from pancseg.modelling.report.nomogram import nomograms
-from pancseg.modelling.report.parts import Section, markdown
+from pancseg.modelling.report.parts import Section, columns_named, markdown
 from pancseg.modelling.report.picture_files import KINDS
 from pancseg.modelling.report.report import sections
 from pancseg.modelling.report.sites_section import sites_files, sites_section
@@ -86,7 +86,7 @@ def write_analysis(folder: Path, results: AnalysisResults, tables: StudyTables) 
         files["predictions.csv"] = csv_bytes(predictions_table(results, joined, endpoint))
         files["performance.csv"] = csv_bytes(performance_table(results))
         files["optimism.csv"] = csv_bytes(optimism_table(results.corrected))
-    title = escape_markdown(f"Radiomics and {', '.join(endpoint.columns)}")
+    title = escape_markdown(f"Radiomics and {columns_named(endpoint.columns)}")
     parts = sections(results, joined, endpoint, remarks.warnings, more)
     text = markdown(title, parts)
     files |= {

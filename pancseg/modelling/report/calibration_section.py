@@ -39,9 +39,10 @@ def calibration_section(results: AnalysisResults) -> Section:
     else:
         header += ["in the large", "ICI"]
         large = (
-            "In the large is the intercept in log odds with the slope fixed at 1; out of "
-            "stratified folds it is close to 0 by construction and says nothing about calibration "
-            "elsewhere"
+            "In the large is the intercept in log odds with the slope fixed at 1: out of "
+            "stratified folds the mean risk is near the share of the class by construction, so "
+            "that it says nothing about calibration elsewhere; a few patients predicted wrongly "
+            "with near certainty can move it far from 0"
         )
     line = (
         "Slope 1 is ideal; between 0 and 1 predictions are too extreme, at 0 or below they do not "

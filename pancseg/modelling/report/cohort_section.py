@@ -88,7 +88,7 @@ def _table_one(cohort: Cohort, joined: JoinedTable, endpoint: Endpoint) -> Secti
     lines.append(events_per_column(joined, endpoint))
     if not rows:
         lines.append(
-            "Neither clinical variables (`clinical`) nor a volume column were given, so there is "
+            "Neither clinical variables (`clinical`) nor a volume column was given, so there is "
             "nothing to describe the patients by."
         )
     caption = (
@@ -115,7 +115,9 @@ def _rows(name: str, levels: Sequence[str], parts: Sequence[pd.Series[str]]) -> 
     else:
         gaps = [is_missing(part) for part in parts]
         values = [numbers(part, f"column {name!r}").dropna() for part in parts]
-        rows = [[title, *map(_quartiles, values)]]
+        binary = all(set(each) <= {0.0, 1.0} for each in values) and any(map(len, values))
+        cells = [_ones(each) if binary else _quartiles(each) for each in values]
+        rows = [[f"{title} = 1" if binary else title, *cells]]
     if any(gap.any() for gap in gaps):
         cells = [
             f"{int(gap.sum())} ({share_of_some(gap.mean())})" if len(gap) else DASH for gap in gaps
@@ -124,12 +126,16 @@ def _rows(name: str, levels: Sequence[str], parts: Sequence[pd.Series[str]]) -> 
     return rows
 
 
+def _ones(values: pd.Series[float]) -> str:
+    if not len(values):
+        return DASH
+    return f"{int(values.sum())} ({share_of_some(values.mean())})"
+
+
 def _quartiles(values: pd.Series[float]) -> str:
     if not len(values):
         return DASH
-    if set(values) <= {0.0, 1.0}:
-        return f"{int(values.sum())} ({share_of_some(values.mean())})"
-    low, middle, high = (f"{q:.4g}" for q in np.percentile(values, [25, 50, 75]))
+    low, middle, high = (f"{q:.4g}".replace("-", "−") for q in np.percentile(values, [25, 50, 75]))
     return f"{middle} ({low} to {high})"
 
 
@@ -139,7 +145,7 @@ def _follow_up(endpoint: Endpoint, time_unit: str | None, horizons: Sequence[flo
     rivals = "" if endpoint.cause is None else ", competing events censored"
     lines = [
         f"{counted(events, 'event')} in {counted(n, 'row')} ({percent(events / n)}); "
-        f"{digits(float(y['time'].sum()))} {unit} of follow-up in all. Median follow-up (reverse "
+        f"{_total(float(y['time'].sum()))} {unit} of follow-up in all. Median follow-up (reverse "
         f"Kaplan–Meier): {_time(median_follow_up(y, endpoint.cause), unit)}. Median time to the "
         f"event (Kaplan–Meier{rivals}): {_time(median_time(y), unit)}.",
     ]
@@ -165,6 +171,11 @@ def _follow_up(endpoint: Endpoint, time_unit: str | None, horizons: Sequence[flo
     if endpoint.cause is not None:
         caption += " Competing events count as censored; see Competing events."
     return Section("Follow-up", lines, header, rows, caption=caption)
+
+
+def _total(time: float) -> str:
+    """Return a sum of times: as a count is, not rounded to four digits."""
+    return digits(time) if time < 1000 else f"{time:.0f}"
 
 
 def _coding(endpoint: Endpoint) -> str:

@@ -18,7 +18,7 @@ from pancseg.modelling.report.picture_files import COLOURS, KINDS, picture_files
 from pancseg.modelling.report.roc_figures import roc_caption, roc_files, style_of
 from pancseg.modelling.report.stability import stability_files
 from pancseg.modelling.report.times_text import censored
-from pancseg.modelling.settings import unit_of
+from pancseg.modelling.settings import timed, unit_of
 from pancseg.modelling.study import BOTH, RADIOMICS, SHOWN
 from pancseg.modelling.validation.calibration import SmoothCurve
 from pancseg.modelling.validation.risk_groups import above_threshold
@@ -86,7 +86,7 @@ def _of_what(results: AnalysisResults, every: bool = False) -> str:
         return "of the positive class"
     if every:
         return "of an event by each horizon"
-    return f"of an event by {results.middle:.4g} {_unit(results)}"
+    return f"of an event by {timed(results.middle, _unit(results))}"
 
 
 def _unit(results: AnalysisResults) -> str:
@@ -124,7 +124,7 @@ def calibration_files(
         figure.suptitle(title, fontsize=11)
         grid = figure.add_gridspec(rows, columns)
         for place, (name, time, curve) in enumerate(panels):
-            when = "" if unit is None else f", by {time:.4g} {unit}"
+            when = "" if unit is None else f", by {timed(time, unit)}"
             _calibration(figure.add_subplot(grid[place]), f"{name}{when}", curve, tops[time])
 
     return picture_files("calibration", draw, (max(3.1 * columns, 3.6), 2.9 * rows + 0.4))

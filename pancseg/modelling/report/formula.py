@@ -12,7 +12,7 @@ from pancseg.modelling.plain.predictors import Cox, Logistic
 from pancseg.modelling.report.model_numbers import Tuning, baseline, linear_terms
 from pancseg.modelling.report.parts import Picture, Section, class_called, counted, digits
 from pancseg.modelling.saved_model import SavedModel
-from pancseg.modelling.settings import unit_of
+from pancseg.modelling.settings import timed, unit_of
 from pancseg.modelling.study import BOTH, RADIOMICS
 from pancseg.system.text.number_text import DASH
 from pancseg.tables.html_page import escape_markdown
@@ -133,7 +133,7 @@ def _equation(model: PlainModel, saved: SavedModel) -> list[str]:
     times, curve = baseline(model)
     unit = unit_of(saved.facts.get("time_unit"))
     values = [
-        f"{digits(_at(times, curve, time))} at {time:.4g} {unit}"
+        f"{digits(_at(times, curve, time))} at {timed(time, unit)}"
         for time in saved.facts.get("horizons") or ()
     ]
     return [

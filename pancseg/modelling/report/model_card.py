@@ -11,7 +11,14 @@ from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.model_numbers import Tuning, linear_terms, tuned
-from pancseg.modelling.report.parts import Section, counted, listed, markdown, with_interval
+from pancseg.modelling.report.parts import (
+    Section,
+    columns_named,
+    counted,
+    listed,
+    markdown,
+    with_interval,
+)
 from pancseg.modelling.report.study_facts import filled_by, imputations_of
 from pancseg.modelling.report.times_text import times_in
 from pancseg.modelling.report.verdict_section import against_results
@@ -40,7 +47,7 @@ def model_card(
         endpoint: what is predicted.
         warned: what speaks against the model before it is fitted; no line may name a patient.
     """
-    what = ", ".join(map(escape_markdown, endpoint.columns))
+    what = columns_named([*map(escape_markdown, endpoint.columns)])
     parts = [
         Section("What it is", _details(saved, results, what)),
         Section("What it is for", _use(saved)),
@@ -58,7 +65,7 @@ def _details(saved: SavedModel, results: AnalysisResults, what: str) -> list[str
     model = saved.models[RADIOMICS]
     form = "a sum of terms" if linear_terms(model) is not None else "trees"
     if saved.kind == "survival":
-        predicts = f"the time to an event ({what}): a log hazard, and from it the probability of "
+        predicts = f"{what}: a log hazard, and from it the probability of "
         predicts += "being event-free"
     else:
         positive, rest = (escape_markdown(saved.facts["classes"][k]) for k in (1, 0))

@@ -18,7 +18,7 @@ from pancseg.modelling.report.model_numbers import baseline, linear_terms
 from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import picture_files, wrapped
 from pancseg.modelling.saved_model import SavedModel
-from pancseg.modelling.settings import unit_of
+from pancseg.modelling.settings import timed, unit_of
 from pancseg.modelling.study import BOTH, RADIOMICS
 
 _MOST_TERMS = 20
@@ -185,7 +185,7 @@ def _outcomes(model: PlainModel, saved: SavedModel) -> list[_Outcome]:
         step = int(np.searchsorted(times, time, side="right"))
         free = float(np.concatenate([[1.0], curve])[step])
         if 0 < free < 1:
-            title = f"Event-free at {time:.4g} {unit}"
+            title = f"Event-free at {timed(time, unit)}"
             found.append(_Outcome(title, _linear_for(free)))
     return found
 

@@ -91,6 +91,17 @@ def the(measure: str) -> str:
     return measure if measure.startswith("Harrell") else f"the {measure}"
 
 
+def columns_named(columns: Sequence[str]) -> str:
+    """Return what the outcome is, by the columns that hold it.
+
+    >>> columns_named(["grade"]), columns_named(["months", "died"])
+    ('grade', 'the time to an event (columns months and died)')
+    """
+    if len(columns) == 1:
+        return columns[0]
+    return f"the time to an event (columns {listed(columns)})"
+
+
 def pooled(repeats: int, most: int) -> str:
     """Return a sentence on the repeats of a cross-validation that are pooled, or nothing of one.
 

@@ -102,8 +102,8 @@ def differences_section(results: AnalysisResults) -> Section:
     ]
     line = (
         f"{_fitted(results)} In discrimination a second model below 0.5 counts as 0.5, because a "
-        "useless model ranks the wrong way round out of fold; as the first may do so too, the "
-        "upper end of the interval is not below that of the plain difference. A negative "
+        "useless model tends to rank the wrong way round out of fold; as the first may do so too, "
+        "the upper end of the interval is not below that of the plain difference. A negative "
         "difference in Brier is better. The likelihood-ratio p is of whether the score of the "
         "first model adds to that of the second, which it can without ranking patients better."
     )
@@ -128,10 +128,12 @@ def _fitted(results: AnalysisResults) -> str:
         CLINICAL: "clinical variables",
     }
     there = [text for name, text in said.items() if name in results.measures]
+    one = len(there) == 1
+    others = f"that of {there[0]} is" if one else f"those of {listed(there)} are"
     same = f" The model {BOTH} is fitted as {CLINICAL} is." if BOTH in results.measures else ""
     return (
         "Both sides are linear models fitted in the same folds; that of radiomics is penalised and "
-        f"tuned, those of {listed(there)} are practically unpenalised.{same}"
+        f"tuned, {others} practically unpenalised.{same}"
     )
 
 

@@ -13,7 +13,7 @@ from pancseg.modelling.estimators.cox import censoring_survival
 from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import COLOURS, LINES, legend, picture_files
 from pancseg.modelling.report.times_text import censored
-from pancseg.modelling.settings import unit_of
+from pancseg.modelling.settings import timed, unit_of
 from pancseg.modelling.study import CHANCE, SHOWN
 from pancseg.modelling.survival import named_time
 from pancseg.modelling.validation.measures import Estimate
@@ -152,7 +152,7 @@ def _survival(figure: Figure, results: AnalysisResults) -> None:
         _draw(axes, curves, areas)
         y = results.plan.y
         events = int((y["event"] & (y["time"] <= horizon)).sum())
-        axes.set_title(f"{horizon:.4g} {unit} ({events} events until then)", fontsize=10)
+        axes.set_title(f"{timed(horizon, unit)} ({events} events until then)", fontsize=10)
         if axes is not all_axes[0]:
             axes.set_ylabel("")
 

@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.report.parts import Picture, Section, number
 from pancseg.modelling.report.picture_files import COLOURS, picture_files
-from pancseg.modelling.settings import unit_of
+from pancseg.modelling.settings import timed, unit_of
 from pancseg.modelling.study import CHANCE, RADIOMICS, SHOWN
+from pancseg.modelling.validation.risk_groups import is_high
 from pancseg.system.text.number_text import percent
 
 NAME = "prediction_stability"
@@ -40,7 +41,8 @@ def spreads(values: np.ndarray) -> np.ndarray:
 def changing(results: AnalysisResults, name: str) -> float:
     """Return the share of patients who are above the threshold in some repeats, but not in all."""
     model = results.validation.models[name]
-    above = (model.score >= model.threshold).mean(axis=0)
+    called = model.score >= model.threshold if model.curves is None else is_high(model)
+    above = called.mean(axis=0)
     return float(((above > 0) & (above < 1)).mean())
 
 
@@ -91,7 +93,7 @@ def risk_of(results: AnalysisResults) -> str:
     """Return what :func:`risks` are of."""
     if not results.horizons:
         return "of the positive class"
-    return f"of an event by {results.middle:.4g} {_unit(results)}"
+    return f"of an event by {timed(results.middle, _unit(results))}"
 
 
 def _unit(results: AnalysisResults) -> str:
@@ -118,8 +120,8 @@ def _draw(figure: Figure, results: AnalysisResults) -> None:
         early = y["event"] & (y["time"] <= horizon)
         late = y["time"] > horizon
         groups = [
-            (early, f"event by {horizon:.4g} {_unit(results)}", COLOURS[1]),
-            (late, f"event-free at {horizon:.4g} {_unit(results)}", COLOURS[0]),
+            (early, f"event by {timed(horizon, _unit(results))}", COLOURS[1]),
+            (late, f"event-free at {timed(horizon, _unit(results))}", COLOURS[0]),
             (~early & ~late, "censored before", "0.5"),
         ]
     for rows, label, colour in groups:

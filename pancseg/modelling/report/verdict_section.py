@@ -16,8 +16,8 @@ from pancseg.modelling.optimism import trusted
 from pancseg.modelling.report.model_numbers import Tuning, tuned
 from pancseg.modelling.report.parts import (
     Section,
+    columns_named,
     counted,
-    listed,
     number,
     of_class,
     the,
@@ -77,10 +77,10 @@ def plain_but_bold(sentence: str) -> str:
 
 def _what(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint) -> list[str]:
     settings = results.settings
-    columns = ", ".join(map(escape_markdown, endpoint.columns))
+    columns = columns_named([*map(escape_markdown, endpoint.columns)])
     if endpoint.kind == "survival":
         events = int(endpoint.y["event"].sum())
-        what = f"the time to an event ({columns})"
+        what = columns
         who = f"{joined.size()}, {counted(events, 'event')}"
         if endpoint.cause is not None:
             who += f", {counted(int((endpoint.cause == COMPETING).sum()), 'competing event')}"
@@ -209,7 +209,7 @@ def other_setting(tuning: Tuning) -> list[str]:
     """Return a sentence where no outer model was set as the saved one is; else none."""
     if not tuning.models or tuning.alike:
         return []
-    chosen = listed([f"{name} ({count})" for name, count in tuning.counts.items()])
+    chosen = "; ".join(f"{name} ({count})" for name, count in tuning.counts.items())
     return [
         f"The saved model of radiomics has a setting ({tuning.chosen}) that none of the "
         f"{counted(tuning.models, 'outer model')} had; they had: {chosen}. Its performance was "

@@ -49,7 +49,17 @@ class RiskGroups:
 
 def above_threshold(model: OutOfFold) -> np.ndarray:
     """Return (n,) whether the risk exceeds the training median in most repeats."""
-    return np.asarray((model.score > model.threshold).mean(axis=0) > 0.5)
+    return np.asarray(is_high(model).mean(axis=0) > 0.5)
+
+
+def is_high(model: OutOfFold) -> np.ndarray:
+    """Return (repeats, n) whether the risk exceeds the training median.
+
+    A patient with the very values of the median one is not above it, which rounding must not hide:
+    scores that are the same sum may differ in their last bits.
+    """
+    equal = np.isclose(model.score, model.threshold, rtol=1e-9, atol=1e-12)
+    return np.asarray((model.score > model.threshold) & ~equal)
 
 
 def risk_groups(
@@ -72,7 +82,7 @@ def risk_groups(
     if high.all() or not high.any():
         return None
     repeats = len(strata)
-    each = (model.score > model.threshold)[:repeats].astype(float)
+    each = is_high(model)[:repeats].astype(float)
     logs = cox_slope(np.tile(y, repeats), each.ravel(), strata.ravel(), np.tile(weights, repeats))
     found = estimate(logs, wider=wider)
     ratio = Estimate(*(float(np.exp(v)) for v in (found.value, found.low, found.high)))

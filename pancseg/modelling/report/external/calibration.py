@@ -14,6 +14,7 @@ from pancseg.modelling.report.external.curves import calibration_picture, not_co
 from pancseg.modelling.report.external.judged import Judged, followed
 from pancseg.modelling.report.parts import Section, digits, with_interval
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
+from pancseg.modelling.validation.new_patients import FEWEST
 from pancseg.modelling.validation.observed_expected import observed_over_expected
 from pancseg.system.text.number_text import DASH
 
@@ -41,8 +42,10 @@ def calibration_of(judged: Judged, name: str, resamples: int) -> dict[str, Estim
         if not followed(y, horizon):
             continue
         risk = 1 - judged.event_free[name][known, place]
-        ratio = observed_over_expected(y, risk, weights, horizon)
-        found[f"observed / expected at {horizon:.4g}"] = estimate(ratio)
+        at_horizon = estimate(observed_over_expected(y, risk, weights, horizon))
+        if int((y["event"] & (y["time"] <= horizon)).sum()) < FEWEST:  # no event: 0 (0 to 0)
+            at_horizon = Estimate(at_horizon.value, np.nan, np.nan)
+        found[f"observed / expected at {horizon:.4g}"] = at_horizon
     return found
 
 
@@ -108,7 +111,8 @@ def recalibration_section(judged: Judged, shown: Sequence[str]) -> Section:
             free = ", ".join(
                 f"{digits(v)} at {t:.4g}" for t, v in zip(times, new.baseline, strict=True)
             )
-            rows.append([name, digits(new.slope), digits(new.centre), free or DASH])
+            centre = new.centre if abs(new.centre) > 1e-12 else 0.0  # but for rounding
+            rows.append([name, digits(new.slope), digits(centre), free or DASH])
         else:
             found = recalibrated_class(y, linear)
             rows.append([name, *map(digits, found)])

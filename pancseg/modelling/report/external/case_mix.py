@@ -9,7 +9,7 @@ import pandas as pd
 
 from pancseg.modelling.report.external.judged import Judged
 from pancseg.modelling.report.parts import Section, digits
-from pancseg.modelling.saved_model import SavedModel
+from pancseg.modelling.saved_model import SavedModel, columns_read
 from pancseg.modelling.study import SHOWN
 from pancseg.tables.html_page import escape_markdown
 
@@ -29,9 +29,9 @@ def case_mix_section(judged: Judged, shown: Sequence[str]) -> Section:
         linear = judged.linear(name)
         here = linear[~np.isnan(linear)]
         if name in known and len(here) > 1:
-            mean, sd = known[name]
-            mean = mean if abs(mean) > _EDGE else 0.0  # that of a Cox model is 0 but for rounding
-            rows.append([name, digits(mean), digits(sd), digits(here.mean()), digits(here.std())])
+            # The mean of a Cox model is 0 but for rounding.
+            values = [v if abs(v) > _EDGE else 0.0 for v in (*known[name], here.mean(), here.std())]
+            rows.append([name, *map(digits, values)])
     if not rows:
         return Section("Case mix", ["The model file does not hold that of the training."])
     what = "log hazard" if judged.survival else "log odds"
@@ -39,20 +39,30 @@ def case_mix_section(judged: Judged, shown: Sequence[str]) -> Section:
         f"The spread of the predicted {what} says how different the patients are from each other: "
         "with a smaller spread than in the training, a lower "
         f"{judged.main} is expected even of a valid model; another mean is another average risk. "
-        "In the training the model saw these patients, so its spread there is somewhat too large."
+        "The model was fitted to its training patients, so its spread in them is somewhat too "
+        "large."
     ]
     header = ["model", "training: mean", "training: SD", "new: mean", "new: SD"]
     return Section("Case mix", lines, header, rows, caption=f"Predicted {what}, by cohort.")
 
 
-def outside_counts(judged: Judged) -> tuple[int, list[tuple[str, int, int, float, float]]] | None:
-    """Return the rows with a value outside the training's range, and counts by column."""
+def outside_counts(
+    judged: Judged, model: str | None = None
+) -> tuple[int, list[tuple[str, int, int, float, float]]] | None:
+    """Return the rows with a value outside the training's range, and counts by column.
+
+    Args:
+        judged: the new patients.
+        model: the model whose columns count; None: those of all models.
+    """
+    models = judged.saved.models
+    mine = None if model is None else {name for _, name in columns_read(models[model])}
     ranges = judged.saved.facts.get("ranges")
     if not ranges:
         return None
     anywhere, found = np.zeros(len(judged.y), bool), []
     for name, (low, high) in ranges.items():
-        if name not in judged.values:
+        if name not in judged.values or (mine is not None and name not in mine):
             continue
         values = judged.values[name]
         with np.errstate(invalid="ignore"):
@@ -91,8 +101,8 @@ def values_of(saved: SavedModel, blocks: Mapping[str, pd.DataFrame]) -> dict[str
     found: dict[str, np.ndarray] = {}
     for name in SHOWN:
         model = saved.models.get(name)
-        for part in () if model is None else model.parts:
-            if part.block in blocks:
-                columns = blocks[part.block].reindex(columns=pd.Index([*part.names, *part.beside]))
-                found |= {str(each): columns[each].to_numpy(float) for each in columns}
+        for block, column in () if model is None else columns_read(model):
+            if block in blocks:
+                values = blocks[block].reindex(columns=pd.Index([column]))
+                found[column] = values[column].to_numpy(float)
     return found

@@ -14,6 +14,7 @@ from pancseg.modelling.report.figures import calibration_files, decision_axes
 from pancseg.modelling.report.parts import Picture, Section, counted, listed, with_interval
 from pancseg.modelling.report.picture_files import legend, picture_files
 from pancseg.modelling.report.roc_figures import pooled_roc, roc_weights, style_of
+from pancseg.modelling.settings import timed
 from pancseg.modelling.study import BOTH, RADIOMICS
 from pancseg.modelling.subtype import NET_BENEFIT
 from pancseg.modelling.validation.calibration import SmoothCurve
@@ -79,7 +80,7 @@ def curve_files(
         unit = judged.unit if judged.survival else None
         files = calibration_files(curves, "Calibration, new patients", unit)
     if benefit is not None:
-        by = f": event by {middle_of(judged.saved):.4g} {judged.unit}" if judged.survival else ""
+        by = f": event by {timed(middle_of(judged.saved), judged.unit)}" if judged.survival else ""
         files |= picture_files(
             "decision_curve",
             lambda figure: decision_axes(
@@ -113,7 +114,7 @@ def benefit_section(judged: Judged, benefit: pd.DataFrame | None) -> Section:
         "vain, who count by the odds of the threshold. A model is of use where its curve is above "
         "that of treating all and above 0, which is treating none."
     ]
-    when = f" by {middle_of(judged.saved):.4g} {judged.unit}" if judged.survival else ""
+    when = f" by {timed(middle_of(judged.saved), judged.unit)}" if judged.survival else ""
     for name in (RADIOMICS, BOTH):
         for measure, found in judged.measures.get(name, {}).items():
             if measure.startswith(NET_BENEFIT) and not np.isnan(found.value):
@@ -127,7 +128,7 @@ def benefit_section(judged: Judged, benefit: pd.DataFrame | None) -> Section:
         return Section(NET_BENEFIT.capitalize(), [*lines, *missing])
     banded = [name for name in (RADIOMICS, BOTH) if name in set(benefit["model"])]
     of = (
-        f"of an event by {middle_of(judged.saved):.4g} {judged.unit}"
+        f"of an event by {timed(middle_of(judged.saved), judged.unit)}"
         if judged.survival
         else "of the positive class"
     )
@@ -157,7 +158,7 @@ def not_computed(
     for name in shown:
         risks, _ = _risks(judged, name, 0)
         for horizon, risk, status in risks[len(risks) // 2 :][:1] if middle else risks:
-            by = f" by {horizon:.4g} {judged.unit}" if judged.survival else ""
+            by = f" by {timed(horizon, judged.unit)}" if judged.survival else ""
             event = f"the event{by}" if judged.survival else "the positive class"
             if few := too_few(status):
                 reason = (
@@ -237,7 +238,7 @@ def _roc(figure: Figure, judged: Judged, shown: Sequence[str], horizons: Sequenc
             colour, style = style_of(name)
             label = f"{name} {area:.2f}"
             axes.plot(*curve, color=colour, linestyle=style, label=label)
-        title = "ROC, new patients" if horizon is None else f"{horizon:.4g} {judged.unit}"
+        title = "ROC, new patients" if horizon is None else timed(horizon, judged.unit)
         axes.set(xlabel="1 − specificity", aspect="equal", title=title)
         legend(axes, 7, "lower right")
     many[0].set_ylabel("sensitivity")

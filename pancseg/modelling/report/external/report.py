@@ -25,6 +25,7 @@ from pancseg.modelling.report.external.verdict import verdict_section
 from pancseg.modelling.report.parts import (
     Picture,
     Section,
+    columns_named,
     digits,
     listed,
     markdown,
@@ -35,6 +36,7 @@ from pancseg.modelling.report.word import word_document
 from pancseg.modelling.study import SHOWN
 from pancseg.modelling.validation.calibration import SMOOTHED
 from pancseg.modelling.validation.kaplan_meier import kaplan_meier_points, median_follow_up
+from pancseg.modelling.validation.new_patients import FEWEST
 from pancseg.system.text.number_text import DASH, percent
 from pancseg.tables.html_page import escape_markdown, html_page
 
@@ -71,8 +73,8 @@ def external_files(judged: Judged, resamples: int = 1000) -> dict[str, bytes]:
         outside_section(judged),
         Section("Methods", [_methods(judged, resamples)]),
     ]
-    columns = ", ".join(map(escape_markdown, judged.saved.facts["outcome"]))
-    text = markdown(f"{TITLE}: radiomics and {columns}", parts)
+    outcome = columns_named([*map(escape_markdown, judged.saved.facts["outcome"])])
+    text = markdown(f"{TITLE}: radiomics and {outcome}", parts)
     return files | {
         "report.md": text.encode(),
         "report.html": html_page(text, files).encode(),
@@ -161,7 +163,8 @@ def _empty_cells(judged: Judged, names: Sequence[str]) -> list[str]:
     lines = []
     if found:
         why = (
-            "no event by that time, or no follow-up beyond it"
+            f"no follow-up beyond that time; an AUC needs {FEWEST} patients with the event by then "
+            f"and {FEWEST} without it"
             if judged.survival
             else "too few patients"
         )

@@ -9,9 +9,11 @@ import numpy as np
 from pancseg.modelling.report.external.case_mix import outside_counts
 from pancseg.modelling.report.external.judged import Judged
 from pancseg.modelling.report.parts import Section, counted, with_interval
+from pancseg.modelling.settings import timed
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
 from pancseg.modelling.validation.limits import difference_of
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.modelling.validation.new_patients import FEWEST
 from pancseg.system.text.number_text import printed
 from pancseg.tables.html_page import escape_markdown, escape_message
 
@@ -64,16 +66,25 @@ def verdict_section(judged: Judged, calibrated: Mapping[str, Mapping[str, Estima
     lines.append(f"**Calibrated?** {_calibration_sentence(judged, calibrated[name])}")
     outside = outside_counts(judged)
     if outside is not None and outside[0]:
-        against.append(
-            f"* {outside[0]} of {len(judged.y)} rows {'has' if outside[0] == 1 else 'have'} a "
-            "value outside the range of the "
-            "training; the model is not supported by data there."
-        )
+        against.append(_outside(judged, outside[0]))
     missing = int(np.isnan(judged.scores[name]).sum())
     if missing:
-        against.append(f"* {counted(missing, 'row')} have no prediction.")
+        have = "has" if missing == 1 else "have"
+        against.append(f"* {counted(missing, 'row')} {have} no prediction of {name}.")
     lines.append("**What speaks against it?**" + ("" if against else " Nothing that was tested."))
     return Section("Verdict", [*lines, *against])
+
+
+def _outside(judged: Judged, count: int) -> str:
+    """Return a sentence on rows outside the range of the training: which models they concern."""
+    mine = outside_counts(judged, RADIOMICS)
+    assert mine is not None
+    of = "none" if not mine[0] else "all" if mine[0] == count else str(mine[0])
+    return (
+        f"* {count} of {len(judged.y)} rows {'has' if count == 1 else 'have'} a value outside the "
+        f"range of the training ({of} of them in a column that radiomics reads); a model that "
+        "reads it is not supported by data there."
+    )
 
 
 def _said(found: Estimate, null: float, above: str, below: str, neither: str) -> str:
@@ -136,14 +147,25 @@ def _calibration_sentence(judged: Judged, found: Mapping[str, Estimate]) -> str:
     parts = []
     for key, each in ratios.items():
         says = (
-            "risks are too low on average"
+            f"fewer than {FEWEST} events by then, too few to say"
+            if np.isnan(each.low)
+            else "risks are too low on average"
             if printed(each.low) > 1
             else "risks are too high on average"
             if printed(each.high) < 1
             else "no shift of the average risk is shown"
         )
-        parts.append(f"{key[0].upper()}{key[1:]} {with_interval(each)}: {says}.")
+        ratio = f"{key[0].upper()}{key[1:]}"
+        parts.append(f"{_at(judged, ratio)} {with_interval(each)}: {says}.")
     measures = judged.measures[RADIOMICS]
     slope = f"Calibration slope {with_interval(measures['calibration slope'])}"
-    indices = [f"{key} {with_interval(measures[key])}" for key in measures if key[:3] == "ICI"]
+    indices = [
+        f"{_at(judged, key)} {with_interval(measures[key])}" for key in measures if key[:3] == "ICI"
+    ]
     return f"{' '.join(parts)} {', '.join([slope, *indices])}."
+
+
+def _at(judged: Judged, measure: str) -> str:
+    """Return the name of a measure; its time has the unit, so that it runs into no value."""
+    name, at, time = measure.partition(" at ")
+    return f"{name} at {timed(float(time), judged.unit)}:" if at else measure

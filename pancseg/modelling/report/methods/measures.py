@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pancseg.modelling.analysis.results import AnalysisResults
-from pancseg.modelling.report.parts import in_most
-from pancseg.modelling.settings import unit_of
+from pancseg.modelling.report.parts import in_most, listed
+from pancseg.modelling.settings import timed, unit_of
 from pancseg.modelling.survival import SurvivalTask
 
 _ICI = (
@@ -31,7 +31,7 @@ def measures_text(results: AnalysisResults) -> str:
             f"at 1. {_ICI}"
         )
     unit = results.settings.time_unit or f"[{unit_of(None)}]"
-    horizons = ", ".join(f"{time:.4g}" for time in task.horizons)
+    horizons = listed([f"{time:.4g}" for time in task.horizons])
     strata = "fold" if repeats == 1 else "repeat and fold (ten repeats at most)"
     groups = "the groups" if repeats == 1 else "each repeat's groups"
     competing = (
@@ -47,7 +47,7 @@ def measures_text(results: AnalysisResults) -> str:
     return (
         "Harrell's C counts pairs of patients of the same test fold of which the earlier time is "
         "an event, ties of the score as half; at tied times an event counts as earlier than a "
-        f"censoring. Uno's C counts events before τ = {task.times[-1]:.4g} {unit} (the 90 % "
+        f"censoring. Uno's C counts events before τ = {timed(task.times[-1], unit)} (the 90 % "
         "quantile of the event times), weighted by the inverse squared probability of being "
         "uncensored, which is estimated on the training rows. The time-dependent AUC is cumulative "
         f"(cases) and dynamic (controls) at {horizons} {unit}, each case weighted by the inverse "
@@ -55,7 +55,7 @@ def measures_text(results: AnalysisResults) -> str:
         "integrated Brier score (Graf et al. 1999) is the mean over the time from "
         f"{task.times[0]:.4g} to {task.times[-1]:.4g} {unit} (5 % to 90 % quantile of the event "
         f"times; {len(task.times)} points, trapezoidal rule). Net benefit is of the risk by "
-        f"{task.middle:.4g} {unit}, at the mean risk of the cohort by then (Kaplan–Meier), "
+        f"{timed(task.middle, unit)}, at the mean risk of the cohort by then (Kaplan–Meier), "
         "weighted for censoring. The calibration slope is the coefficient of the out-of-fold log "
         f"hazard in a Cox model stratified by {strata}, with Efron's ties; observed / expected is "
         "the risk by a horizon (1 − Kaplan–Meier) over the mean predicted one. Weighted for "

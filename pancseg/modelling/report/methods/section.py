@@ -30,7 +30,7 @@ def methods_section(
         models_text(results, joined),
         validation_text(results, joined),
         measures_text(results),
-        uncertainty_text(results, made_by),
+        uncertainty_text(results, joined, made_by),
     ]
     return Section("Methods, ready to paste", lines)
 

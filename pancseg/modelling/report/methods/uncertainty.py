@@ -6,12 +6,14 @@ import numpy as np
 
 from pancseg.modelling.analysis.measure_names import main_measure
 from pancseg.modelling.analysis.results import AnalysisResults, is_tested
+from pancseg.modelling.inputs.join import JoinedTable
+from pancseg.modelling.report.methods.validation import rows_together
 from pancseg.modelling.report.parts import the
 from pancseg.modelling.study import VOLUME
 from pancseg.modelling.verdict import LEVEL
 
 
-def uncertainty_text(results: AnalysisResults, made_by: str) -> str:
+def uncertainty_text(results: AnalysisResults, joined: JoinedTable, made_by: str) -> str:
     """Return what the intervals and tests are, and the versions used (``made_by``)."""
     model = "Cox" if results.settings.kind == "survival" else "logistic"
     test = (
@@ -53,9 +55,10 @@ def uncertainty_text(results: AnalysisResults, made_by: str) -> str:
     parts = " Those of subgroups are not widened." if results.settings.subgroups else ""
     return (
         f"Unless stated otherwise, the 95 % intervals are percentiles of "
-        f"{results.settings.resamples} bootstrap resamples of patients, with predictions kept, and "
-        "widened where the corrected variance over folds of Nadeau and Bengio (2003) was larger "
-        "(for the calibration slope, that of its jackknife pseudo-values over folds). Those of "
+        f"{results.settings.resamples} bootstrap resamples of {_drawn(joined)}, with predictions "
+        "kept, and widened where the corrected variance over folds of Nadeau and Bengio (2003) was "
+        "larger (for the calibration slope, that of its jackknife pseudo-values over folds). Those "
+        "of "
         f"{ranked} are never narrower than that of a perfect result of as many patients "
         f"(Obuchowski and Lieber 2002, binormal{perfect}), and that of {main} is never narrower "
         "than that of random scores where models predict the same for all patients. That of a "
@@ -70,12 +73,19 @@ def uncertainty_text(results: AnalysisResults, made_by: str) -> str:
     )
 
 
+def _drawn(joined: JoinedTable) -> str:
+    """Return what the bootstrap draws."""
+    whole = rows_together(joined)
+    return "patients" if whole == "a patient" else f"all rows of {whole} together"
+
+
 def _rule(results: AnalysisResults) -> str:
     """Return when the verdict calls radiomics better, as :mod:`pancseg.modelling.verdict` does."""
     main, plan = the(main_measure(results.settings.kind)), results.plan
     alone = len(np.unique(plan.groups)) < len(plan.y)
     needed = (
-        "; as patients have several rows, there is no test and the interval alone decided"
+        "; as several rows are of one patient or group, there is no test, and the interval alone "
+        "decided"
         if alone
         else f" and the likelihood-ratio p was below {LEVEL:g}"
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pancseg.modelling.analysis.measure_names import brier_measure, main_measure
 from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.optimism import FEWEST_SAMPLES, trusted
 from pancseg.modelling.report.parts import counted, listed, the
 from pancseg.modelling.study import RADIOMICS
+from pancseg.tables.html_page import escape_markdown
 
 
 def validation_text(results: AnalysisResults, joined: JoinedTable) -> str:
@@ -17,8 +20,9 @@ def validation_text(results: AnalysisResults, joined: JoinedTable) -> str:
     return (
         f"Performance was estimated by nested cross-validation with {settings.outer} outer and "
         f"{settings.inner} inner folds, stratified by the outcome{scanner}, in "
-        f"{counted(settings.repeats, 'repeat')} (random seed {settings.seed}); all rows of a "
-        "patient were in the same fold. The final model was fitted in the same way to all patients."
+        f"{counted(settings.repeats, 'repeat')} (random seed {settings.seed}); all rows of "
+        f"{rows_together(joined)} were in the same fold. The final model was fitted in the same "
+        "way to all patients."
         + _correction(results)
         + (
             f" To detect leaks the model radiomics was run {settings.canary} times each on "
@@ -27,6 +31,13 @@ def validation_text(results: AnalysisResults, joined: JoinedTable) -> str:
             else ""
         )
     )
+
+
+def rows_together(joined: JoinedTable) -> str:
+    """Return whose rows stay together: a patient's, or those of a group of several patients."""
+    if len(np.unique(joined.groups)) == joined.count():
+        return "a patient"
+    return f"one value of {escape_markdown(joined.origin.group or 'the group')}"
 
 
 def _correction(results: AnalysisResults) -> str:
