@@ -5,11 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from pancseg.modelling.report.methods_text import _drawn, _together
-from pancseg.modelling.validation.nested_cv import OutOfFold
 from small_studies import written_tables
 
 from pancseg import fit_model, predict
+from pancseg.modelling.cross_validation.out_of_fold import OutOfFold
 from pancseg.modelling.data_warnings import events_per_column
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.survival_array import survival_outcome
@@ -18,6 +17,8 @@ from pancseg.modelling.plain.model import Imputation, PlainModel, Scaling, UsedC
 from pancseg.modelling.plain.predictors import Logistic
 from pancseg.modelling.report.cohort_section import _follow_up, _rows
 from pancseg.modelling.report.external.case_mix import values_of
+from pancseg.modelling.report.methods.uncertainty import _drawn
+from pancseg.modelling.report.methods.validation import rows_together
 from pancseg.modelling.report.model_numbers import Tuning
 from pancseg.modelling.report.parts import columns_named
 from pancseg.modelling.report.performance_section import _fitted
@@ -117,10 +118,10 @@ def test_a_group_of_several_patients_is_no_patient():
     joined = SimpleNamespace(
         groups=np.array(["a", "a", "b"]), count=lambda: 3, origin=SimpleNamespace(group="country")
     )
-    assert _together(joined) == "one value of country"
+    assert rows_together(joined) == "one value of country"
     assert _drawn(joined) == "all rows of one value of country together"
     joined.groups = np.array(["a", "b", "c"])
-    assert (_together(joined), _drawn(joined)) == ("a patient", "patients")
+    assert (rows_together(joined), _drawn(joined)) == ("a patient", "patients")
 
 
 @pytest.fixture(scope="module")
