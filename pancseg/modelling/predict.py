@@ -198,8 +198,8 @@ def blocks_of(saved: SavedModel, joined: JoinedTable) -> dict[str, pd.DataFrame]
     used = used_features(saved.models)
     if lost := [name for name in used if name not in joined.features]:
         raise ValueError(
-            f"the feature table lacks {len(lost)} columns that the model uses, such as "
-            f"{lost[0]!r}; extract with the same settings"
+            f"the feature table lacks {len(lost)} of the {len(used)} columns that the model uses, "
+            f"such as {lost[0]!r}; extract with the same settings"
         )
     found = {RADIOMICS: joined.features}
     for name, frame in ((VOLUME, joined.volume), (CLINICAL, joined.clinical)):

@@ -26,6 +26,7 @@ from pancseg.modelling.report.verdict_section import other_setting
 from pancseg.modelling.saved_model import columns_read, helping_features
 from pancseg.modelling.settings import timed
 from pancseg.modelling.study import RADIOMICS, SINGLE, VOLUME
+from pancseg.modelling.validation.calibration import smooth_curve
 from pancseg.modelling.validation.risk_groups import above_threshold
 
 
@@ -175,3 +176,35 @@ def test_the_saved_model_still_estimates_missing_values_by_features_of_weight_0(
     model = model_of([0.0, 1.0], Imputation(np.full(2, -99.0), np.full(2, 99.0), equations))
     assert helping_features({RADIOMICS: model}) == ["a"]
     assert columns_read(model) == [(RADIOMICS, "a"), (RADIOMICS, "b")]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            {"clinical": ["agee"]},
+            r"column 'agee'; the clinical file has time, event, class",
+        ),
+        (
+            {"batch": "sitee"},
+            r"column 'sitee'; the clinical file has time, event, class",
+        ),
+    ],
+)
+def test_a_misspelt_column_is_answered_with_those_there_are(tmp_path, option, message):
+    tables = written_tables(60, tmp_path, "t", 1)
+    with pytest.raises(ValueError, match=message):
+        fit_model(*tables, tmp_path / "m", label="class", positive="high", **option)
+
+
+def test_a_curve_of_two_risks_is_without_a_warning_of_numpy():
+    """kidney_transplant: a 0/1 feature; "RuntimeWarning: All-NaN slice" was in the terminal."""
+    risk = np.repeat([[0.1, 0.4]], [90, 10], axis=1)
+    status = np.zeros((1, 100, 2))
+    status[0, ::7, 0], status[0, :, 1] = 1, 1
+    status[0, ::7, 1] = 0
+    weights = np.random.default_rng(0).multinomial(100, np.full(100, 0.01), size=30).astype(float)
+    found = smooth_curve(risk, status, np.vstack([np.ones(100), weights]))
+    assert found is not None
+    assert np.isnan(found.low).any()
+    assert 0 <= found.low[0] <= found.high[0] <= 1

@@ -172,7 +172,10 @@ def _columns_of(
         if name not in present:
             if known and asked_by != "`group`":
                 asked_by = f"the model's {asked_by}"
-            raise ValueError(f"{asked_by}: neither file has a column {name!r}")
+            there = list(outcomes.columns)[:8]
+            few = ", ".join(map(str, there)) + (", …" if len(outcomes.columns) > 8 else "")
+            choose = f"; the clinical file has {few}" if there else ""
+            raise ValueError(f"{asked_by}: neither file has a column {name!r}{choose}")
         return outcomes[name] if name in outcomes else text[name]
 
     names, notes = _clinical_names(options, known, present)

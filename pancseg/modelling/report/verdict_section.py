@@ -131,9 +131,11 @@ def _how_sure(results: AnalysisResults) -> list[str]:
         )
     pooled = pooled_over(list(results.sites), RADIOMICS)
     if pooled is not None:
+        all_of = len(results.sites)
+        those = "" if pooled.sites == all_of else f", over the {pooled.sites} with enough patients"
         lines.append(
-            f"With each of {pooled.sites} sites left out in turn, the pooled {main} of "
-            f"radiomics is {with_interval(pooled.value)}."
+            f"With each of {all_of} sites left out in turn, the pooled {main} of radiomics is "
+            f"{with_interval(pooled.value)}{those}."
         )
     if results.canaries and not any(canary.powerless for canary in results.canaries):
         runs = sum(len(canary.values) for canary in results.canaries)

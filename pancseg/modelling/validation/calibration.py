@@ -130,7 +130,9 @@ def smooth_curve(risk: np.ndarray, status: np.ndarray, weights: np.ndarray) -> S
     usable = determinant > 1e-9 * np.maximum(s0 * s2, 1e-300)
     with np.errstate(all="ignore"):
         curves = np.where(usable, (s2 * t0 - s1 * t1) / determinant, t0 / s0).clip(0, 1)
-    ends = np.nanpercentile(curves[1:], [2.5, 97.5], axis=0)
+    ends = np.full((2, _POINTS), np.nan)
+    near = ~np.isnan(curves[1:]).all(axis=0)  # between two risks alone there is nobody
+    ends[:, near] = np.nanpercentile(curves[1:, near], [2.5, 97.5], axis=0)
     apart = np.empty((len(weights), risk.shape[1]))
     for b, curve in enumerate(curves):
         apart[b] = np.abs(np.interp(risk, grid, curve) - risk).mean(axis=0)

@@ -84,7 +84,7 @@ def _rule(results: AnalysisResults) -> str:
     main, plan = the(main_measure(results.settings.kind)), results.plan
     alone = len(np.unique(plan.groups)) < len(plan.y)
     needed = (
-        "; as several rows are of one patient or group, there is no test, and the interval alone "
+        "; as several rows are of one patient or group, there is no test and the interval alone "
         "decided"
         if alone
         else f" and the likelihood-ratio p was below {LEVEL:g}"
