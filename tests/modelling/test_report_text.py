@@ -386,6 +386,24 @@ def test_a_value_that_falls_in_sites_left_out_speaks_against_the_model(reports):
     assert "radiomics may have measured the site" not in told(inside.low + 0.01, 0.1)
 
 
+def test_sites_without_a_value_were_left_out_too(reports):
+    """Five values of a column were left out in turn, and "each of 3 sites" was told."""
+    from pancseg.modelling.internal_external import SiteResult
+    from pancseg.modelling.report.verdict_section import _how_sure
+    from pancseg.modelling.validation.measures import Estimate
+
+    results, *_ = reports["subtype"]
+    one = {"radiomics": Estimate(0.7, 0.6, 0.8)}
+    sites = [SiteResult(name, 40, 40, 20, one, {"radiomics": 0.3}) for name in "abc"]
+    sites += [SiteResult(name, 8, 8, 1, {}, {}) for name in "de"]
+    said = " ".join(_how_sure(replace(results, sites=tuple(sites))))
+    assert "With each of 5 sites left out in turn, " in said
+    assert ", over the 3 with enough patients." in said
+    said = " ".join(_how_sure(replace(results, sites=tuple(sites[:3]))))
+    assert "With each of 3 sites left out in turn, " in said
+    assert "enough patients" not in said
+
+
 def test_models_in_perfect_order_in_every_site_are_not_said_to_have_measured_it(reports):
     """1.000 in ten sites of 20 was pooled to 0.975 and called below 0.997 to 1.000."""
     from pancseg.modelling.internal_external import SiteResult, pooled_over

@@ -152,7 +152,7 @@ def test_one_early_event_carries_no_auc_and_no_shift_of_the_risk(early):
     assert not np.isnan(measures["AUC at 9"].value)
     (line,) = [line for line in report.splitlines() if line.startswith("**Calibrated?**")]
     assert "Observed / expected at 4 months: " in line
-    assert "fewer than 5 events by then, too few to say." in line
+    assert "(fewer than 5 events by then, too few to say)." in line
     assert "Not computed (–): AUC at 4; " in report
 
 

@@ -156,7 +156,8 @@ def _calibration_sentence(judged: Judged, found: Mapping[str, Estimate]) -> str:
             else "no shift of the average risk is shown"
         )
         ratio = f"{key[0].upper()}{key[1:]}"
-        parts.append(f"{_at(judged, ratio)} {with_interval(each)}: {says}.")
+        value = f"{_at(judged, ratio)} {with_interval(each)}"
+        parts.append(f"{value} ({says})." if np.isnan(each.low) else f"{value}: {says}.")
     measures = judged.measures[RADIOMICS]
     slope = f"Calibration slope {with_interval(measures['calibration slope'])}"
     indices = [
