@@ -104,7 +104,8 @@ def refuse_sites(plan: ValidationPlan, sites: np.ndarray, column: str) -> None:
     """Refuse a column that makes no sites to leave out.
 
     Raises:
-        ValueError: one site, a site with nearly all patients, or a patient in two sites.
+        ValueError: one site, a site with nearly all patients, none with enough to be judged, or a
+            patient in two sites.
     """
     names = np.unique(sites)
     if len(names) < FEWEST_SITES:
@@ -126,6 +127,16 @@ def refuse_sites(plan: ValidationPlan, sites: np.ndarray, column: str) -> None:
                 f"model to ({int((left == 1).sum())} with and {int((left == 0).sum())} without the "
                 f"outcome; {2 * plan.inner} of each are needed); merge sites"
             )
+    if not any(_can_be_judged(plan.y[sites == name], plan.groups[sites == name]) for name in names):
+        needed = (
+            f"{FEWEST_OF_EACH} patients with the event"
+            if plan.y.dtype.names
+            else f"{FEWEST_OF_EACH} patients of each class"
+        )
+        raise ValueError(
+            f"`leave_out` {column!r}: none of its {len(names)} values has {needed}, so no site "
+            "could be judged; give a column of hospitals or sites, or merge small ones"
+        )
 
 
 def leave_sites_out(
@@ -167,11 +178,11 @@ def _judged(
 ) -> SiteResult:
     y, groups = plan.y[test], plan.groups[test]
     patients = _patients(groups)
-    positive = np.asarray(y["event"] if y.dtype.names else y, dtype=bool)
+    positive = _positive(y)
     judged: dict[str, Estimate] = {}
     errors: dict[str, float] = {}
     having, lacking = _patients(groups[positive]), _patients(groups[~positive])
-    if min(having, patients if y.dtype.names else lacking) >= FEWEST_OF_EACH:
+    if _can_be_judged(y, groups):
         pairs = measures.harrell_pairs(y) if y.dtype.names else measures.class_pairs(y)
         weights = bootstrap_weights(groups, resamples, plan.seed)
         rows, measure = np.arange(len(test)), "Harrell's C" if y.dtype.names else "AUC"
@@ -191,6 +202,17 @@ def _judged(
             if np.ptp(score) == 0 or found != bare:
                 errors[name] = max(errors[name], _logit_error(judged[name], patients))
     return SiteResult(site, len(test), patients, int(positive.sum()), judged, errors)
+
+
+def _positive(y: np.ndarray) -> np.ndarray:
+    return np.asarray(y["event"] if y.dtype.names else y, dtype=bool)
+
+
+def _can_be_judged(y: np.ndarray, groups: np.ndarray) -> bool:
+    """Return whether enough patients of a site have the outcome, and of a class lack it."""
+    positive = _positive(y)
+    of_each = [positive] if y.dtype.names else [positive, ~positive]
+    return min(_patients(groups[those]) for those in of_each) >= FEWEST_OF_EACH
 
 
 def _patients(groups: np.ndarray) -> int:

@@ -26,7 +26,12 @@ from pancseg.modelling.validation import calibration
 from pancseg.modelling.validation.canary import judged
 from pancseg.modelling.validation.comparison import added
 from pancseg.modelling.validation.kaplan_meier import median_time
-from pancseg.modelling.validation.limits import all_of, honest, perfect_order, perfect_precision
+from pancseg.modelling.validation.limits import (
+    exact_share,
+    honest,
+    perfect_order,
+    perfect_precision,
+)
 from pancseg.modelling.validation.measures import (
     Estimate,
     average_precision,
@@ -167,7 +172,9 @@ def test_intervals_at_the_edge_are_honest():
     assert honest(sure, "AUC", y, groups).low == pytest.approx(0.90, abs=0.01)
     assert honest(sure, "AUC", y, groups).high == 1
     assert honest(sure, "sensitivity", y, groups).low == pytest.approx(0.735, abs=0.001)
-    assert all_of(12) ** 12 == pytest.approx(0.025)
+    assert exact_share(1.0, 12)[0] ** 12 == pytest.approx(0.025)
+    most = honest(Estimate(11 / 12, 0.8, 1.0), "sensitivity", y, groups)  # as R's binom.test
+    assert (most.low, most.high) == (pytest.approx(0.6152, abs=1e-4), 1.0)
     never = honest(Estimate(0.0, 0.0, 0.0), "specificity", y, groups)
     assert never.high == pytest.approx(0.265, abs=0.001)
     assert honest(sure, "Brier", y, groups) == sure

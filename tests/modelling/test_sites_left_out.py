@@ -190,6 +190,7 @@ def test_a_site_whose_patients_have_two_rows_each_is_no_surer(flat):
     [
         (["all"] * 120, "all rows are of one site"),
         (["big"] * 117 + ["b", "c", "d"], "without 'big' too few rows are left"),
+        ([f"{n // 2}" for n in range(120)], "none of its 60 values has 5 patients of each class"),
     ],
 )
 def test_sites_that_cannot_be_left_out(sites, line):

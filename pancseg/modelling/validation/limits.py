@@ -1,8 +1,9 @@
 """Limit intervals at the edge, where all patients are ranked or called right and none can vary.
 
 A bootstrap of 12 against 12 patients in perfect order finds perfect order in every resample. The
-interval is therefore never narrower than one for a perfect result of as many patients: the exact
-one of a share, that of two normal groups for a measure of rank.
+interval of a measure of rank is therefore never narrower than that of two normal groups of as many
+patients in perfect order. Near the edge the bootstrap is still too narrow: that of a share is never
+narrower than the exact one.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import ndtr
+from scipy.stats import beta
 
 from pancseg.modelling.validation.measures import Estimate
 
 _TAIL = 0.025
+_CLASS_OF = {"sensitivity": 1, "specificity": 0}
 
 
 @lru_cache(maxsize=256)
@@ -66,21 +69,38 @@ def _distance(positives: int, negatives: int) -> float:
     return 0.0 if excess(0.0) >= 0 else float(brentq(excess, 0.0, 14.0, xtol=1e-6))
 
 
-def all_of(count: int) -> float:
-    """Return the share at which all of so many patients have a probability of 2.5 % (Clopper)."""
-    return float(_TAIL ** (1 / count)) if count else 0.0
+def exact_share(share: float, count: int) -> tuple[float, float]:
+    """Return the exact 95 % interval of a share of patients (Clopper and Pearson 1934).
+
+    Args:
+        share: the share.
+        count: number of patients; of 0 the interval is 0 to 1.
+
+    Example:
+        >>> [round(end, 3) for end in exact_share(16 / 17, 17)]
+        [0.713, 0.999]
+    """
+    hits = share * count
+    low = beta.ppf(_TAIL, hits, count - hits + 1) if hits > 0 else 0.0
+    high = beta.ppf(1 - _TAIL, hits + 1, count - hits) if hits < count else 1.0
+    return float(low), float(high)
 
 
 def honest(found: Estimate, measure: str, y: np.ndarray, groups: np.ndarray) -> Estimate:
-    """Return an estimate whose interval is no narrower than at the edge of its measure.
+    """Return an estimate whose interval is no narrower than its measure lets one be.
 
     Args:
         found: the estimate.
-        measure: its name; only shares and measures of rank have an edge.
+        measure: its name; only shares and measures of rank have such a limit.
         y: (n,) outcome.
         groups: (n,) patients.
     """
-    if np.isnan(found.low) or (low := _edge(measure, y, groups)) is None:
+    if np.isnan(found.low):
+        return found
+    if measure in _CLASS_OF:
+        exact = exact_share(found.value, len(np.unique(groups[y == _CLASS_OF[measure]])))
+        return Estimate(found.value, min(found.low, exact[0]), max(found.high, exact[1]))
+    if (low := _edge(measure, y, groups)) is None:
         return found
     if measure == "PR-AUC":  # its scale has no mirror: random ranks have the prevalence, not 0.5
         return Estimate(found.value, min(found.low, low), found.high)
@@ -98,8 +118,7 @@ def _edge(measure: str, y: np.ndarray, groups: np.ndarray) -> float | None:
             return perfect_order(patients(y == 1), patients(y == 0))
         if measure == "PR-AUC":
             return perfect_precision(patients(y == 1), patients(y == 0))
-        called = {"sensitivity": y == 1, "specificity": y == 0}.get(measure)
-        return None if called is None else all_of(patients(called))
+        return None
     if measure.startswith("AUC at "):
         time = float(measure.removeprefix("AUC at "))
         return perfect_order(patients(y["event"] & (y["time"] <= time)), patients(y["time"] > time))

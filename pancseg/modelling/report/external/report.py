@@ -184,10 +184,10 @@ def _methods(judged: Judged, resamples: int) -> str:
     text = (
         f"The models ({facts['made_by']}) were applied as they were saved, with the {filled}"
         "medians, means and thresholds of the training. Intervals are percentiles of "
-        f"{resamples} bootstrap resamples of patients; those of AUC, C, sensitivity and "
-        "specificity are never narrower than that of a perfect result of as many patients (AUC and "
-        "C: two normal groups; shares: exact), and the lower end of PR-AUC is never above that of "
-        "the same groups. "
+        f"{resamples} bootstrap resamples of patients; those of AUC and C are never narrower "
+        "than that of a perfect result of as many patients (two normal groups), those of "
+        "sensitivity and specificity never narrower than the exact one (Clopper and Pearson 1934), "
+        "and the lower end of PR-AUC is never above that of the same two groups. "
     )
     smooth = (
         "Calibration curves are local linear regressions of the outcome on the predicted risk "

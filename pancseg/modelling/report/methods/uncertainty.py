@@ -39,11 +39,12 @@ def uncertainty_text(results: AnalysisResults, joined: JoinedTable, made_by: str
             "Those of decision curves",
         )
     )
-    ranked = "AUC and C" if survival else "AUC, sensitivity and specificity"
+    ranked = "AUC and C" if survival else "AUC"
     perfect = (
-        ", for C with half of the events against the other half"
+        ", for C with half of the events against the other half)"
         if survival
-        else "; Clopper and Pearson 1934; the lower end of PR-AUC likewise"
+        else "; the lower end of PR-AUC likewise), those of sensitivity and specificity never "
+        "narrower than the exact one (Clopper and Pearson 1934)"
     )
     times = " Kaplan–Meier estimates and medians have log-log intervals." if survival else ""
     rivals = (
@@ -60,7 +61,7 @@ def uncertainty_text(results: AnalysisResults, joined: JoinedTable, made_by: str
         "larger (for the calibration slope, that of its jackknife pseudo-values over folds). Those "
         "of "
         f"{ranked} are never narrower than that of a perfect result of as many patients "
-        f"(Obuchowski and Lieber 2002, binormal{perfect}), and that of {main} is never narrower "
+        f"(Obuchowski and Lieber 2002, binormal{perfect}, and that of {main} is never narrower "
         "than that of random scores where models predict the same for all patients. That of a "
         f"difference in {main} that is the same in all resamples reaches as far as those of both "
         "models do, unless both rank the patients of each fold alike, and neither perfectly nor "
