@@ -33,7 +33,7 @@ def _run() -> None:
     try:
         run_program(app)
     finally:
-        gc.freeze()  # to search what is left for cycles takes up to 0.3 s, and the process ends
+        gc.freeze()  # searching what is left for cycles would take up to 0.3 s, for nothing
 
 
 if __name__ == "__main__":

@@ -58,12 +58,8 @@ from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import BOTH, CHANCE, CLINICAL
 from pancseg.modelling.subtype import subtype_measures
-from pancseg.modelling.survival import (
-    SurvivalTask,
-    named_time,
-    survival_measures,
-    treatment_threshold,
-)
+from pancseg.modelling.survival import SurvivalTask, survival_measures, treatment_threshold
+from pancseg.modelling.times import named_time
 from pancseg.modelling.validation.calibration import cox_slope, in_the_large, logistic_line
 from pancseg.modelling.validation.measures import Estimate, average_precision
 from pancseg.modelling.validation.observed_expected import observed_over_expected

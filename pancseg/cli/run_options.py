@@ -23,10 +23,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def early_worker(running: Running, verbose: bool) -> Iterator[EarlyWorker | None]:
+def early_worker(
+    running: Running, verbose: bool, meanwhile: Callable[[], None] = lambda: None
+) -> Iterator[EarlyWorker | None]:
     """Start a worker of the run, which imports while the block runs; end it if the block fails.
 
     None if the run has no workers, or has them on a cluster.
+
+    Args:
+        running: the options of the run.
+        verbose: let the worker print.
+        meanwhile: what is done best while the run waits for its workers.
     """
     elsewhere = isinstance(running, Resuming) and (running.scheduler or running.slurm)
     if running.workers == 0 or elsewhere:
@@ -35,7 +42,7 @@ def early_worker(running: Running, verbose: bool) -> Iterator[EarlyWorker | None
     from pancseg.running.executors.early import EarlyWorker
     from pancseg.system.threads import available_cores
 
-    early = EarlyWorker(running.threads or available_cores(), verbose)
+    early = EarlyWorker(running.threads or available_cores(), verbose, meanwhile)
     try:
         yield early
     except BaseException:
@@ -43,9 +50,7 @@ def early_worker(running: Running, verbose: bool) -> Iterator[EarlyWorker | None
         raise
 
 
-def options_of(
-    running: Running, privacy: Privacy, *, verbose: bool, early: EarlyWorker | None = None
-) -> RunOptions:
+def options_of(running: Running, privacy: Privacy, *, verbose: bool) -> RunOptions:
     """Return the library's options of a run.
 
     Raises:
@@ -63,7 +68,6 @@ def options_of(
         memory_bytes=parse_size(running.memory) if running.memory else None,
         verbose=verbose,
         pseudonyms=privacy.pseudonymise is not None,
-        early_worker=early,
     )
     if not isinstance(running, Resuming):
         return options

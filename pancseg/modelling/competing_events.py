@@ -16,8 +16,9 @@ from pancseg.modelling.estimators.competing import (
 )
 from pancseg.modelling.estimators.cox import kaplan_meier
 from pancseg.modelling.estimators.cox_solver import newton_cox
-from pancseg.modelling.settings import timed, unit_of
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.survival import horizons
+from pancseg.modelling.times import timed
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights
 from pancseg.system.text.number_text import percent
 

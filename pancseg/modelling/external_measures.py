@@ -8,7 +8,8 @@ import pandas as pd
 from pancseg.modelling.predict import column_of, curve_column, horizons_of
 from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.subtype import NET_BENEFIT
-from pancseg.modelling.survival import named_time, treatment_threshold
+from pancseg.modelling.survival import treatment_threshold
+from pancseg.modelling.times import named_time
 from pancseg.modelling.validation import measures
 from pancseg.modelling.validation.calibration import cox_slope, in_the_large, logistic_line
 from pancseg.modelling.validation.net_benefit import class_status, net_benefit, status_at

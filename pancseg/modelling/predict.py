@@ -98,10 +98,12 @@ def predictions(saved: SavedModel, joined: JoinedTable) -> tuple[pd.DataFrame, l
     """
     blocks, batch = blocks_of(saved, joined), _batch_codes(saved, joined)
     found, notes = pd.DataFrame({"id": joined.features.index}), []
-    if lost := [name for name in helping_features(saved.models) if name not in joined.features]:
+    read = origin_of(saved).features  # of a model of an earlier version, not all of those that help
+    helping = [name for name in helping_features(saved.models) if name in read]
+    if lost := [name for name in helping if name not in joined.features]:
         notes.append(
-            f"the feature table lacks {len(lost)} columns by which missing values of others are "
-            f"estimated, such as {lost[0]!r}; they count as missing."
+            f"the feature table lacks {len(lost)} of {len(helping)} columns by which missing "
+            f"values of others are estimated, such as {lost[0]!r}; they count as missing."
         )
     odd = found["id"].isin(joined.new_levels).to_numpy()
     for name, model in saved.models.items():

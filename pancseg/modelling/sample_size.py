@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from pancseg.modelling.report.parts import counted
+from pancseg.modelling.words import counted
 
 SHRINKAGE, OPTIMISM, MARGIN = 0.9, 0.05, 0.05
 """Least shrinkage factor, largest optimism in Nagelkerke's R², margin of error of a risk."""

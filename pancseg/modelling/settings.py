@@ -21,15 +21,6 @@ def unit_of(time_unit: str | None) -> str:
     return time_unit or "time units"
 
 
-def timed(time: float, unit: str) -> str:
-    """Return a time with its unit, which is a plural but for a time of 1.
-
-    >>> timed(2.5, "years"), timed(1.0, "years"), timed(10950.0, "days")
-    ('2.5 years', '1 year', '10950 days')
-    """
-    return f"{float(f'{time:.4g}'):g} {unit.removesuffix('s') if time == 1 else unit}"
-
-
 def imputations_message(count: int) -> str:
     """Return why a number of imputations is refused."""
     if count < 1:

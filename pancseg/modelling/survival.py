@@ -21,6 +21,7 @@ from pancseg.modelling.subtype import (
     net_settings,
     wide_leaf,
 )
+from pancseg.modelling.times import named_time
 from pancseg.modelling.validation import measures
 from pancseg.modelling.validation.net_benefit import net_benefit, status_at
 
@@ -227,12 +228,3 @@ def survival_measures(
         result["integrated Brier"] = measures.mean_measure(brier, weights)
     result[NET_BENEFIT] = measures.mean_measure(gained, weights)
     return result
-
-
-def named_time(time: float) -> str:
-    """Return a time as it stands in the name of a measure: four digits, without an exponent.
-
-    >>> named_time(1095.0), named_time(25.6789)
-    ('1095', '25.68')
-    """
-    return f"{float(f'{time:.4g}'):g}"

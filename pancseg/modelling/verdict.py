@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pancseg.modelling.report.parts import the
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.validation.comparison import Comparison
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.modelling.words import the
 from pancseg.system.text.number_text import decimals, printed
 
 LEVEL = 0.05

@@ -15,6 +15,7 @@ from pancseg.pipeline.result_table import fields_and_rows
 from pancseg.processing.duplicates import VOXELS, with_duplicates
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
+from pancseg.running.executors.early import EarlyWorker
 from pancseg.running.executors.place import executor_for
 from pancseg.running.options import DEFAULT, RunOptions
 from pancseg.running.progress import Watch
@@ -25,7 +26,7 @@ from pancseg.tables.format import TableFormat
 from pancseg.tables.rows_to_file import table_bytes
 
 
-def check_cases(
+def check_cases(  # noqa: PLR0913  keywords, as the command has options
     cases: Sequence[Case],
     settings: FeatureSettings,
     report: Callable[[CaseResult], None],
@@ -33,6 +34,7 @@ def check_cases(
     *,
     started: Callable[[Mapping[str, Any]], None] = lambda _: None,
     watch: Watch = lambda _: None,
+    early: EarlyWorker | None = None,
 ) -> list[CaseResult]:
     """Judge every case; a case without a mask is judged by its scan alone.
 
@@ -46,12 +48,13 @@ def check_cases(
         options: where and how the scans are processed.
         started: called before the first scan, with an empty mapping, as there is no network.
         watch: called with the progress whenever it changes.
+        early: a worker process that was started before the cohort was read.
 
     Returns:
         One result per case, in order.
     """
     plan = ProcessingPlan("check", settings, pseudonyms=options.pseudonyms)
-    with closing(executor_for(plan, cases, options)) as executor:
+    with closing(executor_for(plan, cases, options, early)) as executor:
         started(executor.network_info)
         run = CohortRun(cases, executor, options, None, None, None, report, watch)
         results = run.results()

@@ -18,6 +18,7 @@ from pancseg.pipeline.cohort_run import ignore, run_plan
 from pancseg.pipeline.output import PLAIN_CSV
 from pancseg.processing.plan import ProcessingPlan
 from pancseg.processing.row import CaseResult
+from pancseg.running.executors.early import EarlyWorker
 from pancseg.running.options import DEFAULT as HERE
 from pancseg.running.options import RunOptions
 from pancseg.running.progress import RunProgress
@@ -89,6 +90,7 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
     started: Callable[[Mapping[str, Any]], None] = ignore,
     watch: Callable[[RunProgress], None] = ignore,
     words: Callable[[str], str] = str,
+    early: EarlyWorker | None = None,
 ) -> list[CaseResult]:
     """Segment the pancreas in every scan, and write ``out/masks`` and ``out/masks.csv``.
 
@@ -115,6 +117,8 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
         watch: called with the progress when a scan reaches a stage, and when it is done.
         words: turns a message that names parameters in backticks into the caller's words, for the
             table's ``qc_message``.
+        early: a worker process that was started before the cohort was read, as the command line
+            does.
 
     Returns:
         One result per scan.
@@ -146,7 +150,7 @@ def segment_cohort(  # noqa: PLR0913  keywords, as the command has options
     cases = one_per_scan(cases_of(cohort, out))
     return run_plan(
         cases, Path(out), plan, report, options, only=only, started=started, watch=watch,
-        words=words,
+        words=words, early=early,
     )  # fmt: skip
 
 
@@ -168,6 +172,7 @@ def extract_cohort(  # noqa: PLR0913
     started: Callable[[Mapping[str, Any]], None] = ignore,
     watch: Callable[[RunProgress], None] = ignore,
     words: Callable[[str], str] = str,
+    early: EarlyWorker | None = None,
 ) -> list[CaseResult]:
     """Compute features of existing masks, and write ``out/features.csv`` with its codebook.
 
@@ -192,6 +197,8 @@ def extract_cohort(  # noqa: PLR0913
         watch: called with the progress when a scan reaches a stage, and when it is done.
         words: turns a message that names parameters in backticks into the caller's words, for the
             table's ``qc_message``.
+        early: a worker process that was started before the cohort was read, as the command line
+            does.
 
     Returns:
         One result per row.
@@ -217,7 +224,7 @@ def extract_cohort(  # noqa: PLR0913
     _check_format(table)
     return run_plan(
         cases, Path(out), plan, report, options, table, only=only, started=started, watch=watch,
-        words=words,
+        words=words, early=early,
     )  # fmt: skip
 
 
@@ -245,6 +252,7 @@ def run_cohort(  # noqa: PLR0913
     started: Callable[[Mapping[str, Any]], None] = ignore,
     watch: Callable[[RunProgress], None] = ignore,
     words: Callable[[str], str] = str,
+    early: EarlyWorker | None = None,
 ) -> list[CaseResult]:
     """Segment, compute features, and write ``out/masks`` and ``out/features.csv``.
 
@@ -281,6 +289,8 @@ def run_cohort(  # noqa: PLR0913
         watch: called with the progress when a scan reaches a stage, and when it is done.
         words: turns a message that names parameters in backticks into the caller's words, for the
             table's ``qc_message``.
+        early: a worker process that was started before the cohort was read, as the command line
+            does.
 
     Returns:
         One result per row.
@@ -312,7 +322,7 @@ def run_cohort(  # noqa: PLR0913
     _check_format(table)
     return run_plan(
         cases, Path(out), plan, report, options, table, only=only, started=started, watch=watch,
-        words=words,
+        words=words, early=early,
     )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ from pancseg.review.decisions import (
     now,
     reviews_of,
 )
+from pancseg.running.executors.early import EarlyWorker
 from pancseg.running.executors.place import executor_for
 from pancseg.running.journal import Journal
 from pancseg.running.kept import kept_rows, manner_of
@@ -68,6 +69,7 @@ def run_plan(  # noqa: PLR0913  what, where and how, and two callbacks
     started: Started = ignore,
     watch: Watch = ignore,
     words: Callable[[str], str] = str,
+    early: EarlyWorker | None = None,
 ) -> list[CaseResult]:
     """Process every case as planned, and write the output folder.
 
@@ -87,6 +89,7 @@ def run_plan(  # noqa: PLR0913  what, where and how, and two callbacks
         started: called with the weights and the engine, before the first scan.
         watch: called with the progress whenever it changes.
         words: turns a message that names parameters in backticks into the caller's words.
+        early: a worker process that was started before the cohort was read.
 
     Returns:
         One result per case, in the order of the cases. Values stay on the disk, in the output
@@ -110,16 +113,17 @@ def run_plan(  # noqa: PLR0913  what, where and how, and two callbacks
         )
     except ValueError as error:
         raise RunRefused(str(error)) from error
-    return _run(output, wanted, options, report, started, watch)
+    return _run(output, wanted, options, report, started, watch, early)
 
 
-def _run(
+def _run(  # noqa: PLR0913  the arguments of run_plan
     output: RunOutput,
     wanted: Sequence[bool],
     options: RunOptions,
     report: Report,
     started: Started,
     watch: Watch,
+    early: EarlyWorker | None,
 ) -> list[CaseResult]:
     """Run the cases that are wanted and keep the rows of the others, then write the table."""
     output = _with_reviews(output, options)
@@ -127,8 +131,8 @@ def _run(
     cases = [case for case, this in zip(output.cases, wanted, strict=True) if this]
     others = [case for case, this in zip(output.cases, wanted, strict=True) if not this]
     with (
-        locked(state),  # first, so that a refused run starts no workers and no cluster jobs
-        closing(executor_for(plan, cases, options)) as executor,
+        locked(state),  # first, so that a refused run starts no further workers and no cluster jobs
+        closing(executor_for(plan, cases, options, early)) as executor,
         closing(Journal(state / "journal.jsonl", plan.judging)) as journal,
     ):
         manner = manner_of(plan, executor.network_info)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pancseg.errors import RunRefused
 from pancseg.running.memory import GB, free_bytes, refuse_little
 from pancseg.system.threads import available_cores
-
-if TYPE_CHECKING:
-    from pancseg.running.executors.early import EarlyWorker
 
 LEAST_BYTES_A_WORKER = 2 * GB
 
@@ -36,8 +33,6 @@ class RunOptions:
         pseudonyms: the cases' ids are pseudonyms, which is recorded in the output.
         scheduler: address of a Dask scheduler whose workers process the scans.
         slurm: settings of dask-jobqueue's SLURMCluster, and ``jobs``, the number of jobs.
-        early_worker: a worker process that was started before the cohort was read; a worker of this
-            machine takes it.
 
     Example:
         >>> from pancseg import RunOptions, run_cohort
@@ -55,7 +50,6 @@ class RunOptions:
     pseudonyms: bool = False
     scheduler: str | None = None
     slurm: dict[str, Any] = field(default_factory=dict)
-    early_worker: EarlyWorker | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse options that are impossible or contradict each other.

@@ -132,7 +132,7 @@ def test_net_benefit_has_its_threshold():
 
 
 def test_a_list_in_a_sentence_ends_in_and():
-    from pancseg.modelling.report.parts import listed
+    from pancseg.modelling.words import listed
 
     assert listed([]) == ""
     assert listed(["a", "b", "c"]) == "a, b and c"

@@ -16,16 +16,17 @@ from pancseg.modelling.plain.equations import Equations
 from pancseg.modelling.plain.model import Imputation, PlainModel, Scaling, UsedColumns
 from pancseg.modelling.plain.predictors import Logistic
 from pancseg.modelling.report.cohort_section import _follow_up, _rows
-from pancseg.modelling.report.external.case_mix import values_of
+from pancseg.modelling.report.external.case_mix import outside_counts, values_of
+from pancseg.modelling.report.external.verdict import _outside
 from pancseg.modelling.report.methods.uncertainty import _drawn
-from pancseg.modelling.report.methods.validation import rows_together
+from pancseg.modelling.report.methods.validation import group_name, has_groups
 from pancseg.modelling.report.model_numbers import Tuning
 from pancseg.modelling.report.parts import columns_named
 from pancseg.modelling.report.performance_section import _fitted
 from pancseg.modelling.report.verdict_section import other_setting
 from pancseg.modelling.saved_model import columns_read, helping_features
-from pancseg.modelling.settings import timed
 from pancseg.modelling.study import RADIOMICS, SINGLE, VOLUME
+from pancseg.modelling.times import timed
 from pancseg.modelling.validation.calibration import smooth_curve
 from pancseg.modelling.validation.risk_groups import above_threshold
 
@@ -74,7 +75,9 @@ def test_events_per_column_are_not_rounded_up(events, columns, said):
 
 def test_a_time_of_1_has_a_singular_and_long_times_no_exponent():
     assert timed(1, "years") == "1 year"
-    assert timed(12345, "days") == "12340 days"
+    assert timed(12345, "days") == "12345 days"
+    assert timed(10957.5, "days") == "10957.5 days"
+    assert (timed(1.00001, "years"), timed(1, "s")) == ("1 year", "1 s")
 
 
 def test_follow_up_in_all_is_not_rounded_to_four_digits():
@@ -98,7 +101,13 @@ def test_the_outcome_is_told_by_what_its_columns_hold():
     assert columns_named(["cultivar"]) == "cultivar"
 
 
-@pytest.mark.parametrize(("others", "said"), [([SINGLE], "that of one"), ([SINGLE, VOLUME], "are")])
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([SINGLE], "that of one feature is practically"),
+        ([SINGLE, VOLUME], "those of volume and one feature are practically"),
+    ],
+)
 def test_one_model_is_one(others, said):
     """waltons: "those of one feature are"."""
     results = SimpleNamespace(
@@ -119,10 +128,10 @@ def test_a_group_of_several_patients_is_no_patient():
     joined = SimpleNamespace(
         groups=np.array(["a", "a", "b"]), count=lambda: 3, origin=SimpleNamespace(group="country")
     )
-    assert rows_together(joined) == "one value of country"
-    assert _drawn(joined) == "all rows of one value of country together"
+    assert (has_groups(joined), group_name(joined)) == (True, "country")
+    assert _drawn(joined) == "the values of country, each with all its rows"
     joined.groups = np.array(["a", "b", "c"])
-    assert (rows_together(joined), _drawn(joined)) == ("a patient", "patients")
+    assert (has_groups(joined), _drawn(joined)) == (False, "patients")
 
 
 @pytest.fixture(scope="module")
@@ -151,19 +160,31 @@ def test_one_early_event_carries_no_auc_and_no_shift_of_the_risk(early):
     assert np.isnan(measures["AUC at 4"].value)
     assert not np.isnan(measures["AUC at 9"].value)
     (line,) = [line for line in report.splitlines() if line.startswith("**Calibrated?**")]
-    assert "Observed / expected at 4 months: " in line
-    assert "(fewer than 5 events by then, too few to say)." in line
+    assert "Observed / expected at 4 months is " in line
+    assert ": fewer than 5 events by then, too few to say." in line
     assert "Not computed (–): AUC at 4; " in report
 
 
-def test_what_lies_outside_is_told_of_the_model_that_reads_it(early):
+@pytest.mark.parametrize(
+    ("a", "c", "said"),
+    [
+        ([0, 9, 0], [9, 0, 9], "3 of 3 rows have a value outside the range of the training (1 of"),
+        ([0, 0, 0], [9, 0, 0], "1 of 3 rows has a value outside the range of the training (none"),
+        ([9, 0, 9], [0, 0, 0], "2 of 3 rows have a value outside the range of the training (all"),
+    ],
+)
+def test_what_lies_outside_is_told_of_the_model_that_reads_it(a, c, said):
     """wine: of 7 rows outside the training's range 1 was so in a column of radiomics."""
-    _, report = early
-    (line,) = [
-        line for line in report.splitlines() if "outside the range of the training (" in line
-    ]
-    assert "of them in a column that radiomics reads)" in line
-    assert "The model was fitted to its training patients" in report
+    columns = {"a": np.array(a), "b": np.zeros(3), "c": np.array(c)}
+    saved = SimpleNamespace(
+        models={RADIOMICS: model_of([1.0, 1.0])}, facts={"ranges": dict.fromkeys("abc", (-1, 1))}
+    )
+    judged = SimpleNamespace(saved=saved, values=columns, y=np.zeros(3))
+    assert said in _outside(judged, outside_counts(judged)[0])
+
+
+def test_the_spread_in_the_training_is_said_to_be_of_its_own_patients(early):
+    assert "The model was fitted to its training patients" in early[1]
 
 
 def test_the_saved_model_still_estimates_missing_values_by_features_of_weight_0():

@@ -40,7 +40,7 @@ from pathlib import Path
 from pancseg.benchmark import features, patient
 features.make_case(Path(sys.argv[1]), (64, 64, 12), (5.6, 5.6, 16.0))
 features._in_new_process(Path(sys.argv[1]), "ibsi", "the scan's own voxels")
-patient.run_python(["-m", "pancseg", "selftest", "--help"])
+patient._peak_mb(["-m", "pancseg", "selftest", "--help"])
 """
 COMMANDS = {
     "check": "check cohort.csv --workers 1 --config quick.yaml",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pancseg.cli.commands.report import import_ahead, tell_page
+from pancseg.cli.commands.report import import_page, tell_page
 from pancseg.cli.console import output_errors, say
 from pancseg.cli.errors import usage_errors
 from pancseg.cli.estimate import tell_estimate
@@ -85,7 +86,8 @@ def check(
 ) -> None:
     """Judge the scans of COHORT, and masks if there are any, before anything expensive is done."""
     quiet, verbose = printing.quiet, printing.verbose
-    with usage_errors(verbose), early_worker(running, verbose) as early:
+    before = nullcontext() if estimate else early_worker(running, verbose)
+    with usage_errors(verbose), before as early:
         from pancseg.system.output_folder import check_output_folder
 
         if out:
@@ -97,7 +99,7 @@ def check(
             )
         cases = _rows(read_cases(cohort, out, masks, privacy), regions)
         settings = _settings(config)
-        options = options_of(running, privacy, verbose=verbose, early=early)
+        options = options_of(running, privacy, verbose=verbose)
     tell_of_names(cohort, out, privacy, quiet)
     if estimate:
         tell_estimate(cases, out, settings, measuring, options)
@@ -107,7 +109,7 @@ def check(
     told = tell_plan(settings, quiet, measured=False)
     with run_errors(), run_display(len(cases), quiet, "nothing is written") as shown:
         results = check_cases(
-            cases, settings, shown.report, options, started=told, watch=shown.watch
+            cases, settings, shown.report, options, started=told, watch=shown.watch, early=early
         )
     _tell_duplicates(results)
     path = out / "check.csv" if out else None
@@ -136,7 +138,7 @@ def segment(
         settings = _settings(config)
         cases = one_per_scan(read_cases(cohort, out, privacy=privacy))
         count = _count(cases, only, privacy)
-        options = options_of(running, privacy, verbose=verbose, early=early)
+        options = options_of(running, privacy, verbose=verbose)
     tell_of_names(cohort, out, privacy, quiet)
     from pancseg.pipeline.cohort import segment_cohort
 
@@ -152,6 +154,7 @@ def segment(
             watch=shown.watch,
             started=tell_plan(settings, quiet, measured=False),
             words=with_options,
+            early=early,
         )
     _tell_duplicates(results)
     finish(results, quiet, written=Written(out, ("masks.csv",), masks=True))
@@ -219,17 +222,16 @@ def _measure(
 ) -> None:
     """Make the table of features, of given masks or, with a network, also of its masks."""
     quiet, verbose = printing.quiet, printing.verbose
-    with usage_errors(verbose), early_worker(running, verbose) as early:
+    meanwhile = (lambda: None) if page.no_report else import_page
+    with usage_errors(verbose), early_worker(running, verbose, meanwhile) as early:
         cases = _rows(read_cases(cohort, out, masks, privacy), regions)
         settings = _settings(features.config)
         style = _style(table)
         count = _count(cases, only, privacy)
-        options = options_of(running, privacy, verbose=verbose, early=early)
+        options = options_of(running, privacy, verbose=verbose)
     tell_of_names(cohort, out, privacy, quiet)
     from pancseg.pipeline.cohort import extract_cohort, run_cohort
 
-    if early and not page.no_report:
-        import_ahead()
     with run_errors(), run_display(count, quiet) as shown:
         process: Callable[..., list[CaseResult]] = extract_cohort
         if network:
@@ -248,6 +250,7 @@ def _measure(
             watch=shown.watch,
             started=tell_plan(settings, quiet),
             words=with_options,
+            early=early,
         )
     _tell_duplicates(results)
     if not page.no_report:
@@ -277,16 +280,14 @@ def demo(
 
     quiet, verbose = printing.quiet, printing.verbose
     running = Running(workers, threads)
-    with usage_errors(verbose), early_worker(running, verbose) as early:
+    with usage_errors(verbose), early_worker(running, verbose, import_page) as early:
         settings = synthetic.settings_of(_settings("pancreas_ct"))
-        options = options_of(running, NOTHING_HIDDEN, verbose=verbose, early=early)
+        options = options_of(running, NOTHING_HIDDEN, verbose=verbose)
         with output_errors():
             manifest = synthetic.make_cohort(out, patients)
         cases = read_cases(manifest, out)
     from pancseg.pipeline.cohort import run_cohort
 
-    if early:
-        import_ahead()
     with run_errors(), run_display(len(cases), quiet) as shown:
         results = run_cohort(
             cases,
@@ -300,6 +301,7 @@ def demo(
             watch=shown.watch,
             started=tell_plan(settings, quiet),
             words=with_options,
+            early=early,
         )
     if not quiet:
         say(synthetic.summary(results, out), sys.stdout)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 from typing import Annotated
 
 import typer
@@ -30,21 +29,13 @@ def report(*, out: OutFolder, verbose: Verbose = False) -> None:
             tell_page(out, quiet=False)
 
 
-def import_ahead() -> None:
-    """Import what the page needs, in a thread: workers start and read a scan in the meantime.
-
-    Only for runs whose worker is another process, as two threads should not import SciPy at once.
-    """
-    Thread(target=_import).start()
-
-
-def _import() -> None:
+def import_page() -> None:
+    """Import what the page needs, which takes half a second."""
     with suppress(Exception):  # the page will raise it again
         import pandas  # noqa: F401  0.4 s, as long as all others
 
         import pancseg.features.ibsi.compute
-        import pancseg.report.page
-        import pancseg.selftest  # noqa: F401
+        import pancseg.report.page  # noqa: F401
 
 
 def tell_page(out: Path, quiet: bool) -> None:

@@ -1,4 +1,4 @@
-"""Tell models that use no column or predict the same for everybody, and pairs that are alike."""
+"""Detect models that use no column or predict the same for everybody, and pairs that are alike."""
 
 from __future__ import annotations
 

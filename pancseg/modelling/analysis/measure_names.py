@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pancseg.modelling import survival
 from pancseg.modelling.cross_validation.plan import ValidationPlan
-from pancseg.modelling.settings import ModelSettings, timed, unit_of
+from pancseg.modelling.settings import ModelSettings, unit_of
+from pancseg.modelling.times import timed
 from pancseg.system.text.number_text import percent
 
 

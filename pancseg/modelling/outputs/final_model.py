@@ -1,4 +1,4 @@
-"""The model to be saved: fitted on all patients, with what new patients are compared with."""
+"""The model to be saved: fitted on all patients, and what new patients are compared with."""
 
 from __future__ import annotations
 

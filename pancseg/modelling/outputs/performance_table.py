@@ -11,7 +11,7 @@ from pancseg.modelling.analysis.measure_names import brier_measure, main_measure
 from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.optimism import trusted
 from pancseg.modelling.study import RADIOMICS
-from pancseg.modelling.survival import named_time
+from pancseg.modelling.times import named_time
 from pancseg.modelling.validation.measures import Estimate
 
 

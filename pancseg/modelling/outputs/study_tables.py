@@ -1,4 +1,4 @@
-"""The tables behind an analysis, as its files are made from them."""
+"""The tables behind an analysis, from which its files are made."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from pancseg.modelling.analysis.performance import MOST_REPEATS
 from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.report.parts import Section, pooled, with_interval
 from pancseg.modelling.report.times_text import times_in
+from pancseg.modelling.times import named_time
 from pancseg.system.text.number_text import DASH
 
 
@@ -25,7 +26,7 @@ def calibration_section(results: AnalysisResults) -> Section:
         rows.append(row)
     if survival:
         for time in results.horizons:
-            header += [f"observed / expected at {time:.4g}", f"ICI at {time:.4g}"]
+            header += [f"observed / expected at {named_time(time)}", f"ICI at {named_time(time)}"]
         large = (
             "Observed / expected is the risk by a time (1 − Kaplan–Meier) over the mean predicted "
             "one; out of stratified folds it is close to 1 by construction and says nothing about "

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.clear_checklist import clear_items
-from pancseg.modelling.report.parts import counted, listed
 from pancseg.modelling.report.study_facts import (
     DONE,
     NOT,
@@ -25,6 +24,7 @@ from pancseg.modelling.report.study_facts import (
     filled,
     filled_by,
 )
+from pancseg.modelling.words import counted, listed
 
 _TRIPOD = {
     "Title and abstract": {"1": "Title", "2": "Abstract"},

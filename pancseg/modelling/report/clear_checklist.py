@@ -6,7 +6,6 @@ concern modelling. The others are left to the user, with a note on where to find
 
 from __future__ import annotations
 
-from pancseg.modelling.report.parts import listed
 from pancseg.modelling.report.study_facts import (
     DONE,
     NOT,
@@ -20,6 +19,7 @@ from pancseg.modelling.report.study_facts import (
     StudyFacts,
     filled,
 )
+from pancseg.modelling.words import listed
 
 _ITEMS = {
     "Title": ("Title names the radiomic method",),

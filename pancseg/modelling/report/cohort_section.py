@@ -16,15 +16,17 @@ from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.estimators.competing import CENSORED, COMPETING, EVENT
 from pancseg.modelling.inputs.cell_values import is_missing, is_missing_class, numbers
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.parts import Picture, Section, counted, digits, of_class
+from pancseg.modelling.report.parts import Picture, Section, digits, of_class
 from pancseg.modelling.report.picture_files import picture_files, plain_label
 from pancseg.modelling.settings import unit_of
+from pancseg.modelling.times import named_time
 from pancseg.modelling.validation.kaplan_meier import (
     kaplan_meier_points,
     median_follow_up,
     median_time,
 )
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.modelling.words import counted
 from pancseg.system.text.number_text import DASH, percent, share_of_some
 from pancseg.tables.html_page import escape_markdown
 
@@ -160,7 +162,7 @@ def _follow_up(endpoint: Endpoint, time_unit: str | None, horizons: Sequence[flo
         events_by = int((y["event"] & (y["time"] <= point.time)).sum())
         rows.append(
             [
-                f"{point.time:.4g}",
+                named_time(point.time),
                 f"{percent(free.value, 1)}{ends}",
                 str(events_by),
                 str(point.at_risk),

@@ -13,15 +13,17 @@ from pancseg.modelling.analysis.performance import MOST_REPEATS
 from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.cross_validation.importance import own_weights
 from pancseg.modelling.report.km_figure import km_caption, km_files
-from pancseg.modelling.report.parts import Picture, listed, pooled
+from pancseg.modelling.report.parts import Picture, pooled
 from pancseg.modelling.report.picture_files import COLOURS, KINDS, picture_files, wrapped
 from pancseg.modelling.report.roc_figures import roc_caption, roc_files, style_of
 from pancseg.modelling.report.stability import stability_files
 from pancseg.modelling.report.times_text import censored
-from pancseg.modelling.settings import timed, unit_of
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, RADIOMICS, SHOWN
+from pancseg.modelling.times import timed
 from pancseg.modelling.validation.calibration import SmoothCurve
 from pancseg.modelling.validation.risk_groups import above_threshold
+from pancseg.modelling.words import listed
 
 _MOST_FEATURES, _TALL = 15, (7.5, 6.0)
 

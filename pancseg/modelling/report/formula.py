@@ -10,10 +10,12 @@ import numpy as np
 from pancseg.modelling.plain.model import PlainModel
 from pancseg.modelling.plain.predictors import Cox, Logistic
 from pancseg.modelling.report.model_numbers import Tuning, baseline, linear_terms
-from pancseg.modelling.report.parts import Picture, Section, class_called, counted, digits
+from pancseg.modelling.report.parts import Picture, Section, class_called, digits
 from pancseg.modelling.saved_model import SavedModel
-from pancseg.modelling.settings import timed, unit_of
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, RADIOMICS
+from pancseg.modelling.times import timed
+from pancseg.modelling.words import counted
 from pancseg.system.text.number_text import DASH
 from pancseg.tables.html_page import escape_markdown
 

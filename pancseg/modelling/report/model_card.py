@@ -11,14 +11,7 @@ from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.endpoint import Endpoint
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.report.model_numbers import Tuning, linear_terms, tuned
-from pancseg.modelling.report.parts import (
-    Section,
-    columns_named,
-    counted,
-    listed,
-    markdown,
-    with_interval,
-)
+from pancseg.modelling.report.parts import Section, columns_named, markdown, with_interval
 from pancseg.modelling.report.study_facts import filled_by, imputations_of
 from pancseg.modelling.report.times_text import times_in
 from pancseg.modelling.report.verdict_section import against_results
@@ -26,6 +19,8 @@ from pancseg.modelling.saved_model import SavedModel, helping_features, used_fea
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import CHANCE, RADIOMICS, SINGLE
 from pancseg.modelling.subtype import NET_BENEFIT
+from pancseg.modelling.times import timed
+from pancseg.modelling.words import counted, listed
 from pancseg.tables.html_page import escape_markdown, escape_message
 
 _TO_FILL = "*For you to fill in:* "
@@ -104,8 +99,8 @@ def _training(results: AnalysisResults, joined: JoinedTable, endpoint: Endpoint)
     if endpoint.kind == "survival":
         unit = unit_of(results.settings.time_unit)
         median = float(np.median(endpoint.y["time"]))
-        outcome = f"{int(endpoint.y['event'].sum())} events; median observed time {median:.4g} "
-        outcome += unit
+        events = int(endpoint.y["event"].sum())
+        outcome = f"{events} events; median observed time {timed(median, unit)}"
     else:
         rest, positive = map(escape_markdown, endpoint.classes)
         count = int(endpoint.y.sum())

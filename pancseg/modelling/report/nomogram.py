@@ -18,8 +18,9 @@ from pancseg.modelling.report.model_numbers import baseline, linear_terms
 from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import picture_files, wrapped
 from pancseg.modelling.saved_model import SavedModel
-from pancseg.modelling.settings import timed, unit_of
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import BOTH, RADIOMICS
+from pancseg.modelling.times import timed
 
 _MOST_TERMS = 20
 """Most variables of a nomogram; with more, nobody could read it."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.modelling.words import listed
 from pancseg.system.text.number_text import DASH, decimals
 from pancseg.tables.markdown_table import markdown_table
 
@@ -82,15 +83,6 @@ def markdown(title: str, parts: Sequence[Section]) -> str:
     return "\n".join(out)
 
 
-def the(measure: str) -> str:
-    """Return the name of a measure with its article, if it takes one.
-
-    >>> the("AUC"), the("Harrell's C")
-    ('the AUC', "Harrell's C")
-    """
-    return measure if measure.startswith("Harrell") else f"the {measure}"
-
-
 def columns_named(columns: Sequence[str]) -> str:
     """Return what the outcome is, by the columns that hold it.
 
@@ -142,15 +134,6 @@ def with_interval(found: Estimate) -> str:
     return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
 
 
-def listed(names: Sequence[str], last: str = "and") -> str:
-    """Return names as a list in a sentence.
-
-    >>> listed(["a"]), listed(["a", "b"], "or"), listed(["a", "b", "c"])
-    ('a', 'a or b', 'a, b and c')
-    """
-    return f" {last} ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
-
-
 def in_most(repeats: int) -> str:
     """Return where something holds that holds in more than half of the repeats.
 
@@ -180,12 +163,3 @@ def of_class(count: int, name: str) -> str:
     """
     called = class_called(name)
     return f"{count} {name}" if called == name else f"{count} of {called}"
-
-
-def counted(count: int, one: str, many: str | None = None) -> str:
-    """Return a count with its noun.
-
-    >>> counted(1, "patient"), counted(2, "patient"), counted(0, "class", "classes")
-    ('1 patient', '2 patients', '0 classes')
-    """
-    return f"{count} {one if count == 1 else many or one + 's'}"

@@ -10,10 +10,11 @@ import numpy as np
 from pancseg.modelling.analysis.measure_names import benefit_at, brier_measure, main_measure
 from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.optimism import FEWEST_SAMPLES, PERFECT, SOUND, Corrected, trusted
-from pancseg.modelling.report.parts import Section, counted, listed, number, the, with_interval
+from pancseg.modelling.report.parts import Section, number, with_interval
 from pancseg.modelling.report.times_text import times_in
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, SINGLE, VOLUME
 from pancseg.modelling.subtype import NET_BENEFIT
+from pancseg.modelling.words import counted, listed, the
 from pancseg.system.text.number_text import DASH
 from pancseg.tables.html_page import escape_markdown
 

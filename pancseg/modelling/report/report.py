@@ -13,7 +13,7 @@ from pancseg.modelling.report.calibration_section import calibration_section
 from pancseg.modelling.report.features_section import choices_section, features_section
 from pancseg.modelling.report.figures import shown
 from pancseg.modelling.report.methods.section import methods_section
-from pancseg.modelling.report.parts import Section, number, the
+from pancseg.modelling.report.parts import Section, number
 from pancseg.modelling.report.performance_section import (
     beside_section,
     differences_section,
@@ -23,6 +23,7 @@ from pancseg.modelling.report.stability import stability_section
 from pancseg.modelling.report.survival_sections import competing_sections, risk_groups_section
 from pancseg.modelling.report.verdict_section import verdict_section
 from pancseg.modelling.study import BOTH
+from pancseg.modelling.words import the
 from pancseg.system.version import __version__
 from pancseg.tables.html_page import escape_message
 

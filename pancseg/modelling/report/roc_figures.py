@@ -13,9 +13,9 @@ from pancseg.modelling.estimators.cox import censoring_survival
 from pancseg.modelling.report.parts import Picture
 from pancseg.modelling.report.picture_files import COLOURS, LINES, legend, picture_files
 from pancseg.modelling.report.times_text import censored
-from pancseg.modelling.settings import timed, unit_of
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import CHANCE, SHOWN
-from pancseg.modelling.survival import named_time
+from pancseg.modelling.times import named_time, timed
 from pancseg.modelling.validation.measures import Estimate
 
 _EPSILON = 1e-9

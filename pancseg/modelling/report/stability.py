@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.report.parts import Picture, Section, number
 from pancseg.modelling.report.picture_files import COLOURS, picture_files
-from pancseg.modelling.settings import timed, unit_of
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import CHANCE, RADIOMICS, SHOWN
+from pancseg.modelling.times import timed
 from pancseg.modelling.validation.risk_groups import is_high
 from pancseg.system.text.number_text import percent
 

@@ -11,9 +11,10 @@ from pancseg.modelling.estimators.chained import FEWEST_KNOWN
 from pancseg.modelling.inputs.gaps import imputed_columns, missing_values
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.optimism import trusted
-from pancseg.modelling.report.parts import Section, counted, listed, markdown
+from pancseg.modelling.report.parts import Section, markdown
 from pancseg.modelling.settings import ModelSettings
 from pancseg.modelling.study import CLINICAL, RADIOMICS, VOLUME
+from pancseg.modelling.words import counted, listed
 from pancseg.tables.html_page import escape_message
 
 State = Literal[

@@ -14,6 +14,7 @@ from pancseg.modelling.report.parts import Section, digits, in_most, number, wit
 from pancseg.modelling.report.times_text import censored
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.study import RADIOMICS
+from pancseg.modelling.times import named_time
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.system.text.number_text import printed
 
@@ -73,7 +74,7 @@ def competing_sections(
     """Return how often the event occurs beside competing ones, and what the score is related to."""
     times = np.array(told_times(outcome, results.horizons))
     shares = [
-        [f"{time:.4g}", number(among), number(alone)]
+        [named_time(time), number(among), number(alone)]
         for time, (among, alone) in zip(times, incidence(outcome, times), strict=True)
     ]
     title = "Competing events"

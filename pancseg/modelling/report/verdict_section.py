@@ -14,18 +14,11 @@ from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.internal_external import lower_in_sites, pooled_over
 from pancseg.modelling.optimism import trusted
 from pancseg.modelling.report.model_numbers import Tuning, tuned
-from pancseg.modelling.report.parts import (
-    Section,
-    columns_named,
-    counted,
-    number,
-    of_class,
-    the,
-    with_interval,
-)
+from pancseg.modelling.report.parts import Section, columns_named, number, of_class, with_interval
 from pancseg.modelling.report.stability import risk_of, risks
 from pancseg.modelling.study import RADIOMICS
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.modelling.words import counted, the
 from pancseg.system.text.number_text import printed
 from pancseg.tables.html_page import escape_markdown, escape_message
 

@@ -30,7 +30,7 @@ _PICTURES_BYTES = 350_000
 _MASK_BYTES_A_VOXEL = 0.001
 _MASK_SHARE = 0.15
 """Cleaning and writing a mask takes this share of the time for reading and judging its scan."""
-_PROCESS_BYTES = 250_000_000
+_PROCESS_BYTES = 300_000_000
 """Of the process that hands out the scans."""
 
 

@@ -32,7 +32,7 @@ def main() -> None:
     _end_with_parent(os.getppid())
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    with suppress(MemoryError):  # it is raised again below, where it is reported
+    with suppress(MemoryError, OSError, ValueError):  # raised again below, and reported there
         import pancseg.running.worker  # noqa: F401  while the plan is not known yet
     try:
         plan, threads, verbose = pickle.load(requests)

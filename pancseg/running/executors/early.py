@@ -7,9 +7,14 @@ read imports at the same time as the process that reads it.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 
 from pancseg.running.executors.process import ChildProcess, worker_process
+
+
+def _nothing() -> None:
+    pass
 
 
 class EarlyWorker:
@@ -20,6 +25,8 @@ class EarlyWorker:
     Args:
         threads: CPU threads of the process; whoever takes it may limit it to fewer.
         verbose: let it print to standard error.
+        meanwhile: what the caller has to do anyway, such as to import, and is done best while the
+            run waits for its workers.
 
     Example:
         >>> early = EarlyWorker(threads=1, verbose=False)
@@ -27,22 +34,28 @@ class EarlyWorker:
         >>> process.alive, early.take()
         (True, None)
         >>> process.kill()
-        >>> process.end()
-        'was killed'
+        >>> process.wait()
     """
 
-    def __init__(self, threads: int, verbose: bool) -> None:
+    def __init__(
+        self, threads: int, verbose: bool, meanwhile: Callable[[], None] = _nothing
+    ) -> None:
+        self.meanwhile = meanwhile
         self._process: ChildProcess | None = None
         with suppress(OSError):  # the run starts its workers itself, and says why it cannot
             self._process = worker_process(threads, verbose)
             self._unused = weakref.finalize(self, _end, self._process)
 
     def take(self) -> ChildProcess | None:
-        """Return the process to the first who asks; None to all others, and if there is none."""
+        """Return the process to the first who asks; None to all others, and if it has ended."""
         process, self._process = self._process, None
-        if process:
-            self._unused.detach()
-        return process
+        if process is None:
+            return None
+        self._unused.detach()
+        if process.alive:
+            return process
+        process.end()
+        return None
 
     def end(self) -> None:
         """End the process, unless it was taken."""

@@ -9,9 +9,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from pancseg.errors import RunRefused
 from pancseg.processing.plan import ProcessingPlan
-from pancseg.running.executors.process import ChildProcess
+from pancseg.running.executors.early import EarlyWorker
 from pancseg.running.executors.supervisor import SupervisedWorker
 from pancseg.running.memory import MemoryBudget
 from pancseg.running.messages import Message, OnStage, Request
@@ -33,7 +32,7 @@ class LocalExecutor:
         threads: CPU threads of all workers together.
         budget: memory of all workers together.
         verbose: print paths and tracebacks.
-        started: a process that was started before, for the first worker.
+        early: a process that was started before, for the first worker.
 
     Raises:
         RunRefused: the plan cannot be carried out.
@@ -47,11 +46,11 @@ class LocalExecutor:
         threads: int,
         budget: MemoryBudget,
         verbose: bool = False,
-        started: ChildProcess | None = None,
+        early: EarlyWorker | None = None,
     ) -> None:
         each = max(1, threads // workers)
         self._budget = budget
-        first = SupervisedWorker(plan, each, verbose, started)
+        first = SupervisedWorker(plan, each, verbose, early.take() if early else None)
         self._workers = [
             first,
             *(SupervisedWorker(plan, each, verbose) for _ in range(workers - 1)),
@@ -64,8 +63,10 @@ class LocalExecutor:
             with suppress(OSError):  # it is launched again when it gets a request
                 worker.launch()  # does not wait until the worker is ready
         try:
+            if early:
+                early.meanwhile()
             self.network_info: dict[str, Any] = first.start().network_info
-        except RunRefused:
+        except BaseException:
             self.close()
             raise
         for worker in self._workers:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from pancseg.cohort.case import Case, name_key
 from pancseg.errors import RunRefused
 from pancseg.processing.plan import ProcessingPlan
+from pancseg.running.executors.early import EarlyWorker
 from pancseg.running.executors.local import LocalExecutor
 from pancseg.running.memory import GB, WORKER_BYTES, MemoryBudget, free_bytes
 from pancseg.running.messages import Message, OnStage, Request
@@ -43,13 +44,19 @@ class Executor(Protocol):
         ...
 
 
-def executor_for(plan: ProcessingPlan, cases: Sequence[Case], options: RunOptions) -> Executor:
+def executor_for(
+    plan: ProcessingPlan,
+    cases: Sequence[Case],
+    options: RunOptions,
+    early: EarlyWorker | None = None,
+) -> Executor:
     """Start the workers for a cohort.
 
     Args:
         plan: what is done with every scan.
         cases: the cohort; the number of its scans limits the number of workers.
         options: which executor, and how many workers.
+        early: a worker process that was started before, for a run with workers on this machine.
 
     Raises:
         RunRefused: the plan cannot be carried out with these options.
@@ -75,7 +82,7 @@ def executor_for(plan: ProcessingPlan, cases: Sequence[Case], options: RunOption
         threads=threads,
         budget=budget,
         verbose=options.verbose,
-        started=options.early_worker.take() if options.early_worker else None,
+        early=early,
     )
 
 

@@ -142,6 +142,9 @@ class SupervisedWorker:
         self._stopped = True
         self._kill()
         self._end()
+        if started := self._started:
+            started.kill()
+            started.end()
 
     def _start(self) -> Ready:
         """Start a child if need be, and wait until it is ready.

@@ -13,6 +13,7 @@ from pancseg.modelling.recalibration import (
 from pancseg.modelling.report.external.curves import calibration_picture, not_computed
 from pancseg.modelling.report.external.judged import Judged, followed
 from pancseg.modelling.report.parts import Section, digits, with_interval
+from pancseg.modelling.times import named_time
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights, estimate
 from pancseg.modelling.validation.new_patients import FEWEST
 from pancseg.modelling.validation.observed_expected import observed_over_expected
@@ -45,7 +46,7 @@ def calibration_of(judged: Judged, name: str, resamples: int) -> dict[str, Estim
         at_horizon = estimate(observed_over_expected(y, risk, weights, horizon))
         if int((y["event"] & (y["time"] <= horizon)).sum()) < FEWEST:  # no event: 0 (0 to 0)
             at_horizon = Estimate(at_horizon.value, np.nan, np.nan)
-        found[f"observed / expected at {horizon:.4g}"] = at_horizon
+        found[f"observed / expected at {named_time(horizon)}"] = at_horizon
     return found
 
 
@@ -109,7 +110,7 @@ def recalibration_section(judged: Judged, shown: Sequence[str]) -> Section:
             times = np.array([t for t in judged.horizons if followed(y, t)])
             new = recalibrated_survival(y, linear, times)
             free = ", ".join(
-                f"{digits(v)} at {t:.4g}" for t, v in zip(times, new.baseline, strict=True)
+                f"{digits(v)} at {named_time(t)}" for t, v in zip(times, new.baseline, strict=True)
             )
             centre = new.centre if abs(new.centre) > 1e-12 else 0.0  # but for rounding
             rows.append([name, digits(new.slope), digits(centre), free or DASH])

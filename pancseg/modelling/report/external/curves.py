@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from pancseg.modelling.external_measures import middle_of
 from pancseg.modelling.report.external.judged import Judged, followed
 from pancseg.modelling.report.figures import calibration_files, decision_axes
-from pancseg.modelling.report.parts import Picture, Section, counted, listed, with_interval
+from pancseg.modelling.report.parts import Picture, Section, with_interval
 from pancseg.modelling.report.picture_files import legend, picture_files
 from pancseg.modelling.report.roc_figures import pooled_roc, roc_weights, style_of
-from pancseg.modelling.settings import timed
 from pancseg.modelling.study import BOTH, RADIOMICS
 from pancseg.modelling.subtype import NET_BENEFIT
+from pancseg.modelling.times import timed
 from pancseg.modelling.validation.calibration import SmoothCurve
 from pancseg.modelling.validation.measures import Estimate, bootstrap_weights
 from pancseg.modelling.validation.net_benefit import decision_curve
@@ -27,6 +27,7 @@ from pancseg.modelling.validation.new_patients import (
     smooth_curves,
     too_few,
 )
+from pancseg.modelling.words import counted, listed
 
 
 def calibration_curves(

@@ -10,10 +10,11 @@ from scipy.special import logit
 
 from pancseg.modelling.analysis.measure_names import main_measure
 from pancseg.modelling.estimators.competing import COMPETING
-from pancseg.modelling.report.parts import counted, of_class
+from pancseg.modelling.report.parts import of_class
 from pancseg.modelling.saved_model import SavedModel
 from pancseg.modelling.settings import unit_of
 from pancseg.modelling.validation.measures import Estimate
+from pancseg.modelling.words import counted
 from pancseg.tables.html_page import escape_markdown
 
 _EDGE = 1e-12

@@ -27,16 +27,17 @@ from pancseg.modelling.report.parts import (
     Section,
     columns_named,
     digits,
-    listed,
     markdown,
     with_interval,
 )
 from pancseg.modelling.report.picture_files import KINDS
 from pancseg.modelling.report.word import word_document
 from pancseg.modelling.study import SHOWN
+from pancseg.modelling.times import named_time
 from pancseg.modelling.validation.calibration import SMOOTHED
 from pancseg.modelling.validation.kaplan_meier import kaplan_meier_points, median_follow_up
 from pancseg.modelling.validation.new_patients import FEWEST
+from pancseg.modelling.words import listed
 from pancseg.system.text.number_text import DASH, percent
 from pancseg.tables.html_page import escape_markdown, html_page
 
@@ -94,7 +95,7 @@ def _patients(judged: Judged) -> Section:
     lines.append(_follow_up(judged))
     rows = [
         [
-            f"{point.time:.4g}",
+            named_time(point.time),
             percent(point.event_free.value, 1),
             str(point.at_risk),
         ]

@@ -8,12 +8,13 @@ import numpy as np
 
 from pancseg.modelling.report.external.case_mix import outside_counts
 from pancseg.modelling.report.external.judged import Judged
-from pancseg.modelling.report.parts import Section, counted, with_interval
-from pancseg.modelling.settings import timed
+from pancseg.modelling.report.parts import Section, with_interval
 from pancseg.modelling.study import BOTH, CLINICAL, RADIOMICS, VOLUME
+from pancseg.modelling.times import timed
 from pancseg.modelling.validation.limits import difference_of
 from pancseg.modelling.validation.measures import Estimate
 from pancseg.modelling.validation.new_patients import FEWEST
+from pancseg.modelling.words import counted
 from pancseg.system.text.number_text import printed
 from pancseg.tables.html_page import escape_markdown, escape_message
 
@@ -146,27 +147,31 @@ def _calibration_sentence(judged: Judged, found: Mapping[str, Estimate]) -> str:
         return "No patient was followed up long enough to say."
     parts = []
     for key, each in ratios.items():
-        says = (
-            f"fewer than {FEWEST} events by then, too few to say"
-            if np.isnan(each.low)
-            else "risks are too low on average"
-            if printed(each.low) > 1
-            else "risks are too high on average"
-            if printed(each.high) < 1
-            else "no shift of the average risk is shown"
-        )
-        ratio = f"{key[0].upper()}{key[1:]}"
-        value = f"{_at(judged, ratio)} {with_interval(each)}"
-        parts.append(f"{value} ({says})." if np.isnan(each.low) else f"{value}: {says}.")
+        ratio = _at(judged, f"{key[0].upper()}{key[1:]}")
+        parts.append(f"{ratio} is {with_interval(each)}: {_shift(judged, each)}.")
     measures = judged.measures[RADIOMICS]
-    slope = f"Calibration slope {with_interval(measures['calibration slope'])}"
+    slope = f"The calibration slope is {with_interval(measures['calibration slope'])}"
     indices = [
-        f"{_at(judged, key)} {with_interval(measures[key])}" for key in measures if key[:3] == "ICI"
+        f"{_at(judged, key)} is {with_interval(measures[key])}"
+        for key in measures
+        if key[:3] == "ICI"
     ]
     return f"{' '.join(parts)} {', '.join([slope, *indices])}."
 
 
+def _shift(judged: Judged, ratio: Estimate) -> str:
+    """Return what a ratio of observed to expected says."""
+    if np.isnan(ratio.low):
+        few = judged.survival and not np.isnan(ratio.value)
+        return f"fewer than {FEWEST} events by then, too few to say" if few else "not to be told"
+    if printed(ratio.low) > 1:
+        return "risks are too low on average"
+    if printed(ratio.high) < 1:
+        return "risks are too high on average"
+    return "no shift of the average risk is shown"
+
+
 def _at(judged: Judged, measure: str) -> str:
-    """Return the name of a measure; its time has the unit, so that it runs into no value."""
+    """Return the name of a measure, with the unit of its time."""
     name, at, time = measure.partition(" at ")
-    return f"{name} at {timed(float(time), judged.unit)}:" if at else measure
+    return f"{name} at {timed(float(time), judged.unit)}" if at else measure

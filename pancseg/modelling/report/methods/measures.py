@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pancseg.modelling.analysis.results import AnalysisResults
-from pancseg.modelling.report.parts import in_most, listed
-from pancseg.modelling.settings import timed, unit_of
+from pancseg.modelling.report.parts import in_most
+from pancseg.modelling.settings import unit_of
 from pancseg.modelling.survival import SurvivalTask
+from pancseg.modelling.times import named_time, timed
+from pancseg.modelling.words import listed
 
 _ICI = (
     "ICI is the mean distance of the smooth calibration curve (local linear, span 0.75) from the "
@@ -31,7 +33,7 @@ def measures_text(results: AnalysisResults) -> str:
             f"at 1. {_ICI}"
         )
     unit = results.settings.time_unit or f"[{unit_of(None)}]"
-    horizons = listed([f"{time:.4g}" for time in task.horizons])
+    horizons = listed([named_time(time) for time in task.horizons])
     strata = "fold" if repeats == 1 else "repeat and fold (ten repeats at most)"
     groups = "the groups" if repeats == 1 else "each repeat's groups"
     competing = (
@@ -53,9 +55,9 @@ def measures_text(results: AnalysisResults) -> str:
         f"(cases) and dynamic (controls) at {horizons} {unit}, each case weighted by the inverse "
         "probability of being uncensored. The "
         "integrated Brier score (Graf et al. 1999) is the mean over the time from "
-        f"{task.times[0]:.4g} to {task.times[-1]:.4g} {unit} (5 % to 90 % quantile of the event "
-        f"times; {len(task.times)} points, trapezoidal rule). Net benefit is of the risk by "
-        f"{timed(task.middle, unit)}, at the mean risk of the cohort by then (Kaplan–Meier), "
+        f"{named_time(task.times[0])} to {timed(task.times[-1], unit)} (5 % to 90 % quantile of "
+        f"the event times; {len(task.times)} points, trapezoidal rule). Net benefit is of the risk "
+        f"by {timed(task.middle, unit)}, at the mean risk of the cohort by then (Kaplan–Meier), "
         "weighted for censoring. The calibration slope is the coefficient of the out-of-fold log "
         f"hazard in a Cox model stratified by {strata}, with Efron's ties; observed / expected is "
         "the risk by a horizon (1 − Kaplan–Meier) over the mean predicted one. Weighted for "

@@ -14,10 +14,10 @@ from pancseg.modelling.estimators.preparation import FEWEST_DIFFERENT, MOST_MISS
 from pancseg.modelling.estimators.redundancy import REDUNDANT_RHO
 from pancseg.modelling.inputs.clinical import FEWEST_NOT_KNOWN
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.parts import listed
 from pancseg.modelling.report.study_facts import imputations_of
 from pancseg.modelling.study import BOTH, CLINICAL, SINGLE, VOLUME
 from pancseg.modelling.subtype import TREE_COLUMNS
+from pancseg.modelling.words import listed
 from pancseg.system.text.number_text import percent
 
 _ALGORITHMS = {

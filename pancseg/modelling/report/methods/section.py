@@ -9,7 +9,8 @@ from pancseg.modelling.report.methods.measures import measures_text
 from pancseg.modelling.report.methods.models import models_text
 from pancseg.modelling.report.methods.uncertainty import uncertainty_text
 from pancseg.modelling.report.methods.validation import validation_text
-from pancseg.modelling.report.parts import Section, listed
+from pancseg.modelling.report.parts import Section
+from pancseg.modelling.words import listed
 from pancseg.tables.html_page import escape_markdown
 
 

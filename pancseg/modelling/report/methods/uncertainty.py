@@ -7,10 +7,10 @@ import numpy as np
 from pancseg.modelling.analysis.measure_names import main_measure
 from pancseg.modelling.analysis.results import AnalysisResults, is_tested
 from pancseg.modelling.inputs.join import JoinedTable
-from pancseg.modelling.report.methods.validation import rows_together
-from pancseg.modelling.report.parts import the
+from pancseg.modelling.report.methods.validation import group_name, has_groups
 from pancseg.modelling.study import VOLUME
 from pancseg.modelling.verdict import LEVEL
+from pancseg.modelling.words import the
 
 
 def uncertainty_text(results: AnalysisResults, joined: JoinedTable, made_by: str) -> str:
@@ -41,10 +41,15 @@ def uncertainty_text(results: AnalysisResults, joined: JoinedTable, made_by: str
     )
     ranked = "AUC and C" if survival else "AUC"
     perfect = (
-        ", for C with half of the events against the other half)"
+        ", for C with half of the events against the other half"
         if survival
-        else "; the lower end of PR-AUC likewise), those of sensitivity and specificity never "
-        "narrower than the exact one (Clopper and Pearson 1934)"
+        else "; the lower end of PR-AUC likewise"
+    )
+    exact = (
+        ""
+        if survival
+        else ", those of sensitivity and specificity never narrower than the exact one (Clopper "
+        "and Pearson 1934)"
     )
     times = " Kaplan–Meier estimates and medians have log-log intervals." if survival else ""
     rivals = (
@@ -59,12 +64,11 @@ def uncertainty_text(results: AnalysisResults, joined: JoinedTable, made_by: str
         f"{results.settings.resamples} bootstrap resamples of {_drawn(joined)}, with predictions "
         "kept, and widened where the corrected variance over folds of Nadeau and Bengio (2003) was "
         "larger (for the calibration slope, that of its jackknife pseudo-values over folds). Those "
-        "of "
-        f"{ranked} are never narrower than that of a perfect result of as many patients "
-        f"(Obuchowski and Lieber 2002, binormal{perfect}, and that of {main} is never narrower "
-        "than that of random scores where models predict the same for all patients. That of a "
-        f"difference in {main} that is the same in all resamples reaches as far as those of both "
-        "models do, unless both rank the patients of each fold alike, and neither perfectly nor "
+        f"of {ranked} are never narrower than that of a perfect result of as many patients "
+        f"(Obuchowski and Lieber 2002, binormal{perfect}){exact}, and that of {main} is never "
+        "narrower than that of random scores where models predict the same for all patients. That "
+        f"of a difference in {main} that is the same in all resamples reaches as far as those of "
+        "both models do, unless both rank the patients of each fold alike, and neither perfectly nor "
         f"all the same. The upper end of the interval of a difference in {main} is not below that "
         "of the plain difference, in which no model below 0.5 counts as 0.5. Where the interval of "
         f"{main} holds 0.5, that of the calibration slope is extended to hold 0. {curves} {alone} "
@@ -76,8 +80,9 @@ def uncertainty_text(results: AnalysisResults, joined: JoinedTable, made_by: str
 
 def _drawn(joined: JoinedTable) -> str:
     """Return what the bootstrap draws."""
-    whole = rows_together(joined)
-    return "patients" if whole == "a patient" else f"all rows of {whole} together"
+    if not has_groups(joined):
+        return "patients"
+    return f"the values of {group_name(joined)}, each with all its rows"
 
 
 def _rule(results: AnalysisResults) -> str:

@@ -8,8 +8,8 @@ from pancseg.modelling.analysis.measure_names import brier_measure, main_measure
 from pancseg.modelling.analysis.results import AnalysisResults
 from pancseg.modelling.inputs.join import JoinedTable
 from pancseg.modelling.optimism import FEWEST_SAMPLES, trusted
-from pancseg.modelling.report.parts import counted, listed, the
 from pancseg.modelling.study import RADIOMICS
+from pancseg.modelling.words import counted, listed, the
 from pancseg.tables.html_page import escape_markdown
 
 
@@ -17,12 +17,13 @@ def validation_text(results: AnalysisResults, joined: JoinedTable) -> str:
     """Return the folds, the correction for optimism and the canaries."""
     settings = results.settings
     scanner = " and the scanner or site" if joined.batch is not None else ""
+    together = f"one value of {group_name(joined)}" if has_groups(joined) else "a patient"
     return (
         f"Performance was estimated by nested cross-validation with {settings.outer} outer and "
         f"{settings.inner} inner folds, stratified by the outcome{scanner}, in "
         f"{counted(settings.repeats, 'repeat')} (random seed {settings.seed}); all rows of "
-        f"{rows_together(joined)} were in the same fold. The final model was fitted in the same "
-        "way to all patients."
+        f"{together} were in the same fold. The final model was fitted in the same way to all "
+        "patients."
         + _correction(results)
         + (
             f" To detect leaks the model radiomics was run {settings.canary} times each on "
@@ -33,11 +34,14 @@ def validation_text(results: AnalysisResults, joined: JoinedTable) -> str:
     )
 
 
-def rows_together(joined: JoinedTable) -> str:
-    """Return whose rows stay together: a patient's, or those of a group of several patients."""
-    if len(np.unique(joined.groups)) == joined.count():
-        return "a patient"
-    return f"one value of {escape_markdown(joined.origin.group or 'the group')}"
+def has_groups(joined: JoinedTable) -> bool:
+    """Return whether a named column keeps the rows of several patients together."""
+    return len(np.unique(joined.groups)) != joined.count()
+
+
+def group_name(joined: JoinedTable) -> str:
+    """Return the name of the column whose equal values stay together."""
+    return escape_markdown(joined.origin.group or "the group")
 
 
 def _correction(results: AnalysisResults) -> str:
