@@ -19,6 +19,7 @@ from pancseg.cli.options import (
     option,
 )
 from pancseg.cli.parameters import words
+from pancseg.segmentation import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -110,6 +111,9 @@ def inference(
 
 @app.command(epilog=example("pancseg benchmark patient --engine openvino", _PAGE))
 def patient(
+    weights: Annotated[
+        str, option("Network", help="Look as often as these weights do, in windows of their size.")
+    ] = DEFAULT_WEIGHTS,
     engine: Engine = "auto",
     precision: Precision = "fp32",
     out: _Out = None,
@@ -119,27 +123,29 @@ def patient(
 ) -> None:
     """Time `segment` on 512×512×150 and `run` with 107 features on 512×512×280, by stage.
 
-    The synthetic patients' weights look as often as the default weights do.
+    The network is the synthetic patients'.
     """
     import tempfile
 
     with usage_errors(verbose):
         from pancseg.benchmark import patient as timing
-        from pancseg.segmentation import DEFAULT_WEIGHTS, engines
+        from pancseg.segmentation import engines
+        from pancseg.segmentation.checkpoint import load_checkpoint
         from pancseg.system.threads import available_cores
 
         if missing := engines.lacks(engines.pick(engine, precision=precision), precision):
             raise ValueError(f"engine {engine} with {precision} needs {missing}")
         _check_writable(out)
+        shown = load_checkpoint(weights).name
     used = threads or available_cores()
     options: dict[str, object] = {"engine": engine, "precision": precision, "threads": used}
     torch_mb = timing.memory_of_torch_mb()
     with tempfile.TemporaryDirectory() as folder:
-        looks, weights = timing.phantom_weights(DEFAULT_WEIGHTS, Path(folder))
-        text = f"Looks, as of {DEFAULT_WEIGHTS}: {looks}.\n\n"
+        looks, used_weights = timing.phantom_weights(weights, Path(folder))
+        text = f"Looks, as of {shown}: {looks}.\n\n"
         for job in (timing.SEGMENT, timing.WHOLE_PATIENT):
             runs, peak_mb = timing.time_patient(
-                job, repeats, _command({**options, "weights": weights}), _tell
+                job, repeats, _command({**options, "weights": used_weights}), _tell
             )
             text += timing.report(job, runs, peak_mb, torch_mb) + "\n"
     text += (
