@@ -188,7 +188,7 @@ def test_the_report_has_the_curves_with_captions_and_numbers(judged, kind):
     assert f"the net benefit of radiomics is {value:.3f} (".replace("-", "−") in benefit
     index = case.measures["radiomics", "ICI at 9" if kind == "survival" else "ICI"]
     verdict = case.report.split("## Verdict")[1].split("## ")[0]
-    assert f" {index:.3f} (" in verdict.split("Calibration slope")[1]
+    assert f" {index:.3f} (" in verdict.split("calibration slope")[1]
 
 
 def test_the_decision_curve_shows_bands_and_treating_all_and_none(judged):

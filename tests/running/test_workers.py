@@ -137,7 +137,9 @@ class AsOnACluster:
 
     budget, at_once = None, 1
 
-    def __init__(self, work: ProcessingPlan, cases: object, options: RunOptions) -> None:
+    def __init__(
+        self, work: ProcessingPlan, cases: object, options: RunOptions, early: object
+    ) -> None:
         self._worker = SupervisedWorker(work, 1)
         self.network_info = self._worker.start().network_info
 
