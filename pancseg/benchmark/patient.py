@@ -1,8 +1,8 @@
 """Time whole patients through the command line: wall time stage by stage, and peak memory.
 
 Each measurement is a separate process, so imports count and the memory is the command's alone.
-Memory is measured in a run of its own: to ask for it 50 times a second slows the network, whose
-threads wait for each other, by a fifth on two cores.
+Memory is measured in a run of its own: it is asked for 50 times a second, which takes time from the
+network, whose threads wait for each other.
 """
 
 from __future__ import annotations

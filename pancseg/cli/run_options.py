@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def early_worker(
-    running: Running, verbose: bool, meanwhile: Callable[[], None] = lambda: None
+    running: Running, verbose: bool, meanwhile: Callable[[], None] | None = None
 ) -> Iterator[EarlyWorker | None]:
     """Start a worker of the run, which imports while the block runs; end it if the block fails.
 
@@ -33,7 +33,7 @@ def early_worker(
     Args:
         running: the options of the run.
         verbose: let the worker print.
-        meanwhile: what is done best while the run waits for its workers.
+        meanwhile: called while the run waits for its workers.
     """
     elsewhere = isinstance(running, Resuming) and (running.scheduler or running.slurm)
     if running.workers == 0 or elsewhere:

@@ -223,3 +223,10 @@ def test_a_run_is_measured_stage_by_stage(tmp_path: Path, phantom: Phantom) -> N
     assert re.search(r"Pictures: \d+\.\d % of the wall time", text)
     with pytest.raises(RuntimeError, match=r"the command ended with 2"):
         patient.run_job(patient.SEGMENT, tmp_path / "gone.nii.gz", words)
+
+
+def test_unknown_weights_of_a_patient_are_one_line() -> None:
+    result = CliRunner().invoke(app, ["benchmark", "patient", "--weights", "nosuch"])
+    assert result.exit_code == 2
+    assert "there is no checkpoint 'nosuch'; name a shipped one (" in result.output
+    assert result.output.count("\n") == 1

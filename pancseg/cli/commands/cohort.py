@@ -222,7 +222,7 @@ def _measure(
 ) -> None:
     """Make the table of features, of given masks or, with a network, also of its masks."""
     quiet, verbose = printing.quiet, printing.verbose
-    meanwhile = (lambda: None) if page.no_report else import_page
+    meanwhile = None if page.no_report else import_page
     with usage_errors(verbose), early_worker(running, verbose, meanwhile) as early:
         cases = _rows(read_cases(cohort, out, masks, privacy), regions)
         settings = _settings(features.config)

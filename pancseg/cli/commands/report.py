@@ -30,8 +30,8 @@ def report(*, out: OutFolder, verbose: Verbose = False) -> None:
 
 
 def import_page() -> None:
-    """Import what the page needs, which takes half a second."""
-    with suppress(Exception):  # the page will raise it again
+    """Import what the page needs, half a second's work, before the page is made."""
+    with suppress(Exception):  # if it fails, it fails again when the page is made
         import pandas  # noqa: F401  0.4 s, as long as all others
 
         import pancseg.features.ibsi.compute

@@ -56,7 +56,7 @@ def draw_curves(figure: Figure, results: AnalysisResults, high: np.ndarray) -> N
     longest = float(y["time"].max())
     axes.set(ylabel="event-free", ylim=(0, 1.02), xlim=(0, longest))
     axes.set_title(f"Out-of-fold risk groups: {RADIOMICS}", fontsize=11)
-    axes.legend(fontsize=8, loc="lower left")
+    axes.legend(fontsize=8, loc="best")  # high curves lie above, low ones below
     axes.tick_params(labelbottom=True)
     axes.set_xlabel(f"time ({unit})")
     ticks = [t for t in MaxNLocator(6).tick_values(0, longest) if 0 <= t <= longest]

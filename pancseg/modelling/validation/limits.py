@@ -2,8 +2,8 @@
 
 A bootstrap of 12 against 12 patients in perfect order finds perfect order in every resample. The
 interval of a measure of rank is therefore never narrower than that of two normal groups of as many
-patients in perfect order. Near the edge the bootstrap is still too narrow: that of a share is never
-narrower than the exact one.
+patients in perfect order. Near the edge, too, the bootstrap's interval is too narrow, so that of a
+share is never narrower than the exact one.
 """
 
 from __future__ import annotations

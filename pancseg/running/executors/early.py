@@ -13,10 +13,6 @@ from contextlib import suppress
 from pancseg.running.executors.process import ChildProcess, worker_process
 
 
-def _nothing() -> None:
-    pass
-
-
 class EarlyWorker:
     """A worker process that imports what it needs and then waits to be taken.
 
@@ -25,8 +21,8 @@ class EarlyWorker:
     Args:
         threads: CPU threads of the process; whoever takes it may limit it to fewer.
         verbose: let it print to standard error.
-        meanwhile: what the caller has to do anyway, such as to import, and is done best while the
-            run waits for its workers.
+        meanwhile: something that has to be done anyway, such as an import; the run calls it while
+            it waits for its workers.
 
     Example:
         >>> early = EarlyWorker(threads=1, verbose=False)
@@ -38,7 +34,7 @@ class EarlyWorker:
     """
 
     def __init__(
-        self, threads: int, verbose: bool, meanwhile: Callable[[], None] = _nothing
+        self, threads: int, verbose: bool, meanwhile: Callable[[], None] | None = None
     ) -> None:
         self.meanwhile = meanwhile
         self._process: ChildProcess | None = None

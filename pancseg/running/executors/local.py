@@ -63,7 +63,7 @@ class LocalExecutor:
             with suppress(OSError):  # it is launched again when it gets a request
                 worker.launch()  # does not wait until the worker is ready
         try:
-            if early:
+            if early and early.meanwhile:
                 early.meanwhile()
             self.network_info: dict[str, Any] = first.start().network_info
         except BaseException:
